@@ -1,0 +1,31 @@
+# Everything runs from a virtual environment that `make install` makes; set VENV or PYTHON to use others.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+
+.PHONY: install demo test check bench calibrate clean
+
+install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "bayesde needs Python 3.11 or later: set PYTHON=/path/to/python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: install  ## the whole road on real counts
+	$(BIN)/bayesde demo --out $(DEMO)
+
+test: install  ## every test, Stan included
+	$(BIN)/python -m pytest
+
+check: install  ## formatting, lint, types, import order
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_import_order.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,78 @@
+"""Bayesian differential expression for RNA-seq counts.
+
+The names below are the public interface. They are looked up on first use, so that
+``import bayesde`` loads neither numba, cmdstanpy, arviz nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesde.counts import Counts
+    from bayesde.design import Contrast, Design
+    from bayesde.eb.fit import EbFit, fit_eb
+    from bayesde.errors import BayesdeError, BayesdeWarning, FitError, InputError, OptionError, ToolchainError
+    from bayesde.io import read_counts
+    from bayesde.normalize import cpm, fpm, size_factors
+    from bayesde.options import EbOptions
+    from bayesde.results import ResultsTable, read_results, s_values
+
+__version__ = version("bayesde")
+
+_HOMES = {
+    "bayesde.counts": ("Counts",),
+    "bayesde.design": ("Contrast", "Design"),
+    "bayesde.eb.fit": ("EbFit", "fit_eb"),
+    "bayesde.errors": (
+        "BayesdeError",
+        "BayesdeWarning",
+        "FitError",
+        "InputError",
+        "OptionError",
+        "ToolchainError",
+    ),
+    "bayesde.io": ("read_counts",),
+    "bayesde.normalize": ("cpm", "fpm", "size_factors"),
+    "bayesde.options": ("EbOptions",),
+    "bayesde.results": ("ResultsTable", "read_results", "s_values"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BayesdeError",
+    "BayesdeWarning",
+    "Contrast",
+    "Counts",
+    "Design",
+    "EbFit",
+    "EbOptions",
+    "FitError",
+    "InputError",
+    "OptionError",
+    "ResultsTable",
+    "ToolchainError",
+    "cpm",
+    "fit_eb",
+    "fpm",
+    "read_counts",
+    "read_results",
+    "s_values",
+    "size_factors",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'bayesde' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
