@@ -1,0 +1,195 @@
+"""Formulas: from text and a sample table to a model matrix with named columns."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic import Formula, ModelSpec
+from formulaic.errors import FormulaicError
+from formulaic.parser.types import Factor
+from formulaic.transforms import TRANSFORMS
+
+from bayesde.errors import InputError, first_few
+
+__all__ = [
+    "check_variables",
+    "materialized",
+    "near",
+    "parsed_formula",
+    "prepared",
+    "term_columns",
+    "variables",
+]
+
+
+def near(name: object, allowed: Iterable[object]) -> str:
+    """Suggest what a misspelt name may have meant.
+
+    Parameters
+    ----------
+    name : object
+        What was found.
+    allowed : iterable
+        What would have been right.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'treated'?"``, or an empty string.
+    """
+    folded = {str(choice).casefold(): str(choice) for choice in allowed}
+    close = get_close_matches(str(name).casefold(), list(folded), n=1, cutoff=0.6)
+    return f" Did you mean '{folded[close[0]]}'?" if close else ""
+
+
+def parsed_formula(formula: str) -> Formula:
+    """Read a formula with a right-hand side only."""
+    if not isinstance(formula, str) or not formula.strip():
+        raise InputError(f"the design is {formula!r}; give a formula such as '~ batch + condition'")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parsed = Formula(formula)
+    except (FormulaicError, SyntaxError, ValueError) as error:
+        first_line = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()[0]
+        raise InputError(f"the design '{formula}' cannot be read: {first_line}") from error
+    if not isinstance(parsed, Sequence):
+        raise InputError(
+            f"the design '{formula}' has a response or several parts; write only what the counts depend on, "
+            "such as '~ batch + condition'"
+        )
+    if not list(parsed):
+        raise InputError(f"the design '{formula}' has no terms; '~ 1' fits one mean for each gene")
+    return parsed
+
+
+def variables(terms: Iterable[Any]) -> list[str]:
+    """List the variables of terms in the order in which they are first written.
+
+    (``Formula.required_variables`` is a set, and lacks those inside stateful transformations.)
+    """
+    found: dict[str, None] = {}
+    for term in terms:
+        for factor in term.factors:
+            found.update(dict.fromkeys(_expression_variables(factor)))
+    return list(found)
+
+
+def _expression_variables(factor: Any) -> list[str]:
+    """List the variables of one factor such as ``age`` or ``np.log(age)``."""
+    if factor.eval_method is Factor.EvalMethod.LITERAL:
+        return []
+    if factor.eval_method is Factor.EvalMethod.LOOKUP:
+        return [str(factor.expr)]
+    quoted: list[str] = re.findall(r"`([^`]+)`", factor.expr)
+    bare = re.sub(r"`[^`]+`", "0", factor.expr)
+    nodes = [node for node in ast.walk(ast.parse(bare, mode="eval")) if isinstance(node, ast.Name)]
+    names = [node.id for node in sorted(nodes, key=lambda node: node.col_offset)]
+    return quoted + [name for name in names if name not in TRANSFORMS]
+
+
+def check_variables(names: Sequence[str], table: pd.DataFrame, formula: str) -> None:
+    """Refuse variables that the sample table lacks or has gaps in."""
+    for name in names:
+        if name not in table.columns:
+            columns = first_few(table.columns, 20) or "none"
+            raise InputError(
+                f"the design '{formula}' uses '{name}', which the sample table lacks."
+                f"{near(name, table.columns)} Its columns are {columns}"
+            )
+        column = table[name]
+        gaps = column.isna()
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            gaps |= ~np.isfinite(column.astype(float))
+        else:
+            gaps |= column.astype(str).str.strip() == ""
+        if gaps.any():
+            raise InputError(
+                f"'{name}' is missing or not finite for the sample(s) "
+                f"{first_few(table.index[gaps.to_numpy(dtype=bool)])}; "
+                "fill it in or drop these samples from counts and table"
+            )
+
+
+def prepared(
+    parsed: Formula, names: Sequence[str], table: pd.DataFrame, references: dict[str, str]
+) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
+    """Copy the variables, factors as categories with the reference level first."""
+    expressions = {str(factor.expr) for term in parsed for factor in term.factors}
+    columns: dict[str, Any] = {}
+    factors: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        column = table[name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if numeric and (name in expressions or f"C({name})" not in expressions):
+            columns[name] = column.to_numpy(dtype=np.float64)
+            continue
+        texts, levels = _levels(column)
+        factors[name] = _ordered(name, levels, references.pop(name, None))
+        columns[name] = pd.Categorical(texts, categories=list(factors[name]))
+    if references:
+        name = next(iter(references))
+        raise InputError(
+            f"a reference level is given for '{name}', which is not a factor of the design."
+            f"{near(name, factors)} Its factors are {first_few(factors, 20) or 'none'}"
+        )
+    return pd.DataFrame(columns, index=table.index), factors
+
+
+def _levels(column: pd.Series) -> tuple[list[str], list[str]]:
+    """Values of a factor as text, and those of its levels that occur, in order."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        order = list(column.cat.categories[column.cat.categories.isin(column)])
+    else:
+        order = sorted(column.unique())
+    texts = {value: _level_text(value) for value in order}
+    return [texts[value] for value in column], [texts[value] for value in order]
+
+
+def _level_text(value: Any) -> str:
+    """Write a level; 2.0 is written 2."""
+    return str(int(value)) if isinstance(value, (float, np.floating)) and value.is_integer() else str(value)
+
+
+def _ordered(name: str, levels: list[str], reference: str | None) -> tuple[str, ...]:
+    """Put the reference level first."""
+    if len(levels) < 2:
+        raise InputError(
+            f"the factor '{name}' has one level, {first_few(levels)}, for all samples: no effect of it can "
+            "be estimated; leave it out of the design"
+        )
+    if reference is None:
+        return tuple(levels)
+    if str(reference) not in levels:
+        raise InputError(
+            f"the reference '{reference}' is not a level of '{name}'; its levels are {first_few(levels, 20)}."
+            f"{near(reference, levels)}"
+        )
+    return (str(reference), *(level for level in levels if level != str(reference)))
+
+
+def materialized(parsed: Formula, data: pd.DataFrame, formula: str) -> tuple[pd.DataFrame, ModelSpec]:
+    """Evaluate a formula on its variables, with no other names in reach."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            matrix = parsed.get_model_matrix(data, context={}, na_action="ignore", output="pandas")
+    except Exception as error:  # a formula may hold any expression, which may fail in any way
+        reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        raise InputError(f"the design '{formula}' cannot be evaluated: {reason}") from error
+    return matrix, matrix.model_spec
+
+
+def term_columns(spec: ModelSpec, n_coefficients: int) -> dict[str, tuple[int, ...]]:
+    """Return the columns of each term, ``1`` being called Intercept."""
+    return {
+        "Intercept" if str(term) == "1" else str(term): tuple(range(*columns.indices(n_coefficients)))
+        for term, columns in spec.term_slices.items()
+    }

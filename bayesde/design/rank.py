@@ -1,0 +1,77 @@
+"""Rank: whether every coefficient of a model matrix can be told apart from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayesde.errors import InputError, first_few
+
+__all__ = ["check_finite", "check_rank", "linear_text"]
+
+# A column is called a combination of others when what they leave of it is below this share of its norm.
+RANK_TOLERANCE = 1e-8
+
+
+def check_finite(matrix: np.ndarray, coefficients: Sequence[str], samples: Sequence[str]) -> None:
+    """Refuse columns with values that are not finite."""
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        columns = [coefficients[int(i)] for i in np.flatnonzero(bad.any(axis=0))]
+        rows = [samples[int(i)] for i in np.flatnonzero(bad.any(axis=1))]
+        raise InputError(
+            f"the model matrix is not finite in {first_few(columns)} for the sample(s) {first_few(rows)}; "
+            "check the values and the transformation of these variables"
+        )
+
+
+def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
+    """Refuse collinear columns, saying how, and designs that leave no residual degree of freedom."""
+    n_samples, n_coefficients = matrix.shape
+    if n_coefficients == 0:
+        raise InputError("the design has no coefficients; '~ 1' fits one mean for each gene")
+    relations = _relations(matrix, coefficients)
+    if relations and n_coefficients - len(relations) < n_samples:
+        raise InputError(
+            f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be told apart: "
+            "leave one of the variables out, or combine them"
+        )
+    if n_coefficients >= n_samples:
+        raise InputError(
+            f"the design is saturated: {n_coefficients} coefficients for {n_samples} samples leave no "
+            "residual degrees of freedom. Replicates or a simpler design are needed"
+        )
+
+
+def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:
+    """Write each column that is a combination of columns before it as that combination."""
+    kept: list[int] = []
+    relations = []
+    norms = np.linalg.norm(matrix, axis=0)
+    for column in range(matrix.shape[1]):
+        if norms[column] == 0:
+            relations.append(f"'{coefficients[column]}' is 0 for every sample")
+            continue
+        before = matrix[:, kept] / norms[kept]
+        weights = np.linalg.lstsq(before, matrix[:, column], rcond=None)[0]
+        rest = np.linalg.norm(matrix[:, column] - before @ weights)
+        if rest > RANK_TOLERANCE * norms[column]:
+            kept.append(column)
+        else:
+            names = [coefficients[i] for i in kept]
+            relations.append(f"{coefficients[column]} = {linear_text(weights / norms[kept], names)}")
+    return relations
+
+
+def linear_text(weights: np.ndarray, names: Sequence[str]) -> str:
+    """Write a weighted sum of names, leaving out what is zero to rounding."""
+    text = ""
+    largest = np.abs(weights).max()
+    for weight, name in zip(weights, names, strict=True):
+        if abs(weight) <= 1e-6 * largest:
+            continue
+        size = round(abs(float(weight)), 6)
+        sign = " - " if weight < 0 else " + "
+        text += sign + (name if size == 1 else f"{size:g}*{name}")
+    return text[3:] if text.startswith(" + ") else "-" + text[3:]
