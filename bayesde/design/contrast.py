@@ -204,7 +204,8 @@ def _difference(design: Design, factor: str, level: str, reference: str) -> np.n
             vector[columns] = values[0, columns] - values[1, columns]
     if not vector.any():
         raise InputError(
-            f"'{factor}' has no effect of its own in '{design.formula}'; give the contrast as numbers, one for "
+            f"'{factor}' has no effect of its own in '{design.formula}'; give the contrast as numbers, one "
+            "for "
             "each coefficient"
         )
     return vector

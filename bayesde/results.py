@@ -1,0 +1,312 @@
+"""The results table: its columns and statuses, and the one place where natural logarithms become log2."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.errors import InputError, first_few
+from bayesde.io import write_atomically
+
+__all__ = [
+    "COLUMNS",
+    "STATUSES",
+    "ResultsTable",
+    "build_results",
+    "read_results",
+    "s_values",
+    "write_results",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of the results table holds.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        ``"log2"``, ``"probability"``, ``"counts"``, ... or empty.
+    description : str
+    deseq2 : str or None
+        DESeq2's name of the same quantity.
+    natural_log : bool
+        Whether `build_results` is given the natural logarithm and stores log2.
+    diagnostic : bool
+        Whether it tells of one engine's work only, and may be missing for a gene that is ``ok``.
+    text : bool
+        Whether it holds text.
+    """
+
+    name: str
+    unit: str
+    description: str
+    deseq2: str | None = None
+    natural_log: bool = False
+    diagnostic: bool = False
+    text: bool = False
+
+
+_COLUMN_LIST = (
+    Column("base_mean", "counts", "mean of the normalized counts over all samples", "baseMean"),
+    Column(
+        "log2_fold_change",
+        "log2",
+        "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean, as the "
+        "engine says",
+        "log2FoldChange",
+        natural_log=True,
+    ),
+    Column(
+        "lfc_se", "log2", "standard error, or posterior standard deviation, of the contrast", "lfcSE", True
+    ),
+    Column("lfc_lower", "log2", "lower end of the interval of the contrast", None, True),
+    Column("lfc_upper", "log2", "upper end of the interval of the contrast", None, True),
+    Column("stat", "", "test statistic: Wald (estimate / standard error) or likelihood ratio", "stat"),
+    Column("p_value", "probability", "p-value of the test", "pvalue"),
+    Column(
+        "padj", "probability", "p-value adjusted by Benjamini-Hochberg, low means filtered out first", "padj"
+    ),
+    Column("lfsr", "probability", "local false sign rate: posterior probability that the sign is wrong"),
+    Column(
+        "s_value", "probability", "expected share of wrong signs among the genes down to this one", "svalue"
+    ),
+    Column(
+        "prob_gt_threshold",
+        "probability",
+        "posterior probability that the absolute contrast exceeds the threshold",
+    ),
+    Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
+    Column("rhat", "", "largest R-hat of the gene's parameters (rank-normalized, split)", diagnostic=True),
+    Column(
+        "ess_bulk", "draws", "smallest bulk effective sample size of the gene's parameters", diagnostic=True
+    ),
+    Column(
+        "ess_tail", "draws", "smallest tail effective sample size of the gene's parameters", diagnostic=True
+    ),
+    Column(
+        "pareto_k",
+        "",
+        "shape of the tail of the importance weights; above 0.7 not to be trusted",
+        diagnostic=True,
+    ),
+    Column("engine", "", "what the numbers come from: eb, eb_shrink, psis, nuts or joint", text=True),
+    Column("status", "", "ok, or why a number is missing or not to be trusted", text=True),
+)
+COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMN_LIST}
+"""The schema: every column a results table may have, by name, in order."""
+
+STATUSES: dict[str, str] = {
+    "ok": "nothing is missing and every check was passed",
+    "all_zero": "the gene has no counts, so nothing can be estimated",
+    "count_outlier": "a single count dominates the estimate (Cook's distance): no p-value",
+    "low_mean": "the mean count is too low for the test to find anything: no adjusted p-value",
+    "not_converged": "the estimate did not converge, or chains disagree (R-hat)",
+    "low_ess": "too few effective draws for the summaries to be stable",
+    "divergences": "the sampler met divergent transitions",
+    "high_pareto_k": "importance sampling is not reliable for this gene",
+    "not_selected": "no posterior was asked for",
+    "failed": "the gene's block could not be computed",
+}
+"""The values of `status` and what they mean."""
+
+
+class ResultsTable(pd.DataFrame):
+    """A results table: a DataFrame with one row a gene and columns from the schema.
+
+    Made by `build_results`; everything a DataFrame does works.
+    """
+
+    @property
+    def _constructor(self) -> type[ResultsTable]:
+        return ResultsTable
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the table's columns mean, by name."""
+        return {name: COLUMNS[name].description for name in self.columns if name in COLUMNS}
+
+    def to_deseq2(self) -> pd.DataFrame:
+        """Return the columns that DESeq2 has, under its names.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Of ``baseMean, log2FoldChange, lfcSE, stat, pvalue, padj, svalue`` those that are there; missing
+            numbers are NaN, as DESeq2's NA.
+        """
+        names = {
+            name: COLUMNS[name].deseq2 for name in self.columns if name in COLUMNS and COLUMNS[name].deseq2
+        }
+        plain = pd.DataFrame({new: self[old].to_numpy() for old, new in names.items()}, index=self.index)
+        plain.index.name = None
+        return plain
+
+
+def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -> ResultsTable:
+    """Put a results table together and check it against the schema.
+
+    Parameters
+    ----------
+    genes : sequence of str
+        All genes in input order.
+    columns : mapping of str to array-like, (gene,)
+        In any order. ``log2_fold_change``, ``lfc_se``, ``lfc_lower`` and ``lfc_upper`` are given as natural
+        logarithms and converted here. ``status`` must be there.
+
+    Returns
+    -------
+    ResultsTable
+        Indexed by gene, columns in the order of the schema.
+
+    Raises
+    ------
+    ValueError
+        If a column is unknown or of another length, a status is unknown, or a number is missing where the
+        status is ``ok``: mistakes of the caller, not of the data.
+    """
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown or "status" not in columns:
+        raise ValueError(
+            f"unknown results columns {unknown}" if unknown else "a results table needs a status"
+        )
+    arrays = {name: _values(COLUMNS[name], columns[name], len(genes)) for name in COLUMNS if name in columns}
+    _check_status(arrays)
+    index = pd.Index(genes, dtype=object, name="gene")
+    return ResultsTable(arrays, index=index)
+
+
+def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
+    """Check one column and convert it to its unit."""
+    if isinstance(given, str):
+        given = np.full(n_genes, given, dtype=object)
+    values = np.array(given, dtype=object if column.text else np.float64)
+    if values.shape != (n_genes,):
+        raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},)")
+    return values / math.log(2.0) if column.natural_log else values
+
+
+def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
+    """Demand a known status everywhere, and a reason for every missing number."""
+    status = arrays["status"]
+    unknown = sorted({str(value) for value in status} - set(STATUSES))
+    if unknown:
+        raise ValueError(f"unknown status {unknown}")
+    for name, values in arrays.items():
+        if COLUMNS[name].text or COLUMNS[name].diagnostic:
+            continue
+        unexplained = np.flatnonzero(np.isnan(values) & (status == "ok"))
+        if unexplained.size:
+            raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok")
+
+
+def write_results(table: pd.DataFrame, directory: str | PathLike[str]) -> Path:
+    """Write ``results.tsv`` and ``results.columns.json``.
+
+    Numbers are written with as many digits as it takes to read the same number back; a missing one is empty.
+
+    Parameters
+    ----------
+    table : ResultsTable
+    directory : path
+        An existing folder.
+
+    Returns
+    -------
+    pathlib.Path
+        The table's file.
+    """
+    folder = Path(directory)
+    meanings = {
+        "columns": {
+            "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
+            **{
+                name: {"unit": COLUMNS[name].unit, "description": COLUMNS[name].description}
+                for name in table.columns
+            },
+        },
+        "status": STATUSES,
+    }
+    write_atomically(folder / "results.columns.json", json.dumps(meanings, indent=2) + "\n")
+    text = pd.DataFrame(table).to_csv(sep="\t", index_label="gene", lineterminator="\n")
+    write_atomically(folder / "results.tsv", text)
+    return folder / "results.tsv"
+
+
+def read_results(path: str | PathLike[str]) -> ResultsTable:
+    """Read a results table that `write_results` wrote, number for number.
+
+    Parameters
+    ----------
+    path : path
+        ``results.tsv`` or the folder that holds it.
+
+    Returns
+    -------
+    ResultsTable
+
+    Raises
+    ------
+    InputError
+        If it is not there or is another kind of table.
+    """
+    file = Path(path)
+    file = file / "results.tsv" if file.is_dir() else file
+    if not file.is_file():
+        raise InputError(f"there is no results table at '{file}'")
+    names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
+    foreign = [name for name in names[1:] if name not in COLUMNS]
+    if names[0] != "gene" or foreign or "status" not in names:
+        raise InputError(
+            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}"
+        )
+    texts = ["gene", *(name for name in names[1:] if COLUMNS[name].text)]
+    frame = pd.read_csv(
+        file,
+        sep="\t",
+        dtype={name: (object if name in texts else np.float64) for name in names},
+        keep_default_na=False,
+        na_values={name: [""] for name in names if name not in texts},
+        float_precision="round_trip",
+    )
+    return ResultsTable(frame.set_index("gene"))
+
+
+def s_values(lfsr: Any) -> np.ndarray:
+    """Turn local false sign rates into s-values.
+
+    The s-value of a gene is the mean local false sign rate of all genes whose rate is not larger than its own:
+    the share of wrong signs to expect among them.
+
+    Parameters
+    ----------
+    lfsr : array-like, (gene,)
+        Local false sign rates, NaN where there are none.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene,)
+        NaN where `lfsr` is; equal for equal rates.
+
+    References
+    ----------
+    Stephens, M. (2017) Biostatistics 18:275, section 3. doi:10.1093/biostatistics/kxw041
+    """
+    rates = np.asarray(lfsr, dtype=np.float64)
+    result = np.full(rates.shape, np.nan)
+    known = ~np.isnan(rates)
+    ordered = np.sort(rates[known])
+    means = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
+    last_equal = np.searchsorted(ordered, rates[known], side="right") - 1
+    result[known] = means[last_equal]
+    return result
