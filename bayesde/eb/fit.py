@@ -1,0 +1,258 @@
+"""The empirical-Bayes fit: every step in order, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts
+from bayesde.design import Design
+from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
+from bayesde.eb.dispersion_prior import DispersionPrior, fit_dispersion_prior
+from bayesde.eb.glm import fit_glm
+from bayesde.eb.outliers import cooks_distances, max_cooks, outlier_genes
+from bayesde.eb.shrink import prior_scale
+from bayesde.eb.tables import shrunken_table, wald_table
+from bayesde.eb.trend import DispersionTrend, fit_trend
+from bayesde.errors import InputError
+from bayesde.normalize import base_mean, base_var, normalization_matrix
+from bayesde.options import EbOptions
+from bayesde.results import ResultsTable
+
+__all__ = ["EbFit", "fit_eb"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class EbFit:
+    """Point estimates of every gene; genes without a count are NaN throughout.
+
+    Attributes
+    ----------
+    counts : Counts
+    design : Design
+    options : EbOptions
+    normalization_factors : ndarray (gene, sample)
+    base_mean : ndarray (gene,)
+        Mean of the normalized counts.
+    dispersion_gene_wise, dispersion_trend, dispersion_map : ndarray (gene,)
+        The three estimates of variance = mu + dispersion mu^2.
+    dispersion : ndarray (gene,)
+        The one that is used: the MAP, or the gene-wise one of a gene far above the trend.
+    dispersion_outlier : ndarray of bool (gene,)
+        Which genes are far above the trend.
+    trend : DispersionTrend
+    dispersion_prior : DispersionPrior
+        Width of the prior on ln dispersion.
+    beta, beta_se : ndarray (gene, coefficient)
+        Maximum-likelihood coefficients and standard errors, natural log.
+    converged, all_zero, count_outlier : ndarray of bool (gene,)
+    max_cooks : ndarray (gene,)
+        Largest Cook's distance over the samples that have enough replicates to judge it.
+    """
+
+    counts: Counts
+    design: Design
+    options: EbOptions
+    normalization_factors: np.ndarray
+    base_mean: np.ndarray
+    dispersion_gene_wise: np.ndarray
+    dispersion_trend: np.ndarray
+    dispersion_map: np.ndarray
+    dispersion: np.ndarray
+    dispersion_outlier: np.ndarray
+    trend: DispersionTrend
+    dispersion_prior: DispersionPrior
+    beta: np.ndarray
+    beta_se: np.ndarray
+    converged: np.ndarray
+    all_zero: np.ndarray
+    count_outlier: np.ndarray
+    max_cooks: np.ndarray
+
+    @property
+    def dispersion_prior_var(self) -> float:
+        """Variance of the prior on ln dispersion."""
+        return self.dispersion_prior.prior_var
+
+    @property
+    def size_factors(self) -> pd.Series | None:
+        """Size factors by sample, or None where the factors differ between genes."""
+        first = self.normalization_factors[0]
+        if not np.array_equal(
+            self.normalization_factors, np.broadcast_to(first, self.normalization_factors.shape)
+        ):
+            return None
+        return pd.Series(first, index=self.counts.samples, name="size_factor")
+
+    def results(self, contrast: Any = None, coef: str | None = None) -> ResultsTable:
+        """Wald tests of a contrast, with adjusted p-values.
+
+        Parameters
+        ----------
+        contrast : optional
+            Whatever ``design.contrast`` understands: (factor, level, reference), text, a numeric vector.
+            By default the last coefficient.
+        coef : str, optional
+            A coefficient by name, instead of a contrast.
+
+        Returns
+        -------
+        ResultsTable
+            One row per gene; log2_fold_change and lfc_se in log2, stat, p_value, padj and more.
+
+        Raises
+        ------
+        InputError
+            If the contrast does not exist in this design, or both arguments are given.
+        """
+        return wald_table(self, self.design.contrast(_one_of(contrast, coef)))
+
+    def shrink(
+        self, coef: str | None = None, contrast: Any = None, lfc_threshold: float = 0.0
+    ) -> ResultsTable:
+        """Effects shrunk by an adaptive Cauchy prior (apeglm).
+
+        Parameters
+        ----------
+        coef : str, optional
+            The coefficient to shrink; by default the last.
+        contrast : optional
+            Any contrast: the design is rotated so that it becomes a coefficient.
+        lfc_threshold : float
+            With a threshold (log2) the s-values answer "wrong sign or smaller than this".
+
+        Returns
+        -------
+        ResultsTable
+            Mode, posterior sd and 95 % interval (log2), lfsr, s_value; p_value and padj are the Wald test's.
+
+        Raises
+        ------
+        InputError
+            If the coefficient or contrast does not exist, or both are given.
+        """
+        return shrunken_table(self, self.design.contrast(_one_of(contrast, coef)), lfc_threshold)
+
+    def shrinkage_scales(self) -> dict[str, float]:
+        """Scale S of the Cauchy prior of every coefficient but the intercept, natural log, by coefficient."""
+        return {
+            name: prior_scale(self.beta[:, k], self.beta_se[:, k])
+            for k, name in enumerate(self.design.coefficients)
+            if k != self.design.intercept
+        }
+
+
+def _one_of(contrast: Any, coef: str | None) -> Any:
+    if contrast is not None and coef is not None:
+        raise InputError("give either a contrast or a coefficient, not both.")
+    return coef if contrast is None else contrast
+
+
+def _as_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None) -> Design:
+    if isinstance(design, str):
+        return Design.from_formula(design, counts.sample_table, references=references)
+    if references:
+        raise InputError("reference levels are part of a design that was made before; give them there.")
+    if design.n_samples != counts.n_samples:
+        raise InputError(f"the design has {design.n_samples} rows, but there are {counts.n_samples} samples.")
+    return design
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, fill: float | bool = np.nan) -> np.ndarray:
+    """Put the values of some genes into an array of all genes."""
+    out = np.full((rows.size, *values.shape[1:]), fill, dtype=values.dtype)
+    out[rows] = values
+    return out
+
+
+def fit_eb(
+    counts: Counts,
+    design: str | Design,
+    *,
+    size_factors: Any = None,
+    references: Mapping[str, str] | None = None,
+    options: EbOptions | None = None,
+) -> EbFit:
+    """Fit the negative-binomial model of every gene as DESeq2 does.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+        A formula over the sample table, such as ``"~ batch + condition"``, or a design made before.
+    size_factors : optional
+        ``"ratio"`` (default), ``"poscounts"``, size factors (sample,), or normalization factors
+        (gene, sample). Factors that came with the counts are used unless others are given here.
+    references : mapping, optional
+        Reference level of a factor, for a design given as a formula.
+    options : EbOptions, optional
+
+    Returns
+    -------
+    EbFit
+
+    Raises
+    ------
+    InputError
+        If the formula, the factors or the counts do not go together.
+    FitError
+        If no dispersion trend can be learnt from these counts.
+
+    References
+    ----------
+    Love, Huber and Anders 2014, Genome Biology 15:550, doi:10.1186/s13059-014-0550-8
+    """
+    options = options or EbOptions()
+    design = _as_design(design, counts, references)
+    factors = normalization_matrix(counts, size_factors)
+    expressed = np.asarray(counts.matrix.any(axis=1))
+    y, nf, x = counts.matrix[expressed].astype(np.float64), factors[expressed], design.matrix
+    mean, variance = base_mean(y, nf), base_var(y, nf)
+
+    gene_wise, mu = gene_wise_dispersions(y, nf, x, mean, variance)
+    trend = fit_trend(options.trend, gene_wise, mean)
+    fitted = trend(mean)
+    prior = fit_dispersion_prior(gene_wise, fitted, design.residual_df)
+    shrunken = map_dispersions(y, mu, x, gene_wise, fitted, prior.prior_var)
+    outlying = np.log(gene_wise) > np.log(fitted) + 2.0 * np.sqrt(prior.residual_var)
+    dispersion = np.where(outlying, gene_wise, shrunken)
+
+    glm = fit_glm(y, nf, x, dispersion)
+    cooks = cooks_distances(y, nf, x, glm.mu, glm.leverage)
+    disqualified = outlier_genes(y, cooks, x, two_groups=_two_groups(design))
+    if not options.cooks_cutoff:
+        disqualified = np.zeros_like(disqualified)
+    logger.info("fitted %d genes; %d did not converge", len(y), int((~glm.converged).sum()))
+    return EbFit(
+        counts=counts,
+        design=design,
+        options=options,
+        normalization_factors=factors,
+        base_mean=_spread(mean, expressed, 0.0),
+        dispersion_gene_wise=_spread(gene_wise, expressed),
+        dispersion_trend=_spread(fitted, expressed),
+        dispersion_map=_spread(shrunken, expressed),
+        dispersion=_spread(dispersion, expressed),
+        dispersion_outlier=_spread(outlying, expressed, False),
+        trend=trend,
+        dispersion_prior=prior,
+        beta=_spread(glm.beta, expressed),
+        beta_se=_spread(glm.beta_se, expressed),
+        converged=_spread(glm.converged, expressed, False),
+        all_zero=~expressed,
+        count_outlier=_spread(disqualified, expressed, False),
+        max_cooks=_spread(max_cooks(cooks, x), expressed),
+    )
+
+
+def _two_groups(design: Design) -> bool:
+    """Tell whether the design is one factor of two levels."""
+    levels = [len(names) for names in design.factors.values()]
+    return levels == [2] and design.matrix.shape[1] == 2 and len(np.unique(design.matrix, axis=0)) == 2

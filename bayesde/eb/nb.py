@@ -1,0 +1,144 @@
+"""Negative-binomial building blocks for the compiled kernels: special functions, densities, small Cholesky.
+
+Everything here works on one gene and allocates nothing, so that the loops over genes can run in parallel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "cholesky",
+    "gamma_excess",
+    "gamma_excess_slope",
+    "invert",
+    "log_determinant",
+    "nb_log_pmf",
+    "solve",
+    "weighted_gram",
+]
+
+
+HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+ASYMPTOTIC = 10.0
+"""From here on the series below are exact to double precision."""
+
+
+@njit(cache=True)
+def gamma_excess(x: float) -> float:
+    """Return A(x) = ln Gamma(x) - (x ln x - x + ln(2 pi) / 2) for x > 0.
+
+    Stirling's series, -ln(x)/2 + sum_k B_2k / (2k (2k-1) x^(2k-1)) (Abramowitz and Stegun 6.1.41), from
+    x >= 10 on, where the first term left out is below 1e-16; smaller x are moved there by the recurrence
+    Gamma(x) = Gamma(x + 1) / x. The large part of ln Gamma is left to the caller, who can cancel it exactly.
+    """
+    product, z = 1.0, x
+    while z < ASYMPTOTIC:
+        product *= z
+        z += 1.0
+    u = 1.0 / (z * z)
+    series = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
+    series = (1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * series)))) / z
+    if z == x:
+        return series - 0.5 * math.log(x)
+    moved = (z - 0.5) * math.log(z) - z - math.log(product)
+    return moved + series - (x * math.log(x) - x)
+
+
+@njit(cache=True)
+def gamma_excess_slope(x: float) -> float:
+    """Return A'(x) = psi(x) - ln x for x > 0 (Abramowitz and Stegun 6.3.18 and 6.3.5)."""
+    shift, z = 0.0, x
+    while z < ASYMPTOTIC:
+        shift -= 1.0 / z
+        z += 1.0
+    u = 1.0 / (z * z)
+    series = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
+    series = u * (1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * series))))
+    value = -0.5 / z - series
+    return value if z == x else value + shift + math.log(z / x)
+
+
+@njit(cache=True)
+def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
+    r"""Log probability of a count y under NB(mean mu, variance mu + dispersion mu^2).
+
+    ln p = (y+r) ln((y+r)/(mu+r)) + A(y+r) - A(r) - y + y ln mu - ln y!,   r = 1/dispersion,
+
+    A being ``gamma_excess``: it keeps its digits towards the Poisson limit.
+    """
+    r = 1.0 / dispersion
+    value = (y + r) * math.log1p((y - mu) / (mu + r)) + gamma_excess(y + r) - gamma_excess(r)
+    # y ln mu - y - ln y!, without its large terms
+    if y == 0.0:
+        return value
+    return value + y * math.log(mu / y) - gamma_excess(y) - math.log(y) - HALF_LOG_TWO_PI
+
+
+@njit(cache=True)
+def weighted_gram(design: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Fill ``out`` (p, p) with X' diag(w) X for ``design`` (m, p) and ``weights`` (m,)."""
+    m, p = design.shape
+    for a in range(p):
+        for b in range(a + 1):
+            total = 0.0
+            for j in range(m):
+                total += weights[j] * design[j, a] * design[j, b]
+            out[a, b] = total
+            out[b, a] = total
+
+
+@njit(cache=True)
+def cholesky(matrix: np.ndarray, out: np.ndarray) -> bool:
+    """Lower Cholesky factor of a symmetric (p, p) matrix; False if it is not positive definite."""
+    p = matrix.shape[0]
+    for a in range(p):
+        for b in range(a + 1):
+            total = matrix[a, b]
+            for k in range(b):
+                total -= out[a, k] * out[b, k]
+            if a == b:
+                if not total > 0.0:
+                    return False
+                out[a, a] = math.sqrt(total)
+            else:
+                out[a, b] = total / out[b, b]
+    return True
+
+
+@njit(cache=True)
+def solve(factor: np.ndarray, vector: np.ndarray) -> None:
+    """Overwrite ``vector`` with A^-1 vector, given the lower Cholesky factor of A."""
+    p = factor.shape[0]
+    for a in range(p):
+        total = vector[a]
+        for k in range(a):
+            total -= factor[a, k] * vector[k]
+        vector[a] = total / factor[a, a]
+    for a in range(p - 1, -1, -1):
+        total = vector[a]
+        for k in range(a + 1, p):
+            total -= factor[k, a] * vector[k]
+        vector[a] = total / factor[a, a]
+
+
+@njit(cache=True)
+def invert(factor: np.ndarray, out: np.ndarray) -> None:
+    """Fill ``out`` (p, p) with A^-1, given the lower Cholesky factor of A."""
+    p = factor.shape[0]
+    for a in range(p):
+        for b in range(p):
+            out[a, b] = 1.0 if a == b else 0.0
+        solve(factor, out[a])
+
+
+@njit(cache=True)
+def log_determinant(factor: np.ndarray) -> float:
+    """Return ln det A, given the lower Cholesky factor of A."""
+    total = 0.0
+    for a in range(factor.shape[0]):
+        total += math.log(factor[a, a])
+    return 2.0 * total

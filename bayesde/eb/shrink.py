@@ -1,0 +1,324 @@
+r"""Shrunken effects: the posterior mode under a Cauchy prior on one coefficient (apeglm).
+
+For each gene, with its dispersion 1/r plugged in, the negative log posterior
+
+    f(b) = -sum_j [y_j eta_j - (y_j + r) ln(r + exp(eta_j + ln nf_j))] + sum_{l != k} b_l^2 / (2 15^2)
+           + ln(1 + b_k^2 / S^2),      eta_j = x_j . b
+
+is minimised (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
+near zero and one near the maximum-likelihood estimate: both are looked for and the better one is taken.
+Everything is in natural-log units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+from scipy.special import ndtr
+
+from bayesde.eb.nb import cholesky, invert, solve
+
+__all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
+
+NUISANCE_SD = 15.0
+"""Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
+MAX_PRIOR_SCALE = 1.0
+SMALLEST_VARIANCE, LARGEST_VARIANCE = 1e-6, 400.0
+ROOT_TOLERANCE = np.finfo(float).eps ** 0.25
+"""Absolute, on the variance: R's default. It is coarse, so the iterates must be R's for the scale to be."""
+MAX_NEWTON_STEPS = 200
+FLAT = 1e-11
+"""Newton's decrement, relative to the size of f, at which a minimum counts as reached."""
+
+
+@dataclass(frozen=True)
+class ShrunkenEffects:
+    """Posterior modes and their curvature.
+
+    Attributes
+    ----------
+    beta : ndarray (gene, coefficient)
+        Mode, all coefficients.
+    sd : ndarray (gene,)
+        Posterior sd of the shrunken coefficient by Laplace's approximation; NaN if the mode is no minimum.
+    scale : float
+        S, the scale of the Cauchy prior.
+    converged : ndarray of bool (gene,)
+    """
+
+    beta: np.ndarray
+    sd: np.ndarray
+    scale: float
+    converged: np.ndarray
+
+
+def prior_scale(beta: np.ndarray, beta_se: np.ndarray) -> float:
+    """Estimate the scale of the Cauchy prior from maximum-likelihood estimates.
+
+    Solves  sum_g (b_g^2 - se_g^2) I_g(A) / sum_g I_g(A) = A  with  I_g(A) = 1 / (2 (A + se_g^2)^2)
+    for the variance A of the effects and returns min(sqrt(A), 1), at least 1e-3 (Efron and Morris 1975,
+    doi:10.1080/01621459.1975.10479864; Zhu, Ibrahim and Love 2019, supplement).
+
+    Parameters
+    ----------
+    beta, beta_se : ndarray (gene,)
+        Natural log; genes with NaN are left out.
+
+    Returns
+    -------
+    float
+        S, natural log.
+    """
+    usable = np.isfinite(beta) & np.isfinite(beta_se)
+    square, variance = beta[usable] ** 2, beta_se[usable] ** 2
+
+    def excess(candidate: float) -> float:
+        information = 1.0 / (2.0 * (candidate + variance) ** 2)
+        return float(np.sum((square - variance) * information) / np.sum(information)) - candidate
+
+    if square.size == 0 or excess(SMALLEST_VARIANCE) < 0.0:
+        return math.sqrt(SMALLEST_VARIANCE)
+    if excess(LARGEST_VARIANCE) > 0.0:
+        return MAX_PRIOR_SCALE
+    return min(math.sqrt(_root(excess, SMALLEST_VARIANCE, LARGEST_VARIANCE)), MAX_PRIOR_SCALE)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Find a zero between two points of opposite sign by Brent's method (Brent 1973, chapter 4).
+
+    ``best`` has the smallest value so far, ``other`` the opposite sign, ``last`` is the point before.
+    SciPy's variant takes other steps, and at this tolerance it would stop elsewhere.
+    """
+    last, best = low, high
+    f_last, f_best = function(last), function(best)
+    other, f_other = last, f_last
+    while True:
+        previous_step = best - last
+        if abs(f_other) < abs(f_best):
+            last, best, other = best, other, best
+            f_last, f_best, f_other = f_best, f_other, f_best
+        tolerance = 2.0 * np.finfo(float).eps * abs(best) + ROOT_TOLERANCE / 2.0
+        step = (other - best) / 2.0
+        if abs(step) <= tolerance or f_best == 0.0:
+            return best
+        if abs(previous_step) >= tolerance and abs(f_last) > abs(f_best):
+            step = _interpolated_step((last, f_last), (best, f_best), (other, f_other), tolerance)
+        if abs(step) < tolerance:
+            step = math.copysign(tolerance, step)
+        last, f_last = best, f_best
+        best += step
+        f_best = function(best)
+        if f_best * f_other > 0.0:
+            other, f_other = last, f_last
+
+
+def _interpolated_step(
+    last: tuple[float, float], best: tuple[float, float], other: tuple[float, float], tolerance: float
+) -> float:
+    """Step by the secant or inverse quadratic interpolation, or half the interval if these go astray."""
+    width, before = other[0] - best[0], best[0] - last[0]
+    ratio = best[1] / last[1]
+    if last[0] == other[0]:
+        p, q = width * ratio, 1.0 - ratio
+    else:
+        u, v = last[1] / other[1], best[1] / other[1]
+        p = ratio * (width * u * (u - v) - before * (v - 1.0))
+        q = (u - 1.0) * (v - 1.0) * (ratio - 1.0)
+    p, q = (p, -q) if p > 0.0 else (-p, q)
+    if p < 0.75 * width * q - abs(tolerance * q) / 2.0 and p < abs(before * q / 2.0):
+        return p / q
+    return width / 2.0
+
+
+@njit(cache=True)
+def _objective(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
+    """Return f(b)."""
+    total = 0.0
+    for j in range(y.size):
+        eta = 0.0
+        for a in range(b.size):
+            eta += design[j, a] * b[a]
+        log_mu = eta + log_factors[j]
+        log_r = math.log(r)
+        largest = max(log_mu, log_r)
+        log_sum = largest + math.log(math.exp(log_mu - largest) + math.exp(log_r - largest))
+        total -= y[j] * eta - (y[j] + r) * log_sum
+    for a in range(b.size):
+        if a == k:
+            total += math.log1p((b[a] / scale) ** 2)
+        else:
+            total += 0.5 * (b[a] / NUISANCE_SD) ** 2
+    return total
+
+
+@njit(cache=True)
+def _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian):  # type: ignore[no-untyped-def]
+    """Fill gradient and Hessian, but for the Cauchy prior's curvature at b_k, which is returned."""
+    p = b.size
+    for a in range(p):
+        gradient[a] = 0.0
+        for c in range(p):
+            hessian[a, c] = 0.0
+    for j in range(y.size):
+        eta = log_factors[j]
+        for a in range(p):
+            eta += design[j, a] * b[a]
+        share = 1.0 / (1.0 + r * math.exp(-eta)) if eta > -700.0 else 0.0
+        residual = (y[j] + r) * share - y[j]
+        weight = (y[j] + r) * share * (1.0 - share)
+        for a in range(p):
+            gradient[a] += design[j, a] * residual
+            for c in range(a + 1):
+                hessian[a, c] += design[j, a] * weight * design[j, c]
+    for a in range(p):
+        for c in range(a):
+            hessian[c, a] = hessian[a, c]
+        if a != k:
+            gradient[a] += b[a] / NUISANCE_SD**2
+            hessian[a, a] += 1.0 / NUISANCE_SD**2
+    square = b[k] * b[k]
+    gradient[k] += 2.0 * b[k] / (scale * scale + square)
+    return 2.0 * (scale * scale - square) / (scale * scale + square) ** 2
+
+
+@njit(cache=True)
+def _newton_direction(gradient, hessian, curvature, bound, k, factor, step):  # type: ignore[no-untyped-def]
+    """Solve for a descent step; where the Hessian is indefinite, majorise the prior's curvature."""
+    hessian[k, k] += curvature
+    definite = cholesky(hessian, factor)
+    if not definite:
+        hessian[k, k] += bound - curvature
+        if not cholesky(hessian, factor):
+            return False
+    for a in range(step.size):
+        step[a] = -gradient[a]
+    solve(factor, step)
+    return True
+
+
+@njit(cache=True)
+def _minimise(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
+    """Newton's method with backtracking from ``b``, which is overwritten; return (f, converged)."""
+    p = b.size
+    gradient, step, trial = np.empty(p), np.empty(p), np.empty(p)
+    hessian, factor = np.empty((p, p)), np.zeros((p, p))
+    value = _objective(b, y, log_factors, design, r, k, scale)
+    for _ in range(MAX_NEWTON_STEPS):
+        curvature = _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian)
+        bound = 2.0 / (scale * scale + b[k] * b[k])
+        if not _newton_direction(gradient, hessian, curvature, bound, k, factor, step):
+            return value, False
+        decrement = 0.0
+        for a in range(p):
+            decrement -= gradient[a] * step[a]
+        length = 1.0
+        while length > 1e-12:
+            for a in range(p):
+                trial[a] = b[a] + length * step[a]
+            new = _objective(trial, y, log_factors, design, r, k, scale)
+            if new <= value - 1e-4 * length * decrement:
+                break
+            length *= 0.5
+        small = decrement <= FLAT * (1.0 + abs(value))
+        if length > 1e-12 or small:
+            # At rounding level the objective cannot judge a Newton step any more: the last one is taken.
+            for a in range(p):
+                b[a] += (length if length > 1e-12 else 1.0) * step[a]
+            value = new if length > 1e-12 else value
+        if small:
+            return value, True
+        if length <= 1e-12:
+            return value, False
+    return value, False
+
+
+@njit(cache=True)
+def _sd_at(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
+    p = b.size
+    gradient = np.empty(p)
+    hessian, factor, inverse = np.empty((p, p)), np.zeros((p, p)), np.empty((p, p))
+    curvature = _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian)
+    hessian[k, k] += curvature
+    if not cholesky(hessian, factor):
+        return math.nan
+    invert(factor, inverse)
+    return math.sqrt(inverse[k, k])
+
+
+@njit(cache=True, parallel=True)
+def _shrink_all(counts, log_factors, design, dispersion, start, k, scale, beta, sd, converged):  # type: ignore[no-untyped-def]
+    n_genes, p = start.shape
+    for g in prange(n_genes):
+        r = 1.0 / dispersion[g]
+        best = math.inf
+        b = np.empty(p)
+        for which in range(2):
+            for a in range(p):
+                b[a] = start[g, a]
+            if which == 1:
+                b[k] = 0.0
+            value, reached = _minimise(b, counts[g], log_factors[g], design, r, k, scale)
+            if value < best:
+                best = value
+                converged[g] = reached
+                for a in range(p):
+                    beta[g, a] = b[a]
+        sd[g] = _sd_at(beta[g], counts[g], log_factors[g], design, r, k, scale)
+
+
+def shrink_coefficient(
+    counts: np.ndarray,
+    factors: np.ndarray,
+    design: np.ndarray,
+    dispersion: np.ndarray,
+    start: np.ndarray,
+    coefficient: int,
+    scale: float,
+) -> ShrunkenEffects:
+    """Find the posterior mode of every gene under a Cauchy(0, scale) prior on one coefficient.
+
+    Parameters
+    ----------
+    counts : ndarray of float64 (gene, sample)
+    factors : ndarray (gene, sample)
+    design : ndarray (sample, coefficient)
+    dispersion : ndarray (gene,)
+    start : ndarray (gene, coefficient)
+        Maximum-likelihood estimates, natural log.
+    coefficient : int
+        Column of the design that is shrunk.
+    scale : float
+        S, natural log.
+
+    Returns
+    -------
+    ShrunkenEffects
+    """
+    beta, sd = np.empty_like(start), np.empty(len(start))
+    converged = np.zeros(len(start), dtype=np.bool_)
+    first = np.where(np.isfinite(start), start, 0.0)
+    _shrink_all(counts, np.log(factors), design, dispersion, first, coefficient, scale, beta, sd, converged)
+    return ShrunkenEffects(beta, sd, scale, converged)
+
+
+def false_sign_probability(effect: np.ndarray, sd: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Probability that an effect does not exceed a threshold in its estimated direction.
+
+    With threshold 0 this is the local false sign rate Phi(-|b| / sd) of a normal posterior; otherwise the
+    probability of being "false sign or small" (Zhu, Ibrahim and Love 2019).
+
+    Parameters
+    ----------
+    effect, sd : ndarray (gene,)
+    threshold : float
+        Same units as the effect.
+
+    Returns
+    -------
+    ndarray (gene,)
+    """
+    return ndtr((threshold - np.abs(effect)) / sd)
