@@ -1,0 +1,49 @@
+  /**
+   * A Cauchy(0, 1) quantile at the normal probability of u: a standard normal u gives a standard Cauchy number.
+   *
+   * Written from the nearer tail, so that it keeps its digits far out.
+   *
+   * @param u real number
+   * @return tan(pi (Phi(u) - 1/2))
+   */
+  real cauchy_of_normal(real u) {
+    return abs(u) < 0.5 ? tan(pi() * (Phi(u) - 0.5)) : u > 0 ? inv(tan(pi() * Phi(-u))) : -inv(tan(pi() * Phi(u)));
+  }
+
+  /**
+   * One gene's parameters from what the sampler moves.
+   *
+   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where z_k is a standard normal
+   * number that stands for beta_k = S_k cauchy_of_normal(z_k), and e_k is what makes theta_k equal to that.
+   * scale is upper triangular, so e is found from the last element to the first.
+   *
+   * @param z what the sampler moves
+   * @param location centre, natural log
+   * @param scale upper triangular
+   * @param noncentered 1 where the coefficient is non-centered
+   * @param shrinkage_scale Cauchy scales, natural log
+   * @return theta = (beta, log_dispersion), natural log
+   */
+  vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered,
+                      vector shrinkage_scale) {
+    if (sum(noncentered) == 0) {
+      return location + scale * z;
+    }
+    int D = rows(z);
+    vector[D] e = z;
+    vector[D] theta;
+    for (i in 1 : D) {
+      int k = D + 1 - i;
+      real rest = location[k];
+      for (m in (k + 1) : D) {
+        rest += scale[k, m] * e[m];
+      }
+      if (k < D ? noncentered[k] : 0) {
+        theta[k] = shrinkage_scale[k] * cauchy_of_normal(z[k]);
+        e[k] = (theta[k] - rest) / scale[k, k];
+      } else {
+        theta[k] = rest + scale[k, k] * z[k];
+      }
+    }
+    return theta;
+  }

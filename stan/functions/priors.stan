@@ -1,0 +1,35 @@
+  /**
+   * Log prior density of one gene's coefficients.
+   *
+   * @param beta coefficients, natural log
+   * @param shrunken 1: Cauchy(0, shrinkage_scale), 0: Normal(0, wide_sd)
+   * @param shrinkage_scale Cauchy scale of every coefficient (not read where shrunken is 0)
+   * @param wide_sd standard deviation of the coefficients that are not shrunken
+   * @return log density, constants included
+   */
+  real coefficients_log_prior(vector beta, data array[] int shrunken, vector shrinkage_scale, data real wide_sd) {
+    real total = 0;
+    for (k in 1 : size(shrunken)) {
+      if (shrunken[k]) {
+        total += cauchy_lpdf(beta[k] | 0, shrinkage_scale[k]);
+      } else {
+        total += normal_lpdf(beta[k] | 0, wide_sd);
+      }
+    }
+    return total;
+  }
+
+  /**
+   * Log prior density of one gene's log dispersion around the trend.
+   *
+   * @param log_dispersion natural log of the dispersion
+   * @param log_trend natural log of the trend at this gene's mean
+   * @param dispersion_sd scale of the residuals, natural log
+   * @param residuals 0: Normal, 1: Student-t
+   * @param nu degrees of freedom of the Student-t (not read when residuals is 0)
+   * @return log density, constants included
+   */
+  real dispersion_log_prior(real log_dispersion, real log_trend, real dispersion_sd, data int residuals, real nu) {
+    return residuals == 1 ? student_t_lpdf(log_dispersion | nu, log_trend, dispersion_sd)
+                          : normal_lpdf(log_dispersion | log_trend, dispersion_sd);
+  }

@@ -1,0 +1,52 @@
+// A block of genes, given the hyperparameters: genes are independent, and each has P + 1 parameters.
+//
+//   y_gj             ~ NB(mean = nf_gj exp(x_j beta_g), dispersion = alpha_g)
+//   beta_gk          ~ Cauchy(0, S_k) or Normal(0, wide_sd)
+//   log(alpha_g)     ~ Normal or Student-t(nu) around log_trend_g, scale dispersion_sd
+functions {
+#include functions/nb.stan
+#include functions/priors.stan
+}
+data {
+#include data/counts.stan
+#include data/rescaling.stan
+#include data/coefficient_priors.stan
+  vector<lower=0>[P] shrinkage_scale;  // Cauchy scales S_k, natural log; not read where shrunken is 0
+  vector[G] log_trend;  // natural log of the dispersion trend at each gene
+  real<lower=0> dispersion_sd;  // scale of the residuals around the trend, natural log
+  real<lower=0> nu;  // degrees of freedom of Student-t residuals; not read when residuals is 0
+#include data/flags.stan
+}
+transformed data {
+  array[G] vector[N] counts;  // y as reals
+  array[G] vector[N] log_y;  // natural log, 0 for a zero count
+  vector[G] saturated;  // what the likelihood owes to the counts alone
+  for (g in 1 : G) {
+    counts[g] = to_vector(y[g]);
+    log_y[g] = log_counts(y[g]);
+    saturated[g] = nb_saturated(y[g]);
+  }
+}
+parameters {
+  array[G] vector[P + 1] z;  // rescaled parameters
+}
+model {
+  for (g in 1 : G) {
+    vector[P + 1] theta = location[g] + scale[g] * z[g];
+    vector[P] beta_g = head(theta, P);
+    target += coefficients_log_prior(beta_g, shrunken, shrinkage_scale, wide_sd);
+    target += dispersion_log_prior(theta[P + 1], log_trend[g], dispersion_sd, residuals, nu);
+    if (use_likelihood) {
+      target += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
+    }
+  }
+}
+generated quantities {
+  array[G] vector[P] beta;  // coefficients, natural log
+  vector[G] log_dispersion;  // natural log
+  for (g in 1 : G) {
+    vector[P + 1] theta = location[g] + scale[g] * z[g];
+    beta[g] = head(theta, P);
+    log_dispersion[g] = theta[P + 1];
+  }
+}

@@ -1,0 +1,124 @@
+// The whole hierarchy: genes and hyperparameters in one posterior.
+//
+//   y_gj             ~ NB(mean = nf_gj exp(x_j beta_g), dispersion = alpha_g)
+//   beta_gk          ~ Cauchy(0, S_k) or Normal(0, wide_sd)
+//   log(alpha_g)     ~ Normal or Student-t(nu) around log(a0 + a1 / base_mean_g), or around log(a0), scale dispersion_sd
+//   log(S_k), log(a0), log(a1) ~ Normal;  dispersion_sd ~ log-normal or half Student-t;  nu ~ Gamma above 2
+functions {
+#include functions/nb.stan
+#include functions/priors.stan
+#include functions/trend.stan
+#include functions/gene_effects.stan
+  // Log density of the genes start..end: priors given the hyperparameters, and counts.
+  real some_genes(array[] vector z, int start, int end, data array[,] int y, data array[] vector counts, data array[] vector log_y,
+                  data vector saturated, data matrix x, data array[] vector log_nf, data array[] vector location,
+                  data array[] matrix scale, data array[,] int noncentered, data array[] int shrunken,
+                  data real wide_sd, data int residuals, data int use_likelihood, vector shrinkage_scale,
+                  vector log_trend, real dispersion_sd, real nu) {
+    int P = cols(x);
+    real total = 0;
+    for (i in 1 : size(z)) {
+      int g = start + i - 1;
+      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], shrinkage_scale);
+      vector[P] beta_g = head(theta, P);
+      for (k in 1 : P) {
+        if (noncentered[g, k]) {
+          total += std_normal_lpdf(z[i, k]);
+        } else if (shrunken[k]) {
+          total += cauchy_lpdf(beta_g[k] | 0, shrinkage_scale[k]);
+        } else {
+          total += normal_lpdf(beta_g[k] | 0, wide_sd);
+        }
+      }
+      total += dispersion_log_prior(theta[P + 1], log_trend[g], dispersion_sd, residuals, nu);
+      if (use_likelihood) {
+        total += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
+      }
+    }
+    return total;
+  }
+}
+data {
+#include data/counts.stan
+  vector<lower=0>[G] base_mean;  // mean normalized count
+#include data/rescaling.stan
+  array[G, P] int<lower=0, upper=1> noncentered;  // 0: beta moves with z; 1: beta = S_k times a Cauchy number (shrunken only)
+#include data/coefficient_priors.stan
+#include data/hyperpriors.stan
+  int<lower=0, upper=1> trend;  // of the dispersion; 0: constant a0, 1: parametric a0 + a1 / base_mean
+#include data/flags.stan
+  int<lower=1> grainsize;  // genes in one task of a thread
+}
+transformed data {
+  int K = sum(shrunken);  // number of Cauchy scales
+  int sample_nu = residuals == 1 && nu_known == 0;
+  array[G] vector[N] counts;  // y as reals
+  array[G] vector[N] log_y;  // natural log, 0 for a zero count
+  vector[G] saturated;  // what the likelihood owes to the counts alone
+  for (g in 1 : G) {
+    counts[g] = to_vector(y[g]);
+    log_y[g] = log_counts(y[g]);
+    saturated[g] = nb_saturated(y[g]);
+    for (k in 1 : P) {
+      if (noncentered[g, k] && !shrunken[k]) {
+        reject("noncentered coefficient ", k, " of gene ", g, " is not shrunken");
+      }
+    }
+  }
+}
+parameters {
+  array[G] vector[P + 1] z;  // rescaled gene parameters
+  vector[K] log_shrinkage_scale;  // log(S_k) of the shrunken coefficients, in order
+  real log_dispersion_sd;  // natural log of the scale of log dispersions around the trend
+  real log_asymptotic_dispersion;  // log(a0)
+  vector[trend] log_extra_poisson;  // log(a1)
+  vector<lower=2>[sample_nu] nu;  // degrees of freedom of the residuals
+}
+transformed parameters {
+  vector[P] shrinkage_scale = rep_vector(wide_sd, P);  // S_k, natural log (wide_sd where not shrunken)
+  real dispersion_sd = exp(log_dispersion_sd);  // natural log
+  {
+    int next = 1;
+    for (k in 1 : P) {
+      if (shrunken[k]) {
+        shrinkage_scale[k] = exp(log_shrinkage_scale[next]);
+        next += 1;
+      }
+    }
+  }
+}
+model {
+  vector[G] log_trend;
+  for (g in 1 : G) {
+    log_trend[g] = log_trend_at(base_mean[g], log_asymptotic_dispersion, log_extra_poisson);
+  }
+  {
+    int next = 1;
+    for (k in 1 : P) {
+      if (shrunken[k]) {
+        target += normal_lpdf(log_shrinkage_scale[next] | log_scale_mean[k], log_scale_sd[k]);
+        next += 1;
+      }
+    }
+  }
+  if (dispersion_sd_prior == 0) {
+    target += normal_lpdf(log_dispersion_sd | dispersion_sd_hyper[1], dispersion_sd_hyper[2]);
+  } else {  // twice the density on the positive half, and the Jacobian of the logarithm
+    target += log(2) + student_t_lpdf(dispersion_sd | dispersion_sd_hyper[1], 0, dispersion_sd_hyper[3]) + log_dispersion_sd;
+  }
+  target += normal_lpdf(log_asymptotic_dispersion | log_asymptotic_dispersion_mean, log_asymptotic_dispersion_sd);
+  target += normal_lpdf(log_extra_poisson | log_extra_poisson_mean, log_extra_poisson_sd);
+  target += gamma_lpdf(nu | nu_shape, nu_rate);  // the constant of the truncation at 2 is left out
+  target += reduce_sum(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale, noncentered,
+                       shrunken, wide_sd, residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
+                       sample_nu ? nu[1] : nu_value);
+}
+generated quantities {
+  array[G] vector[P] beta;  // coefficients, natural log
+  vector[G] log_dispersion;  // natural log
+  for (g in 1 : G) {
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale);
+    beta[g] = head(theta, P);
+    log_dispersion[g] = theta[P + 1];
+  }
+}

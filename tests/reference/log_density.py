@@ -1,0 +1,137 @@
+"""The log posterior densities written from the model's formulas, in NumPy, as a yardstick for the Stan programs.
+
+Slow and plain on purpose: extended precision where the platform has it, and sums in place of gamma functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import ndtr
+
+Extended = np.longdouble
+PI = Extended("3.14159265358979323846264338327950288")
+
+
+def nb_log_pmf(y: int, log_mu: np.longdouble, log_dispersion: np.longdouble) -> np.longdouble:
+    """log NB(y | mu, alpha) = sum_{k<y} log((1 + alpha k) / (k + 1)) + y log(mu) - (y + 1/alpha) log(1 + alpha mu)."""
+    alpha, mu = np.exp(Extended(log_dispersion)), np.exp(Extended(log_mu))
+    total = y * Extended(log_mu) - (y + 1 / alpha) * np.log1p(alpha * mu)
+    for start in range(0, int(y), 1_000_000):
+        k = np.arange(start, min(start + 1_000_000, int(y)), dtype=Extended)
+        total += np.sum(np.log1p(alpha * k) - np.log1p(k))
+    return total
+
+
+def normal(x, mean, sd):
+    return -0.5 * ((Extended(x) - mean) / sd) ** 2 - np.log(Extended(sd)) - 0.5 * np.log(2 * PI)
+
+
+def cauchy(x, scale):
+    return -np.log(PI) - np.log(Extended(scale)) - np.log1p((Extended(x) / scale) ** 2)
+
+
+def student_t(x, df, mean, scale):
+    constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * np.log(df * PI) - np.log(Extended(scale))
+    return constant - (df + 1) / 2 * np.log1p(((Extended(x) - mean) / scale) ** 2 / df)
+
+
+def gamma(x, shape, rate):
+    return shape * np.log(Extended(rate)) - math.lgamma(shape) + (shape - 1) * np.log(Extended(x)) - rate * Extended(x)
+
+
+def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray) -> np.longdouble:
+    log_mu = np.asarray(data["log_nf"][g], Extended) + np.asarray(data["x"], Extended) @ theta[:-1]
+    return sum(nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(data["y"][g], log_mu, strict=True))
+
+
+def residual_log_density(data: Mapping, log_dispersion, log_trend, sd, nu):
+    if data["residuals"] == 1:
+        return student_t(log_dispersion, nu, log_trend, sd)
+    return normal(log_dispersion, log_trend, sd)
+
+
+def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
+    """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
+    total = Extended(0)
+    for g in range(data["G"]):
+        theta = np.asarray(data["location"][g], Extended) + np.asarray(data["scale"][g], Extended) @ z[g]
+        for k, shrunken in enumerate(data["shrunken"]):
+            scale = data["shrinkage_scale"][k]
+            total += cauchy(theta[k], scale) if shrunken else normal(theta[k], 0, data["wide_sd"])
+        total += residual_log_density(data, theta[-1], data["log_trend"][g], data["dispersion_sd"], data["nu"])
+        if data["use_likelihood"]:
+            total += gene_log_likelihood(data, g, theta)
+    return total
+
+
+def cauchy_of_normal(u) -> np.longdouble:
+    """The Cauchy number with the tail probability of the normal number u."""
+    tail = Extended(ndtr(-abs(float(u))))
+    return np.sign(u) * np.tan(PI * (Extended(0.5) - tail)) if tail > 0.1 else np.sign(u) / np.tan(PI * tail)
+
+
+def joint_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them."""
+    location, scale = np.asarray(data["location"][g], Extended), np.asarray(data["scale"][g], Extended)
+    size = len(location)
+    e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
+    for i in reversed(range(size)):
+        if i < size - 1 and data["noncentered"][g][i]:
+            theta[i] = scales[i] * cauchy_of_normal(z[g, i])
+            e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
+        else:
+            e[i] = z[g, i]
+            theta[i] = location[i] + scale[i, i:] @ e[i:]
+    return theta
+
+
+def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
+    shrunken = np.flatnonzero(data["shrunken"])
+    total = Extended(0)
+    for log_scale, k in zip(params["log_shrinkage_scale"], shrunken, strict=True):
+        total += normal(log_scale, data["log_scale_mean"][k], data["log_scale_sd"][k])
+    first, second, third = data["dispersion_sd_hyper"]
+    log_sd = Extended(params["log_dispersion_sd"])
+    if data["dispersion_sd_prior"] == 0:
+        total += normal(log_sd, first, second)
+    else:
+        total += np.log(Extended(2)) + student_t(np.exp(log_sd), first, 0, third) + log_sd
+    total += normal(
+        params["log_asymptotic_dispersion"],
+        data["log_asymptotic_dispersion_mean"],
+        data["log_asymptotic_dispersion_sd"],
+    )
+    for value in params["log_extra_poisson"]:
+        total += normal(value, data["log_extra_poisson_mean"], data["log_extra_poisson_sd"])
+    for nu in params["nu"]:
+        total += gamma(nu, data["nu_shape"], data["nu_rate"])
+    return total
+
+
+def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) -> np.longdouble:
+    """The log density that stan/joint.stan stands for; with jacobian, as a density of log(nu - 2)."""
+    scales = np.full(data["P"], Extended(data["wide_sd"]))
+    scales[np.flatnonzero(data["shrunken"])] = np.exp(np.asarray(params["log_shrinkage_scale"], Extended))
+    nu = params["nu"][0] if len(params["nu"]) else data["nu_value"]
+    sd = np.exp(Extended(params["log_dispersion_sd"]))
+    total = log_hyperprior(data, params)
+    for g in range(data["G"]):
+        z = np.asarray(params["z"], Extended)
+        theta = joint_theta(data, g, z, scales)
+        for k, shrunken in enumerate(data["shrunken"]):
+            if data["noncentered"][g][k]:
+                total += normal(z[g, k], 0, 1)
+            else:
+                total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
+        trend = np.exp(Extended(params["log_asymptotic_dispersion"]))
+        for log_extra_poisson in params["log_extra_poisson"]:
+            trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]
+        total += residual_log_density(data, theta[-1], np.log(trend), sd, nu)
+        if data["use_likelihood"]:
+            total += gene_log_likelihood(data, g, theta)
+    if jacobian:
+        total += sum(np.log(Extended(value) - 2) for value in params["nu"])
+    return total

@@ -1,0 +1,112 @@
+"""Random data and parameters for the Stan programs, ordinary and extreme."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False, **flags) -> dict:
+    """Data common to both programs; with extreme, counts to 1e7, a zero row, and a gene close to Poisson."""
+    n_samples, n_coefficients = 6, 3
+    x = np.column_stack([np.ones(n_samples), np.arange(n_samples) % 2, rng.normal(size=n_samples)])
+    means = 10.0 ** rng.uniform(0, 4, n_genes)
+    y = rng.negative_binomial(2, 2 / (2 + means[:, None]), (n_genes, n_samples))
+    if extreme:
+        y[0] = [9_999_991, 10_000_000, 9_800_000, 9_999_000, 10_100_000, 10_000_002]
+        y[1] = 0
+        y[2] = [3, 0, 1, 2, 0, 7]
+    log_nf = rng.normal(0, 0.3, (n_genes, n_samples)) * (0 if extreme else 1)
+    triangle = np.triu(rng.normal(0, 0.1, (n_genes, n_coefficients + 1, n_coefficients + 1)), 1)
+    diagonal = np.eye(n_coefficients + 1) * rng.uniform(0.1, 0.5, (n_genes, 1, n_coefficients + 1))
+    location = np.zeros((n_genes, n_coefficients + 1))
+    location[:, 0] = np.log(y.mean(axis=1) + 0.1)
+    location[:, -1] = -1.5
+    return {
+        "G": n_genes,
+        "N": n_samples,
+        "P": n_coefficients,
+        "y": y.tolist(),
+        "x": x.tolist(),
+        "log_nf": log_nf.tolist(),
+        "location": location.tolist(),
+        "scale": (triangle + diagonal).tolist(),
+        "shrunken": [0, 1, 1],
+        "wide_sd": 15.0,
+        "residuals": 0,
+        "use_likelihood": 1,
+        **flags,
+    }
+
+
+def genes_data(rng: np.random.Generator, **flags) -> dict:
+    data = block_data(rng, **flags)
+    data.update(
+        shrinkage_scale=[1.0, 0.02, 0.7],
+        log_trend=rng.normal(-2, 1, data["G"]).tolist(),
+        dispersion_sd=0.8,
+        nu=4.5,
+    )
+    return data
+
+
+def joint_data(rng: np.random.Generator, trend: int = 1, **flags) -> dict:
+    data = block_data(rng, **flags)
+    noncentered = rng.integers(0, 2, (data["G"], data["P"])) * np.asarray(data["shrunken"])
+    noncentered *= not flags.get("extreme", False)
+    data.update(
+        base_mean=(10.0 ** rng.uniform(0, 4, data["G"])).tolist(),
+        noncentered=noncentered.tolist(),
+        log_scale_mean=[0.0, -1.6, -1.2],
+        log_scale_sd=[1.0, 1.5, 0.7],
+        dispersion_sd_prior=data.get("dispersion_sd_prior", 0),
+        dispersion_sd_hyper=[3.0, 0.0, 1.2] if data.get("dispersion_sd_prior") else [-0.3, 0.9, 1.0],
+        log_asymptotic_dispersion_mean=-3.0,
+        log_asymptotic_dispersion_sd=2.0,
+        log_extra_poisson_mean=0.5,
+        log_extra_poisson_sd=2.0,
+        nu_known=data.get("nu_known", 0),
+        nu_value=6.0,
+        nu_shape=2.0,
+        nu_rate=0.1,
+        trend=trend,
+        grainsize=2,
+    )
+    return data
+
+
+def genes_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> dict:
+    z = rng.normal(size=(data["G"], data["P"] + 1))
+    if extreme:  # log dispersions where they are hardest: near Poisson, far from it, and on a huge count
+        theta = rng.normal(data["location"], 0.2)
+        theta[0, 1:] *= 0.01
+        theta[:, -1] = np.log(rng.permutation([1e-8, 1e3, 1e-5, 0.3])[: data["G"]])
+        theta[0, 0] = np.log(1e7)
+        gap = theta - np.asarray(data["location"])
+        z = np.linalg.solve(np.asarray(data["scale"]), gap[:, :, None])[:, :, 0]
+    return {"z": z.tolist()}
+
+
+def joint_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> dict:
+    sampled_nu = data["residuals"] == 1 and data["nu_known"] == 0
+    return {
+        **genes_point(rng, data, extreme),
+        "log_shrinkage_scale": rng.normal(-1.5, 1, sum(data["shrunken"])).tolist(),
+        "log_dispersion_sd": float(rng.normal(-0.3, 0.5)),
+        "log_asymptotic_dispersion": float(rng.normal(-3, 1)),
+        "log_extra_poisson": rng.normal(0.5, 1, data["trend"]).tolist(),
+        "nu": (2 + rng.gamma(2, 5, int(sampled_nu))).tolist(),
+    }
+
+
+def gradient(function, vector: np.ndarray) -> np.ndarray:
+    """Central differences of fourth order, in extended precision."""
+    step = np.longdouble(1e-4)
+    result = np.empty(len(vector))
+    for i in range(len(vector)):
+        values = []
+        for shift in (-2, -1, 1, 2):
+            moved = np.asarray(vector, np.longdouble).copy()
+            moved[i] += shift * step
+            values.append(function(moved))
+        result[i] = float((values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step))
+    return result
