@@ -17,7 +17,7 @@ __all__ = ["Counts"]
 LARGEST_COUNT = 2**53
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Counts:
     """Read counts by gene and sample, checked once so that nothing later has to.
 
@@ -56,25 +56,32 @@ class Counts:
     """
 
     matrix: np.ndarray
-    genes: pd.Index = None  # type: ignore[assignment]
-    samples: pd.Index = None  # type: ignore[assignment]
-    sample_table: pd.DataFrame = None  # type: ignore[assignment]
-    normalization_factors: np.ndarray | None = None
+    genes: pd.Index
+    samples: pd.Index
+    sample_table: pd.DataFrame
+    normalization_factors: np.ndarray | None
 
-    def __post_init__(self) -> None:
-        values, genes, samples = _unlabelled(self.matrix, self.genes, self.samples)
-        if samples is None and self.sample_table is not None:
-            samples = _as_table(self.sample_table).index
+    def __init__(
+        self,
+        matrix: Any,
+        genes: Any = None,
+        samples: Any = None,
+        sample_table: pd.DataFrame | None = None,
+        normalization_factors: Any = None,
+    ) -> None:
+        values, genes, samples = _unlabelled(matrix, genes, samples)
+        if samples is None and sample_table is not None:
+            samples = _as_table(sample_table).index
         gene_index = _names(genes, values.shape[0], "gene")
         sample_index = _names(samples, values.shape[1], "sample")
-        matrix = _whole_numbers(values, gene_index, sample_index)
-        _check_extent(matrix, sample_index)
+        whole = _whole_numbers(values, gene_index, sample_index)
+        _check_extent(whole, sample_index)
         for name, value in {
-            "matrix": _frozen(matrix),
+            "matrix": _frozen(whole),
             "genes": gene_index,
             "samples": sample_index,
-            "sample_table": _matched_table(self.sample_table, sample_index),
-            "normalization_factors": _factors(self.normalization_factors, gene_index, sample_index),
+            "sample_table": _matched_table(sample_table, sample_index),
+            "normalization_factors": _factors(normalization_factors, gene_index, sample_index),
         }.items():
             object.__setattr__(self, name, value)
 

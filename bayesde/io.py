@@ -41,8 +41,8 @@ def read_counts(
     """Read a table of counts, one row a gene and one column a sample.
 
     Text tables as R, Python and spreadsheets write them: tab, comma, semicolon or space between columns,
-    plain or compressed (gzip, bzip2, xz), with or without a name over the gene column, with ``#`` lines before the
-    header, quotes, a byte-order mark or Windows line ends.
+    plain or compressed (gzip, bzip2, xz), with or without a name over the gene column, with ``#`` lines
+    before the header, quotes, a byte-order mark or Windows line ends.
 
     Parameters
     ----------
@@ -174,23 +174,24 @@ def _read_table(
 
 def _parsed(body: str, sep: str | None, width: int, key: int, where: str) -> pd.DataFrame:
     """Parse the rows with pandas' C parser."""
+    columns = [str(i) for i in range(width)]
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             io.StringIO(body),
             sep=sep or "\x00",
             header=None,
-            names=list(range(width)),
+            names=columns,
             index_col=False,
-            dtype={key: str},
+            dtype={columns[key]: str},
             keep_default_na=False,
-            na_values={i: _MISSING for i in range(width) if i != key},
+            na_values={name: _MISSING for name in columns if name != columns[key]},
             engine="c",
             low_memory=False,
-            float_precision="round_trip",
         )
     except (pd.errors.ParserError, ValueError) as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         raise InputError(f"{where} is not a table: {reason}. {_sep_advice(sep)}") from error
+    return frame.set_axis(range(width), axis=1)
 
 
 def _text(path: str | PathLike[str], what: str) -> str:

@@ -100,7 +100,7 @@ _COLUMN_LIST = (
         "shape of the tail of the importance weights; above 0.7 not to be trusted",
         diagnostic=True,
     ),
-    Column("engine", "", "what the numbers come from: eb, eb_shrink, psis, nuts or joint", text=True),
+    Column("engine", "", "what the numbers come from: eb, psis, nuts or joint", text=True),
     Column("status", "", "ok, or why a number is missing or not to be trusted", text=True),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMN_LIST}
@@ -270,23 +270,22 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
         raise InputError(
             f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}"
         )
-    texts = ["gene", *(name for name in names[1:] if COLUMNS[name].text)]
-    frame = pd.read_csv(
-        file,
-        sep="\t",
-        dtype={name: (object if name in texts else np.float64) for name in names},
-        keep_default_na=False,
-        na_values={name: [""] for name in names if name not in texts},
-        float_precision="round_trip",
-    )
-    return ResultsTable(frame.set_index("gene"))
+    frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
+    arrays = {
+        name: np.array(
+            frame[name] if COLUMNS[name].text else [float(text or "nan") for text in frame[name]],
+            dtype=object if COLUMNS[name].text else np.float64,  # float() reads back the number written
+        )
+        for name in names[1:]
+    }
+    return ResultsTable(arrays, index=pd.Index(frame["gene"], dtype=object, name="gene"))
 
 
 def s_values(lfsr: Any) -> np.ndarray:
     """Turn local false sign rates into s-values.
 
-    The s-value of a gene is the mean local false sign rate of all genes whose rate is not larger than its own:
-    the share of wrong signs to expect among them.
+    The s-value of a gene is the mean local false sign rate of all genes whose rate is not larger than its
+    own: the share of wrong signs to expect among them.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """What is estimated: the model matrix of a formula (``model``, ``formula``, ``rank``) and contrasts."""
 
 from bayesde.design.contrast import Contrast
-from bayesde.design.formula import near
 from bayesde.design.model import Design
 
-__all__ = ["Contrast", "Design", "near"]
+__all__ = ["Contrast", "Design"]

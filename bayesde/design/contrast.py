@@ -12,9 +12,10 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.utils.constraints import LinearConstraints
 
-from bayesde.design.formula import near, variables
+from bayesde.design.formula import variables
 from bayesde.design.rank import linear_text
 from bayesde.errors import InputError, first_few
+from bayesde.options import nearest
 
 if TYPE_CHECKING:
     from bayesde.design.model import Design
@@ -152,7 +153,7 @@ def _of_text(design: Design, text: str) -> Contrast:
 
 def _unknown_coefficient(design: Design, text: str) -> InputError:
     """Explain that a coefficient does not exist."""
-    hint = near(text, design.coefficients)
+    hint = nearest(text, design.coefficients)
     if text in design.factors:
         levels = design.factors[text]
         hint = f" '{text}' is a factor; two levels are compared by ('{text}', '{levels[-1]}', '{levels[0]}')."
@@ -168,14 +169,14 @@ def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contr
     if levels is None:
         known = f"its factors are {first_few(design.factors)}" if design.factors else "it has no factors"
         raise InputError(
-            f"'{factor}' is not a factor of the design; {known}.{near(factor, design.factors)} For a "
+            f"'{factor}' is not a factor of the design; {known}.{nearest(factor, design.factors)} For a "
             "covariate give the name of its coefficient"
         )
     for name in (level, reference):
         if name not in levels:
             raise InputError(
                 f"'{name}' is not a level of '{factor}'; its levels are {first_few(levels, 20)}."
-                f"{near(name, levels)}"
+                f"{nearest(name, levels)}"
             )
     if level == reference:
         raise InputError(f"the contrast compares level '{level}' of '{factor}' with itself")
@@ -205,8 +206,8 @@ def _difference(design: Design, factor: str, level: str, reference: str) -> np.n
     if not vector.any():
         raise InputError(
             f"'{factor}' has no effect of its own in '{design.formula}'; give the contrast as numbers, one "
-            "for "
-            "each coefficient"
+            ""
+            "for each coefficient"
         )
     return vector
 

@@ -6,7 +6,6 @@ import ast
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -17,36 +16,16 @@ from formulaic.parser.types import Factor
 from formulaic.transforms import TRANSFORMS
 
 from bayesde.errors import InputError, first_few
+from bayesde.options import nearest
 
 __all__ = [
     "check_variables",
     "materialized",
-    "near",
     "parsed_formula",
     "prepared",
     "term_columns",
     "variables",
 ]
-
-
-def near(name: object, allowed: Iterable[object]) -> str:
-    """Suggest what a misspelt name may have meant.
-
-    Parameters
-    ----------
-    name : object
-        What was found.
-    allowed : iterable
-        What would have been right.
-
-    Returns
-    -------
-    str
-        ``" Did you mean 'treated'?"``, or an empty string.
-    """
-    folded = {str(choice).casefold(): str(choice) for choice in allowed}
-    close = get_close_matches(str(name).casefold(), list(folded), n=1, cutoff=0.6)
-    return f" Did you mean '{folded[close[0]]}'?" if close else ""
 
 
 def parsed_formula(formula: str) -> Formula:
@@ -102,7 +81,7 @@ def check_variables(names: Sequence[str], table: pd.DataFrame, formula: str) -> 
             columns = first_few(table.columns, 20) or "none"
             raise InputError(
                 f"the design '{formula}' uses '{name}', which the sample table lacks."
-                f"{near(name, table.columns)} Its columns are {columns}"
+                f"{nearest(name, [str(label) for label in table.columns])} Its columns are {columns}"
             )
         column = table[name]
         gaps = column.isna()
@@ -121,7 +100,7 @@ def check_variables(names: Sequence[str], table: pd.DataFrame, formula: str) -> 
 def prepared(
     parsed: Formula, names: Sequence[str], table: pd.DataFrame, references: dict[str, str]
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
-    """Copy the variables, factors as categories with the reference level first."""
+    """Copy the variables, factors as categories with the reference level first; return these levels too."""
     expressions = {str(factor.expr) for term in parsed for factor in term.factors}
     columns: dict[str, Any] = {}
     factors: dict[str, tuple[str, ...]] = {}
@@ -138,7 +117,7 @@ def prepared(
         name = next(iter(references))
         raise InputError(
             f"a reference level is given for '{name}', which is not a factor of the design."
-            f"{near(name, factors)} Its factors are {first_few(factors, 20) or 'none'}"
+            f"{nearest(name, factors)} Its factors are {first_few(factors, 20) or 'none'}"
         )
     return pd.DataFrame(columns, index=table.index), factors
 
@@ -170,7 +149,7 @@ def _ordered(name: str, levels: list[str], reference: str | None) -> tuple[str, 
     if str(reference) not in levels:
         raise InputError(
             f"the reference '{reference}' is not a level of '{name}'; its levels are {first_few(levels, 20)}."
-            f"{near(reference, levels)}"
+            f"{nearest(str(reference), levels)}"
         )
     return (str(reference), *(level for level in levels if level != str(reference)))
 

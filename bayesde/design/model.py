@@ -41,6 +41,8 @@ class Design:
         Names of the rows.
     factors : dict of str to tuple of str
         The levels of each factor in the formula, the reference level first.
+    groups : dict of str to tuple of str
+        The level that each sample has, by factor.
     terms : dict of str to tuple of int
         The columns that belong to each term.
     spec : formulaic.ModelSpec or None
@@ -53,6 +55,7 @@ class Design:
     samples: tuple[str, ...]
     factors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spec: ModelSpec | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,7 @@ class Design:
             samples=tuple(map(str, sample_table.index)),
             factors=factors,
             terms=term_columns(spec, matrix.shape[1]),
+            groups={name: tuple(map(str, data[name])) for name in factors},
             spec=spec,
         )
 

@@ -1,0 +1,129 @@
+"""The results table: order, units, statuses, files, and s-values."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bayesde import InputError, ResultsTable, read_results, s_values
+from bayesde.results import COLUMNS, STATUSES, build_results, write_results
+
+ORDER = (
+    "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value prob_gt_threshold "
+    "dispersion rhat ess_bulk ess_tail pareto_k engine status"
+).split()
+GENES = ["g1", "g2", "g3"]
+NAN = math.nan
+
+
+def columns(**changes):
+    made = {
+        "status": ["ok", "all_zero", "low_mean"],
+        "engine": "eb",
+        "padj": [0.1, NAN, NAN],
+        "p_value": [0.01, NAN, 0.5],
+        "log2_fold_change": [math.log(2), NAN, -math.log(8)],
+        "lfc_se": [math.log(4), NAN, 1 / 3],
+        "base_mean": [1 / 3, 0.0, 5e-324],
+        "dispersion": [0.1, NAN, 1e10],
+    }
+    return made | changes
+
+
+def test_the_schema_is_the_contract():
+    assert list(COLUMNS) == ORDER
+    assert all(column.description for column in COLUMNS.values())
+    for status in ("ok", "all_zero", "count_outlier", "low_mean", "not_converged", "high_pareto_k"):
+        assert STATUSES[status]
+
+
+def test_columns_come_in_order_and_on_the_log2_scale():
+    table = build_results(GENES, columns())
+    assert list(table.columns) == [name for name in ORDER if name in columns()]
+    assert table.index.name == "gene"
+    np.testing.assert_allclose(table["log2_fold_change"], [1.0, NAN, -3.0])
+    np.testing.assert_allclose(table["lfc_se"], [2.0, NAN, 1 / 3 / math.log(2)])
+    np.testing.assert_array_equal(table["p_value"], [0.01, NAN, 0.5])
+    assert list(table["engine"]) == ["eb"] * 3
+
+
+def test_parts_of_a_table_are_tables():
+    table = build_results(GENES, columns())
+    assert isinstance(table.loc[["g1"]], ResultsTable)
+    assert isinstance(table.sort_values("p_value"), ResultsTable)
+    assert set(table.descriptions) == set(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"logFC": [1, 2, 3]}, "unknown results columns"),
+        ({"padj": [0.1, 0.2]}, r"padj has shape \(2,\)"),
+        ({"status": ["ok", "zero", "ok"]}, "unknown status"),
+        ({"status": ["ok", "all_zero", "ok"]}, "padj is missing for 1 gene"),
+    ],
+)
+def test_mistakes_of_a_caller(changes, words):
+    with pytest.raises(ValueError, match=words):
+        build_results(GENES, columns(**changes))
+
+
+def test_a_table_needs_a_status():
+    made = columns()
+    del made["status"]
+    with pytest.raises(ValueError, match="needs a status"):
+        build_results(GENES, made)
+
+
+def test_a_diagnostic_of_another_engine_may_be_missing():
+    table = build_results(GENES, columns(rhat=[NAN, NAN, NAN], pareto_k=[0.1, NAN, 0.2]))
+    assert table["rhat"].isna().all()
+
+
+def test_deseq2_names():
+    exported = build_results(GENES, columns(stat=[1, NAN, 2], s_value=[0.1, NAN, 0.2])).to_deseq2()
+    names = ["baseMean", "log2FoldChange", "lfcSE", "stat", "pvalue", "padj", "svalue"]
+    assert list(exported.columns) == names
+    assert type(exported) is pd.DataFrame
+    assert list(exported.index) == GENES
+
+
+def test_files_give_back_every_digit(tmp_path):
+    table = build_results(["NA", "001", "g 3"], columns(lfc_lower=[-1e-300, NAN, 1 / 7]))
+    path = write_results(table, tmp_path)
+    pd.testing.assert_frame_equal(read_results(path), table, check_exact=True)
+    pd.testing.assert_frame_equal(read_results(tmp_path), table, check_exact=True)
+    second = path.read_text().splitlines()[2].split("\t")
+    assert second[0] == "001"
+    assert second[2] == ""
+    described = json.loads((tmp_path / "results.columns.json").read_text())
+    assert list(described["columns"]) == ["gene", *table.columns]
+    assert described["columns"]["lfc_se"]["unit"] == "log2"
+    assert described["status"] == STATUSES
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["results.columns.json", "results.tsv"]
+
+
+def test_other_tables_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no results table"):
+        read_results(tmp_path)
+    (tmp_path / "results.tsv").write_text("gene\tlogFC\ng1\t1\n")
+    with pytest.raises(InputError, match="not a results table"):
+        read_results(tmp_path)
+
+
+def test_s_values_by_hand():
+    rates = [0.2, 0.0, NAN, 0.1, 0.2]
+    np.testing.assert_allclose(s_values(rates), [0.125, 0.0, NAN, 0.05, 0.125])
+    assert s_values([]).shape == (0,)
+    assert np.isnan(s_values([NAN])).all()
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 0.1, 0.3, 0.5]) | st.floats(0.0, 0.5), min_size=1, max_size=30))
+def test_s_values_are_means_over_all_genes_not_worse(rates):
+    rates = np.array(rates)
+    expected = [rates[rates <= rate].mean() for rate in rates]
+    np.testing.assert_allclose(s_values(rates), expected, rtol=1e-12, atol=1e-300)
