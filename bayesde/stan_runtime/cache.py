@@ -1,0 +1,139 @@
+"""The user's cache: folders that are either complete or not there.
+
+A folder is filled under a temporary name, marked with a file ``ok`` as the last thing, and renamed. An
+interrupted build therefore leaves nothing that a later run would take for finished, and processes that build
+the same folder at once do not meet.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from bayesde.errors import ToolchainError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: builds then race, and the first one to finish wins
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["build_folder", "cache_dir", "is_complete", "sole_builder"]
+
+logger = logging.getLogger(__name__)
+
+_OK = "ok"
+
+
+def cache_dir() -> Path:
+    """Name the folder that bayesde keeps CmdStan and compiled programs in.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$BAYESDE_CACHE`` where that is set, otherwise the platform's cache folder for bayesde. It may not
+        exist yet.
+    """
+    chosen = os.environ.get("BAYESDE_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else Path(user_cache_dir("bayesde"))
+
+
+def is_complete(folder: Path) -> bool:
+    """Say whether a folder of the cache was finished."""
+    return (folder / _OK).is_file()
+
+
+def build_folder(folder: Path, fill: Callable[[Path], None], force: bool = False) -> Path:
+    """Return a complete folder, filling it first if it is not there.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where it belongs.
+    fill : callable
+        Called with an empty folder beside it, whose contents it makes.
+    force : bool
+        Fill it anew even where it is complete.
+
+    Returns
+    -------
+    pathlib.Path
+        `folder`.
+
+    Raises
+    ------
+    ToolchainError
+        The cache cannot be written.
+    """
+    if is_complete(folder) and not force:
+        return folder
+    with _writable_cache(folder.parent), sole_builder(folder) as is_alone:
+        if is_alone:
+            _remove_leftovers(folder)
+        if force or not is_complete(folder):
+            _build(folder, fill, force)
+    return folder
+
+
+def _build(folder: Path, fill: Callable[[Path], None], force: bool) -> None:
+    scratch = folder.with_name(f".{folder.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    scratch.mkdir()
+    try:
+        fill(scratch)
+        (scratch / _OK).touch()
+        _publish(scratch, folder, force)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(scratch: Path, folder: Path, force: bool) -> None:
+    if folder.exists():
+        if is_complete(folder) and not force:
+            return  # another process was faster
+        displaced = folder.with_name(f"{scratch.name}-old")
+        folder.rename(displaced)
+        shutil.rmtree(displaced, ignore_errors=True)
+    try:
+        scratch.rename(folder)
+    except OSError:
+        if not is_complete(folder):
+            raise
+        logger.debug("another process finished %s first", folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for scratch in folder.parent.glob(f".{folder.name}-*"):
+        logger.debug("removing what an interrupted build left: %s", scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def sole_builder(folder: Path) -> Iterator[bool]:
+    """Let one process at a time build a folder or file; yields whether the file system can promise that."""
+    if fcntl is None:
+        yield False
+        return
+    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
+        is_alone = False
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            is_alone = True
+        yield is_alone
+
+
+@contextmanager
+def _writable_cache(parent: Path) -> Iterator[None]:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise ToolchainError(
+            f"cannot write to the cache folder {parent} ({error.strerror}). "
+            "Set the environment variable BAYESDE_CACHE to a folder that can be written."
+        ) from error

@@ -1,0 +1,31 @@
+"""cmdstanpy imported late, with its console messages turned into log records at level DEBUG."""
+
+from __future__ import annotations
+
+import logging
+from types import ModuleType
+
+__all__ = ["import_cmdstanpy"]
+
+logger = logging.getLogger("bayesde.cmdstanpy")
+
+
+class _ToDebug(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.debug("%s", record.getMessage())
+
+
+def import_cmdstanpy() -> ModuleType:
+    """Import cmdstanpy; what its logger would print goes to the logger ``bayesde.cmdstanpy`` instead.
+
+    Errors are not lost: cmdstanpy raises them too, with their details.
+    """
+    theirs = logging.getLogger("cmdstanpy")
+    if not any(isinstance(handler, _ToDebug) for handler in theirs.handlers):
+        theirs.handlers.clear()
+        theirs.addHandler(_ToDebug())
+        theirs.setLevel(logging.DEBUG)
+        theirs.propagate = False
+    import cmdstanpy
+
+    return cmdstanpy
