@@ -18,7 +18,15 @@ import numpy as np
 from numba import njit, prange
 
 from bayesde.eb.glm import MIN_MU, fit_glm, linear_mu
-from bayesde.eb.nb import cholesky, gamma_excess, gamma_excess_slope, invert, log_determinant, weighted_gram
+from bayesde.eb.nb import (
+    cholesky,
+    gamma_excess,
+    gamma_excess_slope,
+    invert,
+    log_determinant,
+    log_ratio,
+    weighted_gram,
+)
 
 __all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
 
@@ -61,7 +69,7 @@ def _log_posterior(a, y, mu, design, prior_mean, prior_var, weights, gram, facto
     total = 0.0
     for j in range(y.size):
         at_count = at_zero if y[j] == 0.0 else gamma_excess(y[j] + r)
-        total += (y[j] + r) * math.log1p((y[j] - mu[j]) / (mu[j] + r)) + at_count - at_zero
+        total += (y[j] + r) * log_ratio(y[j], mu[j], r) + at_count - at_zero
     if not _information(design, mu, alpha, weights, gram, factor):
         return -math.inf
     total -= 0.5 * log_determinant(factor)
@@ -83,7 +91,7 @@ def _slope(a, y, mu, design, prior_mean, prior_var, weights, gram, factor, inver
     for j in range(y.size):
         u = (y[j] - mu[j]) / (mu[j] + r)
         at_count = at_zero if y[j] == 0.0 else gamma_excess_slope(y[j] + r)
-        total += math.log1p(u) - u + at_count - at_zero
+        total += log_ratio(y[j], mu[j], r) - u + at_count - at_zero
     total *= -r
     if not _information(design, mu, alpha, weights, gram, factor):
         return math.nan

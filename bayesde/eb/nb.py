@@ -16,6 +16,7 @@ __all__ = [
     "gamma_excess_slope",
     "invert",
     "log_determinant",
+    "log_ratio",
     "nb_log_pmf",
     "solve",
     "weighted_gram",
@@ -63,6 +64,13 @@ def gamma_excess_slope(x: float) -> float:
 
 
 @njit(cache=True)
+def log_ratio(y: float, mu: float, r: float) -> float:
+    """Return ln((y + r) / (mu + r)), to full precision both near 0 and for ratios far from 1."""
+    u = (y - mu) / (mu + r)
+    return math.log1p(u) if -0.5 < u < 1.0 else math.log((y + r) / (mu + r))
+
+
+@njit(cache=True)
 def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     r"""Log probability of a count y under NB(mean mu, variance mu + dispersion mu^2).
 
@@ -71,7 +79,7 @@ def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     A being ``gamma_excess``: it keeps its digits towards the Poisson limit.
     """
     r = 1.0 / dispersion
-    value = (y + r) * math.log1p((y - mu) / (mu + r)) + gamma_excess(y + r) - gamma_excess(r)
+    value = (y + r) * log_ratio(y, mu, r) + gamma_excess(y + r) - gamma_excess(r)
     # y ln mu - y - ln y!, without its large terms
     if y == 0.0:
         return value

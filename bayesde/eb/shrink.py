@@ -31,8 +31,9 @@ SMALLEST_VARIANCE, LARGEST_VARIANCE = 1e-6, 400.0
 ROOT_TOLERANCE = np.finfo(float).eps ** 0.25
 """Absolute, on the variance: R's default. It is coarse, so the iterates must be R's for the scale to be."""
 MAX_NEWTON_STEPS = 200
-FLAT = 1e-11
-"""Newton's decrement, relative to the size of f, at which a minimum counts as reached."""
+SHORTEST_STEP = 1e-12
+ROUNDING = 1e-14
+"""Differences of f below this, relative to its size, are noise, and Newton steps that promise less the last."""
 
 
 @dataclass(frozen=True)
@@ -215,24 +216,21 @@ def _minimise(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untype
         decrement = 0.0
         for a in range(p):
             decrement -= gradient[a] * step[a]
-        length = 1.0
-        while length > 1e-12:
+        rounding = ROUNDING * (1.0 + abs(value))
+        length, new = 1.0, math.inf
+        while length > SHORTEST_STEP:
             for a in range(p):
                 trial[a] = b[a] + length * step[a]
             new = _objective(trial, y, log_factors, design, r, k, scale)
-            if new <= value - 1e-4 * length * decrement:
+            if new <= value - 1e-4 * length * decrement + rounding:
                 break
             length *= 0.5
-        small = decrement <= FLAT * (1.0 + abs(value))
-        if length > 1e-12 or small:
-            # At rounding level the objective cannot judge a Newton step any more: the last one is taken.
-            for a in range(p):
-                b[a] += (length if length > 1e-12 else 1.0) * step[a]
-            value = new if length > 1e-12 else value
-        if small:
-            return value, True
-        if length <= 1e-12:
+        if length <= SHORTEST_STEP:
             return value, False
+        value = new
+        b[:] = trial
+        if decrement <= rounding:
+            return value, True
     return value, False
 
 

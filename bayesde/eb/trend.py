@@ -128,8 +128,8 @@ def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> Dispe
     if not usable.any():
         raise FitError(
             f"none of {dispersion.size} genes varies more than Poisson noise (all gene-wise dispersions are "
-            f"below {USABLE_PARAMETRIC:g}), so there is no dispersion trend to learn. Are these raw counts of "
-            "biological replicates, and were normalization factors built from the counts themselves?"
+            f"below {USABLE_PARAMETRIC:g}), so there is no dispersion trend to learn. Are these raw counts "
+            "of biological replicates, and were normalization factors built from the counts themselves?"
         )
     if kind == "mean":
         return _constant(dispersion[usable])

@@ -1,0 +1,51 @@
+"""Fits of the data sets for which R's answers are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesde.counts import Counts
+from bayesde.eb.fit import EbFit, fit_eb
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One data set: our fit, and the folder of R's answers."""
+
+    name: str
+    folder: Path
+    fit: EbFit
+    contrast: tuple[str, str, str]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """R's table, indexed by gene (all-zero genes are not in it)."""
+        return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene")
+
+    def scalar(self, key: str) -> float:
+        """One of R's scalars."""
+        return float(pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key").loc[key, "value"])
+
+    def ours(self, values: object, theirs: pd.DataFrame | pd.Series) -> np.ndarray:
+        """Our values (gene,) at the genes of R's table."""
+        return np.asarray(values)[self.fit.counts.genes.get_indexer(theirs.index)]
+
+
+def load(shared: Path, name: str) -> Reference:
+    config = pd.read_csv(shared / "ref" / "config.tsv", sep="\t", index_col="name").loc[name]
+    folder = shared / "data" / config["data"]
+    matrix = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)
+    samples = pd.read_csv(folder / "coldata.tsv", sep="\t", index_col=0).loc[matrix.columns]
+    counts = Counts(matrix, sample_table=samples)
+    fit = fit_eb(counts, config["design"], references={config["factor"]: config["ref"]})
+    contrast = (config["factor"], config["level"], config["ref"])
+    return Reference(name, shared / "ref" / name, fit, contrast)
+
+
+@pytest.fixture(scope="session", params=["pasilla", "airway", "pasilla_type"])
+def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+    return load(shared, request.param)

@@ -1,0 +1,142 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesde.counts import Counts
+from bayesde.design import Design
+from bayesde.eb.fit import fit_eb
+from bayesde.errors import FitError, InputError
+from bayesde.options import EbOptions
+
+
+def experiment(n_genes=400, n_samples=8, seed=11):
+    rng = np.random.default_rng(seed)
+    condition = np.repeat(["control", "treated"], n_samples // 2)
+    table = pd.DataFrame({"condition": condition, "batch": np.tile(["a", "b"], n_samples // 2)})
+    table.index = [f"s{j}" for j in range(n_samples)]
+    mean = rng.lognormal(4.0, 1.5, n_genes)
+    effect = np.where(rng.uniform(size=n_genes) < 0.2, rng.normal(0.0, 1.5, n_genes), 0.0)
+    mu = mean[:, None] * np.exp(effect[:, None] * (condition == "treated")) * rng.uniform(0.7, 1.4, n_samples)
+    shape = 1.0 / (0.05 + 2.0 / mean)[:, None]
+    matrix = rng.poisson(rng.gamma(shape, mu / shape))
+    matrix[0] = 0
+    return Counts(matrix, samples=table.index, sample_table=table)
+
+
+@pytest.fixture(scope="module")
+def counts():
+    return experiment()
+
+
+@pytest.fixture(scope="module")
+def fit(counts):
+    return fit_eb(counts, "~ batch + condition")
+
+
+def test_all_zero_genes_are_missing_and_said_to_be(fit):
+    table = fit.results()
+    assert fit.all_zero[0]
+    assert table["status"].iloc[0] == "all_zero"
+    assert table["base_mean"].iloc[0] == 0.0
+    assert table[["log2_fold_change", "lfc_se", "p_value", "padj"]].iloc[0].isna().all()
+
+
+def test_every_missing_number_has_a_reason(fit):
+    for table in (fit.results(), fit.shrink()):
+        missing = table.drop(columns=["status", "engine"]).isna().any(axis=1)
+        assert not (missing & (table["status"] == "ok")).any()
+
+
+def test_a_contrast_is_minus_its_reverse(fit):
+    forward = fit.results(contrast=("condition", "treated", "control"))
+    backward = fit.results(contrast=("condition", "control", "treated"))
+    assert np.allclose(forward["log2_fold_change"], -backward["log2_fold_change"], equal_nan=True)
+    assert np.allclose(forward["p_value"], backward["p_value"], equal_nan=True, rtol=1e-10)
+
+
+def test_coefficient_contrast_and_vector_agree(fit):
+    by_name = fit.results(coef="condition[T.treated]")
+    by_vector = fit.results(contrast=[0.0, 0.0, 1.0])
+    pd.testing.assert_frame_equal(by_name, by_vector)
+
+
+def test_shrinking_a_contrast_equals_shrinking_the_coefficient_that_it_is(fit):
+    by_name = fit.shrink(coef="condition[T.treated]")
+    doubled = fit.shrink(contrast=[0.0, 0.0, -1.0])
+    assert np.allclose(by_name["log2_fold_change"], -doubled["log2_fold_change"], atol=1e-7, equal_nan=True)
+    assert np.allclose(by_name["lfsr"], doubled["lfsr"], rtol=1e-6, equal_nan=True)
+
+
+def test_a_threshold_makes_s_values_larger(fit):
+    plain, strict = fit.shrink(), fit.shrink(lfc_threshold=0.5)
+    known = plain["s_value"].notna()
+    assert (strict["s_value"][known] >= plain["s_value"][known] - 1e-12).all()
+    assert strict["prob_gt_threshold"][known].between(0.0, 1.0).all()
+
+
+def test_normalization_factors_are_taken_wherever_size_factors_are(counts, fit):
+    repeated = np.tile(fit.size_factors.to_numpy(), (counts.n_genes, 1))
+    again = fit_eb(counts, "~ batch + condition", size_factors=repeated)
+    pd.testing.assert_frame_equal(again.results(), fit.results())
+    rng = np.random.default_rng(0)
+    lengths = rng.uniform(0.8, 1.2, repeated.shape)
+    other = fit_eb(counts, "~ batch + condition", size_factors=repeated * lengths)
+    assert other.size_factors is None
+    carried = Counts(
+        counts.matrix,
+        counts.genes,
+        counts.samples,
+        counts.sample_table,
+        normalization_factors=repeated * lengths,
+    )
+    pd.testing.assert_frame_equal(fit_eb(carried, "~ batch + condition").results(), other.results())
+
+
+def test_genes_far_above_the_trend_keep_their_own_dispersion(fit):
+    kept = fit.dispersion_outlier
+    assert np.array_equal(fit.dispersion[kept], fit.dispersion_gene_wise[kept])
+    usual = ~kept & ~fit.all_zero
+    assert np.array_equal(fit.dispersion[usual], fit.dispersion_map[usual])
+
+
+def test_nothing_of_the_callers_is_changed(counts):
+    matrix, table = counts.matrix.copy(), counts.sample_table.copy()
+    fit_eb(counts, "~ condition").shrink()
+    assert np.array_equal(counts.matrix, matrix)
+    pd.testing.assert_frame_equal(counts.sample_table, table)
+
+
+def test_a_gene_without_counts_in_the_compared_groups_has_no_effect():
+    counts = experiment()
+    matrix = counts.matrix.copy()
+    table = counts.sample_table.assign(group=["a", "a", "b", "b", "b", "c", "c", "c"])
+    matrix[5] = [0, 0, 0, 0, 0, 30, 40, 35]
+    fit = fit_eb(Counts(matrix, samples=counts.samples, sample_table=table), "~ group")
+    row = fit.results(contrast=("group", "b", "a")).iloc[5]
+    assert (row["log2_fold_change"], row["stat"], row["p_value"]) == (0.0, 0.0, 1.0)
+    assert fit.results(contrast=("group", "c", "a"))["p_value"].iloc[5] < 1e-3
+
+
+def test_the_constant_trend_and_the_options_are_honoured(counts):
+    plain = EbOptions(trend="mean", independent_filtering=False, cooks_cutoff=False)
+    fit = fit_eb(counts, "~ condition", options=plain)
+    assert fit.trend.extra_poisson == 0.0
+    table = fit.results()
+    assert set(table["status"]) == {"ok", "all_zero"}
+
+
+def test_designs_and_counts_that_do_not_go_together_are_refused(counts):
+    short = Design.from_matrix(np.column_stack([np.ones(6), [0, 0, 0, 1, 1, 1]]))
+    with pytest.raises(InputError, match="6 rows"):
+        fit_eb(counts, short)
+    made = Design.from_formula("~ condition", counts.sample_table)
+    with pytest.raises(InputError, match="reference"):
+        fit_eb(counts, made, references={"condition": "treated"})
+    with pytest.raises(InputError, match="not both"):
+        fit_eb(counts, made).results(contrast=[0.0, 1.0], coef="Intercept")
+
+
+def test_counts_without_extra_poisson_noise_are_diagnosed():
+    counts = Counts(np.full((50, 6), 7), sample_table=experiment(n_samples=6).sample_table)
+    with pytest.raises(FitError, match="Poisson"):
+        fit_eb(counts, "~ condition")

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy.stats import nbinom
+
+from bayesde.eb.glm import contrast_standard_errors, fit_glm, linear_mu
+
+DESIGN = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4), np.tile([0.0, 1.0], 4)])
+
+
+def simulate(n_genes=25, seed=5):
+    rng = np.random.default_rng(seed)
+    factors = rng.uniform(0.5, 2.0, size=(n_genes, 8))
+    beta = np.column_stack([rng.normal(5.0, 1.0, n_genes), rng.normal(size=(n_genes, 2))])
+    dispersion = rng.uniform(0.01, 0.5, n_genes)
+    mu = factors * np.exp(beta @ DESIGN.T)
+    shape = 1.0 / dispersion[:, None]
+    return rng.poisson(rng.gamma(shape, mu / shape)).astype(float), factors, dispersion
+
+
+def test_coefficients_and_errors_equal_those_of_statsmodels():
+    counts, factors, dispersion = simulate()
+    fit = fit_glm(counts, factors, DESIGN, dispersion)
+    assert fit.converged.all()
+    for g in range(len(counts)):
+        family = sm.families.NegativeBinomial(alpha=dispersion[g])
+        other = sm.GLM(counts[g], DESIGN, family=family, offset=np.log(factors[g])).fit(
+            tol=1e-12, maxiter=200
+        )
+        assert np.allclose(fit.beta[g], other.params, atol=2e-4)
+        assert np.allclose(fit.beta_se[g], other.bse, rtol=2e-4)
+        # The rule stops on the deviance: its distance from the optimum is what is small.
+        ours = nbinom.logpmf(counts[g], 1 / dispersion[g], 1 / (1 + dispersion[g] * fit.mu[g])).sum()
+        assert ours == pytest.approx(other.llf, abs=1e-6 * (1 + abs(other.llf)))
+
+
+def test_leverages_sum_to_the_number_of_coefficients():
+    counts, factors, dispersion = simulate()
+    fit = fit_glm(counts, factors, DESIGN, dispersion)
+    assert np.allclose(fit.leverage.sum(axis=1), 3.0, rtol=1e-5)
+
+
+def test_intercept_only_is_solved_in_closed_form():
+    counts, factors, dispersion = simulate()
+    fit = fit_glm(counts, factors, np.ones((8, 1)), dispersion)
+    assert np.allclose(np.exp(fit.beta[:, 0]), (counts / factors).mean(axis=1), rtol=1e-14)
+    assert np.allclose(fit.leverage.sum(axis=1), 1.0)
+
+
+def test_separated_genes_get_a_finite_estimate_within_bounds():
+    counts = np.array([[0, 0, 0, 0, 60, 45, 70, 52], [60, 45, 70, 52, 0, 0, 0, 0]], dtype=float)
+    design = DESIGN[:, :2]
+    fit = fit_glm(counts, np.ones_like(counts), design, np.array([0.1, 0.1]))
+    assert np.all(np.isfinite(fit.beta))
+    assert np.all(np.isfinite(fit.beta_se))
+    assert fit.beta[0, 1] > 3.0
+    assert fit.beta[1, 1] < -3.0
+    assert np.all(np.abs(fit.beta) <= 30.0)
+
+
+def test_standard_error_of_a_coefficient_equals_that_of_its_unit_contrast():
+    counts, factors, dispersion = simulate()
+    fit = fit_glm(counts, factors, DESIGN, dispersion)
+    error = contrast_standard_errors(fit.beta, factors, DESIGN, dispersion, np.array([0.0, 1.0, 0.0]))
+    assert np.allclose(error, fit.beta_se[:, 1], rtol=1e-12)
+
+
+def test_standard_error_of_a_difference_equals_that_of_a_releveled_design():
+    counts, factors, dispersion = simulate()
+    fit = fit_glm(counts, factors, DESIGN, dispersion)
+    contrast = np.array([0.0, 1.0, -1.0])
+    rotation = np.eye(3)
+    rotation[1] = contrast
+    rotated = fit_glm(counts, factors, np.ascontiguousarray(DESIGN @ np.linalg.inv(rotation)), dispersion)
+    error = contrast_standard_errors(fit.beta, factors, DESIGN, dispersion, contrast)
+    assert np.allclose(error, rotated.beta_se[:, 1], rtol=1e-4)
+    assert np.allclose(fit.beta @ contrast, rotated.beta[:, 1], atol=1e-4)
+
+
+def test_linear_means_are_projections_of_normalized_counts():
+    counts, factors, _ = simulate()
+    mu = linear_mu(counts / factors, factors, DESIGN)
+    coefficients, *_ = np.linalg.lstsq(DESIGN, (counts / factors).T, rcond=None)
+    assert np.allclose(mu, (DESIGN @ coefficients).T * factors, rtol=1e-10)
