@@ -33,7 +33,7 @@ ROOT_TOLERANCE = np.finfo(float).eps ** 0.25
 MAX_NEWTON_STEPS = 200
 SHORTEST_STEP = 1e-12
 ROUNDING = 1e-14
-"""Differences of f below this, relative to its size, are noise, and Newton steps that promise less the last."""
+"""Differences of f below this, relative to its size, are noise; a step that promises less is the last."""
 
 
 @dataclass(frozen=True)
