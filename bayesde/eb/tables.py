@@ -145,7 +145,7 @@ def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -
         fit.dispersion[rows],
         np.ascontiguousarray(fit.beta[rows] @ rotation.T),
         k,
-        prior_scale(tests["effect"], tests["error"]),
+        prior_scale(*_effect(fit, contrast)),
     )
     effect, sd = np.full(rows.size, np.nan), np.full(rows.size, np.nan)
     effect[rows], sd[rows] = shrunken.beta[:, k], shrunken.sd

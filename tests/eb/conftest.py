@@ -20,11 +20,11 @@ class Reference:
     name: str
     folder: Path
     fit: EbFit
-    contrast: tuple[str, str, str]
+    coef: str
 
     def table(self, name: str) -> pd.DataFrame:
         """R's table, indexed by gene (all-zero genes are not in it)."""
-        return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene")
+        return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene").rename(index=str)
 
     def scalar(self, key: str) -> float:
         """One of R's scalars."""
@@ -42,10 +42,9 @@ def load(shared: Path, name: str) -> Reference:
     samples = pd.read_csv(folder / "coldata.tsv", sep="\t", index_col=0).loc[matrix.columns]
     counts = Counts(matrix, sample_table=samples)
     fit = fit_eb(counts, config["design"], references={config["factor"]: config["ref"]})
-    contrast = (config["factor"], config["level"], config["ref"])
-    return Reference(name, shared / "ref" / name, fit, contrast)
+    return Reference(name, shared / "ref" / name, fit, f"{config['factor']}[T.{config['level']}]")
 
 
-@pytest.fixture(scope="session", params=["pasilla", "airway", "pasilla_type"])
+@pytest.fixture(scope="session", params=["pasilla", "airway", "pasilla_type", "gse60450"])
 def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
     return load(shared, request.param)
