@@ -19,7 +19,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.errors import InputError, first_few
 
-__all__ = ["read_counts", "read_sample_table", "write_atomically"]
+__all__ = ["read_counts", "read_gene_table", "read_sample_table", "write_atomically"]
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
@@ -115,6 +115,32 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
             f"'{path}' has several rows for the sample(s) {first_few(twice)}; one each is needed"
         )
     return table
+
+
+def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
+    """Read numbers by gene and sample that are not counts, such as normalization factors.
+
+    Parameters
+    ----------
+    path : path
+        A text table, as `read_counts` takes them; the first column names the genes.
+    sep : str, optional
+        What stands between columns; by default found out from the header.
+
+    Returns
+    -------
+    pandas.DataFrame, (gene, sample)
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as a table or names a sample twice.
+    """
+    names, frame = _read_table(path, sep, "gene table", None)
+    others = list(range(1, len(names)))
+    _check_unique(names, others, path)
+    table = frame[others].set_axis([names[i] for i in others], axis=1)
+    return table.set_axis(pd.Index(frame[0].astype(str), dtype=object, name="gene"), axis=0)
 
 
 def write_atomically(path: str | PathLike[str], content: str | bytes) -> None:

@@ -8,7 +8,7 @@ from bayesde.counts import Counts
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts
 
-__all__ = ["NAMES", "load_airway", "load_pasilla", "path"]
+__all__ = ["NAMES", "load_airway", "load_pasilla", "panel_path", "path"]
 
 NAMES = ("pasilla", "airway")
 
@@ -36,6 +36,11 @@ def path(name: str) -> tuple[Path, Path]:
         )
     folder = Path(__file__).resolve().parent
     return folder / f"{name}_counts.tsv.gz", folder / f"{name}_samples.tsv"
+
+
+def panel_path() -> Path:
+    """Return a file with 200 genes of pasilla, one a line, spread evenly over the range of mean counts."""
+    return Path(__file__).resolve().parent / "pasilla_panel.txt"
 
 
 def load_pasilla() -> Counts:

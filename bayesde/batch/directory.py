@@ -1,0 +1,197 @@
+"""A run's folder: what is in it, who may work in it, and how its record is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bayesde.errors import InputError, first_few
+from bayesde.io import write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; two runs in one folder are then not noticed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["RunDirectory"]
+
+_OWN_FILES = (
+    "hyperparameters.json",
+    "results.tsv",
+    "results.columns.json",
+    "diagnostics.tsv",
+    "log.txt",
+    ".lock",
+    "run.json",
+)
+_OWN_FOLDERS = ("blocks", "plots", "posterior.zarr")
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : path
+        Need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def blocks(self) -> Path:
+        """Where finished units of work are."""
+        return self.path / "blocks"
+
+    @property
+    def plots(self) -> Path:
+        """Where pictures go."""
+        return self.path / "plots"
+
+    @property
+    def log(self) -> Path:
+        """The log file."""
+        return self.path / "log.txt"
+
+    def check_free(self, force: bool) -> None:
+        """Refuse a folder that holds something else, or a run that was not to be replaced; change nothing.
+
+        Raises
+        ------
+        InputError
+            With what to do instead.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"'{self.path}' is a file; --out needs a folder")
+        _check_writable(self.path)
+        if self.is_locked():
+            raise _busy(self.path)
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not (self.path / "run.json").exists():
+            others = sorted(entry.name for entry in self.path.iterdir())
+            if set(others) <= {"log.txt", ".lock"}:
+                return
+            raise InputError(
+                f"'{self.path}' is not empty and holds no run of bayesde ({first_few(others)}); choose a "
+                "new folder"
+            )
+        if not force:
+            state = self.read().get("state")
+            advice = f"'bayesde resume {self.path}' goes on with it, " if state != "finished" else ""
+            raise InputError(
+                f"'{self.path}' already holds a run ({state}); {advice}--force replaces it, or choose "
+                "another folder"
+            )
+
+    def create(self) -> None:
+        """Make the folder, emptied of an earlier run (of files that bayesde wrote, that is)."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in _OWN_FOLDERS:
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            for name in _OWN_FILES:
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_writable(self.path, error) from error
+
+    def read(self) -> dict[str, Any]:
+        """Return the record of the run, ``run.json``.
+
+        Raises
+        ------
+        InputError
+            If there is none, or it cannot be read.
+        """
+        file = self.path / "run.json"
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"'{self.path}' holds no run of bayesde: there is no run.json") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"'{file}' cannot be read: {error}") from error
+        if not isinstance(record, dict):
+            raise InputError(f"'{file}' is not the record of a run")
+        return record
+
+    def update(self, **changes: Any) -> None:
+        """Change some entries of the record; the file is replaced as a whole."""
+        record = self.read() if (self.path / "run.json").exists() else {}
+        write_atomically(self.path / "run.json", json.dumps({**record, **changes}, indent=2) + "\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working in the folder, until this one ends, however it ends.
+
+        Raises
+        ------
+        InputError
+            If another process is at work there.
+        """
+        with open(self.path / ".lock", "a") as handle:
+            if not _lock(handle.fileno()):
+                raise _busy(self.path)
+            yield
+
+    def is_locked(self) -> bool:
+        """Tell whether a process is at work in the folder."""
+        try:
+            with open(self.path / ".lock", "rb") as handle:
+                return not _lock(handle.fileno())
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def logging(self) -> Iterator[None]:
+        """Write what the package logs, from INFO up, into ``log.txt`` as plain lines."""
+        handler = logging.FileHandler(self.log, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        root = logging.getLogger("bayesde")
+        before = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.INFO if before == logging.NOTSET else min(before, logging.INFO))
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(before)
+            handler.close()
+
+
+def _busy(path: Path) -> InputError:
+    """Explain that somebody else is there."""
+    return InputError(f"another process is working in '{path}'; wait for it, or end it first")
+
+
+def _lock(descriptor: int) -> bool:
+    """Take a file's lock, if no other process has it; it is given back when the file is closed."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a folder that could not be made or written to, as far as one can tell without trying."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise InputError(f"'{path}' cannot be made: '{existing}' is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _not_writable(path, PermissionError(13, f"no permission to write in '{existing}'"))
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    """Explain that a folder cannot be written to."""
+    return InputError(
+        f"cannot write to the output folder '{path}': {error.strerror}; choose another by --out"
+    )

@@ -1,0 +1,176 @@
+"""What a plan means for its data: read, matched and checked before anything is computed or written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bayesde.batch.plan import ModelPlan, RunPlan
+from bayesde.counts import Counts
+from bayesde.design import Contrast, Design
+from bayesde.errors import InputError, first_few
+from bayesde.io import read_counts, read_gene_table
+from bayesde.normalize import size_factors
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.options import JOINT_GENE_LIMIT
+
+__all__ = ["RunInputs", "file_hashes", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunInputs:
+    """The data of a run.
+
+    Attributes
+    ----------
+    counts : Counts
+    design : Design
+    contrast : Contrast
+    size_factors : pandas.Series, (sample,), or None
+        None where normalization factors came with the counts.
+    genes : tuple of str or None
+        Those that get a posterior; None is all.
+    hyperparameters : Hyperparameters or None
+        Fixed values; None if they are to be estimated.
+    """
+
+    counts: Counts
+    design: Design
+    contrast: Contrast
+    size_factors: pd.Series | None
+    genes: tuple[str, ...] | None = None
+    hyperparameters: Hyperparameters | None = None
+
+
+def load(plan: RunPlan) -> RunInputs:
+    """Read everything that a plan names and check that it fits together.
+
+    Parameters
+    ----------
+    plan : RunPlan
+
+    Returns
+    -------
+    RunInputs
+
+    Raises
+    ------
+    InputError
+        If anything cannot be used: nothing has been written by then.
+    """
+    files = plan.files
+    counts = _counts(plan)
+    design, contrast = _design(plan.model, counts)
+    factors = None
+    if counts.normalization_factors is None:
+        chosen = None if files.control_genes is None else read_gene_list(files.control_genes, counts)
+        factors = size_factors(counts, plan.model.size_factors, control_genes=chosen)
+    if plan.command == "eb":
+        return RunInputs(counts, design, contrast, factors)
+    genes = None if files.genes is None else read_gene_list(files.genes, counts)
+    fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
+    if fixed is not None:
+        fixed.scales_of(design)
+    _check_panel(plan, counts, genes)
+    return RunInputs(counts, design, contrast, factors, genes, fixed)
+
+
+def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
+    """Read gene names, one a line; empty lines and those that start with ``#`` are passed over.
+
+    Parameters
+    ----------
+    path : path
+    counts : Counts
+        Which must have the genes.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, names no gene, a gene twice, or one that is not counted.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the list of genes '{path}' cannot be read: {error}") from error
+    genes = pd.Index([line for line in lines if line and not line.startswith("#")], dtype=object)
+    if not len(genes):
+        raise InputError(f"the list of genes '{path}' names no gene; one name a line is needed")
+    if genes.has_duplicates:
+        raise InputError(f"'{path}' names genes twice: {first_few(genes[genes.duplicated()].unique())}")
+    unknown = genes[~genes.isin(counts.genes)]
+    if len(unknown):
+        raise InputError(
+            f"'{path}' names {len(unknown)} gene(s) without counts: {first_few(unknown)}; the counts' "
+            "names look "
+            f"like {first_few(counts.genes, 3)}"
+        )
+    return tuple(genes)
+
+
+def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
+    """Return path and SHA-256 of each file that a plan reads.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read any more.
+    """
+    hashes = {}
+    for name, path in plan.files.named():
+        try:
+            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}") from error
+        hashes[name] = {"path": path, "sha256": digest}
+    return hashes
+
+
+def _counts(plan: RunPlan) -> Counts:
+    """Read counts with their samples and factors."""
+    files = plan.files
+    counts = read_counts(files.counts, samples=files.samples)
+    if files.normalization_factors is None:
+        return counts
+    table = read_gene_table(files.normalization_factors)
+    return Counts(
+        counts.matrix,
+        genes=counts.genes,
+        samples=counts.samples,
+        sample_table=counts.sample_table,
+        normalization_factors=table,
+    )
+
+
+def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
+    """Make the design such that a contrast against a level is a coefficient, where that can be chosen."""
+    design = Design.from_formula(model.design, counts.sample_table, model.references)
+    contrast = design.contrast(model.contrast)
+    factor = contrast.factor
+    if factor is None or factor in model.references or contrast.reference is None:
+        return design, contrast
+    references = {**model.references, factor: contrast.reference}
+    design = Design.from_formula(model.design, counts.sample_table, references)
+    return design, design.contrast(model.contrast)
+
+
+def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -> None:
+    """Refuse what the engines would refuse later."""
+    names = counts.genes if genes is None else pd.Index(genes)
+    expressed = ~counts.all_zero[counts.genes.get_indexer(names)]
+    if not np.any(expressed):
+        raise InputError("none of the genes asked for has a count: there is nothing to sample")
+    if plan.sample.engine == "joint" and expressed.sum() > JOINT_GENE_LIMIT:
+        raise InputError(
+            f"engine 'joint' is for panels of up to {JOINT_GENE_LIMIT} genes; {expressed.sum()} were asked "
+            "for. Use "
+            "--engine nuts, or choose genes by --genes FILE"
+        )

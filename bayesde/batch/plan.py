@@ -1,0 +1,221 @@
+"""The plan of a run: everything that was asked for, checked as far as it can be without the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bayesde.errors import OptionError
+from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
+from bayesde.posterior.options import SamplingOptions, check_whole
+
+__all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
+
+ENGINES = ("nuts", "joint")
+SIZE_FACTORS = ("ratio", "poscounts")
+LARGEST_THRESHOLD = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFiles:
+    """The files that a run reads, as absolute paths.
+
+    Parameters
+    ----------
+    counts, samples : str
+        The count table and the sample table.
+    control_genes, genes : str, optional
+        Lists of genes, one a line: those that size factors are taken from, those that get a posterior.
+    normalization_factors : str, optional
+        A table (gene, sample) in place of size factors.
+    hyperparameters : str, optional
+        JSON with fixed hyperparameters.
+    """
+
+    counts: str
+    samples: str
+    control_genes: str | None = None
+    genes: str | None = None
+    normalization_factors: str | None = None
+    hyperparameters: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.named():
+            object.__setattr__(self, name, str(Path(value).absolute()))
+
+    def named(self) -> list[tuple[str, str]]:
+        """Return the name and path of each file that is read."""
+        pairs = [(entry.name, getattr(self, entry.name)) for entry in dataclasses.fields(self)]
+        return [(name, value) for name, value in pairs if value is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """What is estimated.
+
+    Parameters
+    ----------
+    design : str
+        A formula over the sample table.
+    contrast : tuple of str or str, optional
+        What the table is about; see `Design.contrast`.
+    references : dict of str to str
+        Reference level by factor. A contrast of levels makes its own the reference where none is given.
+    size_factors : {"ratio", "poscounts"}
+    lfc_threshold : float
+        log2; at least 0.
+    shrink : bool
+        Whether the table of an EB run has shrunken effects.
+    """
+
+    design: str
+    contrast: tuple[str, ...] | str | None = None
+    references: dict[str, str] = field(default_factory=dict)
+    size_factors: str = "ratio"
+    lfc_threshold: float = 0.0
+    shrink: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("size_factors", self.size_factors, SIZE_FACTORS)
+        check_range("lfc_threshold", self.lfc_threshold, 0.0, LARGEST_THRESHOLD)
+        if isinstance(self.contrast, list):
+            object.__setattr__(self, "contrast", tuple(self.contrast))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePlan:
+    """How the posterior is sampled.
+
+    Parameters
+    ----------
+    engine : {"nuts", "joint"}
+    draws, warmup, chains : int
+        Draws and warm-up iterations of each chain.
+    seed : int
+    ci_prob : float
+        Probability that intervals hold; in (0, 1).
+    """
+
+    engine: str = "nuts"
+    draws: int = 1000
+    warmup: int = 500
+    chains: int = 4
+    seed: int = 1
+    ci_prob: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, ENGINES)
+        check_whole("draws", self.draws, 4, 10**7)
+        check_whole("warmup", self.warmup, 1, 10**7)
+        check_whole("chains", self.chains, 1, 1000)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
+        check_range("ci_prob", self.ci_prob, 0.0, 1.0, open_ends=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """A whole run.
+
+    Parameters
+    ----------
+    command : {"eb", "sample"}
+    files : RunFiles
+    model : ModelPlan
+    eb : EbOptions
+    sample : SamplePlan
+        Used by ``sample`` only, as is `sampling`.
+    sampling : SamplingOptions
+    """
+
+    command: str
+    files: RunFiles
+    model: ModelPlan
+    eb: EbOptions = field(default_factory=EbOptions)
+    sample: SamplePlan = field(default_factory=SamplePlan)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+
+    def __post_init__(self) -> None:
+        check_choice("command", self.command, ("eb", "sample"))
+        if self.command == "eb" and self.model.lfc_threshold > 0.0 and not self.model.shrink:
+            raise OptionError("lfc_threshold is a question to shrunken effects or a posterior: add --shrink")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        values = dataclasses.asdict(self)
+        if self.command == "eb":
+            del values["sample"], values["sampling"]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> RunPlan:
+        """Make a plan from what `to_dict` gave.
+
+        Raises
+        ------
+        OptionError
+            If keys or values are not those of a plan.
+        """
+        try:
+            parts = {
+                name: options_from_dict(kind, values[name], where)
+                for name, kind in _PARTS.items()
+                if name in values
+            }
+            return cls(command=values["command"], **parts)
+        except (KeyError, TypeError) as error:
+            raise OptionError(f"{where} does not hold the plan of a run ({error})") from error
+
+
+_PARTS: dict[str, Any] = {
+    "files": RunFiles,
+    "model": ModelPlan,
+    "eb": EbOptions,
+    "sample": SamplePlan,
+    "sampling": SamplingOptions,
+}
+
+
+def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read options from a TOML file with the tables ``[eb]``, ``[sample]`` and ``[sampling]``.
+
+    Parameters
+    ----------
+    path : path
+        For example::
+
+            [eb]
+            fdr = 0.05
+            [sample]
+            draws = 2000
+            [sampling]
+            adapt_delta = 0.95
+
+    Returns
+    -------
+    dict
+        The values by table, every key checked against the options there are.
+
+    Raises
+    ------
+    OptionError
+        For an unknown table or key (with the nearest match) or a value that is not allowed.
+    """
+    values = read_toml(path)
+    options_from_dict(_ConfigTables, values, f"'{path}'")
+    for name, table in values.items():
+        if not isinstance(table, dict):
+            raise OptionError(f"'{path}': {name} must be a table, [{name}]; got {table!r}")
+        options_from_dict(_PARTS[name], table, f"'{path}' [{name}]")
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ConfigTables:
+    """Which tables a configuration file may have."""
+
+    eb: Any = None
+    sample: Any = None
+    sampling: Any = None

@@ -1,0 +1,271 @@
+"""Carrying out a plan in its folder, from the data to the results, and going on after an interruption."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bayesde.batch.directory import RunDirectory
+from bayesde.batch.inputs import RunInputs, file_hashes, load
+from bayesde.batch.outputs import write_eb, write_posterior
+from bayesde.batch.plan import RunPlan
+from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.errors import InputError, first_few
+from bayesde.results import ResultsTable, read_results
+
+__all__ = ["FAILED_STATUSES", "Progress", "RunOutcome", "resume", "run"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+"""Told of units done, units in all, and what is being done."""
+
+FAILED_STATUSES = ("not_converged", "low_ess", "divergences", "high_pareto_k", "failed")
+"""Statuses of genes whose numbers are there, or should be, but failed a check."""
+
+_PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
+"""The Stan program of each engine, and whether it is compiled with threads."""
+
+_LOG_EVERY = 20.0  # seconds between two progress lines in the log
+
+
+@dataclass(frozen=True, eq=False)
+class RunOutcome:
+    """What a finished run left.
+
+    Attributes
+    ----------
+    directory : pathlib.Path
+    table : ResultsTable
+        As written to ``results.tsv``.
+    eb : EbFit or None
+        None when the run had been finished before.
+    """
+
+    directory: Path
+    table: ResultsTable
+    eb: EbFit | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """Number of genes that failed a check."""
+        return int(self.table["status"].isin(FAILED_STATUSES).sum())
+
+
+def run(
+    plan: RunPlan,
+    path: str | Path,
+    *,
+    force: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> RunOutcome:
+    """Carry out a plan in a new folder.
+
+    Everything that can be wrong with the input, the folder or the compiler is found before the folder is
+    made.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    path : path
+        The folder.
+    force : bool
+        Replace an earlier run there.
+    workers : int
+        Processes that sample at the same time; changes no number.
+    progress : callable, optional
+        See `Progress`.
+
+    Returns
+    -------
+    RunOutcome
+
+    Raises
+    ------
+    InputError
+        If the input or the folder cannot be used.
+    ToolchainError
+        If Stan is needed and cannot be had.
+    """
+    directory = RunDirectory(path)
+    directory.check_free(force)
+    inputs = load(plan)
+    hashes = file_hashes(plan)
+    _prepare(plan, progress)
+    directory.create()
+    with directory.locked():
+        directory.update(
+            state="running", plan=plan.to_dict(), inputs=hashes, versions=_versions(), started=_now()
+        )
+        return _carry_out(plan, inputs, directory, workers, progress)
+
+
+def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = None) -> RunOutcome:
+    """Go on with an interrupted run; blocks that were finished are not sampled again.
+
+    Parameters
+    ----------
+    path : path
+        The folder of the run.
+    workers : int
+        As in `run`.
+    progress : callable, optional
+        As in `run`.
+
+    Returns
+    -------
+    RunOutcome
+
+    Raises
+    ------
+    InputError
+        If there is no run, another process is at work on it, or an input file has changed since.
+    """
+    directory = RunDirectory(path)
+    record = directory.read()
+    if record.get("state") == "finished":
+        return RunOutcome(directory.path, read_results(directory.path))
+    plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
+    _check_unchanged(record.get("inputs", {}), file_hashes(plan))
+    inputs = load(plan)
+    _prepare(plan, progress)
+    with directory.locked():
+        directory.update(state="running", versions=_versions(), resumed=_now())
+        return _carry_out(plan, inputs, directory, workers, progress)
+
+
+def _prepare(plan: RunPlan, progress: Progress | None) -> None:
+    """Compile what the engine needs, so that a missing compiler is known before anything is written."""
+    if plan.command == "sample":
+        from bayesde.stan_runtime import compiled_model  # loads cmdstanpy, which an EB run does without
+
+        say = None if progress is None else (lambda message: progress(0, 0, message))
+        compiled_model(*_PROGRAMS[plan.sample.engine], progress=say)
+
+
+def _carry_out(
+    plan: RunPlan, inputs: RunInputs, directory: RunDirectory, workers: int, progress: Progress | None
+) -> RunOutcome:
+    """Compute and write everything; the record says how it ended."""
+    with directory.logging():
+        try:
+            outcome = _compute(plan, inputs, directory, workers, progress)
+        except BaseException as error:
+            logger.error("stopped by %s: %s", type(error).__name__, error)
+            logger.debug("%s", traceback.format_exc())
+            directory.update(state="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        directory.update(state="finished", finished=_now())
+        logger.info("finished; %d gene(s) failed a check", outcome.n_failed)
+        return outcome
+
+
+def _compute(
+    plan: RunPlan, inputs: RunInputs, directory: RunDirectory, workers: int, progress: Progress | None
+) -> RunOutcome:
+    """Fit, sample, and write the results."""
+    logger.info(
+        "%s: %r, design %s, contrast %s", plan.command, inputs.counts, plan.model.design, inputs.contrast.name
+    )
+    timings: dict[str, float] = {}
+    with _timed(timings, "eb"):
+        fit = fit_eb(inputs.counts, inputs.design, size_factors=inputs.size_factors, options=plan.eb)
+    if plan.command == "eb":
+        with _timed(timings, "results"):
+            table = write_eb(directory, plan, fit, inputs.contrast)
+    else:
+        with _timed(timings, "sampling"):
+            posterior = _sample(plan, inputs, fit, directory, workers, progress)
+        with _timed(timings, "results"):
+            table = write_posterior(directory, plan, posterior, inputs.contrast)
+    directory.update(timings=timings)
+    return RunOutcome(directory.path, table, fit)
+
+
+def _sample(
+    plan: RunPlan,
+    inputs: RunInputs,
+    fit: EbFit,
+    directory: RunDirectory,
+    workers: int,
+    progress: Progress | None,
+) -> Any:
+    """Sample the posterior, blocks going into the run's folder."""
+    from bayesde.posterior import fit_posterior  # loads cmdstanpy and arviz
+
+    sample = plan.sample
+    return fit_posterior(
+        inputs.counts,
+        inputs.design,
+        engine=sample.engine,
+        genes=inputs.genes,
+        hyperparameters=inputs.hyperparameters,
+        draws=sample.draws,
+        chains=sample.chains,
+        warmup=sample.warmup,
+        seed=sample.seed,
+        workers=workers,
+        eb=fit,
+        options=plan.sampling,
+        directory=directory.blocks,
+        progress=_recorded(directory, progress),
+    )
+
+
+def _recorded(directory: RunDirectory, progress: Progress | None) -> Progress:
+    """Pass progress on, write it to the log now and then, and the number of units to the record once."""
+    last = {"time": 0.0, "total": -1.0}
+
+    def report(done: int, total: int, message: str) -> None:
+        if last["total"] != total:
+            directory.update(n_blocks=total)
+            last["total"] = total
+        if done == total or time.monotonic() - last["time"] > _LOG_EVERY:
+            logger.info("%d of %d: %s", done, total, message)
+            last["time"] = time.monotonic()
+        if progress is not None:
+            progress(done, total, message)
+
+    return report
+
+
+def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
+    """Refuse to mix results of different inputs."""
+    changed = [
+        entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
+    ]
+    if changed:
+        raise InputError(
+            f"changed since the run was started: {first_few(changed)}; put the file(s) back as they were, "
+            "or start "
+            "a new run"
+        )
+
+
+@contextmanager
+def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    """Note how many seconds a step takes."""
+    start = time.perf_counter()
+    yield
+    timings[name] = round(time.perf_counter() - start, 3)
+
+
+def _now() -> str:
+    """Time of day, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    names = ("bayesde", "numpy", "scipy", "numba", "pandas", "formulaic", "cmdstanpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

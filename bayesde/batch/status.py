@@ -1,0 +1,95 @@
+"""How far a run has come, from its folder alone; nothing is changed and no process is asked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bayesde.batch.directory import RunDirectory
+
+__all__ = ["RunStatus", "status"]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The state of a run.
+
+    Attributes
+    ----------
+    state : {"running", "interrupted", "failed", "finished"}
+    done, total : int or None
+        Blocks that are finished, and blocks in all; None where that is not known (yet).
+    under_way : int
+        Blocks begun and not finished: being sampled now, or lost to an interruption.
+    seconds_left : float or None
+        Of a running one, from the time that its blocks took so far.
+    """
+
+    state: str
+    done: int
+    total: int | None
+    under_way: int
+    seconds_left: float | None
+
+    def lines(self) -> list[str]:
+        """Return the state as lines of text."""
+        rows = [f"state    {self.state}"]
+        if self.total is not None:
+            rows.append(f"blocks   {self.done} of {self.total} done, {self.under_way} under way")
+        if self.seconds_left is not None:
+            rows.append(f"left     about {_duration(self.seconds_left)}")
+        return rows
+
+
+def status(path: str | Path) -> RunStatus:
+    """Look at a run.
+
+    Parameters
+    ----------
+    path : path
+        The folder of the run.
+
+    Returns
+    -------
+    RunStatus
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run.
+    """
+    directory = RunDirectory(path)
+    record = directory.read()
+    state = str(record.get("state"))
+    if state == "running" and not directory.is_locked():
+        state = "interrupted"  # its process ended without a word
+    times = sorted(mark.stat().st_mtime for mark in directory.blocks.glob("*/ok"))
+    folders = (
+        [entry for entry in directory.blocks.glob("*") if entry.is_dir()] if directory.blocks.is_dir() else []
+    )
+    total = record.get("n_blocks")
+    left = None
+    if state == "running" and total is not None:
+        left = _seconds_left(times, int(total), record.get("resumed") or record.get("started"))
+    return RunStatus(state, len(times), total, len(folders) - len(times), left)
+
+
+def _seconds_left(times: list[float], total: int, since: str | None) -> float | None:
+    """Extrapolate from the blocks that were finished since the run was started or gone on with."""
+    start = datetime.fromisoformat(since).timestamp() if since else 0.0
+    recent = [moment for moment in times if moment >= start]
+    if not recent or not since:
+        return None
+    spent = max(time.time() - start, 1e-3)
+    return spent / len(recent) * (total - len(times))
+
+
+def _duration(seconds: float) -> str:
+    """Write a time span in two units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,355 @@
+"""The commands: each reads its arguments, calls the package and prints; none does the work itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bayesde import __version__
+from bayesde.cli.arguments import (
+    Config,
+    ContrastText,
+    ControlGenes,
+    Counts,
+    DesignFormula,
+    Directory,
+    Factors,
+    Force,
+    OutputFolder,
+    References,
+    Samples,
+    SizeFactors,
+    Threshold,
+    Workers,
+)
+from bayesde.cli.planning import build_plan, model_options
+from bayesde.errors import BayesdeError, BayesdeWarning
+
+if TYPE_CHECKING:
+    from bayesde.batch import RunPlan
+    from bayesde.batch.run import Progress, RunOutcome
+
+__all__ = ["app", "main"]
+
+FAILED_GENES = 3
+"""Exit code of a run that finished with genes that failed a check."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Bayesian differential expression for RNA-seq counts.\n\n"
+    "Start with `bayesde demo`, which runs on real counts that ship with the package. Point estimates "
+    "(`bayesde eb`) take seconds; posteriors (`bayesde sample`) use Stan and can be interrupted and gone "
+    "on with.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Console().print(f"bayesde {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Hold the options of no command in particular."""
+
+
+@app.command()
+def eb(
+    counts: Counts,
+    samples: Samples,
+    design: DesignFormula,
+    out: OutputFolder,
+    contrast: ContrastText = None,
+    reference: References = None,
+    size_factors: SizeFactors = "ratio",
+    control_genes: ControlGenes = None,
+    normalization_factors: Factors = None,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Shrunken effects (apeglm) with s-values.")
+    ] = False,
+    lfc_threshold: Threshold = 0.0,
+    config: Config = None,
+    force: Force = False,
+) -> None:
+    """Estimate, test and shrink: the DESeq2 and apeglm road. Needs no compiler.
+
+    Writes results.tsv, hyperparameters.json and pictures into DIR.
+
+    For example:
+
+        bayesde eb counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o eb
+
+        bayesde eb counts.csv samples.csv -d '~ condition' -c condition,treated,control --shrink -o shrunken
+    """
+    files = {
+        "counts": counts,
+        "samples": samples,
+        "control_genes": control_genes,
+        "normalization_factors": normalization_factors,
+    }
+    model = model_options(design, contrast, reference, size_factors, lfc_threshold) | {"shrink": shrink}
+    plan = build_plan("eb", files, model, config, {})
+    _carry_out(plan, out, force, 1)
+
+
+@app.command()
+def sample(
+    counts: Counts,
+    samples: Samples,
+    design: DesignFormula,
+    out: OutputFolder,
+    contrast: ContrastText = None,
+    reference: References = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="nuts|joint",
+            help="`nuts`: genes in blocks, given the hyperparameters; `joint`: all at once.",
+        ),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(metavar="N", help="Draws of each chain [default: 1000].")
+    ] = None,
+    chains: Annotated[int | None, typer.Option(metavar="N", help="Chains [default: 4].")] = None,
+    warmup: Annotated[
+        int | None, typer.Option(metavar="N", help="Warm-up iterations of each chain [default: 500].")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed; same seed, same draws [default: 1].")
+    ] = None,
+    genes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Only these genes get a posterior, one name a line; all are used for the rest.",
+        ),
+    ] = None,
+    hyperparameters: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Fixed values, as hyperparameters.json of another run."),
+    ] = None,
+    size_factors: SizeFactors = "ratio",
+    control_genes: ControlGenes = None,
+    normalization_factors: Factors = None,
+    lfc_threshold: Threshold = 0.0,
+    config: Config = None,
+    workers: Workers = None,
+    force: Force = False,
+) -> None:
+    """Sample the posterior of every gene with Stan, resumably.
+
+    Writes results.tsv, diagnostics.tsv, the draws and pictures into DIR. Exit code 3: finished, but some
+    genes failed their diagnostics; the column `status` says which.
+
+    For example:
+
+        bayesde sample counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o post
+
+        bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --engine joint --genes panel.txt -o panel
+
+        bayesde resume post
+    """
+    files = {
+        "counts": counts,
+        "samples": samples,
+        "control_genes": control_genes,
+        "normalization_factors": normalization_factors,
+        "genes": genes,
+        "hyperparameters": hyperparameters,
+    }
+    chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
+    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
+    plan = build_plan("sample", files, model, config, chosen)
+    _carry_out(plan, out, force, workers)
+
+
+@app.command()
+def resume(
+    directory: Directory,
+    workers: Workers = None,
+) -> None:
+    """Go on with an interrupted run.
+
+    Blocks that were finished are not done again, and the draws are those of a run that was never interrupted.
+
+    For example:
+
+        bayesde resume post
+    """
+    from bayesde.batch import resume as go_on
+
+    with _shown_progress() as progress:
+        outcome = go_on(directory, workers=workers or _cores(), progress=progress)
+    _finish(outcome)
+
+
+@app.command()
+def status(directory: Directory) -> None:
+    """Say how far a run has come.
+
+    For example:
+
+        bayesde status post
+    """
+    from bayesde.batch import status as look
+
+    for line in look(directory).lines():
+        typer.echo(line)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
+        "demo"
+    ),
+    workers: Workers = None,
+) -> None:
+    """Run the whole road on real counts that ship with the package.
+
+    Point estimates of all 14,599 genes of the pasilla experiment, the posterior of 200 of them by Stan; a
+    table, pictures, and a few lines of both on the screen. Builds what Stan needs at the first use.
+
+    For example:
+
+        bayesde demo --out demo
+    """
+    from bayesde.batch.demo import demo_table
+
+    plan = demo_plan()
+    with _shown_progress() as progress:
+        outcome = _run(plan, out, True, workers, progress)
+    Console().print(demo_table(outcome))
+    _finish(outcome)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what there is to run Stan with, and what to do if something is missing.
+
+    For example:
+
+        bayesde doctor
+    """
+    from bayesde.stan_runtime import doctor as look
+
+    report = look()
+    for line in report.lines():
+        typer.echo(line)
+    if report.problems:
+        raise typer.Exit(2)
+
+
+@app.command("install-stan")
+def install_stan(
+    force: Annotated[bool, typer.Option("--force", help="Install again, whatever is there.")] = False,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Build from the package index; try no other source.")
+    ] = False,
+) -> None:
+    """Make everything ready that Stan needs, so that no later step needs the network.
+
+    A CmdStan that is there is used; else a release is installed, where its download can be reached; else one
+    is built from a package index (some minutes).
+
+    For example:
+
+        bayesde install-stan
+    """
+    from bayesde.stan_runtime import install_stan as install
+
+    home = install(
+        force=force, embedded_only=embedded, progress=lambda message: typer.echo(message, err=True)
+    )
+    typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
+
+
+def _carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
+    """Run a plan, with a progress bar where somebody may see it."""
+    with _shown_progress() as progress:
+        outcome = _run(plan, out, force, workers, progress)
+    _finish(outcome)
+
+
+def _run(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress | None) -> RunOutcome:
+    """Run a plan; say how to go on with it if the user stops it."""
+    from bayesde.batch import run
+
+    try:
+        return run(plan, out, force=force, workers=workers or _cores(), progress=progress)
+    except KeyboardInterrupt:
+        if (out / "run.json").exists():
+            typer.echo(f"\nstopped; 'bayesde resume {out}' goes on with it", err=True)
+        raise
+
+
+def _finish(outcome: RunOutcome) -> None:
+    """Say where the results are; exit with 3 if genes failed a check."""
+    typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
+    if outcome.n_failed:
+        typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
+        raise typer.Exit(FAILED_GENES)
+
+
+def _cores() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Progress | None]:
+    """Offer a progress bar on a terminal, nothing elsewhere (the run's log has it then)."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading", total=None)
+        yield lambda done, total, message: bars.update(
+            task, completed=done, total=total or None, description=message
+        )
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print the package's warnings as one line; leave others out."""
+    if issubclass(category, BayesdeWarning):
+        typer.echo(f"warning: {message}", err=True)
+
+
+def main() -> None:
+    """Run the command line; every error that is foreseen is one message and an exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except BayesdeError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("BAYESDE_DEBUG"):
+            raise
+        typer.echo(
+            f"error: {type(error).__name__}: {error}\n(not foreseen; BAYESDE_DEBUG=1 shows where it comes "
+            "from)",
+            err=True,
+        )
+        sys.exit(1)

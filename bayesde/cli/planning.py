@@ -1,0 +1,68 @@
+"""From command-line options to the plan of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayesde.errors import InputError
+
+if TYPE_CHECKING:
+    from bayesde.batch import RunPlan
+
+__all__ = ["build_plan", "model_options"]
+
+
+def model_options(
+    design: str, contrast: str | None, reference: list[str] | None, size_factors: str, lfc_threshold: float
+) -> dict[str, Any]:
+    """Gather what the model options say."""
+    return {
+        "design": design,
+        "contrast": _contrast(contrast),
+        "references": _references(reference or []),
+        "size_factors": size_factors,
+        "lfc_threshold": lfc_threshold,
+    }
+
+
+def _contrast(text: str | None) -> tuple[str, ...] | str | None:
+    """Tell ``factor,level,reference`` from the text of a contrast."""
+    if text is None or "[" in text or text.count(",") != 2:
+        return text
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _references(texts: list[str]) -> dict[str, str]:
+    """Read ``FACTOR=LEVEL``."""
+    references = {}
+    for text in texts:
+        factor, separator, level = text.partition("=")
+        if not (separator and factor.strip() and level.strip()):
+            raise InputError(f"--reference {text!r} is not understood; write it as FACTOR=LEVEL")
+        references[factor.strip()] = level.strip()
+    return references
+
+
+def build_plan(
+    command: str,
+    files: dict[str, Path | None],
+    model: dict[str, Any],
+    config: Path | None,
+    chosen: dict[str, Any],
+) -> RunPlan:
+    """Put a plan together: defaults, then the configuration file, then the command line."""
+    from bayesde.batch.plan import ModelPlan, RunFiles, RunPlan, SamplePlan, read_config
+    from bayesde.options import EbOptions
+    from bayesde.posterior.options import SamplingOptions
+
+    tables = {} if config is None else read_config(config)
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return RunPlan(
+        command=command,
+        files=RunFiles(**{name: str(path) for name, path in files.items() if path is not None}),
+        model=ModelPlan(**model),
+        eb=EbOptions(**tables.get("eb", {})),
+        sample=SamplePlan(**(tables.get("sample", {}) | given)),
+        sampling=SamplingOptions(**tables.get("sampling", {})),
+    )

@@ -1,0 +1,227 @@
+"""Pictures of fits and results: each function draws on an Axes and returns it; none prints or saves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from bayesde.eb.fit import EbFit
+from bayesde.errors import InputError, first_few
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
+
+# Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
+BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
+
+
+def ma_plot(
+    table: pd.DataFrame, *, level: float | None = None, limit: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot log2 fold changes against mean counts.
+
+    Genes with ``s_value`` (shrunken and posterior tables) or else ``padj`` below `level` stand out. Genes
+    beyond the limits of the axis are drawn as triangles on its edge.
+
+    Parameters
+    ----------
+    table : ResultsTable
+        With ``base_mean`` and ``log2_fold_change``.
+    level : float, optional
+        Level of the s-value (default 0.005, apeglm's) or adjusted p-value (default 0.1, DESeq2's).
+    limit : float, optional
+        Largest absolute log2 fold change on the axis; by default what holds 99.9 % of the genes.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    measure = "s_value" if "s_value" in table else "padj"
+    level = level or (0.005 if measure == "s_value" else 0.1)
+    _demand(table, ["base_mean", "log2_fold_change", measure])
+    ax = ax or _new_axes((8.0, 4.2))
+    known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
+    effect = known["log2_fold_change"].to_numpy()
+    edge = limit or max(1.0, float(np.quantile(np.abs(effect), 0.999))) if effect.size else 1.0
+    chosen = known[measure].to_numpy() < level
+    name = "s-value" if measure == "s_value" else "adjusted p-value"
+    for mask, colour, size, label in (
+        (~chosen, GREY, 3.0, f"other genes ({(~chosen).sum():,})"),
+        (chosen, BLUE, 7.0, f"{name} < {level:g} ({chosen.sum():,})"),
+    ):
+        _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size, label)
+    ax.axhline(0.0, color=BLACK, linewidth=0.8)
+    ax.set(xscale="log", ylim=(-1.05 * edge, 1.05 * edge))
+    ax.set_xlabel("mean of normalized counts")
+    ax.set_ylabel("log2 fold change")
+    _legend_outside(ax)
+    return ax
+
+
+def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
+    """Plot dispersions against mean counts: gene-wise, trend, and those that are used.
+
+    Parameters
+    ----------
+    fit : EbFit
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Gene-wise estimates at the smallest value allowed (1e-8) are drawn on the lower edge.
+    """
+    ax = ax or _new_axes((8.0, 4.2))
+    rows = np.flatnonzero(~fit.all_zero)
+    mean = fit.base_mean[rows]
+    used, gene_wise = fit.dispersion[rows], fit.dispersion_gene_wise[rows]
+    floor = 0.5 * float(np.quantile(used, 0.001))
+    outlier = fit.dispersion_outlier[rows]
+    kept = ~outlier
+    ax.scatter(
+        mean, np.maximum(gene_wise, floor), s=3, color=GREY, alpha=0.5, linewidths=0, label="gene-wise"
+    )
+    ax.scatter(mean[kept], used[kept], s=4, color=BLUE, alpha=0.6, linewidths=0, label="used: shrunken")
+    ax.scatter(
+        mean[outlier],
+        np.maximum(used[outlier], floor),
+        s=14,
+        facecolors="none",
+        edgecolors=ORANGE,
+        linewidths=0.8,
+        label="used: gene-wise (outlier)",
+    )
+    order = np.argsort(mean)
+    ax.plot(mean[order], fit.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
+    ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
+    ax.set_xlabel("mean of normalized counts")
+    ax.set_ylabel("dispersion")
+    _legend_outside(ax)
+    return ax
+
+
+def interval_plot(
+    posterior: pd.DataFrame,
+    mle: pd.DataFrame | None = None,
+    map: pd.DataFrame | None = None,
+    *,
+    genes: Sequence[str] | None = None,
+    top: int = 25,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot posterior means and intervals of genes next to their point estimates.
+
+    Parameters
+    ----------
+    posterior : ResultsTable
+        With ``log2_fold_change``, ``lfc_lower``, ``lfc_upper`` (and ``lfsr``, if genes are to be chosen).
+    mle, map : ResultsTable, optional
+        Maximum-likelihood estimates (``fit.results()``) and shrunken modes (``fit.shrink()``).
+    genes : sequence of str, optional
+        Which genes, from top to bottom; by default the `top` genes of smallest local false sign rate.
+    top : int
+        How many genes, if they are not named.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If a column or gene is missing.
+    """
+    _demand(posterior, ["log2_fold_change", "lfc_lower", "lfc_upper"])
+    chosen = _chosen(posterior, genes, top)
+    rows = posterior.loc[chosen]
+    ax = ax or _new_axes((8.0, 1.2 + 0.3 * len(chosen)))
+    height = np.arange(len(chosen))[::-1]
+    ax.hlines(
+        height, rows["lfc_lower"], rows["lfc_upper"], color=BLUE, linewidth=2.0, label="posterior interval"
+    )
+    ax.plot(rows["log2_fold_change"], height, "o", color=BLUE, markersize=5, label="posterior mean")
+    for table, marker, colour, shift, label in (
+        (map, "D", ORANGE, 0.25, "posterior mode (MAP)"),
+        (mle, "s", BLACK, -0.25, "maximum likelihood"),
+    ):
+        if table is not None:
+            effect = table["log2_fold_change"].reindex(chosen)
+            ax.plot(
+                effect,
+                height + shift,
+                marker,
+                color=colour,
+                markersize=4,
+                markerfacecolor="none",
+                label=label,
+            )
+    ax.axvline(0.0, color=BLACK, linewidth=0.8)
+    ax.set_yticks(height, chosen)
+    ax.set_ylim(-0.8, len(chosen) - 0.2)
+    ax.set_xlabel("log2 fold change")
+    _legend_outside(ax)
+    return ax
+
+
+def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[str]:
+    """Name the genes to draw."""
+    if genes is None:
+        _demand(table, ["lfsr"])
+        known = table[table["lfc_lower"].notna() & table["lfsr"].notna()]
+        order = np.lexsort((-known["log2_fold_change"].abs().to_numpy(), known["lfsr"].to_numpy()))
+        return list(known.index[order[:top]])
+    unknown = [gene for gene in genes if gene not in table.index]
+    if unknown:
+        raise InputError(
+            f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}"
+        )
+    return list(genes)
+
+
+def _clipped(
+    ax: Axes, mean: np.ndarray, effect: np.ndarray, edge: float, colour: str, size: float, label: str
+) -> None:
+    """Scatter points, those beyond the edge as triangles that point outwards."""
+    inside = np.abs(effect) <= edge
+    style: dict[str, Any] = {"color": colour, "alpha": 0.7, "linewidths": 0}
+    ax.scatter(mean[inside], effect[inside], s=size, label=label, **style)
+    for sign, marker in ((1.0, "^"), (-1.0, "v")):
+        beyond = sign * effect > edge
+        ax.scatter(mean[beyond], np.full(beyond.sum(), sign * edge), s=14, marker=marker, **style)
+
+
+def _demand(table: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse tables without the columns to draw."""
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(
+            f"the table has no column {first_few(absent)}; its columns are {first_few(table, 20)}"
+        )
+
+
+def _new_axes(size: tuple[float, float]) -> Axes:
+    """Make a figure with one Axes."""
+    axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return axes
+
+
+def _legend_outside(ax: Axes) -> None:
+    """Put the legend beside the data, without a frame, with marks large enough to tell apart."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5, borderaxespad=0.0)
