@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from bayesde import datasets
+from bayesde.batch.execution import RunOutcome
 from bayesde.batch.plan import ModelPlan, RunFiles, RunPlan
-from bayesde.batch.run import RunOutcome
 from bayesde.errors import FitError
 
 __all__ = ["demo_plan", "demo_table"]
@@ -51,9 +51,10 @@ def demo_table(outcome: RunOutcome, rows: int = 10) -> Table:
     shown = Table(title="pasilla, treated vs untreated: log2 fold changes", title_justify="left")
     for name in ("gene", "mean count", "max. likelihood", "MAP", "posterior mean", "95 % interval", "lfsr"):
         shown.add_column(name, justify="left" if name == "gene" else "right", no_wrap=True)
-    for gene, row in top.iterrows():
+    for gene in map(str, top.index):
+        row = top.loc[gene]
         shown.add_row(
-            str(gene),
+            gene,
             f"{row['base_mean']:,.0f}",
             f"{mle[gene]:.2f}",
             f"{mode[gene]:.2f}",

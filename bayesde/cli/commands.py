@@ -35,7 +35,7 @@ from bayesde.errors import BayesdeError, BayesdeWarning
 
 if TYPE_CHECKING:
     from bayesde.batch import RunPlan
-    from bayesde.batch.run import Progress, RunOutcome
+    from bayesde.batch.execution import Progress, RunOutcome
 
 __all__ = ["app", "main"]
 
@@ -231,7 +231,7 @@ def demo(
 
         bayesde demo --out demo
     """
-    from bayesde.batch.demo import demo_table
+    from bayesde.batch.demo import demo_plan, demo_table
 
     plan = demo_plan()
     with _shown_progress() as progress:

@@ -1,0 +1,322 @@
+"""The command line in this process: exit codes, messages, and that bad input leaves nothing behind."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from bayesde import datasets, read_results
+from bayesde.cli import main
+
+N_GENES = 300
+
+
+def _simulated() -> str:
+    """Counts of the model: dispersion 0.05 + 2 / mean, effects in a tenth of the genes."""
+    rng = np.random.default_rng(3)
+    mean = np.exp(rng.uniform(2, 8, N_GENES))[:, None] * np.where(
+        (np.arange(N_GENES) % 10 == 0)[:, None] & np.array([False, False, True, True]), 3.0, 1.0
+    )
+    shape = 1.0 / ((0.05 + 2.0 / mean) * rng.lognormal(0.0, 0.5, (N_GENES, 1)))
+    counts = rng.poisson(rng.gamma(shape, mean / shape)) + 1
+    rows = ("\t".join(map(str, (f"g{i}", *row))) for i, row in enumerate(counts))
+    return "gene\ta\tb\tc\td\n" + "\n".join(rows) + "\n"
+
+
+COUNTS = _simulated()
+SAMPLES = "sample\tcondition\tbatch\na\tctl\tx\nb\tctl\ty\nc\ttrt\tx\nd\ttrt\ty\n"
+ARGUMENTS = ("--design", "~ condition", "--contrast", "condition,trt,ctl")
+
+
+@pytest.fixture
+def bayesde(monkeypatch, capsys):
+    """Run the command line; return exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        streams = capsys.readouterr()
+        return ended.value.code or 0, streams.out, streams.err
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "counts.tsv").write_text(COUNTS)
+    (tmp_path / "samples.tsv").write_text(SAMPLES)
+    return tmp_path
+
+
+def test_version_and_help(bayesde):
+    code, out, _ = bayesde("--version")
+    assert code == 0
+    assert out.startswith("bayesde ")
+    for command in ("eb", "sample", "resume", "status", "demo", "doctor", "install-stan"):
+        code, out, _ = bayesde(command, "--help")
+        assert code == 0
+        assert f"bayesde {command}" in out, "the help shows an example"
+
+
+def test_eb_on_pasilla(bayesde, tmp_path):
+    counts, samples = datasets.path("pasilla")
+    out = tmp_path / "made" / "here"
+    arguments = (
+        "eb",
+        counts,
+        samples,
+        "-d",
+        "~ type + condition",
+        "-c",
+        "condition,treated,untreated",
+        "-o",
+        out,
+    )
+    code, text, _ = bayesde(*arguments)
+    assert code == 0
+    assert "14,599 genes in" in text
+    table = read_results(out)
+    assert (table["padj"] < 0.1).sum() == 1330
+    assert table.loc["FBgn0039155", "log2_fold_change"] == pytest.approx(-4.62, abs=0.01)
+    names = {entry.name for entry in out.iterdir()} - {".lock"}
+    expected = {"run.json", "results.tsv", "results.columns.json", "hyperparameters.json", "log.txt", "plots"}
+    assert names == expected
+    assert {entry.name for entry in (out / "plots").iterdir()} == {"ma.png", "dispersion.png"}
+    record = json.loads((out / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert record["plan"]["model"]["design"] == "~ type + condition"
+    hyperparameters = json.loads((out / "hyperparameters.json").read_text())
+    assert set(hyperparameters["shrinkage_scale"]) == {"type[T.single.read]", "condition[T.treated]"}
+
+    code, _, message = bayesde(*arguments)
+    assert code == 2
+    assert "already holds a run (finished); --force replaces it" in message
+    assert bayesde(*arguments, "--shrink", "--force")[0] == 0
+    assert read_results(out)["s_value"].notna().any()
+
+
+def test_status_and_resume_of_a_finished_run(bayesde, files):
+    assert bayesde("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")[0] == 0
+    before = (files / "out" / "results.tsv").read_bytes()
+    code, text, _ = bayesde("status", files / "out")
+    assert code == 0
+    assert text == "state    finished\n"
+    assert bayesde("resume", files / "out")[0] == 0
+    assert (files / "out" / "results.tsv").read_bytes() == before
+
+
+def changed(text, old, new):
+    assert old in text
+    return text.replace(old, new)
+
+
+FIRST = next(line for line in COUNTS.splitlines() if line.startswith("g1\t")).split("\t")[1]
+
+BAD_COUNTS = {
+    "negative counts": changed(COUNTS, f"\ng1\t{FIRST}\t", f"\ng1\t-{FIRST}\t"),
+    "fractional counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t12.5\t"),
+    "missing counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t\t"),
+    "infinite counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\tinf\t"),
+    "text in place of counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\ttwelve\t"),
+    "duplicate gene names": changed(COUNTS, "\ng2\t", "\ng1\t"),
+    "several columns called 'a'": changed(COUNTS, "\ta\tb", "\ta\ta"),
+    "no row for the counted sample": changed(COUNTS, "\td\n", "\te\n"),
+    "every count is zero": "gene\ta\tb\tc\td\ng1\t0\t0\t0\t0\n",
+    "at least two are needed": "gene\ta\ng1\t5\ng2\t3\n",
+    "use the method 'poscounts'": "gene\ta\tb\tc\td\ng1\t0\t1\t2\t3\ng2\t4\t0\t5\t6\n",
+    "is empty": "",
+}
+
+
+@pytest.mark.parametrize("words", BAD_COUNTS)
+def test_bad_counts(bayesde, files, words):
+    (files / "counts.tsv").write_text(BAD_COUNTS[words])
+    code, out, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
+    )
+    assert code == 2
+    assert message.startswith("error: ")
+    assert words in message
+    assert "Traceback" not in message + out
+    assert not (files / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-d", "~ nothing"), "uses 'nothing', which the sample table lacks"),
+        (("-d", "~ conditoin"), "Did you mean 'condition'"),
+        (("-d", "~ condition", "-c", "condition,treated,ctl"), "'treated' is not a level of 'condition'"),
+        (("-d", "~ condition", "-c", "conditon,trt,ctl"), "'conditon' is not a factor of the design"),
+        (("-d", "~ condition", "-c", "condition[T.treated]"), "unknown coefficient 'condition[T.treated]'"),
+        (("-d", "~ condition + I(condition)"), "error: "),
+        (("-d", "~ batch * condition"), "saturated"),
+        (("-d", "~ condition +"), "cannot be read"),
+        (("-d", "~ condition", "-r", "condition"), "write it as FACTOR=LEVEL"),
+        (("-d", "~ condition", "-r", "condition=none"), "'none' is not a level"),
+        (("-d", "~ condition", "--size-factors", "tmm"), "size_factors must be one of 'ratio', 'poscounts'"),
+        (("-d", "~ condition", "--control-genes", "NOFILE"), "cannot be read"),
+        (("-d", "~ condition", "--normalization-factors", "NOFILE"), "does not exist"),
+        (("-d", "~ condition", "--config", "NOFILE"), "cannot read the options file"),
+        (("-d", "~ condition", "--lfc-threshold", "1"), "add --shrink"),
+        (("-d", "~ condition", "--lfc-threshold", "-1", "--shrink"), "lfc_threshold must be a number"),
+    ],
+)
+def test_bad_designs_and_options(bayesde, files, options, words):
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *options, "-o", files / "out"
+    )
+    assert code == 2
+    assert words in message
+    assert not (files / "out").exists()
+
+
+def test_collinear_columns_are_spelt_out(bayesde, files):
+    (files / "samples.tsv").write_text(
+        SAMPLES.replace("a\tctl\tx", "a\tctl\ty").replace("d\ttrt\ty", "d\ttrt\tx")
+    )
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ condition + batch", "-o", files / "out"
+    )
+    assert code == 2
+    assert "batch[T.y] = Intercept - condition[T.trt]" in message
+    assert not (files / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["counts.tsv", "counts.tsv/below", "/proc/nowhere"])
+def test_output_folders_that_cannot_be(bayesde, files, name):
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / name
+    )
+    assert code == 2
+    assert message.startswith("error: ")
+    assert (files / "counts.tsv").read_text() == COUNTS
+
+
+def test_folders_with_other_things_are_left_alone(bayesde, files):
+    out = files / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    for force in ((), ("--force",)):
+        arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", out, *force)
+        code, _, message = bayesde(*arguments)
+        assert code == 2
+        assert "is not empty and holds no run of bayesde ('thesis.txt')" in message
+    assert [entry.name for entry in out.iterdir()] == ["thesis.txt"]
+
+
+def test_the_contrast_names_the_reference(bayesde, files):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ condition", "-o", files / "out")
+    assert bayesde(*arguments, "-c", "condition,ctl,trt")[0] == 0
+    scales = json.loads((files / "out" / "hyperparameters.json").read_text())["shrinkage_scale"]
+    assert set(scales) == {"condition[T.ctl]"}
+    swapped = read_results(files / "out")["log2_fold_change"]
+    assert bayesde(*arguments, "-c", "condition,trt,ctl", "--force")[0] == 0
+    assert read_results(files / "out")["log2_fold_change"].to_numpy() == pytest.approx(
+        -swapped.to_numpy(), abs=1e-4
+    )
+
+
+def test_factors_and_controls_from_files(bayesde, files):
+    rows = "".join(f"g{i}\t1\t1\t2\t2\n" for i in range(N_GENES))
+    (files / "factors.tsv").write_text("gene\td\tc\tb\ta\n" + rows)
+    (files / "controls.txt").write_text("# spikes\ng3\ng4\n\n")
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS)
+    assert bayesde(*arguments, "-o", files / "plain")[0] == 0
+    assert bayesde(*arguments, "-o", files / "f", "--normalization-factors", files / "factors.tsv")[0] == 0
+    assert bayesde(*arguments, "-o", files / "c", "--control-genes", files / "controls.txt")[0] == 0
+    tables = [read_results(files / name)["base_mean"] for name in ("plain", "f", "c")]
+    first = [int(text) for text in COUNTS.splitlines()[1].split("\t")[1:]]
+    assert tables[1]["g0"] == pytest.approx((first[0] / 2 + first[1] / 2 + first[2] + first[3]) / 4)
+    assert (tables[2] != tables[0]).all()
+    (files / "controls.txt").write_text("g3\nspike9\n")
+    code, _, message = bayesde(*arguments, "-o", files / "x", "--control-genes", files / "controls.txt")
+    assert code == 2
+    assert "'spike9'" in message
+
+
+def test_options_from_a_file(bayesde, files):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    (files / "run.toml").write_text("[eb]\nfdr = 0.05\n")
+    assert bayesde(*arguments, "--config", files / "run.toml")[0] == 0
+    assert json.loads((files / "out" / "run.json").read_text())["plan"]["eb"]["fdr"] == 0.05
+    for text, words in (
+        ("[eb]\nfdrr = 0.05\n", "Did you mean 'fdr'"),
+        ("[ebb]\nfdr = 0.05\n", "Did you mean 'eb'"),
+        ("eb = 1\n", "must be a table"),
+        ("[eb]\nfdr = 5\n", "fdr must be a number"),
+        ("[sample]\ndraws = 0.5\n", "draws must be a whole number"),
+        ("[", "not valid TOML"),
+    ):
+        (files / "run.toml").write_text(text)
+        code, _, message = bayesde(*arguments, "--force", "--config", files / "run.toml")
+        assert code == 2
+        assert words in message
+
+
+def test_wrong_usage(bayesde, files):
+    assert bayesde("eb", files / "counts.tsv")[0] == 2
+    assert bayesde("nonsense")[0] == 2
+    for command in ("resume", "status"):
+        code, _, message = bayesde(command, files)
+        assert code == 2
+        assert "holds no run of bayesde" in message
+
+
+def test_without_a_compiler_sampling_is_refused_and_eb_runs(bayesde, files, monkeypatch):
+    monkeypatch.setenv("PATH", str(files / "empty"))
+    monkeypatch.setenv("BAYESDE_CACHE", str(files / "cache"))
+    for name in ("CMDSTAN", "CXX", "MAKE", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(files))
+    arguments = (files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    code, _, message = bayesde("sample", *arguments)
+    assert code == 2
+    assert "compiler" in message
+    assert "bayesde eb" in message
+    assert not (files / "out").exists()
+    code, out, _ = bayesde("doctor")
+    assert code == 2
+    assert "not found" in out
+    assert bayesde("eb", *arguments)[0] == 0
+
+
+def test_an_unforeseen_error_is_one_message(bayesde, files, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("bayesde.batch.execution.fit_eb", broken)
+    code, out, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
+    )
+    assert code == 1
+    assert message.startswith("error: RuntimeError: boom")
+    assert "Traceback" not in message + out
+    assert json.loads((files / "out" / "run.json").read_text())["state"] == "failed"
+    monkeypatch.undo()
+    shutil.rmtree(files / "out" / "plots", ignore_errors=True)
+
+
+def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("bayesde.batch.execution.fit_eb", lambda *_, **__: 1 / 0)
+        arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+        assert bayesde(*arguments)[0] == 1
+    code, _, message = bayesde(*arguments)
+    assert code == 2
+    assert f"'bayesde resume {files / 'out'}' goes on with it" in message
+    assert bayesde("resume", files / "out")[0] == 0
+    assert len(read_results(files / "out")) == N_GENES
+
+
+def test_resume_notices_changed_inputs(bayesde, files, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("bayesde.batch.execution.fit_eb", lambda *_, **__: 1 / 0)
+        bayesde("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    (files / "counts.tsv").write_text(COUNTS.replace("\ng1\t", "\ng1\t1"))
+    code, _, message = bayesde("resume", files / "out")
+    assert code == 2
+    assert "changed since the run was started" in message

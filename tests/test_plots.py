@@ -1,0 +1,81 @@
+"""Pictures: what is drawn, on which Axes, and what is refused."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bayesde import InputError, datasets, fit_eb
+from bayesde.plots import dispersion_plot, interval_plot, ma_plot
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fit_eb(datasets.load_pasilla(), "~ type + condition", references={"condition": "untreated"})
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def n_points(ax):
+    return sum(len(collection.get_offsets()) for collection in ax.collections)
+
+
+def test_ma_plot_shows_every_gene_with_counts(fit):
+    table = fit.results()
+    ax = ma_plot(table)
+    assert n_points(ax) == (~fit.all_zero).sum()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert f"adjusted p-value < 0.1 ({(table['padj'] < 0.1).sum():,})" in labels
+    low, high = ax.get_ylim()
+    for collection in ax.collections:
+        heights = np.asarray(collection.get_offsets())[:, 1]
+        assert ((heights > low) & (heights < high)).all()
+    assert "s-value < 0.005" in ma_plot(fit.shrink()).get_legend().get_texts()[1].get_text()
+
+
+def test_dispersion_plot_shows_three_kinds(fit):
+    ax = dispersion_plot(fit)
+    expressed = (~fit.all_zero).sum()
+    assert n_points(ax) == 2 * expressed
+    assert len(ax.lines[0].get_xdata()) == expressed
+    assert ax.get_yscale() == "log"
+
+
+def test_interval_plot_orders_and_aligns(fit):
+    shrunken, mle = fit.shrink(), fit.results()
+    ax = interval_plot(shrunken, mle, shrunken, top=12)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == 12
+    assert shrunken.loc[names, "lfsr"].is_monotonic_increasing
+    posterior = ax.lines[0]
+    np.testing.assert_array_equal(posterior.get_xdata(), shrunken.loc[names, "log2_fold_change"])
+    assert posterior.get_ydata()[0] > posterior.get_ydata()[-1], "the first gene is on top"
+    likelihood = next(line for line in ax.lines if line.get_label() == "maximum likelihood")
+    np.testing.assert_array_equal(likelihood.get_xdata(), mle.loc[names, "log2_fold_change"])
+    chosen = ["FBgn0000008", "FBgn0000017"]
+    assert [label.get_text() for label in interval_plot(shrunken, genes=chosen).get_yticklabels()] == chosen
+
+
+def test_given_axes_are_used_and_nothing_is_shown(fit, capsys):
+    ax = Figure().add_subplot()
+    assert ma_plot(fit.results(), ax=ax) is ax
+    assert dispersion_plot(fit, ax=Figure().add_subplot()) is not ax
+    assert plt.get_fignums() == []
+    assert capsys.readouterr().out == ""
+
+
+def test_what_cannot_be_drawn(fit):
+    table = fit.results()
+    with pytest.raises(InputError, match="no column 'base_mean'"):
+        ma_plot(table.drop(columns="base_mean"))
+    with pytest.raises(InputError, match="no column 'lfc_lower', 'lfc_upper'"):
+        interval_plot(table)
+    with pytest.raises(InputError, match="no gene 'nobody'"):
+        interval_plot(fit.shrink(), genes=["nobody"])
