@@ -75,8 +75,8 @@ class EbOptions:
 
     Parameters
     ----------
-    trend : {"parametric", "mean"}
-        Dispersion trend: a0 + a1 / mean, or one constant (a trimmed mean of the gene-wise estimates).
+    trend : {"parametric", "local", "mean"}
+        Dispersion trend: a0 + a1 / mean, a local regression, or one constant (a trimmed mean).
     fdr : float
         False discovery rate at which independent filtering chooses its threshold; in (0, 1).
     independent_filtering : bool
@@ -91,7 +91,7 @@ class EbOptions:
     cooks_cutoff: bool = True
 
     def __post_init__(self) -> None:
-        check_choice("trend", self.trend, ("parametric", "mean"))
+        check_choice("trend", self.trend, ("parametric", "local", "mean"))
         check_range("fdr", self.fdr, 0.0, 1.0, open_ends=True)
         for name in ("independent_filtering", "cooks_cutoff"):
             if not isinstance(getattr(self, name), bool):

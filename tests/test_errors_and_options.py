@@ -23,7 +23,7 @@ def test_options_survive_toml(tmp_path):
 
 def test_bad_options_say_what_is_allowed():
     with pytest.raises(
-        OptionError, match=r"'parametric', 'mean'; got 'parametrik'\. Did you mean 'parametric'"
+        OptionError, match=r"'parametric', 'local', 'mean'; got 'parametrik'\. Did you mean 'parametric'"
     ):
         EbOptions(trend="parametrik")
     with pytest.raises(OptionError, match=r"fdr must be a number in \(0, 1\); got 1.5"):

@@ -1,31 +1,38 @@
 r"""How dispersion depends on expression: the trend that single genes are shrunk towards.
 
     alpha_tr(mean) = a0 + a1 / mean                      (parametric)
+    alpha_tr(mean) = exp(local regression on ln mean)    (local)
     alpha_tr(mean) = trimmed mean of the gene-wise ones  (mean)
 
 The parametric one is a Gamma regression with identity link on the gene-wise estimates, repeated without the
 genes that lie far from the curve (Love, Huber and Anders 2014, doi:10.1186/s13059-014-0550-8, "Dispersion
-trend").
+trend"). Where it cannot be fitted the local one is taken instead, and a constant where that cannot either.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import trim_mean
 
-from bayesde.errors import FitError
+from bayesde.eb.dispersion import MIN_DISPERSION
+from bayesde.eb.local_trend import LocalCurve, fit_local_curve
+from bayesde.errors import BayesdeWarning
 
 __all__ = ["DispersionTrend", "fit_trend"]
 
-USABLE_PARAMETRIC = 1e-6
+USABLE = 100.0 * MIN_DISPERSION
 """Gene-wise dispersions below this come from genes that look Poisson; they do not shape the trend."""
-USABLE_MEAN = 1e-7
+USABLE_MEAN = 10.0 * MIN_DISPERSION
 KEPT_RATIO = (1e-4, 15.0)
 """Genes whose estimate over the current curve is outside this range are left out of the next round."""
 MAX_ROUNDS = 10
 MAX_GLM_ITERATIONS = 25
+FEWEST_LOCAL = 20
+"""With fewer genes a local quadratic follows single genes: a constant is the better guess."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +41,26 @@ class DispersionTrend:
 
     Attributes
     ----------
-    kind : {"parametric", "mean"}
-    asymptotic_dispersion : float
-        a0, the dispersion of highly expressed genes.
-    extra_poisson : float
-        a1; zero for a constant trend.
+    kind : {"parametric", "local", "mean"}
+    asymptotic_dispersion, extra_poisson : float
+        a0 and a1 of a parametric trend; a constant one has a1 = 0, of a local one both are NaN.
+    curve : LocalCurve or None
+        ln dispersion against ln mean, of a local trend.
     """
 
     kind: str
-    asymptotic_dispersion: float
-    extra_poisson: float
+    asymptotic_dispersion: float = math.nan
+    extra_poisson: float = math.nan
+    curve: LocalCurve | None = None
 
     def __call__(self, base_mean: np.ndarray) -> np.ndarray:
         """Return the trend's dispersion at the base means (gene,)."""
+        mean = np.asarray(base_mean, dtype=float)
+        if self.curve is not None:
+            return np.exp(self.curve(np.log(mean)))
         if self.extra_poisson == 0.0:
-            return np.full(np.shape(base_mean), self.asymptotic_dispersion)
-        return self.asymptotic_dispersion + self.extra_poisson / np.asarray(base_mean)
+            return np.full(mean.shape, self.asymptotic_dispersion)
+        return self.asymptotic_dispersion + self.extra_poisson / mean
 
 
 class _NoConvergence(Exception):
@@ -101,8 +112,17 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
     raise _NoConvergence
 
 
+def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
+    if dispersion.size < FEWEST_LOCAL or np.unique(base_mean).size < FEWEST_LOCAL:
+        raise _NoConvergence
+    curve = fit_local_curve(np.log(base_mean), np.log(dispersion), base_mean)
+    return DispersionTrend("local", curve=curve)
+
+
 def _constant(dispersion: np.ndarray) -> DispersionTrend:
-    return DispersionTrend("mean", float(trim_mean(dispersion, 0.001)), 0.0)
+    usable = dispersion[dispersion > USABLE_MEAN]
+    value = float(trim_mean(usable, 0.001)) if usable.size else MIN_DISPERSION
+    return DispersionTrend("mean", asymptotic_dispersion=value, extra_poisson=0.0)
 
 
 def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
@@ -110,33 +130,48 @@ def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> Dispe
 
     Parameters
     ----------
-    kind : {"parametric", "mean"}
+    kind : {"parametric", "local", "mean"}
+        What is tried first.
     dispersion, base_mean : ndarray (gene,)
         Without all-zero genes.
 
     Returns
     -------
     DispersionTrend
-
-    Raises
-    ------
-    FitError
-        If no gene shows more than Poisson noise, or the parametric curve does not fit; the message says
-        what to do.
+        Of another kind than asked for, with a ``BayesdeWarning``, if that one cannot be fitted.
     """
-    usable = dispersion > (USABLE_PARAMETRIC if kind == "parametric" else USABLE_MEAN)
+    usable = dispersion > USABLE
     if not usable.any():
-        raise FitError(
+        warnings.warn(
             f"none of {dispersion.size} genes varies more than Poisson noise (all gene-wise dispersions are "
-            f"below {USABLE_PARAMETRIC:g}), so there is no dispersion trend to learn. Are these raw counts "
-            "of biological replicates, and were normalization factors built from the counts themselves?"
+            f"below {USABLE:g}): all get a dispersion next to 0. Are these raw counts of biological "
+            "replicates, and were normalization factors built from the counts themselves?",
+            BayesdeWarning,
+            stacklevel=2,
         )
-    if kind == "mean":
-        return _constant(dispersion[usable])
-    try:
-        return _parametric(dispersion[usable], base_mean[usable])
-    except _NoConvergence:
-        raise FitError(
-            f"the parametric dispersion trend a0 + a1/mean does not fit the gene-wise dispersions of "
-            f"{int(usable.sum())} genes. Choose the constant trend: trend='mean', or --trend mean."
-        ) from None
+        return _constant(dispersion)
+    for attempt in _ATTEMPTS[kind]:
+        try:
+            trend = attempt(dispersion[usable], base_mean[usable])
+            break
+        except _NoConvergence:
+            continue
+    else:
+        trend = _constant(dispersion)
+    _tell_fallback(kind, trend, int(usable.sum()))
+    return trend
+
+
+_ATTEMPTS = {"parametric": (_parametric, _local), "local": (_local,), "mean": ()}
+"""What is tried, in order, before a constant."""
+
+
+def _tell_fallback(kind: str, trend: DispersionTrend, n_genes: int) -> None:
+    if trend.kind != kind:
+        warnings.warn(
+            f"the {kind} dispersion trend does not fit the gene-wise dispersions of {n_genes} genes; the "
+            f"{trend.kind} one was used instead. Look at the dispersion plot; trend='{trend.kind}' (--trend "
+            f"{trend.kind}) says so without this warning.",
+            BayesdeWarning,
+            stacklevel=3,
+        )

@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesde.eb.shrink import shrink_coefficient
+from bayesde.eb.trend import fit_trend
+
 COLUMNS = {
     "log2_fold_change": "log2FoldChange",
     "lfc_se": "lfcSE",
@@ -71,6 +74,13 @@ def test_gene_wise_dispersions(reference):
 def test_dispersions(reference, attribute, column):
     theirs = reference.table("deseq2_mcols")[column]
     few(far(reference.ours(getattr(reference.fit, attribute), theirs), theirs), len(theirs))
+
+
+def test_local_trend(reference):
+    theirs = reference.table("fitType_local")
+    own = theirs["dispGeneEst"] > 1e-6
+    curve = fit_trend("local", theirs["dispGeneEst"][own].to_numpy(), theirs["baseMean"][own].to_numpy())
+    assert np.allclose(curve(theirs["baseMean"]), theirs["dispFit"], rtol=1e-6, atol=0.0)
 
 
 def test_outlying_dispersions_are_the_same_genes(reference):
@@ -138,8 +148,6 @@ def test_shrunken_effects(reference):
 
 
 def _mode(reference, gene: str) -> np.ndarray:
-    from bayesde.eb.shrink import shrink_coefficient
-
     fit, i = reference.fit, [reference.fit.counts.genes.get_loc(gene)]
     return shrink_coefficient(
         fit.counts.matrix[i].astype(float),

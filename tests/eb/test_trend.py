@@ -6,8 +6,9 @@ import statsmodels.api as sm
 
 from bayesde.eb import dispersion_prior, trend
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
+from bayesde.eb.local_trend import fit_local_curve
 from bayesde.eb.trend import DispersionTrend, fit_trend
-from bayesde.errors import FitError
+from bayesde.errors import BayesdeWarning
 
 
 def dispersions(n_genes=3000, seed=8, sd=0.6):
@@ -52,12 +53,40 @@ def test_constant_trend_is_the_trimmed_mean():
     assert np.all(fitted(np.array([1.0, 100.0])) == fitted.asymptotic_dispersion)
 
 
-def test_a_trend_that_cannot_be_says_what_to_do():
+def test_a_trend_that_cannot_be_falls_back_and_says_so():
     rising = np.linspace(0.01, 1.0, 200)
-    with pytest.raises(FitError, match="trend='mean'"):
-        fit_trend("parametric", rising**3, 10.0 * rising)
-    with pytest.raises(FitError, match="more than Poisson noise"):
-        fit_trend("parametric", np.full(5, 1e-8), np.ones(5))
+    with pytest.warns(BayesdeWarning, match="the local one was used instead"):
+        fitted = fit_trend("parametric", rising**3, 10.0 * rising)
+    assert fitted.kind == "local"
+    assert np.allclose(fitted(10.0 * rising), rising**3, rtol=0.2)
+    with pytest.warns(BayesdeWarning, match="the mean one was used instead"):
+        assert fit_trend("local", rising[:5], rising[:5]).kind == "mean"
+
+
+def test_without_extra_poisson_noise_dispersions_are_next_to_zero():
+    with pytest.warns(BayesdeWarning, match="more than Poisson noise"):
+        fitted = fit_trend("parametric", np.full(5, 1e-8), np.ones(5))
+    assert fitted(np.ones(2)).tolist() == [1e-8, 1e-8]
+
+
+def test_local_curve_reproduces_a_quadratic_and_goes_on_beyond_it():
+    x = np.sort(np.random.default_rng(2).uniform(0.0, 10.0, 300))
+    curve = fit_local_curve(x, 1.0 - 0.5 * x + 0.1 * x**2, np.exp(x / 5.0))
+    beyond = np.linspace(-2.0, 12.0, 50)
+    assert np.allclose(curve(beyond), 1.0 - 0.5 * beyond + 0.1 * beyond**2, atol=1e-8)
+
+
+def test_local_curve_is_smooth_between_its_vertices():
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0.0, 10.0, 2000)
+    curve = fit_local_curve(x, np.sin(x) + rng.normal(0.0, 0.1, x.size), np.ones(x.size))
+    for vertex in curve.vertices[1:-1]:
+        h = 1e-6
+        left, right = curve(np.array([vertex - h])), curve(np.array([vertex + h]))
+        assert abs(left - right)[0] < 1e-4
+        slope_left = (curve(np.array([vertex - h])) - curve(np.array([vertex - 2 * h]))) / h
+        slope_right = (curve(np.array([vertex + 2 * h])) - curve(np.array([vertex + h]))) / h
+        assert abs(slope_left - slope_right)[0] < 1e-3
 
 
 def test_prior_width_takes_sampling_noise_off():
