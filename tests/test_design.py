@@ -92,6 +92,11 @@ def test_numeric_levels_are_ordered_by_number():
     assert design("~ C(dose)", table=table).factors == {"dose": ("9", "10", "100")}
 
 
+def test_levels_of_mixed_types_are_compared_as_text():
+    table = pd.DataFrame({"dose": [1, "1", "high", 2, "2", "high"]}, index=list("abcdef"), dtype=object)
+    assert design("~ dose", table=table).factors == {"dose": ("1", "2", "high")}
+
+
 @pytest.mark.parametrize(
     ("formula", "words"),
     [

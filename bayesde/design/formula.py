@@ -127,9 +127,11 @@ def _levels(column: pd.Series) -> tuple[list[str], list[str]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         order = list(column.cat.categories[column.cat.categories.isin(column)])
     else:
-        order = sorted(column.unique())
+        found = list(column.unique())
+        alike = len({isinstance(value, str) for value in found}) == 1
+        order = sorted(found) if alike else sorted(found, key=_level_text)
     texts = {value: _level_text(value) for value in order}
-    return [texts[value] for value in column], [texts[value] for value in order]
+    return [texts[value] for value in column], list(dict.fromkeys(texts.values()))
 
 
 def _level_text(value: Any) -> str:

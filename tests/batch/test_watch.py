@@ -1,0 +1,52 @@
+"""What is said of a run's progress."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bayesde.batch import status
+from bayesde.batch.directory import RunDirectory
+
+
+@pytest.fixture
+def directory(tmp_path):
+    made = RunDirectory(tmp_path)
+    made.create()
+    started = datetime.now(UTC) - timedelta(seconds=100)
+    made.update(state="running", n_blocks=10, started=started.isoformat())
+    for i in range(5):
+        (made.blocks / f"key{i}").mkdir(parents=True)
+    for i, age in ((0, 200), (1, 60), (2, 20)):
+        mark = made.blocks / f"key{i}" / "ok"
+        mark.touch()
+        os.utime(mark, (time.time() - age,) * 2)
+    return made
+
+
+def test_a_running_one_tells_the_time_left_from_its_own_blocks(directory):
+    with directory.locked():
+        seen = status(directory.path)
+    assert (seen.state, seen.done, seen.total, seen.under_way) == ("running", 3, 10, 2)
+    assert seen.seconds_left == pytest.approx(100 / 2 * 7, rel=0.05)
+    assert seen.lines()[1] == "blocks   3 of 10 done, 2 under way"
+    assert seen.lines()[2].startswith("left     about 5 min")
+
+
+def test_one_whose_process_is_gone_was_interrupted(directory):
+    seen = status(directory.path)
+    assert (seen.state, seen.seconds_left) == ("interrupted", None)
+
+
+def test_a_finished_one(directory):
+    directory.update(state="finished")
+    assert status(directory.path).state == "finished"
+
+
+def test_before_the_first_block(tmp_path):
+    made = RunDirectory(tmp_path)
+    made.create()
+    made.update(state="running", started=datetime.now(UTC).isoformat())
+    with made.locked():
+        assert status(tmp_path).lines() == ["state    running"]
