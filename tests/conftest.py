@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bayesde.stan_runtime import CmdStanHome, ensure_cmdstan
+from bayesde.stan_runtime.toolchain import find_toolchain
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 ON_CI = os.environ.get("CI") == "true"
 
@@ -25,3 +28,17 @@ def shared() -> Path:
     if not (folder / "ref" / "README.md").exists():
         skip_or_fail(f"the reference data are not beside the repository ({folder.name}/ is missing)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def compiler() -> None:
+    """A C++ compiler and make, without which no Stan program can be compiled."""
+    missing = find_toolchain().advice
+    if missing:
+        skip_or_fail(f"the tests of Stan need a compiler: {missing}")
+
+
+@pytest.fixture(scope="session")
+def cmdstan(compiler: None) -> CmdStanHome:
+    """The CmdStan that bayesde would use on this machine, installed now if there is none."""
+    return ensure_cmdstan()

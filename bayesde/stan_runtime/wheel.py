@@ -131,8 +131,8 @@ def _download_failed(messages: str) -> str:
     reason = lines[-1].removeprefix("ERROR: ") if lines else "pip gave no reason"
     return (
         f"the wheel {_REQUIREMENT} cannot be downloaded with pip: {reason}. Configure pip for a package "
-        "index that can be reached from here, or set BAYESDE_HTTPSTAN_WHEEL to a copy of the wheel, or install "
-        f"a CmdStan release and set CMDSTAN. {EB_NEEDS_NONE}"
+        "index that can be reached from here, or set BAYESDE_HTTPSTAN_WHEEL to a copy of the wheel, or "
+        f"install a CmdStan release and set CMDSTAN. {EB_NEEDS_NONE}"
     )
 
 

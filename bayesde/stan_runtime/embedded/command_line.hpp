@@ -18,29 +18,32 @@ constexpr range whole_or_zero{0, 2147483647, false};
 constexpr range positive{0, infinite, true};
 
 inline argument adapt_arguments() {
-  return group("adapt", {flag("engaged", "1"), real("gamma", "0.05", positive), real("delta", "0.8", {0, 1, true}),
-                         real("kappa", "0.75", positive), real("t0", "10", positive),
-                         whole("init_buffer", "75", whole_or_zero), whole("term_buffer", "50", whole_or_zero),
-                         whole("window", "25", whole_or_zero), flag("save_metric", "0")});
+  return group("adapt",
+               {flag("engaged", "1"), real("gamma", "0.05", positive), real("delta", "0.8", {0, 1, true}),
+                real("kappa", "0.75", positive), real("t0", "10", positive),
+                whole("init_buffer", "75", whole_or_zero), whole("term_buffer", "50", whole_or_zero),
+                whole("window", "25", whole_or_zero), flag("save_metric", "0")});
 }
 
 inline argument hmc_arguments() {
   return group("hmc",
                {choice("engine", "nuts", {group("nuts", {whole("max_depth", "10", positive_whole)})}),
                 choice("metric", "diag_e", {group("unit_e", {}), group("diag_e", {}), group("dense_e", {})}),
-                text("metric_file", ""), real("stepsize", "1", positive), real("stepsize_jitter", "0", {0, 1, false})});
+                text("metric_file", ""), real("stepsize", "1", positive),
+                real("stepsize_jitter", "0", {0, 1, false})});
 }
 
 inline argument sample_arguments() {
-  return group("sample", {whole("num_samples", "1000", whole_or_zero), whole("num_warmup", "1000", whole_or_zero),
-                          flag("save_warmup", "0"), whole("thin", "1", positive_whole), adapt_arguments(),
-                          choice("algorithm", "hmc", {hmc_arguments(), group("fixed_param", {})}),
-                          whole("num_chains", "1", positive_whole)});
+  return group("sample",
+               {whole("num_samples", "1000", whole_or_zero), whole("num_warmup", "1000", whole_or_zero),
+                flag("save_warmup", "0"), whole("thin", "1", positive_whole), adapt_arguments(),
+                choice("algorithm", "hmc", {hmc_arguments(), group("fixed_param", {})}),
+                whole("num_chains", "1", positive_whole)});
 }
 
 inline std::vector<argument> line_search_arguments() {
-  return {real("init_alpha", "0.001", positive),      real("tol_obj", "1e-12", not_negative),
-          real("tol_rel_obj", "10000", not_negative), real("tol_grad", "1e-08", not_negative),
+  return {real("init_alpha", "0.001", positive),       real("tol_obj", "1e-12", not_negative),
+          real("tol_rel_obj", "10000", not_negative),  real("tol_grad", "1e-08", not_negative),
           real("tol_rel_grad", "1e+07", not_negative), real("tol_param", "1e-08", not_negative)};
 }
 
@@ -89,13 +92,15 @@ inline argument generate_quantities_arguments() {
 }
 
 inline argument log_prob_arguments() {
-  return group("log_prob", {text("unconstrained_params", ""), text("constrained_params", ""), flag("jacobian", "1")});
+  return group("log_prob",
+               {text("unconstrained_params", ""), text("constrained_params", ""), flag("jacobian", "1")});
 }
 
 inline argument diagnose_arguments() {
-  return group("diagnose", {choice("test", "gradient",
-                                   {group("gradient", {real("epsilon", "1e-06", positive),
-                                                       real("error", "1e-06", positive)})})});
+  return group(
+      "diagnose",
+      {choice("test", "gradient",
+              {group("gradient", {real("epsilon", "1e-06", positive), real("error", "1e-06", positive)})})});
 }
 
 inline argument output_arguments() {
@@ -107,9 +112,9 @@ inline argument output_arguments() {
 // `seed` and `threads` are what is used when none is given.
 inline argument command_line(const std::string& seed, const std::string& threads) {
   return group("", {choice("method", "sample",
-                           {sample_arguments(), optimize_arguments(), variational_arguments(), diagnose_arguments(),
-                            generate_quantities_arguments(), pathfinder_arguments(), log_prob_arguments(),
-                            laplace_arguments()}),
+                           {sample_arguments(), optimize_arguments(), variational_arguments(),
+                            diagnose_arguments(), generate_quantities_arguments(), pathfinder_arguments(),
+                            log_prob_arguments(), laplace_arguments()}),
                     whole("id", "1", whole_or_zero), group("data", {text("file", "")}), text("init", "2"),
                     group("random", {whole("seed", seed, {0, 4294967295., false})}), output_arguments(),
                     whole("num_threads", threads, {-1, 2147483647, false})});

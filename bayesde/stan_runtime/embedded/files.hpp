@@ -57,7 +57,8 @@ inline context read_context(const std::string& path) {
   }
 }
 
-// One context per chain: name_ID.json, name_ID+1.json, ... where the first of them exists, otherwise name.json for all.
+// One context per chain: name_ID.json, name_ID+1.json, ... where the first of them exists, otherwise
+// name.json for all.
 inline std::vector<context> read_contexts(const std::string& path, std::size_t chains, unsigned int id) {
   const auto [stem, suffix] = split_suffix(path);
   const auto of_chain = [&, stem = stem, suffix = suffix](std::size_t i) {
@@ -95,7 +96,8 @@ inline void write_header(std::ostream& out, const argument& args, const stan::mo
   char now[64];
   const std::time_t clock = std::time(nullptr);
   std::strftime(now, sizeof now, "%Y-%m-%d %H:%M:%S UTC", std::gmtime(&clock));
-  out << "# stan_version_major = " << stan::MAJOR_VERSION << "\n# stan_version_minor = " << stan::MINOR_VERSION
+  out << "# stan_version_major = " << stan::MAJOR_VERSION
+      << "\n# stan_version_minor = " << stan::MINOR_VERSION
       << "\n# stan_version_patch = " << stan::PATCH_VERSION << "\n# model = " << model.model_name()
       << "\n# start_datetime = " << now << "\n";
   print_comments(args, out);
@@ -104,7 +106,8 @@ inline void write_header(std::ostream& out, const argument& args, const stan::mo
 }
 
 // A writer with the run's configuration at the head of the file; without a path it writes nothing.
-inline csv_writer open_csv(const std::string& path, const argument& args, const stan::model::model_base& model) {
+inline csv_writer open_csv(const std::string& path, const argument& args,
+                           const stan::model::model_base& model) {
   if (path.empty())
     return csv_writer(std::unique_ptr<std::ofstream>());
   auto out = open_output(path, args["output"]["sig_figs"].whole());
@@ -150,7 +153,8 @@ inline std::vector<std::string> split_line(const std::string& line) {
 
 // Where each of the model's parameters stands among the columns of a CSV file.
 inline std::vector<std::size_t> parameter_columns(const std::vector<std::string>& header,
-                                                  const stan::model::model_base& model, const std::string& path) {
+                                                  const stan::model::model_base& model,
+                                                  const std::string& path) {
   std::vector<std::string> names;
   model.constrained_param_names(names, false, false);
   std::vector<std::size_t> columns;

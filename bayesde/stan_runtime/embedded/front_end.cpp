@@ -1,7 +1,7 @@
 // The main program linked to every Stan model: arguments in, one of Stan's services, files out.
 //
-// It understands the arguments that cmdstanpy passes and writes the files that cmdstanpy reads. The meaning of
-// the arguments is that of the CmdStan guide, https://mc-stan.org/docs/cmdstan-guide/.
+// It understands the arguments that cmdstanpy passes and writes the files that cmdstanpy reads. The meaning
+// of the arguments is that of the CmdStan guide, https://mc-stan.org/docs/cmdstan-guide/.
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -23,8 +23,10 @@ constexpr bool has_threads = false;
 #endif
 
 int info() {
-  std::cout << "stan_version_major = " << stan::MAJOR_VERSION << "\nstan_version_minor = " << stan::MINOR_VERSION
-            << "\nstan_version_patch = " << stan::PATCH_VERSION << "\nSTAN_THREADS=" << (has_threads ? "true" : "false")
+  std::cout << "stan_version_major = " << stan::MAJOR_VERSION
+            << "\nstan_version_minor = " << stan::MINOR_VERSION
+            << "\nstan_version_patch = " << stan::PATCH_VERSION
+            << "\nSTAN_THREADS=" << (has_threads ? "true" : "false")
             << "\nSTAN_MPI=false\nSTAN_OPENCL=false\nSTAN_NO_RANGE_CHECKS=false\nSTAN_CPP_OPTIMS=false\n";
   return services::error_codes::OK;
 }
@@ -32,7 +34,8 @@ int info() {
 void start_threads(const argument& args) {
   const long long threads = args["num_threads"].whole();
   if (threads == 0)
-    throw usage_error("num_threads=0 is not allowed: num_threads takes a positive whole number, or -1 for all");
+    throw usage_error(
+        "num_threads=0 is not allowed: num_threads takes a positive whole number, or -1 for all");
   if (threads != 1 && !has_threads)
     throw usage_error("num_threads=" + args["num_threads"].value
                       + " is not allowed: the program was compiled without STAN_THREADS");
@@ -50,7 +53,7 @@ int run_method(const argument& args) {
   const unsigned int seed = args["random"]["seed"].whole();
   model_t& model = new_model(*read_context(args["data"]["file"].value), seed, &std::cout);
   run job(model, args, count_chains(args["method"]));
-  print_comments(args, std::cout);
+  print_comments(args, std::cout);  // the transcript says what was run
   if (args["output"]["save_cmdstan_config"].flag())
     write_config(args, model);
   const int code = dispatch(job);

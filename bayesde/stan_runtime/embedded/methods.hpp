@@ -52,8 +52,14 @@ struct run {
   std::vector<stan::callbacks::writer> silent;
 
   run(model_t& model, const argument& args, std::size_t chains)
-      : model(model), args(args), method(args["method"]), chains(chains), seed(args["random"]["seed"].whole()),
-        id(args["id"].whole()), refresh(args["output"]["refresh"].whole()), silent(chains) {
+      : model(model),
+        args(args),
+        method(args["method"]),
+        chains(chains),
+        seed(args["random"]["seed"].whole()),
+        id(args["id"].whole()),
+        refresh(args["output"]["refresh"].whole()),
+        silent(chains) {
     const std::string& init = args["init"].value;  // a radius, or a file
     char* end = nullptr;
     const double radius = std::strtod(init.c_str(), &end);
@@ -84,8 +90,9 @@ inline std::vector<context> read_metrics(const run& job, bool dense) {
   if (!path.empty())
     return read_contexts(path, job.chains, job.id);
   const std::size_t n = job.model.num_params_r();
-  auto unit = std::make_shared<stan::io::array_var_context>(
-      dense ? services::util::create_unit_e_dense_inv_metric(n) : services::util::create_unit_e_diag_inv_metric(n));
+  auto unit =
+      std::make_shared<stan::io::array_var_context>(dense ? services::util::create_unit_e_dense_inv_metric(n)
+                                                          : services::util::create_unit_e_diag_inv_metric(n));
   return std::vector<context>(job.chains, unit);
 }
 
@@ -102,9 +109,9 @@ inline int sample_fixed(run& job) {
     job.logger.info("Model contains no parameters, running fixed_param sampler, no updates to Markov chain");
   auto samples = job.chain_csvs(job.output());
   auto diagnostics = job.chain_csvs(job.args["output"]["diagnostic_file"].value);
-  return services::sample::fixed_param(job.model, job.chains, job.inits, job.seed, job.id, job.init_radius,
-                                       job.method["num_samples"].whole(), job.method["thin"].whole(), job.refresh,
-                                       job.interrupt, job.logger, job.silent, samples, diagnostics);
+  return services::sample::fixed_param(
+      job.model, job.chains, job.inits, job.seed, job.id, job.init_radius, job.method["num_samples"].whole(),
+      job.method["thin"].whole(), job.refresh, job.interrupt, job.logger, job.silent, samples, diagnostics);
 }
 
 // The six services differ in their name and in which parts of one list of arguments they take.
@@ -112,10 +119,10 @@ inline int sample_fixed(run& job) {
 
 inline int sample_nuts(run& job) {
   const argument &method = job.method, &hmc = method["algorithm"], &adapt = method["adapt"];
+  auto metrics = read_metrics(job, hmc["metric"].is("dense_e"));
   auto samples = job.chain_csvs(job.output());
   auto diagnostics = job.chain_csvs(job.args["output"]["diagnostic_file"].value);
   auto metric_files = open_metric_files(job);
-  auto metrics = read_metrics(job, hmc["metric"].is("dense_e"));
 
   const auto chains = std::tie(job.model, job.chains, job.inits);
   const auto metric = std::tie(metrics);
@@ -124,15 +131,17 @@ inline int sample_nuts(run& job) {
       static_cast<int>(method["num_samples"].whole()), static_cast<int>(method["thin"].whole()),
       method["save_warmup"].flag(), job.refresh, hmc["stepsize"].real(), hmc["stepsize_jitter"].real(),
       static_cast<int>(hmc["engine"]["max_depth"].whole()));
-  const auto rates
-      = std::make_tuple(adapt["delta"].real(), adapt["gamma"].real(), adapt["kappa"].real(), adapt["t0"].real());
+  const auto rates = std::make_tuple(adapt["delta"].real(), adapt["gamma"].real(), adapt["kappa"].real(),
+                                     adapt["t0"].real());
   const auto windows = std::make_tuple(static_cast<unsigned int>(adapt["init_buffer"].whole()),
                                        static_cast<unsigned int>(adapt["term_buffer"].whole()),
                                        static_cast<unsigned int>(adapt["window"].whole()));
   const auto outputs = std::tie(job.interrupt, job.logger, job.silent, samples, diagnostics);
   const auto adapted = std::tuple_cat(outputs, std::tie(metric_files));
 
-  const auto with = [](auto service, const auto&... parts) { return std::apply(service, std::tuple_cat(parts...)); };
+  const auto with = [](auto service, const auto&... parts) {
+    return std::apply(service, std::tuple_cat(parts...));
+  };
   const std::string& shape = hmc["metric"].value;
   if (adapt["engaged"].flag()) {
     if (shape == "unit_e")
@@ -147,12 +156,16 @@ inline int sample_nuts(run& job) {
     return with(BAYESDE_SERVICE(hmc_nuts_diag_e), chains, metric, common, outputs);
   return with(BAYESDE_SERVICE(hmc_nuts_dense_e), chains, metric, common, outputs);
 }
+#undef BAYESDE_SERVICE
 
 inline int sample(run& job) {
   if (job.method["algorithm"].is("fixed_param") || job.model.num_params_r() == 0)
     return sample_fixed(job);
-  if (job.method["adapt"]["engaged"].flag() && job.method["num_warmup"].whole() == 0)
+  const argument& adapt = job.method["adapt"];
+  if (adapt["engaged"].flag() && job.method["num_warmup"].whole() == 0)
     throw usage_error("num_warmup=0 is not allowed while adaptation is engaged; add adapt engaged=0");
+  if (adapt["save_metric"].flag() && !adapt["engaged"].flag())
+    throw usage_error("save_metric=1 is not allowed without adaptation; leave out engaged=0");
   return sample_nuts(job);
 }
 
@@ -167,34 +180,38 @@ int optimize(run& job) {
   const auto& init = *job.inits[0];
   if (algorithm.is("newton"))
     return services::optimize::newton<model_t, jacobian>(job.model, init, job.seed, job.id, job.init_radius,
-                                                         iterations, save, job.interrupt, job.logger, job.silent[0],
-                                                         out);
+                                                         iterations, save, job.interrupt, job.logger,
+                                                         job.silent[0], out);
   const auto tolerance = [&](const char* name) { return algorithm[name].real(); };
   if (algorithm.is("bfgs"))
     return services::optimize::bfgs<model_t, jacobian>(
         job.model, init, job.seed, job.id, job.init_radius, tolerance("init_alpha"), tolerance("tol_obj"),
-        tolerance("tol_rel_obj"), tolerance("tol_grad"), tolerance("tol_rel_grad"), tolerance("tol_param"), iterations,
-        save, job.refresh, job.interrupt, job.logger, job.silent[0], out);
+        tolerance("tol_rel_obj"), tolerance("tol_grad"), tolerance("tol_rel_grad"), tolerance("tol_param"),
+        iterations, save, job.refresh, job.interrupt, job.logger, job.silent[0], out);
   return services::optimize::lbfgs<model_t, jacobian>(
-      job.model, init, job.seed, job.id, job.init_radius, algorithm["history_size"].whole(), tolerance("init_alpha"),
-      tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"), tolerance("tol_rel_grad"),
-      tolerance("tol_param"), iterations, save, job.refresh, job.interrupt, job.logger, job.silent[0], out);
+      job.model, init, job.seed, job.id, job.init_radius, algorithm["history_size"].whole(),
+      tolerance("init_alpha"), tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"),
+      tolerance("tol_rel_grad"), tolerance("tol_param"), iterations, save, job.refresh, job.interrupt,
+      job.logger, job.silent[0], out);
 }
 
 inline int pathfinder(run& job) {
+  if (job.model.num_params_r() == 0)
+    throw usage_error("pathfinder needs a model with parameters; this one has none");
   auto out = job.csv();
   const argument& method = job.method;
   const auto number = [&](const char* name) { return static_cast<int>(method[name].whole()); };
   const auto tolerance = [&](const char* name) { return method[name].real(); };
   const bool save = method["save_single_paths"].flag(), calculate_lp = method["calculate_lp"].flag();
-  json_writer diagnostics
-      = open_json(save && job.chains == 1 ? chain_paths(job.output(), 1, job.id, "", ".json")[0] : "", job.args);
+  json_writer diagnostics = open_json(
+      save && job.chains == 1 ? chain_paths(job.output(), 1, job.id, "", ".json")[0] : "", job.args);
   if (job.chains == 1)
     return services::pathfinder::pathfinder_lbfgs_single(
-        job.model, *job.inits[0], job.seed, job.id, job.init_radius, number("history_size"), tolerance("init_alpha"),
-        tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"), tolerance("tol_rel_grad"),
-        tolerance("tol_param"), number("max_lbfgs_iters"), number("num_elbo_draws"), number("num_draws"), save,
-        job.refresh, job.interrupt, job.logger, job.silent[0], out, diagnostics, calculate_lp);
+        job.model, *job.inits[0], job.seed, job.id, job.init_radius, number("history_size"),
+        tolerance("init_alpha"), tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"),
+        tolerance("tol_rel_grad"), tolerance("tol_param"), number("max_lbfgs_iters"),
+        number("num_elbo_draws"), number("num_draws"), save, job.refresh, job.interrupt, job.logger,
+        job.silent[0], out, diagnostics, calculate_lp);
   std::vector<csv_writer> path_draws;
   std::vector<json_writer> path_diagnostics;
   const auto draw_files = chain_paths(job.output(), job.chains, job.id, "_path");
@@ -204,11 +221,12 @@ inline int pathfinder(run& job) {
     path_diagnostics.push_back(open_json(save ? diagnostic_files[i] : "", job.args));
   }
   return services::pathfinder::pathfinder_lbfgs_multi(
-      job.model, job.inits, job.seed, job.id, job.init_radius, number("history_size"), tolerance("init_alpha"),
-      tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"), tolerance("tol_rel_grad"),
-      tolerance("tol_param"), number("max_lbfgs_iters"), number("num_elbo_draws"), number("num_draws"),
-      number("num_psis_draws"), number("num_paths"), save, job.refresh, job.interrupt, job.logger, job.silent,
-      path_draws, path_diagnostics, out, diagnostics, calculate_lp, method["psis_resample"].flag());
+      job.model, job.inits, job.seed, job.id, job.init_radius, number("history_size"),
+      tolerance("init_alpha"), tolerance("tol_obj"), tolerance("tol_rel_obj"), tolerance("tol_grad"),
+      tolerance("tol_rel_grad"), tolerance("tol_param"), number("max_lbfgs_iters"), number("num_elbo_draws"),
+      number("num_draws"), number("num_psis_draws"), number("num_paths"), save, job.refresh, job.interrupt,
+      job.logger, job.silent, path_draws, path_diagnostics, out, diagnostics, calculate_lp,
+      method["psis_resample"].flag());
 }
 
 inline int variational(run& job) {
@@ -220,8 +238,8 @@ inline int variational(run& job) {
     return service(job.model, *job.inits[0], job.seed, job.id, job.init_radius, number("grad_samples"),
                    number("elbo_samples"), number("iter"), method["tol_rel_obj"].real(), method["eta"].real(),
                    method["adapt"]["engaged"].flag(), static_cast<int>(method["adapt"]["iter"].whole()),
-                   number("eval_elbo"), number("output_samples"), job.interrupt, job.logger, job.silent[0], out,
-                   diagnostics);
+                   number("eval_elbo"), number("output_samples"), job.interrupt, job.logger, job.silent[0],
+                   out, diagnostics);
   };
   if (method["algorithm"].is("fullrank"))
     return with([](auto&&... all) { return services::experimental::advi::fullrank(all...); });
@@ -245,7 +263,8 @@ inline std::vector<std::vector<double>> unconstrain_draws(run& job, const std::s
   std::vector<std::vector<double>> all(draws.rows());
   for (Eigen::Index i = 0; i < draws.rows(); ++i) {
     const Eigen::VectorXd draw = draws.row(i);
-    job.model.unconstrain_array(std::vector<double>(draw.data(), draw.data() + draw.size()), all[i], &std::cout);
+    job.model.unconstrain_array(std::vector<double>(draw.data(), draw.data() + draw.size()), all[i],
+                                &std::cout);
   }
   return all;
 }
@@ -266,8 +285,8 @@ int laplace(run& job) {
   auto out = job.csv();
   stan::callbacks::structured_writer no_hessian;
   return services::laplace_sample<jacobian>(job.model, center, job.method["draws"].whole(),
-                                            job.method["calculate_lp"].flag(), job.seed, job.refresh, job.interrupt,
-                                            job.logger, out, no_hessian);
+                                            job.method["calculate_lp"].flag(), job.seed, job.refresh,
+                                            job.interrupt, job.logger, out, no_hessian);
 }
 
 inline int generate_quantities(run& job) {
@@ -278,12 +297,13 @@ inline int generate_quantities(run& job) {
   for (const auto& file : chain_paths(path, job.chains, job.id))
     draws.push_back(read_draws(file, job.model));
   auto outputs = job.chain_csvs(job.output());
-  return services::standalone_generate(job.model, static_cast<int>(job.chains), draws, job.seed, job.interrupt,
-                                       job.logger, outputs);
+  return services::standalone_generate(job.model, static_cast<int>(job.chains), draws, job.seed,
+                                       job.interrupt, job.logger, outputs);
 }
 
 inline std::vector<std::vector<double>> log_prob_points(run& job) {
-  const std::string &given = job.method["unconstrained_params"].value, &natural = job.method["constrained_params"].value;
+  const std::string &given = job.method["unconstrained_params"].value,
+                    &natural = job.method["constrained_params"].value;
   if (given.empty() == natural.empty())
     throw usage_error("log_prob needs one of constrained_params=FILE and unconstrained_params=FILE");
   if (given.empty())
@@ -306,9 +326,10 @@ inline int log_prob(run& job) {
   for (auto point : points) {
     std::vector<int> no_integers;
     std::vector<double> row;
-    const double lp = job.method["jacobian"].flag()
-                          ? stan::model::log_prob_grad<true, true>(job.model, point, no_integers, row, &std::cout)
-                          : stan::model::log_prob_grad<true, false>(job.model, point, no_integers, row, &std::cout);
+    const double lp =
+        job.method["jacobian"].flag()
+            ? stan::model::log_prob_grad<true, true>(job.model, point, no_integers, row, &std::cout)
+            : stan::model::log_prob_grad<true, false>(job.model, point, no_integers, row, &std::cout);
     row.insert(row.begin(), lp);
     out(row);
   }
