@@ -83,17 +83,20 @@ class EbOptions:
         Whether genes of low mean are left out of the multiple-testing adjustment.
     cooks_cutoff : bool
         Whether a gene with a count of excessive Cook's distance loses its p-value (``count_outlier``).
+    replace_outliers : bool
+        Whether such counts are replaced, and the gene fitted again, where there are 7 or more replicates.
     """
 
     trend: str = "parametric"
     fdr: float = 0.1
     independent_filtering: bool = True
     cooks_cutoff: bool = True
+    replace_outliers: bool = True
 
     def __post_init__(self) -> None:
         check_choice("trend", self.trend, ("parametric", "local", "mean"))
         check_range("fdr", self.fdr, 0.0, 1.0, open_ends=True)
-        for name in ("independent_filtering", "cooks_cutoff"):
+        for name in ("independent_filtering", "cooks_cutoff", "replace_outliers"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be true or false; got {getattr(self, name)!r}.")
 

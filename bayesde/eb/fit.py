@@ -12,15 +12,21 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
-from bayesde.eb.dispersion_prior import DispersionPrior, fit_dispersion_prior
-from bayesde.eb.glm import fit_glm
-from bayesde.eb.outliers import cooks_distances, max_cooks, outlier_genes
+from bayesde.eb.dispersion_prior import DispersionPrior
+from bayesde.eb.genes import GeneEstimates, Hierarchy, fit_genes
+from bayesde.eb.outliers import (
+    cooks_cutoff,
+    cooks_distances,
+    max_cooks,
+    outlier_genes,
+    replaceable_samples,
+    replaced_counts,
+)
 from bayesde.eb.shrink import prior_scale
 from bayesde.eb.tables import shrunken_table, wald_table
-from bayesde.eb.trend import DispersionTrend, fit_trend
+from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
-from bayesde.normalize import base_mean, base_var, normalization_matrix
+from bayesde.normalize import normalization_matrix
 from bayesde.options import EbOptions
 from bayesde.results import ResultsTable
 
@@ -52,7 +58,11 @@ class EbFit:
         Width of the prior on ln dispersion.
     beta, beta_se : ndarray (gene, coefficient)
         Maximum-likelihood coefficients and standard errors, natural log.
-    converged, all_zero, count_outlier : ndarray of bool (gene,)
+    converged, all_zero : ndarray of bool (gene,)
+    replaced : ndarray of bool (gene,)
+        Genes fitted with excessive counts replaced by what their many replicates say.
+    count_outlier : ndarray of bool (gene,)
+        Genes that lose their p-value to a count of excessive Cook's distance.
     max_cooks : ndarray (gene,)
         Largest Cook's distance over the samples that have enough replicates to judge it.
     """
@@ -73,6 +83,7 @@ class EbFit:
     beta_se: np.ndarray
     converged: np.ndarray
     all_zero: np.ndarray
+    replaced: np.ndarray
     count_outlier: np.ndarray
     max_cooks: np.ndarray
 
@@ -80,6 +91,11 @@ class EbFit:
     def dispersion_prior_var(self) -> float:
         """Variance of the prior on ln dispersion."""
         return self.dispersion_prior.prior_var
+
+    @property
+    def emptied(self) -> np.ndarray:
+        """Genes (gene,) of which nothing is left once their excessive count is replaced."""
+        return self.replaced & (self.base_mean == 0.0)
 
     @property
     def size_factors(self) -> pd.Series | None:
@@ -213,42 +229,80 @@ def fit_eb(
     design = _as_design(design, counts, references)
     factors = normalization_matrix(counts, size_factors)
     expressed = np.asarray(counts.matrix.any(axis=1))
-    y, nf, x = counts.matrix[expressed].astype(np.float64), factors[expressed], design.matrix
-    mean, variance = base_mean(y, nf), base_var(y, nf)
-
-    gene_wise, mu = gene_wise_dispersions(y, nf, x, mean, variance)
-    trend = fit_trend(options.trend, gene_wise, mean)
-    fitted = trend(mean)
-    prior = fit_dispersion_prior(gene_wise, fitted, design.residual_df)
-    shrunken = map_dispersions(y, mu, x, gene_wise, fitted, prior.prior_var)
-    outlying = np.log(gene_wise) > np.log(fitted) + 2.0 * np.sqrt(prior.residual_var)
-    dispersion = np.where(outlying, gene_wise, shrunken)
-
-    glm = fit_glm(y, nf, x, dispersion)
-    cooks = cooks_distances(y, nf, x, glm.mu, glm.leverage)
-    disqualified = outlier_genes(y, cooks, x, two_groups=_two_groups(design))
-    if not options.cooks_cutoff:
-        disqualified = np.zeros_like(disqualified)
-    logger.info("fitted %d genes; %d did not converge", len(y), int((~glm.converged).sum()))
-    return EbFit(
+    y, nf = counts.matrix[expressed].astype(np.float64), factors[expressed]
+    estimates, hierarchy = fit_genes(y, nf, design.matrix, options.trend)
+    cooks = cooks_distances(y, nf, design.matrix, estimates.mu, estimates.leverage)
+    replaced = np.zeros(len(y), dtype=bool)
+    if options.replace_outliers:
+        estimates, replaced = _refit_replaced(y, nf, cooks, design, options, estimates, hierarchy)
+    largest = max_cooks(cooks, design.matrix, replaced=options.replace_outliers)
+    disqualified = outlier_genes(y, cooks, largest, design.matrix, two_groups=_two_groups(design))
+    by_gene = {
+        name: _spread(getattr(estimates, name), expressed, 0.0 if name == "base_mean" else np.nan)
+        for name in _STORED
+    }
+    fit = EbFit(
         counts=counts,
         design=design,
         options=options,
         normalization_factors=factors,
-        base_mean=_spread(mean, expressed, 0.0),
-        dispersion_gene_wise=_spread(gene_wise, expressed),
-        dispersion_trend=_spread(fitted, expressed),
-        dispersion_map=_spread(shrunken, expressed),
-        dispersion=_spread(dispersion, expressed),
-        dispersion_outlier=_spread(outlying, expressed, False),
-        trend=trend,
-        dispersion_prior=prior,
-        beta=_spread(glm.beta, expressed),
-        beta_se=_spread(glm.beta_se, expressed),
-        converged=_spread(glm.converged, expressed, False),
+        trend=hierarchy.trend,
+        dispersion_prior=hierarchy.prior,
+        dispersion_outlier=_spread(estimates.dispersion_outlier, expressed, False),
+        converged=_spread(estimates.converged, expressed, False),
         all_zero=~expressed,
-        count_outlier=_spread(disqualified, expressed, False),
-        max_cooks=_spread(max_cooks(cooks, x), expressed),
+        replaced=_spread(replaced, expressed, False),
+        count_outlier=_spread(disqualified & options.cooks_cutoff, expressed, False),
+        max_cooks=_spread(largest, expressed),
+        **by_gene,
+    )
+    _tell(fit)
+    return fit
+
+
+_STORED = (
+    "base_mean",
+    "dispersion_gene_wise",
+    "dispersion_trend",
+    "dispersion_map",
+    "dispersion",
+    "beta",
+    "beta_se",
+)
+
+
+def _refit_replaced(
+    y: np.ndarray,
+    factors: np.ndarray,
+    cooks: np.ndarray,
+    design: Design,
+    options: EbOptions,
+    estimates: GeneEstimates,
+    hierarchy: Hierarchy,
+) -> tuple[GeneEstimates, np.ndarray]:
+    """Fit genes with excessive counts again, those counts replaced; also say which genes these are."""
+    x = design.matrix
+    flagged = (cooks > cooks_cutoff(x)).any(axis=1)
+    if not flagged.any() or not replaceable_samples(x).any():
+        return estimates, np.zeros(len(y), dtype=bool)
+    rows = np.flatnonzero(flagged)
+    new = replaced_counts(y[rows], factors[rows], cooks[rows], x)
+    left = new.any(axis=1)
+    refitted, _ = fit_genes(new[left], factors[rows[left]], x, options.trend, hierarchy)
+    updated = estimates.updated(rows[left], refitted)
+    for name in _STORED:
+        getattr(updated, name)[rows[~left]] = 0.0 if name == "base_mean" else np.nan
+    return updated, np.asarray(flagged)
+
+
+def _tell(fit: EbFit) -> None:
+    """Log once what happened to how many genes."""
+    logger.info(
+        "fitted %d genes: %d with replaced outlier counts, %d with a disqualifying count, %d not converged",
+        int((~fit.all_zero).sum()),
+        int(fit.replaced.sum()),
+        int(fit.count_outlier.sum()),
+        int((~fit.converged & ~fit.all_zero).sum()),
     )
 
 

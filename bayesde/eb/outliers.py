@@ -4,8 +4,9 @@ r"""Counts that no mean explains: Cook's distances, and the genes that they disq
 
 with h_j the leverage and alpha_robust a dispersion from trimmed variances, so that the outlier itself does
 not inflate it (Cook 1977, doi:10.1080/00401706.1977.10489493; Love, Huber and Anders 2014,
-doi:10.1186/s13059-014-0550-8, "Handling of outliers"). Judged are only samples whose cell of the design
-holds at least three.
+doi:10.1186/s13059-014-0550-8, "Handling of outliers"). In cells of the design with at least seven samples an
+excessive count is replaced by what the others say, and the gene is fitted again; in cells of three to six it
+costs the gene its p-value; in smaller ones nothing can be said.
 """
 
 from __future__ import annotations
@@ -13,9 +14,20 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import f as f_distribution
 
-__all__ = ["cells_of", "cooks_distances", "max_cooks", "outlier_genes", "robust_dispersions"]
+__all__ = [
+    "cells_of",
+    "cooks_cutoff",
+    "cooks_distances",
+    "max_cooks",
+    "outlier_genes",
+    "replaceable_samples",
+    "replaced_counts",
+    "robust_dispersions",
+]
 
 MIN_CELL = 3
+MIN_CELL_REPLACED = 7
+REPLACEMENT_TRIM = 0.2
 MIN_ROBUST_DISPERSION = 0.04
 CUTOFF_QUANTILE = 0.99
 LARGER_COUNTS = 3
@@ -103,23 +115,70 @@ def cooks_distances(
     return pearson / design.shape[1] * leverage / (1.0 - leverage) ** 2
 
 
-def max_cooks(cooks: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Largest Cook's distance of each gene over the samples that can be judged; NaN if none can."""
+def cooks_cutoff(design: np.ndarray) -> float:
+    """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p)."""
+    m, p = design.shape
+    return float(f_distribution.ppf(CUTOFF_QUANTILE, p, m - p))
+
+
+def replaceable_samples(design: np.ndarray) -> np.ndarray:
+    """Tell which samples (sample,) have enough replicates for their counts to be replaced."""
+    return cells_of(design)[1] >= MIN_CELL_REPLACED
+
+
+def replaced_counts(
+    counts: np.ndarray, factors: np.ndarray, cooks: np.ndarray, design: np.ndarray
+) -> np.ndarray:
+    """Replace excessive counts by the trimmed mean of the gene's normalized counts, scaled to the sample.
+
+    Parameters
+    ----------
+    counts, factors, cooks : ndarray (gene, sample)
+    design : ndarray (sample, coefficient)
+
+    Returns
+    -------
+    ndarray (gene, sample)
+        A copy; counts of samples with fewer than seven replicates are kept.
+    """
+    typical = _trimmed_mean(counts / factors, REPLACEMENT_TRIM)[:, None]
+    excessive = (cooks > cooks_cutoff(design)) & replaceable_samples(design)
+    return np.where(excessive, np.trunc(typical * factors), counts)
+
+
+def max_cooks(cooks: np.ndarray, design: np.ndarray, *, replaced: bool) -> np.ndarray:
+    """Largest Cook's distance of each gene over the samples that can be judged; NaN if none can.
+
+    Parameters
+    ----------
+    cooks : ndarray (gene, sample)
+    design : ndarray (sample, coefficient)
+    replaced : bool
+        Whether excessive counts of replaceable samples were replaced, so that they are not held against
+        the gene.
+
+    Returns
+    -------
+    ndarray (gene,)
+    """
     _, cell_size = cells_of(design)
     judged = cell_size >= MIN_CELL
-    if not judged.any() or design.shape[0] <= design.shape[1]:
+    replaceable = replaceable_samples(design) & replaced
+    if not judged.any() or replaceable.all() or design.shape[0] <= design.shape[1]:
         return np.full(len(cooks), np.nan)
-    return cooks[:, judged].max(axis=1)
+    return np.where(replaceable, 0.0, cooks)[:, judged].max(axis=1)
 
 
 def outlier_genes(
-    counts: np.ndarray, cooks: np.ndarray, design: np.ndarray, *, two_groups: bool
+    counts: np.ndarray, cooks: np.ndarray, largest: np.ndarray, design: np.ndarray, *, two_groups: bool
 ) -> np.ndarray:
     """Tell which genes have a count that disqualifies their test.
 
     Parameters
     ----------
     counts, cooks : ndarray (gene, sample)
+    largest : ndarray (gene,)
+        What ``max_cooks`` returned.
     design : ndarray (sample, coefficient)
     two_groups : bool
         Whether the design is one factor of two levels, where a gene is kept if three counts are larger
@@ -129,10 +188,7 @@ def outlier_genes(
     -------
     ndarray of bool (gene,)
     """
-    m, p = design.shape
-    cutoff = f_distribution.ppf(CUTOFF_QUANTILE, p, m - p)
-    with np.errstate(invalid="ignore"):
-        flagged = max_cooks(cooks, design) > cutoff
+    flagged = np.nan_to_num(largest, nan=0.0) > cooks_cutoff(design)
     if two_groups:
         suspicious = np.take_along_axis(counts, cooks.argmax(axis=1)[:, None], axis=1)
         flagged &= (counts > suspicious).sum(axis=1) < LARGER_COUNTS

@@ -29,7 +29,7 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     if contrast.coefficient is not None:
         k = fit.design.coefficients.index(contrast.coefficient)
         return fit.beta[:, k], fit.beta_se[:, k]
-    rows = ~fit.all_zero
+    rows = ~fit.all_zero & ~fit.emptied
     error = np.full(rows.size, np.nan)
     error[rows] = contrast_standard_errors(
         fit.beta[rows],
@@ -56,8 +56,8 @@ def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
 def _tests(fit: EbFit, contrast: Contrast) -> dict[str, np.ndarray]:
     """Effect, standard error, Wald statistic, p-value and adjusted p-value, natural log."""
     effect, error = _effect(fit, contrast)
-    empty = _without_evidence(fit, contrast)
-    effect = np.where(empty, 0.0, effect)
+    empty = _without_evidence(fit, contrast) | fit.emptied
+    effect, error = np.where(empty, 0.0, effect), np.where(fit.emptied, 0.0, error)
     with np.errstate(invalid="ignore", divide="ignore"):
         stat = np.where(empty, 0.0, effect / error)
     p_value = np.where(fit.count_outlier, np.nan, 2.0 * ndtr(-np.abs(stat)))
@@ -73,7 +73,7 @@ def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
     return np.select(
         [
             fit.all_zero,
-            fit.count_outlier,
+            fit.count_outlier | fit.emptied,
             np.isnan(p_value) | ~fit.converged & ~np.isnan(padj),
             np.isnan(padj),
         ],
@@ -137,7 +137,7 @@ def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     tests = _tests(fit, contrast)
     rotation, k = _rotation(contrast)
-    rows = ~fit.all_zero
+    rows = ~fit.all_zero & ~fit.emptied
     shrunken = shrink_coefficient(
         fit.counts.matrix[rows].astype(np.float64),
         fit.normalization_factors[rows],

@@ -142,3 +142,23 @@ def test_counts_without_extra_poisson_noise_are_diagnosed():
         table = fit_eb(counts, "~ condition").results()
     assert np.allclose(table["log2_fold_change"], 0.0, atol=1e-6)
     assert (table["p_value"] > 0.99).all()
+
+
+def test_a_wild_count_among_many_replicates_is_replaced_and_the_gene_fitted_again():
+    counts = experiment(n_samples=16)
+    matrix = counts.matrix.copy()
+    matrix[7, 3] = 50 * matrix[7].max()
+    matrix[8], matrix[8, 0] = 0, 5000
+    spoilt = Counts(matrix, samples=counts.samples, sample_table=counts.sample_table)
+    clean, fit = fit_eb(counts, "~ condition"), fit_eb(spoilt, "~ condition")
+    assert fit.replaced[7]
+    assert abs(fit.beta[7, 1] - clean.beta[7, 1]) < 0.5
+    assert abs(fit.base_mean[7] / clean.base_mean[7] - 1.0) < 0.2
+    row = fit.results().iloc[8]
+    assert (row["base_mean"], row["log2_fold_change"], row["p_value"]) == (0.0, 0.0, 1.0)
+    assert row["status"] == "count_outlier"
+    assert fit.shrink()["status"].iloc[8] == "count_outlier"
+    kept = fit_eb(spoilt, "~ condition", options=EbOptions(replace_outliers=False))
+    assert not kept.replaced.any()
+    assert kept.count_outlier[7]
+    assert np.array_equal(spoilt.matrix, matrix)

@@ -76,7 +76,8 @@ def test_dispersions(reference, attribute, column):
     few(far(reference.ours(getattr(reference.fit, attribute), theirs), theirs), len(theirs))
 
 
-def test_local_trend(reference):
+def test_local_trend(shrunken_reference):
+    reference = shrunken_reference
     theirs = reference.table("fitType_local")
     own = theirs["dispGeneEst"] > 1e-6
     curve = fit_trend("local", theirs["dispGeneEst"][own].to_numpy(), theirs["baseMean"][own].to_numpy())
@@ -110,9 +111,10 @@ def test_cooks_distances(reference):
     few(far(reference.ours(reference.fit.max_cooks, theirs), theirs), len(theirs))
 
 
-def test_prior_scale_of_effects(reference):
+def test_prior_scale_of_effects(shrunken_reference):
+    reference = shrunken_reference
     ours = reference.fit.shrinkage_scales()[reference.coef]
-    assert ours == pytest.approx(reference.scalar("apeglm.prior.control.prior.scale"), rel=1e-8)
+    assert ours == pytest.approx(reference.scalar("apeglm.prior.control.prior.scale"), rel=1e-7)
 
 
 def apeglm_loss(reference, gene: str, beta: np.ndarray) -> float:
@@ -128,8 +130,9 @@ def apeglm_loss(reference, gene: str, beta: np.ndarray) -> float:
     return -likelihood + np.sum(np.delete(beta, k) ** 2) / 450.0 + math.log1p((beta[k] / scale) ** 2)
 
 
-def test_shrunken_effects(reference):
+def test_shrunken_effects(shrunken_reference):
     """Within 1e-3 log2 of the exact mode, but for genes where ours is the better of two modes."""
+    reference = shrunken_reference
     exact = reference.table("apeglm_exact_mode")
     table = reference.fit.shrink(coef=reference.coef)
     ours = reference.ours(table["log2_fold_change"], exact)
@@ -139,12 +142,8 @@ def test_shrunken_effects(reference):
     assert np.quantile(np.abs(ours - exact["lfc_exact"]), 0.99) < 1e-8
     modes = exact.filter(like="exact_ln:")
     for gene in elsewhere:
-        others = [modes.loc[gene].to_numpy()]
-        shrunken = _mode(reference, gene)
-        assert (
-            apeglm_loss(reference, gene, shrunken)
-            <= min(apeglm_loss(reference, gene, b) for b in others) + 1e-9
-        )
+        theirs = apeglm_loss(reference, gene, modes.loc[gene].to_numpy())
+        assert apeglm_loss(reference, gene, _mode(reference, gene)) <= theirs + 1e-9
 
 
 def _mode(reference, gene: str) -> np.ndarray:
@@ -160,7 +159,8 @@ def _mode(reference, gene: str) -> np.ndarray:
     ).beta[0]
 
 
-def test_shrunken_sds_equal_those_at_the_exact_mode(reference):
+def test_shrunken_sds_equal_those_at_the_exact_mode(shrunken_reference):
+    reference = shrunken_reference
     exact = reference.table("apeglm_exact_mode")
     table = reference.fit.shrink(coef=reference.coef)
     ours = pd.DataFrame(
@@ -170,5 +170,4 @@ def test_shrunken_sds_equal_those_at_the_exact_mode(reference):
         }
     )
     same = np.abs(ours["lfc"].to_numpy() - exact["lfc_exact"].to_numpy()) < 1e-6
-    scale = math.log(2) if (exact["se_exact"] / ours["sd"].to_numpy())[same].median() < 0.9 else 1.0
-    assert np.allclose(ours["sd"][same] * scale, exact["se_exact"][same], rtol=1e-4)
+    assert np.allclose(ours["sd"][same], exact["se_exact"][same], rtol=1e-4)
