@@ -14,6 +14,7 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import GeneEstimates, Hierarchy, fit_genes
+from bayesde.eb.lrt import likelihood_ratios
 from bayesde.eb.outliers import (
     cooks_cutoff,
     cooks_distances,
@@ -23,7 +24,7 @@ from bayesde.eb.outliers import (
     replaced_counts,
 )
 from bayesde.eb.shrink import prior_scale
-from bayesde.eb.tables import shrunken_table, wald_table
+from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize import normalization_matrix
@@ -63,6 +64,8 @@ class EbFit:
         Genes fitted with excessive counts replaced by what their many replicates say.
     count_outlier : ndarray of bool (gene,)
         Genes that lose their p-value to a count of excessive Cook's distance.
+    replacement : ndarray (replaced gene, sample)
+        The counts that the replaced genes were fitted to.
     max_cooks : ndarray (gene,)
         Largest Cook's distance over the samples that have enough replicates to judge it.
     """
@@ -86,6 +89,7 @@ class EbFit:
     replaced: np.ndarray
     count_outlier: np.ndarray
     max_cooks: np.ndarray
+    replacement: np.ndarray
 
     @property
     def dispersion_prior_var(self) -> float:
@@ -107,7 +111,24 @@ class EbFit:
             return None
         return pd.Series(first, index=self.counts.samples, name="size_factor")
 
-    def results(self, contrast: Any = None, coef: str | None = None) -> ResultsTable:
+    @property
+    def estimated(self) -> np.ndarray:
+        """Genes (gene,) that have estimates."""
+        return ~self.all_zero & ~self.emptied
+
+    def fitted_counts(self) -> np.ndarray:
+        """Return the counts that were fitted (gene, sample): a new float array, excessive ones replaced."""
+        fitted = self.counts.matrix.astype(np.float64)
+        fitted[self.replaced] = self.replacement
+        return fitted
+
+    def results(
+        self,
+        contrast: Any = None,
+        coef: str | None = None,
+        lfc_threshold: float = 0.0,
+        alternative: str = "greaterAbs",
+    ) -> ResultsTable:
         """Wald tests of a contrast, with adjusted p-values.
 
         Parameters
@@ -117,6 +138,10 @@ class EbFit:
             By default the last coefficient.
         coef : str, optional
             A coefficient by name, instead of a contrast.
+        lfc_threshold : float
+            Test against effects of this size (log2) instead of 0.
+        alternative : {"greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less"}
+            What a small p-value claims about the effect and the threshold.
 
         Returns
         -------
@@ -126,9 +151,35 @@ class EbFit:
         Raises
         ------
         InputError
-            If the contrast does not exist in this design, or both arguments are given.
+            If the contrast does not exist in this design, or both it and a coefficient are given.
         """
-        return wald_table(self, self.design.contrast(_one_of(contrast, coef)))
+        chosen = self.design.contrast(_one_of(contrast, coef))
+        return wald_table(self, chosen, lfc_threshold, alternative)
+
+    def test_lrt(self, reduced: str | Design, contrast: Any = None, coef: str | None = None) -> ResultsTable:
+        """Likelihood-ratio tests of the design against a reduced one.
+
+        Parameters
+        ----------
+        reduced : str or Design
+            A formula with some terms of the design left out, such as ``"~ batch"``, or a design.
+        contrast, coef : optional
+            The effect that the table shows beside the test.
+
+        Returns
+        -------
+        ResultsTable
+            As of ``results``, with stat, p_value and padj of the likelihood-ratio test.
+
+        Raises
+        ------
+        InputError
+            If the reduced design is not part of the full one.
+        """
+        if isinstance(reduced, str):
+            reduced = Design.from_formula(reduced, self.counts.sample_table)
+        chosen = self.design.contrast(_one_of(contrast, coef))
+        return lrt_table(self, chosen, likelihood_ratios(self, reduced))
 
     def shrink(
         self, coef: str | None = None, contrast: Any = None, lfc_threshold: float = 0.0
@@ -232,9 +283,11 @@ def fit_eb(
     y, nf = counts.matrix[expressed].astype(np.float64), factors[expressed]
     estimates, hierarchy = fit_genes(y, nf, design.matrix, options.trend)
     cooks = cooks_distances(y, nf, design.matrix, estimates.mu, estimates.leverage)
-    replaced = np.zeros(len(y), dtype=bool)
+    replaced, replacement = np.zeros(len(y), dtype=bool), y[:0]
     if options.replace_outliers:
-        estimates, replaced = _refit_replaced(y, nf, cooks, design, options, estimates, hierarchy)
+        estimates, replaced, replacement = _refit_replaced(
+            y, nf, cooks, design, options, estimates, hierarchy
+        )
     largest = max_cooks(cooks, design.matrix, replaced=options.replace_outliers)
     disqualified = outlier_genes(y, cooks, largest, design.matrix, two_groups=_two_groups(design))
     by_gene = {
@@ -254,6 +307,7 @@ def fit_eb(
         replaced=_spread(replaced, expressed, False),
         count_outlier=_spread(disqualified & options.cooks_cutoff, expressed, False),
         max_cooks=_spread(largest, expressed),
+        replacement=replacement,
         **by_gene,
     )
     _tell(fit)
@@ -279,12 +333,12 @@ def _refit_replaced(
     options: EbOptions,
     estimates: GeneEstimates,
     hierarchy: Hierarchy,
-) -> tuple[GeneEstimates, np.ndarray]:
-    """Fit genes with excessive counts again, those counts replaced; also say which genes these are."""
+) -> tuple[GeneEstimates, np.ndarray, np.ndarray]:
+    """Fit genes with excessive counts again, those replaced; also return which genes, and the counts."""
     x = design.matrix
     flagged = (cooks > cooks_cutoff(x)).any(axis=1)
     if not flagged.any() or not replaceable_samples(x).any():
-        return estimates, np.zeros(len(y), dtype=bool)
+        return estimates, np.zeros(len(y), dtype=bool), y[:0]
     rows = np.flatnonzero(flagged)
     new = replaced_counts(y[rows], factors[rows], cooks[rows], x)
     left = new.any(axis=1)
@@ -292,7 +346,7 @@ def _refit_replaced(
     updated = estimates.updated(rows[left], refitted)
     for name in _STORED:
         getattr(updated, name)[rows[~left]] = 0.0 if name == "base_mean" else np.nan
-    return updated, np.asarray(flagged)
+    return updated, np.asarray(flagged), new
 
 
 def _tell(fit: EbFit) -> None:

@@ -47,6 +47,8 @@ class GlmFit:
     leverage : ndarray (gene, sample)
         Diagonal of the hat matrix.
     converged : ndarray of bool (gene,)
+    bounded : ndarray of bool (gene,)
+        Whether the estimate is from the bounded optimiser, the iteration having failed.
     """
 
     beta: np.ndarray
@@ -54,6 +56,7 @@ class GlmFit:
     mu: np.ndarray
     leverage: np.ndarray
     converged: np.ndarray
+    bounded: np.ndarray
 
 
 @njit(cache=True)
@@ -234,7 +237,7 @@ def _fit_intercept(counts: np.ndarray, factors: np.ndarray, dispersion: np.ndarr
     weights = 1.0 / (1.0 / mu + dispersion[:, None])
     total = weights.sum(axis=1, keepdims=True)
     converged = np.ones(len(counts), dtype=bool)
-    return GlmFit(beta, 1.0 / np.sqrt(total), mu, weights / total, converged)
+    return GlmFit(beta, 1.0 / np.sqrt(total), mu, weights / total, converged, ~converged)
 
 
 def _fit_one_bounded(
@@ -310,5 +313,5 @@ def fit_glm(counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispers
     _fit_all(counts, factors, design, dispersion, beta, beta_se, leverage, converged)
     with np.errstate(over="ignore", invalid="ignore"):
         mu = factors * np.exp(beta @ design.T)
-    fit = GlmFit(beta, beta_se, mu, leverage, converged)
+    fit = GlmFit(beta, beta_se, mu, leverage, converged, ~converged)
     return _refit_failed(fit, counts, factors, design, dispersion)

@@ -12,16 +12,17 @@ from bayesde.design import Contrast
 from bayesde.eb.glm import contrast_standard_errors
 from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
+from bayesde.eb.wald import LARGEST_THRESHOLD, wald_test
 from bayesde.options import check_range
 from bayesde.results import ResultsTable, build_results, s_values
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["shrunken_table", "wald_table"]
+__all__ = ["lrt_table", "shrunken_table", "wald_table"]
 
 INTERVAL = 0.95
-LARGEST_THRESHOLD = 100.0
+LN2 = math.log(2.0)
 
 
 def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +30,7 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     if contrast.coefficient is not None:
         k = fit.design.coefficients.index(contrast.coefficient)
         return fit.beta[:, k], fit.beta_se[:, k]
-    rows = ~fit.all_zero & ~fit.emptied
+    rows = fit.estimated
     error = np.full(rows.size, np.nan)
     error[rows] = contrast_standard_errors(
         fit.beta[rows],
@@ -53,19 +54,21 @@ def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
     return ~fit.all_zero & ~fit.counts.matrix[:, compared].any(axis=1)
 
 
-def _tests(fit: EbFit, contrast: Contrast) -> dict[str, np.ndarray]:
-    """Effect, standard error, Wald statistic, p-value and adjusted p-value, natural log."""
+def _tested_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+    """Effect and standard error as they are tested: 0 where no compared sample has a count."""
     effect, error = _effect(fit, contrast)
-    empty = _without_evidence(fit, contrast) | fit.emptied
-    effect, error = np.where(empty, 0.0, effect), np.where(fit.emptied, 0.0, error)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        stat = np.where(empty, 0.0, effect / error)
-    p_value = np.where(fit.count_outlier, np.nan, 2.0 * ndtr(-np.abs(stat)))
+    effect = np.where(_without_evidence(fit, contrast) | fit.emptied, 0.0, effect)
+    return effect, np.where(fit.emptied, 0.0, error)
+
+
+def _adjusted(fit: EbFit, p_value: np.ndarray) -> dict[str, np.ndarray]:
+    """p-values of genes that may be tested, and adjusted ones; genes emptied by replacement get p = 1."""
+    p_value = np.where(fit.emptied, 1.0, np.where(fit.count_outlier, np.nan, p_value))
     if fit.options.independent_filtering:
         padj = filter_and_adjust(p_value, fit.base_mean, fit.options.fdr).padj
     else:
         padj = benjamini_hochberg(p_value)
-    return {"effect": effect, "error": error, "stat": stat, "p_value": p_value, "padj": padj}
+    return {"p_value": p_value, "padj": padj, "status": _status(fit, p_value, padj)}
 
 
 def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
@@ -82,31 +85,54 @@ def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
     )
 
 
-def wald_table(fit: EbFit, contrast: Contrast) -> ResultsTable:
-    """Tabulate Wald tests: stat = c'b / se, two-sided normal p-values.
+def _table(fit: EbFit, columns: dict[str, np.ndarray]) -> ResultsTable:
+    common = {
+        "base_mean": fit.base_mean,
+        "dispersion": fit.dispersion,
+        "engine": np.full(fit.all_zero.size, "eb"),
+    }
+    return build_results(fit.counts.genes, common | columns)
+
+
+def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative: str) -> ResultsTable:
+    """Tabulate Wald tests of a contrast.
 
     Parameters
     ----------
     fit : EbFit
     contrast : Contrast
+    lfc_threshold : float
+        log2.
+    alternative : str
+        See ``wald_test``.
 
     Returns
     -------
     ResultsTable
     """
-    tests = _tests(fit, contrast)
-    columns = {
-        "base_mean": fit.base_mean,
-        "log2_fold_change": tests["effect"],
-        "lfc_se": tests["error"],
-        "stat": tests["stat"],
-        "p_value": tests["p_value"],
-        "padj": tests["padj"],
-        "dispersion": fit.dispersion,
-        "engine": np.full(fit.all_zero.size, "eb"),
-        "status": _status(fit, tests["p_value"], tests["padj"]),
-    }
-    return build_results(fit.counts.genes, columns)
+    effect, error = _tested_effect(fit, contrast)
+    stat, p_value = wald_test(effect, error, lfc_threshold * LN2, alternative)
+    stat = np.where(fit.emptied, 0.0, stat)
+    columns = {"log2_fold_change": effect, "lfc_se": error, "stat": stat}
+    return _table(fit, columns | _adjusted(fit, p_value))
+
+
+def lrt_table(fit: EbFit, contrast: Contrast, test: tuple[np.ndarray, np.ndarray]) -> ResultsTable:
+    """Tabulate likelihood-ratio tests beside the effect of a contrast.
+
+    Parameters
+    ----------
+    fit : EbFit
+    contrast : Contrast
+    test : (stat, p_value), each ndarray (gene,)
+
+    Returns
+    -------
+    ResultsTable
+    """
+    effect, error = _tested_effect(fit, contrast)
+    columns = {"log2_fold_change": effect, "lfc_se": error, "stat": test[0]}
+    return _table(fit, columns | _adjusted(fit, test[1]))
 
 
 def _rotation(contrast: Contrast) -> tuple[np.ndarray, int]:
@@ -135,9 +161,29 @@ def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -
     ResultsTable
     """
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
-    tests = _tests(fit, contrast)
+    tests = _adjusted(fit, wald_test(*_tested_effect(fit, contrast))[1])
+    effect, sd = _shrunken_effect(fit, contrast)
+    half_width, threshold = ndtri(0.5 + INTERVAL / 2.0) * sd, lfc_threshold * LN2
+    columns = {
+        "log2_fold_change": effect,
+        "lfc_se": sd,
+        "lfc_lower": effect - half_width,
+        "lfc_upper": effect + half_width,
+        "p_value": tests["p_value"],
+        "padj": tests["padj"],
+        "lfsr": false_sign_probability(effect, sd),
+        "s_value": s_values(false_sign_probability(effect, sd, threshold)),
+        "status": _shrunken_status(fit, tests["status"], sd),
+    }
+    if lfc_threshold > 0.0:
+        columns["prob_gt_threshold"] = ndtr((-threshold - effect) / sd) + ndtr((effect - threshold) / sd)
+    return _table(fit, columns)
+
+
+def _shrunken_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mode and sd of a contrast under its adaptive prior, natural log, (gene,) each."""
     rotation, k = _rotation(contrast)
-    rows = ~fit.all_zero & ~fit.emptied
+    rows = fit.estimated
     shrunken = shrink_coefficient(
         fit.counts.matrix[rows].astype(np.float64),
         fit.normalization_factors[rows],
@@ -149,27 +195,8 @@ def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -
     )
     effect, sd = np.full(rows.size, np.nan), np.full(rows.size, np.nan)
     effect[rows], sd[rows] = shrunken.beta[:, k], shrunken.sd
-    threshold = lfc_threshold * math.log(2.0)
-    half_width = ndtri(0.5 + INTERVAL / 2.0) * sd
-    columns = {
-        "base_mean": fit.base_mean,
-        "log2_fold_change": effect,
-        "lfc_se": sd,
-        "lfc_lower": effect - half_width,
-        "lfc_upper": effect + half_width,
-        "p_value": tests["p_value"],
-        "padj": tests["padj"],
-        "lfsr": false_sign_probability(effect, sd),
-        "s_value": s_values(false_sign_probability(effect, sd, threshold)),
-        "dispersion": fit.dispersion,
-        "engine": np.full(rows.size, "eb"),
-        "status": _shrunken_status(fit, tests, sd),
-    }
-    if lfc_threshold > 0.0:
-        columns["prob_gt_threshold"] = ndtr((-threshold - effect) / sd) + ndtr((effect - threshold) / sd)
-    return build_results(fit.counts.genes, columns)
+    return effect, sd
 
 
-def _shrunken_status(fit: EbFit, tests: dict[str, np.ndarray], sd: np.ndarray) -> np.ndarray:
-    status = _status(fit, tests["p_value"], tests["padj"])
-    return np.where(np.isnan(sd) & ~fit.all_zero & (status == "ok"), "not_converged", status)
+def _shrunken_status(fit: EbFit, status: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(sd) & fit.estimated & (status == "ok"), "not_converged", status)

@@ -27,6 +27,12 @@ class Reference:
         """R's table, indexed by gene (all-zero genes are not in it)."""
         return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene").rename(index=str)
 
+    @property
+    def reduced(self) -> str | None:
+        """The reduced design of R's likelihood-ratio test."""
+        scalars = pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key")["value"]
+        return scalars.get("lrt_reduced")
+
     def scalar(self, key: str) -> float:
         """One of R's scalars."""
         return float(pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key").loc[key, "value"])

@@ -162,3 +162,14 @@ def test_a_wild_count_among_many_replicates_is_replaced_and_the_gene_fitted_agai
     assert not kept.replaced.any()
     assert kept.count_outlier[7]
     assert np.array_equal(spoilt.matrix, matrix)
+
+
+def test_a_likelihood_ratio_needs_nested_designs(fit):
+    table = fit.test_lrt("~ batch")
+    wald = fit.results()
+    close = fit.converged & (wald["p_value"] > 1e-3).to_numpy()
+    assert np.corrcoef(table["stat"][close], wald["stat"][close] ** 2)[0, 1] > 0.98
+    with pytest.raises(InputError, match="cannot express"):
+        fit_eb(fit.counts, "~ condition").test_lrt("~ batch")
+    with pytest.raises(InputError, match="in other words"):
+        fit.test_lrt("~ condition + batch")
