@@ -161,8 +161,7 @@ def test_bad_counts(bayesde, files, words):
         (("-d", "~ condition", "--control-genes", "NOFILE"), "cannot be read"),
         (("-d", "~ condition", "--normalization-factors", "NOFILE"), "does not exist"),
         (("-d", "~ condition", "--config", "NOFILE"), "cannot read the options file"),
-        (("-d", "~ condition", "--lfc-threshold", "1"), "add --shrink"),
-        (("-d", "~ condition", "--lfc-threshold", "-1", "--shrink"), "lfc_threshold must be a number"),
+        (("-d", "~ condition", "--lfc-threshold", "-1"), "lfc_threshold must be a number"),
     ],
 )
 def test_bad_designs_and_options(bayesde, files, options, words):

@@ -105,7 +105,12 @@ def run(
     directory.create()
     with directory.locked():
         directory.update(
-            state="running", plan=plan.to_dict(), inputs=hashes, versions=_versions(), started=_now()
+            state="running",
+            plan=plan.to_dict(),
+            inputs=hashes,
+            versions=_versions(),
+            workers=workers,
+            started=_now(),
         )
         return _carry_out(plan, inputs, directory, workers, progress)
 
@@ -140,7 +145,7 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
     inputs = load(plan)
     _prepare(plan, progress)
     with directory.locked():
-        directory.update(state="running", versions=_versions(), resumed=_now())
+        directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
         return _carry_out(plan, inputs, directory, workers, progress)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -47,8 +48,9 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contr
     if model.shrink:
         table = fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
     else:
-        table = fit.results(contrast=contrast)
-    Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
+        table = fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
+    if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
+        Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
     write_results(table, directory.path)

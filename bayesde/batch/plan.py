@@ -139,8 +139,6 @@ class RunPlan:
 
     def __post_init__(self) -> None:
         check_choice("command", self.command, ("eb", "sample"))
-        if self.command == "eb" and self.model.lfc_threshold > 0.0 and not self.model.shrink:
-            raise OptionError("lfc_threshold is a question to shrunken effects or a posterior: add --shrink")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +23,10 @@ class RunStatus:
     state : {"running", "interrupted", "failed", "finished"}
     done, total : int or None
         Blocks that are finished, and blocks in all; None where that is not known (yet).
-    under_way : int
-        Blocks begun and not finished: being sampled now, or lost to an interruption.
+    running : int
+        Blocks that are being sampled.
+    failed : int
+        Finished blocks with a gene that could not be sampled.
     seconds_left : float or None
         Of a running one, from the time that its blocks took so far.
     """
@@ -30,14 +34,18 @@ class RunStatus:
     state: str
     done: int
     total: int | None
-    under_way: int
+    running: int
+    failed: int
     seconds_left: float | None
 
     def lines(self) -> list[str]:
         """Return the state as lines of text."""
         rows = [f"state    {self.state}"]
         if self.total is not None:
-            rows.append(f"blocks   {self.done} of {self.total} done, {self.under_way} under way")
+            rows.append(
+                f"blocks   {self.done} of {self.total} done, {self.running} running, {self.failed} with "
+                "failures"
+            )
         if self.seconds_left is not None:
             rows.append(f"left     about {_duration(self.seconds_left)}")
         return rows
@@ -65,15 +73,20 @@ def status(path: str | Path) -> RunStatus:
     state = str(record.get("state"))
     if state == "running" and not directory.is_locked():
         state = "interrupted"  # its process ended without a word
-    times = sorted(mark.stat().st_mtime for mark in directory.blocks.glob("*/ok"))
-    folders = (
-        [entry for entry in directory.blocks.glob("*") if entry.is_dir()] if directory.blocks.is_dir() else []
-    )
+    marks = list(directory.blocks.glob("*/ok"))
+    times = sorted(mark.stat().st_mtime for mark in marks)
     total = record.get("n_blocks")
-    left = None
+    left, running = None, 0
     if state == "running" and total is not None:
         left = _seconds_left(times, int(total), record.get("resumed") or record.get("started"))
-    return RunStatus(state, len(times), total, len(folders) - len(times), left)
+        running = min(int(record.get("workers", 1)), int(total) - len(times))
+    return RunStatus(state, len(times), total, running, sum(map(_has_failures, marks)), left)
+
+
+def _has_failures(mark: Path) -> bool:
+    """Tell whether a finished block has a gene without draws: without an R-hat, that is."""
+    report = json.loads(mark.with_name("block.json").read_text(encoding="utf-8"))
+    return any(math.isnan(value) for value in report["rhat"])
 
 
 def _seconds_left(times: list[float], total: int, since: str | None) -> float | None:

@@ -1,5 +1,7 @@
 """What is said of a run's progress."""
 
+import json
+import math
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,12 +17,13 @@ def directory(tmp_path):
     made = RunDirectory(tmp_path)
     made.create()
     started = datetime.now(UTC) - timedelta(seconds=100)
-    made.update(state="running", n_blocks=10, started=started.isoformat())
+    made.update(state="running", n_blocks=10, workers=4, started=started.isoformat())
     for i in range(5):
         (made.blocks / f"key{i}").mkdir(parents=True)
     for i, age in ((0, 200), (1, 60), (2, 20)):
         mark = made.blocks / f"key{i}" / "ok"
         mark.touch()
+        (mark.parent / "block.json").write_text(json.dumps({"rhat": [1.0, math.nan if i == 2 else 1.001]}))
         os.utime(mark, (time.time() - age,) * 2)
     return made
 
@@ -28,9 +31,9 @@ def directory(tmp_path):
 def test_a_running_one_tells_the_time_left_from_its_own_blocks(directory):
     with directory.locked():
         seen = status(directory.path)
-    assert (seen.state, seen.done, seen.total, seen.under_way) == ("running", 3, 10, 2)
+    assert (seen.state, seen.done, seen.total, seen.running, seen.failed) == ("running", 3, 10, 4, 1)
     assert seen.seconds_left == pytest.approx(100 / 2 * 7, rel=0.05)
-    assert seen.lines()[1] == "blocks   3 of 10 done, 2 under way"
+    assert seen.lines()[1] == "blocks   3 of 10 done, 4 running, 1 with failures"
     assert seen.lines()[2].startswith("left     about 5 min")
 
 

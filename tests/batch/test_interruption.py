@@ -1,0 +1,146 @@
+"""Runs that are killed, damaged and gone on with give the very draws of a run that was left alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesde import datasets
+from bayesde.batch import RunPlan, resume, run, status
+from bayesde.batch.directory import RunDirectory
+from bayesde.batch.plan import ModelPlan, RunFiles, SamplePlan
+from bayesde.posterior.options import SamplingOptions
+
+N_GENES, BLOCK = 12, 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a list of a few genes and a configuration of small blocks."""
+    made = tmp_path_factory.mktemp("runs")
+    panel = [line for line in datasets.panel_path().read_text().splitlines() if not line.startswith("#")]
+    (made / "genes.txt").write_text("\n".join(panel[:: len(panel) // N_GENES][:N_GENES]) + "\n")
+    (made / "run.toml").write_text(f"[sampling]\nblock_size = {BLOCK}\n")
+    return made
+
+
+def plan(folder):
+    counts, samples = datasets.path("pasilla")
+    return RunPlan(
+        command="sample",
+        files=RunFiles(counts=str(counts), samples=str(samples), genes=str(folder / "genes.txt")),
+        model=ModelPlan(design="~ type + condition", contrast=("condition", "treated", "untreated")),
+        sample=SamplePlan(draws=60, warmup=120, chains=2, seed=11),
+        sampling=SamplingOptions(block_size=BLOCK),
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, cmdstan):
+    """A run that nobody interrupts."""
+    outcome = run(plan(folder), folder / "undisturbed", workers=1)
+    return outcome.directory
+
+
+def draws(directory):
+    return xr.open_zarr(directory / "posterior.zarr", chunks=None).load()
+
+
+def assert_same(first: Path, second: Path):
+    ours, theirs = draws(first), draws(second)
+    assert list(ours.gene.values) == list(theirs.gene.values)
+    for name in ours.data_vars:
+        np.testing.assert_array_equal(ours[name].values, theirs[name].values)
+    assert (first / "results.tsv").read_bytes() == (second / "results.tsv").read_bytes()
+    assert (first / "diagnostics.tsv").read_bytes() == (second / "diagnostics.tsv").read_bytes()
+
+
+def finished_blocks(directory):
+    return sorted((directory / "blocks").glob("*/ok"))
+
+
+def test_a_run_leaves_what_the_contract_says(undisturbed):
+    names = {entry.name for entry in undisturbed.iterdir()} - {".lock"}
+    assert names == {
+        "run.json",
+        "hyperparameters.json",
+        "blocks",
+        "posterior.zarr",
+        "results.tsv",
+        "results.columns.json",
+        "diagnostics.tsv",
+        "plots",
+        "log.txt",
+    }
+    pictures = {entry.name for entry in (undisturbed / "plots").iterdir()}
+    assert pictures == {"ma.png", "dispersion.png", "intervals.png"}
+    record = json.loads((undisturbed / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert record["plan"]["sample"]["seed"] == 11
+    assert set(record["inputs"]) == {"counts", "samples", "genes"}
+    made = draws(undisturbed)
+    assert made["beta"].sizes == {"chain": 2, "draw": 60, "gene": N_GENES, "coefficient": 3}
+    assert made["beta"].dtype == np.float32
+    seen = status(undisturbed)
+    assert (seen.state, seen.done, seen.total) == ("finished", N_GENES // BLOCK, N_GENES // BLOCK)
+
+
+def test_killed_at_any_time_and_gone_on_with(folder, undisturbed):
+    counts, samples = datasets.path("pasilla")
+    out = folder / "killed"
+    command = [sys.executable, "-m", "bayesde", "sample", counts, samples, "--design", "~ type + condition"]
+    command += ["--contrast", "condition,treated,untreated", "--genes", folder / "genes.txt", "--out", out]
+    command += ["--draws", "60", "--warmup", "120", "--chains", "2", "--seed", "11", "--workers", "1"]
+    command += ["--config", folder / "run.toml"]
+    process = subprocess.Popen([str(word) for word in command], start_new_session=True)
+    while not finished_blocks(out) and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = finished_blocks(out)
+    assert 0 < len(done) < N_GENES // BLOCK, "it was killed too late for this test"
+    assert not (out / "results.tsv").exists()
+    seen = status(out)
+    assert (seen.state, seen.done) == ("interrupted", len(done))
+    times = [mark.stat().st_mtime_ns for mark in done]
+    resume(out, workers=2)
+    assert [mark.stat().st_mtime_ns for mark in done] == times, "finished blocks are not done again"
+    assert_same(out, undisturbed)
+
+
+def test_a_half_written_and_a_lost_block_are_done_again(folder, undisturbed):
+    out = run(plan(folder), folder / "damaged", workers=2).directory
+    assert_same(out, undisturbed)
+    half, lost, *kept = [mark.parent for mark in finished_blocks(out)]
+    times = [(block / "ok").stat().st_mtime_ns for block in kept]
+    (half / "ok").unlink()
+    for file in half.iterdir():
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    for file in lost.iterdir():
+        file.unlink()
+    lost.rmdir()
+    RunDirectory(out).update(state="running")
+    (out / "results.tsv").unlink()
+    resume(out)
+    assert_same(out, undisturbed)
+    assert [(block / "ok").stat().st_mtime_ns for block in kept] == times
+
+
+def test_another_seed_gives_other_draws(folder, undisturbed):
+    made = plan(folder)
+    other = RunPlan(
+        command="sample",
+        files=made.files,
+        model=made.model,
+        sample=SamplePlan(draws=60, warmup=120, chains=2, seed=12),
+        sampling=made.sampling,
+    )
+    out = run(other, folder / "seed").directory
+    assert not np.array_equal(draws(out)["beta"].values, draws(undisturbed)["beta"].values)
