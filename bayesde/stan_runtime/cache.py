@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from bayesde.errors import ToolchainError
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: builds then race, and the first one to finish wins
+except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["build_folder", "cache_dir", "is_complete", "sole_builder"]
@@ -29,6 +30,7 @@ __all__ = ["build_folder", "cache_dir", "is_complete", "sole_builder"]
 logger = logging.getLogger(__name__)
 
 _OK = "ok"
+_ABANDONED_AFTER = 6 * 3600  # seconds: no build takes as long, so an older scratch folder is nobody's
 
 
 def cache_dir() -> Path:
@@ -73,9 +75,8 @@ def build_folder(folder: Path, fill: Callable[[Path], None], force: bool = False
     """
     if is_complete(folder) and not force:
         return folder
-    with _writable_cache(folder.parent), sole_builder(folder) as is_alone:
-        if is_alone:
-            _remove_leftovers(folder)
+    with _writable_cache(folder.parent), sole_builder(folder):
+        _remove_leftovers(folder)
         if force or not is_complete(folder):
             _build(folder, fill, force)
     return folder
@@ -109,22 +110,22 @@ def _publish(scratch: Path, folder: Path, force: bool) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     for scratch in folder.parent.glob(f".{folder.name}-*"):
-        logger.debug("removing what an interrupted build left: %s", scratch)
-        shutil.rmtree(scratch, ignore_errors=True)
+        if time.time() - scratch.stat().st_mtime > _ABANDONED_AFTER:
+            logger.debug("removing what an interrupted build left: %s", scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def sole_builder(folder: Path) -> Iterator[bool]:
-    """Let one process at a time build a folder or file; yields whether the file system can promise that."""
-    if fcntl is None:
-        yield False
-        return
-    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-        is_alone = False
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            is_alone = True
-        yield is_alone
+def sole_builder(target: Path) -> Iterator[None]:
+    """Let one process at a time build a folder or file, where the file system has locks.
+
+    Where it has none, several may build the same; the first to finish wins.
+    """
+    with open(target.parent / f".{target.name}.lock", "w") as lock:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -132,8 +133,8 @@ def _writable_cache(parent: Path) -> Iterator[None]:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
         raise ToolchainError(
-            f"cannot write to the cache folder {parent} ({error.strerror}). "
+            f"cannot write to the cache folder {parent} ({error.strerror or error}). "
             "Set the environment variable BAYESDE_CACHE to a folder that can be written."
         ) from error

@@ -152,7 +152,7 @@ def _compile(program: str, sources: dict[str, bytes], threads: bool, folder: Pat
         raise ToolchainError(
             f"{program} does not compile; the last lines:\n{last_lines(str(error))}"
         ) from error
-    for leftover in (*folder.glob("*.hpp"), *folder.glob("*.o")):
+    for leftover in (file for ending in ("hpp", "o", "d") for file in folder.glob(f"*.{ending}")):
         leftover.unlink()
 
 

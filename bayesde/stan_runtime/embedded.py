@@ -113,12 +113,7 @@ def _fill_home(folder: Path) -> None:
 
 def _make(folder: Path, threads: bool) -> None:
     tools = require_toolchain()
-    command = [
-        *(tools.make or "make").split(),
-        "front_end",
-        f"CXX={tools.compiler}",
-        f"LIBRARY={library_folder()}",
-    ]
+    command = [*(tools.make or "make").split(), "front_end", f"CXX={tools.compiler}"]
     if threads:
         command.append("STAN_THREADS=true")
     ran = subprocess.run(

@@ -11,7 +11,6 @@
 namespace bayesde {
 
 constexpr double infinite = std::numeric_limits<double>::infinity();
-constexpr range any_number{};
 constexpr range not_negative{0, infinite, false};
 constexpr range positive_whole{1, 2147483647, false};
 constexpr range whole_or_zero{0, 2147483647, false};
