@@ -5,6 +5,7 @@
 //   log(alpha_g)     ~ Normal or Student-t(nu) around log_trend_g, scale dispersion_sd
 functions {
 #include functions/nb.stan
+#include functions/gene_effects.stan
 #include functions/priors.stan
 }
 data {
@@ -25,6 +26,11 @@ transformed data {
     counts[g] = to_vector(y[g]);
     log_y[g] = log_counts(y[g]);
     saturated[g] = nb_saturated(y[g]);
+    for (k in 1 : P) {
+      if (noncentered[g, k] && !shrunken[k]) {
+        reject("noncentered coefficient ", k, " of gene ", g, " is not shrunken");
+      }
+    }
   }
 }
 parameters {
@@ -32,9 +38,9 @@ parameters {
 }
 model {
   for (g in 1 : G) {
-    vector[P + 1] theta = location[g] + scale[g] * z[g];
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale);
     vector[P] beta_g = head(theta, P);
-    target += coefficients_log_prior(beta_g, shrunken, shrinkage_scale, wide_sd);
+    target += coefficients_log_prior(beta_g, z[g], noncentered[g], shrunken, shrinkage_scale, wide_sd);
     target += dispersion_log_prior(theta[P + 1], log_trend[g], dispersion_sd, residuals, nu);
     if (use_likelihood) {
       target += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
@@ -45,7 +51,7 @@ generated quantities {
   array[G] vector[P] beta;  // coefficients, natural log
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
-    vector[P + 1] theta = location[g] + scale[g] * z[g];
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

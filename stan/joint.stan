@@ -6,9 +6,9 @@
 //   log(S_k), log(a0), log(a1) ~ Normal;  dispersion_sd ~ log-normal or half Student-t;  nu ~ Gamma above 2
 functions {
 #include functions/nb.stan
-#include functions/priors.stan
 #include functions/trend.stan
 #include functions/gene_effects.stan
+#include functions/priors.stan
   // Log density of the genes start..end: priors given the hyperparameters, and counts.
   real some_genes(array[] vector z, int start, int end, data array[,] int y, data array[] vector counts, data array[] vector log_y,
                   data vector saturated, data matrix x, data array[] vector log_nf, data array[] vector location,
@@ -21,15 +21,7 @@ functions {
       int g = start + i - 1;
       vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], shrinkage_scale);
       vector[P] beta_g = head(theta, P);
-      for (k in 1 : P) {
-        if (noncentered[g, k]) {
-          total += std_normal_lpdf(z[i, k]);
-        } else if (shrunken[k]) {
-          total += cauchy_lpdf(beta_g[k] | 0, shrinkage_scale[k]);
-        } else {
-          total += normal_lpdf(beta_g[k] | 0, wide_sd);
-        }
-      }
+      total += coefficients_log_prior(beta_g, z[i], noncentered[g], shrunken, shrinkage_scale, wide_sd);
       total += dispersion_log_prior(theta[P + 1], log_trend[g], dispersion_sd, residuals, nu);
       if (use_likelihood) {
         total += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
@@ -42,7 +34,6 @@ data {
 #include data/counts.stan
   vector<lower=0>[G] base_mean;  // mean normalized count
 #include data/rescaling.stan
-  array[G, P] int<lower=0, upper=1> noncentered;  // 0: beta moves with z; 1: beta = S_k times a Cauchy number (shrunken only)
 #include data/coefficient_priors.stan
 #include data/hyperpriors.stan
   int<lower=0, upper=1> trend;  // of the dispersion; 0: constant a0, 1: parametric a0 + a1 / base_mean

@@ -1,20 +1,28 @@
   /**
-   * A Cauchy(0, 1) quantile at the normal probability of u: a standard normal u gives a standard Cauchy number.
+   * A number with the hyperbolic secant distribution turned into a standard Cauchy number.
    *
-   * Written from the nearer tail, so that it keeps its digits far out.
+   * If z has density sech(pi z / 2) / 2, whose variance is 1 and whose tails are exponential, then sinh(pi z / 2) is
+   * Cauchy(0, 1).
    *
-   * @param u real number
-   * @return tan(pi (Phi(u) - 1/2))
+   * @param z real number
+   * @return sinh(pi z / 2)
    */
-  real cauchy_of_normal(real u) {
-    return abs(u) < 0.5 ? tan(pi() * (Phi(u) - 0.5)) : u > 0 ? inv(tan(pi() * Phi(-u))) : -inv(tan(pi() * Phi(u)));
+  real cauchy_of_secant(real z) {
+    return sinh(0.5 * pi() * z);
+  }
+
+  /**
+   * Log density of the hyperbolic secant distribution.
+   */
+  real secant_log_density(real z) {
+    return -log_sum_exp(0.5 * pi() * z, -0.5 * pi() * z);
   }
 
   /**
    * One gene's parameters from what the sampler moves.
    *
-   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where z_k is a standard normal
-   * number that stands for beta_k = S_k cauchy_of_normal(z_k), and e_k is what makes theta_k equal to that.
+   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where z_k has the hyperbolic
+   * secant distribution and stands for beta_k = S_k cauchy_of_secant(z_k), and e_k is what makes theta_k equal to that.
    * scale is upper triangular, so e is found from the last element to the first.
    *
    * @param z what the sampler moves
@@ -39,7 +47,7 @@
         rest += scale[k, m] * e[m];
       }
       if (k < D ? noncentered[k] : 0) {
-        theta[k] = shrinkage_scale[k] * cauchy_of_normal(z[k]);
+        theta[k] = shrinkage_scale[k] * cauchy_of_secant(z[k]);
         e[k] = (theta[k] - rest) / scale[k, k];
       } else {
         theta[k] = rest + scale[k, k] * z[k];

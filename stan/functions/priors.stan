@@ -2,15 +2,20 @@
    * Log prior density of one gene's coefficients.
    *
    * @param beta coefficients, natural log
+   * @param z what the sampler moves
+   * @param noncentered 1 where z_k, with a hyperbolic secant distribution, stands for beta_k
    * @param shrunken 1: Cauchy(0, shrinkage_scale), 0: Normal(0, wide_sd)
-   * @param shrinkage_scale Cauchy scale of every coefficient (not read where shrunken is 0)
-   * @param wide_sd standard deviation of the coefficients that are not shrunken
-   * @return log density, constants included
+   * @param shrinkage_scale Cauchy scale of every coefficient, natural log (not read where shrunken is 0)
+   * @param wide_sd standard deviation of the coefficients that are not shrunken, natural log
+   * @return log density (of z_k where noncentered, of beta_k elsewhere), constants included
    */
-  real coefficients_log_prior(vector beta, data array[] int shrunken, vector shrinkage_scale, data real wide_sd) {
+  real coefficients_log_prior(vector beta, vector z, data array[] int noncentered, data array[] int shrunken,
+                              vector shrinkage_scale, data real wide_sd) {
     real total = 0;
     for (k in 1 : size(shrunken)) {
-      if (shrunken[k]) {
+      if (noncentered[k]) {
+        total += secant_log_density(z[k]);
+      } else if (shrunken[k]) {
         total += cauchy_lpdf(beta[k] | 0, shrinkage_scale[k]);
       } else {
         total += normal_lpdf(beta[k] | 0, wide_sd);

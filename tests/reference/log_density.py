@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import ndtr
 
 Extended = np.longdouble
 PI = Extended("3.14159265358979323846264338327950288")
@@ -34,12 +33,19 @@ def cauchy(x, scale):
 
 
 def student_t(x, df, mean, scale):
-    constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * np.log(df * PI) - np.log(Extended(scale))
+    constant = (
+        math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * np.log(df * PI) - np.log(Extended(scale))
+    )
     return constant - (df + 1) / 2 * np.log1p(((Extended(x) - mean) / scale) ** 2 / df)
 
 
 def gamma(x, shape, rate):
-    return shape * np.log(Extended(rate)) - math.lgamma(shape) + (shape - 1) * np.log(Extended(x)) - rate * Extended(x)
+    return (
+        shape * np.log(Extended(rate))
+        - math.lgamma(shape)
+        + (shape - 1) * np.log(Extended(x))
+        - rate * Extended(x)
+    )
 
 
 def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray) -> np.longdouble:
@@ -53,39 +59,48 @@ def residual_log_density(data: Mapping, log_dispersion, log_trend, sd, nu):
     return normal(log_dispersion, log_trend, sd)
 
 
-def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
-    """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
-    total = Extended(0)
-    for g in range(data["G"]):
-        theta = np.asarray(data["location"][g], Extended) + np.asarray(data["scale"][g], Extended) @ z[g]
-        for k, shrunken in enumerate(data["shrunken"]):
-            scale = data["shrinkage_scale"][k]
-            total += cauchy(theta[k], scale) if shrunken else normal(theta[k], 0, data["wide_sd"])
-        total += residual_log_density(data, theta[-1], data["log_trend"][g], data["dispersion_sd"], data["nu"])
-        if data["use_likelihood"]:
-            total += gene_log_likelihood(data, g, theta)
-    return total
+def cauchy_of_secant(z) -> np.longdouble:
+    """A Cauchy number from one with density sech(pi z / 2) / 2."""
+    return np.sinh(PI / 2 * Extended(z))
 
 
-def cauchy_of_normal(u) -> np.longdouble:
-    """The Cauchy number with the tail probability of the normal number u."""
-    tail = Extended(ndtr(-abs(float(u))))
-    return np.sign(u) * np.tan(PI * (Extended(0.5) - tail)) if tail > 0.1 else np.sign(u) / np.tan(PI * tail)
-
-
-def joint_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them."""
     location, scale = np.asarray(data["location"][g], Extended), np.asarray(data["scale"][g], Extended)
     size = len(location)
     e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
     for i in reversed(range(size)):
         if i < size - 1 and data["noncentered"][g][i]:
-            theta[i] = scales[i] * cauchy_of_normal(z[g, i])
+            theta[i] = scales[i] * cauchy_of_secant(z[g, i])
             e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
         else:
             e[i] = z[g, i]
             theta[i] = location[i] + scale[i, i:] @ e[i:]
     return theta
+
+
+def coefficients_log_density(data: Mapping, g: int, theta, z, scales):
+    total = Extended(0)
+    for k, shrunken in enumerate(data["shrunken"]):
+        if data["noncentered"][g][k]:
+            total -= np.log(2 * np.cosh(PI / 2 * Extended(z[g, k])))
+        else:
+            total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
+    return total
+
+
+def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
+    """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
+    total, scales = Extended(0), np.asarray(data["shrinkage_scale"], Extended)
+    for g in range(data["G"]):
+        theta = gene_theta(data, g, z, scales)
+        total += coefficients_log_density(data, g, theta, z, scales)
+        total += residual_log_density(
+            data, theta[-1], data["log_trend"][g], data["dispersion_sd"], data["nu"]
+        )
+        if data["use_likelihood"]:
+            total += gene_log_likelihood(data, g, theta)
+    return total
 
 
 def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
@@ -120,12 +135,8 @@ def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) ->
     total = log_hyperprior(data, params)
     for g in range(data["G"]):
         z = np.asarray(params["z"], Extended)
-        theta = joint_theta(data, g, z, scales)
-        for k, shrunken in enumerate(data["shrunken"]):
-            if data["noncentered"][g][k]:
-                total += normal(z[g, k], 0, 1)
-            else:
-                total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
+        theta = gene_theta(data, g, z, scales)
+        total += coefficients_log_density(data, g, theta, z, scales)
         trend = np.exp(Extended(params["log_asymptotic_dispersion"]))
         for log_extra_poisson in params["log_extra_poisson"]:
             trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]

@@ -21,6 +21,8 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
     location = np.zeros((n_genes, n_coefficients + 1))
     location[:, 0] = np.log(y.mean(axis=1) + 0.1)
     location[:, -1] = -1.5
+    shrunken = np.array([0, 1, 1])
+    noncentered = rng.integers(0, 2, (n_genes, n_coefficients)) * shrunken * (0 if extreme else 1)
     return {
         "G": n_genes,
         "N": n_samples,
@@ -30,7 +32,8 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         "log_nf": log_nf.tolist(),
         "location": location.tolist(),
         "scale": (triangle + diagonal).tolist(),
-        "shrunken": [0, 1, 1],
+        "noncentered": noncentered.tolist(),
+        "shrunken": shrunken.tolist(),
         "wide_sd": 15.0,
         "residuals": 0,
         "use_likelihood": 1,
@@ -51,11 +54,8 @@ def genes_data(rng: np.random.Generator, **flags) -> dict:
 
 def joint_data(rng: np.random.Generator, trend: int = 1, **flags) -> dict:
     data = block_data(rng, **flags)
-    noncentered = rng.integers(0, 2, (data["G"], data["P"])) * np.asarray(data["shrunken"])
-    noncentered *= not flags.get("extreme", False)
     data.update(
         base_mean=(10.0 ** rng.uniform(0, 4, data["G"])).tolist(),
-        noncentered=noncentered.tolist(),
         log_scale_mean=[0.0, -1.6, -1.2],
         log_scale_sd=[1.0, 1.5, 0.7],
         dispersion_sd_prior=data.get("dispersion_sd_prior", 0),

@@ -1,0 +1,288 @@
+"""The posterior of every gene: from counts, through an engine, to draws, diagnostics and the results table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesde.counts import Counts
+from bayesde.design import Design
+from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.errors import InputError, OptionError, first_few
+from bayesde.options import check_choice, check_range
+from bayesde.posterior.chains import ChainSettings
+from bayesde.posterior.draws import draws_dataset, to_arviz
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.joint import sample_joint
+from bayesde.posterior.mode import find_modes
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.nuts import Progress, sample_genes
+from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions, check_whole
+from bayesde.posterior.stan_data import prior_shaped
+from bayesde.posterior.summaries import contrast_summary, gene_status, log2_to_natural
+from bayesde.results import ResultsTable, build_results, s_values
+
+__all__ = ["ENGINES", "Posterior", "fit_posterior"]
+
+logger = logging.getLogger(__name__)
+
+ENGINES = ("nuts", "joint")
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Draws from the posterior, and what is known of them.
+
+    Attributes
+    ----------
+    draws : xarray.Dataset
+        ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of the
+        genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
+    design : Design
+    eb : EbFit
+        Where normalization, starts and, unless given or sampled, hyperparameters come from.
+    hyperparameters : Hyperparameters
+        What the genes were sampled under, or (joint) its posterior.
+    diagnostics : pandas.DataFrame
+        One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters), ``divergences``,
+        ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``, ``all_zero``, ``status``.
+    engine : {"nuts", "joint"}
+    """
+
+    draws: xr.Dataset
+    design: Design
+    eb: EbFit
+    hyperparameters: Hyperparameters
+    diagnostics: pd.DataFrame
+    engine: str
+
+    def results(
+        self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95
+    ) -> ResultsTable:
+        """Summarize the posterior of a contrast.
+
+        Parameters
+        ----------
+        contrast : optional
+            Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a numeric
+            vector. By default the last coefficient.
+        lfc_threshold : float
+            In log2; above 0 the table has the probability that the absolute contrast exceeds it.
+        ci_prob : float
+            Probability within the equal-tailed interval.
+
+        Returns
+        -------
+        ResultsTable
+            One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior mean
+            dispersion, diagnostics. Genes that were not sampled are empty, with a status that says why.
+
+        Raises
+        ------
+        InputError
+            If the contrast does not exist, or a number is out of its range.
+        """
+        check_range("lfc_threshold", lfc_threshold, 0.0, 1e3)
+        check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
+        vector = self.design.contrast(contrast).vector
+        summary = contrast_summary(
+            self.draws["beta"].values, vector, log2_to_natural(float(lfc_threshold)), ci_prob
+        )
+        summary["s_value"] = s_values(summary["lfsr"])
+        log_dispersion = self.draws["log_dispersion"].values.astype(np.float64)
+        summary["dispersion"] = np.exp(log_dispersion).mean(axis=(0, 1))
+        sampled = self.diagnostics["sampled"].to_numpy()
+        columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in summary.items()}
+        for name in ("rhat", "ess_bulk", "ess_tail"):
+            columns[name] = self.diagnostics[name].to_numpy()
+        columns |= {"base_mean": self.eb.base_mean, "engine": self.engine}
+        columns["status"] = self.diagnostics["status"].to_numpy()
+        return build_results(self.diagnostics.index, columns)
+
+    def to_arviz(self) -> Any:
+        """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
+        return to_arviz(self.draws)
+
+
+def fit_posterior(
+    counts: Counts,
+    design: str | Design,
+    *,
+    engine: str = "nuts",
+    genes: Sequence[str] | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    draws: int = 1000,
+    chains: int = 4,
+    warmup: int = 300,
+    seed: int = 1,
+    workers: int = 1,
+    eb: EbFit | None = None,
+    options: SamplingOptions | None = None,
+    directory: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Posterior:
+    """Draw from the posterior of every gene's coefficients and dispersion.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+        A formula over the sample table, or a design made before.
+    engine : {"nuts", "joint"}
+        ``nuts``: genes in blocks given the hyperparameters. ``joint``: genes and hyperparameters in one
+        posterior; for panels, up to some hundred genes.
+    genes : sequence of str, optional
+        Only these get a posterior; normalization and the empirical-Bayes fit still use all.
+    hyperparameters : Hyperparameters, optional
+        By default those of the empirical-Bayes fit. Engine joint samples them and takes none.
+    draws, chains, warmup : int
+        Draws kept of each chain, chains, and warm-up iterations of each.
+    seed : int
+        The same seed gives the same draws, whatever the number of workers.
+    workers : int
+        Processes of Stan at a time.
+    eb : EbFit, optional
+        A fit of the same counts and design, so that it is not made again.
+    options : SamplingOptions, optional
+    directory : path, optional
+        A folder for finished blocks; those found there are not sampled again. Engine nuts only.
+    progress : callable, optional
+        Called with (units done, units, text).
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    InputError
+        If arguments do not go together.
+    OptionError
+        If an option has a value that is not allowed.
+    ToolchainError
+        If there is no Stan and none can be built.
+    FitError
+        If the sampler cannot run.
+    """
+    options = options or SamplingOptions()
+    check_choice("engine", engine, ENGINES)
+    settings = _chain_settings(draws, chains, warmup, options)
+    check_whole("seed", seed, 0, 2**32 - 1)
+    check_whole("workers", workers, 1, 1024)
+    fit = eb if eb is not None else fit_eb(counts, design)
+    _check_same(counts, fit)
+    rows = _selected(counts, fit, genes)
+    if engine == "joint":
+        _check_joint(rows, hyperparameters)
+    hyper = hyperparameters or Hyperparameters.from_eb(fit)
+    model = _conditional_model(fit, hyper, rows)
+    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
+    noncentered = prior_shaped(model, fit.beta_se[rows])
+    if engine == "joint":
+        sampled, hyper, shared = sample_joint(
+            model, modes, noncentered, hyper, settings,
+            coefficients=fit.design.coefficients, options=options, seed=seed, threads=workers, progress=progress,
+        )  # fmt: skip
+    else:
+        shared = {}
+        sampled = sample_genes(
+            model, modes, noncentered, settings,
+            options=options, seed=seed, workers=workers,
+            directory=None if directory is None else Path(directory), progress=progress,
+        )  # fmt: skip
+    dataset = draws_dataset(sampled.draws, counts.genes[rows], fit.design.coefficients, shared)
+    diagnostics = _diagnostics(fit, rows, sampled.report, options)
+    _say_what_failed(diagnostics)
+    return Posterior(dataset, fit.design, fit, hyper, diagnostics, engine)
+
+
+def _chain_settings(draws: int, chains: int, warmup: int, options: SamplingOptions) -> ChainSettings:
+    check_whole("draws", draws, 4, 10**7)
+    check_whole("chains", chains, 1, 1000)
+    check_whole("warmup", warmup, 1, 10**7)
+    return ChainSettings(chains, warmup, draws, options.adapt_delta, options.max_treedepth)
+
+
+def _check_same(counts: Counts, fit: EbFit) -> None:
+    if fit.counts is not counts and not np.array_equal(fit.counts.matrix, counts.matrix):
+        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
+
+
+def _selected(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
+    """Return the rows to sample: those asked for that have any count."""
+    if genes is None:
+        return np.flatnonzero(~fit.all_zero)
+    names = pd.Index(list(genes), dtype=object)
+    if not names.size:
+        raise InputError("genes: the list of genes is empty; leave it out to sample all.")
+    if names.has_duplicates:
+        raise InputError(f"genes: named twice: {first_few(names[names.duplicated()].unique())}.")
+    rows = counts.genes.get_indexer(names)
+    if (rows < 0).any():
+        raise InputError(f"genes: there are no counts of {first_few(names[rows < 0])}.")
+    rows = np.sort(rows)[~fit.all_zero[np.sort(rows)]]
+    if not rows.size:
+        raise InputError("genes: none of the genes asked for has a single count.")
+    return rows
+
+
+def _check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | None) -> None:
+    if hyperparameters is not None:
+        raise OptionError(
+            "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
+        )
+    if rows.size > JOINT_GENE_LIMIT:
+        raise OptionError(
+            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for {rows.size} "
+            f"genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use engine 'nuts'."
+        )
+
+
+def _conditional_model(fit: EbFit, hyper: Hyperparameters, rows: np.ndarray) -> ConditionalModel:
+    shrunken, scales = hyper.scales_of(fit.design)
+    return ConditionalModel(
+        y=fit.counts.matrix[rows],
+        log_nf=np.log(fit.normalization_factors[rows]),
+        x=fit.design.matrix,
+        base_mean=fit.base_mean[rows],
+        log_trend=hyper.log_trend(fit.base_mean[rows]),
+        shrunken=shrunken,
+        shrinkage_scale=scales,
+        dispersion_sd=hyper.dispersion_sd,
+        nu=hyper.degrees_of_freedom,
+    )
+
+
+def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Put the values of the sampled genes among all genes."""
+    out = np.full(where.size, np.nan)
+    out[where] = values
+    return out
+
+
+def _diagnostics(
+    fit: EbFit, rows: np.ndarray, report: Mapping[str, np.ndarray], options: SamplingOptions
+) -> pd.DataFrame:
+    sampled = np.zeros(fit.counts.n_genes, dtype=bool)
+    sampled[rows] = True
+    columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in report.items()}
+    columns |= {"sampled": sampled, "all_zero": fit.all_zero}
+    frame = pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
+    frame["status"] = gene_status(frame, options.max_rhat, options.min_ess)
+    return frame
+
+
+def _say_what_failed(diagnostics: pd.DataFrame) -> None:
+    """Log how many of the sampled genes did not pass, and why."""
+    status = diagnostics.loc[diagnostics["sampled"], "status"]
+    troubles = status[status != "ok"].value_counts()
+    text = ", ".join(f"{count} {name}" for name, count in troubles.items())
+    logger.info("%d genes sampled; %s", len(status), text or "all passed their checks")

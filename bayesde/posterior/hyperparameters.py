@@ -1,0 +1,215 @@
+"""The values of the priors that all genes share, and the file that holds them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayesde.design import Design
+from bayesde.eb.fit import EbFit
+from bayesde.errors import InputError, first_few
+from bayesde.io import write_atomically
+from bayesde.options import nearest
+
+__all__ = ["Hyperparameters"]
+
+REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "residuals", "nu")
+OPTIONAL = ("sd", "draws", "source")
+RESIDUALS = ("normal", "student_t")
+LARGEST = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperparameters:
+    """Priors of the genes' parameters; natural-log units.
+
+    Attributes
+    ----------
+    shrinkage_scale : dict of str to float
+        S of the Cauchy prior, by coefficient. A coefficient that is not named is not shrunken.
+    dispersion_sd : float
+        Scale of log dispersions around their trend.
+    asymptotic_dispersion, extra_poisson : float
+        a0 > 0 and a1 >= 0 of the trend a0 + a1 / base_mean; a1 = 0 is a constant trend.
+    residuals : {"normal", "student_t"}
+        Distribution around the trend.
+    nu : float or None
+        Degrees of freedom of Student-t residuals.
+    sd : dict of str to float
+        Posterior standard deviations, by the names that `draws` has.
+    draws : dict of str to ndarray (draw,)
+        Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
+        ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
+    source : {"eb", "joint", "file"}
+    """
+
+    shrinkage_scale: dict[str, float]
+    dispersion_sd: float
+    asymptotic_dispersion: float
+    extra_poisson: float
+    residuals: str = "normal"
+    nu: float | None = None
+    sd: dict[str, float] = field(default_factory=dict)
+    draws: dict[str, np.ndarray] = field(default_factory=dict)
+    source: str = "eb"
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+
+    @classmethod
+    def from_eb(cls, fit: EbFit) -> Hyperparameters:
+        """Take them from an empirical-Bayes fit: every coefficient but the intercept is shrunken.
+
+        Raises
+        ------
+        InputError
+            If the fit's dispersion trend has no parameters (a local regression).
+        """
+        if fit.trend.kind not in ("parametric", "mean"):
+            raise InputError(
+                f"the dispersion trend '{fit.trend.kind}' has no parameters that a posterior could be given: fit with "
+                "the trend 'parametric' or 'mean', or give hyperparameters."
+            )
+        return cls(
+            shrinkage_scale=fit.shrinkage_scales(),
+            dispersion_sd=math.sqrt(fit.dispersion_prior_var),
+            asymptotic_dispersion=float(fit.trend.asymptotic_dispersion),
+            extra_poisson=float(fit.trend.extra_poisson),
+        )
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str]) -> Hyperparameters:
+        """Read them from a file.
+
+        Parameters
+        ----------
+        path : path
+            JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
+            ``extra_poisson``, ``residuals``, ``nu`` and, if wanted, ``sd``, ``draws``, ``source``.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, a key is missing or unknown, or a value is not allowed.
+        """
+        values = _read(Path(path))
+        _check_keys(values, f"'{path}'")
+        draws = values.get("draws") or {}
+        for name in ("shrinkage_scale", "sd", "draws"):
+            if not isinstance(values.get(name) or {}, Mapping):
+                raise InputError(f"'{path}': {name} must be an object with names and numbers.")
+        return cls(
+            **{name: values[name] for name in REQUIRED},
+            sd=dict(values.get("sd") or {}),
+            draws={name: _draw_array(name, column) for name, column in draws.items()},
+            source="file",
+        )
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write them to a file, under a temporary name first."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in REQUIRED}
+        values |= {"sd": self.sd, "source": self.source}
+        values["draws"] = {name: column.tolist() for name, column in self.draws.items()} or None
+        write_atomically(path, json.dumps(values, indent=1) + "\n")
+
+    def log_trend(self, base_mean: np.ndarray) -> np.ndarray:
+        """Return the natural log of the dispersion trend at the base means (gene,)."""
+        return np.log(self.asymptotic_dispersion + self.extra_poisson / base_mean)
+
+    def scales_of(self, design: Design) -> tuple[np.ndarray, np.ndarray]:
+        """Return which coefficients of a design are shrunken, and their scales (1 where they are not).
+
+        Raises
+        ------
+        InputError
+            If a scale is for a coefficient that the design does not have.
+        """
+        unknown = [name for name in self.shrinkage_scale if name not in design.coefficients]
+        if unknown:
+            raise InputError(
+                f"hyperparameters: shrinkage_scale names {first_few(unknown)}, not in the design; its "
+                f"coefficients are {first_few(design.coefficients, 20)}.{nearest(unknown[0], design.coefficients)}"
+            )
+        shrunken = np.array([name in self.shrinkage_scale for name in design.coefficients])
+        scales = np.array([self.shrinkage_scale.get(name, 1.0) for name in design.coefficients])
+        return shrunken, scales
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the residuals; infinite for normal ones."""
+        return float(self.nu) if self.residuals == "student_t" and self.nu is not None else math.inf
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(f"cannot read the hyperparameters '{path}': {problem.strerror}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(f"'{path}' is not valid JSON: {problem}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"'{path}' must hold one JSON object with the keys {', '.join(REQUIRED)}.")
+    return values
+
+
+def _check_keys(values: Mapping[str, Any], where: str) -> None:
+    """Refuse keys that are missing or unknown."""
+    unknown = [key for key in values if key not in REQUIRED + OPTIONAL]
+    if unknown:
+        raise InputError(
+            f"{where}: unknown key {first_few(unknown)};{nearest(unknown[0], REQUIRED + OPTIONAL)} allowed are "
+            f"{', '.join(REQUIRED + OPTIONAL)}."
+        )
+    missing = [key for key in REQUIRED if key not in values]
+    if missing:
+        raise InputError(f"{where}: missing key {first_few(missing)}; {', '.join(REQUIRED)} are all needed.")
+
+
+def _check_number(name: str, value: Any, low: float, *, may_equal: bool = False) -> None:
+    """Refuse anything but a finite number above (or at) a limit."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (number and (value > low or (may_equal and value == low)) and value <= LARGEST):
+        raise InputError(
+            f"hyperparameters: {name} must be a number {'from' if may_equal else 'above'} {low:g} to "
+            f"{LARGEST:g}; got {value!r}."
+        )
+
+
+def _check_values(given: Hyperparameters) -> None:
+    for name, scale in given.shrinkage_scale.items():
+        _check_number(f"shrinkage_scale['{name}']", scale, 0.0)
+    _check_number("dispersion_sd", given.dispersion_sd, 0.0)
+    _check_number("asymptotic_dispersion", given.asymptotic_dispersion, 0.0)
+    _check_number("extra_poisson", given.extra_poisson, 0.0, may_equal=True)
+    if given.residuals not in RESIDUALS:
+        raise InputError(
+            f"hyperparameters: residuals must be one of 'normal', 'student_t'; got {given.residuals!r}."
+            f"{nearest(str(given.residuals), RESIDUALS)}"
+        )
+    if given.residuals == "student_t":
+        _check_number("nu", given.nu, 0.0)
+    elif given.nu is not None:
+        raise InputError(
+            f"hyperparameters: nu is for student_t residuals; got {given.nu!r} with normal ones."
+        )
+    lengths = {name: len(column) for name, column in given.draws.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"hyperparameters: draws must be of one length; got {lengths}.")
+
+
+def _draw_array(name: str, column: Any) -> np.ndarray:
+    """Read one column of draws."""
+    try:
+        values = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise InputError(f"hyperparameters: draws['{name}'] must be a list of finite numbers.")
+    return values

@@ -1,0 +1,205 @@
+"""Engine joint: genes and hyperparameters in one posterior, for panels."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bayesde.posterior.chains import ChainSettings, Chains, run_chains
+from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.mode import Modes
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.nuts import Progress, SampledGenes
+from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.stan_data import chain_starts, shared_data
+from bayesde.stan_runtime import compiled_model
+
+__all__ = ["HYPERPRIORS", "sample_joint"]
+
+logger = logging.getLogger(__name__)
+
+LOG_SCALE_PRIOR = (math.log(0.2), 1.5)
+HYPERPRIORS: dict[str, Any] = {
+    "dispersion_sd_prior": 0,
+    "dispersion_sd_hyper": [math.log(0.7), 0.7, 1.0],
+    "log_asymptotic_dispersion_mean": math.log(0.05),
+    "log_asymptotic_dispersion_sd": 2.0,
+    "log_extra_poisson_mean": math.log(2.0),
+    "log_extra_poisson_sd": 2.0,
+    "nu_known": 0,
+    "nu_value": 1.0,
+    "nu_shape": 2.0,
+    "nu_rate": 0.1,
+}
+"""Priors of the hyperparameters; stan/README.md says why."""
+START_JITTER = 0.2
+"""Starts of the hyperparameters lie this far (sd of the log) from the empirical-Bayes values."""
+START_NU = 8.0
+SMALLEST_START = 1e-3
+KEPT_DRAWS = 1000
+"""Of each hyperparameter, in `Hyperparameters.draws`; evenly from all chains."""
+
+
+def sample_joint(
+    model: ConditionalModel,
+    modes: Modes,
+    noncentered: np.ndarray,
+    start: Hyperparameters,
+    settings: ChainSettings,
+    *,
+    coefficients: Sequence[str],
+    options: SamplingOptions,
+    seed: int,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> tuple[SampledGenes, Hyperparameters, dict[str, np.ndarray]]:
+    """Sample genes and hyperparameters together.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Its hyperparameters are those that the rescaling was made with; they are sampled anew.
+    modes : Modes
+    noncentered : ndarray of bool (gene, coefficient)
+    start : Hyperparameters
+        Where the chains start.
+    settings : ChainSettings
+    coefficients : sequence of str
+        Names of the design's columns.
+    options : SamplingOptions
+        ``residuals`` and ``trend`` choose the model of the dispersions.
+    seed : int
+    threads : int
+        Processor cores to use; does not change a number.
+    progress : callable, optional
+
+    Returns
+    -------
+    genes : SampledGenes
+        Divergences and tree depths are those of the whole posterior, for every gene.
+    hyperparameters : Hyperparameters
+        Posterior means, standard deviations and draws.
+    shared : dict of str to ndarray (chain, draw)
+        All draws of the hyperparameters, by the names that `Hyperparameters.draws` has.
+    """
+    program = compiled_model(
+        "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
+    )
+    data = _joint_data(model, modes, noncentered, options)
+    starts = _starts(model, modes, noncentered, start, settings, options, np.random.default_rng(seed))
+    names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
+    names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
+    if progress is not None:
+        progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
+    chains = run_chains(program, data, starts, settings, seed % (2**31 - 1) + 1, names, threads)
+    if progress is not None:
+        progress(1, 1, "sampling")
+    shared = _shared_draws(chains, model, coefficients)
+    hyper = _posterior_of(shared, model, coefficients, options)
+    return _genes(chains, model), hyper, shared
+
+
+def _joint_data(
+    model: ConditionalModel, modes: Modes, noncentered: np.ndarray, options: SamplingOptions
+) -> dict[str, Any]:
+    """Return the data of stan/joint.stan."""
+    p = model.n_coefficients
+    return (
+        shared_data(model, modes, noncentered)
+        | HYPERPRIORS
+        | {
+            "base_mean": model.base_mean.tolist(),
+            "log_scale_mean": [LOG_SCALE_PRIOR[0]] * p,
+            "log_scale_sd": [LOG_SCALE_PRIOR[1]] * p,
+            "residuals": int(options.residuals == "student_t"),
+            "trend": int(options.trend == "parametric"),
+            "grainsize": max(1, model.n_genes // 8),
+        }
+    )
+
+
+def _starts(
+    model: ConditionalModel,
+    modes: Modes,
+    noncentered: np.ndarray,
+    start: Hyperparameters,
+    settings: ChainSettings,
+    options: SamplingOptions,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    genes = chain_starts(model, modes, noncentered, settings.chains, rng)
+    scales = np.log(np.maximum(model.shrinkage_scale[model.shrunken], SMALLEST_START))
+    trend = [math.log(max(start.extra_poisson, SMALLEST_START))] if options.trend == "parametric" else []
+    nu = [START_NU] if options.residuals == "student_t" else []
+
+    def near(value: Any) -> Any:
+        return np.asarray(value) + START_JITTER * rng.standard_normal(np.shape(value))
+
+    return [
+        {
+            "z": z.tolist(),
+            "log_shrinkage_scale": near(scales).tolist(),
+            "log_dispersion_sd": float(near(math.log(start.dispersion_sd))),
+            "log_asymptotic_dispersion": float(near(math.log(start.asymptotic_dispersion))),
+            "log_extra_poisson": near(trend).tolist(),
+            "nu": nu,
+        }
+        for z in genes
+    ]
+
+
+def _shared_draws(
+    chains: Chains, model: ConditionalModel, coefficients: Sequence[str]
+) -> dict[str, np.ndarray]:
+    drawn = chains.variables
+    shared = {
+        f"shrinkage_scale[{coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
+        for k in np.flatnonzero(model.shrunken)
+    }
+    shared["dispersion_sd"] = drawn["dispersion_sd"]
+    shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
+    if "log_extra_poisson" in drawn:
+        shared["extra_poisson"] = np.exp(drawn["log_extra_poisson"][:, :, 0])
+    if "nu" in drawn:
+        shared["nu"] = drawn["nu"][:, :, 0]
+    return shared
+
+
+def _posterior_of(
+    shared: dict[str, np.ndarray],
+    model: ConditionalModel,
+    coefficients: Sequence[str],
+    options: SamplingOptions,
+) -> Hyperparameters:
+    """Summarize the draws of the hyperparameters."""
+    mean = {name: float(values.mean()) for name, values in shared.items()}
+    step = max(1, next(iter(shared.values())).size // KEPT_DRAWS)
+    return Hyperparameters(
+        shrinkage_scale={
+            coefficients[k]: mean[f"shrinkage_scale[{coefficients[k]}]"]
+            for k in np.flatnonzero(model.shrunken)
+        },
+        dispersion_sd=mean["dispersion_sd"],
+        asymptotic_dispersion=mean["asymptotic_dispersion"],
+        extra_poisson=mean.get("extra_poisson", 0.0),
+        residuals=options.residuals,
+        nu=mean.get("nu"),
+        sd={name: float(values.std(ddof=1)) for name, values in shared.items()},
+        draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in shared.items()},
+        source="joint",
+    )
+
+
+def _genes(chains: Chains, model: ConditionalModel) -> SampledGenes:
+    drawn = chains.variables
+    draws = np.concatenate([drawn["beta"], drawn["log_dispersion"][..., None]], axis=-1)
+    report = chain_diagnostics(draws)
+    for name in ("divergences", "treedepth_hits", "gradients"):
+        report[name] = np.full(model.n_genes, float(getattr(chains, name)))
+    report["attempts"] = np.ones(model.n_genes)
+    return SampledGenes(draws.astype(np.float32), report)

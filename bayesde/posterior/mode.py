@@ -1,0 +1,204 @@
+"""Each gene's posterior mode and curvature given the hyperparameters, by damped Newton steps.
+
+A Cauchy prior can leave two modes, one near zero and one near the likelihood's: the search starts from both
+sides, keeps the better, and returns the other for chains to start from. Where the Hessian is not negative
+definite, its shrunken coefficients get the curvature 2 / (S^2 + b^2) of the normal distribution that touches
+the Cauchy from below, and the rest a ridge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+
+from bayesde.eb.nb import cholesky, solve
+from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
+
+__all__ = ["Modes", "find_modes"]
+
+MAX_STEPS = 200
+FLAT = 1e-9
+"""Half the squared Newton decrement (in units of log density) at which a mode counts as reached."""
+LARGEST_MOVE = 3.0
+"""Of any parameter in one step, natural log: far from the mode the quadratic is no guide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Where the genes' posteriors are, and how wide.
+
+    Attributes
+    ----------
+    location : ndarray (gene, P + 1)
+        The best mode: coefficients and log dispersion, natural log.
+    scale : ndarray (gene, P + 1, P + 1)
+        Upper triangle U with U U' = inverse of the negative Hessian there (made positive definite).
+    other : ndarray (gene, P + 1)
+        The mode reached from the other side; equal to `location` for most genes.
+    log_density : ndarray (gene,)
+        At `location`, up to a constant of the prior.
+    converged : ndarray of bool (gene,)
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    other: np.ndarray
+    log_density: np.ndarray
+    converged: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Modes:
+        """Take some of the genes, by index or by mask."""
+        return Modes(
+            self.location[rows],
+            self.scale[rows],
+            self.other[rows],
+            self.log_density[rows],
+            self.converged[rows],
+        )
+
+
+def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Modes:
+    """Find every gene's mode from its maximum-likelihood estimate and from no effect.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    beta : ndarray (gene, coefficient)
+        Where to start, natural log; clipped to 10 in size, NaN is taken as 0.
+    log_dispersion : ndarray (gene,)
+
+    Returns
+    -------
+    Modes
+    """
+    start = np.column_stack([np.clip(np.nan_to_num(beta), -10.0, 10.0), np.nan_to_num(log_dispersion)])
+    start[:, :-1] = _within_reach(model, start[:, :-1])
+    null = start.copy()
+    null[:, :-1][:, model.shrunken] = 0.0
+    constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
+    if constant.size:  # with an intercept, no effect at all means the mean count
+        null[:, constant[0]] = np.log(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
+    arguments = (
+        model.y,
+        model.log_nf,
+        model.x,
+        model.shrunken,
+        model.shrinkage_scale,
+        model.log_trend,
+        model.dispersion_sd,
+        model.nu,
+    )
+    ends, values, converged = _search(np.stack([start, null]), *arguments)
+    best = (values[1] > values[0]).astype(np.intp)
+    genes = np.arange(model.n_genes)
+    location = ends[best, genes]
+    return Modes(
+        location,
+        _curvature_scale(location, *arguments),
+        ends[1 - best, genes],
+        values[best, genes],
+        converged[best, genes],
+    )
+
+
+def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
+    """Halve starts whose expected counts would overflow."""
+    size = np.abs(beta @ model.x.T + model.log_nf).max(axis=1)
+    return beta * np.minimum(1.0, 30.0 / np.maximum(size, 1.0))[:, None]
+
+
+@njit(cache=True)
+def _negative_definite(theta, hessian, shrunken, scale, factor):
+    """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
+    negative = -hessian
+    if cholesky(negative, factor):
+        return
+    p = theta.size - 1
+    for k in range(p):
+        if shrunken[k]:
+            width = scale[k] ** 2 + theta[k] ** 2
+            negative[k, k] += 2.0 * (2.0 * theta[k] ** 2) / width**2  # from -2(S^2-b^2)/w^2 to -2/w
+    ridge = 1e-3 * max(1.0, abs(negative[p, p]))
+    while not cholesky(negative, factor):
+        for k in range(p + 1):
+            negative[k, k] += ridge
+        ridge *= 4.0
+
+
+@njit(cache=True)
+def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+    """Move theta to a mode by Newton steps with backtracking; return (log density, converged)."""
+    d = theta.size
+    gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+    trial = np.empty(d)
+    value = log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
+    for _ in range(MAX_STEPS):
+        log_density_derivatives(
+            theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+        )
+        _negative_definite(theta, hessian, shrunken, scale, factor)
+        step = gradient.copy()
+        solve(factor, step)
+        slope = np.dot(gradient, step)
+        if 0.5 * slope < FLAT:
+            return value, True
+        length = min(1.0, LARGEST_MOVE / np.max(np.abs(step)))
+        while length > 1e-12:
+            trial[:] = theta + length * step
+            found = log_density(trial, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
+            if found > value + 1e-4 * length * slope:
+                break
+            length *= 0.5
+        else:  # no step goes up: as high as double precision sees
+            return value, 0.5 * slope < 1e-6
+        theta[:] = trial
+        value = found
+    return value, False
+
+
+@njit(cache=True, parallel=True)
+def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+    """Climb from each of starts (start, gene, P + 1)."""
+    n_starts, n_genes = starts.shape[:2]
+    ends = starts.copy()
+    values, converged = np.empty((n_starts, n_genes)), np.zeros((n_starts, n_genes), dtype=np.bool_)
+    for g in prange(n_genes):
+        for s in range(n_starts):
+            values[s, g], converged[s, g] = _climb(
+                ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu
+            )
+    return ends, values, converged
+
+
+@njit(cache=True, parallel=True)
+def _curvature_scale(location, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+    """Return U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian."""
+    n_genes, d = location.shape
+    result = np.zeros((n_genes, d, d))
+    for g in prange(n_genes):
+        gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+        log_density_derivatives(
+            location[g],
+            y[g],
+            log_nf[g],
+            x,
+            shrunken,
+            scale,
+            log_trend[g],
+            dispersion_sd,
+            nu,
+            gradient,
+            hessian,
+        )
+        _negative_definite(location[g], hessian, shrunken, scale, factor)
+        for k in range(
+            d
+        ):  # -H = L L', so the inverse is U U' with U = (L')^-1; solve L' U = I column by column
+            for a in range(k, -1, -1):
+                total = 1.0 if a == k else 0.0
+                for b in range(a + 1, k + 1):
+                    total -= factor[b, a] * result[g, b, k]
+                result[g, a, k] = total / factor[a, a]
+    return result

@@ -1,0 +1,70 @@
+"""What may be chosen in sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayesde.errors import OptionError
+from bayesde.options import check_choice, check_range
+
+__all__ = ["JOINT_GENE_LIMIT", "SamplingOptions"]
+
+JOINT_GENE_LIMIT = 2000
+"""Engine joint's time grows faster than the number of genes; above this it would not end in a day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """Settings of the samplers, beside the numbers of chains, draws and warm-up iterations.
+
+    Parameters
+    ----------
+    block_size : int
+        Genes that engine nuts samples together. One step size serves them all, so the stiffest gene of a
+        large block slows the others; small blocks pay more often for the start of a process.
+    adapt_delta : float
+        Acceptance rate that the step size is adapted to; in (0, 1).
+    rerun_adapt_delta : float
+        The same, for genes that failed a check and are sampled once more, alone.
+    max_treedepth : int
+        Trajectories are at most 2**max_treedepth steps.
+    max_rhat : float
+        A gene with a larger R-hat, in any parameter, fails.
+    min_ess : float
+        A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
+    residuals : {"normal", "student_t"}
+        Distribution of log dispersions around the trend, when engine joint estimates it.
+    trend : {"parametric", "constant"}
+        Dispersion trend, when engine joint estimates it: a0 + a1 / mean, or a0.
+    """
+
+    block_size: int = 20
+    adapt_delta: float = 0.9
+    rerun_adapt_delta: float = 0.99
+    max_treedepth: int = 10
+    max_rhat: float = 1.01
+    min_ess: float = 400.0
+    residuals: str = "normal"
+    trend: str = "parametric"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("block_size", 1, 10_000), ("max_treedepth", 1, 20)):
+            check_whole(name, getattr(self, name), low, high)
+        check_range("adapt_delta", self.adapt_delta, 0.0, 1.0, open_ends=True)
+        check_range("rerun_adapt_delta", self.rerun_adapt_delta, 0.0, 1.0, open_ends=True)
+        check_range("max_rhat", self.max_rhat, 1.0, 10.0)
+        check_range("min_ess", self.min_ess, 0.0, 1e6)
+        check_choice("residuals", self.residuals, ("normal", "student_t"))
+        check_choice("trend", self.trend, ("parametric", "constant"))
+
+
+def check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Refuse anything but a whole number between two others.
+
+    Raises
+    ------
+    OptionError
+        Naming the option, the value and the limits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise OptionError(f"{name} must be a whole number from {low} to {high}; got {value!r}.")

@@ -1,0 +1,103 @@
+"""From draws to the results table: what the posterior says of a contrast."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.posterior.tails import probability_below
+
+__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status"]
+
+LARGEST_EFFECT = 30.0
+"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean: draws
+beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
+GENES_AT_A_TIME = 500
+
+
+def contrast_summary(
+    beta: np.ndarray, vector: np.ndarray, threshold: float = 0.0, ci_prob: float = 0.95
+) -> dict[str, np.ndarray]:
+    """Summarize the posterior of a contrast for every gene.
+
+    Parameters
+    ----------
+    beta : ndarray (chain, draw, gene, coefficient)
+        Natural log.
+    vector : ndarray (coefficient,)
+        Weights of the contrast.
+    threshold : float
+        Natural log; 0 for none.
+    ci_prob : float
+        Probability within the equal-tailed interval.
+
+    Returns
+    -------
+    dict of str to ndarray (gene,)
+        ``log2_fold_change``, ``lfc_se``, ``lfc_lower``, ``lfc_upper`` (natural log, as
+        `bayesde.results.build_results` takes them), ``lfsr`` = min(P(< 0), P(> 0)), and with a threshold
+        ``prob_gt_threshold`` = P(|.| > threshold).
+    """
+    parts = [
+        _summary_of_some(beta[:, :, start : start + GENES_AT_A_TIME], vector, threshold, ci_prob)
+        for start in range(0, beta.shape[2], GENES_AT_A_TIME)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _summary_of_some(
+    beta: np.ndarray, vector: np.ndarray, threshold: float, ci_prob: float
+) -> dict[str, np.ndarray]:
+    effect = (beta.astype(np.float64) @ vector).reshape(-1, beta.shape[2])
+    bounded = np.clip(effect, -LARGEST_EFFECT, LARGEST_EFFECT)
+    lower, upper = np.quantile(bounded, [(1.0 - ci_prob) / 2.0, (1.0 + ci_prob) / 2.0], axis=0)
+    summary = {
+        "log2_fold_change": bounded.mean(axis=0),
+        "lfc_se": bounded.std(axis=0, ddof=1),
+        "lfc_lower": lower,
+        "lfc_upper": upper,
+        "lfsr": np.minimum(probability_below(effect, 0.0), probability_below(-effect, 0.0)),
+    }
+    if threshold > 0.0:
+        summary["prob_gt_threshold"] = np.minimum(
+            1.0, probability_below(effect, -threshold) + probability_below(-effect, -threshold)
+        )
+    return summary
+
+
+def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:
+    """Say of every gene whether its draws can be trusted.
+
+    Parameters
+    ----------
+    diagnostics : DataFrame (gene,)
+        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``.
+
+    Returns
+    -------
+    ndarray of object (gene,)
+        A status of the results table; the first that applies of all_zero, not_selected, failed,
+        not_converged, low_ess, divergences, ok.
+    """
+    low = np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) < min_ess
+    conditions: list[Any] = [
+        diagnostics["all_zero"],
+        ~diagnostics["sampled"],
+        diagnostics["rhat"].isna(),
+        diagnostics["rhat"] > max_rhat,
+        low,
+        diagnostics["divergences"] > 0,
+    ]
+    names = ["all_zero", "not_selected", "failed", "not_converged", "low_ess", "divergences"]
+    arrays = [np.asarray(condition, dtype=bool) for condition in conditions]
+    return np.select(
+        arrays, [np.array(name, dtype=object) for name in names], default=np.array("ok", dtype=object)
+    )
+
+
+def log2_to_natural(value: float) -> float:
+    """Turn a threshold that a user gives in log2 into natural log."""
+    return value * math.log(2.0)
