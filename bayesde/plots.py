@@ -20,6 +20,8 @@ __all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
 # Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 
+_FEW_GENES = 2000
+
 
 def ma_plot(
     table: pd.DataFrame, *, level: float | None = None, limit: float | None = None, ax: Axes | None = None
@@ -36,7 +38,8 @@ def ma_plot(
     level : float, optional
         Level of the s-value (default 0.005, apeglm's) or adjusted p-value (default 0.1, DESeq2's).
     limit : float, optional
-        Largest absolute log2 fold change on the axis; by default what holds 99.9 % of the genes.
+        Largest absolute log2 fold change on the axis; by default what holds all of a few thousand genes,
+        and 99.9 % of more.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -55,14 +58,15 @@ def ma_plot(
     ax = ax or _new_axes((8.0, 4.2))
     known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
     effect = known["log2_fold_change"].to_numpy()
-    edge = limit or max(1.0, float(np.quantile(np.abs(effect), 0.999))) if effect.size else 1.0
+    edge = limit or _edge(np.abs(effect))
+    enlarged = 1.0 if effect.size > _FEW_GENES else 3.0
     chosen = known[measure].to_numpy() < level
     name = "s-value" if measure == "s_value" else "adjusted p-value"
     for mask, colour, size, label in (
         (~chosen, GREY, 3.0, f"other genes ({(~chosen).sum():,})"),
         (chosen, BLUE, 7.0, f"{name} < {level:g} ({chosen.sum():,})"),
     ):
-        _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size, label)
+        _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size * enlarged, label)
     ax.axhline(0.0, color=BLACK, linewidth=0.8)
     ax.set(xscale="log", ylim=(-1.05 * edge, 1.05 * edge))
     ax.set_xlabel("mean of normalized counts")
@@ -192,6 +196,14 @@ def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[
             f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}"
         )
     return list(genes)
+
+
+def _edge(sizes: np.ndarray) -> float:
+    """Choose the end of an axis for absolute effects."""
+    if not sizes.size:
+        return 1.0
+    shown = 1.0 if sizes.size <= _FEW_GENES else 0.999
+    return max(1.0, float(np.quantile(sizes, shown)))
 
 
 def _clipped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from bayesde import datasets
@@ -11,6 +12,10 @@ from bayesde.errors import FitError
 
 __all__ = ["demo_plan", "demo_table"]
 
+_TITLE = (
+    "pasilla, treated vs untreated: the genes of surest sign among the 200\n"
+    "(log2 fold changes: maximum likelihood, shrunken mode, posterior mean and interval)"
+)
 CONTRAST = ("condition", "treated", "untreated")
 
 
@@ -48,8 +53,8 @@ def demo_table(outcome: RunOutcome, rows: int = 10) -> Table:
     mode = outcome.eb.shrink(contrast=CONTRAST)["log2_fold_change"]
     known = outcome.table.dropna(subset=["lfsr"])
     top = known.loc[known["lfsr"].sort_values(kind="stable").index[:rows]]
-    shown = Table(title="pasilla, treated vs untreated: log2 fold changes", title_justify="left")
-    for name in ("gene", "mean count", "max. likelihood", "MAP", "posterior mean", "95 % interval", "lfsr"):
+    shown = Table(title=_TITLE, title_justify="left", box=SIMPLE)
+    for name in ("gene", "count", "MLE", "MAP", "posterior", "95 % interval", "lfsr"):
         shown.add_column(name, justify="left" if name == "gene" else "right", no_wrap=True)
     for gene in map(str, top.index):
         row = top.loc[gene]

@@ -101,7 +101,7 @@ class SamplePlan:
 
     engine: str = "nuts"
     draws: int = 1000
-    warmup: int = 500
+    warmup: int = 300
     chains: int = 4
     seed: int = 1
     ci_prob: float = 0.95
@@ -139,6 +139,14 @@ class RunPlan:
 
     def __post_init__(self) -> None:
         check_choice("command", self.command, ("eb", "sample"))
+        if (
+            self.command == "sample"
+            and self.sample.engine == "joint"
+            and self.files.hyperparameters is not None
+        ):
+            raise OptionError(
+                "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""

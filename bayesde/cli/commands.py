@@ -130,7 +130,7 @@ def sample(
     ] = None,
     chains: Annotated[int | None, typer.Option(metavar="N", help="Chains [default: 4].")] = None,
     warmup: Annotated[
-        int | None, typer.Option(metavar="N", help="Warm-up iterations of each chain [default: 500].")
+        int | None, typer.Option(metavar="N", help="Warm-up iterations of each chain [default: 300].")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed; same seed, same draws [default: 1].")
