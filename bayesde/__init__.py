@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesde.counts import Counts
+    from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
     from bayesde.eb.fit import EbFit, fit_eb
     from bayesde.errors import BayesdeError, BayesdeWarning, FitError, InputError, OptionError, ToolchainError
     from bayesde.io import read_counts
     from bayesde.normalize import cpm, fpm, size_factors
     from bayesde.options import EbOptions
+    from bayesde.posterior.fit import Posterior, fit_posterior
+    from bayesde.posterior.hyperparameters import Hyperparameters
+    from bayesde.posterior.options import SamplingOptions
     from bayesde.results import ResultsTable, read_results, s_values
 
 __version__ = version("bayesde")
 
 _HOMES = {
     "bayesde.counts": ("Counts",),
+    "bayesde.datasets": ("load_airway", "load_pasilla"),
     "bayesde.design": ("Contrast", "Design"),
     "bayesde.eb.fit": ("EbFit", "fit_eb"),
     "bayesde.errors": (
@@ -37,6 +42,9 @@ _HOMES = {
     "bayesde.io": ("read_counts",),
     "bayesde.normalize": ("cpm", "fpm", "size_factors"),
     "bayesde.options": ("EbOptions",),
+    "bayesde.posterior.fit": ("Posterior", "fit_posterior"),
+    "bayesde.posterior.hyperparameters": ("Hyperparameters",),
+    "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -50,13 +58,19 @@ __all__ = [
     "EbFit",
     "EbOptions",
     "FitError",
+    "Hyperparameters",
     "InputError",
     "OptionError",
+    "Posterior",
     "ResultsTable",
+    "SamplingOptions",
     "ToolchainError",
     "cpm",
     "fit_eb",
+    "fit_posterior",
     "fpm",
+    "load_airway",
+    "load_pasilla",
     "read_counts",
     "read_results",
     "s_values",

@@ -1,0 +1,92 @@
+"""The gene that the model's discussion started from: its posterior against its maximum likelihood."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy.special import logsumexp
+from scipy.stats import nbinom, norm
+
+import bayesde as bde
+
+A, B = (7, 5, 103, 20, 80), (12, 40, 170, 92, 110)
+DISPERSION, SD = 0.5, 0.7
+
+
+@pytest.fixture(scope="module")
+def start():
+    names = [f"{group}{i}" for group in "ab" for i in range(1, 6)]
+    samples = pd.DataFrame({"group": ["a"] * 5 + ["b"] * 5}, index=names)
+    gene = bde.Counts(np.array([A + B]), genes=["gene"], sample_table=samples)
+    return bde.fit_eb(gene, "~ group", size_factors=np.ones(10), options=bde.EbOptions(trend="mean"))
+
+
+def sample(start, scale):
+    hyperparameters = bde.Hyperparameters(
+        shrinkage_scale=scale, dispersion_sd=SD, asymptotic_dispersion=DISPERSION, extra_poisson=0.0
+    )
+    return bde.fit_posterior(
+        start.counts, start.design, eb=start, hyperparameters=hyperparameters, draws=2000, seed=1
+    )
+
+
+def on_a_grid(scale):
+    """Mean and sd of the effect (log2) by adding up the density over a three-dimensional grid."""
+    mean = np.linspace(0.0, 9.0, 91)
+    effect = np.arange(-8.0, 9.0, 0.025) + 0.0125  # midpoints: the prior has its peak at 0
+    log_dispersion = np.linspace(-3.5, 3.0, 33)
+    n = np.exp(-log_dispersion)[None, :]
+
+    def group(counts, eta):
+        mu = np.exp(eta)[:, None]
+        return sum(nbinom.logpmf(y, n, n / (n + mu)) for y in counts)
+
+    first = (
+        group(A, mean)
+        + norm.logpdf(mean, 0.0, 15.0)[:, None]
+        + norm.logpdf(log_dispersion, math.log(DISPERSION), SD)
+    )
+    second = np.array([group(B, mean + b) for b in effect])  # (effect, mean, dispersion)
+    prior = norm.logpdf(effect, 0.0, 15.0) if scale is None else -np.log1p((effect / scale) ** 2)
+    log_density = logsumexp(second + first[None], axis=(1, 2)) + prior
+    weight = np.exp(log_density - logsumexp(log_density))
+    center = np.sum(weight * effect)
+    return (
+        center / math.log(2),
+        math.sqrt(np.sum(weight * (effect - center) ** 2)) / math.log(2),
+        weight[effect < 0].sum(),
+    )
+
+
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_posterior_equals_the_density_added_up_on_a_grid(start, scale, cmdstan):
+    post = sample(start, {} if scale is None else {"group[T.b]": scale})
+    row = post.results().loc["gene"]
+    mean, sd, negative = on_a_grid(scale)
+    error = sd / math.sqrt(row["ess_bulk"])
+    assert row["rhat"] < 1.01
+    assert row["log2_fold_change"] == pytest.approx(mean, abs=4.0 * error)
+    assert row["lfc_se"] == pytest.approx(sd, rel=0.08)
+    assert row["lfsr"] == pytest.approx(negative, abs=4.0 * math.sqrt(negative / row["ess_bulk"]))
+
+
+def test_flat_posterior_surrounds_the_maximum_likelihood_and_is_wider(start, cmdstan):
+    design = sm.add_constant(start.design.matrix[:, 1])
+    mle = sm.NegativeBinomial(start.counts.matrix[0], design).fit(disp=False, maxiter=500)
+    row = sample(start, {}).results().loc["gene"]
+    effect, error = mle.params[1] / math.log(2), mle.bse[1] / math.log(2)
+    assert abs(row["log2_fold_change"] - effect) < 0.25 * error
+    assert row["lfc_se"] > 0.9 * error
+    assert row["lfc_lower"] < effect < row["lfc_upper"]
+
+
+def test_a_cauchy_prior_pulls_the_effect_in_and_keeps_both_readings_alive(start, cmdstan):
+    flat, shrunken = (
+        sample(start, {}).results().loc["gene"],
+        sample(start, {"group[T.b]": 0.3}).results().loc["gene"],
+    )
+    assert 0.0 < shrunken["log2_fold_change"] < 0.7 * flat["log2_fold_change"]
+    assert shrunken["lfsr"] > flat["lfsr"]
+    assert shrunken["lfc_upper"] > 1.0
