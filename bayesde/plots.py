@@ -68,7 +68,7 @@ def ma_plot(
     ):
         _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size * enlarged, label)
     ax.axhline(0.0, color=BLACK, linewidth=0.8)
-    ax.set(xscale="log", ylim=(-1.05 * edge, 1.05 * edge))
+    ax.set(xscale="log" if effect.size else "linear", ylim=(-1.05 * edge, 1.05 * edge))
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("log2 fold change")
     _legend_outside(ax)

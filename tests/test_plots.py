@@ -40,6 +40,13 @@ def test_ma_plot_shows_every_gene_with_counts(fit):
     assert "s-value < 0.005" in ma_plot(fit.shrink()).get_legend().get_texts()[1].get_text()
 
 
+def test_tables_without_estimates_give_empty_pictures(fit):
+    table = fit.shrink()
+    table[["log2_fold_change", "lfc_lower", "lfc_upper", "lfsr", "s_value"]] = np.nan
+    for ax in (ma_plot(table), interval_plot(table)):
+        ax.figure.canvas.draw()
+
+
 def test_dispersion_plot_shows_three_kinds(fit):
     ax = dispersion_plot(fit)
     expressed = (~fit.all_zero).sum()

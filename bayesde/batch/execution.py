@@ -16,6 +16,7 @@ from typing import Any
 
 from bayesde.batch.directory import RunDirectory
 from bayesde.batch.inputs import RunInputs, file_hashes, load
+from bayesde.batch.interrupt import Stopper, run_stoppable
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
 from bayesde.eb.fit import EbFit, fit_eb
@@ -166,9 +167,9 @@ def _carry_out(
         try:
             outcome = _compute(plan, inputs, directory, workers, progress)
         except BaseException as error:
-            logger.error("stopped by %s: %s", type(error).__name__, error)
-            logger.debug("%s", traceback.format_exc())
-            directory.update(state="interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            stopped = isinstance(error, KeyboardInterrupt)
+            logger.error("%s", "interrupted" if stopped else traceback.format_exc())
+            directory.update(state="interrupted" if stopped else "failed")
             raise
         directory.update(state="finished", finished=_now())
         logger.info("finished; %d gene(s) failed a check", outcome.n_failed)
@@ -206,6 +207,28 @@ def _sample(
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior, blocks going into the run's folder."""
+    if plan.sample.engine == "joint":  # a single unit of work, which Ctrl-C ends as it stands
+        return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
+    reporter = _Reporter(directory, progress)
+
+    def work(stopper: Stopper) -> Any:
+        def watched(done: int, total: int, message: str) -> None:
+            reporter(done, total, message)
+            stopper.check()
+
+        return _posterior(plan, inputs, fit, directory, workers, watched)
+
+    return run_stoppable(work, reporter.stopping)
+
+
+def _unheard(done: int, total: int, message: str) -> None:
+    """Tell nobody."""
+
+
+def _posterior(
+    plan: RunPlan, inputs: RunInputs, fit: EbFit, directory: RunDirectory, workers: int, progress: Progress
+) -> Any:
+    """Call the engine."""
     from bayesde.posterior import fit_posterior  # loads cmdstanpy and arviz
 
     sample = plan.sample
@@ -223,25 +246,30 @@ def _sample(
         eb=fit,
         options=plan.sampling,
         directory=directory.blocks,
-        progress=_recorded(directory, progress),
+        progress=progress,
     )
 
 
-def _recorded(directory: RunDirectory, progress: Progress | None) -> Progress:
-    """Pass progress on, write it to the log now and then, and the number of units to the record once."""
-    last = {"time": 0.0, "total": -1.0}
+class _Reporter:
+    """Passes progress on, writes it to the log now and then, and the number of units to the record once."""
 
-    def report(done: int, total: int, message: str) -> None:
-        if last["total"] != total:
-            directory.update(n_blocks=total)
-            last["total"] = total
-        if done == total or time.monotonic() - last["time"] > _LOG_EVERY:
+    def __init__(self, directory: RunDirectory, progress: Progress | None) -> None:
+        self._directory, self._progress = directory, progress or _unheard
+        self._done, self._total, self._logged = 0, -1, 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        if self._total != total:
+            self._directory.update(n_blocks=total)
+        self._done, self._total = done, total
+        if done == total or time.monotonic() - self._logged > _LOG_EVERY:
             logger.info("%d of %d: %s", done, total, message)
-            last["time"] = time.monotonic()
-        if progress is not None:
-            progress(done, total, message)
+            self._logged = time.monotonic()
+        self._progress(done, total, message)
 
-    return report
+    def stopping(self) -> None:
+        """Say that the user's wish to stop was heard."""
+        logger.warning("stopping: finishing the blocks under way")
+        self._progress(self._done, max(self._total, 0), "finishing the blocks under way, then stopping")
 
 
 def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:

@@ -49,11 +49,11 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contr
         table = fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
     else:
         table = fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
+    write_results(table, directory.path)
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
-    write_results(table, directory.path)
     return table
 
 
@@ -77,6 +77,7 @@ def write_posterior(
     table = posterior.results(
         contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=plan.sample.ci_prob
     )
+    write_results(table, directory.path)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", _tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
@@ -84,7 +85,6 @@ def write_posterior(
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, "intervals.png", lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax), 8.5)
-    write_results(table, directory.path)
     return table
 
 

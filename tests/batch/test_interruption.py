@@ -92,19 +92,25 @@ def test_a_run_leaves_what_the_contract_says(undisturbed):
     assert (seen.state, seen.done, seen.total) == ("finished", N_GENES // BLOCK, N_GENES // BLOCK)
 
 
-def test_killed_at_any_time_and_gone_on_with(folder, undisturbed):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+def test_stopped_at_any_time_and_gone_on_with(folder, undisturbed, how):
     counts, samples = datasets.path("pasilla")
-    out = folder / "killed"
+    out = folder / how.name
     command = [sys.executable, "-m", "bayesde", "sample", counts, samples, "--design", "~ type + condition"]
     command += ["--contrast", "condition,treated,untreated", "--genes", folder / "genes.txt", "--out", out]
     command += ["--draws", "60", "--warmup", "120", "--chains", "2", "--seed", "11", "--workers", "1"]
     command += ["--config", folder / "run.toml"]
-    process = subprocess.Popen([str(word) for word in command], start_new_session=True)
+    process = subprocess.Popen(
+        [str(word) for word in command], start_new_session=True, stderr=subprocess.PIPE
+    )
     while not finished_blocks(out) and process.poll() is None:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, how)  # to the samplers too, as a terminal does it
+    _, said = process.communicate()
     done = finished_blocks(out)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"'bayesde resume {out}' goes on with it" in said.decode()
     assert 0 < len(done) < N_GENES // BLOCK, "it was killed too late for this test"
     assert not (out / "results.tsv").exists()
     seen = status(out)
