@@ -1,0 +1,199 @@
+"""Sampling from the command line: what is refused before anything is written, exit codes, and the demo."""
+
+import dataclasses
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from bayesde import datasets, read_results
+from bayesde.batch import demo as demonstration
+from bayesde.cli import main
+from bayesde.posterior.options import SamplingOptions
+
+COUNTS, SAMPLES = datasets.path("pasilla")
+MODEL = ("--design", "~ type + condition", "--contrast", "condition,treated,untreated")
+GENES = ("FBgn0000008", "FBgn0039155", "FBgn0000003")
+QUICK = "[sampling]\nmin_ess = 0.0\nmax_rhat = 10.0\n[sample]\ndraws = 50\nwarmup = 100\nchains = 2\n"
+
+
+@pytest.fixture
+def bayesde(monkeypatch, capsys):
+    """Run the command line; return exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        streams = capsys.readouterr()
+        return ended.value.code or 0, streams.out, streams.err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "genes.txt").write_text("\n".join(GENES) + "\n")
+    (tmp_path / "run.toml").write_text(QUICK)
+    return tmp_path
+
+
+def sample(folder, *options):
+    return (
+        *("sample", COUNTS, SAMPLES, *MODEL, "--genes", folder / "genes.txt"),
+        *("--config", folder / "run.toml", "--out", folder / "out", *options),
+    )
+
+
+def hyperparameters(**changes):
+    values = {
+        "shrinkage_scale": {"condition[T.treated]": 0.2},
+        "dispersion_sd": 0.7,
+        "asymptotic_dispersion": 0.01,
+        "extra_poisson": 2.5,
+        "residuals": "normal",
+        "nu": None,
+    }
+    return json.dumps(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (hyperparameters(shrinkage_scale={"condition[T.trt]": 1.0}), "not in the design"),
+        (hyperparameters(dispersion_sd=-1), "dispersion_sd must be a number"),
+        (hyperparameters(sigma=1), "unknown key 'sigma'"),
+        ("{}", "missing key"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
+    (folder / "h.json").write_text(content)
+    code, _, message = bayesde(*sample(folder, "--hyperparameters", folder / "h.json"))
+    assert code == 2
+    assert words in message
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--engine", "psis"), "engine must be one of 'nuts', 'joint'"),
+        (("--draws", "0"), "draws must be a whole number"),
+        (("--chains", "0"), "chains must be a whole number"),
+        (("--seed", "-3"), "seed must be a whole number"),
+    ],
+)
+def test_options_that_are_not_allowed(bayesde, folder, options, words):
+    code, _, message = bayesde(*sample(folder, *options))
+    assert code == 2
+    assert words in message
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("genes", "words"),
+    [
+        ("FBgn0000008\nnobody\n", "without counts: 'nobody'"),
+        ("FBgn0000008\nFBgn0000008\n", "names genes twice: 'FBgn0000008'"),
+        ("# nothing\n", "names no gene"),
+        ("FBgn0000038\n", "none of the genes asked for has a count"),
+    ],
+)
+def test_lists_of_genes_that_cannot_be_used(bayesde, folder, genes, words):
+    (folder / "genes.txt").write_text(genes)
+    code, _, message = bayesde(*sample(folder))
+    assert code == 2
+    assert words in message
+    assert not (folder / "out").exists()
+
+
+def test_joint_is_for_panels_and_samples_its_hyperparameters(bayesde, folder):
+    whole = ("sample", COUNTS, SAMPLES, *MODEL, "--engine", "joint", "--out", folder / "out")
+    code, _, message = bayesde(*whole)
+    assert code == 2
+    assert "choose genes by --genes FILE" in message
+    (folder / "h.json").write_text(hyperparameters())
+    code, _, message = bayesde(*sample(folder, "--engine", "joint", "--hyperparameters", folder / "h.json"))
+    assert code == 2
+    assert "engine 'joint' samples them" in message
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_given_hyperparameters_are_used_and_written_down(bayesde, folder):
+    (folder / "h.json").write_text(hyperparameters())
+    code, _, _ = bayesde(*sample(folder, "--hyperparameters", folder / "h.json", "--lfc-threshold", "1"))
+    assert code in (0, 3)
+    table = read_results(folder / "out")
+    assert len(table) == 14599
+    assert table.loc[list(GENES), "log2_fold_change"].notna().all()
+    assert (
+        table["status"].value_counts()["not_selected"] + table["status"].value_counts()["all_zero"] == 14596
+    )
+    assert table.loc["FBgn0039155", "prob_gt_threshold"] > 0.99
+    written = json.loads((folder / "out" / "hyperparameters.json").read_text())
+    assert written["shrinkage_scale"] == {"condition[T.treated]": 0.2}
+    assert written["dispersion_sd"] == 0.7
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_genes_that_fail_a_check_make_exit_code_3(bayesde, folder):
+    (folder / "run.toml").write_text(QUICK.replace("min_ess = 0.0", "min_ess = 100000.0"))
+    code, out, message = bayesde(*sample(folder))
+    assert code == 3
+    assert "14,599 genes in" in out
+    assert "3 gene(s) failed a check; see the column 'status'" in message
+    assert set(read_results(folder / "out").loc[list(GENES), "status"]) == {"low_ess"}
+    code, _, _ = bayesde("resume", folder / "out")
+    assert code == 3
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_the_demo(bayesde, folder, monkeypatch):
+    plan = demonstration.demo_plan()
+    quick = dataclasses.replace(
+        plan,
+        files=dataclasses.replace(plan.files, genes=str(folder / "genes.txt")),
+        sample=dataclasses.replace(plan.sample, draws=50, warmup=100),
+        sampling=SamplingOptions(min_ess=0.0, max_rhat=10.0),
+    )
+    monkeypatch.setattr(demonstration, "demo_plan", lambda: quick)
+    for _ in range(2):  # a second time in the same folder is a new run
+        code, out, _ = bayesde("demo", "--out", folder / "demo")
+        assert code in (0, 3)
+        assert "FBgn0039155" in out
+        assert "95 % interval" in out
+        assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
+
+
+def test_the_panel_of_the_demo_is_what_it_says():
+    counts = datasets.load_pasilla()
+    panel = [line for line in datasets.panel_path().read_text().splitlines() if not line.startswith("#")]
+    assert len(set(panel)) == 200
+    assert counts.genes.isin(panel).sum() == 200
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_a_terminal_gets_a_progress_bar(folder):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bayesde", *map(str, sample(folder, "--workers", "1"))]
+    with subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.DEVNULL, env=os.environ | {"TERM": "xterm"}
+    ) as ran:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    assert ran.returncode in (0, 3)
+    assert b"sampling" in shown
+    assert b"1/1" in shown
