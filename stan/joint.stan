@@ -19,10 +19,11 @@ functions {
     real total = 0;
     for (i in 1 : size(z)) {
       int g = start + i - 1;
-      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], shrinkage_scale);
+      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend[g],
+                                           dispersion_sd);
       vector[P] beta_g = head(theta, P);
       total += coefficients_log_prior(beta_g, z[i], noncentered[g], shrunken, shrinkage_scale, wide_sd);
-      total += dispersion_log_prior(theta[P + 1], log_trend[g], dispersion_sd, residuals, nu);
+      total += dispersion_log_prior(theta[P + 1], z[i, P + 1], noncentered[g, P + 1], log_trend[g], dispersion_sd, residuals, nu);
       if (use_likelihood) {
         total += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
       }
@@ -79,10 +80,7 @@ transformed parameters {
   }
 }
 model {
-  vector[G] log_trend;
-  for (g in 1 : G) {
-    log_trend[g] = log_trend_at(base_mean[g], log_asymptotic_dispersion, log_extra_poisson);
-  }
+  vector[G] log_trend = log_trend_at(base_mean, log_asymptotic_dispersion, log_extra_poisson);
   {
     int next = 1;
     for (k in 1 : P) {
@@ -108,7 +106,9 @@ generated quantities {
   array[G] vector[P] beta;  // coefficients, natural log
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale);
+    real log_trend = log_trend_at(base_mean[g : g], log_asymptotic_dispersion, log_extra_poisson)[1];
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend,
+                                       dispersion_sd);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

@@ -2,8 +2,8 @@
 
 The steps, in order: the values of the priors (``hyperparameters``), one gene's log density given them
 (``model``), its mode and curvature (``mode``), from which the samplers start (``stan_data``). Engine ``nuts``
-samples genes in ``blocks``, engine ``joint`` genes and hyperparameters together, both by ``chains``; they hand over
-``draws`` and ``diagnostics``, from which ``summaries`` make the results table. ``fit`` runs them.
+samples genes in ``blocks``, engine ``joint`` genes and hyperparameters together, both by ``chains``; they
+hand over ``draws`` and ``diagnostics``, from which ``summaries`` make the results table. ``fit`` runs them.
 """
 
 from __future__ import annotations

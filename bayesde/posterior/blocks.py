@@ -1,7 +1,7 @@
 """Units of work: blocks of genes that are sampled together, and the folders that finished ones leave.
 
-A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed of
-its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
+A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed
+of its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
 that is found on disk under its key need not be sampled again.
 """
 
@@ -12,13 +12,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import bayesde
 from bayesde.posterior.model import ConditionalModel
 from bayesde.stan_runtime import stan_source_dir
 
@@ -76,12 +77,16 @@ def program_hash(name: str) -> str:
     return digest.hexdigest()
 
 
-def plan_blocks(model: ConditionalModel, size: int, settings: Mapping[str, Any]) -> list[Block]:
+def plan_blocks(
+    model: ConditionalModel, rescaling: Sequence[np.ndarray], size: int, settings: Mapping[str, Any]
+) -> list[Block]:
     """Cut the genes into blocks of like information: by base mean.
 
     Parameters
     ----------
     model : ConditionalModel
+    rescaling : sequence of ndarray (gene, ...)
+        What the sampler is given of every gene beside its data and priors.
     size : int
         Genes in a block.
     settings : mapping
@@ -93,7 +98,7 @@ def plan_blocks(model: ConditionalModel, size: int, settings: Mapping[str, Any])
         Every gene in one of them.
     """
     order = np.argsort(model.base_mean, kind="stable")
-    common = hashlib.sha256(program_hash("genes").encode())
+    common = hashlib.sha256(f"{bayesde.__version__} {program_hash('genes')}".encode())
     common.update(json.dumps(dict(settings), sort_keys=True).encode())
     for part in (model.x, model.shrunken, model.shrinkage_scale, [model.dispersion_sd, model.nu]):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
@@ -101,7 +106,7 @@ def plan_blocks(model: ConditionalModel, size: int, settings: Mapping[str, Any])
     for start in range(0, order.size, size):
         rows = order[start : start + size]
         digest = common.copy()
-        for part in (model.y, model.log_nf, model.log_trend):
+        for part in (model.y, model.log_nf, model.log_trend, *rescaling):
             digest.update(np.ascontiguousarray(part[rows], dtype=np.float64).tobytes())
         blocks.append(Block(rows, digest.hexdigest()[:32]))
     return blocks

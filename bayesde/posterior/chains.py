@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ class Chains:
 def run_chains(
     program: CmdStanModel,
     data: dict[str, Any],
-    starts: Sequence[dict[str, Any]],
+    starts: Sequence[Mapping[str, Any]],
     settings: ChainSettings,
     seed: int,
     variables: Sequence[str],

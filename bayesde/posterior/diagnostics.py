@@ -1,8 +1,8 @@
 """Have the chains found the posterior? R-hat and effective sample sizes of many parameters at once.
 
-The definitions are those of Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021, doi:10.1214/20-BA1221), as in
-ArviZ, which a test holds these functions against; they are written anew because a transcriptome has tens of
-thousands of parameters, and a call for each would take longer than sampling some of them.
+The definitions are those of Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021, doi:10.1214/20-BA1221),
+as in ArviZ, which a test holds these functions against; they are written anew because a transcriptome has
+tens of thousands of parameters, and a call for each would take longer than sampling some of them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _autocovariance(draws: np.ndarray) -> np.ndarray:
 
 def _effective_size(draws: np.ndarray) -> np.ndarray:
     """Effective sample size by Geyer's initial monotone sequence (section 3.2 of the paper)."""
-    parameters, chains, length = draws.shape
+    chains, length = draws.shape[1:]
     covariance = _autocovariance(draws)
     within = covariance[:, :, 0].mean(axis=1) * length / (length - 1.0)
     pooled = within * (length - 1.0) / length + draws.mean(axis=2).var(axis=1, ddof=1)

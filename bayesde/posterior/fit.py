@@ -1,4 +1,4 @@
-"""The posterior of every gene: from counts, through an engine, to draws, diagnostics and the results table."""
+"""The posterior of every gene: from counts, through an engine, to draws and the results table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from bayesde.options import check_choice, check_range
 from bayesde.posterior.chains import ChainSettings
 from bayesde.posterior.draws import draws_dataset, to_arviz
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.integrate import integrated_draws
 from bayesde.posterior.joint import sample_joint
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.nuts import Progress, sample_genes
+from bayesde.posterior.nuts import Progress, SampledGenes, sample_genes
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions, check_whole
 from bayesde.posterior.stan_data import prior_shaped
 from bayesde.posterior.summaries import contrast_summary, gene_status, log2_to_natural
@@ -44,16 +45,17 @@ class Posterior:
     Attributes
     ----------
     draws : xarray.Dataset
-        ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of the
-        genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
+        ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of
+        the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
     design : Design
     eb : EbFit
         Where normalization, starts and, unless given or sampled, hyperparameters come from.
     hyperparameters : Hyperparameters
         What the genes were sampled under, or (joint) its posterior.
     diagnostics : pandas.DataFrame
-        One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters), ``divergences``,
-        ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``, ``all_zero``, ``status``.
+        One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters),
+        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``,
+        ``all_zero``, ``status``.
     engine : {"nuts", "joint"}
     """
 
@@ -72,8 +74,8 @@ class Posterior:
         Parameters
         ----------
         contrast : optional
-            Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a numeric
-            vector. By default the last coefficient.
+            Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a
+            numeric vector. By default the last coefficient.
         lfc_threshold : float
             In log2; above 0 the table has the probability that the absolute contrast exceeds it.
         ci_prob : float
@@ -82,8 +84,8 @@ class Posterior:
         Returns
         -------
         ResultsTable
-            One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior mean
-            dispersion, diagnostics. Genes that were not sampled are empty, with a status that says why.
+            One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior
+            mean dispersion, diagnostics. Genes that were not sampled are empty, with a status that says why.
 
         Raises
         ------
@@ -185,23 +187,51 @@ def fit_posterior(
     hyper = hyperparameters or Hyperparameters.from_eb(fit)
     model = _conditional_model(fit, hyper, rows)
     modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    noncentered = prior_shaped(model, fit.beta_se[rows])
+    noncentered = prior_shaped(model, modes, fit.beta_se[rows])
+    shared: dict[str, np.ndarray] = {}
     if engine == "joint":
         sampled, hyper, shared = sample_joint(
-            model, modes, noncentered, hyper, settings,
-            coefficients=fit.design.coefficients, options=options, seed=seed, threads=workers, progress=progress,
-        )  # fmt: skip
+            model,
+            modes,
+            noncentered,
+            hyper,
+            settings,
+            coefficients=fit.design.coefficients,
+            options=options,
+            seed=seed,
+            threads=workers,
+            progress=progress,
+        )
     else:
-        shared = {}
+        folder = None if directory is None else Path(directory)
         sampled = sample_genes(
-            model, modes, noncentered, settings,
-            options=options, seed=seed, workers=workers,
-            directory=None if directory is None else Path(directory), progress=progress,
-        )  # fmt: skip
+            model,
+            modes,
+            noncentered,
+            settings,
+            options=options,
+            seed=seed,
+            workers=workers,
+            directory=folder,
+            progress=progress,
+        )
+        if hyper.draws:
+            sampled = _integrated(sampled, model, hyper, fit.design, seed)
     dataset = draws_dataset(sampled.draws, counts.genes[rows], fit.design.coefficients, shared)
     diagnostics = _diagnostics(fit, rows, sampled.report, options)
     _say_what_failed(diagnostics)
     return Posterior(dataset, fit.design, fit, hyper, diagnostics, engine)
+
+
+def _integrated(
+    sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, design: Design, seed: int
+) -> SampledGenes:
+    """Let the uncertainty of the hyperparameters into the draws; effective sizes shrink accordingly."""
+    draws, efficiency = integrated_draws(
+        sampled.draws, model, hyper, design.coefficients, np.random.default_rng(seed)
+    )
+    sizes = {name: sampled.report[name] * efficiency for name in ("ess_bulk", "ess_tail")}
+    return SampledGenes(draws, sampled.report | sizes)
 
 
 def _chain_settings(draws: int, chains: int, warmup: int, options: SamplingOptions) -> ChainSettings:
@@ -241,8 +271,9 @@ def _check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | None) -> N
         )
     if rows.size > JOINT_GENE_LIMIT:
         raise OptionError(
-            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for {rows.size} "
-            f"genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use engine 'nuts'."
+            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for "
+            f"{rows.size} genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use "
+            "engine 'nuts'."
         )
 
 

@@ -74,8 +74,8 @@ class Hyperparameters:
         """
         if fit.trend.kind not in ("parametric", "mean"):
             raise InputError(
-                f"the dispersion trend '{fit.trend.kind}' has no parameters that a posterior could be given: fit with "
-                "the trend 'parametric' or 'mean', or give hyperparameters."
+                f"the dispersion trend '{fit.trend.kind}' has no parameters that a posterior could be given: "
+                "fit with the trend 'parametric' or 'mean', or give hyperparameters."
             )
         return cls(
             shrinkage_scale=fit.shrinkage_scales(),
@@ -135,7 +135,8 @@ class Hyperparameters:
         if unknown:
             raise InputError(
                 f"hyperparameters: shrinkage_scale names {first_few(unknown)}, not in the design; its "
-                f"coefficients are {first_few(design.coefficients, 20)}.{nearest(unknown[0], design.coefficients)}"
+                f"coefficients are {first_few(design.coefficients, 20)}."
+                f"{nearest(unknown[0], design.coefficients)}"
             )
         shrunken = np.array([name in self.shrinkage_scale for name in design.coefficients])
         scales = np.array([self.shrinkage_scale.get(name, 1.0) for name in design.coefficients])
@@ -164,8 +165,8 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
     unknown = [key for key in values if key not in REQUIRED + OPTIONAL]
     if unknown:
         raise InputError(
-            f"{where}: unknown key {first_few(unknown)};{nearest(unknown[0], REQUIRED + OPTIONAL)} allowed are "
-            f"{', '.join(REQUIRED + OPTIONAL)}."
+            f"{where}: unknown key {first_few(unknown)};{nearest(unknown[0], REQUIRED + OPTIONAL)} "
+            f"allowed are {', '.join(REQUIRED + OPTIONAL)}."
         )
     missing = [key for key in REQUIRED if key not in values]
     if missing:

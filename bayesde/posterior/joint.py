@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.chains import ChainSettings, Chains, run_chains
+from bayesde.posterior.chains import Chains, ChainSettings, run_chains
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.mode import Modes
@@ -65,7 +65,7 @@ def sample_joint(
     model : ConditionalModel
         Its hyperparameters are those that the rescaling was made with; they are sampled anew.
     modes : Modes
-    noncentered : ndarray of bool (gene, coefficient)
+    noncentered : ndarray of bool (gene, P + 1)
     start : Hyperparameters
         Where the chains start.
     settings : ChainSettings
@@ -159,7 +159,7 @@ def _shared_draws(
     drawn = chains.variables
     shared = {
         f"shrinkage_scale[{coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
-        for k in np.flatnonzero(model.shrunken)
+        for k in np.flatnonzero(model.shrunken).tolist()
     }
     shared["dispersion_sd"] = drawn["dispersion_sd"]
     shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
@@ -182,7 +182,7 @@ def _posterior_of(
     return Hyperparameters(
         shrinkage_scale={
             coefficients[k]: mean[f"shrinkage_scale[{coefficients[k]}]"]
-            for k in np.flatnonzero(model.shrunken)
+            for k in np.flatnonzero(model.shrunken).tolist()
         },
         dispersion_sd=mean["dispersion_sd"],
         asymptotic_dispersion=mean["asymptotic_dispersion"],

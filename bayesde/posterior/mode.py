@@ -110,7 +110,7 @@ def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _negative_definite(theta, hessian, shrunken, scale, factor):
+def _negative_definite(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
     """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
     negative = -hessian
     if cholesky(negative, factor):
@@ -128,7 +128,7 @@ def _negative_definite(theta, hessian, shrunken, scale, factor):
 
 
 @njit(cache=True)
-def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Move theta to a mode by Newton steps with backtracking; return (log density, converged)."""
     d = theta.size
     gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
@@ -159,7 +159,7 @@ def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
 
 
 @njit(cache=True, parallel=True)
-def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Climb from each of starts (start, gene, P + 1)."""
     n_starts, n_genes = starts.shape[:2]
     ends = starts.copy()
@@ -173,7 +173,7 @@ def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
 
 
 @njit(cache=True, parallel=True)
-def _curvature_scale(location, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+def _curvature_scale(location, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Return U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian."""
     n_genes, d = location.shape
     result = np.zeros((n_genes, d, d))

@@ -97,7 +97,7 @@ def trigamma_excess(z: float) -> float:
 
 
 @njit(cache=True)
-def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):
+def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Log prior density of (beta, log dispersion), up to a constant."""
     p = theta.size - 1
     total = 0.0
@@ -113,7 +113,7 @@ def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):
 
 
 @njit(cache=True)
-def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):
+def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior."""
     p = theta.size - 1
     total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
@@ -127,7 +127,7 @@ def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, 
 
 
 @njit(cache=True)
-def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian):
+def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient (P+1,) and Hessian (P+1, P+1) of the log prior; the latter is diagonal."""
     p = theta.size - 1
     gradient[:] = 0.0
@@ -152,7 +152,7 @@ def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, grad
 
 
 @njit(cache=True)
-def log_density_derivatives(
+def log_density_derivatives(  # type: ignore[no-untyped-def]
     theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
 ):
     r"""Add the likelihood's derivatives to the prior's; fill gradient (P+1,) and Hessian (P+1, P+1).

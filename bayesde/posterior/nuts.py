@@ -1,4 +1,4 @@
-"""Engine nuts: genes in blocks, given the hyperparameters; genes that fail a check are sampled again, alone."""
+"""Engine nuts: genes in blocks, given the hyperparameters; those that fail a check once more, alone."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class SampledGenes:
     draws : ndarray of float32 (chain, draw, gene, P + 1)
         Coefficients and log dispersion, natural log; NaN for a gene that could not be sampled.
     report : dict of str to ndarray (gene,)
-        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last block that the
-        gene was sampled in; ``gradients`` per draw; ``attempts``.
+        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last block that
+        the gene was sampled in; ``gradients`` per draw; ``attempts``.
     """
 
     draws: np.ndarray
@@ -149,7 +149,7 @@ def sample_genes(
     ----------
     model : ConditionalModel
     modes : Modes
-    noncentered : ndarray of bool (gene, coefficient)
+    noncentered : ndarray of bool (gene, P + 1)
         Which coefficients are sampled on the scale of their prior.
     settings : ChainSettings
     options : SamplingOptions
@@ -166,7 +166,12 @@ def sample_genes(
     -------
     SampledGenes
     """
-    plan = plan_blocks(model, options.block_size, {**asdict(settings), **asdict(options), "seed": seed})
+    noncentered = noncentered.copy()
+    noncentered[:, -1] = False  # with the trend and its scale fixed the gene's own curvature serves better
+    rescaling = (modes.location, modes.other, modes.scale, noncentered)
+    plan = plan_blocks(
+        model, rescaling, options.block_size, {**asdict(settings), **asdict(options), "seed": seed}
+    )
     program = compiled_model("genes", progress=None if progress is None else _as_text(progress, len(plan)))
     sampler = _Sampler(model, modes, noncentered, settings, options, program)
     shape = (settings.chains, settings.draws, model.n_genes, modes.location.shape[1])

@@ -18,8 +18,8 @@ WIDEST_START = 2.0
 """Of a coefficient on its prior's scale: beyond, the Cauchy number is so large that counts overflow."""
 
 
-def prior_shaped(model: ConditionalModel, beta_se: np.ndarray) -> np.ndarray:
-    """Choose the coefficients that are sampled on the scale of their prior (noncentered).
+def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> np.ndarray:
+    """Choose the parameters that are sampled on the scale of their prior (noncentered).
 
     Those whose standard error is larger than their prior's scale: the counts say less than the prior, and the
     posterior has the Cauchy's spike and tails, which a step size in units of the curvature cannot serve both.
@@ -27,23 +27,27 @@ def prior_shaped(model: ConditionalModel, beta_se: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     model : ConditionalModel
+    modes : Modes
     beta_se : ndarray (gene, coefficient)
         Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
 
     Returns
     -------
-    ndarray of bool (gene, coefficient)
+    ndarray of bool (gene, P + 1)
+        The last column is the log dispersion, of which the same is asked: it is True where the posterior
+        variance is above half of the prior's.
     """
-    return model.shrunken & ~(beta_se <= model.shrinkage_scale)
+    slopes = model.shrunken & ~(beta_se <= model.shrinkage_scale)
+    return np.column_stack([slopes, modes.scale[:, -1, -1] ** 2 > 0.5 * model.dispersion_sd**2])
 
 
 def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) -> np.ndarray:
     """Return the scale of the rescaling, made fit for coefficients that move far from the mode.
 
-    A noncentered coefficient may wander along its prior's tails. What is not shrunken (the intercept) has to make
-    way by as much as keeps the expected counts where counts are: in the gene's column of such a coefficient k, the
-    unshrunken coefficients u have  c = -(X_u' Y X_u)^-1 X_u' Y x_k  with Y = diag(y_j), instead of the covariance
-    at the mode, which holds only there.
+    A noncentered coefficient may wander along its prior's tails. What is not shrunken (the intercept) has to
+    make way by as much as keeps the expected counts where counts are: in the gene's column of such a
+    coefficient k, the unshrunken coefficients u have  c = -(X_u' Y X_u)^-1 X_u' Y x_k  with Y = diag(y_j),
+    instead of the covariance at the mode, which holds only there.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
     weights = model.y + 1e-3 * (model.y.mean(axis=1, keepdims=True) + 1e-3)
     weighted = weights[:, :, None] * model.x[:, fixed]  # (gene, sample, unshrunken)
     gram = weighted.transpose(0, 2, 1) @ model.x[:, fixed]
-    for k in np.flatnonzero(noncentered.any(axis=0)):
+    for k in np.flatnonzero(noncentered[:, :-1].any(axis=0)):
         rows = noncentered[:, k]
         answer = -np.linalg.solve(gram[rows], weighted[rows].transpose(0, 2, 1) @ model.x[:, [k]])[:, :, 0]
         before = fixed[fixed < k]
@@ -109,13 +113,15 @@ def chain_starts(
     gap = modes.other - modes.location
     other = np.linalg.solve(coupled_scale(model, modes, noncentered), gap[:, :, None])[:, :, 0]
     starts = START_SPREAD * rng.standard_normal((chains, *modes.location.shape))
-    ends = [np.zeros_like(other), other]
-    centres = [
-        np.arcsinh(end[:, :-1] / model.shrinkage_scale) / (np.pi / 2) for end in (modes.location, modes.other)
-    ]
     for chain in range(chains):
-        noise = starts[chain, :, :-1].copy()
-        starts[chain] += ends[chain % 2]
-        on_prior = np.clip(centres[chain % 2] + noise, -WIDEST_START, WIDEST_START)
-        starts[chain, :, :-1][noncentered] = on_prior[noncentered]
+        noise = starts[chain].copy()
+        starts[chain] += [np.zeros_like(other), other][chain % 2]
+        centre = _on_prior_scale(model, [modes.location, modes.other][chain % 2])
+        starts[chain][noncentered] = np.clip(centre + noise, -WIDEST_START, WIDEST_START)[noncentered]
     return starts
+
+
+def _on_prior_scale(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
+    """Return what stands for theta (gene, P + 1) where it is noncentered."""
+    slopes = np.arcsinh(theta[:, :-1] / model.shrinkage_scale) / (np.pi / 2.0)
+    return np.column_stack([slopes, (theta[:, -1] - model.log_trend) / model.dispersion_sd])

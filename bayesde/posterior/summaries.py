@@ -13,8 +13,8 @@ from bayesde.posterior.tails import probability_below
 __all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status"]
 
 LARGEST_EFFECT = 30.0
-"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean: draws
-beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
+"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean:
+draws beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
 GENES_AT_A_TIME = 500
 
 

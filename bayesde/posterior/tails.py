@@ -17,10 +17,11 @@ FLOOR = 1e-300
 def probability_below(draws: np.ndarray, bound: float) -> np.ndarray:
     """Estimate P(value < bound) for every column of draws.
 
-    Where at least `ENOUGH` draws are below the bound, it is their share. Where fewer are, the tail is taken from a
-    straight line of the normal scores of the lowest `TAIL_SHARE` of the draws, against the draws themselves: exact
-    for a normal tail, and weighted towards the lowest draws for others. The estimate joins the share smoothly:
-    with k draws below the bound the logarithms of both are averaged, k / `ENOUGH` to the share.
+    Where at least `ENOUGH` draws are below the bound, it is their share. Where fewer are, the tail is taken
+    from a straight line of the normal scores of the lowest `TAIL_SHARE` of the draws, against the draws
+    themselves: exact for a normal tail, and weighted towards the lowest draws for others. The estimate joins
+    the share smoothly: with k draws below the bound the logarithms of both are averaged, k / `ENOUGH` to the
+    share.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def probability_below(draws: np.ndarray, bound: float) -> np.ndarray:
     ndarray (column,)
         NaN where a draw is.
     """
-    total, columns = draws.shape
+    total = draws.shape[0]
     below = (draws < bound).sum(axis=0)
     result = below / total
     few = np.flatnonzero(below < ENOUGH)

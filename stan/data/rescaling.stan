@@ -4,4 +4,6 @@
   // See gene_effects for coefficients that are noncentered.
   array[G] vector[P + 1] location;  // natural log
   array[G] matrix[P + 1, P + 1] scale;  // upper triangular, natural log
-  array[G, P] int<lower=0, upper=1> noncentered;  // 0: beta moves with z; 1: beta = S_k times a Cauchy number, shrunken only
+  // 0: moves with z; 1: a coefficient (shrunken only) is S_k times a Cauchy number, the log dispersion (last) is
+  // log_trend + dispersion_sd z
+  array[G, P + 1] int<lower=0, upper=1> noncentered;

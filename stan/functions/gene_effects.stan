@@ -23,17 +23,20 @@
    *
    * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where z_k has the hyperbolic
    * secant distribution and stands for beta_k = S_k cauchy_of_secant(z_k), and e_k is what makes theta_k equal to that.
+   * A non-centered log dispersion is log_trend + dispersion_sd z.
    * scale is upper triangular, so e is found from the last element to the first.
    *
    * @param z what the sampler moves
    * @param location centre, natural log
    * @param scale upper triangular
-   * @param noncentered 1 where the coefficient is non-centered
+   * @param noncentered 1 where the coefficient, or (last) the log dispersion, is non-centered
    * @param shrinkage_scale Cauchy scales, natural log
+   * @param log_trend natural log of the dispersion trend at this gene
+   * @param dispersion_sd scale of log dispersions around the trend
    * @return theta = (beta, log_dispersion), natural log
    */
   vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered,
-                      vector shrinkage_scale) {
+                      vector shrinkage_scale, real log_trend, real dispersion_sd) {
     if (sum(noncentered) == 0) {
       return location + scale * z;
     }
@@ -46,8 +49,8 @@
       for (m in (k + 1) : D) {
         rest += scale[k, m] * e[m];
       }
-      if (k < D ? noncentered[k] : 0) {
-        theta[k] = shrinkage_scale[k] * cauchy_of_secant(z[k]);
+      if (noncentered[k]) {
+        theta[k] = k < D ? shrinkage_scale[k] * cauchy_of_secant(z[k]) : log_trend + dispersion_sd * z[k];
         e[k] = (theta[k] - rest) / scale[k, k];
       } else {
         theta[k] = rest + scale[k, k] * z[k];

@@ -28,13 +28,19 @@
    * Log prior density of one gene's log dispersion around the trend.
    *
    * @param log_dispersion natural log of the dispersion
+   * @param z what the sampler moves
+   * @param noncentered 1 where z stands for (log_dispersion - log_trend) / dispersion_sd
    * @param log_trend natural log of the trend at this gene's mean
    * @param dispersion_sd scale of the residuals, natural log
    * @param residuals 0: Normal, 1: Student-t
    * @param nu degrees of freedom of the Student-t (not read when residuals is 0)
-   * @return log density, constants included
+   * @return log density (of z where noncentered, of log_dispersion elsewhere), constants included
    */
-  real dispersion_log_prior(real log_dispersion, real log_trend, real dispersion_sd, data int residuals, real nu) {
+  real dispersion_log_prior(real log_dispersion, real z, data int noncentered, real log_trend, real dispersion_sd,
+                            data int residuals, real nu) {
+    if (noncentered) {
+      return residuals == 1 ? student_t_lpdf(z | nu, 0, 1) : std_normal_lpdf(z);
+    }
     return residuals == 1 ? student_t_lpdf(log_dispersion | nu, log_trend, dispersion_sd)
                           : normal_lpdf(log_dispersion | log_trend, dispersion_sd);
   }

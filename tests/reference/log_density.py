@@ -1,4 +1,5 @@
-"""The log posterior densities written from the model's formulas, in NumPy, as a yardstick for the Stan programs.
+"""The log posterior densities written from the model's formulas, in NumPy, as a yardstick for the Stan
+programs.
 
 Slow and plain on purpose: extended precision where the platform has it, and sums in place of gamma functions.
 """
@@ -15,7 +16,7 @@ PI = Extended("3.14159265358979323846264338327950288")
 
 
 def nb_log_pmf(y: int, log_mu: np.longdouble, log_dispersion: np.longdouble) -> np.longdouble:
-    """log NB(y | mu, alpha) = sum_{k<y} log((1 + alpha k) / (k + 1)) + y log(mu) - (y + 1/alpha) log(1 + alpha mu)."""
+    """Add up sum_{k<y} log((1 + alpha k) / (k + 1)) + y log(mu) - (y + 1/alpha) log(1 + alpha mu)."""
     alpha, mu = np.exp(Extended(log_dispersion)), np.exp(Extended(log_mu))
     total = y * Extended(log_mu) - (y + 1 / alpha) * np.log1p(alpha * mu)
     for start in range(0, int(y), 1_000_000):
@@ -53,7 +54,9 @@ def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray) -> np.longdoub
     return sum(nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(data["y"][g], log_mu, strict=True))
 
 
-def residual_log_density(data: Mapping, log_dispersion, log_trend, sd, nu):
+def residual_log_density(data: Mapping, g: int, log_dispersion, z, log_trend, sd, nu):
+    if data["noncentered"][g][-1]:
+        return student_t(z, nu, 0, 1) if data["residuals"] == 1 else normal(z, 0, 1)
     if data["residuals"] == 1:
         return student_t(log_dispersion, nu, log_trend, sd)
     return normal(log_dispersion, log_trend, sd)
@@ -64,14 +67,14 @@ def cauchy_of_secant(z) -> np.longdouble:
     return np.sinh(PI / 2 * Extended(z))
 
 
-def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd) -> np.ndarray:
     """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them."""
     location, scale = np.asarray(data["location"][g], Extended), np.asarray(data["scale"][g], Extended)
     size = len(location)
     e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
     for i in reversed(range(size)):
-        if i < size - 1 and data["noncentered"][g][i]:
-            theta[i] = scales[i] * cauchy_of_secant(z[g, i])
+        if data["noncentered"][g][i]:
+            theta[i] = scales[i] * cauchy_of_secant(z[g, i]) if i < size - 1 else log_trend + sd * z[g, i]
             e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
         else:
             e[i] = z[g, i]
@@ -93,11 +96,10 @@ def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
     """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
     total, scales = Extended(0), np.asarray(data["shrinkage_scale"], Extended)
     for g in range(data["G"]):
-        theta = gene_theta(data, g, z, scales)
+        log_trend, sd = Extended(data["log_trend"][g]), Extended(data["dispersion_sd"])
+        theta = gene_theta(data, g, z, scales, log_trend, sd)
         total += coefficients_log_density(data, g, theta, z, scales)
-        total += residual_log_density(
-            data, theta[-1], data["log_trend"][g], data["dispersion_sd"], data["nu"]
-        )
+        total += residual_log_density(data, g, theta[-1], z[g, -1], log_trend, sd, data["nu"])
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)
     return total
@@ -135,12 +137,12 @@ def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) ->
     total = log_hyperprior(data, params)
     for g in range(data["G"]):
         z = np.asarray(params["z"], Extended)
-        theta = gene_theta(data, g, z, scales)
-        total += coefficients_log_density(data, g, theta, z, scales)
         trend = np.exp(Extended(params["log_asymptotic_dispersion"]))
         for log_extra_poisson in params["log_extra_poisson"]:
             trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]
-        total += residual_log_density(data, theta[-1], np.log(trend), sd, nu)
+        theta = gene_theta(data, g, z, scales, np.log(trend), sd)
+        total += coefficients_log_density(data, g, theta, z, scales)
+        total += residual_log_density(data, g, theta[-1], z[g, -1], np.log(trend), sd, nu)
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)
     if jacobian:

@@ -22,7 +22,7 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
     location[:, 0] = np.log(y.mean(axis=1) + 0.1)
     location[:, -1] = -1.5
     shrunken = np.array([0, 1, 1])
-    noncentered = rng.integers(0, 2, (n_genes, n_coefficients)) * shrunken * (0 if extreme else 1)
+    noncentered = rng.integers(0, 2, (n_genes, n_coefficients + 1)) * np.append(shrunken, 1) * (not extreme)
     return {
         "G": n_genes,
         "N": n_samples,
