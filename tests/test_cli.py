@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from bayesde import datasets, read_results
+from bayesde import InputError, datasets, read_results
 from bayesde.cli import main
 
 N_GENES = 300
@@ -297,6 +297,19 @@ def test_an_unforeseen_error_is_one_message(bayesde, files, monkeypatch):
     assert json.loads((files / "out" / "run.json").read_text())["state"] == "failed"
     monkeypatch.undo()
     shutil.rmtree(files / "out" / "plots", ignore_errors=True)
+
+
+def test_input_that_only_the_fit_can_refuse_leaves_nothing(bayesde, files, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("no gene varies")
+
+    monkeypatch.setattr("bayesde.batch.execution.fit_eb", refuse)
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
+    )
+    assert code == 2
+    assert "no gene varies" in message
+    assert not (files / "out").exists()
 
 
 def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):

@@ -14,7 +14,7 @@ __all__ = ["demo_plan", "demo_table"]
 
 _TITLE = (
     "pasilla, treated vs untreated: the genes of surest sign among the 200\n"
-    "(log2 fold changes: maximum likelihood, shrunken mode, posterior mean and interval)"
+    "(log2 fold changes: maximum likelihood, MAP, posterior mean and interval)"
 )
 CONTRAST = ("condition", "treated", "untreated")
 

@@ -30,7 +30,7 @@ _OWN_FILES = (
     ".lock",
     "run.json",
 )
-_OWN_FOLDERS = ("blocks", "plots", "posterior.zarr")
+_OWN_FOLDERS = ("blocks", "plots", "posterior.zarr", ".posterior.zarr.tmp")
 
 
 class RunDirectory:
@@ -76,8 +76,8 @@ class RunDirectory:
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / "run.json").exists():
-            others = sorted(entry.name for entry in self.path.iterdir())
-            if set(others) <= {"log.txt", ".lock"}:
+            others = sorted(entry.name for entry in self.path.iterdir() if not _is_ours(entry.name))
+            if not others:
                 return
             raise InputError(
                 f"'{self.path}' is not empty and holds no run of bayesde ({first_few(others)}); choose a "
@@ -95,12 +95,22 @@ class RunDirectory:
         """Make the folder, emptied of an earlier run (of files that bayesde wrote, that is)."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in _OWN_FOLDERS:
-                shutil.rmtree(self.path / name, ignore_errors=True)
-            for name in _OWN_FILES:
-                (self.path / name).unlink(missing_ok=True)
+            self._empty()
         except OSError as error:
             raise _not_writable(self.path, error) from error
+
+    def discard(self) -> None:
+        """Remove what bayesde wrote, and the folder if nothing else is in it."""
+        self._empty()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def _empty(self) -> None:
+        """Remove what bayesde wrote, the record last."""
+        for name in _OWN_FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for file in [*self.path.glob(".*.tmp"), *(self.path / name for name in _OWN_FILES)]:
+            file.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any]:
         """Return the record of the run, ``run.json``.
@@ -163,6 +173,11 @@ class RunDirectory:
             root.removeHandler(handler)
             root.setLevel(before)
             handler.close()
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether bayesde may have written a file before it was interrupted."""
+    return name in _OWN_FILES or name in _OWN_FOLDERS or (name.startswith(".") and name.endswith(".tmp"))
 
 
 def _busy(path: Path) -> InputError:

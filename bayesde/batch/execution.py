@@ -113,7 +113,11 @@ def run(
             workers=workers,
             started=_now(),
         )
-        return _carry_out(plan, inputs, directory, workers, progress)
+        try:
+            return _carry_out(plan, inputs, directory, workers, progress)
+        except InputError:  # what only the computation could find; bad input leaves nothing behind
+            directory.discard()
+            raise
 
 
 def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = None) -> RunOutcome:

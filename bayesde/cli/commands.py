@@ -237,6 +237,7 @@ def demo(
     with _shown_progress() as progress:
         outcome = _run(plan, out, True, workers, progress)
     Console().print(demo_table(outcome))
+    typer.echo(f"pictures in {outcome.directory / 'plots'}, draws in {outcome.directory / 'posterior.zarr'}")
     _finish(outcome)
 
 

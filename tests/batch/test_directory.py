@@ -40,6 +40,14 @@ def test_an_earlier_run_is_not_replaced_by_accident(directory, state, advice):
     directory.check_free(force=True)
 
 
+def test_what_a_killed_start_left_is_no_obstacle(directory):
+    (directory.path / ".run.json.x1.tmp").write_text("{")
+    (directory.path / "log.txt").touch()
+    directory.check_free(force=False)
+    directory.create()
+    assert list(directory.path.iterdir()) == []
+
+
 def test_only_what_bayesde_wrote_is_removed(directory):
     directory.update(state="finished")
     (directory.path / "notes.txt").write_text("mine")
