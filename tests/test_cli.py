@@ -1,6 +1,7 @@
 """The command line in this process: exit codes, messages, and that bad input leaves nothing behind."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -193,6 +194,18 @@ def test_output_folders_that_cannot_be(bayesde, files, name):
     assert code == 2
     assert message.startswith("error: ")
     assert (files / "counts.tsv").read_text() == COUNTS
+
+
+def test_an_output_folder_without_permission(bayesde, files, monkeypatch):
+    allowed = os.access  # root may write everywhere, so the answer is made up
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and allowed(path, mode))
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
+    )
+    assert code == 2
+    assert "cannot write to the output folder" in message
+    assert "no permission" in message
+    assert not (files / "out").exists()
 
 
 def test_folders_with_other_things_are_left_alone(bayesde, files):

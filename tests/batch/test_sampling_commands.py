@@ -140,6 +140,21 @@ def test_given_hyperparameters_are_used_and_written_down(bayesde, folder):
 
 
 @pytest.mark.usefixtures("cmdstan")
+def test_the_joint_engine_writes_what_it_learnt_of_the_hyperparameters(bayesde, folder):
+    panel = [line for line in datasets.panel_path().read_text().splitlines() if not line.startswith("#")]
+    (folder / "genes.txt").write_text("\n".join(panel[::20]) + "\n")
+    code, _, _ = bayesde(*sample(folder, "--engine", "joint"))
+    assert code in (0, 3)
+    written = json.loads((folder / "out" / "hyperparameters.json").read_text())
+    assert written["source"] == "joint"
+    assert set(written["shrinkage_scale"]) == {"type[T.single.read]", "condition[T.treated]"}
+    assert len(written["draws"]["dispersion_sd"]) == 100
+    assert (read_results(folder / "out")["engine"] == "joint").all()
+    code, out, _ = bayesde("status", folder / "out")
+    assert out == "state    finished\n"
+
+
+@pytest.mark.usefixtures("cmdstan")
 def test_genes_that_fail_a_check_make_exit_code_3(bayesde, folder):
     (folder / "run.toml").write_text(QUICK.replace("min_ess = 0.0", "min_ess = 100000.0"))
     code, out, message = bayesde(*sample(folder))
