@@ -1,6 +1,6 @@
-"""Do engines joint and nuts agree? Both on the same genes of pasilla, nuts with joint's hyperparameters.
+"""Do engines joint and nuts agree? Both on the same genes, nuts with joint's hyperparameters.
 
-Prints, for posterior means and standard deviations of every coefficient and log dispersion, the z-scores of the
+Prints, for posterior means and sds of every coefficient and log dispersion of pasilla, the z-scores of the
 differences in units of their Monte-Carlo standard errors.
 """
 

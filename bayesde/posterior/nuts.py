@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 """Called with the number of blocks done, of all blocks, and a line of text."""
 RERUN_LENGTH = 4
-"""A gene that is sampled once more gets this many times the iterations, thinned to as many draws."""
+"""A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,41 +86,39 @@ class _Sampler:
             fine &= report[name] >= self.options.min_ess
         return ~fine | (report["divergences"] > 0)
 
-    def careful(self) -> ChainSettings:
-        """Return the settings of a second attempt."""
+    def careful(self, thin: int = 1) -> ChainSettings:
+        """Return the settings of a later attempt."""
         return replace(
             self.settings,
             warmup=max(1000, 2 * self.settings.warmup),
-            thin=RERUN_LENGTH,
+            thin=thin,
             adapt_delta=self.options.rerun_adapt_delta,
             max_treedepth=self.options.max_treedepth + 2,
         )
 
     def block(self, block: Block) -> BlockDraws:
-        """Sample a block, and the genes of it that fail once more, alone."""
-        shape = (self.settings.chains, self.settings.draws, block.rows.size, self.modes.location.shape[1])
-        try:
-            first = self.attempt(block.rows, self.settings, block.seed)
-        except FitError as problem:
-            logger.debug("block %s: %s", block.key, problem)
-            first = _nothing(shape)
-        draws = first.draws.copy()
-        report = {name: list(values) for name, values in first.report.items()}
-        report["attempts"] = [1.0] * block.rows.size
-        for i in np.flatnonzero(self.failed(first)):
-            again = self._alone(block, int(i))
-            draws[:, :, i] = again.draws[:, :, 0]
-            for name, values in again.report.items():
+        """Sample a block; with smaller steps if it diverged; then each gene that fails, alone."""
+        result = self._try(block.rows, self.settings, block.seed)
+        attempts = np.ones(block.rows.size)
+        if max(result.report["divergences"]) > 0:
+            result = self._try(block.rows, self.careful(), block.seed + 1)
+            attempts += 1.0
+        draws, report = result.draws.copy(), {name: list(values) for name, values in result.report.items()}
+        for i in np.flatnonzero(self.failed(result)).tolist():
+            alone = self._try(block.rows[i : i + 1], self.careful(RERUN_LENGTH), block.seed + 2 + i)
+            draws[:, :, i] = alone.draws[:, :, 0]
+            for name, values in alone.report.items():
                 report[name][i] = values[0]
-            report["attempts"][i] = 2.0
-        return BlockDraws(draws, report)
+            attempts[i] += 1.0
+        return BlockDraws(draws, {**report, "attempts": attempts.tolist()})
 
-    def _alone(self, block: Block, i: int) -> BlockDraws:
+    def _try(self, rows: np.ndarray, settings: ChainSettings, seed: int) -> BlockDraws:
+        """Sample some genes together; NaN for all where Stan gives up."""
         try:
-            return self.attempt(block.rows[i : i + 1], self.careful(), block.seed + i + 1)
+            return self.attempt(rows, settings, seed)
         except FitError as problem:
-            logger.warning("a gene could not be sampled: %s", problem)
-            return _nothing((self.settings.chains, self.settings.draws, 1, self.modes.location.shape[1]))
+            logger.warning("%d gene(s) could not be sampled together: %s", rows.size, problem)
+            return _nothing((settings.chains, settings.draws, rows.size, self.modes.location.shape[1]))
 
 
 def _nothing(shape: tuple[int, ...]) -> BlockDraws:

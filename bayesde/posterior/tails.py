@@ -9,8 +9,10 @@ __all__ = ["probability_below"]
 
 TAIL_SHARE = 0.2
 """Share of the draws, nearest to the bound, that the tail is learnt from."""
-ENOUGH = 50
+ENOUGH = 200
 """With this many draws beyond the bound their share is used as it is."""
+TRUST = 2.0
+"""The tail counts as much as this many draws."""
 FLOOR = 1e-300
 
 
@@ -18,10 +20,10 @@ def probability_below(draws: np.ndarray, bound: float) -> np.ndarray:
     """Estimate P(value < bound) for every column of draws.
 
     Where at least `ENOUGH` draws are below the bound, it is their share. Where fewer are, the tail is taken
-    from a straight line of the normal scores of the lowest `TAIL_SHARE` of the draws, against the draws
-    themselves: exact for a normal tail, and weighted towards the lowest draws for others. The estimate joins
-    the share smoothly: with k draws below the bound the logarithms of both are averaged, k / `ENOUGH` to the
-    share.
+    from a straight line through the normal scores of the lowest `TAIL_SHARE` of the draws, against the draws
+    themselves: exact for a normal tail, too low for a heavier one. The logarithms of share and tail are
+    averaged with weights k and `TRUST`, for k draws below the bound, so the line decides only where there
+    are none.
 
     Parameters
     ----------
@@ -36,10 +38,10 @@ def probability_below(draws: np.ndarray, bound: float) -> np.ndarray:
     total = draws.shape[0]
     below = (draws < bound).sum(axis=0)
     result = below / total
-    few = np.flatnonzero(below < ENOUGH)
+    few = np.flatnonzero(below < min(ENOUGH, total / 2))
     if few.size:
         share = np.maximum((below[few] + 0.5) / (total + 1.0), FLOOR)
-        weight = below[few] / ENOUGH
+        weight = below[few] / (below[few] + TRUST)
         tail = np.maximum(_normal_tail(draws[:, few], bound), FLOOR)
         tail = np.where(below[few] == 0, np.minimum(tail, 1.0 / total), tail)
         result[few] = np.exp(weight * np.log(share) + (1.0 - weight) * np.log(tail))

@@ -9,6 +9,7 @@ import pytest
 from bayesde.counts import Counts
 from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import fit_eb
+from bayesde.options import EbOptions
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.model import ConditionalModel
 
@@ -44,10 +45,11 @@ def panel_model(pasilla_fit, panel):
 
 
 @pytest.fixture(scope="session")
-def tiny_counts():
+def tiny_fit():
     """Twelve genes, six samples, one of the genes without a count."""
     rng = np.random.default_rng(5)
     matrix = rng.negative_binomial(5, 5 / (5 + rng.uniform(5, 500, (12, 1))), (12, 6))
     matrix[3] = 0
     table = pd.DataFrame({"group": list("aaabbb")}, index=[f"s{j}" for j in range(6)])
-    return Counts(matrix, genes=[f"g{i}" for i in range(12)], samples=table.index, sample_table=table)
+    counts = Counts(matrix, genes=[f"g{i}" for i in range(12)], samples=table.index, sample_table=table)
+    return fit_eb(counts, "~ group", options=EbOptions(trend="mean"))

@@ -1,0 +1,280 @@
+"""The posterior from counts to table, sampled by Stan."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import nbinom, norm
+
+from bayesde.errors import InputError, OptionError
+from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
+from bayesde.posterior.chains import ChainSettings
+from bayesde.posterior.diagnostics import ess_mean
+from bayesde.posterior.mode import find_modes
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.nuts import sample_genes
+from bayesde.posterior.summaries import LARGEST_EFFECT
+from bayesde.results import s_values
+
+pytestmark = pytest.mark.usefixtures("cmdstan")
+CONTRAST = ("condition", "treated", "untreated")
+
+
+@pytest.fixture(scope="session")
+def panel_names(pasilla_fit, panel):
+    return list(pasilla_fit.counts.genes[panel])
+
+
+@pytest.fixture(scope="session")
+def blocks(tmp_path_factory):
+    return tmp_path_factory.mktemp("blocks")
+
+
+@pytest.fixture(scope="session")
+def by_nuts(pasilla_fit, panel_names, blocks, cmdstan):
+    return fit_posterior(
+        pasilla_fit.counts, pasilla_fit.design, genes=panel_names, eb=pasilla_fit, directory=blocks, seed=3
+    )
+
+
+@pytest.fixture(scope="session")
+def by_joint(pasilla_fit, panel_names, cmdstan):
+    return fit_posterior(
+        pasilla_fit.counts, pasilla_fit.design, engine="joint", genes=panel_names, eb=pasilla_fit, workers=2
+    )
+
+
+def test_every_gene_of_the_panel_converges(by_nuts):
+    sampled = by_nuts.diagnostics[by_nuts.diagnostics["sampled"]]
+    assert len(sampled) == 40
+    assert (sampled["status"] == "ok").all()
+    assert (sampled["rhat"] < 1.01).all()
+
+
+def test_draws_are_labelled(by_nuts, pasilla_fit, panel_names):
+    draws = by_nuts.draws
+    assert draws["beta"].dims == ("chain", "draw", "gene", "coefficient")
+    assert draws["log_dispersion"].dims == ("chain", "draw", "gene")
+    assert draws["beta"].dtype == np.float32
+    assert list(draws["gene"].values) == panel_names
+    assert tuple(draws["coefficient"].values) == pasilla_fit.design.coefficients
+
+
+def test_table_of_a_contrast(by_nuts, pasilla_fit, panel_names):
+    table = by_nuts.results(CONTRAST, lfc_threshold=0.5)
+    assert list(table.index) == list(pasilla_fit.counts.genes)
+    known = table.loc[panel_names]
+    beta = by_nuts.draws["beta"].sel(coefficient="condition[T.untreated]").values.astype(float)
+    effect = -np.clip(beta, -LARGEST_EFFECT, LARGEST_EFFECT) / np.log(2.0)
+    np.testing.assert_allclose(known["log2_fold_change"], effect.mean(axis=(0, 1)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(known["lfc_se"], effect.std(axis=(0, 1), ddof=1), rtol=1e-4)
+    shares = np.minimum((effect < 0).mean(axis=(0, 1)), (effect > 0).mean(axis=(0, 1)))
+    np.testing.assert_allclose(known["lfsr"], shares, atol=2e-3)
+    np.testing.assert_allclose(known["s_value"], s_values(known["lfsr"]))
+    np.testing.assert_allclose(
+        known["prob_gt_threshold"], (np.abs(effect) > 0.5).mean(axis=(0, 1)), atol=2e-3
+    )
+    assert (known["lfc_lower"] < known["lfc_upper"]).all()
+    assert set(table["status"]) == {"ok", "all_zero", "not_selected"}
+    assert table.loc[table["status"] != "ok", "lfsr"].isna().all()
+    backwards = by_nuts.results(("condition", "untreated", "treated")).loc[panel_names]
+    np.testing.assert_allclose(backwards["log2_fold_change"], -known["log2_fold_change"])
+
+
+def test_numbers_depend_neither_on_workers_nor_on_what_is_already_there(
+    by_nuts, pasilla_fit, panel_names, blocks
+):
+    """Drop one of the finished blocks, leave another half-written; both are made again as they were."""
+    first, second = sorted(blocks.iterdir())[:2]
+    (first / "ok").unlink()
+    for path in second.iterdir():
+        path.unlink()
+    seen = []
+    again = fit_posterior(
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        genes=panel_names[::-1],
+        eb=pasilla_fit,
+        directory=blocks,
+        seed=3,
+        workers=2,
+        progress=lambda done, total, text: seen.append((done, total)),
+    )
+    np.testing.assert_array_equal(again.draws["beta"].values, by_nuts.draws["beta"].values)
+    np.testing.assert_array_equal(
+        again.draws["log_dispersion"].values, by_nuts.draws["log_dispersion"].values
+    )
+    assert seen[-1] == (2, 2)
+    assert len(list(blocks.glob("*/ok"))) == 2
+
+
+def test_draws_follow_a_posterior_that_can_be_summed_up(cmdstan):
+    """One gene, one shrunken coefficient: means and sds against a grid over all three parameters."""
+    y, groups = np.array([30, 42, 75, 61, 55]), np.array([0.0, 0.0, 1.0, 1.0, 1.0])
+    model = ConditionalModel(
+        y=np.array([y]),
+        log_nf=np.zeros((1, 5)),
+        x=np.column_stack([np.ones(5), groups]),
+        base_mean=np.array([y.mean()]),
+        log_trend=np.log([0.05]),
+        shrunken=np.array([False, True]),
+        shrinkage_scale=np.array([1.0, 0.2]),
+        dispersion_sd=0.6,
+        nu=np.inf,
+    )
+    modes = find_modes(model, np.array([[3.6, 0.4]]), np.log([0.05]))
+    expected = grid_moments(model)
+    for noncentered in (False, True):
+        choice = np.array([[False, noncentered, False]])
+        sampled = sample_genes(
+            model, modes, choice, ChainSettings(4, 500, 2000, 0.9, 10), options=SamplingOptions(), seed=1
+        )
+        for k, (mean, sd) in enumerate(expected):
+            drawn = sampled.draws[:, :, 0, k].astype(float)
+            error = sd / np.sqrt(ess_mean(drawn[None])[0])
+            assert abs(drawn.mean() - mean) < 4.5 * error
+            assert drawn.std() == pytest.approx(sd, rel=0.08)
+
+
+def grid_moments(model):
+    """Posterior mean and sd of intercept, slope and log dispersion by adding up over a grid."""
+    axes = np.linspace(2.8, 5.0, 100), np.linspace(-0.8, 1.6, 120), np.linspace(-6.5, 0.5, 80)
+    theta = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    size = np.exp(-theta[:, 2])
+    log_density = -0.5 * (theta[:, 0] / 15.0) ** 2 - np.log1p((theta[:, 1] / 0.2) ** 2)
+    log_density += norm.logpdf(theta[:, 2], model.log_trend[0], model.dispersion_sd)
+    for count, row in zip(model.y[0], model.x, strict=True):
+        mu = np.exp(theta[:, :2] @ row)
+        log_density += nbinom.logpmf(count, size, size / (size + mu))
+    weights = np.exp(log_density - log_density.max())
+    weights /= weights.sum()
+    mean = weights @ theta
+    return list(zip(mean, np.sqrt(weights @ (theta - mean) ** 2), strict=True))
+
+
+def test_engines_agree_when_they_share_hyperparameters(by_joint, pasilla_fit, panel_names):
+    by_nuts = fit_posterior(
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        genes=panel_names,
+        eb=pasilla_fit,
+        hyperparameters=by_joint.hyperparameters,
+        workers=2,
+        seed=2,
+    )
+    scores = []
+    for name in ("beta", "log_dispersion"):
+        moments = []
+        for posterior in (by_joint, by_nuts):
+            values = np.clip(posterior.draws[name].values.astype(float), -30, 30)
+            flat = values.reshape(*values.shape[:2], -1).transpose(2, 0, 1)
+            moments.append((flat.mean(axis=(1, 2)), flat.std(axis=(1, 2)) / np.sqrt(ess_mean(flat))))
+        (one, one_error), (other, other_error) = moments
+        scores.append((one - other) / np.hypot(one_error, other_error))
+    sizes = np.abs(np.concatenate(scores))
+    assert (sizes < 4).mean() >= 0.99
+    assert np.sqrt((sizes**2).mean()) < 1.5
+
+
+def test_joint_samples_the_hyperparameters(by_joint):
+    hyper = by_joint.hyperparameters
+    assert hyper.source == "joint"
+    assert set(hyper.draws) == set(by_joint.draws["hyperparameter"].values)
+    assert {"dispersion_sd", "asymptotic_dispersion", "extra_poisson"} < set(hyper.draws)
+    for name, mean in (("dispersion_sd", hyper.dispersion_sd), ("extra_poisson", hyper.extra_poisson)):
+        drawn = by_joint.draws["hyperparameters"].sel(hyperparameter=name).values
+        assert drawn.mean() == pytest.approx(mean)
+        assert drawn.std(ddof=1) == pytest.approx(hyper.sd[name])
+        assert ess_mean(drawn[None])[0] > 400
+
+
+def test_joint_with_student_residuals_and_a_constant_trend(pasilla_fit, panel_names):
+    options = SamplingOptions(residuals="student_t", trend="constant")
+    posterior = fit_posterior(
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        engine="joint",
+        genes=panel_names[20:32],
+        eb=pasilla_fit,
+        options=options,
+        draws=100,
+        warmup=200,
+        chains=2,
+    )
+    hyper = posterior.hyperparameters
+    assert (hyper.residuals, hyper.extra_poisson) == ("student_t", 0.0)
+    assert hyper.nu > 2
+    assert "extra_poisson" not in hyper.draws
+
+
+def test_arviz_understands_the_draws(by_nuts, panel_names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import arviz
+    found = arviz.rhat(by_nuts.to_arviz(), var_names=["log_dispersion"])
+    dataset = found if hasattr(found, "data_vars") else found["posterior"]
+    assert dataset["log_dispersion"].sizes["gene"] == len(panel_names)
+
+
+def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
+    with caplog.at_level(logging.INFO, logger="bayesde"):
+        posterior = fit_posterior(
+            tiny_fit.counts,
+            tiny_fit.design,
+            eb=tiny_fit,
+            draws=100,
+            warmup=100,
+            chains=2,
+            options=SamplingOptions(min_ess=0, max_rhat=2),
+        )
+    assert posterior.diagnostics.loc["g3", "status"] == "all_zero"
+    assert "g3" not in posterior.draws["gene"].values
+    assert np.isnan(posterior.results().loc["g3", "log2_fold_change"])
+    assert "11 genes sampled" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"engine": "psis"}, OptionError, "engine must be one of 'nuts', 'joint'"),
+        ({"draws": 0}, OptionError, "draws must be a whole number"),
+        ({"chains": 1.5}, OptionError, "chains must be a whole number"),
+        ({"seed": -1}, OptionError, "seed"),
+        ({"workers": 0}, OptionError, "workers"),
+        ({"genes": []}, InputError, "empty"),
+        ({"genes": ["g1", "g1"]}, InputError, "named twice: 'g1'"),
+        ({"genes": ["g1", "other"]}, InputError, "no counts of 'other'"),
+        ({"genes": ["g3"]}, InputError, "single count"),
+        ({"engine": "joint", "hyperparameters": "given"}, OptionError, "samples them and takes none"),
+        ({"hyperparameters": "given"}, InputError, "not in the design"),
+    ],
+)
+def test_what_is_refused(tiny_fit, arguments, error, message):
+    if "hyperparameters" in arguments:
+        arguments = {**arguments, "hyperparameters": Hyperparameters({"age": 0.2}, 0.7, 0.05, 2.0)}
+    with pytest.raises(error, match=message):
+        fit_posterior(tiny_fit.counts, tiny_fit.design, eb=tiny_fit, **arguments)
+
+
+def test_joint_refuses_a_transcriptome(pasilla_fit):
+    with pytest.raises(OptionError, match="use engine 'nuts'"):
+        fit_posterior(pasilla_fit.counts, pasilla_fit.design, engine="joint", eb=pasilla_fit)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"block_size": 0},
+        {"adapt_delta": 1.0},
+        {"residuals": "t"},
+        {"trend": "flat"},
+        {"max_rhat": 0.9},
+        {"min_ess": -1},
+    ],
+)
+def test_options_check_themselves(wrong):
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        SamplingOptions(**wrong)

@@ -1,0 +1,74 @@
+"""Weights that integrate the hyperparameters out, against a posterior that can be computed by quadrature."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.integrate import integrated_draws, mixture_weights
+from bayesde.posterior.model import ConditionalModel
+
+COEFFICIENTS = ("Intercept", "group")
+
+
+def model_and_draws(rng, n_draws):
+    """One gene whose log dispersion has a normal prior and a pretended normal likelihood; beta is 0."""
+    model = ConditionalModel(
+        y=np.zeros((1, 2), dtype=np.int64),
+        log_nf=np.zeros((1, 2)),
+        x=np.eye(2),
+        base_mean=np.array([4.0]),
+        log_trend=np.log([0.5]),
+        shrunken=np.array([False, True]),
+        shrinkage_scale=np.array([1.0, 0.3]),
+        dispersion_sd=1.0,
+        nu=np.inf,
+    )
+    like_mean, like_sd = 0.5, 0.8
+    precision = 1.0 + 1.0 / like_sd**2
+    centre = (np.log(0.5) + like_mean / like_sd**2) / precision
+    draws = np.zeros((4, n_draws, 1, 3))
+    draws[..., 2] = rng.normal(centre, precision**-0.5, (4, n_draws, 1))
+    return model, draws, (like_mean, like_sd)
+
+
+def test_integrated_mean_and_sd():
+    rng = np.random.default_rng(1)
+    model, draws, (like_mean, like_sd) = model_and_draws(rng, 20000)
+    sd_draws, trend_draws = np.array([0.7, 1.0, 1.4]), np.array([0.3, 0.5, 0.9])
+    hyper = Hyperparameters(
+        {"group": 0.3}, 1.0, 0.5, 0.0, draws={"dispersion_sd": sd_draws, "asymptotic_dispersion": trend_draws}
+    )
+    grid = np.linspace(-6, 6, 4001)
+    density = np.zeros_like(grid)
+    for sd, trend in zip(sd_draws, trend_draws, strict=True):
+        one = norm.pdf(grid, np.log(trend), sd) * norm.pdf(grid, like_mean, like_sd)
+        density += one / one.sum() / 3
+    mean = (grid * density).sum()
+    weights = mixture_weights(draws, model, hyper, COEFFICIENTS)
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights[0] * draws[..., 0, 2].ravel()).sum() == pytest.approx(mean, abs=0.01)
+    resampled, efficiency = integrated_draws(draws, model, hyper, COEFFICIENTS, rng)
+    spread = np.sqrt((density * (grid - mean) ** 2).sum())
+    assert resampled[..., 0, 2].mean() == pytest.approx(mean, abs=0.015)
+    assert resampled[..., 0, 2].std() == pytest.approx(spread, rel=0.02)
+    assert 0.5 < efficiency[0] < 1.0
+
+
+def test_certain_hyperparameters_change_nothing():
+    model, draws, _ = model_and_draws(np.random.default_rng(2), 100)
+    hyper = Hyperparameters({"group": 0.3}, 1.0, 0.5, 0.0, draws={"dispersion_sd": np.ones(5)})
+    resampled, efficiency = integrated_draws(draws, model, hyper, COEFFICIENTS, np.random.default_rng(3))
+    np.testing.assert_array_equal(resampled, draws)
+    assert efficiency[0] == pytest.approx(1.0)
+
+
+def test_a_gene_without_draws_stays_without():
+    model, draws, _ = model_and_draws(np.random.default_rng(4), 50)
+    draws[:] = np.nan
+    hyper = Hyperparameters({"group": 0.3}, 1.0, 0.5, 0.0, draws={"dispersion_sd": np.array([0.5, 1.5])})
+    resampled, efficiency = integrated_draws(draws, model, hyper, COEFFICIENTS, np.random.default_rng(5))
+    assert np.isnan(resampled).all()
+    assert np.isnan(efficiency).all()
