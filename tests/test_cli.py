@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayesde import InputError, datasets, read_results
@@ -84,6 +85,7 @@ def test_eb_on_pasilla(bayesde, tmp_path):
     assert table.loc["FBgn0039155", "log2_fold_change"] == pytest.approx(-4.62, abs=0.01)
     names = {entry.name for entry in out.iterdir()} - {".lock"}
     expected = {"run.json", "results.tsv", "results.columns.json", "hyperparameters.json", "log.txt", "plots"}
+    expected |= {"eb", "shrunken"}
     assert names == expected
     assert {entry.name for entry in (out / "plots").iterdir()} == {"ma.png", "dispersion.png"}
     record = json.loads((out / "run.json").read_text())
@@ -345,3 +347,17 @@ def test_resume_notices_changed_inputs(bayesde, files, monkeypatch):
     code, _, message = bayesde("resume", files / "out")
     assert code == 2
     assert "changed since the run was started" in message
+
+
+def test_shrunken_effects_lie_beside_the_tests(bayesde, files):
+    """Both tables are written; --shrink says which of them is the main one, --trend which trend is fitted."""
+    plain, shrunken = files / "plain", files / "shrunken_run"
+    for out, more in ((plain, ["--trend", "mean"]), (shrunken, ["--shrink", "--trend", "mean"])):
+        tables = (files / "counts.tsv", files / "samples.tsv")
+        assert bayesde("eb", *tables, *ARGUMENTS, "-o", out, *more)[0] == 0
+        assert json.loads((out / "run.json").read_text())["plan"]["eb"]["trend"] == "mean"
+    beside, main = read_results(plain / "shrunken"), read_results(shrunken)
+    pd.testing.assert_frame_equal(beside, main)
+    pd.testing.assert_frame_equal(read_results(plain / "eb"), read_results(plain))
+    assert "s_value" in main
+    assert "s_value" not in read_results(plain)

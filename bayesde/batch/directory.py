@@ -30,7 +30,7 @@ _OWN_FILES = (
     ".lock",
     "run.json",
 )
-_OWN_FOLDERS = ("blocks", "plots", "posterior.zarr", ".posterior.zarr.tmp")
+_OWN_FOLDERS = ("blocks", "eb", "plots", "posterior.zarr", ".posterior.zarr.tmp", "shrunken")
 
 
 class RunDirectory:
@@ -54,6 +54,12 @@ class RunDirectory:
     def plots(self) -> Path:
         """Where pictures go."""
         return self.path / "plots"
+
+    def tables(self, name: str) -> Path:
+        """Return the folder of a table beside the main one, made if need be."""
+        folder = self.path / name
+        folder.mkdir(exist_ok=True)
+        return folder
 
     @property
     def log(self) -> Path:

@@ -44,11 +44,8 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contr
     ResultsTable
         As written.
     """
-    model = plan.model
-    if model.shrink:
-        table = fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
-    else:
-        table = fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
+    tested, shrunken = _write_estimates(directory, plan, fit, contrast)
+    table = shrunken if plan.model.shrink else tested
     write_results(table, directory.path)
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
@@ -81,11 +78,23 @@ def write_posterior(
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", _tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
-    mle, mode = posterior.eb.results(contrast=contrast), posterior.eb.shrink(contrast=contrast)
+    mle, mode = _write_estimates(directory, plan, posterior.eb, contrast)
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, "intervals.png", lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax), 8.5)
     return table
+
+
+def _write_estimates(
+    directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast
+) -> tuple[ResultsTable, ResultsTable]:
+    """Write the point estimates of all genes, tested and shrunken, into folders of their own."""
+    threshold = plan.model.lfc_threshold
+    tested = fit.results(contrast=contrast, lfc_threshold=threshold)
+    shrunken = fit.shrink(contrast=contrast, lfc_threshold=threshold)
+    write_results(tested, directory.tables("eb"))
+    write_results(shrunken, directory.tables("shrunken"))
+    return tested, shrunken
 
 
 def _tab_separated(frame: pd.DataFrame) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "Samples",
     "SizeFactors",
     "Threshold",
+    "Trend",
     "Workers",
 ]
 
@@ -95,6 +96,13 @@ Factors = Annotated[
 Threshold = Annotated[
     float,
     typer.Option("--lfc-threshold", metavar="X", help="Also ask: is the log2 fold change larger than this?"),
+]
+Trend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Dispersion trend: `parametric` (default; `local` where it does not fit), `local` or `mean`.",
+    ),
 ]
 Config = Annotated[
     Path | None,

@@ -28,6 +28,7 @@ from bayesde.cli.arguments import (
     Samples,
     SizeFactors,
     Threshold,
+    Trend,
     Workers,
 )
 from bayesde.cli.planning import build_plan, model_options
@@ -83,15 +84,17 @@ def eb(
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
     shrink: Annotated[
-        bool, typer.Option("--shrink", help="Shrunken effects (apeglm) with s-values.")
+        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects (apeglm) with s-values.")
     ] = False,
     lfc_threshold: Threshold = 0.0,
+    trend: Trend = None,
     config: Config = None,
     force: Force = False,
 ) -> None:
     """Estimate, test and shrink: the DESeq2 and apeglm road. Needs no compiler.
 
-    Writes results.tsv, hyperparameters.json and pictures into DIR.
+    Writes results.tsv, hyperparameters.json and pictures into DIR, and the shrunken effects into
+    DIR/shrunken; with --shrink they are what results.tsv holds.
 
     For example:
 
@@ -106,7 +109,7 @@ def eb(
         "normalization_factors": normalization_factors,
     }
     model = model_options(design, contrast, reference, size_factors, lfc_threshold) | {"shrink": shrink}
-    plan = build_plan("eb", files, model, config, {})
+    plan = build_plan("eb", files, model, config, trend, {})
     _carry_out(plan, out, force, 1)
 
 
@@ -150,14 +153,16 @@ def sample(
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
     lfc_threshold: Threshold = 0.0,
+    trend: Trend = None,
     config: Config = None,
     workers: Workers = None,
     force: Force = False,
 ) -> None:
     """Sample the posterior of every gene with Stan, resumably.
 
-    Writes results.tsv, diagnostics.tsv, the draws and pictures into DIR. Exit code 3: finished, but some
-    genes failed their diagnostics; the column `status` says which.
+    Writes results.tsv, diagnostics.tsv, the draws and pictures into DIR, and the point estimates of all genes
+    into DIR/eb and DIR/shrunken. Exit code 3: finished, but some genes failed their diagnostics; the column
+    `status` says which.
 
     For example:
 
@@ -177,7 +182,7 @@ def sample(
     }
     chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
     model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    plan = build_plan("sample", files, model, config, chosen)
+    plan = build_plan("sample", files, model, config, trend, chosen)
     _carry_out(plan, out, force, workers)
 
 

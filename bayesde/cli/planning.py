@@ -49,6 +49,7 @@ def build_plan(
     files: dict[str, Path | None],
     model: dict[str, Any],
     config: Path | None,
+    trend: str | None,
     chosen: dict[str, Any],
 ) -> RunPlan:
     """Put a plan together: defaults, then the configuration file, then the command line."""
@@ -58,11 +59,12 @@ def build_plan(
 
     tables = {} if config is None else read_config(config)
     given = {name: value for name, value in chosen.items() if value is not None}
+    eb = tables.get("eb", {}) | ({} if trend is None else {"trend": trend})
     return RunPlan(
         command=command,
         files=RunFiles(**{name: str(path) for name, path in files.items() if path is not None}),
         model=ModelPlan(**model),
-        eb=EbOptions(**tables.get("eb", {})),
+        eb=EbOptions(**eb),
         sample=SamplePlan(**(tables.get("sample", {}) | given)),
         sampling=SamplingOptions(**tables.get("sampling", {})),
     )

@@ -45,8 +45,8 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
 def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
     """Find genes whose counts are zero in all samples that a contrast compares: their effect is called 0."""
     if contrast.factor is not None:
-        levels = fit.counts.sample_table[contrast.factor].astype(str)
-        compared = levels.isin([contrast.level, contrast.reference]).to_numpy()
+        levels = {contrast.level, contrast.reference}
+        compared = np.array([level in levels for level in fit.design.groups[contrast.factor]])
     elif contrast.vector.min() < 0.0 < contrast.vector.max():
         compared = (fit.design.matrix[:, contrast.vector != 0.0] != 0.0).any(axis=1)
     else:

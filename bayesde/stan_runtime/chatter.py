@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from types import ModuleType
 
 __all__ = ["import_cmdstanpy"]
@@ -26,6 +27,8 @@ def import_cmdstanpy() -> ModuleType:
         theirs.addHandler(_ToDebug())
         theirs.setLevel(logging.DEBUG)
         theirs.propagate = False
-    import cmdstanpy
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm, in a notebook without widgets
+        import cmdstanpy
 
     return cmdstanpy

@@ -77,6 +77,8 @@ def test_a_run_leaves_what_the_contract_says(undisturbed):
         "results.columns.json",
         "diagnostics.tsv",
         "plots",
+        "eb",
+        "shrunken",
         "log.txt",
     }
     pictures = {entry.name for entry in (undisturbed / "plots").iterdir()}
