@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["draws_dataset", "gene_parameters", "to_arviz"]
+__all__ = ["draws_dataset", "to_arviz"]
 
 HYPER = "hyperparameter"
 
@@ -52,11 +53,6 @@ def draws_dataset(
     return dataset
 
 
-def gene_parameters(draws: xr.Dataset) -> np.ndarray:
-    """Return coefficients and log dispersion as one array (chain, draw, gene, P + 1)."""
-    return np.concatenate([draws["beta"].values, draws["log_dispersion"].values[..., None]], axis=-1)
-
-
 def to_arviz(draws: xr.Dataset) -> Any:
     """Hand draws to ArviZ.
 
@@ -66,7 +62,9 @@ def to_arviz(draws: xr.Dataset) -> Any:
         The former from ArviZ 0.x, the latter (what its functions take there) from 1.x; in both the group
         ``posterior`` holds the draws.
     """
-    import arviz
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # 0.23 announces 1.x at every first import
+        import arviz
 
     if hasattr(arviz, "InferenceData"):
         return arviz.InferenceData(posterior=draws)

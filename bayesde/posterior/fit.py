@@ -99,8 +99,8 @@ class Posterior:
             self.draws["beta"].values, vector, log2_to_natural(float(lfc_threshold)), ci_prob
         )
         summary["s_value"] = s_values(summary["lfsr"])
-        log_dispersion = self.draws["log_dispersion"].values.astype(np.float64)
-        summary["dispersion"] = np.exp(log_dispersion).mean(axis=(0, 1))
+        dispersion = np.exp(self.draws["log_dispersion"].values)
+        summary["dispersion"] = dispersion.mean(axis=(0, 1), dtype=np.float64)
         sampled = self.diagnostics["sampled"].to_numpy()
         columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in summary.items()}
         for name in ("rhat", "ess_bulk", "ess_tail"):

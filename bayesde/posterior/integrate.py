@@ -24,6 +24,8 @@ USED_DRAWS = 200
 """Draws of the hyperparameters that weights are averaged over, evenly from those there are: their own
 Monte-Carlo error is then well below that of a gene's draws."""
 
+GENES_AT_A_TIME = 500
+
 
 def integrated_draws(
     draws: np.ndarray,
@@ -52,15 +54,18 @@ def integrated_draws(
     efficiency : ndarray (gene,)
         1 / (M sum_m w_m^2), the share of the draws that the weighted ones are worth.
     """
-    weights = mixture_weights(draws, model, hyper, coefficients)
-    total = int(weights.shape[1])
-    offsets = rng.random(weights.shape[:1])
+    total = draws.shape[0] * draws.shape[1]
     result = draws.reshape(total, *draws.shape[2:]).copy()
-    for g in np.flatnonzero(np.isfinite(weights[:, 0])):
-        ladder = (np.arange(total) + offsets[g]) / total
-        chosen = np.minimum(np.searchsorted(np.cumsum(weights[g]), ladder), total - 1)
-        result[:, g] = result[chosen, g]
-    efficiency = 1.0 / (total * (weights**2).sum(axis=1))
+    efficiency = np.full(model.n_genes, np.nan)
+    for start in range(0, model.n_genes, GENES_AT_A_TIME):
+        rows = np.arange(start, min(start + GENES_AT_A_TIME, model.n_genes))
+        weights = mixture_weights(draws[:, :, rows], model.genes(rows), hyper, coefficients)
+        efficiency[rows] = 1.0 / (total * (weights**2).sum(axis=1))
+        for g, weight, offset in zip(rows, weights, rng.random(rows.size), strict=True):
+            if np.isfinite(weight[0]):
+                ladder = (np.arange(total) + offset) / total
+                chosen = np.minimum(np.searchsorted(np.cumsum(weight), ladder), total - 1)
+                result[:, g] = result[chosen, g]
     return result.reshape(draws.shape), efficiency
 
 

@@ -18,10 +18,16 @@ WIDEST_START = 2.0
 """Of a coefficient on its prior's scale: beyond, the Cauchy number is so large that counts overflow."""
 
 
+PRIOR_SHAPES = 0.5
+"""Standard error over prior scale from which the prior's shape shows. Between 0.25 and 1 this hardly matters
+to engine nuts; engine joint reaches an R-hat below 1.01 for all of 200 genes of pasilla at 0.5, for 99 % at
+1."""
+
+
 def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> np.ndarray:
     """Choose the parameters that are sampled on the scale of their prior (noncentered).
 
-    Those whose standard error is larger than their prior's scale: the counts say less than the prior, and the
+    Those whose standard error is above `PRIOR_SHAPES` of their prior's scale: the prior says much, and the
     posterior has the Cauchy's spike and tails, which a step size in units of the curvature cannot serve both.
 
     Parameters
@@ -37,7 +43,7 @@ def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> 
         The last column is the log dispersion, of which the same is asked: it is True where the posterior
         variance is above half of the prior's.
     """
-    slopes = model.shrunken & ~(beta_se <= model.shrinkage_scale)
+    slopes = model.shrunken & ~(beta_se <= PRIOR_SHAPES * model.shrinkage_scale)
     return np.column_stack([slopes, modes.scale[:, -1, -1] ** 2 > 0.5 * model.dispersion_sd**2])
 
 
