@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def sample_joint(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> tuple[SampledGenes, Hyperparameters, dict[str, np.ndarray]]:
-    """Sample genes and hyperparameters together.
+    """Sample genes and hyperparameters together; once more, with smaller steps, if that diverged.
 
     Parameters
     ----------
@@ -96,12 +97,22 @@ def sample_joint(
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
-    chains = run_chains(program, data, starts, settings, seed % (2**31 - 1) + 1, names, threads)
+    stan_seed, attempts = seed % (2**31 - 2) + 1, 1
+    chains = run_chains(program, data, starts, settings, stan_seed, names, threads)
+    if chains.divergences:
+        logger.info("%d divergent transitions: sampling again with smaller steps", chains.divergences)
+        careful = replace(
+            settings,
+            adapt_delta=options.rerun_adapt_delta,
+            max_treedepth=options.max_treedepth + 2,
+            warmup=2 * settings.warmup,
+        )
+        chains, attempts = run_chains(program, data, starts, careful, stan_seed + 1, names, threads), 2
     if progress is not None:
         progress(1, 1, "sampling")
     shared = _shared_draws(chains, model, coefficients)
     hyper = _posterior_of(shared, model, coefficients, options)
-    return _genes(chains, model), hyper, shared
+    return _genes(chains, model, attempts), hyper, shared
 
 
 def _joint_data(
@@ -195,11 +206,11 @@ def _posterior_of(
     )
 
 
-def _genes(chains: Chains, model: ConditionalModel) -> SampledGenes:
+def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGenes:
     drawn = chains.variables
     draws = np.concatenate([drawn["beta"], drawn["log_dispersion"][..., None]], axis=-1)
     report = chain_diagnostics(draws)
     for name in ("divergences", "treedepth_hits", "gradients"):
         report[name] = np.full(model.n_genes, float(getattr(chains, name)))
-    report["attempts"] = np.ones(model.n_genes)
+    report["attempts"] = np.full(model.n_genes, float(attempts))
     return SampledGenes(draws.astype(np.float32), report)
