@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: install demo test check bench calibrate clean
+.PHONY: install demo test check clean
 
 install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import tomli_w
 
 from bayesde.errors import OptionError, first_few
@@ -62,7 +63,7 @@ def check_range(name: str, value: float, low: float, high: float, *, open_ends: 
     OptionError
         Naming the option, the value and the interval.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     inside = number and (low < value < high if open_ends else low <= value <= high)
     if not inside:
         left, right = ("(", ")") if open_ends else ("[", "]")

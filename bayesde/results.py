@@ -77,9 +77,18 @@ _COLUMN_LIST = (
     Column(
         "padj", "probability", "p-value adjusted by Benjamini-Hochberg, low means filtered out first", "padj"
     ),
-    Column("lfsr", "probability", "local false sign rate: posterior probability that the sign is wrong"),
     Column(
-        "s_value", "probability", "expected share of wrong signs among the genes down to this one", "svalue"
+        "lfsr",
+        "probability",
+        "local false sign rate: posterior probability that the sign is wrong; from draws, values below "
+        "50 / draws lean on a normal tail fitted to the outer draws",
+    ),
+    Column(
+        "s_value",
+        "probability",
+        "expected share of wrong signs among the genes down to this one; with a threshold, of effects of "
+        "wrong sign or smaller than it",
+        "svalue",
     ),
     Column(
         "prob_gt_threshold",

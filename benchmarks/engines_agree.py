@@ -15,7 +15,7 @@ import pandas as pd
 from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.posterior import Posterior, SamplingOptions, fit_posterior
-from bayesde.posterior.diagnostics import chain_diagnostics, ess_mean
+from bayesde.posterior.diagnostics import chain_diagnostics, effective_sizes
 
 LIMIT = 4.0
 
@@ -39,8 +39,8 @@ def moments(draws: np.ndarray, efficiency: np.ndarray) -> tuple[np.ndarray, ...]
     """Return mean and sd of (parameter, chain, draw) with their Monte-Carlo standard errors."""
     mean, sd = draws.mean(axis=(1, 2)), draws.std(axis=(1, 2), ddof=1)
     centred = draws - mean[:, None, None]
-    mean_error = sd / np.sqrt(ess_mean(draws) * efficiency)
-    square_error = (centred**2).std(axis=(1, 2)) / np.sqrt(ess_mean(centred**2) * efficiency)
+    mean_error = sd / np.sqrt(effective_sizes(draws) * efficiency)
+    square_error = (centred**2).std(axis=(1, 2)) / np.sqrt(effective_sizes(centred**2) * efficiency)
     return mean, mean_error, sd, square_error / (2.0 * sd)
 
 

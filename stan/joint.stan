@@ -98,7 +98,7 @@ model {
   target += normal_lpdf(log_asymptotic_dispersion | log_asymptotic_dispersion_mean, log_asymptotic_dispersion_sd);
   target += normal_lpdf(log_extra_poisson | log_extra_poisson_mean, log_extra_poisson_sd);
   target += gamma_lpdf(nu | nu_shape, nu_rate);  // the constant of the truncation at 2 is left out
-  target += reduce_sum(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale, noncentered,
+  target += reduce_sum_static(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale, noncentered,
                        shrunken, wide_sd, residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
                        sample_nu ? nu[1] : nu_value);
 }

@@ -176,8 +176,7 @@ class EbFit:
         InputError
             If the reduced design is not part of the full one.
         """
-        if isinstance(reduced, str):
-            reduced = Design.from_formula(reduced, self.counts.sample_table)
+        reduced = _as_design(reduced, self.counts, None)
         chosen = self.design.contrast(_one_of(contrast, coef))
         return lrt_table(self, chosen, likelihood_ratios(self, reduced))
 
@@ -227,9 +226,23 @@ def _as_design(design: str | Design, counts: Counts, references: Mapping[str, st
         return Design.from_formula(design, counts.sample_table, references=references)
     if references:
         raise InputError("reference levels are part of a design that was made before; give them there.")
+    if not isinstance(design, Design):
+        raise InputError(f"a formula or a Design is needed; got {type(design).__name__}.")
     if design.n_samples != counts.n_samples:
         raise InputError(f"the design has {design.n_samples} rows, but there are {counts.n_samples} samples.")
+    _check_samples(design, counts)
     return design
+
+
+def _check_samples(design: Design, counts: Counts) -> None:
+    """Refuse a design whose rows are other samples, or the same in another order."""
+    unnamed = tuple(f"sample{j + 1}" for j in range(design.n_samples))
+    for j, (row, sample) in enumerate(zip(design.samples, counts.samples, strict=True)):
+        if row != sample and design.samples != unnamed:
+            raise InputError(
+                f"the design's rows are not the samples of the counts in order: row {j + 1} is '{row}', "
+                f"sample {j + 1} is '{sample}'. Make the design from the sample table of the counts."
+            )
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, fill: float | bool = np.nan) -> np.ndarray:
@@ -276,6 +289,8 @@ def fit_eb(
     ----------
     Love, Huber and Anders 2014, Genome Biology 15:550, doi:10.1186/s13059-014-0550-8
     """
+    if not isinstance(counts, Counts):
+        raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
     options = options or EbOptions()
     design = _as_design(design, counts, references)
     factors = normalization_matrix(counts, size_factors)
@@ -342,8 +357,10 @@ def _refit_replaced(
     rows = np.flatnonzero(flagged)
     new = replaced_counts(y[rows], factors[rows], cooks[rows], x)
     left = new.any(axis=1)
-    refitted, _ = fit_genes(new[left], factors[rows[left]], x, options.trend, hierarchy)
-    updated = estimates.updated(rows[left], refitted)
+    updated = estimates
+    if left.any():
+        refitted, _ = fit_genes(new[left], factors[rows[left]], x, options.trend, hierarchy)
+        updated = estimates.updated(rows[left], refitted)
     for name in _STORED:
         getattr(updated, name)[rows[~left]] = 0.0 if name == "base_mean" else np.nan
     return updated, np.asarray(flagged), new

@@ -1,15 +1,14 @@
-"""Draws as labelled arrays, and the one place that knows which ArviZ is installed."""
+"""Draws as labelled arrays."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["draws_dataset", "to_arviz"]
+__all__ = ["draws_dataset"]
 
 HYPER = "hyperparameter"
 
@@ -51,21 +50,3 @@ def draws_dataset(
     dataset = xr.Dataset(variables, coords=coordinates)
     dataset.attrs["unit"] = "natural log"
     return dataset
-
-
-def to_arviz(draws: xr.Dataset) -> Any:
-    """Hand draws to ArviZ.
-
-    Returns
-    -------
-    arviz.InferenceData or xarray.DataTree
-        The former from ArviZ 0.x, the latter (what its functions take there) from 1.x; in both the group
-        ``posterior`` holds the draws.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # 0.23 announces 1.x at every first import
-        import arviz
-
-    if hasattr(arviz, "InferenceData"):
-        return arviz.InferenceData(posterior=draws)
-    return xr.DataTree.from_dict({"posterior": draws})

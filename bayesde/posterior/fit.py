@@ -18,8 +18,10 @@ from bayesde.design import Design
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.options import check_choice, check_range
+from bayesde.posterior.arviz_adapter import to_arviz
 from bayesde.posterior.chains import ChainSettings
-from bayesde.posterior.draws import draws_dataset, to_arviz
+from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.draws import draws_dataset
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.integrate import integrated_draws
 from bayesde.posterior.joint import sample_joint
@@ -77,7 +79,8 @@ class Posterior:
             Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a
             numeric vector. By default the last coefficient.
         lfc_threshold : float
-            In log2; above 0 the table has the probability that the absolute contrast exceeds it.
+            In log2; above 0 the table has the probability that the absolute contrast exceeds it, and s-values
+            count what has the wrong sign or is smaller.
         ci_prob : float
             Probability within the equal-tailed interval.
 
@@ -98,7 +101,7 @@ class Posterior:
         summary = contrast_summary(
             self.draws["beta"].values, vector, log2_to_natural(float(lfc_threshold)), ci_prob
         )
-        summary["s_value"] = s_values(summary["lfsr"])
+        summary["s_value"] = s_values(summary.pop("local_rate"))
         dispersion = np.exp(self.draws["log_dispersion"].values)
         summary["dispersion"] = dispersion.mean(axis=(0, 1), dtype=np.float64)
         sampled = self.diagnostics["sampled"].to_numpy()
@@ -180,7 +183,7 @@ def fit_posterior(
     check_whole("seed", seed, 0, 2**32 - 1)
     check_whole("workers", workers, 1, 1024)
     fit = eb if eb is not None else fit_eb(counts, design)
-    _check_same(counts, fit)
+    _check_same(counts, design, fit)
     rows = _selected(counts, fit, genes)
     if engine == "joint":
         _check_joint(rows, hyperparameters)
@@ -226,12 +229,10 @@ def fit_posterior(
 def _integrated(
     sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, design: Design, seed: int
 ) -> SampledGenes:
-    """Let the uncertainty of the hyperparameters into the draws; effective sizes shrink accordingly."""
-    draws, efficiency = integrated_draws(
-        sampled.draws, model, hyper, design.coefficients, np.random.default_rng(seed)
-    )
-    sizes = {name: sampled.report[name] * efficiency for name in ("ess_bulk", "ess_tail")}
-    return SampledGenes(draws, sampled.report | sizes)
+    """Let the uncertainty of the hyperparameters into the draws, and take their diagnostics anew."""
+    rng = np.random.default_rng(seed)
+    draws, _ = integrated_draws(sampled.draws, model, hyper, design.coefficients, rng)
+    return SampledGenes(draws, sampled.report | chain_diagnostics(draws))
 
 
 def _chain_settings(draws: int, chains: int, warmup: int, options: SamplingOptions) -> ChainSettings:
@@ -241,15 +242,34 @@ def _chain_settings(draws: int, chains: int, warmup: int, options: SamplingOptio
     return ChainSettings(chains, warmup, draws, options.adapt_delta, options.max_treedepth)
 
 
-def _check_same(counts: Counts, fit: EbFit) -> None:
-    if fit.counts is not counts and not np.array_equal(fit.counts.matrix, counts.matrix):
+def _check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
+    """Refuse a fit of other counts or of another design than those that a posterior is asked for."""
+    same = fit.counts is counts or (
+        np.array_equal(fit.counts.matrix, counts.matrix) and fit.counts.genes.equals(counts.genes)
+    )
+    if not same:
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
+    if design is fit.design:
+        return
+    if isinstance(design, str):
+        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
+        asked = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in asked.factors}
+        design = Design.from_formula(design, counts.sample_table, references=shared)
+    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
+        raise InputError(
+            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
+            f"{first_few(fit.design.coefficients)}, but the posterior is asked for with "
+            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
+        )
 
 
 def _selected(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
-    """Return the rows to sample: those asked for that have any count."""
+    """Return the rows to sample: those asked for that have estimates to start from."""
     if genes is None:
-        return np.flatnonzero(~fit.all_zero)
+        return np.flatnonzero(fit.estimated)
+    if isinstance(genes, str):
+        raise InputError(f"genes: a list of names is needed; got the text {genes!r}.")
     names = pd.Index(list(genes), dtype=object)
     if not names.size:
         raise InputError("genes: the list of genes is empty; leave it out to sample all.")
@@ -258,9 +278,9 @@ def _selected(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.nda
     rows = counts.genes.get_indexer(names)
     if (rows < 0).any():
         raise InputError(f"genes: there are no counts of {first_few(names[rows < 0])}.")
-    rows = np.sort(rows)[~fit.all_zero[np.sort(rows)]]
+    rows = np.sort(rows)[fit.estimated[np.sort(rows)]]
     if not rows.size:
-        raise InputError("genes: none of the genes asked for has a single count.")
+        raise InputError("genes: none of the genes asked for has counts that can be fitted.")
     return rows
 
 
@@ -308,6 +328,7 @@ def _diagnostics(
     columns |= {"sampled": sampled, "all_zero": fit.all_zero}
     frame = pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
     frame["status"] = gene_status(frame, options.max_rhat, options.min_ess)
+    frame.loc[fit.emptied, "status"] = "count_outlier"
     return frame
 
 

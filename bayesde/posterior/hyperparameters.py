@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 from bayesde.design import Design
+from bayesde.eb.dispersion import MIN_DISPERSION
+from bayesde.eb.dispersion_prior import fit_dispersion_prior
 from bayesde.eb.fit import EbFit
-from bayesde.errors import InputError, first_few
+from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.options import nearest
 
@@ -67,21 +71,19 @@ class Hyperparameters:
     def from_eb(cls, fit: EbFit) -> Hyperparameters:
         """Take them from an empirical-Bayes fit: every coefficient but the intercept is shrunken.
 
-        Raises
-        ------
-        InputError
-            If the fit's dispersion trend has no parameters (a local regression).
+        Without an intercept nothing is shrunken, because the coefficients are then levels and not effects. In
+        place of a local dispersion trend stands the parametric one nearest to it. Both are told by a
+        ``BayesdeWarning``.
         """
-        if fit.trend.kind not in ("parametric", "mean"):
-            raise InputError(
-                f"the dispersion trend '{fit.trend.kind}' has no parameters that a posterior could be given: "
-                "fit with the trend 'parametric' or 'mean', or give hyperparameters."
-            )
+        asymptotic, extra = fit.trend.asymptotic_dispersion, fit.trend.extra_poisson
+        dispersion_var = fit.dispersion_prior_var
+        if fit.trend.kind == "local":
+            asymptotic, extra, dispersion_var = _nearest_parametric(fit)
         return cls(
-            shrinkage_scale=fit.shrinkage_scales(),
-            dispersion_sd=math.sqrt(fit.dispersion_prior_var),
-            asymptotic_dispersion=float(fit.trend.asymptotic_dispersion),
-            extra_poisson=float(fit.trend.extra_poisson),
+            shrinkage_scale=_effect_scales(fit),
+            dispersion_sd=math.sqrt(dispersion_var),
+            asymptotic_dispersion=float(asymptotic),
+            extra_poisson=float(extra),
         )
 
     @classmethod
@@ -148,6 +150,41 @@ class Hyperparameters:
         return float(self.nu) if self.residuals == "student_t" and self.nu is not None else math.inf
 
 
+def _effect_scales(fit: EbFit) -> dict[str, float]:
+    """Scales of all coefficients but the intercept; none in a design without one."""
+    if fit.design.has_intercept:
+        return fit.shrinkage_scales()
+    warnings.warn(
+        f"the design '{fit.design.formula}' has no intercept: its coefficients are levels, not effects, and "
+        "no effect is shrunken. Use a design with an intercept, or name scales in the hyperparameters.",
+        BayesdeWarning,
+        stacklevel=4,
+    )
+    return {}
+
+
+def _nearest_parametric(fit: EbFit) -> tuple[float, float, float]:
+    """Return a0, a1 and the prior variance around the curve a0 + a1 / mean that is nearest to a local trend.
+
+    Nearest are the non-negative a0, a1 of least squares in (a0 + a1 / mean) / trend - 1.
+    """
+    rows = fit.estimated
+    mean, local = fit.base_mean[rows], fit.dispersion_trend[rows]
+    columns = np.column_stack([1.0 / local, 1.0 / (mean * local)])
+    (asymptotic, extra), _ = nnls(columns, np.ones(mean.size))
+    asymptotic = max(asymptotic, MIN_DISPERSION)
+    gene_wise = fit.dispersion_gene_wise[rows]
+    prior = fit_dispersion_prior(gene_wise, asymptotic + extra / mean, fit.design.residual_df)
+    warnings.warn(
+        f"the dispersion trend is a local regression, which a posterior cannot have; in its place stands "
+        f"{asymptotic:.3g} + {extra:.3g} / mean, the nearest curve of that form. A constant: trend='mean' "
+        "(--trend mean).",
+        BayesdeWarning,
+        stacklevel=4,
+    )
+    return asymptotic, extra, prior.prior_var
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -203,6 +240,23 @@ def _check_values(given: Hyperparameters) -> None:
     lengths = {name: len(column) for name, column in given.draws.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"hyperparameters: draws must be of one length; got {lengths}.")
+    _check_draws(given)
+
+
+def _check_draws(given: Hyperparameters) -> None:
+    """Refuse draws of what is no hyperparameter here, or of values that it cannot have."""
+    scales = [f"shrinkage_scale[{name}]" for name in given.shrinkage_scale]
+    allowed = [*scales, "dispersion_sd", "asymptotic_dispersion", "extra_poisson"]
+    allowed += ["nu"] if given.residuals == "student_t" else []
+    for name, column in given.draws.items():
+        if name not in allowed:
+            raise InputError(
+                f"hyperparameters: draws has '{name}';{nearest(name, allowed)} allowed are "
+                f"{first_few(allowed, 20)}."
+            )
+        low = float(np.min(column))
+        if low < 0.0 or (low == 0.0 and name != "extra_poisson"):
+            raise InputError(f"hyperparameters: draws['{name}'] must be above 0; the smallest is {low:g}.")
 
 
 def _draw_array(name: str, column: Any) -> np.ndarray:

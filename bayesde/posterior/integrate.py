@@ -5,7 +5,8 @@ weights
 
     w_m = mean_s  r_ms / sum_m r_ms,     r_ms = p(theta_m | phi_s) / p(theta_m | phi_0),
 
-over draws phi_s of the hyperparameters' posterior: the likelihood of the counts cancels.
+over draws phi_s of the hyperparameters' posterior: the likelihood of the counts cancels. Every chain is
+resampled by its own weights, so that chains stay independent and their diagnostics can be taken anew.
 """
 
 from __future__ import annotations
@@ -50,23 +51,30 @@ def integrated_draws(
     Returns
     -------
     draws : ndarray of float32 (chain, draw, gene, P + 1)
-        Of equal weight; in the order that they had, some repeated, some left out.
+        Of equal weight; in the chain and order that they had, some repeated, some left out.
     efficiency : ndarray (gene,)
         1 / (M sum_m w_m^2), the share of the draws that the weighted ones are worth.
     """
-    total = draws.shape[0] * draws.shape[1]
-    result = draws.reshape(total, *draws.shape[2:]).copy()
+    chains, length = draws.shape[:2]
+    result = draws.copy()
     efficiency = np.full(model.n_genes, np.nan)
     for start in range(0, model.n_genes, GENES_AT_A_TIME):
         rows = np.arange(start, min(start + GENES_AT_A_TIME, model.n_genes))
         weights = mixture_weights(draws[:, :, rows], model.genes(rows), hyper, coefficients)
-        efficiency[rows] = 1.0 / (total * (weights**2).sum(axis=1))
-        for g, weight, offset in zip(rows, weights, rng.random(rows.size), strict=True):
-            if np.isfinite(weight[0]):
-                ladder = (np.arange(total) + offset) / total
-                chosen = np.minimum(np.searchsorted(np.cumsum(weight), ladder), total - 1)
-                result[:, g] = result[chosen, g]
-    return result.reshape(draws.shape), efficiency
+        efficiency[rows] = 1.0 / (chains * length * (weights**2).sum(axis=1))
+        offsets = rng.random((rows.size, chains))
+        for g, weight, offset in zip(rows, weights.reshape(rows.size, chains, length), offsets, strict=True):
+            if np.isfinite(weight).all():
+                for c in range(chains):
+                    result[c, :, g] = result[c, _systematic(weight[c], offset[c]), g]
+    return result, efficiency
+
+
+def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
+    """Return which draws (draw,) systematic resampling by weights of any sum takes, in order."""
+    ladder = (np.arange(weights.size) + offset) / weights.size
+    steps = np.cumsum(weights)
+    return np.minimum(np.searchsorted(steps / steps[-1], ladder), weights.size - 1)
 
 
 def mixture_weights(

@@ -38,8 +38,9 @@ def contrast_summary(
     -------
     dict of str to ndarray (gene,)
         ``log2_fold_change``, ``lfc_se``, ``lfc_lower``, ``lfc_upper`` (natural log, as
-        `bayesde.results.build_results` takes them), ``lfsr`` = min(P(< 0), P(> 0)), and with a threshold
-        ``prob_gt_threshold`` = P(|.| > threshold).
+        `bayesde.results.build_results` takes them), ``lfsr`` = min(P(< 0), P(> 0)), ``local_rate`` =
+        min(P(< threshold), P(> -threshold)), the chance to be of wrong sign or smaller than the threshold,
+        and with a threshold ``prob_gt_threshold`` = P(|.| > threshold).
     """
     parts = [
         _summary_of_some(beta[:, :, start : start + GENES_AT_A_TIME], vector, threshold, ci_prob)
@@ -61,7 +62,10 @@ def _summary_of_some(
         "lfc_upper": upper,
         "lfsr": np.minimum(probability_below(effect, 0.0), probability_below(-effect, 0.0)),
     }
+    summary["local_rate"] = summary["lfsr"]
     if threshold > 0.0:
+        not_larger = np.minimum(probability_below(effect, threshold), probability_below(-effect, threshold))
+        summary["local_rate"] = not_larger
         summary["prob_gt_threshold"] = np.minimum(
             1.0, probability_below(effect, -threshold) + probability_below(-effect, -threshold)
         )
@@ -82,7 +86,7 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
         A status of the results table; the first that applies of all_zero, not_selected, failed,
         not_converged, low_ess, divergences, ok.
     """
-    low = np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) < min_ess
+    low = ~(np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) >= min_ess)
     conditions: list[Any] = [
         diagnostics["all_zero"],
         ~diagnostics["sampled"],

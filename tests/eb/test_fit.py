@@ -173,3 +173,27 @@ def test_a_likelihood_ratio_needs_nested_designs(fit):
         fit_eb(fit.counts, "~ condition").test_lrt("~ batch")
     with pytest.raises(InputError, match="in other words"):
         fit.test_lrt("~ condition + batch")
+
+
+def test_a_design_of_samples_in_another_order_is_refused(counts):
+    turned = Design.from_formula("~ condition", counts.sample_table.iloc[::-1])
+    with pytest.raises(InputError, match="row 1 is 's7', sample 1 is 's0'"):
+        fit_eb(counts, turned)
+    unnamed = Design.from_matrix(Design.from_formula("~ condition", counts.sample_table).matrix)
+    assert fit_eb(counts, unnamed).beta.shape == (counts.n_genes, 2)
+
+
+def test_other_things_than_counts_and_designs_are_refused(counts):
+    with pytest.raises(InputError, match="Counts are needed"):
+        fit_eb(pd.DataFrame(counts.matrix), "~ condition")
+    with pytest.raises(InputError, match="formula or a Design"):
+        fit_eb(counts, None)
+
+
+def test_numeric_looking_levels_of_a_covariate_can_be_compared(counts):
+    """Levels are text; those of a float column read 1.0 and not 1."""
+    table = counts.sample_table.assign(dose=np.repeat([1.0, 2.0], 4))
+    fit = fit_eb(Counts(counts.matrix, samples=counts.samples, sample_table=table), "~ C(dose)")
+    factor, levels = next(iter(fit.design.factors.items()))
+    table = fit.results(contrast=(factor, levels[1], levels[0]))
+    assert (table["log2_fold_change"].abs() > 0.01).mean() > 0.9

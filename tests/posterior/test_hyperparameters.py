@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from bayesde.errors import InputError
+from bayesde.eb.fit import fit_eb
+from bayesde.errors import BayesdeWarning, InputError
+from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters
 
 GOOD = {
@@ -88,3 +90,31 @@ def test_a_scale_of_no_coefficient_is_refused(tmp_path, pasilla_fit):
     hyper = Hyperparameters.from_json(written(tmp_path, shrinkage_scale={"condition[T.treated]": 0.2}))
     with pytest.raises(InputError, match="Did you mean 'condition"):
         hyper.scales_of(pasilla_fit.design)
+
+
+@pytest.mark.parametrize(
+    ("draws", "message"),
+    [
+        ({"dispersion_sdd": [1.0]}, r"draws has 'dispersion_sdd'; Did you mean 'dispersion_sd'"),
+        ({"asymptotic_dispersion": [0.1, -1.0]}, "must be above 0; the smallest is -1"),
+        ({"nu": [4.0]}, "draws has 'nu'"),
+    ],
+)
+def test_draws_of_impossible_things_are_refused(tmp_path, draws, message):
+    with pytest.raises(InputError, match=message):
+        Hyperparameters.from_json(written(tmp_path, draws=draws))
+
+
+def test_without_an_intercept_nothing_is_shrunken(pasilla_fit):
+    levels = fit_eb(pasilla_fit.counts, "~ 0 + condition")
+    with pytest.warns(BayesdeWarning, match="no intercept"):
+        assert Hyperparameters.from_eb(levels).shrinkage_scale == {}
+
+
+def test_a_local_trend_gives_the_nearest_parametric_one(pasilla_fit):
+    local = fit_eb(pasilla_fit.counts, pasilla_fit.design, options=EbOptions(trend="local"))
+    with pytest.warns(BayesdeWarning, match="in its place stands"):
+        hyper = Hyperparameters.from_eb(local)
+    mean = np.array([30.0, 300.0, 3000.0])
+    assert np.abs(hyper.log_trend(mean) - np.log(local.trend(mean))).max() < 0.7
+    assert hyper.dispersion_sd >= 0.5

@@ -72,3 +72,13 @@ def test_a_gene_without_draws_stays_without():
     resampled, efficiency = integrated_draws(draws, model, hyper, COEFFICIENTS, np.random.default_rng(5))
     assert np.isnan(resampled).all()
     assert np.isnan(efficiency).all()
+
+
+def test_chains_are_resampled_apart():
+    """No draw moves to another chain, or R-hat would no longer compare them."""
+    model, draws, _ = model_and_draws(np.random.default_rng(6), 200)
+    draws = np.concatenate([draws[:1], draws[:1] + 100.0])
+    hyper = Hyperparameters({"group": 0.3}, 1.0, 0.5, 0.0, draws={"dispersion_sd": np.array([0.7, 1.4])})
+    resampled, _ = integrated_draws(draws, model, hyper, COEFFICIENTS, np.random.default_rng(7))
+    assert set(resampled[0, :, 0, 0]) <= set(draws[0, :, 0, 0])
+    assert set(resampled[1, :, 0, 0]) <= set(draws[1, :, 0, 0])

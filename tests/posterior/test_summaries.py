@@ -76,3 +76,25 @@ def test_status_is_the_first_reason_that_applies():
     )
     expected = ["all_zero", "not_selected", "failed", "not_converged", "low_ess", "divergences", "ok"]
     assert gene_status(table, 1.01, 400.0).tolist() == expected
+
+
+def test_an_effective_size_that_is_missing_is_not_passed_off_as_good():
+    frame = pd.DataFrame(
+        {
+            "rhat": [1.0, 1.0],
+            "ess_bulk": [np.nan, 900.0],
+            "ess_tail": [900.0, 900.0],
+            "divergences": [0.0, 0.0],
+            "sampled": True,
+            "all_zero": False,
+        }
+    )
+    assert gene_status(frame, 1.01, 400.0).tolist() == ["low_ess", "ok"]
+
+
+def test_with_a_threshold_the_local_rate_is_that_of_small_or_wrong():
+    effect = np.random.default_rng(4).normal(1.0, 0.5, (4, 1000, 1, 1)).astype(np.float32)
+    plain, strict = contrast_summary(effect, np.ones(1)), contrast_summary(effect, np.ones(1), 0.7)
+    assert plain["local_rate"][0] == plain["lfsr"][0]
+    assert strict["lfsr"][0] == plain["lfsr"][0]
+    assert strict["local_rate"][0] == pytest.approx(norm.cdf(0.7, 1.0, 0.5), abs=0.03)

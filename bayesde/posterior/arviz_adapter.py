@@ -1,0 +1,40 @@
+"""The one place that knows which ArviZ is installed: 0.23 (InferenceData) or 1.x (DataTree)."""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+from typing import Any
+
+import xarray as xr
+
+__all__ = ["import_arviz", "to_arviz"]
+
+
+def import_arviz() -> ModuleType:
+    """Import ArviZ without the notice of its next version that 0.23 gives at every first import."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
+
+    return arviz
+
+
+def to_arviz(draws: xr.Dataset) -> Any:
+    """Hand draws to ArviZ.
+
+    Parameters
+    ----------
+    draws : xarray.Dataset
+        With dimensions chain and draw.
+
+    Returns
+    -------
+    arviz.InferenceData or xarray.DataTree
+        The former from ArviZ 0.x, the latter (what its functions take there) from 1.x; in both the group
+        ``posterior`` holds the draws.
+    """
+    arviz = import_arviz()
+    if hasattr(arviz, "InferenceData"):
+        return arviz.InferenceData(posterior=draws)
+    return xr.DataTree.from_dict({"posterior": draws})
