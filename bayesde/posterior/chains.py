@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ from bayesde.errors import FitError
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
-__all__ = ["ChainSettings", "Chains", "run_chains"]
+__all__ = ["ChainSettings", "Chains", "SamplerStopped", "run_chains"]
 
 SIGNIFICANT_DIGITS = 9
 """Of what CmdStan writes: enough for draws that are kept in single precision."""
+
+
+class SamplerStopped(FitError):
+    """A chain was ended from outside: no fault of the genes, so that trying them again is no cure."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,11 @@ def run_chains(
                 **_parallelism(program, settings.chains, threads),
             )
         except (RuntimeError, ValueError) as problem:
+            if (signal := _signal_in(str(problem))) is not None:
+                raise SamplerStopped(
+                    f"Stan was stopped by signal {signal} while sampling {program.name} (9: perhaps for want "
+                    "of memory). Finished blocks are kept; the run can be gone on with."
+                ) from None
             raise FitError(f"Stan could not sample {program.name}: {_last_lines(str(problem))}") from problem
         return _read(fit, settings, variables)
 
@@ -143,6 +153,13 @@ def _read(fit: Any, settings: ChainSettings, variables: Sequence[str]) -> Chains
         float(np.mean(methods["n_leapfrog__"])),
         np.asarray(fit.step_size, dtype=np.float64),
     )
+
+
+def _signal_in(message: str) -> int | None:
+    """Find the signal that ended a chain in cmdstanpy's message; there -1 stands for a chain not begun."""
+    codes = re.search(r"retcodes=\[([-\d, ]*)\]", message)
+    signals = [-int(code) for code in codes[1].split(",") if int(code) < -1] if codes else []
+    return signals[0] if signals else None
 
 
 def _last_lines(text: str, count: int = 6) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesde.errors import FitError
 from bayesde.posterior.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
-from bayesde.posterior.chains import ChainSettings, run_chains
+from bayesde.posterior.chains import ChainSettings, SamplerStopped, run_chains
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.mode import Modes
 from bayesde.posterior.model import ConditionalModel
@@ -116,6 +116,8 @@ class _Sampler:
         """Sample some genes together; NaN for all where Stan gives up."""
         try:
             return self.attempt(rows, settings, seed)
+        except SamplerStopped:
+            raise
         except FitError as problem:
             logger.warning("%d gene(s) could not be sampled together: %s", rows.size, problem)
             return _nothing((settings.chains, settings.draws, rows.size, self.modes.location.shape[1]))
