@@ -63,7 +63,7 @@ _COLUMN_LIST = (
         "log2_fold_change",
         "log2",
         "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean, as the "
-        "engine says",
+        "engine says; draws beyond e^30-fold, which no counts can tell apart, are averaged as e^30-fold",
         "log2FoldChange",
         natural_log=True,
     ),

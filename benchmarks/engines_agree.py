@@ -35,18 +35,18 @@ def parameters(posterior: Posterior) -> np.ndarray:
     return theta.reshape(*theta.shape[:2], -1).transpose(2, 0, 1)
 
 
-def moments(draws: np.ndarray, efficiency: np.ndarray) -> tuple[np.ndarray, ...]:
+def moments(draws: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return mean and sd of (parameter, chain, draw) with their Monte-Carlo standard errors."""
     mean, sd = draws.mean(axis=(1, 2)), draws.std(axis=(1, 2), ddof=1)
     centred = draws - mean[:, None, None]
-    mean_error = sd / np.sqrt(effective_sizes(draws) * efficiency)
-    square_error = (centred**2).std(axis=(1, 2)) / np.sqrt(effective_sizes(centred**2) * efficiency)
+    mean_error = sd / np.sqrt(effective_sizes(draws))
+    square_error = (centred**2).std(axis=(1, 2)) / np.sqrt(effective_sizes(centred**2))
     return mean, mean_error, sd, square_error / (2.0 * sd)
 
 
 def z_scores(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """Return the differences of mean and sd over their standard errors, by parameter."""
-    a, b = moments(first, np.array(1.0)), moments(second, np.array(1.0))
+    a, b = moments(first), moments(second)
     return pd.DataFrame(
         {
             "mean": (a[0] - b[0]) / np.hypot(a[1], b[1]),
