@@ -35,6 +35,6 @@ def to_arviz(draws: xr.Dataset) -> Any:
         ``posterior`` holds the draws.
     """
     arviz = import_arviz()
-    if hasattr(arviz, "InferenceData"):
+    if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.InferenceData(posterior=draws)
     return xr.DataTree.from_dict({"posterior": draws})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from bayesde.posterior.arviz_adapter import import_arviz
+from bayesde.posterior.arviz_adapter import import_arviz, to_arviz
 from bayesde.posterior.diagnostics import chain_diagnostics, effective_sizes
 
 arviz = import_arviz()
@@ -59,3 +60,12 @@ def test_stuck_or_missing_draws_are_not_passed_off_as_good():
     draws[:, :, 0, 0] = 1.0
     draws[0, 5, 1, 1] = np.nan
     assert np.isnan(chain_diagnostics(draws)["rhat"]).all()
+
+
+def test_arviz_1_gets_a_data_tree(monkeypatch):
+    """From 1.0 on arviz.InferenceData is an alias of xarray's DataTree, which is made in another way."""
+    draws = xr.Dataset({"beta": (("chain", "draw"), np.zeros((2, 3)))})
+    monkeypatch.setattr(arviz, "__version__", "1.3.0")
+    tree = to_arviz(draws)
+    assert isinstance(tree, xr.DataTree)
+    assert tree["posterior"]["beta"].shape == (2, 3)
