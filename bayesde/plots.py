@@ -90,7 +90,7 @@ def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
         Gene-wise estimates at the smallest value allowed (1e-8) are drawn on the lower edge.
     """
     ax = ax or _new_axes((8.0, 4.2))
-    rows = np.flatnonzero(~fit.all_zero)
+    rows = np.flatnonzero(fit.estimated)  # without those emptied by the replacement of outliers
     mean = fit.base_mean[rows]
     used, gene_wise = fit.dispersion[rows], fit.dispersion_gene_wise[rows]
     floor = 0.5 * float(np.quantile(used, 0.001))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from bayesde.cli import main
 from bayesde.stan_runtime import CmdStanHome, ensure_cmdstan
 from bayesde.stan_runtime.toolchain import find_toolchain
 
@@ -42,3 +44,17 @@ def compiler() -> None:
 def cmdstan(compiler: None) -> CmdStanHome:
     """The CmdStan that bayesde would use on this machine, installed now if there is none."""
     return ensure_cmdstan()
+
+
+@pytest.fixture
+def bayesde(monkeypatch, capsys):
+    """Run the command line in this process; return exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        streams = capsys.readouterr()
+        return ended.value.code or 0, streams.out, streams.err
+
+    return call

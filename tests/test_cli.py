@@ -3,14 +3,12 @@
 import json
 import os
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesde import InputError, datasets, read_results
-from bayesde.cli import main
 
 N_GENES = 300
 
@@ -30,20 +28,6 @@ def _simulated() -> str:
 COUNTS = _simulated()
 SAMPLES = "sample\tcondition\tbatch\na\tctl\tx\nb\tctl\ty\nc\ttrt\tx\nd\ttrt\ty\n"
 ARGUMENTS = ("--design", "~ condition", "--contrast", "condition,trt,ctl")
-
-
-@pytest.fixture
-def bayesde(monkeypatch, capsys):
-    """Run the command line; return exit code, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        streams = capsys.readouterr()
-        return ended.value.code or 0, streams.out, streams.err
-
-    return call
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bayesde import InputError, datasets, fit_eb
+from bayesde import Counts, InputError, datasets, fit_eb
 from bayesde.plots import dispersion_plot, interval_plot, ma_plot
 
 
@@ -53,6 +54,20 @@ def test_dispersion_plot_shows_three_kinds(fit):
     assert n_points(ax) == 2 * expressed
     assert len(ax.lines[0].get_xdata()) == expressed
     assert ax.get_yscale() == "log"
+
+
+def test_dispersion_plot_leaves_out_genes_that_outlier_replacement_emptied():
+    rng = np.random.default_rng(5)
+    mean = np.exp(rng.uniform(3, 8, 200))[:, None]
+    shape = 1.0 / (0.05 + 2.0 / mean)
+    matrix = rng.poisson(rng.gamma(shape, mean / shape, (200, 16)))
+    matrix[8], matrix[8, 0] = 0, 5000
+    table = pd.DataFrame({"condition": ["a", "b"] * 8}, index=[f"s{i}" for i in range(16)])
+    emptied = fit_eb(Counts(matrix, sample_table=table), "~ condition")
+    assert np.isnan(emptied.dispersion[8])
+    ax = dispersion_plot(emptied)
+    assert n_points(ax) == 2 * 199
+    ax.figure.canvas.draw()
 
 
 def test_interval_plot_orders_and_aligns(fit):

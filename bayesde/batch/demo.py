@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from rich.box import SIMPLE
 from rich.table import Table
 
 from bayesde import datasets
+from bayesde.batch.directory import RunDirectory
 from bayesde.batch.execution import RunOutcome
 from bayesde.batch.plan import ModelPlan, RunFiles, RunPlan
 from bayesde.errors import FitError
 
-__all__ = ["demo_plan", "demo_table"]
+__all__ = ["demo_plan", "demo_table", "holds_demo"]
 
 _TITLE = (
     "pasilla, treated vs untreated: the genes of surest sign among the 200\n"
@@ -32,6 +36,23 @@ def demo_plan() -> RunPlan:
         files=RunFiles(counts=str(counts), samples=str(samples), genes=str(datasets.panel_path())),
         model=ModelPlan(design="~ type + condition", contrast=CONTRAST),
     )
+
+
+def holds_demo(path: Path, plan: RunPlan) -> bool:
+    """Tell whether a folder holds an earlier demonstration.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    plan : RunPlan
+        Of the demonstration.
+
+    Returns
+    -------
+    bool
+    """
+    recorded = json.loads(json.dumps(plan.to_dict()))
+    return (path / "run.json").exists() and RunDirectory(path).read().get("plan") == recorded
 
 
 def demo_table(outcome: RunOutcome, rows: int = 10) -> Table:

@@ -30,7 +30,13 @@ _OWN_FILES = (
     ".lock",
     "run.json",
 )
-_OWN_FOLDERS = ("blocks", "eb", "plots", "posterior.zarr", ".posterior.zarr.tmp", "shrunken")
+_OWN_FOLDERS = ("blocks", "posterior.zarr", ".posterior.zarr.tmp")
+_SHARED_FOLDERS = {
+    "eb": ("results.tsv", "results.columns.json"),
+    "plots": ("ma.png", "dispersion.png", "intervals.png"),
+    "shrunken": ("results.tsv", "results.columns.json"),
+}
+"""Folders in which a user may have put files too, with those that bayesde writes."""
 
 
 class RunDirectory:
@@ -79,18 +85,16 @@ class RunDirectory:
         _check_writable(self.path)
         if self.is_locked():
             raise _busy(self.path)
-        if not self.path.is_dir() or not any(self.path.iterdir()):
+        others = [] if not self.path.is_dir() else [e.name for e in self.path.iterdir() if not _is_scratch(e)]
+        if not others:
             return
-        if not (self.path / "run.json").exists():
-            others = sorted(entry.name for entry in self.path.iterdir() if not _is_ours(entry.name))
-            if not others:
-                return
+        if "run.json" not in others or "plan" not in (record := self.read()):
             raise InputError(
-                f"'{self.path}' is not empty and holds no run of bayesde ({first_few(others)}); choose a "
-                "new folder"
+                f"'{self.path}' is not empty and holds no run of bayesde ({first_few(sorted(others))}); "
+                "choose a new folder"
             )
         if not force:
-            state = self.read().get("state")
+            state = record.get("state")
             advice = f"'bayesde resume {self.path}' goes on with it, " if state != "finished" else ""
             raise InputError(
                 f"'{self.path}' already holds a run ({state}); {advice}--force replaces it, or choose "
@@ -115,8 +119,11 @@ class RunDirectory:
         """Remove what bayesde wrote, the record last."""
         for name in _OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for file in [*self.path.glob(".*.tmp"), *(self.path / name for name in _OWN_FILES)]:
-            file.unlink(missing_ok=True)
+        for name, files in _SHARED_FOLDERS.items():
+            _remove(self.path / name, files)
+            with contextlib.suppress(OSError):
+                (self.path / name).rmdir()
+        _remove(self.path, _OWN_FILES)
 
     def read(self) -> dict[str, Any]:
         """Return the record of the run, ``run.json``.
@@ -181,9 +188,15 @@ class RunDirectory:
             handler.close()
 
 
-def _is_ours(name: str) -> bool:
-    """Tell whether bayesde may have written a file before it was interrupted."""
-    return name in _OWN_FILES or name in _OWN_FOLDERS or (name.startswith(".") and name.endswith(".tmp"))
+def _is_scratch(entry: Path) -> bool:
+    """Tell whether a run that was killed at its start may have left a file."""
+    return entry.is_file() and (entry.name == ".lock" or entry.match(".*.tmp"))
+
+
+def _remove(folder: Path, names: tuple[str, ...]) -> None:
+    """Remove files of these names, and those that were being written."""
+    for file in [*folder.glob(".*.tmp"), *(folder / name for name in names)]:
+        file.unlink(missing_ok=True)
 
 
 def _busy(path: Path) -> InputError:

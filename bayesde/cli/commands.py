@@ -226,21 +226,23 @@ def demo(
         "demo"
     ),
     workers: Workers = None,
+    force: Force = False,
 ) -> None:
     """Run the whole road on real counts that ship with the package.
 
     Point estimates of all 14,599 genes of the pasilla experiment, the posterior of 200 of them by Stan; a
-    table, pictures, and a few lines of both on the screen. Builds what Stan needs at the first use.
+    table, pictures, and a few lines of both on the screen. Builds what Stan needs at the first use. An
+    earlier demo in DIR is replaced, any other run only with --force.
 
     For example:
 
         bayesde demo --out demo
     """
-    from bayesde.batch.demo import demo_plan, demo_table
+    from bayesde.batch.demo import demo_plan, demo_table, holds_demo
 
     plan = demo_plan()
     with _shown_progress() as progress:
-        outcome = _run(plan, out, True, workers, progress)
+        outcome = _run(plan, out, force or holds_demo(out, plan), workers, progress)
     Console().print(demo_table(outcome))
     typer.echo(f"pictures in {outcome.directory / 'plots'}, draws in {outcome.directory / 'posterior.zarr'}")
     _finish(outcome)

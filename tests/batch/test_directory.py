@@ -34,7 +34,7 @@ def test_the_record_is_changed_entry_by_entry(directory):
     ("state", "advice"), [("finished", "--force replaces it"), ("running", "bayesde resume")]
 )
 def test_an_earlier_run_is_not_replaced_by_accident(directory, state, advice):
-    directory.update(state=state)
+    directory.update(state=state, plan={})
     with pytest.raises(InputError, match=advice):
         directory.check_free(force=False)
     directory.check_free(force=True)
@@ -42,19 +42,34 @@ def test_an_earlier_run_is_not_replaced_by_accident(directory, state, advice):
 
 def test_what_a_killed_start_left_is_no_obstacle(directory):
     (directory.path / ".run.json.x1.tmp").write_text("{")
-    (directory.path / "log.txt").touch()
+    (directory.path / ".lock").touch()
     directory.check_free(force=False)
     directory.create()
     assert list(directory.path.iterdir()) == []
 
 
 def test_only_what_bayesde_wrote_is_removed(directory):
-    directory.update(state="finished")
-    (directory.path / "notes.txt").write_text("mine")
+    directory.update(state="finished", plan={})
     (directory.blocks / "abc").mkdir(parents=True)
-    (directory.path / "results.tsv").write_text("old")
+    directory.plots.mkdir()
+    kept = {"notes.txt", "plots", "plots/figure1.png"}
+    for name in ("notes.txt", "results.tsv", "plots/figure1.png", "plots/ma.png"):
+        (directory.path / name).write_text("mine")
+    (directory.tables("eb") / "results.tsv").write_text("old")
     directory.create()
-    assert [entry.name for entry in directory.path.iterdir()] == ["notes.txt"]
+    assert {str(entry.relative_to(directory.path)) for entry in directory.path.rglob("*")} == kept
+
+
+@pytest.mark.parametrize("record", [None, "{}"])
+@pytest.mark.parametrize("force", [False, True])
+def test_files_of_others_that_carry_our_names_are_left_alone(tmp_path, record, force):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "ma.png").touch()
+    (tmp_path / "results.tsv").touch()
+    if record:
+        (tmp_path / "run.json").write_text(record)
+    with pytest.raises(InputError, match=r"holds no run of bayesde .'plots', 'results\.tsv'"):
+        RunDirectory(tmp_path).check_free(force)
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -74,7 +89,7 @@ def test_one_process_at_a_time_and_a_killed_one_does_not_block(directory):
             time.sleep(600)
         """
     )
-    directory.update(state="running")
+    directory.update(state="running", plan={})
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "locked\n"
         assert directory.is_locked()

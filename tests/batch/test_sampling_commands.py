@@ -11,27 +11,13 @@ import pytest
 
 from bayesde import datasets, read_results
 from bayesde.batch import demo as demonstration
-from bayesde.cli import main
+from bayesde.batch.directory import RunDirectory
 from bayesde.posterior.options import SamplingOptions
 
 COUNTS, SAMPLES = datasets.path("pasilla")
 MODEL = ("--design", "~ type + condition", "--contrast", "condition,treated,untreated")
 GENES = ("FBgn0000008", "FBgn0039155", "FBgn0000003")
 QUICK = "[sampling]\nmin_ess = 0.0\nmax_rhat = 10.0\n[sample]\ndraws = 50\nwarmup = 100\nchains = 2\n"
-
-
-@pytest.fixture
-def bayesde(monkeypatch, capsys):
-    """Run the command line; return exit code, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        streams = capsys.readouterr()
-        return ended.value.code or 0, streams.out, streams.err
-
-    return call
 
 
 @pytest.fixture
@@ -182,6 +168,15 @@ def test_the_demo(bayesde, folder, monkeypatch):
         assert "FBgn0039155" in out
         assert "95 % interval" in out
         assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
+
+
+def test_the_demo_replaces_no_other_run(bayesde, tmp_path):
+    made = RunDirectory(tmp_path)
+    made.update(state="finished", plan={"command": "eb"})
+    code, _, message = bayesde("demo", "--out", tmp_path)
+    assert code == 2
+    assert "already holds a run (finished); --force replaces it" in message
+    assert made.read()["plan"] == {"command": "eb"}
 
 
 def test_the_panel_of_the_demo_is_what_it_says():
