@@ -195,7 +195,21 @@ def _read_table(
             f"{_sep_advice(sep)}"
         )
     position = names.index(key) if key in names else 0
-    return names, _parsed(body, sep, len(names), position, f"'{path}' (lines after the first {skipped})")
+    frame = _parsed(body, sep, len(names), position, f"'{path}' (lines after the first {skipped})")
+    if what != "sample table" and frame[len(names) - 1].isna().any():
+        _check_widths(body, sep, len(names), skipped, path)
+    return names, frame
+
+
+def _check_widths(body: str, sep: str | None, width: int, skipped: int, path: str | PathLike[str]) -> None:
+    """Refuse rows that end too early, which would read as missing values."""
+    for number, line in enumerate(body.split("\n"), skipped + 1):
+        fields = len(_fields(line, sep)) if line.strip() else width
+        if fields < width and '"' not in line:  # a quoted name may go on in the next line
+            raise InputError(
+                f"'{path}' has too few fields in line {number}: {fields} in place of {width}. The file may "
+                "be cut off; complete the line or leave it out"
+            )
 
 
 def _parsed(body: str, sep: str | None, width: int, key: int, where: str) -> pd.DataFrame:

@@ -149,6 +149,15 @@ def test_bad_counts(bayesde, files, words):
         (("-d", "~ condition", "--normalization-factors", "NOFILE"), "does not exist"),
         (("-d", "~ condition", "--config", "NOFILE"), "cannot read the options file"),
         (("-d", "~ condition", "--lfc-threshold", "-1"), "lfc_threshold must be a number"),
+        (("-d", "~ condition", "-c", "[0,1,1]"), "2 weights are needed"),
+        (
+            ("-d", "~ condition", "--normalization-factors", "NOFILE", "--size-factors", "ratio"),
+            "leave out --size-factors",
+        ),
+        (
+            ("-d", "~ condition", "--normalization-factors", "NOFILE", "--control-genes", "NOFILE"),
+            "leave one of them out",
+        ),
     ],
 )
 def test_bad_designs_and_options(bayesde, files, options, words):
@@ -253,6 +262,44 @@ def test_options_from_a_file(bayesde, files):
         code, _, message = bayesde(*arguments, "--force", "--config", files / "run.toml")
         assert code == 2
         assert words in message
+
+
+def test_tables_of_a_shared_config_that_eb_does_not_use_are_logged(bayesde, files):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    (files / "run.toml").write_text("[sample]\ndraws = 7\n[sampling]\nmin_ess = 9.0\n")
+    assert bayesde(*arguments, "--config", files / "run.toml")[0] == 0
+    assert "not used by this run: [sample], [sampling]" in (files / "out" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("weights", ["0,-1", "[0, -1]"])
+def test_a_contrast_of_numbers(bayesde, files, weights):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ condition")
+    assert bayesde(*arguments, "-o", files / "level", "-c", "condition,trt,ctl")[0] == 0
+    assert bayesde(*arguments, "-o", files / "weights", "-c", weights)[0] == 0
+    effects = [read_results(files / name)["log2_fold_change"].to_numpy() for name in ("level", "weights")]
+    np.testing.assert_allclose(effects[1], -effects[0])
+
+
+def test_levels_that_are_numbers(bayesde, files):
+    (files / "samples.tsv").write_text("sample\tgrp\na\t1\nb\t1\nc\t2\nd\t2\n")
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-c", "grp,2,1", "-o", files / "out")
+    code, _, message = bayesde(*arguments, "-d", "~ grp")
+    assert code == 2
+    assert "write C(grp) in the formula" in message
+    assert bayesde(*arguments, "-d", "~ C(grp)")[0] == 0
+
+
+def test_input_that_only_the_fit_can_refuse_leaves_the_earlier_run(bayesde, files, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("no gene varies")
+
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    assert bayesde(*arguments)[0] == 0
+    before = (files / "out" / "results.tsv").read_bytes()
+    monkeypatch.setattr("bayesde.batch.execution.fit_eb", refuse)
+    assert bayesde(*arguments, "--force")[0] == 2
+    assert (files / "out" / "results.tsv").read_bytes() == before
+    assert bayesde("resume", files / "out")[0] == 0
 
 
 def test_wrong_usage(bayesde, files):

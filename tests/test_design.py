@@ -296,3 +296,18 @@ def test_model_matrices_are_those_of_r(shared, name, formula):
     made = Design.from_formula(formula, table, references)
     numbers = reference.select_dtypes("number").to_numpy(dtype=float)
     np.testing.assert_array_equal(made.matrix, numbers)
+
+
+def test_a_covariate_far_from_zero_is_to_be_centred():
+    table = TABLE.assign(time=1e10 + TABLE["age"])
+    with pytest.raises(InputError, match=r"collinear.*write center\(time\) in the formula"):
+        design("~ time", table=table)
+    assert design("~ center(time)", table=table).n_coefficients == 2
+    with pytest.raises(InputError, match=r"or combine them$"):
+        design("~ age + twice", table=TABLE.assign(twice=2 * TABLE["age"]))
+
+
+def test_levels_of_a_covariate_need_a_factor():
+    with pytest.raises(InputError, match=r"write C\(batch\) in the formula"):
+        design("~ batch").contrast(("batch", "2", "1"))
+    assert design("~ C(batch)").contrast(("batch", "2", "1")).coefficient == "C(batch)[T.2]"

@@ -79,7 +79,7 @@ def test_gene_names_stay_text(tmp_path):
         ("gene\ta\tb\ng1\t1\t\ng2\t3\t4\n", "missing counts in 1 cell.*gene 'g1', sample 'b'"),
         ("gene\ta\tb\ng1\t1\tNA\ng2\t3\t4\n", "missing counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\ng2\t3\t4\n", "columns in its header"),
-        ("gene\ta\tb\ng1\t1\t2\ng2\t3\n", "missing counts in 1 cell"),
+        ("gene\ta\tb\ng1\t1\t2\ng2\t3\n", "too few fields in line 3"),
         ("gene\ta\tb\ng1\t1\t2\ng2\t3\t4\t5\n", "not a table: Expected 3 fields"),
         ("gene\ta\tb\ng1\t1\t-2\ng2\t3\t4\n", "negative counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\t2.5\ng2\t3\t4\n", "fractional counts in 1 cell"),
@@ -119,6 +119,14 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
         read_counts(path)
     path.write_bytes(gzip.compress(PLAIN.encode())[:20])
     with pytest.raises(InputError, match="cannot be read"):
+        read_counts(path)
+
+
+@pytest.mark.parametrize("mark", ["\t", ",", " "])
+def test_a_short_row_is_not_a_row_of_missing_counts(tmp_path, mark):
+    path = tmp_path / "counts.tsv"
+    path.write_text("# made by hand\ngene\ta\tb\ng1\t1\t2\n\ng2\t3\n".replace("\t", mark))
+    with pytest.raises(InputError, match="too few fields in line 5: 2 in place of 3"):
         read_counts(path)
 
 

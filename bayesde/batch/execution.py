@@ -103,6 +103,7 @@ def run(
     inputs = load(plan)
     hashes = file_hashes(plan)
     _prepare(plan, progress)
+    fit = _fit(plan, inputs) if (directory.path / "run.json").exists() else None  # may yet refuse the input
     directory.create()
     with directory.locked():
         directory.update(
@@ -114,7 +115,7 @@ def run(
             started=_now(),
         )
         try:
-            return _carry_out(plan, inputs, directory, workers, progress)
+            return _carry_out(plan, inputs, directory, workers, progress, fit)
         except InputError:  # what only the computation could find; bad input leaves nothing behind
             directory.discard()
             raise
@@ -163,13 +164,23 @@ def _prepare(plan: RunPlan, progress: Progress | None) -> None:
         compiled_model(*_PROGRAMS[plan.sample.engine], progress=say)
 
 
+def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
+    """Make the point estimates."""
+    return fit_eb(inputs.counts, inputs.design, size_factors=inputs.size_factors, options=plan.eb)
+
+
 def _carry_out(
-    plan: RunPlan, inputs: RunInputs, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan,
+    inputs: RunInputs,
+    directory: RunDirectory,
+    workers: int,
+    progress: Progress | None,
+    fit: EbFit | None = None,
 ) -> RunOutcome:
     """Compute and write everything; the record says how it ended."""
     with directory.logging():
         try:
-            outcome = _compute(plan, inputs, directory, workers, progress)
+            outcome = _compute(plan, inputs, directory, workers, progress, fit)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             logger.error("%s", "interrupted" if stopped else traceback.format_exc())
@@ -181,15 +192,23 @@ def _carry_out(
 
 
 def _compute(
-    plan: RunPlan, inputs: RunInputs, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan,
+    inputs: RunInputs,
+    directory: RunDirectory,
+    workers: int,
+    progress: Progress | None,
+    fit: EbFit | None,
 ) -> RunOutcome:
-    """Fit, sample, and write the results."""
+    """Fit (unless that was done), sample, and write the results."""
     logger.info(
         "%s: %r, design %s, contrast %s", plan.command, inputs.counts, plan.model.design, inputs.contrast.name
     )
+    if unused := plan.unused():
+        logger.info("set, but not used by this run: %s", ", ".join(unused))
     timings: dict[str, float] = {}
-    with _timed(timings, "eb"):
-        fit = fit_eb(inputs.counts, inputs.design, size_factors=inputs.size_factors, options=plan.eb)
+    if fit is None:
+        with _timed(timings, "eb"):
+            fit = _fit(plan, inputs)
     if plan.command == "eb":
         with _timed(timings, "results"):
             table = write_eb(directory, plan, fit, inputs.contrast)
@@ -214,6 +233,8 @@ def _sample(
     if plan.sample.engine == "joint":  # a single unit of work, which Ctrl-C ends as it stands
         return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
     reporter = _Reporter(directory, progress)
+    n_genes = int(fit.estimated.sum()) if inputs.genes is None else len(inputs.genes)
+    (progress or _unheard)(0, 0, f"sampling {n_genes:,} genes")
 
     def work(stopper: Stopper) -> Any:
         def watched(done: int, total: int, message: str) -> None:

@@ -60,7 +60,7 @@ class ModelPlan:
     ----------
     design : str
         A formula over the sample table.
-    contrast : tuple of str or str, optional
+    contrast : tuple of str, tuple of float or str, optional
         What the table is about; see `Design.contrast`.
     references : dict of str to str
         Reference level by factor. A contrast of levels makes its own the reference where none is given.
@@ -72,7 +72,7 @@ class ModelPlan:
     """
 
     design: str
-    contrast: tuple[str, ...] | str | None = None
+    contrast: tuple[str, ...] | tuple[float, ...] | str | None = None
     references: dict[str, str] = field(default_factory=dict)
     size_factors: str = "ratio"
     lfc_threshold: float = 0.0
@@ -147,6 +147,29 @@ class RunPlan:
             raise OptionError(
                 "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them"
             )
+
+        if self.command == "sample" and self.sample.engine == "joint" and self.eb.trend == "local":
+            raise OptionError(
+                "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
+            )
+        if self.files.control_genes is not None and self.files.normalization_factors is not None:
+            raise OptionError(
+                "control_genes: normalization factors take the place of size factors, which control genes "
+                "are for; leave one of them out"
+            )
+
+    def unused(self) -> list[str]:
+        """Name the tables and options of a configuration that were set and that this run does not use."""
+        if self.command == "eb":
+            kinds = {"sample": SamplePlan, "sampling": SamplingOptions}
+            return [f"[{name}]" for name, kind in kinds.items() if getattr(self, name) != kind()]
+        if self.sample.engine == "joint":
+            return []
+        default = SamplingOptions()
+        names = ("residuals", "trend")
+        return [
+            f"[sampling] {name}" for name in names if getattr(self.sampling, name) != getattr(default, name)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""

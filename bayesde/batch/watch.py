@@ -76,11 +76,12 @@ def status(path: str | Path) -> RunStatus:
     marks = list(directory.blocks.glob("*/ok"))
     times = sorted(mark.stat().st_mtime for mark in marks)
     total = record.get("n_blocks")
+    done = len(times) if total is None else min(len(times), int(total))  # other plans may have left blocks
     left, running = None, 0
     if state == "running" and total is not None:
         left = _seconds_left(times, int(total), record.get("resumed") or record.get("started"))
-        running = min(int(record.get("workers", 1)), int(total) - len(times))
-    return RunStatus(state, len(times), total, running, sum(map(_has_failures, marks)), left)
+        running = min(int(record.get("workers", 1)), int(total) - done)
+    return RunStatus(state, done, total, running, sum(map(_has_failures, marks)), left)
 
 
 def _has_failures(mark: Path) -> bool:
@@ -96,7 +97,7 @@ def _seconds_left(times: list[float], total: int, since: str | None) -> float | 
     if not recent or not since:
         return None
     spent = max(time.time() - start, 1e-3)
-    return spent / len(recent) * (total - len(times))
+    return spent / len(recent) * max(total - len(times), 0)
 
 
 def _duration(seconds: float) -> str:

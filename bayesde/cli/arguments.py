@@ -54,7 +54,8 @@ ContrastText = Annotated[
         "-c",
         metavar="CONTRAST",
         help="What the table is about: `condition,treated,control`; the name of a coefficient, "
-        "`'condition[T.treated]'`; or a sum of them, `'a - b'`. Default: the last coefficient.",
+        "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
+        "Default: the last coefficient.",
     ),
 ]
 OutputFolder = Annotated[
@@ -74,9 +75,11 @@ References = Annotated[
     ),
 ]
 SizeFactors = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--size-factors", metavar="METHOD", help="`ratio` (median of ratios) or `poscounts` (many zeros)."
+        "--size-factors",
+        metavar="METHOD",
+        help="`ratio` (median of ratios; default) or `poscounts` (many zeros).",
     ),
 ]
 ControlGenes = Annotated[
@@ -101,7 +104,8 @@ Trend = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Dispersion trend: `parametric` (default; `local` where it does not fit), `local` or `mean`.",
+        help="Dispersion trend: `parametric` (default; `local` where it does not fit), `local` (not for a "
+        "posterior) or `mean`.",
     ),
 ]
 Config = Annotated[

@@ -80,7 +80,7 @@ def eb(
     out: OutputFolder,
     contrast: ContrastText = None,
     reference: References = None,
-    size_factors: SizeFactors = "ratio",
+    size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
     shrink: Annotated[
@@ -93,8 +93,8 @@ def eb(
 ) -> None:
     """Estimate, test and shrink: the DESeq2 and apeglm road. Needs no compiler.
 
-    Writes results.tsv, hyperparameters.json and pictures into DIR, and the shrunken effects into
-    DIR/shrunken; with --shrink they are what results.tsv holds.
+    Writes results.tsv, hyperparameters.json (not with a local trend, which has no parameters) and pictures
+    into DIR, and the shrunken effects into DIR/shrunken; with --shrink they are what results.tsv holds.
 
     For example:
 
@@ -149,7 +149,7 @@ def sample(
         Path | None,
         typer.Option(metavar="JSON", help="Fixed values, as hyperparameters.json of another run."),
     ] = None,
-    size_factors: SizeFactors = "ratio",
+    size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
     lfc_threshold: Threshold = 0.0,
@@ -296,7 +296,7 @@ def _carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> No
     _finish(outcome)
 
 
-def _run(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress | None) -> RunOutcome:
+def _run(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress) -> RunOutcome:
     """Run a plan; say how to go on with it if the user stops it."""
     from bayesde.batch import run
 
@@ -322,10 +322,10 @@ def _cores() -> int:
 
 
 @contextmanager
-def _shown_progress() -> Iterator[Progress | None]:
-    """Offer a progress bar on a terminal, nothing elsewhere (the run's log has it then)."""
+def _shown_progress() -> Iterator[Progress]:
+    """Offer a progress bar on a terminal; elsewhere one line as each long step begins."""
     if not sys.stderr.isatty():
-        yield None
+        yield _say_once()
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -336,6 +336,18 @@ def _shown_progress() -> Iterator[Progress | None]:
         yield lambda done, total, message: bars.update(
             task, completed=done, total=total or None, description=message
         )
+
+
+def _say_once() -> Progress:
+    """Make what prints each message when it is first heard."""
+    said: set[str] = set()
+
+    def say(done: int, total: int, message: str) -> None:
+        if message not in said and (done < total or not total):
+            said.add(message)
+            typer.echo(f"{message} ({total} blocks)" if total > 1 else message, err=True)
+
+    return say
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesde.errors import InputError
+from bayesde.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from bayesde.batch import RunPlan
@@ -14,7 +15,11 @@ __all__ = ["build_plan", "model_options"]
 
 
 def model_options(
-    design: str, contrast: str | None, reference: list[str] | None, size_factors: str, lfc_threshold: float
+    design: str,
+    contrast: str | None,
+    reference: list[str] | None,
+    size_factors: str | None,
+    lfc_threshold: float,
 ) -> dict[str, Any]:
     """Gather what the model options say."""
     return {
@@ -26,11 +31,15 @@ def model_options(
     }
 
 
-def _contrast(text: str | None) -> tuple[str, ...] | str | None:
-    """Tell ``factor,level,reference`` from the text of a contrast."""
-    if text is None or "[" in text or text.count(",") != 2:
-        return text
-    return tuple(part.strip() for part in text.split(","))
+def _contrast(text: str | None) -> tuple[str, ...] | tuple[float, ...] | str | None:
+    """Tell ``factor,level,reference`` and weights, ``0,1,-1`` or ``[0,1,-1]``, from a contrast."""
+    if text is None:
+        return None
+    bare = text.strip()
+    parts = [part.strip() for part in bare.removeprefix("[").removesuffix("]").split(",")]
+    with contextlib.suppress(ValueError):
+        return tuple(float(part) for part in parts)
+    return text if "[" in text or len(parts) != 3 else tuple(parts)
 
 
 def _references(texts: list[str]) -> dict[str, str]:
@@ -60,11 +69,16 @@ def build_plan(
     tables = {} if config is None else read_config(config)
     given = {name: value for name, value in chosen.items() if value is not None}
     eb = tables.get("eb", {}) | ({} if trend is None else {"trend": trend})
+    sample, sampling = tables.get("sample", {}) | given, tables.get("sampling", {})
+    if sample.get("engine") == "joint" and (trend is not None or "trend" not in sampling):
+        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
+    if files.get("normalization_factors") is not None and model["size_factors"] is not None:
+        raise OptionError("--normalization-factors take the place of size factors: leave out --size-factors")
     return RunPlan(
         command=command,
         files=RunFiles(**{name: str(path) for name, path in files.items() if path is not None}),
-        model=ModelPlan(**model),
+        model=ModelPlan(**{name: value for name, value in model.items() if value is not None}),
         eb=EbOptions(**eb),
-        sample=SamplePlan(**(tables.get("sample", {}) | given)),
-        sampling=SamplingOptions(**tables.get("sampling", {})),
+        sample=SamplePlan(**sample),
+        sampling=SamplingOptions(**sampling),
     )

@@ -167,6 +167,11 @@ def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contr
     """Compare two levels of a factor."""
     levels = design.factors.get(factor)
     if levels is None:
+        if design.spec is not None and factor in variables(design.spec.formula):
+            raise InputError(
+                f"'{factor}' is a numeric covariate and not a factor of the design; write C({factor}) in the "
+                "formula to compare levels, or give the name of its coefficient"
+            )
         known = f"its factors are {first_few(design.factors)}" if design.factors else "it has no factors"
         raise InputError(
             f"'{factor}' is not a factor of the design; {known}.{nearest(factor, design.factors)} For a "

@@ -33,15 +33,25 @@ def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
         raise InputError("the design has no coefficients; '~ 1' fits one mean for each gene")
     relations = _relations(matrix, coefficients)
     if relations and n_coefficients - len(relations) < n_samples:
+        shifted = [f"center({coefficients[int(i)]})" for i in np.flatnonzero(_far_from_zero(matrix))]
+        centre = (
+            f"; or take away a large offset: write {', '.join(shifted)} in the formula" if shifted else ""
+        )
         raise InputError(
             f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be told apart: "
-            "leave one of the variables out, or combine them"
+            f"leave one of the variables out, or combine them{centre}"
         )
     if n_coefficients >= n_samples:
         raise InputError(
             f"the design is saturated: {n_coefficients} coefficients for {n_samples} samples leave no "
             "residual degrees of freedom. Replicates or a simpler design are needed"
         )
+
+
+def _far_from_zero(matrix: np.ndarray) -> np.ndarray:
+    """Find columns that vary, but so little beside their mean that they look constant."""
+    spread = np.ptp(matrix, axis=0)
+    return (spread > 0) & (spread < 1e-6 * np.abs(matrix.mean(axis=0)))
 
 
 def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:

@@ -1,11 +1,13 @@
 """Plans: what is allowed, and that a plan survives the way through JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from bayesde import OptionError
 from bayesde.batch import ModelPlan, RunFiles, RunPlan, SamplePlan
+from bayesde.cli.planning import build_plan, model_options
 from bayesde.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
 
@@ -57,3 +59,29 @@ def test_what_is_not_a_plan(values):
 def test_sampling_options(options, words):
     with pytest.raises(OptionError, match=words):
         SamplePlan(**options)
+
+
+def test_options_that_a_run_does_not_use_are_named():
+    set_for_joint = SamplingOptions(residuals="student_t", trend="constant")
+    for engine, unused in (("nuts", ["[sampling] residuals", "[sampling] trend"]), ("joint", [])):
+        chosen = SamplePlan(engine=engine)
+        plan = RunPlan(command="sample", files=FILES, model=MODEL, sample=chosen, sampling=set_for_joint)
+        assert plan.unused() == unused
+
+
+@pytest.mark.parametrize(("trend", "sampled"), [(None, "parametric"), ("mean", "constant")])
+def test_the_trend_is_that_of_engine_joint_too(trend, sampled):
+    plan = joint_plan(trend)
+    assert plan.sampling.trend == sampled
+    assert plan.eb.trend == (trend or "parametric")
+
+
+def test_engine_joint_has_no_local_trend():
+    with pytest.raises(OptionError, match="choose 'parametric' or 'mean'"):
+        joint_plan("local")
+
+
+def joint_plan(trend):
+    model = model_options("~ a", None, None, None, 0.0)
+    files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
+    return build_plan("sample", files, model, None, trend, {"engine": "joint"})

@@ -53,3 +53,10 @@ def test_before_the_first_block(tmp_path):
     made.update(state="running", started=datetime.now(UTC).isoformat())
     with made.locked():
         assert status(tmp_path).lines() == ["state    running"]
+
+
+def test_blocks_of_an_earlier_plan_are_not_counted_beyond_the_total(directory):
+    directory.update(n_blocks=2)
+    with directory.locked():
+        seen = status(directory.path)
+    assert (seen.done, seen.total, seen.running, seen.seconds_left) == (2, 2, 0, 0.0)
