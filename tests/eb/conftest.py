@@ -28,10 +28,10 @@ class Reference:
         return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene").rename(index=str)
 
     @property
-    def reduced(self) -> str | None:
+    def reduced(self) -> str:
         """The reduced design of R's likelihood-ratio test."""
         scalars = pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key")["value"]
-        return scalars.get("lrt_reduced")
+        return str(scalars["lrt_reduced"])
 
     def scalar(self, key: str) -> float:
         """One of R's scalars."""
@@ -68,4 +68,10 @@ def shrunken_reference(request: pytest.FixtureRequest, shared: Path) -> Referenc
     Three of its genes lose all counts to outlier replacement; R gives them an effect and an error of 0, and
     these three set the scale of the prior for all genes to its floor of 0.001. Ours leaves them out.
     """
+    return load(shared, request.param)
+
+
+@pytest.fixture(scope="session", params=["airway", "pasilla_type", "gse60450", "sim20k_pairs"])
+def lrt_reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+    """Sets for which R was asked for a likelihood-ratio test."""
     return load(shared, request.param)
