@@ -75,12 +75,6 @@ def load(plan: RunPlan) -> RunInputs:
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:
         fixed.scales_of(design)
-    if fixed is None and plan.eb.trend == "local":
-        raise InputError(
-            "the dispersion trend 'local' has no parameters that a posterior could be given: choose "
-            "'parametric' or "
-            "'mean', or give the hyperparameters by --hyperparameters"
-        )
     _check_panel(plan, counts, genes)
     return RunInputs(counts, design, contrast, factors, genes, fixed)
 
