@@ -177,6 +177,8 @@ def sample_genes(
     shape = (settings.chains, settings.draws, model.n_genes, modes.location.shape[1])
     draws = np.empty(shape, dtype=np.float32)
     report: dict[str, np.ndarray] = {}
+    if progress is not None:
+        progress(0, len(plan), "sampling")
     for done, (block, result) in enumerate(_run(plan, sampler, workers, directory), start=1):
         draws[:, :, block.rows] = result.draws
         for name, values in result.report.items():
