@@ -233,8 +233,6 @@ def _sample(
     if plan.sample.engine == "joint":  # a single unit of work, which Ctrl-C ends as it stands
         return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
     reporter = _Reporter(directory, progress)
-    n_genes = int(fit.estimated.sum()) if inputs.genes is None else len(inputs.genes)
-    (progress or _unheard)(0, 0, f"sampling {n_genes:,} genes")
 
     def work(stopper: Stopper) -> Any:
         def watched(done: int, total: int, message: str) -> None:

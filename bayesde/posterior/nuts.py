@@ -177,14 +177,15 @@ def sample_genes(
     shape = (settings.chains, settings.draws, model.n_genes, modes.location.shape[1])
     draws = np.empty(shape, dtype=np.float32)
     report: dict[str, np.ndarray] = {}
+    text = f"sampling {model.n_genes:,} genes"
     if progress is not None:
-        progress(0, len(plan), "sampling")
+        progress(0, len(plan), text)
     for done, (block, result) in enumerate(_run(plan, sampler, workers, directory), start=1):
         draws[:, :, block.rows] = result.draws
         for name, values in result.report.items():
             report.setdefault(name, np.full(model.n_genes, np.nan))[block.rows] = values
         if progress is not None:
-            progress(done, len(plan), "sampling")
+            progress(done, len(plan), text)
     return SampledGenes(draws, report)
 
 
