@@ -392,3 +392,20 @@ def test_shrunken_effects_lie_beside_the_tests(bayesde, files):
     pd.testing.assert_frame_equal(read_results(plain / "eb"), read_results(plain))
     assert "s_value" in main
     assert "s_value" not in read_results(plain)
+
+
+@pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
+def test_warnings_are_printed_and_logged(bayesde, files):
+    """Dispersions that rise with the mean have no parametric trend."""
+    rng = np.random.default_rng(2)
+    mean = np.exp(np.linspace(1.0, 9.0, N_GENES))[:, None] * np.ones(4)
+    shape = 1.0 / (1e-3 * mean**0.8)
+    counts = rng.poisson(rng.gamma(shape, mean / shape)) + 1
+    rows = ("\t".join(map(str, (f"g{i}", *row))) for i, row in enumerate(counts))
+    (files / "rising.tsv").write_text("gene\ta\tb\tc\td\n" + "\n".join(rows) + "\n")
+    code, _, message = bayesde(
+        "eb", files / "rising.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "o"
+    )
+    assert code == 0
+    assert "warning: the parametric dispersion trend does not fit" in message
+    assert "warning: the parametric dispersion trend does not fit" in (files / "o" / "log.txt").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -351,9 +352,10 @@ def _say_once() -> Progress:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Print the package's warnings as one line; leave others out."""
+    """Print the package's warnings as one line, and into the log of a run under way; leave others out."""
     if issubclass(category, BayesdeWarning):
         typer.echo(f"warning: {message}", err=True)
+        logging.getLogger("bayesde").info("warning: %s", message)
 
 
 def main() -> None:
