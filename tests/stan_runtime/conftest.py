@@ -22,6 +22,12 @@ class Known(NamedTuple):
     sd: float
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of the test's own: a program with profile sections writes profile.csv where it runs."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def embedded_home(compiler: None) -> CmdStanHome:
     """The embedded CmdStan, whatever other CmdStan this machine has."""
