@@ -24,7 +24,7 @@ class Known(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder of the test's own: a program with profile sections writes profile.csv where it runs."""
+    """Work in the test's own folder: a program with profile sections writes profile.csv where it runs."""
     monkeypatch.chdir(tmp_path)
 
 
