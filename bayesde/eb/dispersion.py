@@ -59,25 +59,30 @@ def _information(design, mu, alpha, weights, gram, factor):  # type: ignore[no-u
 
 
 @njit(cache=True)
+def _adjusted(total, a, mu, design, prior_mean, prior_var, weights, gram, factor):  # type: ignore[no-untyped-def]
+    """Add the Cox-Reid term and the prior to the likelihood of the counts."""
+    if not _information(design, mu, math.exp(a), weights, gram, factor):
+        return -math.inf
+    total -= 0.5 * log_determinant(factor)
+    if prior_var < NO_PRIOR:
+        total -= 0.5 * (a - prior_mean) ** 2 / prior_var
+    return total
+
+
+@njit(cache=True)
 def _log_posterior(a, y, mu, design, prior_mean, prior_var, weights, gram, factor):  # type: ignore[no-untyped-def]
     """Return l(a) + sum_j y_j, written so that rounding is relative to y - mu and not to ln G(y).
 
     With A(x) = ln G(x) - x ln x + x - const (``gamma_excess``), a summand of l(a) is
     (y + r) ln((y + r) / (mu + r)) + A(y + r) - A(r) - y.
     """
-    alpha = math.exp(a)
-    r = 1.0 / alpha
+    r = 1.0 / math.exp(a)
     at_zero = gamma_excess(r)
     total = 0.0
     for j in range(y.size):
         at_count = at_zero if y[j] == 0.0 else gamma_excess(y[j] + r)
         total += (y[j] + r) * log_ratio(y[j], mu[j], r) + at_count - at_zero
-    if not _information(design, mu, alpha, weights, gram, factor):
-        return -math.inf
-    total -= 0.5 * log_determinant(factor)
-    if prior_var < NO_PRIOR:
-        total -= 0.5 * (a - prior_mean) ** 2 / prior_var
-    return total
+    return _adjusted(total, a, mu, design, prior_mean, prior_var, weights, gram, factor)
 
 
 @njit(cache=True)
@@ -183,12 +188,7 @@ def _log_posterior_as_written(a, y, mu, design, prior_mean, prior_var, weights, 
     for j in range(y.size):
         ratio = _log_gamma(y[j] + r) - _log_gamma(r)
         total += ratio - y[j] * math.log(mu[j] + r) - r * math.log(1.0 + mu[j] * alpha)
-    if not _information(design, mu, alpha, weights, gram, factor):
-        return -math.inf
-    total -= 0.5 * log_determinant(factor)
-    if prior_var < NO_PRIOR:
-        total -= 0.5 * (a - prior_mean) ** 2 / prior_var
-    return total
+    return _adjusted(total, a, mu, design, prior_mean, prior_var, weights, gram, factor)
 
 
 @njit(cache=True)

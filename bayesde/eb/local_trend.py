@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LocalCurve", "fit_local_curve"]
+__all__ = ["SPAN", "LocalCurve", "fit_local_curve"]
 
 SPAN = 0.7
 """Share of the genes in each local fit."""
@@ -86,7 +86,7 @@ def fit_local_curve(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> LocalC
     Parameters
     ----------
     x, y, weights : ndarray (point,)
-        At least three different values of ``x``.
+        At least three different values of ``x``, none shared by ``SPAN`` of the points or more.
 
     Returns
     -------

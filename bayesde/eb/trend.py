@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import trim_mean
 
 from bayesde.eb.dispersion import MIN_DISPERSION
-from bayesde.eb.local_trend import LocalCurve, fit_local_curve
+from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
 from bayesde.errors import BayesdeWarning
 
 __all__ = ["DispersionTrend", "fit_trend"]
@@ -113,8 +113,9 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
 
 
 def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
-    if dispersion.size < FEWEST_LOCAL or np.unique(base_mean).size < FEWEST_LOCAL:
-        raise _NoConvergence
+    means, ties = np.unique(base_mean, return_counts=True)
+    if means.size < FEWEST_LOCAL or ties.max() >= int(SPAN * base_mean.size):
+        raise _NoConvergence  # too few genes, or so many of one mean that a neighbourhood has no width
     curve = fit_local_curve(np.log(base_mean), np.log(dispersion), base_mean)
     return DispersionTrend("local", curve=curve)
 

@@ -120,3 +120,12 @@ def test_flat_dispersions_get_the_narrowest_prior():
 
 def test_trend_of_kind_mean_has_no_slope():
     assert DispersionTrend("mean", 0.1, 0.0)(np.array([1.0, 2.0])).tolist() == [0.1, 0.1]
+
+
+def test_genes_of_one_and_the_same_mean_get_a_constant_trend():
+    """Neighbourhoods of 70 % of the genes have no width there, and a local line has no slope."""
+    mean = np.concatenate([np.full(800, 0.5), np.linspace(1.0, 50.0, 200)])
+    dispersion = np.exp(np.random.default_rng(6).normal(-1.0, 0.3, mean.size))
+    with pytest.warns(BayesdeWarning, match="the mean one was used instead"):
+        fitted = fit_trend("local", dispersion, mean)
+    assert fitted(np.array([0.5, 20.0])) == pytest.approx([dispersion.mean()] * 2, rel=0.05)
