@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ __all__ = ["Counts"]
 
 # Above this a double no longer holds every integer, and likelihoods would silently lose counts.
 LARGEST_COUNT = 2**53
+# Counts of one chunk: 16 MB as doubles, small beside any machine, large beside the cost of a call.
+CHUNK_CELLS = 2_000_000
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -96,9 +98,54 @@ class Counts:
         return int(self.matrix.shape[1])
 
     @property
+    def is_dense(self) -> bool:
+        """Whether all counts are in memory as one array, so that `matrix` costs nothing."""
+        return True
+
+    @property
     def all_zero(self) -> np.ndarray:
-        """Genes without any count, bool (gene,)."""
-        return np.logical_not(self.matrix.any(axis=1))
+        """Genes without any count, bool (gene,), a new array."""
+        return np.concatenate([~self.matrix[some].any(axis=1) for some in self.chunks()])
+
+    @property
+    def library_sizes(self) -> np.ndarray:
+        """Sum of the counts of each sample, float64 (sample,), a new array."""
+        sums = np.zeros(self.n_samples, dtype=np.int64)
+        for some in self.chunks():
+            sums += self.matrix[some].sum(axis=0)
+        return sums.astype(np.float64)
+
+    def rows(self, selection: Any) -> np.ndarray:
+        """Return the counts of some genes for computing with.
+
+        Parameters
+        ----------
+        selection : slice, sequence of int or of bool
+            Which genes: a slice, positions, or a mask with one value a gene.
+
+        Returns
+        -------
+        numpy.ndarray, float64, (chosen gene, sample)
+            New and C-contiguous, in the order asked for.
+        """
+        return np.array(self.matrix[selection], dtype=np.float64, order="C")
+
+    def chunks(self, cells: int = CHUNK_CELLS) -> Iterator[slice]:
+        """Walk through the genes in pieces that fit into memory.
+
+        Parameters
+        ----------
+        cells : int
+            About how many counts a piece has (it has one gene at least).
+
+        Yields
+        ------
+        slice
+            Consecutive ranges of genes; together they are all genes.
+        """
+        step = max(1, int(cells) // self.n_samples)
+        for start in range(0, self.n_genes, step):
+            yield slice(start, min(start + step, self.n_genes))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the counts as a new DataFrame (gene, sample)."""

@@ -192,3 +192,31 @@ def test_subsets_that_do_not_exist(genes, words):
 def test_the_shown_form_says_what_is_there():
     shown = repr(Counts(labelled(), sample_table=TABLE))
     assert shown == "<Counts: 3 genes, 3 samples; sample columns: condition>"
+
+
+@pytest.mark.parametrize(
+    "selection", [slice(None), slice(1, 3), [2, 0, 2], np.array([True, False, True]), np.array([], dtype=int)]
+)
+def test_rows_are_new_doubles_in_the_order_asked_for(selection):
+    counts = Counts(np.asfortranarray(GOOD))
+    rows = counts.rows(selection)
+    np.testing.assert_array_equal(rows, np.array(GOOD, dtype=float)[selection])
+    assert rows.dtype == np.float64
+    assert rows.flags.c_contiguous
+    rows[:] = -1.0
+    np.testing.assert_array_equal(counts.matrix, GOOD)
+
+
+@pytest.mark.parametrize(("cells", "sizes"), [(1, [1, 1, 1]), (6, [2, 1]), (8, [2, 1]), (10**9, [3])])
+def test_chunks_cover_all_genes_once(cells, sizes):
+    pieces = list(Counts(GOOD).chunks(cells))
+    assert [piece.stop - piece.start for piece in pieces] == sizes
+    np.testing.assert_array_equal(np.concatenate([np.arange(3)[piece] for piece in pieces]), np.arange(3))
+
+
+def test_totals_of_genes_and_samples():
+    counts = Counts([[1, 2, 3], [0, 0, 0], [7, 8, 2**53]])
+    np.testing.assert_array_equal(counts.all_zero, [False, True, False])
+    np.testing.assert_array_equal(counts.library_sizes, [8.0, 10.0, 2.0**53 + 3.0])
+    assert counts.library_sizes.dtype == np.float64
+    assert counts.is_dense
