@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit, prange
@@ -23,20 +23,27 @@ class GeneBlock:
         C-contiguous.
     factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
     weights : ndarray (gene, sample), or (1, 0) where all observations count the same
+        At most 1.
+    weight_scale : ndarray (gene,)
+        What the weights were divided by.
     """
 
     counts: np.ndarray
     factors: np.ndarray
     weights: np.ndarray = field(default_factory=lambda: NO_WEIGHTS)
+    weight_scale: np.ndarray = field(default_factory=lambda: np.ones(1))
 
     @classmethod
     def of(cls, counts: np.ndarray, factors: np.ndarray, weights: np.ndarray | None = None) -> GeneBlock:
-        """Bring arrays (gene, sample) into shape; size factors as a broadcast view take one row."""
-        return cls(
-            np.ascontiguousarray(counts, dtype=np.float64),
-            shared_row(factors),
-            NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
-        )
+        """Bring arrays (gene, sample) into shape; size factors as a broadcast view take one row.
+
+        The weights of each gene are divided by the largest of them.
+        """
+        counts, factors = np.ascontiguousarray(counts, dtype=np.float64), shared_row(factors)
+        if weights is None:
+            return cls(counts, factors)
+        largest = weights.max(axis=1)
+        return cls(counts, factors, np.ascontiguousarray(weights / largest[:, None]), largest)
 
     @property
     def n_genes(self) -> int:
@@ -49,11 +56,16 @@ class GeneBlock:
             self.counts[rows],
             self.factors if len(self.factors) == 1 else self.factors[rows],
             self.weights[rows] if self.weights.size else self.weights,
+            self.weight_scale[rows] if self.weights.size else self.weight_scale,
         )
 
     def with_counts(self, counts: np.ndarray) -> GeneBlock:
         """Return a block of the same genes with other counts (gene, sample)."""
-        return GeneBlock(np.ascontiguousarray(counts, dtype=np.float64), self.factors, self.weights)
+        return replace(self, counts=np.ascontiguousarray(counts, dtype=np.float64))
+
+    def with_weights_above(self, least: float) -> GeneBlock:
+        """Return a block in which no weight is below ``least``."""
+        return replace(self, weights=np.maximum(self.weights, least))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +75,7 @@ class Moments:
     Attributes
     ----------
     mean, variance : ndarray (gene,)
-        Over samples (divisor n - 1) of w y / nf.
+        Over samples (divisor n - 1) of y / nf, times the weights as they were given.
     rough_dispersion : ndarray (gene,)
         sum_j [(q_j - f_j)^2 - f_j] / f_j^2 / (m - p), at least 0, with f the least-squares fit of q = y / nf
         on the design, held above 1.
@@ -75,7 +87,7 @@ class Moments:
 
 
 @njit(cache=True, parallel=True)
-def _moments(counts, factors, weights, basis):  # type: ignore[no-untyped-def]
+def _moments(counts, factors, weights, weight_scale, basis):  # type: ignore[no-untyped-def]
     n_genes, m = counts.shape
     p = basis.shape[1]
     mean, variance, rough = np.empty(n_genes), np.empty(n_genes), np.empty(n_genes)
@@ -87,11 +99,11 @@ def _moments(counts, factors, weights, basis):  # type: ignore[no-untyped-def]
             q[j] = counts[g, j] / own[j]
             for k in range(p):
                 projection[k] += basis[j, k] * q[j]
-            total += q[j] * weight[j] if weight.size else q[j]
+            total += q[j] * weight[j] * weight_scale[g] if weight.size else q[j]
         centre = total / m
         spread, excess = 0.0, 0.0
         for j in range(m):
-            value = q[j] * weight[j] if weight.size else q[j]
+            value = q[j] * weight[j] * weight_scale[g] if weight.size else q[j]
             spread += (value - centre) ** 2
             fitted = 0.0
             for k in range(p):
@@ -105,4 +117,4 @@ def _moments(counts, factors, weights, basis):  # type: ignore[no-untyped-def]
 
 def moments(block: GeneBlock, basis: np.ndarray) -> Moments:
     """Compute the moments of every gene of a block; ``basis`` (sample, coefficient) spans the design."""
-    return Moments(*_moments(block.counts, block.factors, block.weights, basis))
+    return Moments(*_moments(block.counts, block.factors, block.weights, block.weight_scale, basis))

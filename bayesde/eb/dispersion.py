@@ -112,7 +112,7 @@ def gene_wise_dispersions(
     else:
         glm = fit_glm(block.counts, block.factors, layout, start, weights=block.weights)
         coefficients = glm.beta
-    floored = GeneBlock(block.counts, block.factors, np.maximum(block.weights, LEAST_WEIGHT))
+    floored = block.with_weights_above(LEAST_WEIGHT)
     prior = (np.zeros(block.n_genes), NO_PRIOR)
     found, steps, first, last = _search(np.log(start), floored, layout, coefficients, min_mu, prior)
     upper = max_dispersion(layout.n_samples)

@@ -52,7 +52,7 @@ class EbFit:
     normalization_factors : ndarray (gene, sample)
         Where they are size factors, a read-only view that takes no memory.
     weights : ndarray (gene, sample) or None
-        Of the observations, at most 1.
+        Of the observations, as they were given.
     base_mean : ndarray (gene,)
         Mean of the normalized counts.
     dispersion_gene_wise, dispersion_trend, dispersion_map : ndarray (gene,)
@@ -367,6 +367,8 @@ def _gathered(
     checked = None if weights is None else observation_weights(weights, counts)
     if checked is not None:
         fitted &= ~too_little_weight(checked, layout)
+        for chunk in counts.chunks():
+            fitted[chunk] &= (counts.rows(chunk) * checked[chunk]).any(axis=1)
         if not fitted.any():
             raise InputError("no gene has observations of enough weight to estimate the coefficients.")
     return AllGenes(counts, normalization_matrix(counts, size_factors), checked, layout, fitted, options)

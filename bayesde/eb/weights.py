@@ -16,7 +16,7 @@ __all__ = ["observation_weights", "too_little_weight"]
 
 
 def observation_weights(given: Any, counts: Counts) -> np.ndarray:
-    """Check weights and scale those of each gene so that the largest is 1.
+    """Check weights.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
     Returns
     -------
     ndarray (gene, sample)
-        New; all 0 for a gene without any weight.
+        C-contiguous.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
     if isinstance(given, pd.DataFrame):
         given = _matched(given, counts)
     try:
-        weights = np.array(given, dtype=np.float64, order="C")
+        weights = np.ascontiguousarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"the weights are not numbers: {error}") from error
     if weights.shape != (counts.n_genes, counts.n_samples):
@@ -50,8 +50,7 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
         raise InputError(
             f"weights must be finite and 0 or more; see the gene(s) {first_few(counts.genes[bad])}."
         )
-    largest = weights.max(axis=1, keepdims=True)
-    return np.divide(weights, largest, out=weights, where=largest > 0.0)
+    return weights
 
 
 def _matched(given: pd.DataFrame, counts: Counts) -> pd.DataFrame:
@@ -69,7 +68,7 @@ def too_little_weight(weights: np.ndarray, layout: DesignLayout) -> np.ndarray:
     """Find genes whose usable observations no longer tell the coefficients apart.
 
     These are genes for which the rows of the design with a positive weight have not full rank, or those with
-    a weight above 0.01 have not the rank of their columns that are not all zero.
+    a weight above a hundredth of the gene's largest have not the rank of their columns that are not all zero.
 
     Parameters
     ----------
@@ -82,10 +81,11 @@ def too_little_weight(weights: np.ndarray, layout: DesignLayout) -> np.ndarray:
     ndarray of bool (gene,)
     """
     out = np.zeros(len(weights), dtype=bool)
-    doubtful = np.flatnonzero((weights <= SMALLEST_WEIGHT).any(axis=1))
+    least = SMALLEST_WEIGHT * weights.max(axis=1, keepdims=True)
+    doubtful = np.flatnonzero((weights <= least).any(axis=1))
     if not doubtful.size:
         return out
-    patterns = np.hstack([weights[doubtful] > 0.0, weights[doubtful] > SMALLEST_WEIGHT])
+    patterns = np.hstack([weights[doubtful] > 0.0, weights[doubtful] > least[doubtful]])
     distinct, which = np.unique(patterns, axis=0, return_inverse=True)
     m, x = layout.n_samples, layout.matrix
     lost = [
