@@ -222,6 +222,20 @@ def test_totals_of_genes_and_samples():
     assert counts.is_dense
 
 
+def test_normalization_factors_may_be_exchanged():
+    counts = Counts(labelled(), sample_table=TABLE, average_lengths=np.full((3, 3), 2.0))
+    frame = pd.DataFrame(np.arange(1.0, 10.0).reshape(3, 3), index=counts.genes, columns=counts.samples)
+    changed = counts.with_normalization_factors(frame.iloc[::-1])
+    np.testing.assert_array_equal(changed.normalization_factors, frame)
+    assert not changed.normalization_factors.flags.writeable
+    assert changed.matrix is counts.matrix
+    assert changed.average_lengths is counts.average_lengths
+    assert counts.normalization_factors is None
+    assert changed.with_normalization_factors(None).normalization_factors is None
+    with pytest.raises(InputError, match=r"shape \(2, 3\)"):
+        counts.with_normalization_factors(np.ones((2, 3)))
+
+
 def test_average_lengths_are_checked_frozen_and_carried_along():
     lengths = pd.DataFrame(
         np.arange(1.0, 10.0).reshape(3, 3), index=["g3", "g1", "g2"], columns=["s3", "s2", "s1"]
@@ -233,7 +247,7 @@ def test_average_lengths_are_checked_frozen_and_carried_along():
     assert repr(counts) == "<Counts: 3 genes, 3 samples, with average lengths; sample columns: none>"
     assert Counts(labelled()).average_lengths is None
     lengths.loc["g1", "s2"] = 0.0
-    with pytest.raises(InputError, match="average lengths that are not finite.*gene 'g1', sample 's2': 0.0"):
+    with pytest.raises(InputError, match=r"average lengths that are not finite.*gene 'g1', sample 's2': 0.0"):
         Counts(labelled(), average_lengths=lengths)
 
 

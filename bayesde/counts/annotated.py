@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -26,11 +26,21 @@ class AnnotatedParts:
         One row a sample.
     var : pandas.DataFrame
         One row a gene.
+    place : str
+        Where the counts were found, and where others might be, for messages.
+    file : h5py.File, optional
+        The open file, if this is one.
     """
 
     values: Any
     obs: pd.DataFrame
     var: pd.DataFrame
+    place: str
+    file: Any = None
+
+    def with_values(self, values: Any) -> AnnotatedParts:
+        """Return the same with other values."""
+        return replace(self, values=values)
 
     def gene_names(self, column: str | None) -> pd.Index:
         """Return the names of the genes, from a column of ``var`` if one is asked for."""
@@ -66,7 +76,7 @@ def opened_anndata(adata: Any, layer: str | None) -> AnnotatedParts:
     if not all(hasattr(adata, name) for name in ("X", "layers", "obs", "var")):
         raise InputError(f"a {type(adata).__name__} was given where an AnnData object is needed")
     values = _chosen(adata.X, adata.layers, layer)
-    return AnnotatedParts(_by_gene(values), adata.obs, adata.var)
+    return AnnotatedParts(_by_gene(values), adata.obs, adata.var, _place(adata.layers, layer))
 
 
 def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
@@ -82,11 +92,18 @@ def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
 
     try:
         file = h5py.File(path, "r")
-        obs, var = reader(file["obs"]), reader(file["var"])
-    except (OSError, KeyError) as error:
+    except OSError as error:
         raise InputError(f"'{path}' cannot be read as an .h5ad file: {error}") from error
-    values = _chosen(file.get("X"), file.get("layers", {}), layer)
-    return AnnotatedParts(_by_gene(values), obs, var)
+    try:
+        layers = file.get("layers", {})
+        values = _by_gene(_chosen(file.get("X"), layers, layer))
+        return AnnotatedParts(values, reader(file["obs"]), reader(file["var"]), _place(layers, layer), file)
+    except KeyError as error:
+        file.close()
+        raise InputError(f"'{path}' is not an .h5ad file of AnnData: {error.args[0]}") from error
+    except InputError:
+        file.close()
+        raise
 
 
 def anndata_reader() -> Any:
@@ -120,6 +137,11 @@ def _chosen(values: Any, layers: Mapping[str, Any], layer: str | None) -> Any:
     if layer not in layers:
         raise InputError(f"there is no layer '{layer}'; there are {_listed(layers)}")
     return layers[layer]
+
+
+def _place(layers: Mapping[str, Any], layer: str | None) -> str:
+    """Say for a message where counts are from."""
+    return f"{'X' if layer is None else repr(layer)}; there are the layers {_listed(layers)}"
 
 
 def _listed(layers: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.annotated import opened_anndata
+from bayesde.counts.annotated import AnnotatedParts, opened_anndata
 from bayesde.counts.compressed import CompressedRows
 from bayesde.counts.compressed_file import CompressedFile
 from bayesde.counts.labels import as_table, kept_matrix, matched_table, names, positions
@@ -95,9 +95,8 @@ class Counts:
             average_lengths=kept_matrix(average_lengths, gene_index, sample_index, "average lengths"),
         )
 
-    @classmethod
+    @staticmethod
     def from_anndata(
-        cls,
         adata: AnnData,
         layer: str | None = None,
         *,
@@ -133,12 +132,7 @@ class Counts:
         Anndata is not needed by bayesde itself: ``pip install bayesde[anndata]``.
         """
         parts = opened_anndata(adata, layer)
-        return cls(
-            parts.values,
-            genes=parts.gene_names(gene_names),
-            samples=parts.obs.index,
-            sample_table=parts.sample_table(sample_columns),
-        )
+        return counts_of(parts, gene_names, parts.sample_table(sample_columns))
 
     @property
     def matrix(self) -> np.ndarray:
@@ -240,6 +234,28 @@ class Counts:
         )
         return part
 
+    def with_normalization_factors(self, factors: Any) -> Counts:
+        """Return the same counts with other normalization factors, without copying or checking them again.
+
+        Parameters
+        ----------
+        factors : array-like or pandas.DataFrame, (gene, sample), or None
+            Finite and above 0; a DataFrame is matched by the names of genes and samples.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        InputError
+            If the factors do not fit.
+        """
+        kept = kept_matrix(factors, self.genes, self.samples, "normalization factors")
+        other = object.__new__(Counts)
+        other._set(**{**vars(self), "normalization_factors": kept})
+        return other
+
     def _set(self, **fields: Any) -> None:
         """Fill the fields, once."""
         for name, value in fields.items():
@@ -253,6 +269,19 @@ class Counts:
         ]
         extras = "".join(f", with {what}" for what, given in kept if given is not None)
         return f"<Counts: {self.n_genes} genes, {self.n_samples} samples{extras}; sample columns: {columns}>"
+
+
+def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.DataFrame) -> Counts:
+    """Make counts of what an AnnData object or file holds; messages say where the numbers are from."""
+    try:
+        return Counts(
+            parts.values,
+            genes=parts.gene_names(gene_names),
+            samples=parts.obs.index,
+            sample_table=sample_table,
+        )
+    except InputError as error:
+        raise InputError(f"{error} (The counts were taken from {parts.place}.)") from error
 
 
 def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
