@@ -1,5 +1,6 @@
 """Counts as featureCounts, htseq-count, AnnData and Parquet keep them."""
 
+import subprocess
 import sys
 
 import anndata
@@ -51,6 +52,30 @@ def test_rows_of_htseq_for_reads_of_no_gene(tmp_path):
     check(read_counts(path))
     path.write_text(FRAME.to_csv(sep="\t") + "__gene\t7\t8\n")
     assert read_counts(path).n_genes == 4
+
+
+def test_one_file_of_htseq_for_each_sample(tmp_path):
+    tail = "__no_feature\t70\n__ambiguous\t8\n"
+    (tmp_path / "a.txt").write_text(FRAME["a"].to_csv(sep="\t", header=False) + tail)
+    (tmp_path / "b.txt").write_text(FRAME["b"].iloc[::-1].to_csv(sep="\t", header=False) + tail)
+    files = {name: tmp_path / f"{name}.txt" for name in "ab"}
+    table = pd.DataFrame({"arm": ["x", "y"]}, index=["b", "a"])
+    counts = read_counts(files, samples=table)
+    check(counts)
+    assert list(counts.sample_table["arm"]) == ["y", "x"]
+    (tmp_path / "b.txt").write_text("gene\tcount\n" + FRAME["b"].to_csv(sep="\t", header=False))
+    check(read_counts(files))
+    for bad, words in (
+        ("g1\t2\ng2\t4\n", "do not list the same genes, for example 'g3'"),
+        ("g1\t2\ng2\t4\ng2\t4\ng3\t0\n", r"lists gene\(s\) twice: 'g2'"),
+        ("g1\t2\ng2\tmany\ng3\t0\n", "text in place of counts in 1 cell.*gene 'g2', sample 'b': many"),
+        ("g1\t2\t3\ng2\t4\t5\n", "has 3 columns; genes and the counts of one sample are needed"),
+    ):
+        (tmp_path / "b.txt").write_text(bad)
+        with pytest.raises(InputError, match=words):
+            read_counts(files)
+    with pytest.raises(InputError, match="no file was given"):
+        read_counts({})
 
 
 def written(path, make=np.asarray, **more):
@@ -124,6 +149,15 @@ def test_without_anndata_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "anndata", None)
     with pytest.raises(InputError, match=r"pip install bayesde\[anndata\]"):
         read_counts(tmp_path / "counts.h5ad")
+
+
+def test_text_is_read_without_loading_what_other_files_need():
+    program = (
+        "import sys, bayesde; bayesde.load_pasilla(); "
+        "print([name for name in ('anndata', 'h5py', 'scipy', 'numba') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_parquet(tmp_path):

@@ -55,7 +55,8 @@ class AnnotatedParts:
 
     def sample_table(self, columns: Sequence[str] | None) -> pd.DataFrame:
         """Return the samples' table, or some columns of it."""
-        wanted = list(self.obs.columns) if columns is None else list(columns)
+        columns = [columns] if isinstance(columns, str) else columns
+        wanted = list(self.obs.columns if columns is None else columns)
         absent = [name for name in wanted if name not in self.obs.columns]
         if absent:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +25,7 @@ NO_GENE = ["__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "_
 
 
 def read_counts(
-    path: str | PathLike[str],
+    path: str | PathLike[str] | Mapping[str, str | PathLike[str]],
     samples: str | PathLike[str] | pd.DataFrame | None = None,
     *,
     gene_column: str | None = None,
@@ -42,9 +43,10 @@ def read_counts(
 
     Parameters
     ----------
-    path : path
+    path : path, or mapping of path by sample name
         The table; or an AnnData file (.h5ad, needs ``pip install bayesde[anndata]``), where observations are
-        the samples; or a .parquet file (needs pyarrow).
+        the samples; or a .parquet file (needs pyarrow); or one file for each sample as htseq-count writes
+        them (genes and counts, no header), all with the same genes.
     samples : path or pandas.DataFrame, optional
         The sample table, see `read_sample_table`; a DataFrame is indexed by sample name. Rows are matched to
         the columns of the counts by name and must name the same samples. By default ``obs`` of an AnnData
@@ -69,13 +71,15 @@ def read_counts(
     InputError
         If a file cannot be read as a table, or what it holds are not counts (see `Counts`).
     """
+    table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
+    if isinstance(path, Mapping):
+        return _from_samples(path, table, sep)
     check_file(path, "counts")
     with open(path, "rb") as stream:
         start = stream.read(8)
     annotated = start == b"\x89HDF\r\n\x1a\n"
     if not annotated and (layer is not None or backed):
         raise InputError(f"'{path}' is not an .h5ad file: leave layer= and backed= out")
-    table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
     if annotated:
         return _from_h5ad(path, table, gene_column, layer, backed=backed)
     if start.startswith(b"PAR1"):
@@ -104,6 +108,42 @@ def _from_text(
     return Counts(
         matrix, genes=frame[gene].astype(str), samples=[names[i] for i in others], sample_table=table
     )
+
+
+def _from_samples(
+    paths: Mapping[str, str | PathLike[str]], table: pd.DataFrame | None, sep: str | None
+) -> Counts:
+    """Read one file for each sample."""
+    if not paths:
+        raise InputError("no file was given; give the path of each sample's counts by sample name")
+    columns = [_one_sample(path, sep) for path in paths.values()]
+    genes = columns[0].index
+    for path, column in zip(paths.values(), columns, strict=True):
+        different = column.index.symmetric_difference(genes)
+        if len(different):
+            raise InputError(
+                f"'{path}' and '{next(iter(paths.values()))}' do not list the same genes, for example "
+                f"{first_few(different, 3)}; count all samples against one annotation"
+            )
+    together = pd.concat(
+        [column.loc[genes] for column in columns], axis=1, keys=[str(name) for name in paths]
+    )
+    return Counts(together, sample_table=table)
+
+
+def _one_sample(path: str | PathLike[str], sep: str | None) -> pd.Series:
+    """Read genes and counts, with or without a header."""
+    names, frame = read_table(path, sep, "counts", None)
+    if len(names) != 2:
+        raise InputError(f"'{path}' has {len(names)} columns; genes and the counts of one sample are needed")
+    if not pd.isna(pd.to_numeric(names[1], errors="coerce")):  # the first line is a gene
+        first = pd.DataFrame([[names[0], float(names[1])]])
+        frame = pd.concat([first, frame], ignore_index=True)
+    frame = frame[~frame[0].isin(NO_GENE)]
+    genes = pd.Index(frame[0].astype(str), dtype=object)
+    if genes.has_duplicates:
+        raise InputError(f"'{path}' lists gene(s) twice: {first_few(genes[genes.duplicated()].unique())}")
+    return pd.Series(_numbers(frame[1]).to_numpy(), index=genes)
 
 
 def _alignment_names(names: list[str]) -> list[str]:
