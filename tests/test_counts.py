@@ -220,3 +220,38 @@ def test_totals_of_genes_and_samples():
     np.testing.assert_array_equal(counts.library_sizes, [8.0, 10.0, 2.0**53 + 3.0])
     assert counts.library_sizes.dtype == np.float64
     assert counts.is_dense
+
+
+def test_normalization_factors_may_be_exchanged():
+    counts = Counts(labelled(), sample_table=TABLE, average_lengths=np.full((3, 3), 2.0))
+    frame = pd.DataFrame(np.arange(1.0, 10.0).reshape(3, 3), index=counts.genes, columns=counts.samples)
+    changed = counts.with_normalization_factors(frame.iloc[::-1])
+    np.testing.assert_array_equal(changed.normalization_factors, frame)
+    assert not changed.normalization_factors.flags.writeable
+    assert changed.matrix is counts.matrix
+    assert changed.average_lengths is counts.average_lengths
+    assert counts.normalization_factors is None
+    assert changed.with_normalization_factors(None).normalization_factors is None
+    with pytest.raises(InputError, match=r"shape \(2, 3\)"):
+        counts.with_normalization_factors(np.ones((2, 3)))
+
+
+def test_average_lengths_are_checked_frozen_and_carried_along():
+    lengths = pd.DataFrame(
+        np.arange(1.0, 10.0).reshape(3, 3), index=["g3", "g1", "g2"], columns=["s3", "s2", "s1"]
+    )
+    counts = Counts(labelled(), average_lengths=lengths)
+    np.testing.assert_array_equal(counts.average_lengths, [[6, 5, 4], [9, 8, 7], [3, 2, 1]])
+    np.testing.assert_array_equal(counts.subset(["g3", "g1"], ["s1", "s3"]).average_lengths, [[3, 1], [6, 4]])
+    assert not counts.average_lengths.flags.writeable
+    assert repr(counts) == "<Counts: 3 genes, 3 samples, with average lengths; sample columns: none>"
+    assert Counts(labelled()).average_lengths is None
+    lengths.loc["g1", "s2"] = 0.0
+    with pytest.raises(InputError, match=r"average lengths that are not finite.*gene 'g1', sample 's2': 0.0"):
+        Counts(labelled(), average_lengths=lengths)
+
+
+def test_a_sample_without_reads_and_very_large_counts_are_counts():
+    counts = Counts([[0, 10**9], [0, 2]])
+    np.testing.assert_array_equal(counts.library_sizes, [0, 10**9 + 2])
+    np.testing.assert_array_equal(counts.rows([1, 0]), [[0.0, 2.0], [0.0, 1e9]])
