@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bayesde.eb.nb import (
     ASYMPTOTIC,
@@ -240,30 +240,38 @@ def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-u
         mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
-@njit(cache=True, parallel=True)
-def ascend_all(starts, counts, factors, weights, cells, coefficients, min_mu, prior_means, prior_var):  # type: ignore[no-untyped-def]
-    """Search for every gene; return ln dispersion, steps tried, and l at the start and the end.
+@njit(cache=True)
+def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, out):  # type: ignore[no-untyped-def]
+    """Search for one gene; ``out`` is filled with ln dispersion, steps tried, l at the start and the end."""
+    mu = np.empty(y.size)
+    set_means(y, factors, cells, coefficients, min_mu, mu)
+    a, steps, first, last = _ascend(start, y, mu, weights, cells, prior_mean, prior_var)
+    shift = 0.0
+    for j in range(y.size):
+        if y[j] > FEW:
+            shift += y[j] * weights[j] if weights.size else y[j]
+    out[0], out[1], out[2], out[3] = a, steps, first - shift, last - shift
+
+
+@njit(cache=True, nogil=True)
+def ascend_all(first, last, starts, block, cells, coefficients, min_mu, prior_means, prior_var, out):  # type: ignore[no-untyped-def]
+    """Search for every gene; ``out`` is (gene, 4).
 
     ``coefficients`` (gene, coefficient) give the means, or cell means do if it has no columns.
     """
-    n_genes, m = counts.shape
-    found, first, last = np.empty(n_genes), np.empty(n_genes), np.empty(n_genes)
-    steps = np.empty(n_genes, dtype=np.int64)
-    for g in prange(n_genes):
-        mu = np.empty(m)
-        own = row_of(factors, g)
-        weight = row_of(weights, g)
-        set_means(counts[g], own, cells, coefficients[g], min_mu, mu)
-        found[g], steps[g], first[g], last[g] = _ascend(
-            starts[g], counts[g], mu, weight, cells, prior_means[g], prior_var
+    for g in range(first, last):
+        _ascend_one(
+            starts[g],
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            coefficients[g],
+            min_mu,
+            prior_means[g],
+            prior_var,
+            out[g],
         )
-        shift = 0.0
-        for j in range(m):
-            if counts[g, j] > FEW:
-                shift += counts[g, j] * weight[j] if weight.size else counts[g, j]
-        first[g] -= shift
-        last[g] -= shift
-    return found, steps, first, last
 
 
 @njit(cache=True)
