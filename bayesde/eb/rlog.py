@@ -155,9 +155,7 @@ def rlog(
     values = np.empty((means.size, given.counts.n_samples))
     for genes, rows in row_blocks(given.counts):
         factors = np.ascontiguousarray(given.factors[genes])
-        values[genes] = _all_modes(
-            rows, factors, means[genes], dispersions[genes], 1.0 / (matched * LOG2**2)
-        )
+        values[genes] = _all_modes(rows, factors, means[genes], dispersions[genes], 1.0 / (matched * LOG2**2))
     frame = pd.DataFrame(values / LOG2, index=given.counts.genes, columns=given.counts.samples)
     frame.attrs["prior_var"] = matched
     return frame
