@@ -5,6 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from reference.transforms import (
+    EVERY_THIRD,
+    answer,
+    answer_by_sample,
+    lengths,
+    pasilla,
+    pasilla_with_lengths,
+)
 
 from bayesde import (
     Counts,
@@ -19,14 +27,6 @@ from bayesde import (
     read_counts,
 )
 from bayesde.normalize import base_mean, base_var, blocks, normalization_matrix, ratios, size_factors
-from reference.transforms import (
-    EVERY_THIRD,
-    answer,
-    answer_by_sample,
-    lengths,
-    pasilla,
-    pasilla_with_lengths,
-)
 
 DATA = ["pasilla", "airway", "gse60450", "sim20k_pairs"]
 MATRIX = np.array([[10, 20, 30], [0, 40, 20], [5, 5, 5], [100, 210, 290], [0, 0, 0]])
@@ -273,7 +273,7 @@ def test_scaled_counts_equal_those_of_r(quantity, ours):
 def test_lengths_that_do_not_fit(counts):
     with pytest.raises(InputError, match="give gene_lengths="):
         fpkm(counts)
-    with pytest.raises(InputError, match="gene lengths lack the gene.s. 'b'"):
+    with pytest.raises(InputError, match=r"gene lengths lack the gene.s. 'b'"):
         fpkm(counts, pd.Series({"a": 1.0, "c": 2.0, "d": 1.0, "e": 1.0}))
     with pytest.raises(InputError, match="gene lengths that are not finite and above 0"):
         fpkm(counts, [0, 1, 1, 1, 1])

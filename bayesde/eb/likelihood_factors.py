@@ -7,8 +7,8 @@ Starting at s = 1, alternate between
    quantile, with ``L_i(p) = sum_j ln NB(y_ij | mu_ij / s_j exp(p_j - mean p), alpha_i)``;
 
 until ln s moves by less than 0.01 in all. So DESeq2 does it (Love, Huber and Anders 2014,
-doi:10.1186/s13059-014-0550-8), with a quasi-Newton search over central differences of width 0.001. Which genes
-are above the quantile depends on p, so that differences of another width would end elsewhere.
+doi:10.1186/s13059-014-0550-8), with a quasi-Newton search over central differences of width 0.001. Which
+genes are above the quantile depends on p, so that differences of another width would end elsewhere.
 """
 
 from __future__ import annotations

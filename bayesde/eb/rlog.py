@@ -2,10 +2,11 @@ r"""The regularized logarithm: log2 normalized counts, shrunk towards the gene's
 
     y_ij ~ NB(nf_ij exp(b_i0 + b_ij), alpha_i),   b_ij ~ Normal(0, sigma^2),   rlog_ij = (b_i0 + b_ij) / ln 2
 
-with alpha_i from the dispersion trend and sigma^2 matched to the upper 5 % of |log2 (q_ij + 1/2) - log2 (q_i +
-1/2)|, weighted by 1 / (1/q_i + alpha_i), q_i being the gene's mean (Love, Huber and Anders 2014,
-doi:10.1186/s13059-014-0550-8, "Regularized logarithm transformation"). The mode is found by iteratively
-reweighted least squares to the tolerance of DESeq2, so that the iterates agree and not only their limit.
+with alpha_i from the dispersion trend and sigma^2 matched to the upper 5 % of the differences
+|log2 (q_ij + 1/2) - log2 (q_i + 1/2)|, weighted by 1 / (1/q_i + alpha_i), q_i being the gene's mean (Love,
+Huber and Anders 2014, doi:10.1186/s13059-014-0550-8, "Regularized logarithm transformation"). The mode is
+found by iteratively reweighted least squares to the tolerance of DESeq2, so that the iterates agree and not
+only their limit.
 
 There is one coefficient for each count, but the normal equations are an arrow: with weights w_j, working
 responses z_j and precision l = 1/sigma^2, ``v_j = w_j l / (w_j + l)`` gives

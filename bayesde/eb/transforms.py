@@ -1,6 +1,9 @@
 r"""The variance-stabilizing transform: log2-like values whose noise does not depend on the mean.
 
-If the variance of a normalized count q is v(q) = xi q + alpha(q) q^2, then ``f(q) = integral dq / sqrt(v(q))``
+If the variance of a normalized count q is v(q) = xi q + alpha(q) q^2, then
+
+    f(q) = integral dq / sqrt(v(q))
+
 has the same noise everywhere (Anders and Huber 2010, doi:10.1186/gb-2010-11-10-r106; Love, Huber and Anders
 2014, doi:10.1186/s13059-014-0550-8). It is scaled so that it becomes log2 q for large counts.
 

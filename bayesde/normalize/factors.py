@@ -55,11 +55,11 @@ def normalization_factors(
         If there is neither a matrix nor lengths, or they do not fit the counts.
     """
     if matrix is None:
-        factors = _from_lengths(counts, method, control_genes, geometric_means, location)
+        known = _centered_log_lengths(counts)
     else:
         known = np.log(matched_matrix(matrix, counts.genes, counts.samples, "normalization matrix"))
-        factors = _combined(counts, known, method, control_genes, geometric_means, location)
-    return pd.DataFrame(factors, index=counts.genes, columns=counts.samples)
+    logs = log_size_factors(counts, method, control_genes, geometric_means, location, log_offsets=known)
+    return pd.DataFrame(_combined(known, logs), index=counts.genes, columns=counts.samples)
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
@@ -67,8 +67,8 @@ def average_lengths(counts: Counts) -> np.ndarray | None:
     return getattr(counts, "average_lengths", None)
 
 
-def _from_lengths(counts: Counts, method: str, *options: Any) -> np.ndarray:
-    """Make factors from the lengths of the counts, (gene, sample)."""
+def _centered_log_lengths(counts: Counts) -> np.ndarray:
+    """Ln of the lengths of the counts over their geometric mean in the row, (gene, sample)."""
     lengths = average_lengths(counts)
     if lengths is None:
         raise InputError(
@@ -77,12 +77,12 @@ def _from_lengths(counts: Counts, method: str, *options: Any) -> np.ndarray:
         )
     known = np.log(lengths)
     known -= known.mean(axis=1, keepdims=True)
-    return _combined(counts, known, method, *options)
+    return known
 
 
-def _combined(counts: Counts, known: np.ndarray, method: str, *options: Any) -> np.ndarray:
-    """Add ln size factors to known ln factors, and center each row, (gene, sample)."""
-    known = known + log_size_factors(counts, method, *options, log_offsets=known)
+def _combined(known: np.ndarray, log_size_factors: np.ndarray) -> np.ndarray:
+    """Turn known ln factors, which are overwritten, into factors with those of the samples, (gene, sample)."""
+    known += log_size_factors
     known -= known.mean(axis=1, keepdims=True)
     return np.exp(known, out=known)
 
@@ -121,7 +121,8 @@ def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any
         if counts.normalization_factors is not None:
             return _read_only(counts.normalization_factors)
         if average_lengths(counts) is not None:
-            return _read_only(_from_lengths(counts, factors or "ratio", control_genes))
+            combined = normalization_factors(counts, None, factors or "ratio", control_genes)
+            return _read_only(combined.to_numpy())
         factors = size_factors(counts, factors or "ratio", control_genes)
     if isinstance(factors, pd.DataFrame) or np.ndim(factors) == 2:
         return _read_only(matched_matrix(factors, counts.genes, counts.samples, "normalization factors"))

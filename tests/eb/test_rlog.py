@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from reference.transforms import answer, answer_by_sample, pasilla, pasilla_with_lengths
 from scipy.optimize import minimize
 from scipy.stats import nbinom, norm
 
@@ -11,7 +12,6 @@ from bayesde import Counts, Design, InputError
 from bayesde.eb import rlog as module
 from bayesde.eb.rlog import rlog
 from bayesde.eb.trend import DispersionTrend
-from reference.transforms import answer, answer_by_sample, pasilla, pasilla_with_lengths
 
 TREND = DispersionTrend("parametric", 0.05, 2.0)
 

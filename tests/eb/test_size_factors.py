@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from reference.transforms import answer_by_sample, pasilla, pasilla_with_lengths
 from scipy.stats import nbinom
 
 import bayesde as bde
@@ -13,7 +14,6 @@ from bayesde.eb import likelihood_factors
 from bayesde.eb.size_factors import resolved_factors, size_factors
 from bayesde.normalize import normalization_matrix
 from bayesde.normalize import size_factors as by_ratio
-from reference.transforms import answer_by_sample, pasilla, pasilla_with_lengths
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from reference.transforms import answer, answer_by_sample, pasilla, pasilla_with_lengths
 
 import bayesde as bde
 from bayesde import Counts, Design, InputError, OptionError
 from bayesde.eb import known_trend, transforms
 from bayesde.eb.transforms import vst
 from bayesde.eb.trend import DispersionTrend
-from reference.transforms import answer, answer_by_sample, pasilla, pasilla_with_lengths
 
 
 @pytest.fixture(scope="module")
