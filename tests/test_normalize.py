@@ -136,6 +136,8 @@ def test_factors_with_lengths_or_a_matrix_equal_those_of_r():
     np.testing.assert_array_equal(
         normalization_matrix(measured, "poscounts"), normalization_factors(measured, method="poscounts")
     )
+    assert normalization_matrix(measured).flags.c_contiguous
+    assert not normalization_matrix(measured).flags.writeable
 
 
 def test_what_goes_before_lengths():

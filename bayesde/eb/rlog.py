@@ -157,7 +157,8 @@ def rlog(
     for genes, rows in row_blocks(given.counts):
         factors = np.ascontiguousarray(given.factors[genes])
         values[genes] = _all_modes(rows, factors, means[genes], dispersions[genes], 1.0 / (matched * LOG2**2))
-    frame = pd.DataFrame(values / LOG2, index=given.counts.genes, columns=given.counts.samples)
+    values /= LOG2
+    frame = pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples, copy=False)
     frame.attrs["prior_var"] = matched
     return frame
 

@@ -94,7 +94,7 @@ def vst(
         values = _constant(q, fitted.asymptotic_dispersion)
     else:
         values = _numerical(q, means, fitted, float(np.mean(1.0 / _sample_factors(given.factors))))
-    return pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples)
+    return pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples, copy=False)
 
 
 def _sample_factors(factors: np.ndarray) -> np.ndarray:

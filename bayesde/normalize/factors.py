@@ -54,12 +54,8 @@ def normalization_factors(
     InputError
         If there is neither a matrix nor lengths, or they do not fit the counts.
     """
-    if matrix is None:
-        known = _centered_log_lengths(counts)
-    else:
-        known = np.log(matched_matrix(matrix, counts.genes, counts.samples, "normalization matrix"))
-    logs = log_size_factors(counts, method, control_genes, geometric_means, location, log_offsets=known)
-    return pd.DataFrame(_combined(known, logs), index=counts.genes, columns=counts.samples)
+    factors = _combined(counts, matrix, method, control_genes, geometric_means, location)
+    return pd.DataFrame(factors, index=counts.genes, columns=counts.samples, copy=False)
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
@@ -80,9 +76,20 @@ def _centered_log_lengths(counts: Counts) -> np.ndarray:
     return known
 
 
-def _combined(known: np.ndarray, log_size_factors: np.ndarray) -> np.ndarray:
-    """Turn known ln factors, which are overwritten, into factors with those of the samples, (gene, sample)."""
-    known += log_size_factors
+def _combined(
+    counts: Counts,
+    matrix: Any,
+    method: str,
+    control_genes: Any = None,
+    geometric_means: Any = None,
+    location: Location | None = None,
+) -> np.ndarray:
+    """Combine as ``normalization_factors`` says, (gene, sample)."""
+    if matrix is None:
+        known = _centered_log_lengths(counts)
+    else:
+        known = np.log(matched_matrix(matrix, counts.genes, counts.samples, "normalization matrix"))
+    known += log_size_factors(counts, method, control_genes, geometric_means, location, known)
     known -= known.mean(axis=1, keepdims=True)
     return np.exp(known, out=known)
 
@@ -121,8 +128,7 @@ def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any
         if counts.normalization_factors is not None:
             return _read_only(counts.normalization_factors)
         if average_lengths(counts) is not None:
-            combined = normalization_factors(counts, None, factors or "ratio", control_genes)
-            return _read_only(combined.to_numpy())
+            return _read_only(_combined(counts, None, factors or "ratio", control_genes))
         factors = size_factors(counts, factors or "ratio", control_genes)
     if isinstance(factors, pd.DataFrame) or np.ndim(factors) == 2:
         return _read_only(matched_matrix(factors, counts.genes, counts.samples, "normalization factors"))

@@ -233,4 +233,4 @@ def _scaled(counts: Counts, sizes: np.ndarray, unit: float = 1.0) -> pd.DataFram
 
 def _frame(counts: Counts, values: np.ndarray) -> pd.DataFrame:
     """Name the rows and columns."""
-    return pd.DataFrame(values, index=counts.genes, columns=counts.samples)
+    return pd.DataFrame(values, index=counts.genes, columns=counts.samples, copy=False)
