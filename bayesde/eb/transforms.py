@@ -27,6 +27,7 @@ from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.eb.known_trend import setting
 from bayesde.eb.trend import DispersionTrend
+from bayesde.errors import InputError
 from bayesde.normalize.scaled import normalized_counts
 
 __all__ = ["vst"]
@@ -118,10 +119,22 @@ def _numerical(q: np.ndarray, means: np.ndarray, trend: DispersionTrend, xi: flo
     density = 1.0 / np.sqrt(trend(grid) * grid**2 + xi * grid)
     areas = np.cumsum(np.diff(grid) * (density[1:] + density[:-1]) / 2.0)
     curve = _spline(np.arcsinh((grid[1:] + grid[:-1]) / 2.0), areas)
-    low, high = np.quantile(means, SCALED_AT)
+    low, high = _scaling_range(means)
     at_low, at_high = curve(np.arcsinh([low, high]))
     slope = (math.log2(high) - math.log2(low)) / (at_high - at_low)
     return slope * (curve(np.arcsinh(q)) - at_low) + math.log2(low)
+
+
+def _scaling_range(means: np.ndarray) -> tuple[float, float]:
+    """Means of genes with many counts, between which the slope of log2 is wanted."""
+    low, high = np.quantile(means, SCALED_AT)
+    if not 0.0 < low < high:
+        raise InputError(
+            f"the scale cannot be matched to log2: {SCALED_AT[0]:.0%} of the genes have a mean of at most "
+            f"{low:g}, and {SCALED_AT[1]:.1%} one of at most {high:g}. Drop genes without counts first, or "
+            "use trend='parametric'"
+        )
+    return float(low), float(high)
 
 
 def _spline(x: np.ndarray, y: np.ndarray) -> PPoly:

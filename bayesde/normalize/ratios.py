@@ -9,7 +9,7 @@ genes yields the log ratios, and only these are kept: for some samples at a time
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,17 @@ def _given_reference(given: Any, counts: Counts) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Ratios:
-    """Log ratios of counts to reference levels, of a block of genes at a time."""
+    """Log ratios of counts to reference levels, of a block of genes at a time.
+
+    Attributes
+    ----------
+    chosen : ndarray of bool (gene,) or None
+        The genes to use; None for all.
+    reference : ndarray (gene,) or None
+        Reference levels where they are known, not finite for a gene without; None to find them.
+    log_offsets : ndarray (gene, sample) or None
+        ln of what the counts are divided by.
+    """
 
     counts: Counts
     method: str
@@ -155,23 +165,44 @@ class _Ratios:
     reference: np.ndarray | None
     log_offsets: np.ndarray | None
 
-    def of(self, genes: slice, rows: np.ndarray) -> np.ndarray:
-        """Log ratios of the usable genes among these, (usable gene, sample); NaN where there is no count."""
+    def of(self, genes: slice, rows: np.ndarray, samples: slice) -> np.ndarray:
+        """Log ratios of the usable genes among these, (usable gene, chosen sample); NaN for no count."""
         used = self._usable(genes, rows)
-        rows = rows[used]
-        with np.errstate(divide="ignore"):
-            logs = np.log(rows)
-        offsets = 0.0 if self.log_offsets is None else self.log_offsets[genes][used]
-        if self.reference is not None:
-            reference = self.reference[genes][used]
-        elif self.method == "ratio":
-            reference = (logs - offsets).mean(axis=1)
+        if self.reference is None:
+            logs = self._logs(genes, rows, used, slice(None))
+            reference = self._reference_of(rows[used], logs, genes, used)
+            logs = logs[:, samples]
         else:
-            reference = np.where(rows > 0, logs, 0.0).mean(axis=1)
-        ratios = logs - offsets - reference[:, None]
-        if self.reference is not None or self.method == "poscounts":
-            ratios[rows == 0] = np.nan
+            logs = self._logs(genes, rows, used, samples)
+            reference = self.reference[genes][used]
+        ratios = logs - reference[:, None]
+        ratios[np.isneginf(logs)] = np.nan
         return ratios
+
+    def with_reference(self) -> _Ratios:
+        """Find the reference level of every gene, so that ``of`` takes logs of the chosen samples only."""
+        found = np.full(self.counts.n_genes, -np.inf)
+        for genes, rows in row_blocks(self.counts):
+            used = self._usable(genes, rows)
+            logs = self._logs(genes, rows, used, slice(None))
+            found[genes][used] = self._reference_of(rows[used], logs, genes, used)
+        return replace(self, reference=found)
+
+    def _logs(self, genes: slice, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
+        """Log counts over their offsets, minus infinity for no count, (used gene, chosen sample)."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(rows[used, samples])
+        if self.log_offsets is not None:
+            logs -= self.log_offsets[genes][used, samples]
+        return logs
+
+    def _reference_of(self, rows: np.ndarray, logs: np.ndarray, genes: slice, used: np.ndarray) -> np.ndarray:
+        """Mean log of each gene: of all its counts over offsets, or of its positive counts, (used gene,)."""
+        if self.method == "ratio":
+            return np.asarray(logs.mean(axis=1))
+        if self.log_offsets is not None:
+            logs = logs + self.log_offsets[genes][used]
+        return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
 
     def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
         """Tell which of these genes are asked for and have a reference level, bool (chosen gene,)."""
@@ -190,11 +221,13 @@ def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
     width = min(counts.n_samples, max(1, KEPT_VALUES // counts.n_genes))
     found = np.full(counts.n_samples, np.nan)
     by_sample = np.empty((width, counts.n_genes))
+    if width < counts.n_samples and ratios.reference is None:
+        ratios = ratios.with_reference()
     for start in range(0, counts.n_samples, width):
         stop = min(start + width, counts.n_samples)
         filled = 0
         for genes, rows in row_blocks(counts):
-            block = ratios.of(genes, rows)[:, start:stop]
+            block = ratios.of(genes, rows, slice(start, stop))
             by_sample[: stop - start, filled : filled + len(block)] = block.T
             filled += len(block)
         for sample in range(start, stop):

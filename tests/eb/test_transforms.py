@@ -127,6 +127,14 @@ def test_what_cannot_be_transformed(options, error, words):
         vst(pasilla(), **options)
 
 
+def test_a_scale_that_cannot_be_matched():
+    matrix = np.zeros((1000, 4), dtype=int)
+    matrix[:30] = np.random.default_rng(5).poisson(50.0, (30, 4))
+    flat = DispersionTrend("local", curve=lambda log_mean: np.full_like(log_mean, -2.0))
+    with pytest.raises(InputError, match="95% of the genes have a mean of at most 0"):
+        vst(Counts(matrix), trend=flat)
+
+
 def test_what_does_not_go_together(fit):
     with pytest.raises(InputError, match="a fit has its own design"):
         vst(fit, "~ condition")
