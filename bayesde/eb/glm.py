@@ -68,7 +68,7 @@ class GlmFit:
     working_beta: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (cell,) with exp(x . beta) of each distinct row x of the design."""
     for c in range(out.size):
@@ -78,7 +78,7 @@ def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
         out[c] = math.exp(eta)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
     """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
     for c in range(total.size):
@@ -89,7 +89,7 @@ def working_weights(factors, weights, effect, cell, dispersion, min_mu, total): 
         total[cell[j]] += weight * weights[j] if weights.size else weight
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
     p = ridge.size
@@ -109,7 +109,7 @@ def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
     """Sum weights and scores over each cell; return the log-likelihood without its constant.
 
@@ -143,7 +143,7 @@ def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min
     return likelihood
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
 
@@ -162,7 +162,7 @@ def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
     for c in range(eta.size):
         eta[c] = 0.0
@@ -171,7 +171,7 @@ def _set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
         effect[c] = math.exp(eta[c])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     """Return the part of the log-likelihood that does not depend on the means."""
     excess_r = gamma_excess(1.0 / dispersion)
@@ -182,7 +182,7 @@ def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
     """Iterate one gene to convergence; return whether it did.
 
@@ -222,7 +222,7 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
     """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
     p = ridge.size
@@ -245,7 +245,7 @@ def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, bet
     return converged and definite
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
     beta, beta_se, working, converged = found
     for g in range(first, last):
@@ -264,7 +264,7 @@ def _fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, foun
         )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
     p = beta.size
     effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
@@ -281,7 +281,7 @@ def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, co
     return math.sqrt(max(form, 0.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
     for g in range(first, last):
         out[g] = _contrast_error(

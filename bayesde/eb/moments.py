@@ -32,7 +32,7 @@ class Moments:
     rough_dispersion: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: ignore[no-untyped-def]
     """Return the three moments of one gene; ``q`` and ``projection`` are scratch."""
     m, p = basis.shape
@@ -55,7 +55,7 @@ def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: igno
     return centre, spread / (m - 1), max(excess / (m - p), 0.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _moments(first, last, block, basis, mean, variance, rough):  # type: ignore[no-untyped-def]
     for g in range(first, last):
         mean[g], variance[g], rough[g] = _moments_of(

@@ -63,7 +63,7 @@ class CooksSummary:
     n_larger: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sort(values):  # type: ignore[no-untyped-def]
     """Sort in place (Shell 1959): cells are small, and compiling a general sort takes seconds."""
     gap = 1
@@ -79,7 +79,7 @@ def _sort(values):  # type: ignore[no-untyped-def]
         gap //= 3
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     """Sort ``values`` and return their mean without the ``floor(n * trim)`` lowest and highest."""
     _sort(values)
@@ -90,7 +90,7 @@ def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     return total / (values.size - 2 * cut)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     centre = _trimmed_mean(values, trim)
     for i in range(values.size):
@@ -98,7 +98,7 @@ def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     return scale * _trimmed_mean(values, trim)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     """Dispersion of normalized counts (sample,) from trimmed variances, the largest over the cells; >= 0.04.
 
@@ -128,7 +128,7 @@ def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     return max((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
     rows, cell = cells.rows, cells.of_sample
@@ -157,7 +157,7 @@ def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, mi
         out[j] *= (y[j] - mu) ** 2 / (mu + robust * mu**2)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     """Return the largest judged distance, whether any is excessive, how many counts exceed the worst's."""
     largest, top, n_larger = math.nan, 0, 0
@@ -171,7 +171,7 @@ def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     return largest, cooks[top] > cutoff, n_larger
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _summarize(first, last, block, cells, beta, working, dispersion, ridge, min_mu, judged, cutoff, found):  # type: ignore[no-untyped-def]
     largest, excessive, n_larger = found
     cooks = np.empty(block.counts.shape[1])
@@ -181,7 +181,7 @@ def _summarize(first, last, block, cells, beta, working, dispersion, ridge, min_
         largest[g], excessive[g], n_larger[g] = _judge(y, cooks, judged, cutoff)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill_all(first, last, block, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
     for g in range(first, last):
         y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)

@@ -135,7 +135,7 @@ def _interpolated_step(
     return width / 2.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _objective(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
     """Return f(b)."""
     total = 0.0
@@ -156,7 +156,7 @@ def _objective(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyp
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient and Hessian, but for the Cauchy prior's curvature at b_k, which is returned."""
     p = b.size
@@ -186,7 +186,7 @@ def _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian):  # 
     return 2.0 * (scale * scale - square) / (scale * scale + square) ** 2
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _newton_direction(gradient, hessian, curvature, bound, k, factor, step):  # type: ignore[no-untyped-def]
     """Solve for a descent step; where the Hessian is indefinite, majorise the prior's curvature."""
     hessian[k, k] += curvature
@@ -201,7 +201,7 @@ def _newton_direction(gradient, hessian, curvature, bound, k, factor, step):  # 
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _minimise(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
     """Newton's method with backtracking from ``b``, which is overwritten; return (f, converged)."""
     p = b.size
@@ -234,7 +234,7 @@ def _minimise(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untype
     return value, False
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sd_at(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
     p = b.size
     gradient = np.empty(p)
