@@ -144,6 +144,7 @@ def test_same_seed_same_numbers_and_another_seed_others():
     pd.testing.assert_frame_equal(first.truth, again.truth)
     assert (first.counts.matrix != other.counts.matrix).any()
     assert (first.seed, other.seed) == (7, 8)
+    assert repr(first) == "<Simulation: 300 genes, 8 samples, design '~ condition', seed 7>"
 
 
 def test_a_generator_gives_new_counts_each_time_and_the_same_ones_when_made_again():

@@ -26,7 +26,7 @@ LN2 = math.log(2.0)
 FILES = ("simulation.json", "counts.tsv.gz", "samples.tsv", "truth.tsv", "hyperparameters.json")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """Simulated counts and what they were drawn from.
 
@@ -58,6 +58,10 @@ class Simulation:
     hyperparameters: dict[str, Any]
     options: SimulationOptions
     seed: int | None
+
+    def __repr__(self) -> str:
+        size = f"{self.counts.n_genes} genes, {self.counts.n_samples} samples"
+        return f"<Simulation: {size}, design {self.design.formula!r}, seed {self.seed}>"
 
     def log2_fold_change(self, contrast: Any = None) -> pd.Series:
         """Return the true value of any contrast, log2, by gene.

@@ -27,8 +27,8 @@ class SimulationOptions:
         Law of the effects: Cauchy(0, S), as the model has it; Normal(0, S^2); S times Student-t;
         or ``"mixture"``, half of the effects Normal(S, (S/4)^2) and half Normal(-S, (S/4)^2).
     effect_scale : float or mapping of str to float
-        S, 0 or more, of every coefficient but the intercept; or by coefficient, those not named having no
-        effect.
+        S, 0 or more, of every coefficient but the intercept (of a covariate: per unit); or by coefficient,
+        those not named having no effect.
     effect_df : float
         Degrees of freedom of ``"student_t"`` effects.
     zero_share : float
