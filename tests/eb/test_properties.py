@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayesde as bde
-from bayesde.eb.genes import Hierarchy, fit_genes
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions, poisson_level
 from bayesde.eb.glm import fit_glm
+from bayesde.eb.layout import DesignLayout
 from bayesde.eb.trend import fit_trend
 
 DESIGN = "~ batch + condition"
@@ -52,14 +54,12 @@ def fitted(counts, design=DESIGN, **how):
 
 def estimates_given(fit, genes):
     """Estimates of some genes (positions), given the trend and the prior of a fit."""
-    estimates, _ = fit_genes(
-        fit.counts.matrix[genes].astype(np.float64),
-        fit.normalization_factors[genes],
-        fit.design.matrix,
-        "parametric",
-        Hierarchy(fit.trend, fit.dispersion_prior),
-    )
-    return estimates
+    layout = DesignLayout.of(fit.design.matrix)
+    factors = fit.normalization_factors
+    block = GeneBlock.of(fit.counts.matrix[genes].astype(np.float64), factors[genes])
+    own = own_dispersions(block, layout, poisson_level(factors), fit.options.min_mu)
+    hierarchy = Hierarchy(fit.trend, fit.dispersion_prior)
+    return estimate_genes(block, layout, own, hierarchy, np.zeros(fit.counts.n_samples, dtype=bool))
 
 
 def assert_same(table, other, rtol):
