@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.options import SamplingOptions
     from bayesde.results import ResultsTable, read_results, s_values
+    from bayesde.simulation import Simulation, SimulationOptions, simulate
 
 __version__ = version("bayesde")
 
@@ -52,6 +53,7 @@ _HOMES = {
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
+    "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -70,6 +72,8 @@ __all__ = [
     "Posterior",
     "ResultsTable",
     "SamplingOptions",
+    "Simulation",
+    "SimulationOptions",
     "ToolchainError",
     "cpm",
     "fit_eb",
@@ -85,6 +89,7 @@ __all__ = [
     "read_tximport",
     "rlog",
     "s_values",
+    "simulate",
     "size_factors",
     "vst",
 ]

@@ -33,6 +33,7 @@ from bayesde.cli.arguments import (
     Workers,
 )
 from bayesde.cli.planning import build_plan, model_options
+from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeWarning
 
 if TYPE_CHECKING:
@@ -288,6 +289,9 @@ def install_stan(
         force=force, embedded_only=embedded, progress=lambda message: typer.echo(message, err=True)
     )
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
+
+
+app.command()(simulate)
 
 
 def _carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
