@@ -33,7 +33,7 @@ class Benchmark:
         self._limits = Limits(repeats=arguments.repeats)
         self._results, self._scratch = arguments.out, scratch
         self._environment = Environment(arguments.peers_env, self.say)
-        self._kernels = {"NUMBA_CACHE_DIR": str(scratch / "kernels")}
+        self._kernels = {"NUMBA_CACHE_DIR": str(scratch / "kernels")} if "command" in arguments.only else {}
         self._load = os.getloadavg()[0]
         self._rows: list[report.Row] = []
         self._left_out: list[str] = []
@@ -61,18 +61,22 @@ class Benchmark:
         if "command" in self._parts:
             self._measure_command(folder)
         ours = None
-        for tool in self._tools():
+        for tool in self._tools(folder.n_samples):
             answer = self._measure_tool(folder, tool, ours)
             ours = answer if tool.name == "bayesde" else ours
         remove(folder)
 
-    def _tools(self) -> list[Tool]:
+    def _tools(self, n_samples: int) -> list[Tool]:
         """Return the tools that were asked for, after bayesde, without which there are no ratios."""
-        chosen = [tool for name, tool in TOOLS.items() if name in self._parts and name != "bayesde"]
+        chosen = [
+            tool
+            for name, tool in TOOLS.items()
+            if name in self._parts and name != "bayesde" and n_samples >= tool.least_samples
+        ]
         return [TOOLS["bayesde"], *chosen] if chosen or "bayesde" in self._parts else []
 
     def _measure_command(self, folder: SetFolder) -> None:
-        """Time ``bayesde eb`` as a command; the first time of all with an empty cache of kernels, which it fills."""
+        """Time ``bayesde eb`` as a command, at the very first with an empty cache of kernels."""
         data = folder.data
         contrast = f"{data.factor},{data.level},{data.reference}"
         command = [sys.executable, "-m", "bayesde", "eb", str(folder.counts_file), str(folder.samples_file)]

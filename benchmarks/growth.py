@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bayesde.io import write_atomically
 from benchmarks.measure import Limits, Session
@@ -102,8 +103,8 @@ def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
     """Return growth.md."""
     lines = heading("Growth of bayesde eb", about)
     lines += [
-        "Fit, results and shrinkage of simulated counts of two groups, warm. The slope is that of the logarithms "
-        "over the upper half of the sizes: 1 is linear.",
+        "Fit, results and shrinkage of simulated counts of two groups, warm. The slope is that of the "
+        "logarithms over the upper half of the sizes: 1 is linear.",
         "",
         "![time and memory against genes and samples](growth.png)",
         "",
@@ -114,10 +115,10 @@ def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
         found = ", ".join(f"{MEASURES[name]} {fitted[str(axis), name]:.2f}" for name in MEASURES)
         rows = [
             [
-                f"{row.genes:,}", f"{row.samples:,}", number(row.seconds), number(row.cpu_seconds),
-                f"{row.peak_mb:,.0f}", str(row.repeats),
+                f"{row['genes']:,}", f"{row['samples']:,}", number(row["seconds"]),
+                number(row["cpu_seconds"]),                 f"{row['peak_mb']:,.0f}", str(row["repeats"]),
             ]
-            for row in part.itertuples()
+            for row in part.to_dict("records")
         ]  # fmt: skip
         lines += [f"## With {axis}", "", f"Slopes: {found}.", "", *markdown_table(head, rows), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -127,7 +128,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Draw time (above) and memory (below) against genes (left) and samples (right)."""
     axes_names = list(dict.fromkeys(table["axis"]))
     figure = Figure(figsize=(4.2 * len(axes_names), 6.4), layout="constrained")
-    grid = figure.subplots(2, len(axes_names), squeeze=False, sharey="row")
+    grid = figure.subplots(2, len(axes_names), squeeze=False)
     fitted = slopes(table)
     for column, axis in enumerate(axes_names):
         part = table[table["axis"] == axis]
@@ -147,7 +148,10 @@ def _panel(ax: Axes, value: np.ndarray, measure: np.ndarray, fitted: float) -> N
     label = "bayesde eb" if np.isnan(fitted) else f"bayesde eb, slope {fitted:.2f} in the upper half"
     ax.plot(value, measure, color=BLUE, marker="o", label=label)
     ax.set(xscale="log", yscale="log")
-    ax.set_ylim(bottom=measure.min() / 2.0, top=None)
+    ax.set_ylim(measure.min() / 2.0, measure.max() * (measure.max() / measure.min()) ** 0.2 * 2.0)
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(value, [f"{v:,.0f}" for v in value])
-    ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,.4g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend(frameon=False, fontsize=8, loc="upper left")

@@ -1,9 +1,10 @@
 """Time and memory of one tool on one data set, in a process of its own.
 
-Time is what the tool's process measures around its analysis; reading the input and importing come before. Memory is
-the largest resident set of the process, with what its children share with no other process, minus what it was when all
-was imported and the counts were in memory. The process itself is read by the kernel's high-water mark where there is
-one (Linux), else by looking every 20 ms; its children are looked at every 100 ms, since that takes the machine's time.
+Time is what the tool's process measures around its analysis; reading the input and importing come before.
+Memory is the largest resident set of the process, with what its children share with no other process, minus
+what it was when all was imported and the counts were in memory. The process itself is read by the kernel's
+high-water mark where there is one (Linux), else by looking every 20 ms; its children are looked at every
+100 ms, since that takes the machine's time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -139,7 +140,7 @@ def run_session(
         try:
             session = _converse(talk, limits)
         finally:
-            _end(process)
+            talk.close()
     if not answer.exists():
         raise MeasurementError("wrote no answer")
     return session
@@ -172,14 +173,21 @@ class _Conversation:
         self._process, self._errors, self._deadline = process, errors, deadline
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.memory = Memory(process.pid)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith(PREFIX):
-                self._lines.put(line.removeprefix(PREFIX))
+        with self._process.stdout as lines:
+            for line in lines:
+                if line.startswith(PREFIX):
+                    self._lines.put(line.removeprefix(PREFIX))
         self._lines.put(None)
+
+    def close(self) -> None:
+        """See the process and its children to their end."""
+        _end(self._process)
+        self._listener.join(timeout=5.0)
 
     def say(self, word: str) -> None:
         """Send a line; a process that has ended is noticed when its answer is waited for."""
@@ -199,7 +207,6 @@ class _Conversation:
             except queue.Empty:
                 continue
             if line is None:
-                self._process.wait()
                 raise MeasurementError(self._reason())
             message = json.loads(line)
             if message.pop("event") == event:
@@ -215,6 +222,7 @@ class _Conversation:
 
     def _reason(self) -> str:
         """Say in one line why the process ended, without naming folders of this machine."""
+        self._process.wait()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
         told = [line for line in lines if re.search(r"error|no package", line, re.IGNORECASE)] or lines

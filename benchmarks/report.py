@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from bayesde.io import write_atomically
 from benchmarks.measure import CommandRun, Session
 from benchmarks.sets import SetFolder
 from benchmarks.tools import Tool
-from bayesde.io import write_atomically
 
 COLUMNS = (
     "set title tool version cores task seconds fastest slowest repeats ratio first_seconds start_up_seconds "
@@ -61,8 +61,9 @@ def agreement(answer: pd.DataFrame, ours: pd.DataFrame) -> Agreement:
     def correlation(column: str) -> float:
         if column not in answer:
             return float("nan")
-        pair = pd.DataFrame({"theirs": answer[column], "ours": ours[column]})[known]
-        return float(pair.dropna().clip(-LARGEST_EFFECT, LARGEST_EFFECT).corr().iloc[0, 1])
+        pair = pd.DataFrame({"theirs": answer[column], "ours": ours[column]})[known].dropna()
+        theirs, mine = pair.clip(-LARGEST_EFFECT, LARGEST_EFFECT).to_numpy().T
+        return float(np.corrcoef(theirs, mine)[0, 1])
 
     return Agreement(
         int(answer["log2_fold_change"].notna().sum()),
@@ -153,7 +154,8 @@ def machine(started: float) -> dict[str, str]:
     """Describe machine and software, without any name of this one; `started` is the load at the start."""
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "Processor": f"{processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "Processor": f"{processor()}, {os.cpu_count()} cores",
+        "Memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "Load of the machine at the start": f"{started:.1f}",
         "Software": f"{platform.system()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("bayesde", "numpy", "scipy", "numba", "pandas")),
@@ -187,9 +189,10 @@ def page(table: pd.DataFrame, about: Mapping[str, str], left_out: Sequence[str])
     """Return speed.md."""
     lines = heading("Speed", about)
     lines += [
-        "Test: fit and results table. Whole: also the shrunken effects. Warm calls, medians; x is the time as a "
-        "multiple of bayesde's. Start: imports and reading. Memory: peak in excess of what the process had before "
-        "the first call. r: correlation of log2 fold changes with bayesde's. README.md has the details.",
+        "Test: fit and results table. Whole: also the shrunken effects. Warm calls, medians; x is the time "
+        "as a multiple of bayesde's. Start: imports and reading. CPU: processor time of one warm call. "
+        "Memory: peak in excess of what the process had before the first call. r: correlation of log2 fold "
+        "changes with bayesde's. README.md has the details.",
         "",
     ]
     for title, part in table.groupby("title", sort=False):
@@ -205,31 +208,33 @@ def _tools(part: pd.DataFrame) -> list[str]:
         "tool", "version", "test, s", "x", "whole, s", "x", "first call, s", "start, s", "CPU, s",
         "memory, MB", "genes", "r",
     )  # fmt: skip
-    rows = []
-    for tool, of_tool in part.groupby("tool", sort=False):
-        tasks = of_tool.dropna(subset="task").set_index("task")
-        if tasks.empty:
-            rows.append([tool, *[""] * (len(head) - 1)])
-            continue
-        test, whole = tasks.loc["test"], tasks.loc["whole"] if "whole" in tasks.index else None
-        longest = test if whole is None else whole
-        rows.append(
-            [
-                tool, test["version"], *_timed(test), *(("", "") if whole is None else _timed(whole)),
-                number(longest["first_seconds"]), number(test["start_up_seconds"]), number(test["cpu_seconds"]),
-                f"{test['peak_mb']:,.0f}", f"{test['genes']:,.0f}", _correlation(test),
-            ]
-        )  # fmt: skip
+    rows = [_tool_row(str(tool), of_tool, len(head)) for tool, of_tool in part.groupby("tool", sort=False)]
     return markdown_table(head, rows)
 
 
-def _timed(row: pd.Series) -> tuple[str, str]:
+def _tool_row(title: str, part: pd.DataFrame, width: int) -> list[str]:
+    """Return the cells of one tool, empty ones where it was not measured."""
+    tasks = {row["task"]: {str(k): v for k, v in row.items()} for row in part.to_dict("records")}
+    if "test" not in tasks:
+        return [title, *[""] * (width - 1)]
+    test, whole = tasks["test"], tasks.get("whole")
+    return [
+        title,
+        test["version"],
+        *_timed(test),
+        *(_timed(whole) if whole else ("", "")),
+        number((whole or test)["first_seconds"]),
+        number(test["start_up_seconds"]),
+        number(test["cpu_seconds"]),
+        f"{test['peak_mb']:,.0f}",
+        f"{test['genes']:,.0f}",
+        f"{test['lfc_correlation']:.4f}" + ("" if test["agrees"] == "yes" else " (does not agree)"),
+    ]
+
+
+def _timed(row: Row) -> tuple[str, str]:
     ratio = row["ratio"]
     return number(row["seconds"]), "" if np.isnan(ratio) else f"{ratio:.3g}"
-
-
-def _correlation(row: pd.Series) -> str:
-    return f"{row['lfc_correlation']:.4f}" + ("" if row["agrees"] == "yes" else " (does not agree)")
 
 
 def _notes_of(part: pd.DataFrame) -> list[str]:
@@ -252,7 +257,7 @@ def _commands(part: pd.DataFrame) -> list[str]:
         ]
         for _, row in part.iterrows()
     ]  # fmt: skip
-    text = "The whole of `bayesde eb` from a fresh process: start, reading, fit, tests, shrinkage, tables, pictures."
+    text = "`bayesde eb` from a fresh process to its end: reading, fit, tests, shrinkage, tables, pictures."
     return ["## As a command", "", text, "", *markdown_table(head, rows), ""]
 
 

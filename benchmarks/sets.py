@@ -164,7 +164,7 @@ def write_set(data: DataSet, path: Path, *, command_files: bool = True) -> SetFo
     """
     counts = data.load()
     path.mkdir(parents=True)
-    table = counts.sample_table[[name for name in counts.sample_table if name in data.formula]]
+    table = counts.sample_table[[name for name in counts.sample_table if str(name) in data.formula]]
     design = Design.from_formula(data.formula, table, references={data.factor: data.reference})
     counts.matrix.astype("<i4").tofile(path / "counts.i32")
     (path / "genes.txt").write_text("\n".join(counts.genes) + "\n")

@@ -37,6 +37,8 @@ class Tool:
     cores : str
         How many cores it is set to use.
     arguments : tuple of str
+    least_samples : int
+        Smaller sets are none of its business.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Tool:
     same_model: bool
     cores: str = "1"
     arguments: tuple[str, ...] = ()
+    least_samples: int = 2
 
 
 TOOLS = {
@@ -58,7 +61,7 @@ TOOLS = {
         Tool("pylimma", "pylimma voom", "pylimma_voom", "pip", "pylimma", False),
         Tool("edgepython", "edgePython QL", "edgepython_ql", "pip", "edgepython", False),
         Tool("deseq2", "DESeq2 (R)", "deseq2.R", "R", "DESeq2", True),
-        Tool("deseq2-2", "DESeq2 (R), 2 processes", "deseq2.R", "R", "DESeq2", True, "2", ("2",)),
+        Tool("deseq2-2", "DESeq2 (R), 2 processes", "deseq2.R", "R", "DESeq2", True, "2", ("2",), 50),
         Tool("limma", "limma voom (R)", "limma_voom.R", "R", "limma", False),
         Tool("edger", "edgeR QL (R)", "edger_ql.R", "R", "edgeR", False),
     )

@@ -17,7 +17,7 @@ def prepare(data: Data) -> Data:
 
 
 def enough(counts: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Choose genes of 10 counts per median library in as many samples as the smallest group has (limma's guide)."""
+    """Choose genes of 10 counts per median library in as many samples as the smallest group has."""
     per_library = counts / counts.sum(axis=0) * np.median(counts.sum(axis=0))
     _, sizes = np.unique(design[:, -1], return_counts=True)
     return (per_library >= LEAST_COUNT).sum(axis=1) >= sizes.min()

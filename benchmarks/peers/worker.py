@@ -1,8 +1,8 @@
 """One tool on one data set in a process of its own: ``worker.py TOOL SET_FOLDER ANSWER_FILE``.
 
-Talks to benchmarks/measure.py in lines: "ready" once everything is imported and the counts are in memory; then for
-each line "run" that comes in the whole analysis, and "done" with the seconds of every step; on "end" the answer of
-the last run is written. Needs only NumPy, pandas and the tool, as it runs in the tool's own environment.
+Talks to benchmarks/measure.py in lines: "ready" once everything is imported and the counts are in memory; for
+each line "run" that comes in the whole analysis, and "done" with the seconds of every step; on "end" the
+answer of the last run is written. Needs NumPy, pandas and the tool only: it runs in the tool's environment.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
+        """Time what stands in the with block."""
         start = time.perf_counter()
         yield
         self.steps[step] = time.perf_counter() - start
