@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from bayesde.io import write_atomically
 from benchmarks.measure import CommandRun, Session
