@@ -95,8 +95,8 @@ class Limits:
     """
 
     repeats: int = 5
-    budget: float = 15.0
-    slow: float = 60.0
+    budget: float = 8.0
+    slow: float = 40.0
     timeout: float = 420.0
 
 

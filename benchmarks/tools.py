@@ -132,5 +132,6 @@ class Environment:
 def _run(command: list[str]) -> None:
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
-        told = [line.strip() for line in (ran.stderr or ran.stdout).splitlines() if "ERROR" in line]
+        lines = (ran.stderr or ran.stdout).splitlines()
+        told = [line.strip().removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
         raise MeasurementError(without_folders(told[-1][:200] if told else f"code {ran.returncode}"))
