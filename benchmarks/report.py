@@ -30,7 +30,7 @@ COLUMNS = (
 
 LEAST_MEAN = 10.0
 LARGEST_EFFECT = 10.0
-LEAST_CORRELATION = {True: 0.999, False: 0.9}
+LEAST_CORRELATION = {True: 0.999, False: 0.8}
 """Of log2 fold changes with bayesde's, for tools with the same model and for others."""
 
 Row = dict[str, Any]

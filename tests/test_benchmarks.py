@@ -126,7 +126,7 @@ def test_a_wrong_answer_does_not_agree():
     noisy = ours.assign(log2_fold_change=ours["log2_fold_change"] + rng.normal(0.0, 0.2, 500))
     assert report.agreement(ours, ours).holds(TOOLS["deseq2"])
     assert not report.agreement(swapped, ours).holds(TOOLS["limma"])
-    assert report.agreement(noisy, ours).holds(TOOLS["limma"])
+    assert report.agreement(noisy, ours).holds(TOOLS["limma"])  # another model is allowed to differ
     assert not report.agreement(noisy, ours).holds(TOOLS["deseq2"])
 
 
