@@ -30,7 +30,7 @@ class Benchmark:
         self._start = time.monotonic()
         self._parts = arguments.only
         self._quick = arguments.quick
-        self._limits = Limits(repeats=arguments.repeats)
+        self._limits = Limits(repeats=arguments.repeats, timeout=arguments.timeout)
         self._results, self._scratch = arguments.out, scratch
         self._environment = Environment(arguments.peers_env, self.say)
         self._kernels = {"NUMBA_CACHE_DIR": str(scratch / "kernels")} if "command" in arguments.only else {}
@@ -169,6 +169,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=known, metavar="SET", help=", ".join(known))
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="warm calls at most (default 5)")
     parser.add_argument(
+        "--timeout", type=float, default=Limits.timeout, metavar="S", help="seconds a process may take"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="a tiny set and small sizes: does everything run?"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the results")
@@ -186,9 +189,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Run the benchmarks."""
+    arguments = parse()
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            Benchmark(parse(), Path(scratch)).run(parse().sets)
+            Benchmark(arguments, Path(scratch)).run(arguments.sets)
         except KeyboardInterrupt:
             sys.exit("interrupted; what was measured before is written")
 
