@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
-from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from bayesde.eb.fit import EbFit
 
 __all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
 
@@ -21,6 +24,7 @@ __all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 
 _FEW_GENES = 2000
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def ma_plot(
@@ -68,7 +72,10 @@ def ma_plot(
     ):
         _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size * enlarged, label)
     ax.axhline(0.0, color=BLACK, linewidth=0.8)
-    ax.set(xscale="log" if effect.size else "linear", ylim=(-1.05 * edge, 1.05 * edge))
+    ax.set(ylim=(-1.05 * edge, 1.05 * edge))
+    if effect.size:
+        ax.set_xscale("log")
+        _mark_powers(ax.xaxis)
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("log2 fold change")
     _legend_outside(ax)
@@ -112,6 +119,8 @@ def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
     order = np.argsort(mean)
     ax.plot(mean[order], fit.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
     ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
+    _mark_powers(ax.xaxis)
+    _mark_powers(ax.yaxis)
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("dispersion")
     _legend_outside(ax)
@@ -227,8 +236,29 @@ def _demand(table: pd.DataFrame, columns: list[str]) -> None:
         )
 
 
+def _mark_powers(axis: Axis) -> None:
+    """Mark the powers of ten only, in plain letters: many small marks and formulas are slow to draw."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 100.0 * low:  # too few of them
+        return
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+
+
+def _power_of_ten(value: float) -> str:
+    """Write a power of ten as such, another number as it is."""
+    power = round(math.log10(value))
+    if not math.isclose(value, 10.0**power):
+        return f"{value:g}"
+    return "10" + str(power).translate(_SUPERSCRIPT)
+
+
 def _new_axes(size: tuple[float, float]) -> Axes:
     """Make a figure with one Axes."""
+    from matplotlib import pyplot as plt
+
     axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
     return axes
 

@@ -8,10 +8,6 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from bayesde.batch.directory import RunDirectory
 from bayesde.batch.plan import RunPlan
 from bayesde.design import Contrast
@@ -19,14 +15,19 @@ from bayesde.eb.fit import EbFit
 from bayesde.io import write_atomically
 from bayesde.plots import dispersion_plot, interval_plot, ma_plot
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.results import ResultsTable, write_results
+from bayesde.results import ResultsTable, tab_separated, write_results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from bayesde.posterior import Posterior
 
 __all__ = ["write_eb", "write_posterior"]
 
 _TOP_GENES = 25
+_INTERVALS = "intervals.png"
+_RECTANGLE = (0.09, 0.125, 0.55, 0.84)
+"""Left, bottom, width and height of the axes as parts of the figure; the legend is right of them."""
 
 
 def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast) -> ResultsTable:
@@ -44,9 +45,8 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contr
     ResultsTable
         As written.
     """
-    tested, shrunken = _write_estimates(directory, plan, fit, contrast)
-    table = shrunken if plan.model.shrink else tested
-    write_results(table, directory.path)
+    main = "shrunken" if plan.model.shrink else "eb"
+    table = _write_estimates(directory, plan, fit, contrast, main)[main]
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
@@ -76,30 +76,31 @@ def write_posterior(
     )
     write_results(table, directory.path)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
-    write_atomically(directory.path / "diagnostics.tsv", _tab_separated(posterior.diagnostics))
+    write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
-    mle, mode = _write_estimates(directory, plan, posterior.eb, contrast)
+    estimates = _write_estimates(directory, plan, posterior.eb, contrast)
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
-    _save(directory, "intervals.png", lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax), 8.5)
+    mle, mode = estimates["eb"], estimates["shrunken"]
+    _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
     return table
 
 
 def _write_estimates(
-    directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast
-) -> tuple[ResultsTable, ResultsTable]:
-    """Write the point estimates of all genes, tested and shrunken, into folders of their own."""
+    directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast, main: str | None = None
+) -> dict[str, ResultsTable]:
+    """Write the point estimates of all genes, tested and shrunken, into folders of their own.
+
+    Those called `main` are also written as the results of the run.
+    """
     threshold = plan.model.lfc_threshold
-    tested = fit.results(contrast=contrast, lfc_threshold=threshold)
-    shrunken = fit.shrink(contrast=contrast, lfc_threshold=threshold)
-    write_results(tested, directory.tables("eb"))
-    write_results(shrunken, directory.tables("shrunken"))
-    return tested, shrunken
-
-
-def _tab_separated(frame: pd.DataFrame) -> str:
-    """Write a table by gene as text; missing values are empty."""
-    return pd.DataFrame(frame).to_csv(sep="\t", index_label="gene", lineterminator="\n")
+    tables = {
+        "eb": fit.results(contrast=contrast, lfc_threshold=threshold),
+        "shrunken": fit.shrink(contrast=contrast, lfc_threshold=threshold),
+    }
+    for name, table in tables.items():
+        write_results(table, directory.tables(name), *([directory.path] if name == main else []))
+    return tables
 
 
 def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:
@@ -120,11 +121,17 @@ def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:
     os.replace(scratch, target)
 
 
-def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes], height: float = 4.2) -> None:
+def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes]) -> None:
     """Draw a picture on a figure of its own (no display, no global state) and write it."""
+    from matplotlib.figure import Figure  # slow to load, so not before it is needed
+
     directory.plots.mkdir(exist_ok=True)
-    figure = Figure(figsize=(8.0, height), layout="constrained")
-    draw(figure.add_subplot())
+    if name == _INTERVALS:  # its margins depend on the names of the genes, which takes a second drawing
+        figure = Figure(figsize=(8.0, 8.5), layout="constrained")
+        draw(figure.add_subplot())
+    else:
+        figure = Figure(figsize=(8.0, 4.2))
+        draw(figure.add_axes(_RECTANGLE))
     scratch = directory.plots / f".{name}.tmp"
-    figure.savefig(scratch, dpi=150, format="png")
+    figure.savefig(scratch, dpi=150, format="png", pil_kwargs={"compress_level": 3})
     os.replace(scratch, directory.plots / name)
