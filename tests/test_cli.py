@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesde import InputError, datasets, read_results
+from bayesde import EbOptions, InputError, datasets, fit_eb, read_counts, read_results
 
 N_GENES = 300
 
@@ -409,3 +409,86 @@ def test_warnings_are_printed_and_logged(bayesde, files):
     assert code == 0
     assert "warning: the parametric dispersion trend does not fit" in message
     assert "warning: the parametric dispersion trend does not fit" in (files / "o" / "log.txt").read_text()
+
+
+def run_eb(bayesde, files, out, *options):
+    """Run `bayesde eb` on the simulated counts; return the plan that it recorded and its table."""
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-o", files / out, *options)
+    code, _, message = bayesde(*arguments)
+    assert code == 0, message
+    return json.loads((files / out / "run.json").read_text())["plan"], read_results(files / out)
+
+
+def simulated_fit(files, **options):
+    counts = read_counts(files / "counts.tsv", files / "samples.tsv")
+    return fit_eb(counts, "~ condition", options=EbOptions(**options))
+
+
+def test_the_likelihood_ratio_test(bayesde, files):
+    plan, table = run_eb(bayesde, files, "lrt", *ARGUMENTS, "--test", "lrt", "--reduced", "~ 1")
+    assert (plan["model"]["test"], plan["model"]["reduced"]) == ("lrt", "~ 1")
+    pd.testing.assert_frame_equal(table, simulated_fit(files).test_lrt("~ 1"))
+    pd.testing.assert_frame_equal(table, read_results(files / "lrt" / "eb"))
+
+
+@pytest.mark.parametrize(
+    ("reduced", "words"),
+    [
+        ("~ batch", "which the full design '~ condition' cannot express"),
+        ("~ condition", "leave at least one term out"),
+        ("~ nothing", "uses 'nothing'"),
+    ],
+)
+def test_reduced_designs_are_checked_before_the_fit(bayesde, files, monkeypatch, reduced, words):
+    monkeypatch.setattr("bayesde.batch.execution.fit_eb", lambda *_, **__: pytest.fail("it was fitted"))
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    code, _, message = bayesde(*arguments, "--test", "lrt", "--reduced", reduced)
+    assert code == 2
+    assert words in message
+    assert not (files / "out").exists()
+
+
+def test_alternatives(bayesde, files):
+    for kind in ("less", "lessAbs"):
+        options = ("--alternative", kind, "--lfc-threshold", "1")
+        plan, table = run_eb(bayesde, files, kind, *ARGUMENTS, *options)
+        assert (plan["model"]["alternative"], plan["model"]["lfc_threshold"]) == (kind, 1.0)
+        expected = simulated_fit(files).results(lfc_threshold=1.0, alternative=kind)
+        pd.testing.assert_frame_equal(table, expected)
+
+
+def test_options_of_the_fit(bayesde, files):
+    switches = ("--fdr", "0.3", "--no-filtering", "--no-cooks", "--no-replace")
+    plan, table = run_eb(bayesde, files, "out", *ARGUMENTS, *switches)
+    chosen = {"fdr": 0.3, "independent_filtering": False, "cooks_cutoff": False, "replace_outliers": False}
+    assert plan["eb"] == {"trend": "parametric"} | chosen
+    pd.testing.assert_frame_equal(table, simulated_fit(files, **chosen).results())
+    assert table["padj"].notna().sum() == table["p_value"].notna().sum()
+
+
+def test_without_shrinkage_there_is_no_shrunken_table(bayesde, files):
+    plan, _ = run_eb(bayesde, files, "out", *ARGUMENTS, "--shrinkage", "none")
+    assert plan["model"]["shrinkage"] == "none"
+    assert not (files / "out" / "shrunken").exists()
+
+
+def test_a_model_from_a_file(bayesde, files):
+    (files / "run.toml").write_text(
+        "[model]\ndesign = '~ condition'\ncontrast = 'condition,ctl,trt'\nlfc_threshold = 0.5\n"
+        "alternative = 'greater'\nreferences = {condition = 'trt'}\n[eb]\nfdr = 0.05\n"
+    )
+    plan, _ = run_eb(bayesde, files, "file", "--config", files / "run.toml")
+    assert plan["model"]["contrast"] == ["condition", "ctl", "trt"]
+    assert (plan["model"]["alternative"], plan["model"]["references"]) == ("greater", {"condition": "trt"})
+    over = ("--config", files / "run.toml", "--fdr", "0.2", "--lfc-threshold", "0.25", *ARGUMENTS)
+    plan, _ = run_eb(bayesde, files, "over", *over)
+    assert (plan["eb"]["fdr"], plan["model"]["lfc_threshold"]) == (0.2, 0.25)
+    assert plan["model"]["contrast"] == ["condition", "trt", "ctl"]
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-o", files / "out")
+    code, _, message = bayesde(*arguments)
+    assert code == 2
+    assert "--design FORMULA" in message
+    (files / "run.toml").write_text("[model]\ndesing = '~ condition'\n")
+    code, _, message = bayesde(*arguments, "--config", files / "run.toml")
+    assert code == 2
+    assert "Did you mean 'design'" in message

@@ -211,7 +211,7 @@ def _compute(
             fit = _fit(plan, inputs)
     if plan.command == "eb":
         with _timed(timings, "results"):
-            table = write_eb(directory, plan, fit, inputs.contrast)
+            table = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bayesde.batch.directory import RunDirectory
-from bayesde.batch.plan import RunPlan
+from bayesde.batch.inputs import RunInputs
+from bayesde.batch.plan import ModelPlan, RunPlan
 from bayesde.design import Contrast
 from bayesde.eb.fit import EbFit
 from bayesde.io import write_atomically
@@ -30,7 +31,7 @@ _RECTANGLE = (0.09, 0.125, 0.55, 0.84)
 """Left, bottom, width and height of the axes as parts of the figure; the legend is right of them."""
 
 
-def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast) -> ResultsTable:
+def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> ResultsTable:
     """Write what an empirical-Bayes run leaves.
 
     Parameters
@@ -38,15 +39,26 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contr
     directory : RunDirectory
     plan : RunPlan
     fit : EbFit
-    contrast : Contrast
+    inputs : RunInputs
 
     Returns
     -------
     ResultsTable
         As written.
     """
-    main = "shrunken" if plan.model.shrink else "eb"
-    table = _write_estimates(directory, plan, fit, contrast, main)[main]
+    main, model = "shrunken" if plan.model.shrink else "eb", plan.model
+    if inputs.reduced is not None:
+        tested = fit.test_lrt(inputs.reduced, contrast=inputs.contrast)
+    else:
+        tested = fit.results(
+            contrast=inputs.contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative
+        )
+    tables = {"eb": tested}
+    if model.shrinkage != "none":
+        tables["shrunken"] = _shrunken(fit, inputs.contrast, model)
+    for name, table in tables.items():
+        write_results(table, directory.tables(name), *([directory.path] if name == main else []))
+    table = tables[main]
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
@@ -78,29 +90,20 @@ def write_posterior(
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
-    estimates = _write_estimates(directory, plan, posterior.eb, contrast)
+    mle = posterior.eb.results(contrast=contrast, lfc_threshold=plan.model.lfc_threshold)
+    mode = posterior.eb.shrink(contrast=contrast, lfc_threshold=plan.model.lfc_threshold)
+    write_results(mle, directory.tables("eb"))
+    write_results(mode, directory.tables("shrunken"))
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
-    mle, mode = estimates["eb"], estimates["shrunken"]
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
     return table
 
 
-def _write_estimates(
-    directory: RunDirectory, plan: RunPlan, fit: EbFit, contrast: Contrast, main: str | None = None
-) -> dict[str, ResultsTable]:
-    """Write the point estimates of all genes, tested and shrunken, into folders of their own.
-
-    Those called `main` are also written as the results of the run.
-    """
-    threshold = plan.model.lfc_threshold
-    tables = {
-        "eb": fit.results(contrast=contrast, lfc_threshold=threshold),
-        "shrunken": fit.shrink(contrast=contrast, lfc_threshold=threshold),
-    }
-    for name, table in tables.items():
-        write_results(table, directory.tables(name), *([directory.path] if name == main else []))
-    return tables
+def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Shrink the effects as a plan says; apeglm is what `EbFit.shrink` does unless told otherwise."""
+    method = {} if model.shrinkage == "apeglm" else {"method": model.shrinkage}
+    return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, **method)
 
 
 def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Alternative",
     "Config",
     "ContrastText",
     "ControlGenes",
@@ -15,11 +16,18 @@ __all__ = [
     "DesignFormula",
     "Directory",
     "Factors",
+    "Fdr",
     "Force",
+    "NoCooks",
+    "NoFiltering",
+    "NoReplace",
     "OutputFolder",
+    "Reduced",
     "References",
     "Samples",
+    "Shrinkage",
     "SizeFactors",
+    "Test",
     "Threshold",
     "Trend",
     "Workers",
@@ -39,7 +47,7 @@ Samples = Annotated[
     ),
 ]
 DesignFormula = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--design",
         "-d",
@@ -97,8 +105,12 @@ Factors = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float,
-    typer.Option("--lfc-threshold", metavar="X", help="Also ask: is the log2 fold change larger than this?"),
+    float | None,
+    typer.Option(
+        "--lfc-threshold",
+        metavar="X",
+        help="Also ask: is the log2 fold change larger than this? [default: 0].",
+    ),
 ]
 Trend = Annotated[
     str | None,
@@ -108,9 +120,60 @@ Trend = Annotated[
         "posterior) or `mean`.",
     ),
 ]
+Test = Annotated[
+    str | None,
+    typer.Option(
+        metavar="wald|lrt",
+        help="`wald`: test the contrast (default); `lrt`: test the design against --reduced by the ratio of "
+        "their likelihoods, several coefficients at once: `--test lrt --reduced '~ batch'`.",
+    ),
+]
+Reduced = Annotated[
+    str | None,
+    typer.Option(metavar="FORMULA", help="For --test lrt: the design without the terms that are tested."),
+]
+Alternative = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="What a small p-value claims of the effect and --lfc-threshold: `greaterAbs` (default), "
+        "`greaterAbs2014` (its older, more cautious form), `lessAbs`, `greater` or `less`: "
+        "`--alternative lessAbs --lfc-threshold 1`.",
+    ),
+]
+Shrinkage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="How the effects in DIR/shrunken are shrunken: `apeglm` (default) or `none`, which saves time.",
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="False discovery rate that the filter of low means is tuned for: `--fdr 0.05` [default: 0.1].",
+    ),
+]
+NoFiltering = Annotated[
+    bool,
+    typer.Option("--no-filtering", help="Adjust the p-values of all genes, also those of low mean counts."),
+]
+NoCooks = Annotated[
+    bool,
+    typer.Option("--no-cooks", help="Keep the p-values of genes with an excessive count (Cook's distance)."),
+]
+NoReplace = Annotated[
+    bool,
+    typer.Option("--no-replace", help="Do not replace excessive counts, where 7 or more replicates would."),
+]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="TOML", help="Options from a file, tables [eb], [sample], [sampling]."),
+    typer.Option(
+        "--config",
+        metavar="TOML",
+        help="Options from a file, tables [model], [eb], [sample], [sampling]; those given here come first.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in DIR.")]
 Workers = Annotated[

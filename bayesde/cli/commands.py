@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bayesde import __version__
 from bayesde.cli.arguments import (
+    Alternative,
     Config,
     ContrastText,
     ControlGenes,
@@ -23,16 +24,23 @@ from bayesde.cli.arguments import (
     DesignFormula,
     Directory,
     Factors,
+    Fdr,
     Force,
+    NoCooks,
+    NoFiltering,
+    NoReplace,
     OutputFolder,
+    Reduced,
     References,
     Samples,
+    Shrinkage,
     SizeFactors,
+    Test,
     Threshold,
     Trend,
     Workers,
 )
-from bayesde.cli.planning import build_plan, model_options
+from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.errors import BayesdeError, BayesdeWarning
 
 if TYPE_CHECKING:
@@ -77,17 +85,25 @@ def _options(
 def eb(
     counts: Counts,
     samples: Samples,
-    design: DesignFormula,
     out: OutputFolder,
+    design: DesignFormula = None,
     contrast: ContrastText = None,
     reference: References = None,
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
+    test: Test = None,
+    reduced: Reduced = None,
+    lfc_threshold: Threshold = None,
+    alternative: Alternative = None,
     shrink: Annotated[
-        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects (apeglm) with s-values.")
+        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects with s-values.")
     ] = False,
-    lfc_threshold: Threshold = 0.0,
+    shrinkage: Shrinkage = None,
+    fdr: Fdr = None,
+    no_filtering: NoFiltering = False,
+    no_cooks: NoCooks = False,
+    no_replace: NoReplace = False,
     trend: Trend = None,
     config: Config = None,
     force: Force = False,
@@ -102,6 +118,8 @@ def eb(
         bayesde eb counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o eb
 
         bayesde eb counts.csv samples.csv -d '~ condition' -c condition,treated,control --shrink -o shrunken
+
+        bayesde eb counts.csv samples.csv -d '~ batch + time' --test lrt --reduced '~ batch' -o lrt
     """
     files = {
         "counts": counts,
@@ -109,8 +127,11 @@ def eb(
         "control_genes": control_genes,
         "normalization_factors": normalization_factors,
     }
-    model = model_options(design, contrast, reference, size_factors, lfc_threshold) | {"shrink": shrink}
-    plan = build_plan("eb", files, model, config, trend, {})
+    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
+    model |= {"test": test, "reduced": reduced, "alternative": alternative}
+    model |= {"shrink": shrink or None, "shrinkage": shrinkage}
+    options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace)
+    plan = build_plan("eb", files, model, options, config, {})
     _carry_out(plan, out, force, 1)
 
 
@@ -118,8 +139,8 @@ def eb(
 def sample(
     counts: Counts,
     samples: Samples,
-    design: DesignFormula,
     out: OutputFolder,
+    design: DesignFormula = None,
     contrast: ContrastText = None,
     reference: References = None,
     engine: Annotated[
@@ -153,7 +174,7 @@ def sample(
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
-    lfc_threshold: Threshold = 0.0,
+    lfc_threshold: Threshold = None,
     trend: Trend = None,
     config: Config = None,
     workers: Workers = None,
@@ -183,7 +204,7 @@ def sample(
     }
     chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
     model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    plan = build_plan("sample", files, model, config, trend, chosen)
+    plan = build_plan("sample", files, model, eb_options(trend), config, chosen)
     _carry_out(plan, out, force, workers)
 
 

@@ -11,23 +11,40 @@ from bayesde.errors import InputError, OptionError
 if TYPE_CHECKING:
     from bayesde.batch import RunPlan
 
-__all__ = ["build_plan", "model_options"]
+__all__ = ["build_plan", "eb_options", "model_options"]
 
 
 def model_options(
-    design: str,
+    design: str | None,
     contrast: str | None,
     reference: list[str] | None,
     size_factors: str | None,
-    lfc_threshold: float,
+    lfc_threshold: float | None,
 ) -> dict[str, Any]:
-    """Gather what the model options say."""
+    """Gather what the model options say; None for what they do not say."""
     return {
         "design": design,
         "contrast": _contrast(contrast),
-        "references": _references(reference or []),
+        "references": _references(reference) if reference else None,
         "size_factors": size_factors,
         "lfc_threshold": lfc_threshold,
+    }
+
+
+def eb_options(
+    trend: str | None,
+    fdr: float | None = None,
+    no_filtering: bool = False,
+    no_cooks: bool = False,
+    no_replace: bool = False,
+) -> dict[str, Any]:
+    """Gather what the options of the empirical-Bayes fit say; None for what they do not say."""
+    return {
+        "trend": trend,
+        "fdr": fdr,
+        "independent_filtering": False if no_filtering else None,
+        "cooks_cutoff": False if no_cooks else None,
+        "replace_outliers": False if no_replace else None,
     }
 
 
@@ -57,8 +74,8 @@ def build_plan(
     command: str,
     files: dict[str, Path | None],
     model: dict[str, Any],
+    eb: dict[str, Any],
     config: Path | None,
-    trend: str | None,
     chosen: dict[str, Any],
 ) -> RunPlan:
     """Put a plan together: defaults, then the configuration file, then the command line."""
@@ -67,17 +84,24 @@ def build_plan(
     from bayesde.posterior.options import SamplingOptions
 
     tables = {} if config is None else read_config(config)
-    given = {name: value for name, value in chosen.items() if value is not None}
-    eb = tables.get("eb", {}) | ({} if trend is None else {"trend": trend})
-    sample, sampling = tables.get("sample", {}) | given, tables.get("sampling", {})
-    if sample.get("engine") == "joint" and (trend is not None or "trend" not in sampling):
-        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
     if files.get("normalization_factors") is not None and model["size_factors"] is not None:
         raise OptionError("--normalization-factors take the place of size factors: leave out --size-factors")
+    asked_trend = eb["trend"]
+    model, eb, sample = (
+        tables.get(name, {}) | {key: value for key, value in given.items() if value is not None}
+        for name, given in (("model", model), ("eb", eb), ("sample", chosen))
+    )
+    if isinstance(model.get("contrast"), str):
+        model["contrast"] = _contrast(model["contrast"])  # as a file may have it, too
+    sampling = tables.get("sampling", {})
+    if sample.get("engine") == "joint" and (asked_trend is not None or "trend" not in sampling):
+        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
+    if not model.get("design"):
+        raise OptionError("a design is needed: --design FORMULA, such as --design '~ batch + condition'")
     return RunPlan(
         command=command,
         files=RunFiles(**{name: str(path) for name, path in files.items() if path is not None}),
-        model=ModelPlan(**{name: value for name, value in model.items() if value is not None}),
+        model=ModelPlan(**model),
         eb=EbOptions(**eb),
         sample=SamplePlan(**sample),
         sampling=SamplingOptions(**sampling),

@@ -7,7 +7,7 @@ import pytest
 
 from bayesde import OptionError
 from bayesde.batch import ModelPlan, RunFiles, RunPlan, SamplePlan
-from bayesde.cli.planning import build_plan, model_options
+from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
 
@@ -84,4 +84,30 @@ def test_engine_joint_has_no_local_trend():
 def joint_plan(trend):
     model = model_options("~ a", None, None, None, 0.0)
     files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
-    return build_plan("sample", files, model, None, trend, {"engine": "joint"})
+    return build_plan("sample", files, model, eb_options(trend), None, {"engine": "joint"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"test": "f"}, "test must be one of 'wald', 'lrt'"),
+        ({"test": "lrt"}, "add --reduced FORMULA"),
+        ({"reduced": "~ 1"}, "add --test lrt"),
+        ({"test": "lrt", "reduced": "~ 1", "lfc_threshold": 1.0}, "neither a threshold nor an alternative"),
+        ({"test": "lrt", "reduced": "~ 1", "alternative": "less"}, "neither a threshold nor an alternative"),
+        ({"test": "lrt", "reduced": "~ 1", "shrink": True}, "are the Wald test's"),
+        ({"alternative": "lesser"}, "Did you mean 'less'"),
+        ({"alternative": "lessAbs"}, "needs a threshold above 0"),
+        ({"shrinkage": "apeglmm"}, "Did you mean 'apeglm'"),
+        ({"shrinkage": "none", "shrink": True}, "leave --shrink out"),
+    ],
+)
+def test_options_of_tests_and_shrinkage(options, words):
+    with pytest.raises(OptionError, match=words):
+        ModelPlan(design="~ a", **options)
+
+
+def test_a_sampling_run_names_the_options_of_the_model_that_it_does_not_use():
+    model = ModelPlan(design="~ a", test="lrt", reduced="~ 1")
+    plan = RunPlan(command="sample", files=FILES, model=model)
+    assert plan.unused() == ["[model] test", "[model] reduced"]
