@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bayesde.eb.fit import EbFit
 
-__all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
+__all__ = ["dispersion_plot", "interval_plot", "ma_plot", "p_value_histogram"]
 
 # Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
@@ -188,6 +188,41 @@ def interval_plot(
     ax.set_yticks(height, chosen)
     ax.set_ylim(-0.8, len(chosen) - 0.2)
     ax.set_xlabel("log2 fold change")
+    _legend_outside(ax)
+    return ax
+
+
+def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = None) -> Axes:
+    """Plot how many genes have p-values of each size, those without an adjusted one on top in grey.
+
+    Parameters
+    ----------
+    table : ResultsTable
+        With ``p_value`` and ``padj``.
+    bins : int
+        Number of bars from 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    _demand(table, ["p_value", "padj"])
+    ax = ax or _new_axes((8.0, 3.2))
+    known = table[table["p_value"].notna()]
+    counted, below = known["padj"].notna().to_numpy(), np.zeros(bins)
+    for mask, colour, label in ((counted, BLUE, "adjusted"), (~counted, GREY, "filtered out")):
+        counts, edges = np.histogram(known["p_value"].to_numpy()[mask], bins=bins, range=(0.0, 1.0))
+        name = f"{label} ({mask.sum():,})"
+        ax.stairs(below + counts, edges, baseline=below, fill=True, color=colour, label=name)
+        below = below + counts
+    ax.set(xlim=(0.0, 1.0), xlabel="p-value", ylabel="genes")
     _legend_outside(ax)
     return ax
 

@@ -41,7 +41,7 @@ def test_version_and_help(bayesde):
     code, out, _ = bayesde("--version")
     assert code == 0
     assert out.startswith("bayesde ")
-    for command in ("eb", "sample", "resume", "status", "demo", "doctor", "install-stan"):
+    for command in ("eb", "sample", "resume", "status", "report", "demo", "doctor", "install-stan"):
         code, out, _ = bayesde(command, "--help")
         assert code == 0
         assert f"bayesde {command}" in out, "the help shows an example"

@@ -26,6 +26,7 @@ _OWN_FILES = (
     "results.tsv",
     "results.columns.json",
     "diagnostics.tsv",
+    "report.html",
     "log.txt",
     ".lock",
     "run.json",

@@ -217,7 +217,8 @@ def _compute(
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         with _timed(timings, "results"):
             table = write_posterior(directory, plan, posterior, inputs.contrast)
-    directory.update(timings=timings)
+    factors = fit.size_factors
+    directory.update(timings=timings, size_factors=None if factors is None else factors.to_dict())
     return RunOutcome(directory.path, table, fit)
 
 

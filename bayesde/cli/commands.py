@@ -243,6 +243,19 @@ def status(directory: Directory) -> None:
 
 
 @app.command()
+def report(directory: Directory) -> None:
+    """Make one HTML file of a finished run, with its tables and pictures: DIR/report.html.
+
+    For example:
+
+        bayesde report eb
+    """
+    from bayesde.batch import write_report
+
+    typer.echo(f"the report is {write_report(directory)}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
         "demo"
