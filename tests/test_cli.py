@@ -475,15 +475,18 @@ def test_without_shrinkage_there_is_no_shrunken_table(bayesde, files):
 def test_a_model_from_a_file(bayesde, files):
     (files / "run.toml").write_text(
         "[model]\ndesign = '~ condition'\ncontrast = 'condition,ctl,trt'\nlfc_threshold = 0.5\n"
+        "other_contrasts = ['condition,trt,ctl', [0, 1]]\n"
         "alternative = 'greater'\nreferences = {condition = 'trt'}\n[eb]\nfdr = 0.05\n"
     )
     plan, _ = run_eb(bayesde, files, "file", "--config", files / "run.toml")
     assert plan["model"]["contrast"] == ["condition", "ctl", "trt"]
+    assert plan["model"]["other_contrasts"] == [["condition", "trt", "ctl"], [0, 1]]
     assert (plan["model"]["alternative"], plan["model"]["references"]) == ("greater", {"condition": "trt"})
     over = ("--config", files / "run.toml", "--fdr", "0.2", "--lfc-threshold", "0.25", *ARGUMENTS)
     plan, _ = run_eb(bayesde, files, "over", *over)
     assert (plan["eb"]["fdr"], plan["model"]["lfc_threshold"]) == (0.2, 0.25)
     assert plan["model"]["contrast"] == ["condition", "trt", "ctl"]
+    assert plan["model"]["other_contrasts"] == [], "contrasts of the command line replace those of the file"
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-o", files / "out")
     code, _, message = bayesde(*arguments)
     assert code == 2
@@ -492,3 +495,22 @@ def test_a_model_from_a_file(bayesde, files):
     code, _, message = bayesde(*arguments, "--config", files / "run.toml")
     assert code == 2
     assert "Did you mean 'design'" in message
+
+
+def test_further_contrasts_have_tables_of_their_own(bayesde, files):
+    arguments = ("-d", "~ condition", *("-c", "condition,trt,ctl", "-c", "0,-1", "-c", "condition[T.trt]"))
+    plan, table = run_eb(bayesde, files, "out", *arguments, "--no-filtering")
+    assert plan["model"]["contrast"] == ["condition", "trt", "ctl"]
+    assert plan["model"]["other_contrasts"] == [[0.0, -1.0], "condition[T.trt]"]
+    second, third = sorted((files / "out" / "contrasts").iterdir())
+    assert third.name == "3_condition_T.trt"
+    pd.testing.assert_frame_equal(read_results(third), table)
+    np.testing.assert_allclose(read_results(second)["log2_fold_change"], -table["log2_fold_change"])
+    run_eb(bayesde, files, "out", *arguments[:4], "--force")
+    assert not (files / "out" / "contrasts").exists()
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *arguments, "-c", "1,2,3", "-o", files / "bad"
+    )
+    assert code == 2
+    assert "2 weights are needed" in message
+    assert not (files / "bad").exists()

@@ -33,6 +33,8 @@ class RunInputs:
     contrast : Contrast
     size_factors : pandas.Series, (sample,), or None
         None where normalization factors came with the counts.
+    other_contrasts : tuple of Contrast
+        Those that get a table beside the main one.
     reduced : Design or None
         That of a likelihood-ratio test.
     genes : tuple of str or None
@@ -45,6 +47,7 @@ class RunInputs:
     design: Design
     contrast: Contrast
     size_factors: pd.Series | None
+    other_contrasts: tuple[Contrast, ...] = ()
     reduced: Design | None = None
     genes: tuple[str, ...] | None = None
     hyperparameters: Hyperparameters | None = None
@@ -74,7 +77,9 @@ def load(plan: RunPlan) -> RunInputs:
         chosen = None if files.control_genes is None else read_gene_list(files.control_genes, counts)
         factors = size_factors(counts, plan.model.size_factors, control_genes=chosen)
     if plan.command == "eb":
-        return RunInputs(counts, design, contrast, factors, reduced=_reduced(plan.model, design, counts))
+        others = tuple(map(design.contrast, plan.model.other_contrasts))
+        reduced = _reduced(plan.model, design, counts)
+        return RunInputs(counts, design, contrast, factors, other_contrasts=others, reduced=reduced)
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:

@@ -46,18 +46,15 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     ResultsTable
         As written.
     """
-    main, model = "shrunken" if plan.model.shrink else "eb", plan.model
-    if inputs.reduced is not None:
-        tested = fit.test_lrt(inputs.reduced, contrast=inputs.contrast)
-    else:
-        tested = fit.results(
-            contrast=inputs.contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative
-        )
-    tables = {"eb": tested}
-    if model.shrinkage != "none":
-        tables["shrunken"] = _shrunken(fit, inputs.contrast, model)
+    model = plan.model
+    main = "shrunken" if model.shrink else "eb"
+    tables = {} if model.shrinkage == "none" else {"shrunken": _shrunken(fit, inputs.contrast, model)}
+    tables["eb"] = _tested(fit, inputs, inputs.contrast, model)
     for name, table in tables.items():
         write_results(table, directory.tables(name), *([directory.path] if name == main else []))
+    for number, contrast in enumerate(inputs.other_contrasts, 2):
+        other = _shrunken(fit, contrast, model) if model.shrink else _tested(fit, inputs, contrast, model)
+        write_results(other, directory.contrast(number, contrast.name))
     table = tables[main]
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
@@ -98,6 +95,13 @@ def write_posterior(
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
     return table
+
+
+def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Test a contrast as a plan says."""
+    if inputs.reduced is not None:
+        return fit.test_lrt(inputs.reduced, contrast=contrast)
+    return fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative)
 
 
 def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:

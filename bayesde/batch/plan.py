@@ -67,6 +67,8 @@ class ModelPlan:
         A formula over the sample table.
     contrast : tuple of str, tuple of float or str, optional
         What the table is about; see `Design.contrast`.
+    other_contrasts : tuple
+        Of an EB run: contrasts that get a table of their own beside the main one.
     references : dict of str to str
         Reference level by factor. A contrast of levels makes its own the reference where none is given.
     size_factors : {"ratio", "poscounts"}
@@ -86,6 +88,7 @@ class ModelPlan:
 
     design: str
     contrast: tuple[str, ...] | tuple[float, ...] | str | None = None
+    other_contrasts: tuple[Any, ...] = ()
     references: dict[str, str] = field(default_factory=dict)
     size_factors: str = "ratio"
     lfc_threshold: float = 0.0
@@ -100,14 +103,21 @@ class ModelPlan:
         check_range("lfc_threshold", self.lfc_threshold, 0.0, LARGEST_THRESHOLD)
         for name, allowed in _CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
+        check_choice("shrink", self.shrink, (True, False))
+        if not isinstance(self.design, str) or not isinstance(self.reduced, str | None):
+            raise OptionError(
+                f"a design must be a formula; got {self.design!r} and, reduced, {self.reduced!r}"
+            )
+        if not isinstance(self.references, dict):
+            raise OptionError(f"references must be levels by factor; got {self.references!r}")
         if self.shrink and self.shrinkage == "none":
             raise OptionError(
                 "shrink: the table cannot have shrunken effects if there are none; leave --shrink out, or "
                 "choose another --shrinkage"
             )
         self._check_test()
-        if isinstance(self.contrast, list):
-            object.__setattr__(self, "contrast", tuple(self.contrast))
+        object.__setattr__(self, "contrast", _frozen(self.contrast))
+        object.__setattr__(self, "other_contrasts", tuple(map(_frozen, self.other_contrasts)))
 
     def _check_test(self) -> None:
         """Refuse options that the test has no use for."""
@@ -133,6 +143,11 @@ class ModelPlan:
                 "shrink: the p-values beside shrunken effects are the Wald test's; leave --shrink out, the "
                 "shrunken effects are in DIR/shrunken"
             )
+
+
+def _frozen(contrast: Any) -> Any:
+    """Make a tuple of a list, as JSON and TOML have it."""
+    return tuple(contrast) if isinstance(contrast, list) else contrast
 
 
 _CHOICES = {"test": TESTS, "alternative": ALTERNATIVES, "shrinkage": SHRINKAGES}
@@ -216,7 +231,9 @@ class RunPlan:
         if self.command == "eb":
             kinds = {"sample": SamplePlan, "sampling": SamplingOptions}
             return [f"[{name}]" for name, kind in kinds.items() if getattr(self, name) != kind()]
-        unused = _changed("model", self.model, ModelPlan(design=""), (*_CHOICES, "reduced", "shrink"))
+        unused = _changed(
+            "model", self.model, ModelPlan(design=""), (*_CHOICES, "reduced", "shrink", "other_contrasts")
+        )
         if self.sample.engine != "joint":
             unused += _changed("sampling", self.sampling, SamplingOptions(), ("residuals", "trend"))
         return unused

@@ -11,6 +11,7 @@ __all__ = [
     "Alternative",
     "Config",
     "ContrastText",
+    "Contrasts",
     "ControlGenes",
     "Counts",
     "DesignFormula",
@@ -55,15 +56,27 @@ DesignFormula = Annotated[
         help="What counts depend on: `'~ batch + condition'`, `'~ 0 + group'`, ...",
     ),
 ]
+_CONTRAST_HELP = (
+    "What the table is about: `condition,treated,control`; the name of a coefficient, "
+    "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
+    "Default: the last coefficient."
+)
 ContrastText = Annotated[
     str | None,
     typer.Option(
         "--contrast",
         "-c",
         metavar="CONTRAST",
-        help="What the table is about: `condition,treated,control`; the name of a coefficient, "
-        "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
-        "Default: the last coefficient.",
+        help=_CONTRAST_HELP,
+    ),
+]
+Contrasts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contrast",
+        "-c",
+        metavar="CONTRAST",
+        help=f"{_CONTRAST_HELP} May be repeated: the tables of the others are in DIR/contrasts.",
     ),
 ]
 OutputFolder = Annotated[

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-
 from bayesde import __version__
 from bayesde.cli.arguments import (
     Alternative,
     Config,
+    Contrasts,
     ContrastText,
     ControlGenes,
     Counts,
@@ -67,7 +66,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        Console().print(f"bayesde {__version__}", highlight=False)
+        typer.echo(f"bayesde {__version__}")
         raise typer.Exit
 
 
@@ -87,7 +86,7 @@ def eb(
     samples: Samples,
     out: OutputFolder,
     design: DesignFormula = None,
-    contrast: ContrastText = None,
+    contrast: Contrasts = None,
     reference: References = None,
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
@@ -203,7 +202,7 @@ def sample(
         "hyperparameters": hyperparameters,
     }
     chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
-    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
+    model = model_options(design, [contrast] if contrast else None, reference, size_factors, lfc_threshold)
     plan = build_plan("sample", files, model, eb_options(trend), config, chosen)
     _carry_out(plan, out, force, workers)
 
@@ -273,6 +272,8 @@ def demo(
 
         bayesde demo --out demo
     """
+    from rich.console import Console
+
     from bayesde.batch.demo import demo_plan, demo_table, holds_demo
 
     plan = demo_plan()
@@ -362,6 +363,7 @@ def _shown_progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _say_once()
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 

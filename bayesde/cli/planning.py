@@ -16,15 +16,17 @@ __all__ = ["build_plan", "eb_options", "model_options"]
 
 def model_options(
     design: str | None,
-    contrast: str | None,
+    contrast: list[str] | None,
     reference: list[str] | None,
     size_factors: str | None,
     lfc_threshold: float | None,
 ) -> dict[str, Any]:
     """Gather what the model options say; None for what they do not say."""
+    contrasts = [_contrast(text) for text in contrast or []]
     return {
         "design": design,
-        "contrast": _contrast(contrast),
+        "contrast": contrasts[0] if contrasts else None,
+        "other_contrasts": contrasts[1:] if contrasts else None,
         "references": _references(reference) if reference else None,
         "size_factors": size_factors,
         "lfc_threshold": lfc_threshold,
@@ -48,15 +50,23 @@ def eb_options(
     }
 
 
-def _contrast(text: str | None) -> tuple[str, ...] | tuple[float, ...] | str | None:
+def _contrast(text: str) -> tuple[str, ...] | tuple[float, ...] | str:
     """Tell ``factor,level,reference`` and weights, ``0,1,-1`` or ``[0,1,-1]``, from a contrast."""
-    if text is None:
-        return None
     bare = text.strip()
     parts = [part.strip() for part in bare.removeprefix("[").removesuffix("]").split(",")]
     with contextlib.suppress(ValueError):
         return tuple(float(part) for part in parts)
     return text if "[" in text or len(parts) != 3 else tuple(parts)
+
+
+def _read_contrasts(model: dict[str, Any]) -> None:
+    """Read contrasts that are text, as a configuration file may have them, too."""
+    others = model.get("other_contrasts", [])
+    if not isinstance(others, list):
+        raise OptionError(f"other_contrasts must be a list of contrasts; got {others!r}")
+    model["other_contrasts"] = [_contrast(one) if isinstance(one, str) else one for one in others]
+    if isinstance(model.get("contrast"), str):
+        model["contrast"] = _contrast(model["contrast"])
 
 
 def _references(texts: list[str]) -> dict[str, str]:
@@ -91,8 +101,7 @@ def build_plan(
         tables.get(name, {}) | {key: value for key, value in given.items() if value is not None}
         for name, given in (("model", model), ("eb", eb), ("sample", chosen))
     )
-    if isinstance(model.get("contrast"), str):
-        model["contrast"] = _contrast(model["contrast"])  # as a file may have it, too
+    _read_contrasts(model)
     sampling = tables.get("sampling", {})
     if sample.get("engine") == "joint" and (asked_trend is not None or "trend" not in sampling):
         sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}

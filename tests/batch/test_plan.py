@@ -100,6 +100,9 @@ def joint_plan(trend):
         ({"alternative": "lessAbs"}, "needs a threshold above 0"),
         ({"shrinkage": "apeglmm"}, "Did you mean 'apeglm'"),
         ({"shrinkage": "none", "shrink": True}, "leave --shrink out"),
+        ({"shrink": "yes"}, "shrink must be one of"),
+        ({"test": "lrt", "reduced": 1}, "a design must be a formula"),
+        ({"references": "a"}, "references must be levels by factor"),
     ],
 )
 def test_options_of_tests_and_shrinkage(options, words):
@@ -111,3 +114,9 @@ def test_a_sampling_run_names_the_options_of_the_model_that_it_does_not_use():
     model = ModelPlan(design="~ a", test="lrt", reduced="~ 1")
     plan = RunPlan(command="sample", files=FILES, model=model)
     assert plan.unused() == ["[model] test", "[model] reduced"]
+
+
+def test_further_contrasts_come_back_from_json():
+    model = ModelPlan(design="~ a", contrast="b", other_contrasts=(("a", "y", "x"), (0.0, 1.0), "c - d"))
+    plan = RunPlan(command="eb", files=FILES, model=model)
+    assert RunPlan.from_dict(json.loads(json.dumps(plan.to_dict())), "run.json") == plan
