@@ -103,7 +103,8 @@ class ModelPlan:
         check_range("lfc_threshold", self.lfc_threshold, 0.0, LARGEST_THRESHOLD)
         for name, allowed in _CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
-        check_choice("shrink", self.shrink, (True, False))
+        if not isinstance(self.shrink, bool):
+            raise OptionError(f"shrink must be true or false; got {self.shrink!r}")
         if not isinstance(self.design, str) or not isinstance(self.reduced, str | None):
             raise OptionError(
                 f"a design must be a formula; got {self.design!r} and, reduced, {self.reduced!r}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from bayesde import __version__
 from bayesde.cli.arguments import (
     Alternative,

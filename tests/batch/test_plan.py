@@ -100,7 +100,7 @@ def joint_plan(trend):
         ({"alternative": "lessAbs"}, "needs a threshold above 0"),
         ({"shrinkage": "apeglmm"}, "Did you mean 'apeglm'"),
         ({"shrinkage": "none", "shrink": True}, "leave --shrink out"),
-        ({"shrink": "yes"}, "shrink must be one of"),
+        ({"shrink": "yes"}, "shrink must be true or false"),
         ({"test": "lrt", "reduced": 1}, "a design must be a formula"),
         ({"references": "a"}, "references must be levels by factor"),
     ],
