@@ -1,5 +1,6 @@
 """The command line in this process: exit codes, messages, and that bad input leaves nothing behind."""
 
+import gc
 import json
 import os
 import shutil
@@ -514,3 +515,9 @@ def test_further_contrasts_have_tables_of_their_own(bayesde, files):
     assert code == 2
     assert "2 weights are needed" in message
     assert not (files / "bad").exists()
+
+
+def test_the_garbage_collector_is_left_as_it_was(bayesde, files):
+    before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
+    assert bayesde("status", files)[0] == 2
+    assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
