@@ -211,13 +211,14 @@ def _compute(
             fit = _fit(plan, inputs)
     if plan.command == "eb":
         with _timed(timings, "results"):
-            table = write_eb(directory, plan, fit, inputs.contrast)
+            table = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         with _timed(timings, "results"):
             table = write_posterior(directory, plan, posterior, inputs.contrast)
-    directory.update(timings=timings)
+    factors = fit.size_factors
+    directory.update(timings=timings, size_factors=None if factors is None else factors.to_dict())
     return RunOutcome(directory.path, table, fit)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from bayesde.batch.plan import ModelPlan, RunPlan
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
+from bayesde.eb.lrt import check_nested
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table
 from bayesde.normalize import size_factors
@@ -32,6 +33,10 @@ class RunInputs:
     contrast : Contrast
     size_factors : pandas.Series, (sample,), or None
         None where normalization factors came with the counts.
+    other_contrasts : tuple of Contrast
+        Those that get a table beside the main one.
+    reduced : Design or None
+        That of a likelihood-ratio test.
     genes : tuple of str or None
         Those that get a posterior; None is all.
     hyperparameters : Hyperparameters or None
@@ -42,6 +47,8 @@ class RunInputs:
     design: Design
     contrast: Contrast
     size_factors: pd.Series | None
+    other_contrasts: tuple[Contrast, ...] = ()
+    reduced: Design | None = None
     genes: tuple[str, ...] | None = None
     hyperparameters: Hyperparameters | None = None
 
@@ -70,13 +77,15 @@ def load(plan: RunPlan) -> RunInputs:
         chosen = None if files.control_genes is None else read_gene_list(files.control_genes, counts)
         factors = size_factors(counts, plan.model.size_factors, control_genes=chosen)
     if plan.command == "eb":
-        return RunInputs(counts, design, contrast, factors)
+        others = tuple(map(design.contrast, plan.model.other_contrasts))
+        reduced = _reduced(plan.model, design, counts)
+        return RunInputs(counts, design, contrast, factors, other_contrasts=others, reduced=reduced)
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:
         fixed.scales_of(design)
     _check_panel(plan, counts, genes)
-    return RunInputs(counts, design, contrast, factors, genes, fixed)
+    return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
 
 
 def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
@@ -160,6 +169,15 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     references = {**model.references, factor: contrast.reference}
     design = Design.from_formula(model.design, counts.sample_table, references)
     return design, design.contrast(model.contrast)
+
+
+def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
+    """Make the reduced design of a likelihood-ratio test."""
+    if model.reduced is None:
+        return None
+    reduced = Design.from_formula(model.reduced, counts.sample_table)
+    check_nested(full, reduced)
+    return reduced
 
 
 def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -> None:

@@ -8,18 +8,27 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Alternative",
     "Config",
     "ContrastText",
+    "Contrasts",
     "ControlGenes",
     "Counts",
     "DesignFormula",
     "Directory",
     "Factors",
+    "Fdr",
     "Force",
+    "NoCooks",
+    "NoFiltering",
+    "NoReplace",
     "OutputFolder",
+    "Reduced",
     "References",
     "Samples",
+    "Shrinkage",
     "SizeFactors",
+    "Test",
     "Threshold",
     "Trend",
     "Workers",
@@ -39,7 +48,7 @@ Samples = Annotated[
     ),
 ]
 DesignFormula = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--design",
         "-d",
@@ -47,15 +56,27 @@ DesignFormula = Annotated[
         help="What counts depend on: `'~ batch + condition'`, `'~ 0 + group'`, ...",
     ),
 ]
+_CONTRAST_HELP = (
+    "What the table is about: `condition,treated,control`; the name of a coefficient, "
+    "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
+    "Default: the last coefficient."
+)
 ContrastText = Annotated[
     str | None,
     typer.Option(
         "--contrast",
         "-c",
         metavar="CONTRAST",
-        help="What the table is about: `condition,treated,control`; the name of a coefficient, "
-        "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
-        "Default: the last coefficient.",
+        help=_CONTRAST_HELP,
+    ),
+]
+Contrasts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contrast",
+        "-c",
+        metavar="CONTRAST",
+        help=f"{_CONTRAST_HELP} May be repeated: the tables of the others are in DIR/contrasts.",
     ),
 ]
 OutputFolder = Annotated[
@@ -97,8 +118,12 @@ Factors = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float,
-    typer.Option("--lfc-threshold", metavar="X", help="Also ask: is the log2 fold change larger than this?"),
+    float | None,
+    typer.Option(
+        "--lfc-threshold",
+        metavar="X",
+        help="Also ask: is the log2 fold change larger than this? [default: 0].",
+    ),
 ]
 Trend = Annotated[
     str | None,
@@ -108,9 +133,60 @@ Trend = Annotated[
         "posterior) or `mean`.",
     ),
 ]
+Test = Annotated[
+    str | None,
+    typer.Option(
+        metavar="wald|lrt",
+        help="`wald`: test the contrast (default); `lrt`: test the design against --reduced by the ratio of "
+        "their likelihoods, several coefficients at once: `--test lrt --reduced '~ batch'`.",
+    ),
+]
+Reduced = Annotated[
+    str | None,
+    typer.Option(metavar="FORMULA", help="For --test lrt: the design without the terms that are tested."),
+]
+Alternative = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="What a small p-value claims of the effect and --lfc-threshold: `greaterAbs` (default), "
+        "`greaterAbs2014` (its older, more cautious form), `lessAbs`, `greater` or `less`: "
+        "`--alternative lessAbs --lfc-threshold 1`.",
+    ),
+]
+Shrinkage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="How the effects in DIR/shrunken are shrunken: `apeglm` (default) or `none`, which saves time.",
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="False discovery rate that the filter of low means is tuned for: `--fdr 0.05` [default: 0.1].",
+    ),
+]
+NoFiltering = Annotated[
+    bool,
+    typer.Option("--no-filtering", help="Adjust the p-values of all genes, also those of low mean counts."),
+]
+NoCooks = Annotated[
+    bool,
+    typer.Option("--no-cooks", help="Keep the p-values of genes with an excessive count (Cook's distance)."),
+]
+NoReplace = Annotated[
+    bool,
+    typer.Option("--no-replace", help="Do not replace excessive counts, where 7 or more replicates would."),
+]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="TOML", help="Options from a file, tables [eb], [sample], [sampling]."),
+    typer.Option(
+        "--config",
+        metavar="TOML",
+        help="Options from a file, tables [model], [eb], [sample], [sampling]; those given here come first.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in DIR.")]
 Workers = Annotated[
