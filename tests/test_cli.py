@@ -1,5 +1,6 @@
 """The command line in this process: exit codes, messages, and that bad input leaves nothing behind."""
 
+import dataclasses
 import gc
 import json
 import os
@@ -462,7 +463,7 @@ def test_options_of_the_fit(bayesde, files):
     switches = ("--fdr", "0.3", "--no-filtering", "--no-cooks", "--no-replace")
     plan, table = run_eb(bayesde, files, "out", *ARGUMENTS, *switches)
     chosen = {"fdr": 0.3, "independent_filtering": False, "cooks_cutoff": False, "replace_outliers": False}
-    assert plan["eb"] == {"trend": "parametric"} | chosen
+    assert plan["eb"] == dataclasses.asdict(EbOptions()) | chosen
     pd.testing.assert_frame_equal(table, simulated_fit(files, **chosen).results())
     assert table["padj"].notna().sum() == table["p_value"].notna().sum()
 

@@ -166,7 +166,13 @@ def _prepare(plan: RunPlan, progress: Progress | None) -> None:
 
 def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
     """Make the point estimates."""
-    return fit_eb(inputs.counts, inputs.design, size_factors=inputs.size_factors, options=plan.eb)
+    return fit_eb(
+        inputs.counts,
+        inputs.design,
+        size_factors=inputs.size_factors,
+        weights=inputs.weights,
+        options=plan.eb,
+    )
 
 
 def _carry_out(

@@ -16,9 +16,9 @@ from bayesde.posterior.options import SamplingOptions, check_whole
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 
 ENGINES = ("nuts", "joint")
-SIZE_FACTORS = ("ratio", "poscounts")
+SIZE_FACTORS = ("ratio", "poscounts", "iterate")
 TESTS = ("wald", "lrt")
-SHRINKAGES = ("apeglm", "none")
+SHRINKAGES = ("apeglm", "normal", "ashr", "none")
 """Priors of the shrunken table, by the names that `EbFit.shrink` knows, or none."""
 
 LARGEST_THRESHOLD = 100.0
@@ -36,6 +36,10 @@ class RunFiles:
         Lists of genes, one a line: those that size factors are taken from, those that get a posterior.
     normalization_factors : str, optional
         A table (gene, sample) in place of size factors.
+    average_lengths : str, optional
+        A table (gene, sample) of average transcript lengths; the counts are estimates then, and rounded.
+    weights : str, optional
+        Of an EB run: a table (gene, sample) of observation weights.
     hyperparameters : str, optional
         JSON with fixed hyperparameters.
     """
@@ -45,6 +49,8 @@ class RunFiles:
     control_genes: str | None = None
     genes: str | None = None
     normalization_factors: str | None = None
+    average_lengths: str | None = None
+    weights: str | None = None
     hyperparameters: str | None = None
 
     def __post_init__(self) -> None:
@@ -71,12 +77,12 @@ class ModelPlan:
         Of an EB run: contrasts that get a table of their own beside the main one.
     references : dict of str to str
         Reference level by factor. A contrast of levels makes its own the reference where none is given.
-    size_factors : {"ratio", "poscounts"}
+    size_factors : {"ratio", "poscounts", "iterate"}
     lfc_threshold : float
         log2; at least 0.
     shrink : bool
         Whether the table of an EB run has shrunken effects.
-    shrinkage : {"apeglm", "none"}
+    shrinkage : {"apeglm", "normal", "ashr", "none"}
         How effects are shrunken; with ``"none"`` they are not.
     test : {"wald", "lrt"}
         Of an EB run: whether the contrast is tested, or the design against a reduced one.
@@ -220,6 +226,10 @@ class RunPlan:
         if self.command == "sample" and self.sample.engine == "joint" and self.eb.trend == "local":
             raise OptionError(
                 "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
+            )
+        if self.files.average_lengths is not None and self.files.normalization_factors is not None:
+            raise OptionError(
+                "average_lengths: normalization factors already say everything; leave one of them out"
             )
         if self.files.control_genes is not None and self.files.normalization_factors is not None:
             raise OptionError(

@@ -21,6 +21,7 @@ __all__ = [
     "Force",
     "NoCooks",
     "NoFiltering",
+    "Lengths",
     "NoReplace",
     "OutputFolder",
     "Reduced",
@@ -31,6 +32,8 @@ __all__ = [
     "Test",
     "Threshold",
     "Trend",
+    "UseT",
+    "Weights",
     "Workers",
 ]
 
@@ -100,7 +103,7 @@ SizeFactors = Annotated[
     typer.Option(
         "--size-factors",
         metavar="METHOD",
-        help="`ratio` (median of ratios; default) or `poscounts` (many zeros).",
+        help="`ratio` (median of ratios; default), `poscounts` (many zeros) or `iterate` (likelihood; slow).",
     ),
 ]
 ControlGenes = Annotated[
@@ -116,6 +119,25 @@ Factors = Annotated[
         metavar="FILE",
         help="Factors by gene and sample, in place of size factors.",
     ),
+]
+Lengths = Annotated[
+    Path | None,
+    typer.Option(
+        "--average-lengths",
+        metavar="FILE",
+        help="Average transcript lengths by gene and sample (tximport's `length`), which the normalization "
+        "takes out; COUNTS are estimated counts then, and rounded.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="How much each count is to be believed, by gene and sample: 0 or more."
+    ),
+]
+UseT = Annotated[
+    bool,
+    typer.Option("--use-t", help="Compare Wald statistics with t distributions: wider, for few samples."),
 ]
 Threshold = Annotated[
     float | None,
@@ -158,7 +180,8 @@ Shrinkage = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD",
-        help="How the effects in DIR/shrunken are shrunken: `apeglm` (default) or `none`, which saves time.",
+        help="How the effects in DIR/shrunken are shrunken: `apeglm` (Cauchy prior; default), `normal`, "
+        "`ashr` (mixture of normals), or `none`, which saves time.",
     ),
 ]
 Fdr = Annotated[

@@ -28,6 +28,7 @@ from bayesde.cli.arguments import (
     Factors,
     Fdr,
     Force,
+    Lengths,
     NoCooks,
     NoFiltering,
     NoReplace,
@@ -40,6 +41,8 @@ from bayesde.cli.arguments import (
     Test,
     Threshold,
     Trend,
+    UseT,
+    Weights,
     Workers,
 )
 from bayesde.cli.planning import build_plan, eb_options, model_options
@@ -95,6 +98,8 @@ def eb(
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
+    average_lengths: Lengths = None,
+    weights: Weights = None,
     test: Test = None,
     reduced: Reduced = None,
     lfc_threshold: Threshold = None,
@@ -107,6 +112,7 @@ def eb(
     no_filtering: NoFiltering = False,
     no_cooks: NoCooks = False,
     no_replace: NoReplace = False,
+    use_t: UseT = False,
     trend: Trend = None,
     config: Config = None,
     force: Force = False,
@@ -129,11 +135,13 @@ def eb(
         "samples": samples,
         "control_genes": control_genes,
         "normalization_factors": normalization_factors,
+        "average_lengths": average_lengths,
+        "weights": weights,
     }
     model = model_options(design, contrast, reference, size_factors, lfc_threshold)
     model |= {"test": test, "reduced": reduced, "alternative": alternative}
     model |= {"shrink": shrink or None, "shrinkage": shrinkage}
-    options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace)
+    options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
     plan = build_plan("eb", files, model, options, config, {})
     _carry_out(plan, out, force, 1)
 
@@ -177,6 +185,7 @@ def sample(
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
+    average_lengths: Lengths = None,
     lfc_threshold: Threshold = None,
     trend: Trend = None,
     config: Config = None,
@@ -202,6 +211,7 @@ def sample(
         "samples": samples,
         "control_genes": control_genes,
         "normalization_factors": normalization_factors,
+        "average_lengths": average_lengths,
         "genes": genes,
         "hyperparameters": hyperparameters,
     }

@@ -39,6 +39,7 @@ def eb_options(
     no_filtering: bool = False,
     no_cooks: bool = False,
     no_replace: bool = False,
+    use_t: bool = False,
 ) -> dict[str, Any]:
     """Gather what the options of the empirical-Bayes fit say; None for what they do not say."""
     return {
@@ -47,6 +48,7 @@ def eb_options(
         "independent_filtering": False if no_filtering else None,
         "cooks_cutoff": False if no_cooks else None,
         "replace_outliers": False if no_replace else None,
+        "use_t": True if use_t else None,
     }
 
 

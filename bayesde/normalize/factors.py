@@ -21,6 +21,10 @@ from bayesde.normalize.ratios import Location, check_method, log_size_factors, s
 __all__ = ["normalization_factors", "normalization_matrix"]
 
 
+SMALLEST_FACTOR, LARGEST_FACTOR = 1e-9, 1e9
+"""Size factors are around 1; beyond this range, counts over factors lose their meaning."""
+
+
 def normalization_factors(
     counts: Counts,
     matrix: Any = None,
@@ -160,10 +164,10 @@ def _sample_factors(factors: Any, samples: pd.Index) -> np.ndarray:
         raise InputError(
             f"the size factors have shape {values.shape}; ({len(samples)},) or a matrix (gene, sample) needed"
         )
-    bad = ~(np.isfinite(values) & (values > 0))
+    bad = ~((values >= SMALLEST_FACTOR) & (values <= LARGEST_FACTOR))
     if bad.any():
         raise InputError(
-            f"size factors must be finite and above 0; found {first_few(values[bad])} for "
-            f"{first_few(samples[bad])}"
+            f"size factors must be between {SMALLEST_FACTOR:g} and {LARGEST_FACTOR:g}; found "
+            f"{first_few(values[bad])} for {first_few(samples[bad])}"
         )
     return values
