@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit, prange
-from scipy.optimize import minimize
-from scipy.special import gammaln
 
+from bayesde.eb.bounded import fit_bounded
 from bayesde.eb.nb import cholesky, invert, nb_log_pmf, solve, weighted_gram
 
 __all__ = ["MIN_MU", "GlmFit", "contrast_standard_errors", "design_is_intercept", "fit_glm", "linear_mu"]
@@ -240,29 +239,6 @@ def _fit_intercept(counts: np.ndarray, factors: np.ndarray, dispersion: np.ndarr
     return GlmFit(beta, 1.0 / np.sqrt(total), mu, weights / total, converged, ~converged)
 
 
-def _fit_one_bounded(
-    y: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: float, start: np.ndarray
-) -> tuple[np.ndarray, bool]:
-    """Maximise one gene's ridge-penalised likelihood within |log2 beta| <= 30 (L-BFGS-B)."""
-    r = 1.0 / dispersion
-    prior_precision = RIDGE * LOG2**2
-
-    def objective(log2_beta: np.ndarray) -> tuple[float, np.ndarray]:
-        eta = design @ (log2_beta * LOG2)
-        log_mu = eta + np.log(factors)
-        log_total = np.logaddexp(log_mu, math.log(r))
-        likelihood = np.sum(
-            gammaln(y + r) - gammaln(r) + y * (log_mu - log_total) + r * (math.log(r) - log_total)
-        )
-        slope = LOG2 * (design.T @ (y - (y + r) * np.exp(log_mu - log_total)))
-        penalty = 0.5 * prior_precision * np.sum(log2_beta**2)
-        return -(likelihood - penalty), -(slope - prior_precision * log2_beta)
-
-    bounds = [(-30.0, 30.0)] * design.shape[1]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
-    return found.x * LOG2, bool(found.success)
-
-
 def _refit_failed(
     fit: GlmFit, counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: np.ndarray
 ) -> GlmFit:
@@ -270,14 +246,11 @@ def _refit_failed(
     failed = np.flatnonzero(~fit.converged)
     if failed.size == 0:
         return fit
-    starts = _starts(counts[failed] / factors[failed], design)
-    for row, start in zip(failed, starts, strict=True):
-        usable = np.all(np.isfinite(fit.beta[row])) and np.all(np.abs(fit.beta[row]) < DIVERGED * LOG2)
-        first = (fit.beta[row] if usable else start) / LOG2
-        fit.beta[row], fit.converged[row] = _fit_one_bounded(
-            counts[row], factors[row], design, dispersion[row], np.clip(first, -30.0, 30.0)
-        )
-        fit.mu[row] = factors[row] * np.exp(design @ fit.beta[row])
+    y, nf = counts[failed], factors[failed]
+    fit.beta[failed], fit.converged[failed] = fit_bounded(
+        y, nf, design, dispersion[failed], fit.beta[failed], _starts(y / nf, design), RIDGE * LOG2**2
+    )
+    fit.mu[failed] = nf * np.exp(fit.beta[failed] @ design.T)
     for k in range(design.shape[1]):
         unit = np.zeros(design.shape[1])
         unit[k] = 1.0
