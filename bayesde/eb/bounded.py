@@ -7,7 +7,8 @@ Minimises over the coefficients b (log2 scale, |b_k| <= 30)
 by L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995, doi:10.1137/0916069). With r = 1/alpha, the counts' part is
 (Loader 2000, "Fast and accurate computation of binomial probabilities")
 
-    -ln NB(y; mu, alpha) = D(r, (r+y) r/(r+mu)) + D(y, (r+y) mu/(r+mu)) + const,   D(x, M) = x ln(x/M) + M - x,
+    -ln NB(y; mu, alpha) = D(r, (r+y) r/(r+mu)) + D(y, (r+y) mu/(r+mu)) + const,
+    D(x, M) = x ln(x/M) + M - x,
 
 in which nothing cancels. The slopes are central differences with a step of 1e-3 and the search stops at a
 relative gain of 2e-9, both as in DESeq2: such a gene has next to no information on its coefficients, they
@@ -38,7 +39,7 @@ NOT_FINITE = 1e300
 """Stands in for an objective that overflows, so that the line search turns back."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _deviance_part(x: float, expected: float) -> float:
     """Return D(x, M) = x ln(x/M) + M - x, by its series in v = (x-M)/(x+M) where x is near M.
 
@@ -68,8 +69,8 @@ def _log_pmf_at_fit(y, dispersion):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)
-def _objective(log2_beta, at_fit, y, factors, design, dispersion, ridge):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy")
+def _objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
     r, total = 1.0 / dispersion, 0.0
     for j in range(y.size):
         eta = 0.0
@@ -77,11 +78,11 @@ def _objective(log2_beta, at_fit, y, factors, design, dispersion, ridge):  # typ
             eta += design[j, k] * log2_beta[k]
         mu = factors[j] * 2.0**eta
         if y[j] == 0.0:
-            total -= r * math.log1p(mu / r)
+            total -= weights[j] * (r * math.log1p(mu / r))
             continue
-        share = r / (r + mu)
-        total += at_fit[j]
-        total -= _deviance_part(r, (r + y[j]) * share) + _deviance_part(y[j], (r + y[j]) * (mu / (r + mu)))
+        deviance = _deviance_part(r, (r + y[j]) * (r / (r + mu)))
+        deviance += _deviance_part(y[j], (r + y[j]) * (mu / (r + mu)))
+        total += weights[j] * (at_fit[j] - deviance)
     prior = 0.0
     for k in range(log2_beta.size):
         prior -= HALF_LOG_TWO_PI - 0.5 * math.log(ridge) + 0.5 * ridge * log2_beta[k] ** 2
@@ -90,15 +91,15 @@ def _objective(log2_beta, at_fit, y, factors, design, dispersion, ridge):  # typ
 
 
 @njit(cache=True)
-def _slopes(log2_beta, at_fit, y, factors, design, dispersion, ridge):  # type: ignore[no-untyped-def]
+def _slopes(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
     """Central differences; a side that would leave the bounds ends at them."""
     out, moved = np.empty(log2_beta.size), log2_beta.copy()
     for k in range(log2_beta.size):
         upper, lower = min(log2_beta[k] + STEP, BOUND), max(log2_beta[k] - STEP, -BOUND)
         moved[k] = upper
-        above = _objective(moved, at_fit, y, factors, design, dispersion, ridge)
+        above = _objective(moved, at_fit, y, factors, weights, design, dispersion, ridge)
         moved[k] = lower
-        below = _objective(moved, at_fit, y, factors, design, dispersion, ridge)
+        below = _objective(moved, at_fit, y, factors, weights, design, dispersion, ridge)
         width = 2.0 * STEP if upper - lower > 1.9 * STEP else upper - lower
         out[k] = (above - below) / width
         moved[k] = log2_beta[k]
@@ -112,6 +113,7 @@ def negative_log_posterior(
     design: np.ndarray,
     dispersion: float,
     ridge: float,
+    weights: np.ndarray | None = None,
 ) -> float:
     """Return f(b), what ``fit_bounded`` minimises, of one gene.
 
@@ -123,13 +125,17 @@ def negative_log_posterior(
     dispersion : float
     ridge : float
         Precision of the coefficients' Normal prior, log2 scale.
+    weights : ndarray (sample,), optional
+        Of the observations.
 
     Returns
     -------
     float
     """
     at_fit = _log_pmf_at_fit(y, dispersion)
-    return float(_objective(np.asarray(log2_beta, float), at_fit, y, factors, design, dispersion, ridge))
+    weights = np.ones_like(y) if weights is None else weights
+    log2_beta = np.asarray(log2_beta, dtype=np.float64)
+    return float(_objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge))
 
 
 def fit_bounded(
@@ -140,6 +146,7 @@ def fit_bounded(
     beta: np.ndarray,
     least_squares: np.ndarray,
     ridge: float,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit some genes within bounds.
 
@@ -155,6 +162,8 @@ def fit_bounded(
         from where a search starts is where it stops, in the last digits.
     ridge : float
         Precision of the coefficients' Normal prior, log2 scale.
+    weights : ndarray (gene, sample), optional
+        Of the observations.
 
     Returns
     -------
@@ -166,7 +175,9 @@ def fit_bounded(
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
     for g, start in enumerate(starts):
-        data = (_log_pmf_at_fit(counts[g], dispersion[g]), counts[g], factors[g], design, dispersion[g], ridge)
+        y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
+        at_fit = _log_pmf_at_fit(y, dispersion[g])
+        data = (at_fit, y, factors[g], own, design, dispersion[g], ridge)
         result = minimize(
             _objective,
             start,

@@ -30,7 +30,7 @@ from bayesde.eb.nb import (
     weighted_gram,
 )
 
-__all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
+__all__ = ["MIN_DISPERSION", "first_means", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
 
 MIN_DISPERSION = 1e-8
 MAX_ITERATIONS = 100
@@ -243,6 +243,22 @@ def _cells_are_coefficients(design: np.ndarray) -> bool:
     return len(np.unique(design, axis=0)) == design.shape[1]
 
 
+def first_means(
+    counts: np.ndarray, factors: np.ndarray, design: np.ndarray, base_mean: np.ndarray, base_var: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the dispersions that the search starts from (gene,), and the means at them (gene, sample).
+
+    The parameters are those of ``gene_wise_dispersions``.
+    """
+    normalized = counts / factors
+    start = _starting_dispersions(normalized, factors, design, base_mean, base_var)
+    if _cells_are_coefficients(design):
+        mu = linear_mu(normalized, factors, design)
+    else:
+        mu = fit_glm(counts, factors, design, start).mu
+    return start, np.maximum(mu, MIN_MU)
+
+
 def gene_wise_dispersions(
     counts: np.ndarray, factors: np.ndarray, design: np.ndarray, base_mean: np.ndarray, base_var: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -264,13 +280,7 @@ def gene_wise_dispersions(
     mu : ndarray (gene, sample)
         The means that the estimate was made at, at least 0.5.
     """
-    normalized = counts / factors
-    start = _starting_dispersions(normalized, factors, design, base_mean, base_var)
-    if _cells_are_coefficients(design):
-        mu = linear_mu(normalized, factors, design)
-    else:
-        mu = fit_glm(counts, factors, design, start).mu
-    mu = np.maximum(mu, MIN_MU)
+    start, mu = first_means(counts, factors, design, base_mean, base_var)
     nothing = np.zeros(len(counts))
     found, steps, first, last = _ascend_all(np.log(start), counts, mu, design, nothing, NO_PRIOR)
     upper = max_dispersion(counts.shape[1])

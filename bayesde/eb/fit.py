@@ -15,6 +15,7 @@ from bayesde.design import Design
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import GeneEstimates, Hierarchy, fit_genes
 from bayesde.eb.lrt import likelihood_ratios
+from bayesde.eb.lrt_outliers import judged_for_lrt
 from bayesde.eb.outliers import (
     cooks_cutoff,
     cooks_distances,
@@ -178,7 +179,8 @@ class EbFit:
         """
         reduced = _as_design(reduced, self.counts, None)
         chosen = self.design.contrast(_one_of(contrast, coef))
-        return lrt_table(self, chosen, likelihood_ratios(self, reduced))
+        judged = judged_for_lrt(self, two_groups=_two_groups(self.design))
+        return lrt_table(judged, chosen, likelihood_ratios(judged, reduced))
 
     def shrink(
         self, coef: str | None = None, contrast: Any = None, lfc_threshold: float = 0.0
