@@ -326,7 +326,7 @@ def _judged(
     reference: Reference, quantity: Quantity, gene: str, i: int, by_name: dict[str, Quantity]
 ) -> dict[str, object]:
     """Objectives of both estimates and which is better; or what the difference follows from."""
-    prefix, _, name = quantity.name.rpartition(".")
+    prefix, name = _table_and_column(quantity.name)
     if name in ("dispersion_gene_wise", "dispersion_map"):
         other = reference.with_other_trends.get(prefix.removeprefix("fitType_"), reference)
         return _compared(*_dispersion_objectives(other, name, gene, quantity.ours[i], quantity.theirs[i]))
@@ -335,9 +335,15 @@ def _judged(
         maximum = gene in by_name[f"{here}dispersion_map"].exceptions
         return {"cause": f"follows from its dispersion_{'map' if maximum else 'gene_wise'}"}
     bounded = bool(reference.table("deseq2_mcols").loc[gene, "betaIter"] >= FAILED)
-    if name.startswith("beta[") and _of_gene(by_name["dispersion"], gene) < SMALL:
+    if name.startswith("beta[") and bounded:
         return _compared(*_beta_objectives(reference, gene), bounded=True)
     return {"cause": _downstream(quantity, gene, i, by_name, here, bounded=bounded)}
+
+
+def _table_and_column(name: str) -> tuple[str, str]:
+    """Take the name of a quantity apart; those of coefficients have dots of their own."""
+    table, _, column = name.partition(".")
+    return (table, column) if column and "[" not in table else ("", name)
 
 
 def _of_gene(quantity: Quantity, gene: str) -> float:
@@ -350,7 +356,7 @@ def _downstream(
 ) -> str:
     """Say from what a difference follows."""
     dispersion = _of_gene(by_name[f"{here}dispersion"], gene)
-    if dispersion > SMALL:
+    if dispersion > (LIMIT if bounded else SMALL):
         return f"follows from its dispersion, {dispersion:.1e} from R's"
     if bounded:
         return "follows from its coefficients, which are from the bounded search"

@@ -13,7 +13,7 @@ the Wald test, and to have p-values for the same genes as DESeq2 we do the same.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def _estimates(fit: EbFit, rows: np.ndarray, y: np.ndarray) -> GeneEstimates:
     return fit_genes(y, factors, fit.design.matrix, fit.options.trend, hierarchy)[0]
 
 
-def _updated(fit: EbFit, rows: np.ndarray, estimates: GeneEstimates) -> dict[str, np.ndarray]:
+def _updated(fit: EbFit, rows: np.ndarray, estimates: GeneEstimates) -> dict[str, Any]:
     """Return copies of the fit's arrays in which some genes have new estimates."""
     new = {name: getattr(fit, name).copy() for name in REFITTED}
     for name, values in new.items():
