@@ -19,6 +19,7 @@ import math
 import numpy as np
 from numba import njit
 
+from bayesde.eb.glm import set_means
 from bayesde.eb.nb import (
     ASYMPTOTIC,
     FEW,
@@ -220,24 +221,6 @@ def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignor
         if accepted % 5 == 0:
             kappa /= 2.0
     return a, steps, first, value
-
-
-@njit(cache=True, error_model="numpy")
-def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-untyped-def]
-    """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
-    level, cell = np.zeros(cells.size.size), cells.of_sample
-    if coefficients.size:
-        for c in range(level.size):
-            for k in range(coefficients.size):
-                level[c] += cells.rows[c, k] * coefficients[k]
-            level[c] = math.exp(level[c])
-    else:
-        for j in range(y.size):
-            level[cell[j]] += y[j] / factors[j]
-        for c in range(level.size):
-            level[c] /= cells.size[c]
-    for j in range(y.size):
-        mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
 @njit(cache=True, error_model="numpy")

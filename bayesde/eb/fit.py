@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
 from bayesde.eb.layout import DesignLayout
@@ -128,14 +129,34 @@ class EbFit:
         """Genes (gene,) that have estimates."""
         return ~self.all_zero & ~self.emptied & ~self.low_weight
 
-    def fitted_counts(self, genes: np.ndarray) -> np.ndarray:
-        """Return the counts of some genes (positions) as fitted, excessive ones replaced: float64, new."""
+    def fitted_counts(self, genes: np.ndarray | None = None) -> np.ndarray:
+        """Return counts as fitted, excessive ones replaced.
+
+        Parameters
+        ----------
+        genes : ndarray of int, optional
+            Positions; by default all.
+
+        Returns
+        -------
+        ndarray of float64 (gene, sample)
+            New.
+        """
+        genes = np.arange(self.counts.n_genes) if genes is None else genes
         fitted = self.counts.rows(genes)
         place = np.full(self.counts.n_genes, -1)
         place[genes] = np.arange(len(genes))
         row = place[self.replaced_counts.gene]
         fitted[row[row >= 0], self.replaced_counts.sample[row >= 0]] = self.replaced_counts.count[row >= 0]
         return fitted
+
+    def fitted_blocks(self) -> Iterator[tuple[np.ndarray, GeneBlock]]:
+        """Yield the genes that have estimates block by block: their positions, and their data as fitted."""
+        data = self._data()
+        for chunk in self.counts.chunks():
+            genes = chunk.start + np.flatnonzero(self.estimated[chunk])
+            if genes.size:
+                yield genes, data.block(genes).with_counts(self.fitted_counts(genes))
 
     def cooks_distances(self, genes: np.ndarray | None = None) -> np.ndarray:
         """Cook's distance of every count of some genes, computed anew.
@@ -158,10 +179,9 @@ class EbFit:
             block = data.block(genes[usable])
             own = own_dispersions(block, data.layout, data.poisson, self.options.min_mu)
             hierarchy = Hierarchy(self.trend, self.dispersion_prior)
-            found = estimate_genes(block, data.layout, own, hierarchy, data.replaceable, self.options.min_mu)
-            out[usable] = cooks_distances(
-                block, data.layout, found.glm, found.dispersion, self.options.min_mu
-            )
+            found = estimate_genes(block, own, hierarchy, data.setting)
+            fitted = data.setting.fitted(own, found.glm, found.dispersion)
+            out[usable] = cooks_distances(block, data.layout, fitted)
         return out
 
     def _data(self) -> AllGenes:
@@ -230,7 +250,20 @@ class EbFit:
         """
         reduced = _as_design(reduced, self.counts, None)
         chosen = self.design.contrast(_one_of(contrast, coef))
-        return lrt_table(self, chosen, likelihood_ratios(self, reduced))
+        judged = self.judged_for_lrt()
+        return lrt_table(judged, chosen, likelihood_ratios(judged, reduced))
+
+    def judged_for_lrt(self) -> EbFit:
+        """Return the fit with outlying counts found, replaced and refitted as DESeq2 does for this test.
+
+        It measures Cook's distances from the means at which gene-wise dispersions were estimated, so that a
+        few genes near the cutoff are judged otherwise than in the Wald test.
+        """
+        if not (self.options.cooks_cutoff or self.options.replace_outliers):
+            return self
+        data = replace(self._data(), judged_at_first_means=True)
+        hierarchy = Hierarchy(self.trend, self.dispersion_prior)
+        return _assembled(data, self.design, hierarchy, second_pass(data, first_pass(data), hierarchy))
 
     def shrink(
         self, coef: str | None = None, contrast: Any = None, lfc_threshold: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,13 +14,14 @@ from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import moments
-from bayesde.eb.outliers import cooks_distances, replaced_counts, summarize_cooks
+from bayesde.eb.outliers import FittedBlock, cooks_distances, fitted_block, replaced_counts, summarize_cooks
 from bayesde.eb.trend import DispersionTrend
 
 __all__ = [
     "GeneEstimates",
     "GeneWise",
     "Hierarchy",
+    "Setting",
     "estimate_genes",
     "poisson_level",
     "refit_replaced",
@@ -41,6 +42,32 @@ class Hierarchy:
 
 
 @dataclass(frozen=True, eq=False)
+class Setting:
+    """How genes are fitted.
+
+    Attributes
+    ----------
+    layout : DesignLayout
+    replaceable : ndarray of bool (sample,)
+        Samples whose excessive counts are replaced, not judged.
+    min_mu : float
+        Means are held above this while fitting.
+    judged_at_first_means : bool
+        Whether Cook's distances are measured from the means at which gene-wise dispersions were estimated.
+    """
+
+    layout: DesignLayout
+    replaceable: np.ndarray
+    min_mu: float = MIN_MU
+    judged_at_first_means: bool = False
+
+    def fitted(self, own: GeneWise, glm: GlmFit, dispersion: np.ndarray) -> FittedBlock:
+        """Gather what Cook's distances depend on."""
+        first = own.coefficients if self.judged_at_first_means else None
+        return fitted_block(self.layout, glm, dispersion, self.min_mu, first)
+
+
+@dataclass(frozen=True, eq=False)
 class GeneWise:
     """What a gene's own counts say, before genes learn from each other.
 
@@ -55,7 +82,7 @@ class GeneWise:
     dispersion: np.ndarray
     coefficients: np.ndarray
 
-    def take(self, rows: slice) -> GeneWise:
+    def take(self, rows: slice | np.ndarray) -> GeneWise:
         """Return those of some genes."""
         return GeneWise(self.base_mean[rows], self.dispersion[rows], self.coefficients[rows])
 
@@ -118,34 +145,24 @@ def own_dispersions(block: GeneBlock, layout: DesignLayout, poisson: float, min_
     return GeneWise(of_counts.mean, dispersion, coefficients)
 
 
-def estimate_genes(
-    block: GeneBlock,
-    layout: DesignLayout,
-    own: GeneWise,
-    hierarchy: Hierarchy,
-    replaceable: np.ndarray,
-    min_mu: float = MIN_MU,
-) -> GeneEstimates:
+def estimate_genes(block: GeneBlock, own: GeneWise, hierarchy: Hierarchy, setting: Setting) -> GeneEstimates:
     """Estimate dispersions given the hierarchy, and coefficients; judge the counts by Cook's distance.
 
     Parameters
     ----------
     block : GeneBlock
         Without all-zero genes.
-    layout : DesignLayout
     own : GeneWise
         Of the same genes.
     hierarchy : Hierarchy
         Trend and prior from all genes.
-    replaceable : ndarray of bool (sample,)
-        Samples whose excessive counts are replaced, not judged.
-    min_mu : float
-        Means are held above this while fitting.
+    setting : Setting
 
     Returns
     -------
     GeneEstimates
     """
+    layout, min_mu = setting.layout, setting.min_mu
     fitted, prior = hierarchy.trend(own.base_mean), hierarchy.prior
     shrunken = map_dispersions(
         block, layout, own.coefficients, own.dispersion, fitted, prior.prior_var, min_mu
@@ -153,7 +170,7 @@ def estimate_genes(
     outlying = np.log(own.dispersion) > np.log(fitted) + OUTLYING_SDS * np.sqrt(prior.residual_var)
     dispersion = np.where(outlying, own.dispersion, shrunken)
     glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
-    cooks = summarize_cooks(block, layout, glm, dispersion, replaceable, min_mu)
+    cooks = summarize_cooks(block, layout, setting.fitted(own, glm, dispersion), setting.replaceable)
     return GeneEstimates(
         base_mean=own.base_mean,
         dispersion_gene_wise=own.dispersion,
@@ -169,12 +186,7 @@ def estimate_genes(
 
 
 def refit_replaced(
-    block: GeneBlock,
-    layout: DesignLayout,
-    estimates: GeneEstimates,
-    hierarchy: Hierarchy,
-    replaceable: np.ndarray,
-    min_mu: float,
+    block: GeneBlock, own: GeneWise, estimates: GeneEstimates, hierarchy: Hierarchy, setting: Setting
 ) -> tuple[GeneEstimates, np.ndarray]:
     """Replace the excessive counts of genes that have any, and fit these genes again.
 
@@ -184,10 +196,10 @@ def refit_replaced(
     ----------
     block : GeneBlock
         Genes with an excessive count.
-    layout, hierarchy, replaceable, min_mu
+    own, estimates : GeneWise, GeneEstimates
+        Of the original counts.
+    hierarchy, setting
         As for ``estimate_genes``.
-    estimates : GeneEstimates
-        Those of the original counts.
 
     Returns
     -------
@@ -196,18 +208,18 @@ def refit_replaced(
     replacement : ndarray (gene, sample)
         The counts that were fitted.
     """
-    cooks = cooks_distances(block, layout, estimates.glm, estimates.dispersion, min_mu)
-    replacement = replaced_counts(block, cooks, layout, replaceable)
+    layout = setting.layout
+    cooks = cooks_distances(block, layout, setting.fitted(own, estimates.glm, estimates.dispersion))
+    replacement = replaced_counts(block, cooks, layout, setting.replaceable)
     left = np.asarray(replacement.any(axis=1))
     new = {name: getattr(estimates, name).copy() for name in _REFITTED}
     for name, values in new.items():
         values[~left] = 0.0 if name == "base_mean" else False if values.dtype == bool else np.nan
     if left.any():
         kept = block.with_counts(replacement).take(left)
-        level = poisson_level(kept.factors)
         # DESeq2 fits these genes with its own defaults, whatever smallest mean was asked for before.
-        own = own_dispersions(kept, layout, level, MIN_MU)
-        refitted = estimate_genes(kept, layout, own, hierarchy, replaceable)
+        again = own_dispersions(kept, layout, poisson_level(kept.factors), MIN_MU)
+        refitted = estimate_genes(kept, again, hierarchy, replace(setting, min_mu=MIN_MU))
         for name, values in new.items():
             values[left] = getattr(refitted, name)
     kept_as_it_was = {

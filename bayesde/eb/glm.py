@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
-from scipy.special import gammaln
 
 from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
+from bayesde.eb.bounded import BOUND, fit_bounded
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import (
     cholesky,
@@ -76,6 +75,24 @@ def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
         for k in range(beta.size):
             eta += rows[c, k] * beta[k]
         out[c] = math.exp(eta)
+
+
+@njit(cache=True, error_model="numpy")
+def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-untyped-def]
+    """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
+    level, cell = np.zeros(cells.size.size), cells.of_sample
+    if coefficients.size:
+        for c in range(level.size):
+            for k in range(coefficients.size):
+                level[c] += cells.rows[c, k] * coefficients[k]
+            level[c] = math.exp(level[c])
+    else:
+        for j in range(y.size):
+            level[cell[j]] += y[j] / factors[j]
+        for c in range(level.size):
+            level[c] /= cells.size[c]
+    for j in range(y.size):
+        mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
 @njit(cache=True, error_model="numpy")
@@ -365,34 +382,6 @@ def _fit_intercept(
     return GlmFit(beta, 1.0 / np.sqrt(total), converged, ~converged, beta)
 
 
-def _fit_one_bounded(
-    y: np.ndarray,
-    factors: np.ndarray,
-    design: np.ndarray,
-    dispersion: float,
-    start: np.ndarray,
-    weights: np.ndarray | float,
-) -> tuple[np.ndarray, bool]:
-    """Maximise one gene's ridge-penalised likelihood within |log2 beta| <= 30 (L-BFGS-B)."""
-    r = 1.0 / dispersion
-    prior_precision = RIDGE * LOG2**2
-
-    def objective(log2_beta: np.ndarray) -> tuple[float, np.ndarray]:
-        eta = design @ (log2_beta * LOG2)
-        log_mu = eta + np.log(factors)
-        log_total = np.logaddexp(log_mu, math.log(r))
-        likelihood = np.sum(
-            weights * (gammaln(y + r) - gammaln(r) + y * (log_mu - log_total) + r * (math.log(r) - log_total))
-        )
-        slope = LOG2 * (design.T @ (weights * (y - (y + r) * np.exp(log_mu - log_total))))
-        penalty = 0.5 * prior_precision * np.sum(log2_beta**2)
-        return -(likelihood - penalty), -(slope - prior_precision * log2_beta)
-
-    bounds = [(-30.0, 30.0)] * design.shape[1]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
-    return found.x * LOG2, bool(found.success)
-
-
 def _refit_failed(
     fit: GlmFit,
     counts: np.ndarray,
@@ -408,19 +397,20 @@ def _refit_failed(
     """
     failed = np.flatnonzero(~fit.converged)
     fit.bounded[failed] = True
-    own_factors = np.ascontiguousarray(np.broadcast_to(factors, counts.shape)[failed])
+    y, own_factors = counts[failed], np.ascontiguousarray(np.broadcast_to(factors, counts.shape)[failed])
     own_weights = weights[failed] if weights.size else NO_WEIGHTS
-    for i, row in enumerate(failed):
-        usable = np.all(np.isfinite(fit.beta[row])) and np.all(np.abs(fit.beta[row]) < DIVERGED * LOG2)
-        start = fit.beta[row] if usable else layout.to_beta @ np.log(counts[row] / own_factors[i] + 0.1)
-        fit.beta[row], fit.converged[row] = _fit_one_bounded(
-            counts[row],
-            own_factors[i],
-            layout.matrix,
-            dispersion[row],
-            np.clip(start / LOG2, -30.0, 30.0),
-            own_weights[i] if weights.size else 1.0,
-        )
+    found, converged = fit_bounded(
+        y,
+        own_factors,
+        layout.matrix,
+        dispersion[failed],
+        fit.beta[failed],
+        np.log(y / own_factors + 0.1) @ layout.to_beta.T,
+        RIDGE * LOG2**2,
+        own_weights if weights.size else None,
+    )
+    fit.beta[failed] = found
+    fit.converged[failed] = converged & (np.abs(found) < BOUND * LOG2).all(axis=1)
     for k, unit in enumerate(np.eye(layout.n_coefficients)):
         fit.beta_se[failed, k] = contrast_standard_errors(
             fit.beta[failed], own_factors, layout, dispersion[failed], unit, own_weights, min_mu

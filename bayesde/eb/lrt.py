@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, prange
-from scipy.stats import chi2
+from numba import njit
+from scipy.special import chdtrc
 
 from bayesde.design import Design
-from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm, fitted_means
-from bayesde.eb.nb import nb_log_pmf
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.glm import MIN_MU, fit_glm, set_means
+from bayesde.eb.layout import DesignLayout
+from bayesde.eb.nb import nb_log_pmf, row_of
+from bayesde.eb.threads import over_genes
 from bayesde.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,22 +27,29 @@ if TYPE_CHECKING:
 __all__ = ["check_nested", "likelihood_ratios"]
 
 
-@njit(cache=True, parallel=True)
-def _log_likelihoods(counts, mu, dispersion):  # type: ignore[no-untyped-def]
-    out = np.zeros(counts.shape[0])
-    for g in prange(counts.shape[0]):
-        for j in range(counts.shape[1]):
-            out[g] += nb_log_pmf(counts[g, j], mu[g, j], dispersion[g])
-    return out
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_likelihoods(first, last, block, cells, beta, at_least, dispersion, out):  # type: ignore[no-untyped-def]
+    mu = np.empty(cells.of_sample.size)
+    for g in range(first, last):
+        y, weights = block.counts[g], row_of(block.weights, g)
+        set_means(y, row_of(block.factors, g), cells, beta[g], at_least[g], mu)
+        out[g] = 0.0
+        for j in range(y.size):
+            part = nb_log_pmf(y[j], mu[j], dispersion[g])
+            out[g] += part * weights[j] if weights.size else part
 
 
-def _log_likelihood_of(
-    glm: GlmFit, counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: np.ndarray
+def _log_likelihood(
+    block: GeneBlock, layout: DesignLayout, dispersion: np.ndarray, min_mu: float
 ) -> np.ndarray:
-    """Log-likelihood (gene,); that of a gene from the bounded optimiser at means of at least half a read."""
-    mu = fitted_means(glm.beta, factors, design)
-    mu = np.where(glm.bounded[:, None], np.maximum(mu, MIN_MU), mu)
-    return _log_likelihoods(counts, mu, dispersion)
+    """Largest log-likelihood (gene,) under a design, dispersions given.
+
+    That of a gene from the bounded optimiser is taken at means of at least half a read.
+    """
+    glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
+    out, at_least = np.empty(block.n_genes), np.where(glm.bounded, MIN_MU, 0.0)
+    over_genes(_log_likelihoods, block.n_genes, block, layout.cells, glm.beta, at_least, dispersion, out)
+    return out
 
 
 def check_nested(full: Design, reduced: Design) -> None:
@@ -86,14 +96,12 @@ def likelihood_ratios(fit: EbFit, reduced: Design) -> tuple[np.ndarray, np.ndarr
         If the designs are not nested.
     """
     check_nested(fit.design, reduced)
-    rows = np.flatnonzero(fit.estimated)
-    y, factors, dispersion = fit.fitted_counts(rows), fit.normalization_factors[rows], fit.dispersion[rows]
-    likelihoods = [
-        _log_likelihood_of(
-            fit_glm(y, factors, design.matrix, dispersion), y, factors, design.matrix, dispersion
-        )
-        for design in (fit.design, reduced)
-    ]
+    layouts = DesignLayout.of(fit.design.matrix), DesignLayout.of(reduced.matrix)
     stat = np.where(fit.emptied, 0.0, np.nan)
-    stat[rows] = 2.0 * (likelihoods[0] - likelihoods[1])
-    return stat, chi2.sf(stat, fit.design.n_coefficients - reduced.n_coefficients)
+    for genes, block in fit.fitted_blocks():
+        full, less = (
+            _log_likelihood(block, layout, fit.dispersion[genes], fit.options.min_mu) for layout in layouts
+        )
+        stat[genes] = 2.0 * (full - less)
+    # A likelihood that stopped short of its maximum may leave a statistic below 0, by rounding.
+    return stat, chdtrc(fit.design.n_coefficients - reduced.n_coefficients, np.maximum(stat, 0.0))

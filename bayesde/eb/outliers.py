@@ -13,23 +13,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, working_weights
+from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, set_means, working_weights
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
 
 __all__ = [
     "CooksSummary",
+    "FittedBlock",
     "cooks_cutoff",
     "cooks_distances",
     "disqualified",
+    "fitted_block",
     "replaceable_samples",
     "replaced_counts",
     "summarize_cooks",
@@ -42,6 +44,31 @@ MIN_ROBUST_DISPERSION = 0.04
 CUTOFF_QUANTILE = 0.99
 LARGER_COUNTS = 3
 """With a two-group design, a gene keeps its p-value if this many counts exceed the suspicious one."""
+
+
+class FittedBlock(NamedTuple):
+    """What the Cook's distances of a block of genes depend on, beside its counts.
+
+    Attributes
+    ----------
+    coefficients : ndarray (gene, coefficient)
+        Of the means from which distances are measured; cell means if it has no columns.
+    at_least : float
+        What these means are held above.
+    working_beta : ndarray (gene, coefficient)
+        Where the working weights were computed, from which the leverages follow.
+    dispersion : ndarray (gene,)
+    ridge : ndarray (coefficient,)
+    min_mu : float
+        What the means of the working weights are held above.
+    """
+
+    coefficients: np.ndarray
+    at_least: float
+    working_beta: np.ndarray
+    dispersion: np.ndarray
+    ridge: np.ndarray
+    min_mu: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,16 +156,18 @@ def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
+def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
+    y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
+    dispersion, min_mu = fitted.dispersion[g], fitted.min_mu
     rows, cell = cells.rows, cells.of_sample
     n_cells, p = rows.shape
     effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.zeros(n_cells)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    cell_effects(rows, working, effect)
+    cell_effects(rows, fitted.working_beta[g], effect)
     working_weights(factors, weights, effect, cell, dispersion, min_mu, total)
-    if not covariance(rows, total, ridge, gram, inverse, factor, sandwich):
+    if not covariance(rows, total, fitted.ridge, gram, inverse, factor, sandwich):
         out[:] = np.nan
         return
     for c in range(n_cells):
@@ -151,10 +180,10 @@ def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, mi
         weight = mu / (1.0 + dispersion * mu)
         h = leverage[cell[j]] * (weight * weights[j] if weights.size else weight)
         out[j] = h / (1.0 - h) ** 2 / p
-    cell_effects(rows, beta, effect)
+    mu = np.empty(y.size)
+    set_means(y, factors, cells, fitted.coefficients[g], fitted.at_least, mu)
     for j in range(y.size):
-        mu = factors[j] * effect[cell[j]]
-        out[j] *= (y[j] - mu) ** 2 / (mu + robust * mu**2)
+        out[j] *= (y[j] - mu[j]) ** 2 / (mu[j] + robust * mu[j] ** 2)
 
 
 @njit(cache=True, error_model="numpy")
@@ -172,42 +201,53 @@ def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _summarize(first, last, block, cells, beta, working, dispersion, ridge, min_mu, judged, cutoff, found):  # type: ignore[no-untyped-def]
+def _summarize(first, last, block, cells, fitted, judged, cutoff, found):  # type: ignore[no-untyped-def]
     largest, excessive, n_larger = found
-    cooks = np.empty(block.counts.shape[1])
+    cooks = np.empty(cells.of_sample.size)
     for g in range(first, last):
-        y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
-        _fill_cooks(y, factors, weights, cells, beta[g], working[g], dispersion[g], ridge, min_mu, cooks)
-        largest[g], excessive[g], n_larger[g] = _judge(y, cooks, judged, cutoff)
+        _fill_cooks(g, block, cells, fitted, cooks)
+        largest[g], excessive[g], n_larger[g] = _judge(block.counts[g], cooks, judged, cutoff)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_all(first, last, block, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
+def _fill_all(first, last, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     for g in range(first, last):
-        y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
-        _fill_cooks(y, factors, weights, cells, beta[g], working[g], dispersion[g], ridge, min_mu, out[g])
+        _fill_cooks(g, block, cells, fitted, out[g])
 
 
-def _arguments(
-    block: GeneBlock, layout: DesignLayout, glm: GlmFit, dispersion: np.ndarray, min_mu: float
-) -> tuple[Any, ...]:
-    """Return what both kernels take; the closed form of ``~ 1`` knows neither ridge nor smallest mean."""
+def fitted_block(
+    layout: DesignLayout,
+    glm: GlmFit,
+    dispersion: np.ndarray,
+    min_mu: float = MIN_MU,
+    first_coefficients: np.ndarray | None = None,
+) -> FittedBlock:
+    """Gather what Cook's distances depend on.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    glm : GlmFit
+    dispersion : ndarray (gene,)
+    min_mu : float
+        As in the fit.
+    first_coefficients : ndarray (gene, coefficient), optional
+        Distances are measured from the means at which gene-wise dispersions were estimated (see
+        ``GeneWise``), not from the final ones: so does DESeq2 in likelihood-ratio tests.
+
+    Returns
+    -------
+    FittedBlock
+    """
+    # The closed form of ``~ 1`` knows neither ridge nor smallest mean.
     ridge = np.full(layout.n_coefficients, 0.0 if layout.is_intercept else RIDGE)
     lowest = 0.0 if layout.is_intercept else min_mu
-    return (
-        block,
-        layout.cells,
-        glm.beta,
-        glm.working_beta,
-        dispersion,
-        ridge,
-        lowest,
-    )
+    if first_coefficients is None:
+        return FittedBlock(glm.beta, 0.0, glm.working_beta, dispersion, ridge, lowest)
+    return FittedBlock(first_coefficients, MIN_MU, glm.working_beta, dispersion, ridge, lowest)
 
 
-def cooks_distances(
-    block: GeneBlock, layout: DesignLayout, glm: GlmFit, dispersion: np.ndarray, min_mu: float = MIN_MU
-) -> np.ndarray:
+def cooks_distances(block: GeneBlock, layout: DesignLayout, fitted: FittedBlock) -> np.ndarray:
     """Cook's distance of every count.
 
     Parameters
@@ -215,18 +255,14 @@ def cooks_distances(
     block : GeneBlock
         Without all-zero genes.
     layout : DesignLayout
-    glm : GlmFit
-        Of the block.
-    dispersion : ndarray (gene,)
-    min_mu : float
-        As in the fit.
+    fitted : FittedBlock
 
     Returns
     -------
     ndarray (gene, sample)
     """
     out = np.empty(block.counts.shape)
-    over_genes(_fill_all, block.n_genes, *_arguments(block, layout, glm, dispersion, min_mu), out)
+    over_genes(_fill_all, block.n_genes, block, layout.cells, fitted, out)
     return out
 
 
@@ -268,18 +304,13 @@ def replaced_counts(
 
 
 def summarize_cooks(
-    block: GeneBlock,
-    layout: DesignLayout,
-    glm: GlmFit,
-    dispersion: np.ndarray,
-    replaceable: np.ndarray,
-    min_mu: float = MIN_MU,
+    block: GeneBlock, layout: DesignLayout, fitted: FittedBlock, replaceable: np.ndarray
 ) -> CooksSummary:
     """Compute what is needed of the Cook's distances of every gene, without keeping them.
 
     Parameters
     ----------
-    block, layout, glm, dispersion, min_mu
+    block, layout, fitted
         As for ``cooks_distances``.
     replaceable : ndarray of bool (sample,)
         Samples whose excessive counts are replaced, so that these are not held against the gene.
@@ -289,11 +320,10 @@ def summarize_cooks(
     CooksSummary
     """
     judged = (layout.cells.size[layout.cells.of_sample] >= MIN_CELL) & ~replaceable
-    found = CooksSummary(
-        np.empty(block.n_genes), np.empty(block.n_genes, dtype=bool), np.empty(block.n_genes, dtype=np.int64)
-    )
-    arguments = (*_arguments(block, layout, glm, dispersion, min_mu), judged, cooks_cutoff(layout))
-    over_genes(_summarize, block.n_genes, *arguments, (found.largest, found.excessive, found.n_larger))
+    n = block.n_genes
+    found = CooksSummary(np.empty(n), np.empty(n, dtype=bool), np.empty(n, dtype=np.int64))
+    out = (found.largest, found.excessive, found.n_larger)
+    over_genes(_summarize, n, block, layout.cells, fitted, judged, cooks_cutoff(layout), out)
     if replaceable.any() and not replaceable.all():
         np.fmax(found.largest, 0.0, out=found.largest)  # a replaced count leaves a distance of 0
     return found

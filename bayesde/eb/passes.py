@@ -18,6 +18,7 @@ from bayesde.eb.genes import (
     GeneEstimates,
     GeneWise,
     Hierarchy,
+    Setting,
     estimate_genes,
     own_dispersions,
     poisson_level,
@@ -47,6 +48,8 @@ class AllGenes:
     fitted : ndarray of bool (gene,)
         Genes with a count and with enough weight.
     options : EbOptions
+    judged_at_first_means : bool
+        See ``Setting``.
     """
 
     counts: Counts
@@ -55,6 +58,7 @@ class AllGenes:
     layout: DesignLayout
     fitted: np.ndarray
     options: EbOptions
+    judged_at_first_means: bool = False
 
     def blocks(self) -> Iterator[tuple[slice, GeneBlock]]:
         """Yield the fitted genes block by block, and where they stand among the fitted ones."""
@@ -82,10 +86,12 @@ class AllGenes:
         return poisson_level((self.fitted @ self.factors / self.fitted.sum())[None, :])
 
     @property
-    def replaceable(self) -> np.ndarray:
-        """Samples (sample,) whose excessive counts are replaced."""
-        wanted = self.options.replace_outliers
-        return replaceable_samples(self.layout, self.options.min_replicates if wanted else None)
+    def setting(self) -> Setting:
+        """How genes are fitted."""
+        options = self.options
+        enough = options.min_replicates if options.replace_outliers else None
+        replaceable = replaceable_samples(self.layout, enough)
+        return Setting(self.layout, replaceable, options.min_mu, self.judged_at_first_means)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +144,14 @@ def learn_hierarchy(data: AllGenes, own: GeneWise, trend: DispersionTrend | None
 
 def second_pass(data: AllGenes, own: GeneWise, hierarchy: Hierarchy) -> Estimates:
     """Estimate dispersions and coefficients of all fitted genes; replace excessive counts and fit again."""
-    positions = np.flatnonzero(data.fitted)
+    positions, setting = np.flatnonzero(data.fitted), data.setting
     parts, separated, replaced, changes = [], [], [], []
     for where, block in data.blocks():
-        found = estimate_genes(
-            block, data.layout, own.take(where), hierarchy, data.replaceable, data.options.min_mu
-        )
-        flagged = found.excessive & data.replaceable.any()
+        found = estimate_genes(block, own.take(where), hierarchy, setting)
+        flagged = found.excessive & setting.replaceable.any()
         separated.append(separated_genes(block.counts, data.layout))
         if flagged.any():
-            found, change = _refitted(data, block, found, flagged, hierarchy)
+            found, change = _refitted(block, own.take(where), found, hierarchy, setting)
             changes.append((positions[where][change[0]], *change[1:]))
         parts.append(found)
         replaced.append(flagged)
@@ -155,14 +159,12 @@ def second_pass(data: AllGenes, own: GeneWise, hierarchy: Hierarchy) -> Estimate
 
 
 def _refitted(
-    data: AllGenes, block: GeneBlock, found: GeneEstimates, flagged: np.ndarray, hierarchy: Hierarchy
+    block: GeneBlock, own: GeneWise, found: GeneEstimates, hierarchy: Hierarchy, setting: Setting
 ) -> tuple[GeneEstimates, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Fit the flagged genes of a block again; also return row, sample and value of the changed counts."""
-    rows = np.flatnonzero(flagged)
+    """Fit genes with an excessive count again; also return row, sample and value of the changed counts."""
+    rows = np.flatnonzero(found.excessive)
     some = block.take(rows)
-    again, counts = refit_replaced(
-        some, data.layout, found.take(rows), hierarchy, data.replaceable, data.options.min_mu
-    )
+    again, counts = refit_replaced(some, own.take(rows), found.take(rows), hierarchy, setting)
     gene, sample = np.nonzero(counts != some.counts)
     return found.updated(rows, again), (rows[gene], sample, counts[gene, sample])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtr
 
 from bayesde.options import check_choice, check_range
 
@@ -13,12 +13,23 @@ ALTERNATIVES = ("greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less")
 LARGEST_THRESHOLD = 100.0
 
 
-def wald_test(
-    effect: np.ndarray, error: np.ndarray, threshold: float = 0.0, alternative: str = "greaterAbs"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Test effects with normal errors.
+def _lower_tail(z: np.ndarray, df: float | np.ndarray | None) -> np.ndarray:
+    """Probability (gene,) below z: of the normal distribution, or of Student's t; NaN without freedom."""
+    if df is None:
+        return np.asarray(ndtr(z))
+    return np.where(np.asarray(df) > 0.0, stdtr(df, z), np.nan)
 
-    With b the effect, s its error, T the threshold and Phi the normal distribution function:
+
+def wald_test(
+    effect: np.ndarray,
+    error: np.ndarray,
+    threshold: float = 0.0,
+    alternative: str = "greaterAbs",
+    df: float | np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Test effects with normal errors, or with errors of Student's t.
+
+    With b the effect, s its error, T the threshold and Phi the distribution function:
 
     ================  ======================================  =============================================
     alternative       p-value                                 stat
@@ -37,10 +48,14 @@ def wald_test(
         T, in the units of the effect.
     alternative : str
         What is claimed where the p-value is small; with T = 0, ``greaterAbs`` is the two-sided test.
+    df : float or ndarray (gene,), optional
+        Degrees of freedom of Student's t, which then takes the normal distribution's place: the number of
+        samples (or a gene's sum of observation weights) minus that of coefficients.
 
     Returns
     -------
     stat, p_value : ndarray (gene,)
+        The p-value is NaN where ``df`` is not positive.
 
     Raises
     ------
@@ -62,12 +77,13 @@ def wald_test(
         above, below = (effect - threshold) / error, (effect + threshold) / error
         excess = (size - threshold) / error
         if alternative == "greaterAbs":
-            return effect / error, ndtr(-excess) + ndtr((-threshold - size) / error)
+            return effect / error, _lower_tail(-excess, df) + _lower_tail((-threshold - size) / error, df)
         if alternative == "greaterAbs2014":
-            return np.sign(effect) * np.maximum(excess, 0.0), np.minimum(1.0, 2.0 * ndtr(-excess))
+            p_value = np.minimum(1.0, 2.0 * _lower_tail(-excess, df))
+            return np.sign(effect) * np.maximum(excess, 0.0), p_value
         if alternative == "lessAbs":
             nearer = np.minimum(np.maximum(-above, 0.0), np.maximum(below, 0.0))
-            return nearer, np.maximum(ndtr(above), ndtr(-below))
+            return nearer, np.maximum(_lower_tail(above, df), _lower_tail(-below, df))
         if alternative == "greater":
-            return np.maximum(above, 0.0), ndtr(-above)
-        return np.minimum(below, 0.0), ndtr(below)
+            return np.maximum(above, 0.0), _lower_tail(-above, df)
+        return np.minimum(below, 0.0), _lower_tail(below, df)

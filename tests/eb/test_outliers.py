@@ -11,6 +11,7 @@ from bayesde.eb.outliers import (
     cooks_cutoff,
     cooks_distances,
     disqualified,
+    fitted_block,
     replaceable_samples,
     replaced_counts,
     robust_dispersion,
@@ -52,7 +53,7 @@ def test_robust_dispersion_is_the_largest_of_the_cells(sizes):
 def test_cooks_distance_follows_its_formula():
     dispersion = np.array([0.3, 0.05])
     fit = fit_glm(COUNTS, np.ones_like(COUNTS), LAYOUT, dispersion)
-    ours = cooks_distances(block_of(COUNTS), LAYOUT, fit, dispersion)
+    ours = cooks_distances(block_of(COUNTS), LAYOUT, fitted_block(LAYOUT, fit, dispersion))
     mu = fitted_means(fit.beta, np.ones_like(COUNTS), LAYOUT.matrix)
     for g in range(2):
         family = sm.families.NegativeBinomial(alpha=dispersion[g])
@@ -65,7 +66,7 @@ def test_cooks_distance_follows_its_formula():
 def flagged(counts, dispersion, *, two_groups, layout=LAYOUT, replaceable=NONE):
     block = block_of(counts)
     fit = fit_glm(counts, block.factors, layout, dispersion)
-    summary = summarize_cooks(block, layout, fit, dispersion, replaceable)
+    summary = summarize_cooks(block, layout, fitted_block(layout, fit, dispersion), replaceable)
     return disqualified(summary, layout, two_groups=two_groups).tolist()
 
 
@@ -79,8 +80,8 @@ def test_one_wild_count_is_flagged_unless_larger_ones_stand_beside_it():
 def test_the_summary_is_that_of_the_distances():
     dispersion, block = np.array([0.3, 0.05]), block_of(COUNTS)
     fit = fit_glm(COUNTS, block.factors, LAYOUT, dispersion)
-    cooks = cooks_distances(block, LAYOUT, fit, dispersion)
-    summary = summarize_cooks(block, LAYOUT, fit, dispersion, NONE)
+    cooks = cooks_distances(block, LAYOUT, fitted_block(LAYOUT, fit, dispersion))
+    summary = summarize_cooks(block, LAYOUT, fitted_block(LAYOUT, fit, dispersion), NONE)
     assert np.array_equal(summary.largest, cooks.max(axis=1))
     assert np.array_equal(summary.excessive, (cooks > cooks_cutoff(LAYOUT)).any(axis=1))
     assert summary.n_larger.tolist() == [
@@ -99,7 +100,8 @@ def test_excessive_counts_become_what_their_replicates_say():
     factors = np.linspace(0.5, 2.0, 14)
     block = GeneBlock.of(counts, np.broadcast_to(factors, counts.shape))
     fit = fit_glm(counts, block.factors, layout, np.array([0.1]))
-    cooks = cooks_distances(block, layout, fit, np.array([0.1]))
+    fitted = fitted_block(layout, fit, np.array([0.1]))
+    cooks = cooks_distances(block, layout, fitted)
     assert replaceable_samples(layout).all()
     assert not replaceable_samples(layout, 8).any()
     assert not replaceable_samples(layout, None).any()
@@ -108,7 +110,7 @@ def test_excessive_counts_become_what_their_replicates_say():
         np.flatnonzero(new != counts).tolist() == np.flatnonzero(cooks > cooks_cutoff(layout)).tolist() == [3]
     )
     assert new[0, 3] == np.trunc(trim_mean(counts[0] / factors, 0.2) * factors[3])
-    summary = summarize_cooks(block, layout, fit, np.array([0.1]), replaceable_samples(layout))
+    summary = summarize_cooks(block, layout, fitted, replaceable_samples(layout))
     assert summary.excessive.tolist() == [True]
     assert np.isnan(summary.largest).all()  # nothing is held against a gene whose every count can be replaced
 
@@ -118,4 +120,5 @@ def test_without_three_replicates_nothing_is_judged():
     counts = COUNTS[:, 2:6].copy()
     block = block_of(counts)
     fit = fit_glm(counts, block.factors, layout, np.array([0.1, 0.1]))
-    assert np.isnan(summarize_cooks(block, layout, fit, np.array([0.1, 0.1]), NONE[:4]).largest).all()
+    fitted = fitted_block(layout, fit, np.array([0.1, 0.1]))
+    assert np.isnan(summarize_cooks(block, layout, fitted, NONE[:4]).largest).all()

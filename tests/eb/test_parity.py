@@ -1,8 +1,9 @@
 """Our fit against R's DESeq2 1.38.3 and apeglm 1.27.0, gene by gene.
 
-A few genes may differ: R's line search for dispersions ends where rounding hides the gain of a step, its
-rounding is not ours, and on a flat likelihood it may stop elsewhere. The tests name those genes when there
-are too many; the tests of the dispersion kernels show that ours are at the maximum.
+Every gene agrees to 1e-6 in every quantity, but for those that benchmarks/parity/exceptions.tsv lists with
+their cause. After a change that moves them, look at what moved, and write the list anew with
+
+    python benchmarks/parity.py
 """
 
 import math
@@ -10,26 +11,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from parity import FOLDER, quantities
 
 from bayesde.eb.shrink import shrink_coefficient
 from bayesde.eb.trend import fit_trend
-
-COLUMNS = {
-    "log2_fold_change": "log2FoldChange",
-    "lfc_se": "lfcSE",
-    "stat": "stat",
-    "p_value": "pvalue",
-    "padj": "padj",
-}
-AT_ZERO = 1.1e-7
-"""Gene-wise dispersions around 1e-8 mean "only Poisson noise"; R returns rounding noise, used by nothing."""
-
-
-def far(ours: np.ndarray, theirs: pd.Series, relative: float = 1e-6) -> list[str]:
-    """Genes whose relative difference exceeds a bound; a missing value must be missing on both sides."""
-    reference = theirs.to_numpy(dtype=float)
-    assert np.array_equal(np.isnan(ours), np.isnan(reference))
-    return list(theirs.index[np.abs(ours - reference) > relative * np.abs(reference)])
 
 
 def few(genes: list[str], of: int) -> None:
@@ -37,9 +22,31 @@ def few(genes: list[str], of: int) -> None:
     assert len(genes) <= 0.01 * of, f"{len(genes)} of {of} genes differ from R: {genes[:20]}"
 
 
+def test_all_genes_but_the_listed_ones_equal_those_of_r(reference):
+    listed = pd.read_csv(FOLDER / "exceptions.tsv", sep="\t", dtype={"gene": str})
+    listed = listed[listed["set"] == reference.name]
+    expected = set(zip(listed["quantity"], listed["gene"], strict=True))
+    found, missing = set(), []
+    for quantity in quantities(reference):
+        found |= {(quantity.name, gene) for gene in quantity.exceptions}
+        missing += [] if quantity.same_missing else [quantity.name]
+    assert missing == []
+    assert sorted(found - expected) == []
+    assert sorted(expected - found) == [], "these agree now: take them off the list"
+
+
+def test_no_exception_is_without_its_cause():
+    listed = pd.read_csv(FOLDER / "exceptions.tsv", sep="\t", dtype={"gene": str})
+    assert listed["cause"].notna().all()
+    assert not listed["cause"].str.contains("UNEXPLAINED").any()
+    roots = listed[listed["quantity"].str.contains("dispersion_gene_wise|dispersion_map")]
+    gain = (roots["objective_ours"] - roots["objective_R"]).to_numpy()
+    assert np.all(gain >= -1e-6), "an estimate of ours is worse than R's by more than the search's tolerance"
+
+
 def test_size_factors(reference):
-    theirs = pd.read_csv(reference.folder / "size_factors.tsv", sep="\t", index_col=0)["sizeFactor"]
-    assert np.allclose(reference.fit.size_factors, theirs, rtol=1e-10, atol=0)
+    size_factors = next(q for q in quantities(reference) if q.name == "size_factors")
+    assert size_factors.difference.max() < 1e-10
 
 
 def test_trend_and_prior(reference):
@@ -56,82 +63,12 @@ def test_trend_and_prior(reference):
     assert fit.dispersion_prior_var == pytest.approx(reference.scalar("dispFit.dispPriorVar"), rel=1e-7)
 
 
-def test_base_means(reference):
-    theirs = reference.table("deseq2_mcols")["baseMean"]
-    assert far(reference.ours(reference.fit.base_mean, theirs), theirs, 1e-12) == []
-
-
-def test_gene_wise_dispersions(reference):
-    theirs = reference.table("deseq2_mcols")["dispGeneEst"]
-    theirs = theirs[theirs > AT_ZERO]
-    few(far(reference.ours(reference.fit.dispersion_gene_wise, theirs), theirs), len(theirs))
-
-
-@pytest.mark.parametrize(
-    ("attribute", "column"),
-    [("dispersion_trend", "dispFit"), ("dispersion_map", "dispMAP"), ("dispersion", "dispersion")],
-)
-def test_dispersions(reference, attribute, column):
-    theirs = reference.table("deseq2_mcols")[column]
-    few(far(reference.ours(getattr(reference.fit, attribute), theirs), theirs), len(theirs))
-
-
 def test_local_trend(shrunken_reference):
     reference = shrunken_reference
     theirs = reference.table("fitType_local")
     own = theirs["dispGeneEst"] > 1e-6
     curve = fit_trend("local", theirs["dispGeneEst"][own].to_numpy(), theirs["baseMean"][own].to_numpy())
     assert np.allclose(curve(theirs["baseMean"]), theirs["dispFit"], rtol=1e-6, atol=0.0)
-
-
-def test_outlying_dispersions_are_the_same_genes(reference):
-    theirs = reference.table("deseq2_mcols")["dispOutlier"].astype(bool)
-    assert np.array_equal(reference.ours(reference.fit.dispersion_outlier, theirs), theirs)
-
-
-@pytest.mark.parametrize("column", COLUMNS)
-def test_wald_tests(reference, column):
-    table = reference.fit.results(coef=reference.coef)
-    theirs = reference.table("results")[COLUMNS[column]]
-    few(far(reference.ours(table[column], theirs), theirs), len(theirs))
-
-
-def test_threshold_tests(reference):
-    """R 1.38.3 has the older form of the two-sided one."""
-    table = reference.fit.results(coef=reference.coef, lfc_threshold=1.0, alternative="greaterAbs2014")
-    theirs = reference.table("results_lfcThreshold1")
-    for ours in ("stat", "p_value", "padj"):
-        column = theirs[COLUMNS[ours]]
-        few(far(reference.ours(table[ours], column), column), len(theirs))
-
-
-def test_likelihood_ratios(lrt_reference):
-    reference = lrt_reference
-    table = reference.fit.test_lrt(reference.reduced)
-    theirs = reference.table("lrt")
-    for ours in ("log2_fold_change", "lfc_se", "stat"):
-        few(far(reference.ours(table[ours], theirs), theirs[COLUMNS[ours]]), len(theirs))
-    for ours in ("p_value", "padj"):
-        # R judges outlying counts anew in this test: a few genes are missing on one side only.
-        values, column = reference.ours(table[ours], theirs), theirs[COLUMNS[ours]]
-        both = ~np.isnan(values) & column.notna().to_numpy()
-        few(list(theirs.index[np.isnan(values) != column.isna()]), len(theirs))
-        few(far(values[both], column[both], 1e-4), len(theirs))
-
-
-def test_every_coefficient(reference):
-    theirs = reference.table("deseq2_mcols")
-    p = reference.fit.design.n_coefficients
-    start = list(theirs.columns).index("Intercept")
-    for k in range(p):
-        column, error = theirs.iloc[:, start + k], theirs.iloc[:, start + p + k]
-        few(far(reference.ours(reference.fit.beta[:, k], column) / math.log(2), column), len(theirs))
-        few(far(reference.ours(reference.fit.beta_se[:, k], column) / math.log(2), error), len(theirs))
-
-
-def test_cooks_distances(reference):
-    theirs = reference.table("deseq2_mcols")["maxCooks"].astype(float)
-    few(far(reference.ours(reference.fit.max_cooks, theirs), theirs), len(theirs))
 
 
 def test_prior_scale_of_effects(shrunken_reference):

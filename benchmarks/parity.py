@@ -1,0 +1,456 @@
+"""Our empirical-Bayes fit against R's DESeq2 1.38.3: every gene of every reference set, every quantity.
+
+    python benchmarks/parity.py
+
+writes, into benchmarks/parity/, ``summary.tsv`` (how far each quantity of each set is from R's at most) and
+``exceptions.tsv`` (every gene beyond 1e-6 in any quantity, with the objectives of both estimates and the
+cause). ``tests/eb/test_parity.py`` fails where these exceptions are not the ones that it finds.
+R's answers are read from ../shared/ref. Counts of iterations are not compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mpmath import nstr
+from numba import njit
+from parity_objectives import log_posterior_of_beta, log_posterior_of_dispersion
+
+from bayesde.counts import Counts
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.dispersion import gene_wise_dispersions
+from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.glm import MIN_MU, RIDGE, fit_glm, fitted_means, set_means
+from bayesde.eb.layout import DesignLayout
+from bayesde.eb.moments import moments
+from bayesde.eb.nb import nb_log_pmf
+from bayesde.eb.wald import wald_test
+from bayesde.options import EbOptions
+from bayesde.results import ResultsTable
+
+SETS = ("pasilla", "airway", "pasilla_type", "gse60450", "sim20k_pairs", "yoruba")
+LIMIT = 1e-6
+"""Relative difference beyond which a gene is an exception."""
+FAILED = 100
+"""R's number of iterations for a gene that it gave to its bounded optimiser."""
+SMALL = 1e-8
+"""A dispersion this near to R's is the same."""
+NEXT_TO_NOTHING = 1e-8
+SMALLEST_P = 1e-300
+"""p-values are compared relative to this at least: R's normal distribution ends at 1e-308, ours at 1e-323."""
+POISSON_NOISE = 1.1e-7
+"""Gene-wise dispersions below mean "only Poisson noise"; R returns rounding noise, used by nothing."""
+FOLDER = Path(__file__).with_suffix("")
+RESULTS = {
+    "base_mean": "baseMean",
+    "log2_fold_change": "log2FoldChange",
+    "lfc_se": "lfcSE",
+    "stat": "stat",
+    "p_value": "pvalue",
+    "padj": "padj",
+}
+DISPERSIONS = {
+    "dispersion_gene_wise": "dispGeneEst",
+    "dispersion_trend": "dispFit",
+    "dispersion_map": "dispMAP",
+    "dispersion": "dispersion",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """One data set: our fit, and the folder of R's answers."""
+
+    name: str
+    folder: Path
+    fit: EbFit
+    coef: str
+
+    def table(self, name: str) -> pd.DataFrame:
+        """R's table, indexed by gene (all-zero genes are not in it)."""
+        return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene").rename(index=str)
+
+    def has(self, name: str) -> bool:
+        """Tell whether R was asked for this table."""
+        return (self.folder / f"{name}.parquet").exists()
+
+    @cached_property
+    def scalars(self) -> pd.Series:
+        """R's scalars and names, as text."""
+        return pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key")["value"]
+
+    def scalar(self, key: str) -> float:
+        """One of R's scalars."""
+        return float(self.scalars[key])
+
+    @property
+    def reduced(self) -> str:
+        """The reduced design of R's likelihood-ratio test."""
+        return str(self.scalars["lrt_reduced"])
+
+    def ours(self, values: object, theirs: pd.DataFrame | pd.Series) -> np.ndarray:
+        """Our values (gene, ...) at the genes of R's table."""
+        return np.asarray(values)[self.fit.counts.genes.get_indexer(theirs.index)]
+
+    @cached_property
+    def with_other_trends(self) -> dict[str, Reference]:
+        """Fits with the other two kinds of trend, where R made them."""
+        return {
+            kind: replace(self, fit=fit_eb(self.fit.counts, self.fit.design, options=EbOptions(trend=kind)))
+            for kind in ("local", "mean")
+            if self.has(f"fitType_{kind}")
+        }
+
+
+@cache
+def load(shared: Path, name: str) -> Reference:
+    """Fit one of the data sets, once."""
+    config = pd.read_csv(shared / "ref" / "config.tsv", sep="\t", index_col="name").loc[name]
+    folder = shared / "data" / config["data"]
+    matrix = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)
+    samples = pd.read_csv(folder / "coldata.tsv", sep="\t", index_col=0).loc[matrix.columns]
+    fit = fit_eb(
+        Counts(matrix, sample_table=samples),
+        config["design"],
+        references={config["factor"]: config["ref"]},
+    )
+    return Reference(name, shared / "ref" / name, fit, f"{config['factor']}[T.{config['level']}]")
+
+
+def answers(name: str) -> pd.DataFrame:
+    """Read a table of R's answers that the tests keep, indexed by gene."""
+    path = FOLDER.parents[1] / "tests" / "reference" / f"{name}.tsv"
+    table = pd.read_csv(path, sep="\t", dtype={"gene": str}, float_precision="round_trip")
+    return table.set_index("gene")
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """One quantity of both sides, a value a gene, or several with the gene repeated."""
+
+    name: str
+    genes: pd.Index
+    ours: np.ndarray
+    theirs: np.ndarray
+    smallest: float = 0.0
+
+    @cached_property
+    def difference(self) -> np.ndarray:
+        """|ours - R's| / |R's|; 0 where equal or both missing, infinite where only one is missing."""
+        missing = np.isnan(self.ours), np.isnan(self.theirs)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = np.abs(self.ours - self.theirs) / np.maximum(np.abs(self.theirs), self.smallest)
+        far[(self.ours == self.theirs) | (missing[0] & missing[1])] = 0.0
+        far[missing[0] != missing[1]] = np.inf
+        return far
+
+    @property
+    def same_missing(self) -> bool:
+        """Whether the same values are missing on both sides."""
+        return np.array_equal(np.isnan(self.ours), np.isnan(self.theirs))
+
+    @property
+    def exceptions(self) -> dict[str, int]:
+        """Genes beyond the limit, each with the position of its largest difference."""
+        beyond = np.flatnonzero(self.difference > LIMIT)
+        ordered = beyond[np.argsort(self.difference[beyond], kind="stable")]
+        return dict(sorted((str(self.genes[i]), int(i)) for i in ordered))
+
+    def summary(self) -> dict[str, object]:
+        """One row of the summary."""
+        return {
+            "quantity": self.name,
+            "genes": len(self.genes.unique()),
+            "max_relative_difference": self.difference.max(),
+            "quantile_99.9": np.quantile(self.difference, 0.999),
+            "beyond_1e-6": len(self.exceptions),
+            "beyond_1e-8": len(self.genes[self.difference > 1e-8].unique()),
+            "same_missing": self.same_missing,
+        }
+
+
+def _quantity(name: str, ours: np.ndarray, theirs: pd.Series, smallest: float = 0.0) -> Quantity:
+    return Quantity(name, theirs.index, ours.astype(float), theirs.to_numpy(dtype=float), smallest)
+
+
+def quantities(reference: Reference) -> Iterator[Quantity]:
+    """Compare everything that R was asked for."""
+    yield _size_factors(reference)
+    yield from _genes(reference)
+    yield from _coefficients(reference)
+    fit, coef = reference.fit, reference.coef
+    yield from _table(reference, "results", fit.results(coef=coef))
+    plain = replace(
+        fit,
+        options=replace(fit.options, independent_filtering=False),
+        count_outlier=np.zeros_like(fit.count_outlier),
+    )
+    yield from _table(reference, "results_nofilter", plain.results(coef=coef))
+    threshold = fit.results(coef=coef, lfc_threshold=1.0, alternative="greaterAbs2014")
+    yield from _table(reference, "results_lfcThreshold1", threshold)
+    if reference.has("lrt"):
+        yield from _table(reference, "lrt", fit.test_lrt(reference.reduced))
+    for kind, other in reference.with_other_trends.items():
+        yield from _dispersions(other, f"fitType_{kind}")
+        yield from _table(other, f"fitType_{kind}", other.fit.results(coef=coef))
+    yield from _every_count(reference)
+
+
+def _size_factors(reference: Reference) -> Quantity:
+    theirs = pd.read_csv(
+        reference.folder / "size_factors.tsv", sep="\t", index_col=0, float_precision="round_trip"
+    )["sizeFactor"]
+    return _quantity("size_factors", reference.fit.size_factors.loc[theirs.index].to_numpy(), theirs)
+
+
+def _dispersions(reference: Reference, table: str) -> Iterator[Quantity]:
+    theirs = reference.table(table)
+    prefix = "" if table == "deseq2_mcols" else f"{table}."
+    for ours, column in DISPERSIONS.items():
+        kept = theirs[column]
+        if column == "dispGeneEst":
+            kept = kept[~(kept <= POISSON_NOISE)]
+        yield _quantity(prefix + ours, reference.ours(getattr(reference.fit, ours), kept), kept)
+
+
+@njit(cache=True)
+def _deviances(y, mu, dispersion):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(y))
+    for g in range(len(y)):
+        for j in range(y.shape[1]):
+            out[g] -= 2.0 * nb_log_pmf(y[g, j], mu[g, j], dispersion[g])
+    return out
+
+
+def _genes(reference: Reference) -> Iterator[Quantity]:
+    """Everything of a gene that does not belong to a coefficient."""
+    fit, theirs = reference.fit, reference.table("deseq2_mcols")
+    yield _quantity("base_mean", reference.ours(fit.base_mean, theirs), theirs["baseMean"])
+    y, factors = fit.fitted_counts(), fit.normalization_factors
+    variance = np.var(y / factors, axis=1, ddof=1)
+    yield _quantity("base_var", reference.ours(variance, theirs), theirs["baseVar"])
+    yield from _dispersions(reference, "deseq2_mcols")
+    outlier = theirs["dispOutlier"].astype(float)
+    ours = np.where(fit.estimated, fit.dispersion_outlier, np.nan)
+    yield _quantity("dispersion_outlier", reference.ours(ours, theirs), outlier)
+    converged = theirs["betaConv"].astype(float)
+    ours = np.where(fit.estimated, fit.converged, np.nan)
+    yield _quantity("converged", reference.ours(ours, theirs), converged)
+    if "replace" in theirs:
+        replaced = theirs["replace"].astype(float)
+        yield _quantity("replaced", reference.ours(fit.replaced, theirs), replaced)
+    yield _quantity("max_cooks", reference.ours(fit.max_cooks, theirs), theirs["maxCooks"].astype(float))
+    mu = factors * np.exp(fit.beta @ fit.design.matrix.T)
+    bounded = reference.ours(mu, theirs)
+    bounded = np.where(theirs["betaIter"].to_numpy()[:, None] >= FAILED, np.maximum(bounded, MIN_MU), bounded)
+    deviance = _deviances(reference.ours(y, theirs), bounded, reference.ours(fit.dispersion, theirs))
+    yield _quantity("deviance", deviance, theirs["deviance"])
+
+
+def _coefficients(reference: Reference) -> Iterator[Quantity]:
+    """All coefficients with their Wald tests."""
+    fit, theirs = reference.fit, reference.table("deseq2_mcols")
+    p, names = fit.design.n_coefficients, fit.design.coefficients
+    first = list(theirs.columns).index("Intercept")
+    for k, name in enumerate(names):
+        stat, p_value = wald_test(fit.beta[:, k], fit.beta_se[:, k])
+        log2 = fit.beta[:, k] / math.log(2), fit.beta_se[:, k] / math.log(2)
+        for i, (what, ours) in enumerate(
+            (("beta", log2[0]), ("beta_se", log2[1]), ("wald_stat", stat), ("wald_p", p_value))
+        ):
+            column = theirs.iloc[:, first + k + i * p]
+            smallest = SMALLEST_P if what == "wald_p" else 0.0
+            yield _quantity(f"{what}[{name}]", reference.ours(ours, theirs), column, smallest)
+
+
+def _table(reference: Reference, name: str, ours: ResultsTable) -> Iterator[Quantity]:
+    theirs = reference.table(name)
+    for own, column in RESULTS.items():
+        smallest = SMALLEST_P if own in ("p_value", "padj") else 0.0
+        values = reference.ours(ours[own], theirs)
+        yield _quantity(f"{name}.{own}", values, theirs[column].astype(float), smallest)
+
+
+def _every_count(reference: Reference) -> Iterator[Quantity]:
+    """Quantities that every count has: means, leverages, Cook's distances, replacements."""
+    fit = reference.fit
+    if reference.has("mu"):
+        x, rows = fit.design.matrix, fit.counts.genes.get_indexer(reference.table("mu").index)
+        factors, dispersion = fit.normalization_factors[rows], fit.dispersion[rows]
+        glm = fit_glm(fit.counts.rows(rows), factors, x, dispersion)
+        mu = fitted_means(glm.beta, factors, x)
+        hat = _leverages(fitted_means(glm.working_beta, factors, x), x, dispersion)
+        for name, ours in (("mu", mu), ("hat", hat), ("cooks", fit.cooks_distances(rows))):
+            yield _of_counts(name, ours, reference.table(name))
+    if reference.has("replaceCounts"):
+        theirs = reference.table("replaceCounts")
+        yield _of_counts("replaced_counts", reference.ours(fit.fitted_counts(), theirs), theirs)
+
+
+def _leverages(mu: np.ndarray, x: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+    """Diagonals (gene, sample) of W^1/2 X (X'WX + R)^-1 X' W^1/2."""
+    held = np.maximum(mu, MIN_MU)
+    weights = held / (1.0 + dispersion[:, None] * held)
+    information = np.einsum("gj,ja,jb->gab", weights, x, x) + RIDGE * np.eye(x.shape[1])
+    return weights * np.einsum("ja,gab,jb->gj", x, np.linalg.inv(information), x)
+
+
+def _of_counts(name: str, ours: np.ndarray, theirs: pd.DataFrame) -> Quantity:
+    values = theirs.to_numpy(dtype=float)
+    genes = pd.Index(np.repeat(theirs.index.to_numpy(), values.shape[1]))
+    # A distance of a count at its mean is the square of a rounding error: relative to the gene's largest.
+    smallest = np.repeat(1e-3 * values.max(axis=1), values.shape[1]) if name == "cooks" else 0.0
+    return Quantity(name, genes, ours.astype(float).ravel(), values.ravel(), smallest)  # type: ignore[arg-type]
+
+
+def exception_rows(reference: Reference, found: list[Quantity]) -> list[dict[str, object]]:
+    """Describe every gene and quantity beyond the limit.
+
+    Parameters
+    ----------
+    reference : Reference
+    found : list of Quantity
+        All of the set, so that what follows from what can be told.
+
+    Returns
+    -------
+    list of dict
+        Set, gene, quantity, both values, the objectives of both, which is better, and the cause.
+    """
+    rows, by_name = [], {quantity.name: quantity for quantity in found}
+    for quantity in found:
+        for gene, i in quantity.exceptions.items():
+            row = {"set": reference.name, "gene": gene, "quantity": quantity.name}
+            row |= {"ours": quantity.ours[i], "R": quantity.theirs[i], "difference": quantity.difference[i]}
+            rows.append(row | _judged(reference, quantity, gene, i, by_name))
+    return rows
+
+
+def _judged(
+    reference: Reference, quantity: Quantity, gene: str, i: int, by_name: dict[str, Quantity]
+) -> dict[str, object]:
+    """Objectives of both estimates and which is better; or what the difference follows from."""
+    prefix, name = _table_and_column(quantity.name)
+    if name in ("dispersion_gene_wise", "dispersion_map"):
+        other = reference.with_other_trends.get(prefix.removeprefix("fitType_"), reference)
+        return _compared(*_dispersion_objectives(other, name, gene, quantity.ours[i], quantity.theirs[i]))
+    here = f"{prefix}." if prefix.startswith("fitType_") else ""
+    if name == "dispersion":
+        maximum = gene in by_name[f"{here}dispersion_map"].exceptions
+        return {"cause": f"follows from its dispersion_{'map' if maximum else 'gene_wise'}"}
+    bounded = bool(reference.table("deseq2_mcols").loc[gene, "betaIter"] >= FAILED)
+    if name.startswith("beta[") and bounded:
+        return _compared(*_beta_objectives(reference, gene), bounded=True)
+    return {"cause": _downstream(quantity, gene, i, by_name, here, bounded=bounded)}
+
+
+def _table_and_column(name: str) -> tuple[str, str]:
+    """Take the name of a quantity apart; those of coefficients have dots of their own."""
+    table, _, column = name.partition(".")
+    return (table, column) if column and "[" not in table else ("", name)
+
+
+def _of_gene(quantity: Quantity, gene: str) -> float:
+    """Difference of one gene in another quantity."""
+    return float(quantity.difference[quantity.genes.get_loc(gene)])
+
+
+def _downstream(
+    quantity: Quantity, gene: str, i: int, by_name: dict[str, Quantity], here: str, *, bounded: bool
+) -> str:
+    """Say from what a difference follows."""
+    dispersion = _of_gene(by_name[f"{here}dispersion"], gene)
+    if dispersion > (LIMIT if bounded else SMALL):
+        return f"follows from its dispersion, {dispersion:.1e} from R's"
+    if bounded:
+        return "follows from its coefficients, which are from the bounded search"
+    trend = _of_gene(by_name[f"{here}dispersion_trend"], gene)
+    if trend > 1e-10:
+        origin = f"the trend, {trend:.1e} from R's through the gene-wise dispersions above"
+    else:
+        origin = "rounding"
+    if quantity.name.endswith("padj"):
+        return f"p-value far in the tail, its own or the next larger one's: amplifies {origin}"
+    if "wald_p" in quantity.name or quantity.name.endswith("p_value"):
+        return f"p-value far in the tail: amplifies {origin}"
+    if abs(quantity.ours[i] - quantity.theirs[i]) < NEXT_TO_NOTHING:
+        return f"a value of next to nothing: differs by less than {NEXT_TO_NOTHING:g} from {origin}"
+    return "UNEXPLAINED"
+
+
+def _compared(ours: object, theirs: object, *, bounded: bool = False) -> dict[str, object]:
+    gain = float(ours - theirs)  # type: ignore[operator]
+    if bounded:
+        cause = "bounded search: both within its stopping rule (a relative gain of 2e-9)"
+    elif abs(gain) > 1e-8:
+        cause = "line search: a gain of 1e-6 to within rounding, where it stops; one side made another step"
+    else:
+        cause = "line search: the last steps gain less than the rounding error of R's objective"
+    better = "ours" if gain > 0.0 else "R's"
+    texts = {"objective_ours": nstr(ours, 20), "objective_R": nstr(theirs, 20)}
+    return texts | {"gain_of_ours": f"{gain:.2g}", "better": better, "cause": cause}
+
+
+def _dispersion_objectives(
+    reference: Reference, name: str, gene: str, ours: float, theirs: float
+) -> tuple[object, object]:
+    fit = reference.fit
+    row = [fit.counts.genes.get_loc(gene)]
+    layout, x = DesignLayout.of(fit.design.matrix), fit.design.matrix
+    factors = fit.normalization_factors[row]
+    block = GeneBlock.of(fit.fitted_counts(np.array(row)), factors)
+    poisson = float(np.mean(1.0 / fit.normalization_factors.mean(axis=0)))
+    _, coefficients = gene_wise_dispersions(block, layout, moments(block, layout.basis), poisson)
+    y, mu = block.counts, np.empty_like(factors)
+    set_means(y[0], factors[0], layout.cells, coefficients[0], MIN_MU, mu[0])
+    prior = ()
+    if name == "dispersion_map":
+        prior = (float(np.log(fit.dispersion_trend[row[0]])), fit.dispersion_prior_var)
+    return tuple(log_posterior_of_dispersion(at, y[0], mu[0], x, *prior) for at in (ours, theirs))  # type: ignore[return-value]
+
+
+def _beta_objectives(reference: Reference, gene: str) -> tuple[object, object]:
+    fit, theirs = reference.fit, reference.table("deseq2_mcols")
+    i, first = fit.counts.genes.get_loc(gene), list(theirs.columns).index("Intercept")
+    betas = (
+        fit.beta[i] / math.log(2),
+        theirs.loc[gene].iloc[first : first + fit.beta.shape[1]].to_numpy(float),
+    )
+    y, factors = fit.fitted_counts(np.array([i]))[0], fit.normalization_factors[i]
+    return tuple(
+        log_posterior_of_beta(beta, y, factors, fit.design.matrix, fit.dispersion[i]) for beta in betas
+    )  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Compare all sets and write both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    repository = Path(__file__).resolve().parents[1]
+    parser.add_argument("--shared", type=Path, default=repository.parent / "shared")
+    parser.add_argument("--set", dest="sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--into", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    summary, exceptions = [], []
+    for name in arguments.sets:
+        reference = load(arguments.shared, name)
+        found = list(quantities(reference))
+        summary += [{"set": name} | quantity.summary() for quantity in found]
+        exceptions += exception_rows(reference, found)
+        genes = {row["gene"] for row in exceptions if row["set"] == name}
+        print(f"{name}: {len(found)} quantities, {len(genes)} genes beyond {LIMIT:g} in any of them")
+    arguments.into.mkdir(exist_ok=True)
+    for frame, file in ((pd.DataFrame(summary), "summary.tsv"), (pd.DataFrame(exceptions), "exceptions.tsv")):
+        frame.to_csv(arguments.into / file, sep="\t", index=False)
+
+
+if __name__ == "__main__":
+    main()
