@@ -31,7 +31,7 @@ Samples with the same row of the design are a cell and share exp(x . b). Natural
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -86,171 +86,151 @@ class Cells(NamedTuple):
         return cls(np.ascontiguousarray(rows), bounds, np.argsort(cell, kind="stable"))
 
 
-class _Gene(NamedTuple):
-    """Counts and factors in the order of the cells, r, and the prior: which coefficients, k of them, and S."""
-
-    y: Any
-    factors: Any
-    rows: Any
-    bounds: Any
-    r: Any
-    shrunken: Any
-    k: Any
-    several: Any
-    scale: Any
-
-
-class _Work(NamedTuple):
-    """Arrays that the kernels write to, so that nothing is allocated per gene."""
-
-    gradient: Any
-    hessian: Any
-    factor: Any
-    step: Any
-    slope: Any
-    trial: Any
-    other: Any
-    estimate: Any
-
-
 @njit(cache=True, error_model="numpy")
-def _evaluate(b, gene, gradient, hessian):  # type: ignore[no-untyped-def]
+def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient and Hessian of L; with r (mu - y) / (mu + r) for (y + r) mu / (mu + r) - y."""
     p = b.size
     for a in range(p):
-        precision = 0.0 if gene.shrunken[a] else 1.0 / NUISANCE_SD**2
+        precision = 0.0 if scales[a] > 0.0 else 1.0 / NUISANCE_SD**2
         gradient[a] = precision * b[a]
         for c in range(a):
             hessian[a, c] = 0.0
         hessian[a, a] = precision
-    y, factors, rows, r = gene.y, gene.factors, gene.rows, gene.r
     for cell in range(rows.shape[0]):
         eta = 0.0
         for a in range(p):
             eta += rows[cell, a] * b[a]
         level = math.exp(min(max(eta, -LARGEST_ETA), LARGEST_ETA))
         residual, weight = 0.0, 0.0
-        for j in range(gene.bounds[cell], gene.bounds[cell + 1]):
-            mu = factors[j] * level
+        for j in range(bounds[cell], bounds[cell + 1]):
+            mu = data[1, j] * level
             inverse = 1.0 / (mu + r)
-            residual += (mu - y[j]) * inverse
-            weight += (y[j] + r) * mu * (inverse * inverse)
+            residual += (mu - data[0, j]) * inverse
+            weight += (data[0, j] + r) * mu * (inverse * inverse)
         for a in range(p):
             x = r * rows[cell, a]
             if x != 0.0:
                 gradient[a] += x * residual
+                x *= weight
                 for c in range(a + 1):
-                    hessian[a, c] += x * weight * rows[cell, c]
+                    hessian[a, c] += x * rows[cell, c]
     for a in range(p):
         for c in range(a):
             hessian[c, a] = hessian[a, c]
 
 
 @njit(cache=True, error_model="numpy")
-def _objective(b, gene):  # type: ignore[no-untyped-def]
+def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def]
     """Return F(b)."""
     total = 0.0
-    for cell in range(gene.rows.shape[0]):
+    for cell in range(rows.shape[0]):
         eta = 0.0
         for a in range(b.size):
-            eta += gene.rows[cell, a] * b[a]
+            eta += rows[cell, a] * b[a]
         eta = min(max(eta, -LARGEST_ETA), LARGEST_ETA)
-        level = math.exp(eta) / gene.r
-        for j in range(gene.bounds[cell], gene.bounds[cell + 1]):
-            total += (gene.y[j] + gene.r) * math.log1p(gene.factors[j] * level) - gene.y[j] * eta
+        level = math.exp(eta) / r
+        for j in range(bounds[cell], bounds[cell + 1]):
+            total += (data[0, j] + r) * math.log1p(data[1, j] * level) - data[0, j] * eta
     for a in range(b.size):
-        if gene.shrunken[a]:
-            total += math.log1p((b[a] / gene.scale) ** 2)
+        if scales[a] > 0.0:
+            total += math.log1p((b[a] / scales[a]) ** 2)
         else:
             total += 0.5 * (b[a] / NUISANCE_SD) ** 2
     return total
 
 
 @njit(cache=True, error_model="numpy")
-def _newton_step(b, gene, work):  # type: ignore[no-untyped-def]
+def _newton_step(b, scales, gradient, hessian, factor, step):  # type: ignore[no-untyped-def]
     """Solve for the step; return (decrement, slope of L along it, whether the Hessian of F was definite).
 
     Where it is not, the prior is replaced by the parabola that touches it from above. A decrement of NaN
     says that there is no step.
     """
-    square = gene.scale * gene.scale
     for a in range(b.size):
-        work.slope[a] = work.gradient[a]
-        if gene.shrunken[a]:
-            total = square + b[a] * b[a]
-            work.slope[a] += 2.0 * b[a] / total
-            work.hessian[a, a] += 2.0 * (square - b[a] * b[a]) / (total * total)
-        work.step[a] = -work.slope[a]
-    definite = cholesky(work.hessian, work.factor)
+        step[a] = -gradient[a]
+        if scales[a] > 0.0:
+            square = scales[a] * scales[a]
+            total = 1.0 / (square + b[a] * b[a])
+            step[a] -= 2.0 * b[a] * total
+            hessian[a, a] += 2.0 * (square - b[a] * b[a]) * (total * total)
+    definite = cholesky(hessian, factor)
     if not definite:
         for a in range(b.size):
-            if gene.shrunken[a]:
-                work.hessian[a, a] += 4.0 * (b[a] / (square + b[a] * b[a])) ** 2
-        if not cholesky(work.hessian, work.factor):
+            if scales[a] > 0.0:
+                hessian[a, a] += 4.0 * (b[a] / (scales[a] * scales[a] + b[a] * b[a])) ** 2
+        if not cholesky(hessian, factor):
             return math.nan, math.nan, False
-    solve(work.factor, work.step)
+    solve(factor, step)
     decrement, slope = 0.0, 0.0
     for a in range(b.size):
-        decrement -= work.slope[a] * work.step[a]
-        slope += work.gradient[a] * work.step[a]
-    return decrement, slope, definite
+        slope += gradient[a] * step[a]
+        if scales[a] > 0.0:
+            decrement -= 2.0 * b[a] / (scales[a] * scales[a] + b[a] * b[a]) * step[a]
+    return decrement - slope, slope, definite
 
 
 @njit(cache=True, error_model="numpy")
-def _gain_bounds(b, slope, gene, work):  # type: ignore[no-untyped-def]
-    """Return bounds, from below and from above, of F(b) - F(trial), given the gradient of L at both points.
+def _gain_bounds(b, trial, slope, rows, scales, gradient):  # type: ignore[no-untyped-def]
+    """Return bounds, from below and from above, of F(b) - F(trial).
 
-    ``slope`` is grad L(b) . (trial - b).
+    ``slope`` is grad L(b) . (trial - b), ``gradient`` that of L at the trial point.
     """
     slope_after, prior_gain, distance = 0.0, 0.0, 0.0
     for a in range(b.size):
-        slope_after += work.gradient[a] * (work.trial[a] - b[a])
-        if gene.shrunken[a]:
-            change = (b[a] - work.trial[a]) * (b[a] + work.trial[a])
-            prior_gain += math.log1p(change / (gene.scale * gene.scale + work.trial[a] * work.trial[a]))
-    for cell in range(gene.rows.shape[0]):
+        slope_after += gradient[a] * (trial[a] - b[a])
+        if scales[a] > 0.0:
+            change = (b[a] - trial[a]) * (b[a] + trial[a])
+            prior_gain += math.log1p(change / (scales[a] * scales[a] + trial[a] * trial[a]))
+    for cell in range(rows.shape[0]):
         eta = 0.0
         for a in range(b.size):
-            eta += gene.rows[cell, a] * (work.trial[a] - b[a])
+            eta += rows[cell, a] * (trial[a] - b[a])
         distance = max(distance, abs(eta))
     middle, error = -0.5 * (slope + slope_after), 0.125 * distance * (slope_after - slope)
     return max(middle - error, -slope_after) + prior_gain, min(middle + error, -slope) + prior_gain
 
 
 @njit(cache=True, error_model="numpy")
-def _descend(b, slope, decrement, gene, work):  # type: ignore[no-untyped-def]
-    """Move ``b`` along the step far enough down, and evaluate there; False if no step leads down."""
+def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step, trial):  # type: ignore[no-untyped-def]
+    """Move ``b`` along the step far enough down, and evaluate there; False if no step leads down.
+
+    ``promise`` is the decrement and the slope of L.
+    """
     length, value = 1.0, math.nan
     while length > SHORTEST_STEP:
         for a in range(b.size):
-            work.trial[a] = b[a] + length * work.step[a]
-        _evaluate(work.trial, gene, work.gradient, work.hessian)
-        enough = SUFFICIENT * length * decrement
-        lower, upper = _gain_bounds(b, length * slope, gene, work)
+            trial[a] = b[a] + length * step[a]
+        _evaluate(trial, data, rows, bounds, r, scales, gradient, hessian)
+        enough = SUFFICIENT * length * promise[0]
+        lower, upper = _gain_bounds(b, trial, length * promise[1], rows, scales, gradient)
         down = lower >= enough
         if not down and upper >= enough:
             if math.isnan(value):
-                value = _objective(b, gene)
-            down = _objective(work.trial, gene) <= value - enough + ROUNDING * (1.0 + abs(value))
+                value = _objective(b, data, rows, bounds, r, scales)
+            new = _objective(trial, data, rows, bounds, r, scales)
+            down = new <= value - enough + ROUNDING * (1.0 + abs(value))
         if down:
             for a in range(b.size):
-                b[a] = work.trial[a]
+                b[a] = trial[a]
             return True
         length *= 0.5
     return False
 
 
 @njit(cache=True, error_model="numpy")
-def _minimise(b, gene, work):  # type: ignore[no-untyped-def]
-    """Go down from ``b``, which is overwritten, to a minimum; ``work.factor`` belongs to the Hessian there."""
-    _evaluate(b, gene, work.gradient, work.hessian)
+def _minimise(b, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
+    """Go down from ``b``, which is overwritten, to a minimum; ``factor`` belongs to the Hessian there."""
+    _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
     for _ in range(MAX_NEWTON_STEPS):
-        decrement, slope, definite = _newton_step(b, gene, work)
+        decrement, slope, definite = _newton_step(b, scales, gradient, hessian, factor, step)
         if definite and decrement <= NEGLIGIBLE:
             for a in range(b.size):
-                b[a] += work.step[a]
+                b[a] += step[a]
             return True
-        if math.isnan(decrement) or not _descend(b, slope, decrement, gene, work):
+        promise = (decrement, slope)
+        if math.isnan(decrement) or not _descend(
+            b, promise, data, rows, bounds, r, scales, gradient, hessian, step, trial
+        ):
             return False
     return False
 
@@ -271,34 +251,31 @@ def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, error_model="numpy")
-def _is_convex_near(b, gene, work):  # type: ignore[no-untyped-def]
+def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor):  # type: ignore[no-untyped-def]
     """Tell whether F is convex as far around ``b`` as zero is: no prior's curvature is below -1 / (4 S^2)."""
     distance = 0.0
     for a in range(b.size):
-        if gene.shrunken[a]:
+        if scales[a] > 0.0:
             distance += abs(b[a])
-    _evaluate(b, gene, work.gradient, work.hessian)
+    _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
     for a in range(b.size):
         for c in range(b.size):
-            work.hessian[a, c] *= math.exp(-REACH * distance)
-        if gene.shrunken[a]:
-            work.hessian[a, a] -= 0.25 / (gene.scale * gene.scale)
-    return cholesky(work.hessian, work.factor)
+            hessian[a, c] *= math.exp(-REACH * distance)
+        if scales[a] > 0.0:
+            hessian[a, a] -= 0.25 / (scales[a] * scales[a])
+    return cholesky(hessian, factor)
 
 
 @njit(cache=True, error_model="numpy")
-def _is_only_minimum(b, variance, gene, work):  # type: ignore[no-untyped-def]
+def _is_only_minimum(b, estimate, k, variance, scale):  # type: ignore[no-untyped-def]
     """Tell whether a minimum of F is certain to be the only one; ``variance`` is b_k's by the Hessian of F."""
-    if gene.several:
-        return _is_convex_near(b, gene, work)
-    size, square = abs(b[gene.k]), gene.scale * gene.scale
+    size, square = abs(b[k]), scale * scale
     curvature = 2.0 * (square - size * size) / (square + size * size) ** 2
-    estimate = max(MARGIN * abs(work.estimate[gene.k]), size)
-    return _is_only_one(size, estimate, 1.0 / variance - curvature, gene.scale)
+    return _is_only_one(size, max(MARGIN * abs(estimate[k]), size), 1.0 / variance - curvature, scale)
 
 
 @njit(cache=True, error_model="numpy")
-def _set_start(number, first, shrunken, b):  # type: ignore[no-untyped-def]
+def _set_start(number, first, scales, b):  # type: ignore[no-untyped-def]
     """Fill ``b`` with one more start; return False if there is none of that number.
 
     0: the estimate; 1: with all shrunken coefficients at 0. If there are several: each of them alone at 0,
@@ -306,13 +283,13 @@ def _set_start(number, first, shrunken, b):  # type: ignore[no-untyped-def]
     """
     several = 0
     for a in range(b.size):
-        several += shrunken[a]
+        several += scales[a] > 0.0
     if number > (1 + 2 * several if several > 1 else 1):
         return False
     chosen, place = (number - 2) // 2, 0
     for a in range(b.size):
         b[a] = first[a]
-        if shrunken[a]:
+        if scales[a] > 0.0:
             if number == 1 or number > 1 and (place == chosen) == (number % 2 == 0):
                 b[a] = 0.0
             place += 1
@@ -334,126 +311,119 @@ def _nearest_root(estimate, variance, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _set_estimate(first, gene, free, work):  # type: ignore[no-untyped-def]
-    """Fill ``work.estimate`` with the minimum of L, or with ``first`` if that is it, nearly.
+def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
+    """Move an estimate to the minimum of L unless that is near: True if L is evaluated and factorised there.
 
-    ``first`` may be of other counts (excessive ones replaced) or of means that were held above a limit.
-    ``free`` is the gene without Cauchy priors.
+    It may be one of other counts (excessive ones replaced) or of means that were held above a limit. ``free``
+    are scales without any Cauchy prior.
     """
-    for a in range(first.size):
-        work.estimate[a] = first[a]
-    _evaluate(work.estimate, gene, work.gradient, work.hessian)
-    if not cholesky(work.hessian, work.factor):
+    _evaluate(estimate, data, rows, bounds, r, free, gradient, hessian)
+    if not cholesky(hessian, factor):
         return False
-    work.step[:] = work.gradient
-    solve(work.factor, work.step)
     decrement = 0.0
-    for a in range(first.size):
-        decrement += work.gradient[a] * work.step[a]
-    if decrement > NEARLY and _minimise(work.estimate, free, work):
-        _evaluate(work.estimate, gene, work.gradient, work.hessian)
-        return cholesky(work.hessian, work.factor)
+    for a in range(estimate.size):
+        step[a] = -gradient[a]
+    solve(factor, step)
+    for a in range(estimate.size):
+        decrement -= gradient[a] * step[a]
+    if decrement > NEARLY:
+        _minimise(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial)
+        _evaluate(estimate, data, rows, bounds, r, free, gradient, hessian)
+        return cholesky(hessian, factor)
     return True
 
 
 @njit(cache=True, error_model="numpy")
-def _variance(gene, work):  # type: ignore[no-untyped-def]
-    """Return the variance of b_k by the matrix factorised last, and leave its covariances in ``work.trial``."""
-    for a in range(work.trial.size):
-        work.trial[a] = 1.0 if a == gene.k else 0.0
-    solve(work.factor, work.trial)
-    return work.trial[gene.k]
+def _variance(k, factor, column):  # type: ignore[no-untyped-def]
+    """Return the variance of b_k by the matrix that was factorised, and leave its covariances in ``column``."""
+    for a in range(column.size):
+        column[a] = 1.0 if a == k else 0.0
+    solve(factor, column)
+    return column[k]
 
 
 @njit(cache=True, error_model="numpy")
-def _set_first_start(b, gene, work):  # type: ignore[no-untyped-def]
-    """Move the estimate ``b`` to where the minimum would be if L were quadratic there; one coefficient only.
-
-    L has just been evaluated and factorised at the estimate.
-    """
+def _set_first_start(b, k, scale, gradient, factor, step, trial):  # type: ignore[no-untyped-def]
+    """Move the estimate ``b`` to where the minimum would be if L were quadratic there."""
     for a in range(b.size):
-        work.step[a] = -work.gradient[a]
-    solve(work.factor, work.step)
-    variance = _variance(gene, work)
-    estimate = b[gene.k] + work.step[gene.k]
-    change = _nearest_root(estimate, variance, gene.scale) - estimate
+        step[a] = -gradient[a]
+    solve(factor, step)
+    variance = _variance(k, factor, trial)
+    estimate = b[k] + step[k]
+    change = _nearest_root(estimate, variance, scale) - estimate
     for a in range(b.size):
-        b[a] += work.step[a] + work.trial[a] / variance * change
+        b[a] += step[a] + trial[a] / variance * change
 
 
 @njit(cache=True, error_model="numpy")
-def _find_mode(first, gene, free, work, best):  # type: ignore[no-untyped-def]
-    """Fill ``best`` with the lowest minimum; return b_k's variance by the Hessian there, or NaN."""
-    informative = _set_estimate(first, gene, free, work)
-    for a in range(first.size):
-        best[a] = work.estimate[a]
-    if informative and not gene.several:
-        _set_first_start(best, gene, work)
+def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian, factor):  # type: ignore[no-untyped-def]
+    """Overwrite the estimate with the lowest minimum; return b_k's variance by the Hessian there, or NaN."""
+    gradient, step, trial, other, estimate = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
+    informative = _set_estimate(
+        best, data, rows, bounds, r, vectors[5], gradient, hessian, factor, step, trial
+    )
+    for a in range(best.size):
+        estimate[a] = best[a]
+    if informative and not several:
+        _set_first_start(best, k, scales[k], gradient, factor, step, trial)
     lowest, variance = math.inf, math.nan
-    if _minimise(best, gene, work):
-        variance = _variance(gene, work)
-        if _is_only_minimum(best, variance, gene, work):
+    if _minimise(best, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
+        variance = _variance(k, factor, trial)
+        if several:
+            only = _is_convex_near(best, data, rows, bounds, r, scales, gradient, hessian, factor)
+        else:
+            only = _is_only_minimum(best, estimate, k, variance, scales[k])
+        if only:
             return variance
-        lowest = _objective(best, gene)
+        lowest = _objective(best, data, rows, bounds, r, scales)
     number = 0
-    while _set_start(number, work.estimate, gene.shrunken, work.other):
+    while _set_start(number, estimate, scales, other):
         number += 1
-        if _minimise(work.other, gene, work):
-            value = _objective(work.other, gene)
+        if _minimise(other, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
+            value = _objective(other, data, rows, bounds, r, scales)
             if value < lowest:
-                lowest, variance = value, _variance(gene, work)
-                for a in range(first.size):
-                    best[a] = work.other[a]
+                lowest, variance = value, _variance(k, factor, trial)
+                for a in range(best.size):
+                    best[a] = other[a]
     return variance
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def find_modes(counts, factors, cells, dispersion, first, shrunken, k, scale, beta, sd):  # type: ignore[no-untyped-def]
+def find_modes(counts, factors, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
     """Fill the mode of every gene and the posterior sd of coefficient k, NaN where no minimum was reached.
 
     Parameters
     ----------
     counts, factors : ndarray (gene, sample)
-    cells : Cells
+    rows, bounds, order : ndarray
+        See ``Cells``.
     dispersion : ndarray (gene,)
         Genes with NaN are left out: their numbers are NaN.
-    first : ndarray (gene, coefficient)
-        Maximum-likelihood estimates.
-    shrunken : ndarray of bool (coefficient,)
-        Which coefficients have the Cauchy prior.
     k : int
-        One of these.
-    scale : float
-        S.
+        A shrunken coefficient.
+    scales : ndarray (coefficient,)
+        S of the Cauchy priors; 0 for coefficients that are not shrunk.
     beta : ndarray (gene, coefficient)
-        Written to.
+        Maximum-likelihood estimates, which are overwritten.
     sd : ndarray (gene,)
         Written to.
     """
     n_genes, m = counts.shape
-    p = first.shape[1]
-    none, several = np.zeros(p, dtype=np.bool_), np.sum(shrunken) > 1
+    p = beta.shape[1]
+    several = np.sum(scales > 0.0) > 1
     for block in prange((n_genes + GENES_PER_BLOCK - 1) // GENES_PER_BLOCK):
-        y, nf, vectors = np.empty(m), np.empty(m), np.empty((6, p))
-        work = _Work(
-            gradient=vectors[0],
-            hessian=np.empty((p, p)),
-            factor=np.zeros((p, p)),
-            step=vectors[1],
-            slope=vectors[2],
-            trial=vectors[3],
-            other=vectors[4],
-            estimate=vectors[5],
-        )
+        data, vectors = np.empty((2, m)), np.zeros((6, p))
+        hessian, factor = np.empty((p, p)), np.zeros((p, p))
         for g in range(block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)):
-            beta[g, :] = np.nan
             sd[g] = np.nan
-            if math.isnan(dispersion[g]):
-                continue
-            for j in range(m):
-                y[j] = counts[g, cells.order[j]]
-                nf[j] = factors[g, cells.order[j]]
-            r = 1.0 / dispersion[g]
-            gene = _Gene(y, nf, cells.rows, cells.bounds, r, shrunken, k, several, scale)
-            free = _Gene(y, nf, cells.rows, cells.bounds, r, none, k, several, scale)
-            sd[g] = math.sqrt(_find_mode(first[g], gene, free, work, beta[g]))
+            if not math.isnan(dispersion[g]):
+                for j in range(m):
+                    data[0, j] = counts[g, order[j]]
+                    data[1, j] = factors[g, order[j]]
+                r = 1.0 / dispersion[g]
+                variance = _find_mode(
+                    beta[g], k, several, data, rows, bounds, r, scales, vectors, hessian, factor
+                )
+                sd[g] = math.sqrt(variance)
+            if math.isnan(sd[g]):
+                beta[g, :] = np.nan

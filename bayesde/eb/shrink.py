@@ -161,18 +161,16 @@ def shrink_coefficient(
     -------
     ShrunkenEffects
     """
-    shrunken = np.zeros(design.shape[1], dtype=np.bool_)
-    shrunken[[coefficient, *also]] = True
-    beta, sd = np.empty_like(start), np.empty(len(start))
+    scales = np.zeros(design.shape[1])
+    scales[[coefficient, *also]] = scale
+    beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
     find_modes(
         np.ascontiguousarray(counts),
         np.ascontiguousarray(factors),
-        Cells.of(design),
+        *Cells.of(design),
         dispersion,
-        np.where(np.isfinite(start), start, 0.0),
-        shrunken,
         coefficient,
-        float(scale),
+        scales,
         beta,
         sd,
     )
