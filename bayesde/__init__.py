@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayesde.design import Contrast, Design
     from bayesde.eb.fit import EbFit, fit_eb
     from bayesde.errors import BayesdeError, BayesdeWarning, FitError, InputError, OptionError, ToolchainError
-    from bayesde.io import read_counts
+    from bayesde.io import read_counts, read_tximport
     from bayesde.normalize import cpm, fpm, size_factors
     from bayesde.options import EbOptions
     from bayesde.posterior.fit import Posterior, fit_posterior
@@ -39,7 +39,7 @@ _HOMES = {
         "OptionError",
         "ToolchainError",
     ),
-    "bayesde.io": ("read_counts",),
+    "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpm", "size_factors"),
     "bayesde.options": ("EbOptions",),
     "bayesde.posterior.fit": ("Posterior", "fit_posterior"),
@@ -73,6 +73,7 @@ __all__ = [
     "load_pasilla",
     "read_counts",
     "read_results",
+    "read_tximport",
     "s_values",
     "size_factors",
 ]

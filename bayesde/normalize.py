@@ -149,7 +149,7 @@ def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any
         factors = size_factors(counts, factors or "ratio", control_genes)
     if isinstance(factors, pd.DataFrame) or np.ndim(factors) == 2:
         return matched_matrix(factors, counts.genes, counts.samples, "normalization factors")
-    return np.tile(_sample_factors(factors, counts.samples), (counts.n_genes, 1))
+    return np.broadcast_to(_sample_factors(factors, counts.samples), (counts.n_genes, counts.n_samples))
 
 
 def _sample_factors(factors: Any, samples: pd.Index) -> np.ndarray:

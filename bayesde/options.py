@@ -85,7 +85,14 @@ class EbOptions:
     cooks_cutoff : bool
         Whether a gene with a count of excessive Cook's distance loses its p-value (``count_outlier``).
     replace_outliers : bool
-        Whether such counts are replaced, and the gene fitted again, where there are 7 or more replicates.
+        Whether such counts are replaced, and the gene fitted again, where there are enough replicates.
+    min_replicates : int
+        How many replicates are enough for that; at least 3.
+    use_t : bool
+        Whether Wald statistics are compared with t distributions (samples less coefficients degrees of
+        freedom) instead of the normal one.
+    min_mu : float
+        Expected counts are held above this while coefficients are fitted; above 0.
     """
 
     trend: str = "parametric"
@@ -93,11 +100,16 @@ class EbOptions:
     independent_filtering: bool = True
     cooks_cutoff: bool = True
     replace_outliers: bool = True
+    min_replicates: int = 7
+    use_t: bool = False
+    min_mu: float = 0.5
 
     def __post_init__(self) -> None:
         check_choice("trend", self.trend, ("parametric", "local", "mean"))
         check_range("fdr", self.fdr, 0.0, 1.0, open_ends=True)
-        for name in ("independent_filtering", "cooks_cutoff", "replace_outliers"):
+        check_range("min_replicates", self.min_replicates, 3, 10**6)
+        check_range("min_mu", self.min_mu, 0.0, 1e6, open_ends=True)
+        for name in ("independent_filtering", "cooks_cutoff", "replace_outliers", "use_t"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be true or false; got {getattr(self, name)!r}.")
 

@@ -192,3 +192,66 @@ def test_subsets_that_do_not_exist(genes, words):
 def test_the_shown_form_says_what_is_there():
     shown = repr(Counts(labelled(), sample_table=TABLE))
     assert shown == "<Counts: 3 genes, 3 samples; sample columns: condition>"
+
+
+@pytest.mark.parametrize(
+    "selection", [slice(None), slice(1, 3), [2, 0, 2], np.array([True, False, True]), np.array([], dtype=int)]
+)
+def test_rows_are_new_doubles_in_the_order_asked_for(selection):
+    counts = Counts(np.asfortranarray(GOOD))
+    rows = counts.rows(selection)
+    np.testing.assert_array_equal(rows, np.array(GOOD, dtype=float)[selection])
+    assert rows.dtype == np.float64
+    assert rows.flags.c_contiguous
+    rows[:] = -1.0
+    np.testing.assert_array_equal(counts.matrix, GOOD)
+
+
+@pytest.mark.parametrize(("cells", "sizes"), [(1, [1, 1, 1]), (6, [2, 1]), (8, [2, 1]), (10**9, [3])])
+def test_chunks_cover_all_genes_once(cells, sizes):
+    pieces = list(Counts(GOOD).chunks(cells))
+    assert [piece.stop - piece.start for piece in pieces] == sizes
+    np.testing.assert_array_equal(np.concatenate([np.arange(3)[piece] for piece in pieces]), np.arange(3))
+
+
+def test_totals_of_genes_and_samples():
+    counts = Counts([[1, 2, 3], [0, 0, 0], [7, 8, 2**53]])
+    np.testing.assert_array_equal(counts.all_zero, [False, True, False])
+    np.testing.assert_array_equal(counts.library_sizes, [8.0, 10.0, 2.0**53 + 3.0])
+    assert counts.library_sizes.dtype == np.float64
+    assert counts.is_dense
+
+
+def test_normalization_factors_may_be_exchanged():
+    counts = Counts(labelled(), sample_table=TABLE, average_lengths=np.full((3, 3), 2.0))
+    frame = pd.DataFrame(np.arange(1.0, 10.0).reshape(3, 3), index=counts.genes, columns=counts.samples)
+    changed = counts.with_normalization_factors(frame.iloc[::-1])
+    np.testing.assert_array_equal(changed.normalization_factors, frame)
+    assert not changed.normalization_factors.flags.writeable
+    assert changed.matrix is counts.matrix
+    assert changed.average_lengths is counts.average_lengths
+    assert counts.normalization_factors is None
+    assert changed.with_normalization_factors(None).normalization_factors is None
+    with pytest.raises(InputError, match=r"shape \(2, 3\)"):
+        counts.with_normalization_factors(np.ones((2, 3)))
+
+
+def test_average_lengths_are_checked_frozen_and_carried_along():
+    lengths = pd.DataFrame(
+        np.arange(1.0, 10.0).reshape(3, 3), index=["g3", "g1", "g2"], columns=["s3", "s2", "s1"]
+    )
+    counts = Counts(labelled(), average_lengths=lengths)
+    np.testing.assert_array_equal(counts.average_lengths, [[6, 5, 4], [9, 8, 7], [3, 2, 1]])
+    np.testing.assert_array_equal(counts.subset(["g3", "g1"], ["s1", "s3"]).average_lengths, [[3, 1], [6, 4]])
+    assert not counts.average_lengths.flags.writeable
+    assert repr(counts) == "<Counts: 3 genes, 3 samples, with average lengths; sample columns: none>"
+    assert Counts(labelled()).average_lengths is None
+    lengths.loc["g1", "s2"] = 0.0
+    with pytest.raises(InputError, match=r"average lengths that are not finite.*gene 'g1', sample 's2': 0.0"):
+        Counts(labelled(), average_lengths=lengths)
+
+
+def test_a_sample_without_reads_and_very_large_counts_are_counts():
+    counts = Counts([[0, 10**9], [0, 2]])
+    np.testing.assert_array_equal(counts.library_sizes, [0, 10**9 + 2])
+    np.testing.assert_array_equal(counts.rows([1, 0]), [[0.0, 2.0], [0.0, 1e9]])

@@ -178,7 +178,7 @@ def test_writing_replaces_whole_files_only(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("bayesde.io.os.replace", broken)
+    monkeypatch.setattr("bayesde.io.writing.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, "newer\n")
     assert path.read_text() == "new\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,23 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.dispersion_prior import DispersionPrior
-from bayesde.eb.genes import GeneEstimates, Hierarchy, fit_genes
+from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
+from bayesde.eb.layout import DesignLayout
 from bayesde.eb.lrt import likelihood_ratios
-from bayesde.eb.outliers import (
-    cooks_cutoff,
-    cooks_distances,
-    max_cooks,
-    outlier_genes,
-    replaceable_samples,
-    replaced_counts,
+from bayesde.eb.outliers import CooksSummary, cooks_distances, disqualified
+from bayesde.eb.passes import (
+    AllGenes,
+    Estimates,
+    ReplacedCounts,
+    first_pass,
+    learn_hierarchy,
+    second_pass,
 )
 from bayesde.eb.shrink import prior_scale
+from bayesde.eb.summary import tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
-from bayesde.eb.trend import DispersionTrend
+from bayesde.eb.trend import DispersionTrend, given_trend
+from bayesde.eb.weights import observation_weights, too_little_weight
 from bayesde.errors import InputError
 from bayesde.normalize import normalization_matrix
 from bayesde.options import EbOptions
@@ -46,6 +50,9 @@ class EbFit:
     design : Design
     options : EbOptions
     normalization_factors : ndarray (gene, sample)
+        Where they are size factors, a read-only view that takes no memory.
+    weights : ndarray (gene, sample) or None
+        Of the observations, as they were given.
     base_mean : ndarray (gene,)
         Mean of the normalized counts.
     dispersion_gene_wise, dispersion_trend, dispersion_map : ndarray (gene,)
@@ -60,12 +67,17 @@ class EbFit:
     beta, beta_se : ndarray (gene, coefficient)
         Maximum-likelihood coefficients and standard errors, natural log.
     converged, all_zero : ndarray of bool (gene,)
+    low_weight : ndarray of bool (gene,)
+        Genes without estimates because their observations have too little weight.
+    separated : ndarray of bool (gene,)
+        Genes without a finite maximum-likelihood estimate, as where a group has no counts: only the ridge
+        bounds their coefficients.
     replaced : ndarray of bool (gene,)
         Genes fitted with excessive counts replaced by what their many replicates say.
     count_outlier : ndarray of bool (gene,)
         Genes that lose their p-value to a count of excessive Cook's distance.
-    replacement : ndarray (replaced gene, sample)
-        The counts that the replaced genes were fitted to.
+    replaced_counts : ReplacedCounts
+        The counts that were replaced, and by what.
     max_cooks : ndarray (gene,)
         Largest Cook's distance over the samples that have enough replicates to judge it.
     """
@@ -74,6 +86,7 @@ class EbFit:
     design: Design
     options: EbOptions
     normalization_factors: np.ndarray
+    weights: np.ndarray | None
     base_mean: np.ndarray
     dispersion_gene_wise: np.ndarray
     dispersion_trend: np.ndarray
@@ -86,10 +99,12 @@ class EbFit:
     beta_se: np.ndarray
     converged: np.ndarray
     all_zero: np.ndarray
+    low_weight: np.ndarray
+    separated: np.ndarray
     replaced: np.ndarray
     count_outlier: np.ndarray
     max_cooks: np.ndarray
-    replacement: np.ndarray
+    replaced_counts: ReplacedCounts
 
     @property
     def dispersion_prior_var(self) -> float:
@@ -104,23 +119,60 @@ class EbFit:
     @property
     def size_factors(self) -> pd.Series | None:
         """Size factors by sample, or None where the factors differ between genes."""
-        first = self.normalization_factors[0]
-        if not np.array_equal(
-            self.normalization_factors, np.broadcast_to(first, self.normalization_factors.shape)
-        ):
+        if self.normalization_factors.strides[0] != 0 and len(self.normalization_factors) > 1:
             return None
-        return pd.Series(first, index=self.counts.samples, name="size_factor")
+        return pd.Series(self.normalization_factors[0], index=self.counts.samples, name="size_factor")
 
     @property
     def estimated(self) -> np.ndarray:
         """Genes (gene,) that have estimates."""
-        return ~self.all_zero & ~self.emptied
+        return ~self.all_zero & ~self.emptied & ~self.low_weight
 
-    def fitted_counts(self) -> np.ndarray:
-        """Return the counts that were fitted (gene, sample): a new float array, excessive ones replaced."""
-        fitted = self.counts.matrix.astype(np.float64)
-        fitted[self.replaced] = self.replacement
+    def fitted_counts(self, genes: np.ndarray) -> np.ndarray:
+        """Return the counts of some genes (positions) as fitted, excessive ones replaced: float64, new."""
+        fitted = self.counts.rows(genes)
+        place = np.full(self.counts.n_genes, -1)
+        place[genes] = np.arange(len(genes))
+        row = place[self.replaced_counts.gene]
+        fitted[row[row >= 0], self.replaced_counts.sample[row >= 0]] = self.replaced_counts.count[row >= 0]
         return fitted
+
+    def cooks_distances(self, genes: np.ndarray | None = None) -> np.ndarray:
+        """Cook's distance of every count of some genes, computed anew.
+
+        Parameters
+        ----------
+        genes : ndarray of int, optional
+            Positions; by default all.
+
+        Returns
+        -------
+        ndarray (gene, sample)
+            Of the original counts, whether replaced or not; NaN for genes without estimates.
+        """
+        genes = np.arange(self.counts.n_genes) if genes is None else np.asarray(genes)
+        data = self._data()
+        usable = data.fitted[genes]
+        out = np.full((genes.size, self.counts.n_samples), np.nan)
+        if usable.any():
+            block = data.block(genes[usable])
+            own = own_dispersions(block, data.layout, data.poisson, self.options.min_mu)
+            hierarchy = Hierarchy(self.trend, self.dispersion_prior)
+            found = estimate_genes(block, data.layout, own, hierarchy, data.replaceable, self.options.min_mu)
+            out[usable] = cooks_distances(
+                block, data.layout, found.glm, found.dispersion, self.options.min_mu
+            )
+        return out
+
+    def _data(self) -> AllGenes:
+        return AllGenes(
+            self.counts,
+            self.normalization_factors,
+            self.weights,
+            DesignLayout.of(self.design.matrix),
+            ~self.all_zero & ~self.low_weight,
+            self.options,
+        )
 
     def results(
         self,
@@ -258,6 +310,8 @@ def fit_eb(
     *,
     size_factors: Any = None,
     references: Mapping[str, str] | None = None,
+    weights: Any = None,
+    trend: DispersionTrend | Callable[[np.ndarray], np.ndarray] | None = None,
     options: EbOptions | None = None,
 ) -> EbFit:
     """Fit the negative-binomial model of every gene as DESeq2 does.
@@ -272,6 +326,11 @@ def fit_eb(
         (gene, sample). Factors that came with the counts are used unless others are given here.
     references : mapping, optional
         Reference level of a factor, for a design given as a formula.
+    weights : array-like or DataFrame (gene, sample), optional
+        How much each count is to be believed, 0 or more; each gene's are divided by their largest.
+    trend : DispersionTrend or callable, optional
+        A dispersion trend known before: from another fit, or any function from base means to dispersions
+        (gene,). By default the trend of the options is fitted.
     options : EbOptions, optional
 
     Returns
@@ -281,9 +340,7 @@ def fit_eb(
     Raises
     ------
     InputError
-        If the formula, the factors or the counts do not go together.
-    FitError
-        If no dispersion trend can be learnt from these counts.
+        If the formula, the factors, the weights or the counts do not go together.
 
     References
     ----------
@@ -291,44 +348,60 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    options = options or EbOptions()
     design = _as_design(design, counts, references)
-    factors = normalization_matrix(counts, size_factors)
-    expressed = np.asarray(counts.matrix.any(axis=1))
-    y, nf = counts.matrix[expressed].astype(np.float64), factors[expressed]
-    estimates, hierarchy = fit_genes(y, nf, design.matrix, options.trend)
-    cooks = cooks_distances(y, nf, design.matrix, estimates.mu, estimates.leverage)
-    replaced, replacement = np.zeros(len(y), dtype=bool), y[:0]
-    if options.replace_outliers:
-        estimates, replaced, replacement = _refit_replaced(
-            y, nf, cooks, design, options, estimates, hierarchy
-        )
-    largest = max_cooks(cooks, design.matrix, replaced=options.replace_outliers)
-    disqualified = outlier_genes(y, cooks, largest, design.matrix, two_groups=_two_groups(design))
-    by_gene = {
-        name: _spread(getattr(estimates, name), expressed, 0.0 if name == "base_mean" else np.nan)
-        for name in _STORED
-    }
-    fit = EbFit(
-        counts=counts,
-        design=design,
-        options=options,
-        normalization_factors=factors,
-        trend=hierarchy.trend,
-        dispersion_prior=hierarchy.prior,
-        dispersion_outlier=_spread(estimates.dispersion_outlier, expressed, False),
-        converged=_spread(estimates.converged, expressed, False),
-        all_zero=~expressed,
-        replaced=_spread(replaced, expressed, False),
-        count_outlier=_spread(disqualified & options.cooks_cutoff, expressed, False),
-        max_cooks=_spread(largest, expressed),
-        replacement=replacement,
-        **by_gene,
-    )
-    _tell(fit)
+    known = None if trend is None else given_trend(trend)
+    data = _gathered(counts, design, size_factors, weights, options or EbOptions())
+    own = first_pass(data)
+    hierarchy = learn_hierarchy(data, own, known)
+    fit = _assembled(data, design, hierarchy, second_pass(data, own, hierarchy))
+    tell_once(fit)
     return fit
 
 
+def _gathered(
+    counts: Counts, design: Design, size_factors: Any, weights: Any, options: EbOptions
+) -> AllGenes:
+    """Bring everything together that is known before anything is estimated."""
+    layout = DesignLayout.of(design.matrix)
+    fitted = ~counts.all_zero
+    checked = None if weights is None else observation_weights(weights, counts)
+    if checked is not None:
+        fitted &= ~too_little_weight(checked, layout)
+        for chunk in counts.chunks():
+            fitted[chunk] &= (counts.rows(chunk) * checked[chunk]).any(axis=1)
+        if not fitted.any():
+            raise InputError("no gene has observations of enough weight to estimate the coefficients.")
+    return AllGenes(counts, normalization_matrix(counts, size_factors), checked, layout, fitted, options)
+
+
+def _assembled(data: AllGenes, design: Design, hierarchy: Hierarchy, found: Estimates) -> EbFit:
+    """Put the estimates of the fitted genes among all genes."""
+    rows, genes, all_zero = data.fitted, found.genes, data.counts.all_zero
+    cooks = CooksSummary(genes.max_cooks, genes.excessive, genes.n_larger)
+    outlier = disqualified(cooks, data.layout, two_groups=_two_groups(design)) & data.options.cooks_cutoff
+    by_gene = {
+        name: _spread(getattr(genes, name), rows, 0.0 if name == "base_mean" else np.nan) for name in _STORED
+    }
+    by_gene |= {name: _spread(getattr(genes, name), rows, False) for name in _FLAGS}
+    return EbFit(
+        counts=data.counts,
+        design=design,
+        options=data.options,
+        normalization_factors=data.factors,
+        weights=data.weights,
+        trend=hierarchy.trend,
+        dispersion_prior=hierarchy.prior,
+        all_zero=all_zero,
+        low_weight=~data.fitted & ~all_zero,
+        separated=_spread(found.separated, rows, False),
+        replaced=_spread(found.replaced, rows, False),
+        count_outlier=_spread(outlier, rows, False),
+        replaced_counts=found.replaced_counts,
+        **by_gene,
+    )
+
+
+_FLAGS = ("dispersion_outlier", "converged")
 _STORED = (
     "base_mean",
     "dispersion_gene_wise",
@@ -337,44 +410,8 @@ _STORED = (
     "dispersion",
     "beta",
     "beta_se",
+    "max_cooks",
 )
-
-
-def _refit_replaced(
-    y: np.ndarray,
-    factors: np.ndarray,
-    cooks: np.ndarray,
-    design: Design,
-    options: EbOptions,
-    estimates: GeneEstimates,
-    hierarchy: Hierarchy,
-) -> tuple[GeneEstimates, np.ndarray, np.ndarray]:
-    """Fit genes with excessive counts again, those replaced; also return which genes, and the counts."""
-    x = design.matrix
-    flagged = (cooks > cooks_cutoff(x)).any(axis=1)
-    if not flagged.any() or not replaceable_samples(x).any():
-        return estimates, np.zeros(len(y), dtype=bool), y[:0]
-    rows = np.flatnonzero(flagged)
-    new = replaced_counts(y[rows], factors[rows], cooks[rows], x)
-    left = new.any(axis=1)
-    updated = estimates
-    if left.any():
-        refitted, _ = fit_genes(new[left], factors[rows[left]], x, options.trend, hierarchy)
-        updated = estimates.updated(rows[left], refitted)
-    for name in _STORED:
-        getattr(updated, name)[rows[~left]] = 0.0 if name == "base_mean" else np.nan
-    return updated, np.asarray(flagged), new
-
-
-def _tell(fit: EbFit) -> None:
-    """Log once what happened to how many genes."""
-    logger.info(
-        "fitted %d genes: %d with replaced outlier counts, %d with a disqualifying count, %d not converged",
-        int((~fit.all_zero).sum()),
-        int(fit.replaced.sum()),
-        int(fit.count_outlier.sum()),
-        int((~fit.converged & ~fit.all_zero).sum()),
-    )
 
 
 def _two_groups(design: Design) -> bool:

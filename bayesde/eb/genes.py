@@ -1,24 +1,37 @@
-"""The estimates of a set of genes: every step from counts to coefficients, in order."""
+"""The estimates of a block of genes: every step from counts to coefficients, in order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 
+from bayesde.eb.block import GeneBlock, moments
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
-from bayesde.eb.dispersion_prior import DispersionPrior, fit_dispersion_prior
-from bayesde.eb.glm import fit_glm
-from bayesde.eb.trend import DispersionTrend, fit_trend
-from bayesde.normalize import base_mean, base_var
+from bayesde.eb.dispersion_prior import DispersionPrior
+from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm
+from bayesde.eb.layout import DesignLayout
+from bayesde.eb.outliers import cooks_distances, replaced_counts, summarize_cooks
+from bayesde.eb.trend import DispersionTrend
 
-__all__ = ["GeneEstimates", "Hierarchy", "fit_genes"]
+__all__ = [
+    "GeneEstimates",
+    "GeneWise",
+    "Hierarchy",
+    "estimate_genes",
+    "poisson_level",
+    "refit_replaced",
+    "own_dispersions",
+    "stacked",
+]
 
 OUTLYING_SDS = 2.0
 """A gene this many robust sd above the trend (log scale) keeps its own dispersion."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hierarchy:
     """What all genes share: the trend of dispersions and the spread around it."""
 
@@ -26,17 +39,29 @@ class Hierarchy:
     prior: DispersionPrior
 
 
-@dataclass(frozen=True)
-class GeneEstimates:
-    """Estimates by gene; the meaning of each is that of the same name in ``EbFit``.
+@dataclass(frozen=True, eq=False)
+class GeneWise:
+    """What a gene's own counts say, before genes learn from each other.
 
     Attributes
     ----------
-    base_mean, dispersion_gene_wise, dispersion_trend, dispersion_map, dispersion : ndarray (gene,)
-    dispersion_outlier, converged : ndarray of bool (gene,)
-    beta, beta_se : ndarray (gene, coefficient)
-    mu, leverage : ndarray (gene, sample)
+    base_mean, dispersion : ndarray (gene,)
+    coefficients : ndarray (gene, coefficient)
+        Those of the means at which the dispersion was estimated; without columns where these are cell means.
     """
+
+    base_mean: np.ndarray
+    dispersion: np.ndarray
+    coefficients: np.ndarray
+
+    def take(self, rows: slice) -> GeneWise:
+        """Return those of some genes."""
+        return GeneWise(self.base_mean[rows], self.dispersion[rows], self.coefficients[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class GeneEstimates:
+    """Estimates by gene; the meaning of each is that of the same name in ``EbFit``."""
 
     base_mean: np.ndarray
     dispersion_gene_wise: np.ndarray
@@ -47,63 +72,160 @@ class GeneEstimates:
     beta: np.ndarray
     beta_se: np.ndarray
     converged: np.ndarray
-    mu: np.ndarray
-    leverage: np.ndarray
+    bounded: np.ndarray
+    working_beta: np.ndarray
+    max_cooks: np.ndarray
+    excessive: np.ndarray
+    n_larger: np.ndarray
+
+    @property
+    def glm(self) -> GlmFit:
+        """The regression alone."""
+        return GlmFit(self.beta, self.beta_se, self.converged, self.bounded, self.working_beta)
+
+    def take(self, rows: np.ndarray) -> GeneEstimates:
+        """Return the estimates of some genes (positions)."""
+        return GeneEstimates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def updated(self, rows: np.ndarray, other: GeneEstimates) -> GeneEstimates:
         """Return a copy in which some genes (positions) have the estimates of another set."""
         new = {field.name: getattr(self, field.name).copy() for field in fields(self)}
         for name, values in new.items():
             values[rows] = getattr(other, name)
-        return replace(self, **new)
+        return GeneEstimates(**new)
 
 
-def fit_genes(
-    y: np.ndarray,
-    factors: np.ndarray,
-    design: np.ndarray,
-    trend_kind: str,
-    hierarchy: Hierarchy | None = None,
-) -> tuple[GeneEstimates, Hierarchy]:
-    """Estimate dispersions and coefficients.
+Part = TypeVar("Part", GeneWise, GeneEstimates)
+
+
+def stacked(parts: Sequence[Part]) -> Part:
+    """Put the results of consecutive blocks together."""
+    kind = type(parts[0])
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def poisson_level(factors: np.ndarray) -> float:
+    """Mean over samples of the reciprocal of the mean factor, for factors (gene, sample)."""
+    return float(np.mean(1.0 / factors.mean(axis=0)))
+
+
+def own_dispersions(block: GeneBlock, layout: DesignLayout, poisson: float, min_mu: float) -> GeneWise:
+    """Estimate base means and gene-wise dispersions of a block without all-zero genes."""
+    of_counts = moments(block, layout.basis)
+    dispersion, coefficients = gene_wise_dispersions(block, layout, of_counts, poisson, min_mu)
+    return GeneWise(of_counts.mean, dispersion, coefficients)
+
+
+def estimate_genes(
+    block: GeneBlock,
+    layout: DesignLayout,
+    own: GeneWise,
+    hierarchy: Hierarchy,
+    replaceable: np.ndarray,
+    min_mu: float = MIN_MU,
+) -> GeneEstimates:
+    """Estimate dispersions given the hierarchy, and coefficients; judge the counts by Cook's distance.
 
     Parameters
     ----------
-    y : ndarray of float64 (gene, sample)
-        Counts, without all-zero genes.
-    factors : ndarray (gene, sample)
-    design : ndarray (sample, coefficient)
-    trend_kind : str
-        Kind of trend, where it has to be fitted.
-    hierarchy : Hierarchy, optional
-        Trend and prior from other genes; by default they are estimated from these.
+    block : GeneBlock
+        Without all-zero genes.
+    layout : DesignLayout
+    own : GeneWise
+        Of the same genes.
+    hierarchy : Hierarchy
+        Trend and prior from all genes.
+    replaceable : ndarray of bool (sample,)
+        Samples whose excessive counts are replaced, not judged.
+    min_mu : float
+        Means are held above this while fitting.
 
     Returns
     -------
-    GeneEstimates, Hierarchy
+    GeneEstimates
     """
-    mean, variance = base_mean(y, factors), base_var(y, factors)
-    gene_wise, mu = gene_wise_dispersions(y, factors, design, mean, variance)
-    if hierarchy is None:
-        trend = fit_trend(trend_kind, gene_wise, mean)
-        residual_df = design.shape[0] - design.shape[1]
-        hierarchy = Hierarchy(trend, fit_dispersion_prior(gene_wise, trend(mean), residual_df))
-    fitted, prior = hierarchy.trend(mean), hierarchy.prior
-    shrunken = map_dispersions(y, mu, design, gene_wise, fitted, prior.prior_var)
-    outlying = np.log(gene_wise) > np.log(fitted) + OUTLYING_SDS * np.sqrt(prior.residual_var)
-    dispersion = np.where(outlying, gene_wise, shrunken)
-    glm = fit_glm(y, factors, design, dispersion)
-    estimates = GeneEstimates(
-        base_mean=mean,
-        dispersion_gene_wise=gene_wise,
+    fitted, prior = hierarchy.trend(own.base_mean), hierarchy.prior
+    shrunken = map_dispersions(
+        block, layout, own.coefficients, own.dispersion, fitted, prior.prior_var, min_mu
+    )
+    outlying = np.log(own.dispersion) > np.log(fitted) + OUTLYING_SDS * np.sqrt(prior.residual_var)
+    dispersion = np.where(outlying, own.dispersion, shrunken)
+    glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
+    cooks = summarize_cooks(block, layout, glm, dispersion, replaceable, min_mu)
+    return GeneEstimates(
+        base_mean=own.base_mean,
+        dispersion_gene_wise=own.dispersion,
         dispersion_trend=fitted,
         dispersion_map=shrunken,
         dispersion=dispersion,
         dispersion_outlier=outlying,
-        beta=glm.beta,
-        beta_se=glm.beta_se,
-        converged=glm.converged,
-        mu=glm.mu,
-        leverage=glm.leverage,
+        max_cooks=cooks.largest,
+        excessive=cooks.excessive,
+        n_larger=cooks.n_larger,
+        **{field.name: getattr(glm, field.name) for field in fields(glm)},
     )
-    return estimates, hierarchy
+
+
+def refit_replaced(
+    block: GeneBlock,
+    layout: DesignLayout,
+    estimates: GeneEstimates,
+    hierarchy: Hierarchy,
+    replaceable: np.ndarray,
+    min_mu: float,
+) -> tuple[GeneEstimates, np.ndarray]:
+    """Replace the excessive counts of genes that have any, and fit these genes again.
+
+    The trend and the prior stay; Cook's distances stay those of the original counts.
+
+    Parameters
+    ----------
+    block : GeneBlock
+        Genes with an excessive count.
+    layout, hierarchy, replaceable, min_mu
+        As for ``estimate_genes``.
+    estimates : GeneEstimates
+        Those of the original counts.
+
+    Returns
+    -------
+    GeneEstimates
+        NaN, and a base mean of 0, for genes of which nothing is left.
+    replacement : ndarray (gene, sample)
+        The counts that were fitted.
+    """
+    cooks = cooks_distances(block, layout, estimates.glm, estimates.dispersion, min_mu)
+    replacement = replaced_counts(block, cooks, layout, replaceable)
+    left = np.asarray(replacement.any(axis=1))
+    new = {name: getattr(estimates, name).copy() for name in _REFITTED}
+    for name, values in new.items():
+        values[~left] = 0.0 if name == "base_mean" else False if values.dtype == bool else np.nan
+    if left.any():
+        kept = block.with_counts(replacement).take(left)
+        level = poisson_level(kept.factors)
+        # DESeq2 fits these genes with its own defaults, whatever smallest mean was asked for before.
+        own = own_dispersions(kept, layout, level, MIN_MU)
+        refitted = estimate_genes(kept, layout, own, hierarchy, replaceable)
+        for name, values in new.items():
+            values[left] = getattr(refitted, name)
+    kept_as_it_was = {
+        field.name: getattr(estimates, field.name)
+        for field in fields(estimates)
+        if field.name not in _REFITTED
+    }
+    return GeneEstimates(**new, **kept_as_it_was), replacement
+
+
+_REFITTED = (
+    "base_mean",
+    "dispersion_gene_wise",
+    "dispersion_trend",
+    "dispersion_map",
+    "dispersion",
+    "dispersion_outlier",
+    "beta",
+    "beta_se",
+    "converged",
+    "bounded",
+)

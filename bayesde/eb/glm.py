@@ -18,9 +18,22 @@ from numba import njit, prange
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
-from bayesde.eb.nb import cholesky, invert, nb_log_pmf, solve, weighted_gram
+from bayesde.eb.layout import DesignLayout
+from bayesde.eb.nb import (
+    cholesky,
+    gamma_excess,
+    invert,
+    log_one_plus,
+    nb_constant,
+    row_of,
+    solve,
+    weighted_gram,
+)
 
-__all__ = ["MIN_MU", "GlmFit", "contrast_standard_errors", "design_is_intercept", "fit_glm", "linear_mu"]
+__all__ = ["MIN_MU", "NO_WEIGHTS", "GlmFit", "contrast_standard_errors", "fit_glm", "linear_mu"]
+
+NO_WEIGHTS = np.empty((1, 0))
+"""What the kernels are given where all observations count the same."""
 
 MIN_MU = 0.5
 """Means below half a read are held there while fitting: the weights of smaller ones say nothing."""
@@ -34,7 +47,7 @@ DIVERGED = 30.0
 """A coefficient beyond e^30 has run away: such a gene goes to the bounded optimiser."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GlmFit:
     """Coefficients of all genes.
 
@@ -42,170 +55,278 @@ class GlmFit:
     ----------
     beta, beta_se : ndarray (gene, coefficient)
         Estimates and standard errors, natural log.
-    mu : ndarray (gene, sample)
-        Fitted means, not held above ``MIN_MU``.
-    leverage : ndarray (gene, sample)
-        Diagonal of the hat matrix.
     converged : ndarray of bool (gene,)
     bounded : ndarray of bool (gene,)
         Whether the estimate is from the bounded optimiser, the iteration having failed.
+    working_beta : ndarray (gene, coefficient)
+        Where the iteration last computed its weights: ``beta``, but for bounded genes.
     """
 
     beta: np.ndarray
     beta_se: np.ndarray
-    mu: np.ndarray
-    leverage: np.ndarray
     converged: np.ndarray
     bounded: np.ndarray
+    working_beta: np.ndarray
 
 
 @njit(cache=True)
-def _set_mu(design: np.ndarray, factors: np.ndarray, beta: np.ndarray, mu: np.ndarray) -> None:
-    for j in range(mu.size):
+def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (cell,) with exp(x . beta) of each distinct row x of the design."""
+    for c in range(out.size):
         eta = 0.0
         for k in range(beta.size):
-            eta += design[j, k] * beta[k]
-        mu[j] = max(factors[j] * math.exp(eta), MIN_MU)
+            eta += rows[c, k] * beta[k]
+        out[c] = math.exp(eta)
 
 
 @njit(cache=True)
-def _irls_step(y, factors, design, dispersion, mu, weights, beta, gram, factor):  # type: ignore[no-untyped-def]
-    """Move ``beta`` by (X'WX + ridge)^-1 [X'W (z - X beta) - ridge beta]; False if the matrix is singular.
-
-    z_j = ln(mu_j / nf_j) + (y_j - mu_j) / mu_j. The step, not the new beta, is solved for: its rounding
-    error is then relative to a quantity that goes to zero.
-    """
-    m, p = design.shape
-    for j in range(m):
-        weights[j] = mu[j] / (1.0 + dispersion * mu[j])
-    weighted_gram(design, weights, gram)
-    step = np.empty(p)
-    for k in range(p):
-        gram[k, k] += RIDGE
-        step[k] = -RIDGE * beta[k]
-    for j in range(m):
-        residual = math.log(mu[j] / factors[j]) + (y[j] - mu[j]) / mu[j]
-        for k in range(p):
-            residual -= design[j, k] * beta[k]
-        for k in range(p):
-            step[k] += design[j, k] * weights[j] * residual
-    if not cholesky(gram, factor):
-        return False
-    solve(factor, step)
-    for k in range(p):
-        beta[k] += step[k]
-    return True
+def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
+    """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
+    for c in range(total.size):
+        total[c] = 0.0
+    for j in range(cell.size):
+        mu = max(factors[j] * effect[cell[j]], min_mu)
+        weight = mu / (1.0 + dispersion * mu)
+        total[cell[j]] += weight * weights[j] if weights.size else weight
 
 
 @njit(cache=True)
-def _irls(y, factors, design, dispersion, beta, mu, weights, gram, factor):  # type: ignore[no-untyped-def]
-    """Iterate one gene to convergence; return whether it did. ``beta`` and ``mu`` are overwritten."""
-    _set_mu(design, factors, beta, mu)
-    deviance_before = 0.0
-    for iteration in range(MAX_ITERATIONS):
-        if not _irls_step(y, factors, design, dispersion, mu, weights, beta, gram, factor):
-            return False
-        for k in range(beta.size):
-            if not abs(beta[k]) <= DIVERGED:
-                return False
-        _set_mu(design, factors, beta, mu)
-        deviance = 0.0
-        for j in range(y.size):
-            deviance -= 2.0 * nb_log_pmf(y[j], mu[j], dispersion)
-        change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
-        if not math.isfinite(change):
-            return False
-        if iteration > 0 and change < TOLERANCE:
-            return iteration + 1 < MAX_ITERATIONS
-        deviance_before = deviance
-    return False
-
-
-@njit(cache=True)
-def _covariance(design, dispersion, mu, weights, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
+def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
-    m, p = design.shape
-    for j in range(m):
-        weights[j] = mu[j] / (1.0 + dispersion * mu[j])
-    weighted_gram(design, weights, gram)
+    p = ridge.size
+    weighted_gram(rows, total, gram)
     for k in range(p):
-        gram[k, k] += RIDGE
+        gram[k, k] += ridge[k]
     if not cholesky(gram, factor):
         return False
     invert(factor, inverse)
-    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - ridge (M + R)^-2
+    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
     for a in range(p):
         for b in range(p):
             square = 0.0
             for k in range(p):
-                square += inverse[a, k] * inverse[k, b]
-            out[a, b] = inverse[a, b] - RIDGE * square
+                square += inverse[a, k] * ridge[k] * inverse[k, b]
+            out[a, b] = inverse[a, b] - square
     return True
 
 
+@njit(cache=True)
+def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
+    """Sum weights and scores over each cell; return the log-likelihood without its constant.
+
+    A score is w_j (z_j - x_j . beta), with the working response z_j = ln(mu_j / nf_j) + (y_j - mu_j) / mu_j.
+    """
+    for c in range(total.size):
+        total[c] = 0.0
+        score[c] = 0.0
+    likelihood = 0.0
+    log_min = math.log(min_mu)
+    r = 1.0 / dispersion
+    for j in range(y.size):
+        c = cell[j]
+        mu = factors[j] * effect[c]
+        log_mu = eta[c] + log_factors[j]
+        offset = 0.0
+        if not mu > min_mu:
+            mu = min_mu
+            offset = log_min - log_mu
+            log_mu = log_min
+        share = 1.0 / (1.0 + dispersion * mu)
+        weight, gain = mu * share, (y[j] - mu) * share
+        part = y[j] * log_mu - (y[j] + r) * log_one_plus(dispersion * mu)
+        if weights.size:
+            weight *= weights[j]
+            gain *= weights[j]
+            part *= weights[j]
+        total[c] += weight
+        score[c] += gain + weight * offset
+        likelihood += part
+    return likelihood
+
+
+@njit(cache=True)
+def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
+    """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
+
+    The step, not the new beta, is solved for: its rounding error is then relative to a quantity that goes
+    to zero.
+    """
+    weighted_gram(rows, total, gram)
+    for k in range(beta.size):
+        gram[k, k] += ridge[k]
+        step[k] = -ridge[k] * beta[k]
+        for c in range(total.size):
+            step[k] += rows[c, k] * score[c]
+    if not cholesky(gram, factor):
+        return False
+    solve(factor, step)
+    return True
+
+
+@njit(cache=True)
+def _set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
+    for c in range(eta.size):
+        eta[c] = 0.0
+        for k in range(beta.size):
+            eta[c] += rows[c, k] * beta[k]
+        effect[c] = math.exp(eta[c])
+
+
+@njit(cache=True)
+def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
+    """Return the part of the log-likelihood that does not depend on the means."""
+    excess_r = gamma_excess(1.0 / dispersion)
+    total = 0.0
+    for j in range(y.size):
+        part = nb_constant(y[j], dispersion, excess_r)
+        total += part * weights[j] if weights.size else part
+    return total
+
+
+@njit(cache=True)
+def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total):  # type: ignore[no-untyped-def]
+    """Iterate one gene to convergence; return whether it did, and where ``total`` was computed.
+
+    ``beta`` and ``total``, the summed weights of each cell, are overwritten.
+    """
+    p, n_cells = beta.size, cells.size.size
+    eta, effect, score = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    gram, factor, step = np.empty((p, p)), np.zeros((p, p)), np.empty(p)
+    constant = _constant(y, weights, dispersion)
+    deviance_before = 0.0
+    _set_effects(cells.rows, beta, eta, effect)
+    _expand(y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score)
+    for iteration in range(MAX_ITERATIONS):
+        at = beta.copy()
+        if not _step(cells.rows, total, score, ridge, beta, gram, factor, step):
+            return False, at
+        runaway = False
+        for k in range(p):
+            beta[k] += step[k]
+            runaway |= not abs(beta[k]) <= DIVERGED
+        if runaway:
+            return False, at
+        _set_effects(cells.rows, beta, eta, effect)
+        likelihood = constant + _expand(
+            y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score
+        )
+        deviance = -2.0 * likelihood
+        change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
+        if not math.isfinite(change):
+            return False, beta.copy()
+        if iteration > 0 and change < TOLERANCE:
+            return iteration + 1 < MAX_ITERATIONS, beta.copy()
+        deviance_before = deviance
+    return False, beta.copy()
+
+
 @njit(cache=True, parallel=True)
-def _fit_all(counts, factors, design, dispersion, beta, beta_se, leverage, converged):  # type: ignore[no-untyped-def]
+def _fit_all(counts, factors, weights, cells, to_beta, dispersion, ridge, min_mu):  # type: ignore[no-untyped-def]
+    """Fit every gene; return coefficients, errors, convergence, and where the weights were computed.
+
+    ``factors`` has one row for all genes or one for each; ``weights`` the same, or none.
+    """
     n_genes, m = counts.shape
-    p = design.shape[1]
+    p, n_cells = ridge.size, cells.size.size
+    beta, beta_se, working = np.empty((n_genes, p)), np.empty((n_genes, p)), np.empty((n_genes, p))
+    converged = np.empty(n_genes, dtype=np.bool_)
+    shared = np.log(factors[0])
     for g in prange(n_genes):
-        mu, weights = np.empty(m), np.empty(m)
+        own = row_of(factors, g)
+        log_own = np.log(own) if factors.shape[0] > 1 else shared
+        weight = row_of(weights, g)
+        for k in range(p):
+            beta[g, k] = 0.0
+            for j in range(m):
+                beta[g, k] += to_beta[k, j] * math.log(counts[g, j] / own[j] + 0.1)
+        total = np.empty(n_cells)
+        converged[g], working[g] = _irls(
+            counts[g], own, log_own, weight, cells, dispersion[g], ridge, min_mu, beta[g], total
+        )
         gram, inverse = np.empty((p, p)), np.empty((p, p))
-        factor, covariance = np.zeros((p, p)), np.empty((p, p))
-        converged[g] = _irls(counts[g], factors[g], design, dispersion[g], beta[g], mu, weights, gram, factor)
-        if not _covariance(design, dispersion[g], mu, weights, gram, inverse, factor, covariance):
+        factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+        if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
             converged[g] = False
             beta_se[g, :] = np.nan
-            leverage[g, :] = np.nan
             continue
         for k in range(p):
-            beta_se[g, k] = math.sqrt(max(covariance[k, k], 0.0))
-        for j in range(m):
-            form = 0.0
-            for a in range(p):
-                for b in range(p):
-                    form += design[j, a] * inverse[a, b] * design[j, b]
-            leverage[g, j] = weights[j] * form
+            beta_se[g, k] = math.sqrt(max(sandwich[k, k], 0.0))
+    return beta, beta_se, converged, working
 
 
 @njit(cache=True, parallel=True)
-def contrast_standard_errors(beta, factors, design, dispersion, contrast):  # type: ignore[no-untyped-def]
+def _contrast_errors(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
+    n_genes, p = beta.shape
+    out = np.empty(n_genes)
+    for g in prange(n_genes):
+        effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
+        gram, inverse = np.empty((p, p)), np.empty((p, p))
+        factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+        own = row_of(factors, g)
+        weight = row_of(weights, g)
+        cell_effects(cells.rows, beta[g], effect)
+        working_weights(own, weight, effect, cells.of_sample, dispersion[g], min_mu, total)
+        if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
+            out[g] = np.nan
+            continue
+        form = 0.0
+        for a in range(p):
+            for b in range(p):
+                form += contrast[a] * sandwich[a, b] * contrast[b]
+        out[g] = math.sqrt(max(form, 0.0))
+    return out
+
+
+def contrast_standard_errors(
+    beta: np.ndarray,
+    factors: np.ndarray,
+    design: np.ndarray | DesignLayout,
+    dispersion: np.ndarray,
+    contrast: np.ndarray,
+    weights: np.ndarray = NO_WEIGHTS,
+    min_mu: float = MIN_MU,
+) -> np.ndarray:
     """Return sqrt(c' Sigma c) per gene, Sigma the sandwich covariance at the given coefficients.
 
     Parameters
     ----------
     beta : ndarray (gene, coefficient)
-    factors : ndarray (gene, sample)
-    design : ndarray (sample, coefficient)
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
+    design : ndarray (sample, coefficient) or DesignLayout
     dispersion : ndarray (gene,)
     contrast : ndarray (coefficient,)
+    weights : ndarray (gene, sample), optional
+        Of the observations.
+    min_mu : float
+        Means are held above this.
 
     Returns
     -------
     ndarray (gene,)
         Natural-log units; NaN where the information matrix is singular.
     """
-    n_genes, m = factors.shape
-    p = design.shape[1]
-    out = np.empty(n_genes)
-    for g in prange(n_genes):
-        mu, weights = np.empty(m), np.empty(m)
-        gram, inverse = np.empty((p, p)), np.empty((p, p))
-        factor, covariance = np.zeros((p, p)), np.empty((p, p))
-        _set_mu(design, factors[g], beta[g], mu)
-        if not _covariance(design, dispersion[g], mu, weights, gram, inverse, factor, covariance):
-            out[g] = np.nan
-            continue
-        form = 0.0
-        for a in range(p):
-            for b in range(p):
-                form += contrast[a] * covariance[a, b] * contrast[b]
-        out[g] = math.sqrt(max(form, 0.0))
-    return out
+    layout = _layout(design)
+    return _contrast_errors(
+        np.ascontiguousarray(beta),
+        shared_row(factors),
+        weights,
+        layout.cells,
+        dispersion,
+        np.full(layout.n_coefficients, RIDGE),
+        min_mu,
+        np.ascontiguousarray(contrast, dtype=np.float64),
+    )
 
 
-def design_is_intercept(design: np.ndarray) -> bool:
-    """Tell whether a design (sample, coefficient) is a single column of ones."""
-    return design.shape[1] == 1 and bool(np.all(design == 1.0))
+def _layout(design: np.ndarray | DesignLayout) -> DesignLayout:
+    return design if isinstance(design, DesignLayout) else DesignLayout.of(design)
+
+
+def shared_row(factors: np.ndarray) -> np.ndarray:
+    """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all."""
+    if len(factors) and factors.strides[0] == 0:
+        return np.array(factors[:1], dtype=np.float64)
+    return np.ascontiguousarray(factors, dtype=np.float64)
 
 
 def linear_mu(normalized: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
@@ -224,24 +345,24 @@ def linear_mu(normalized: np.ndarray, factors: np.ndarray, design: np.ndarray) -
     return (normalized @ orthonormal) @ orthonormal.T * factors
 
 
-def _starts(normalized: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Least squares of ln(q + 0.1) on the design, (gene, coefficient)."""
-    orthonormal, triangular = np.linalg.qr(design)
-    return np.ascontiguousarray(np.linalg.solve(triangular, orthonormal.T @ np.log(normalized + 0.1).T).T)
-
-
-def _fit_intercept(counts: np.ndarray, factors: np.ndarray, dispersion: np.ndarray) -> GlmFit:
-    """Fit ``~ 1`` in closed form: the log of the mean normalized count."""
-    beta = np.log(np.mean(counts / factors, axis=1, keepdims=True))
-    mu = factors * np.exp(beta)
-    weights = 1.0 / (1.0 / mu + dispersion[:, None])
-    total = weights.sum(axis=1, keepdims=True)
-    converged = np.ones(len(counts), dtype=bool)
-    return GlmFit(beta, 1.0 / np.sqrt(total), mu, weights / total, converged, ~converged)
+def _fit_intercept(
+    counts: np.ndarray, factors: np.ndarray, dispersion: np.ndarray, weights: np.ndarray
+) -> GlmFit:
+    """Fit ``~ 1`` in closed form: the log of the (weighted) mean normalized count."""
+    weight = weights if weights.size else np.ones((1, counts.shape[1]))
+    mean = np.sum(weight * counts / factors, axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+    total = np.sum(weight / (1.0 / (factors * mean) + dispersion[:, None]), axis=1, keepdims=True)
+    beta, converged = np.log(mean), np.ones(len(counts), dtype=bool)
+    return GlmFit(beta, 1.0 / np.sqrt(total), converged, ~converged, beta)
 
 
 def _fit_one_bounded(
-    y: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: float, start: np.ndarray
+    y: np.ndarray,
+    factors: np.ndarray,
+    design: np.ndarray,
+    dispersion: float,
+    start: np.ndarray,
+    weights: np.ndarray | float,
 ) -> tuple[np.ndarray, bool]:
     """Maximise one gene's ridge-penalised likelihood within |log2 beta| <= 30 (L-BFGS-B)."""
     r = 1.0 / dispersion
@@ -252,9 +373,9 @@ def _fit_one_bounded(
         log_mu = eta + np.log(factors)
         log_total = np.logaddexp(log_mu, math.log(r))
         likelihood = np.sum(
-            gammaln(y + r) - gammaln(r) + y * (log_mu - log_total) + r * (math.log(r) - log_total)
+            weights * (gammaln(y + r) - gammaln(r) + y * (log_mu - log_total) + r * (math.log(r) - log_total))
         )
-        slope = LOG2 * (design.T @ (y - (y + r) * np.exp(log_mu - log_total)))
+        slope = LOG2 * (design.T @ (weights * (y - (y + r) * np.exp(log_mu - log_total))))
         penalty = 0.5 * prior_precision * np.sum(log2_beta**2)
         return -(likelihood - penalty), -(slope - prior_precision * log2_beta)
 
@@ -264,54 +385,86 @@ def _fit_one_bounded(
 
 
 def _refit_failed(
-    fit: GlmFit, counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: np.ndarray
-) -> GlmFit:
-    """Give genes whose iteration failed to a bounded optimiser, as DESeq2 gives them to optim."""
+    fit: GlmFit,
+    counts: np.ndarray,
+    factors: np.ndarray,
+    layout: DesignLayout,
+    dispersion: np.ndarray,
+    weights: np.ndarray,
+    min_mu: float,
+) -> None:
+    """Give genes whose iteration failed to a bounded optimiser, as DESeq2 gives them to optim.
+
+    Overwrites their estimates in ``fit``.
+    """
     failed = np.flatnonzero(~fit.converged)
-    if failed.size == 0:
-        return fit
-    starts = _starts(counts[failed] / factors[failed], design)
-    for row, start in zip(failed, starts, strict=True):
+    fit.bounded[failed] = True
+    own_factors = np.ascontiguousarray(np.broadcast_to(factors, counts.shape)[failed])
+    own_weights = weights[failed] if weights.size else NO_WEIGHTS
+    for i, row in enumerate(failed):
         usable = np.all(np.isfinite(fit.beta[row])) and np.all(np.abs(fit.beta[row]) < DIVERGED * LOG2)
-        first = (fit.beta[row] if usable else start) / LOG2
+        start = fit.beta[row] if usable else layout.to_beta @ np.log(counts[row] / own_factors[i] + 0.1)
         fit.beta[row], fit.converged[row] = _fit_one_bounded(
-            counts[row], factors[row], design, dispersion[row], np.clip(first, -30.0, 30.0)
+            counts[row],
+            own_factors[i],
+            layout.matrix,
+            dispersion[row],
+            np.clip(start / LOG2, -30.0, 30.0),
+            own_weights[i] if weights.size else 1.0,
         )
-        fit.mu[row] = factors[row] * np.exp(design @ fit.beta[row])
-    for k in range(design.shape[1]):
-        unit = np.zeros(design.shape[1])
-        unit[k] = 1.0
+    for k, unit in enumerate(np.eye(layout.n_coefficients)):
         fit.beta_se[failed, k] = contrast_standard_errors(
-            fit.beta[failed], factors[failed], design, dispersion[failed], unit
+            fit.beta[failed], own_factors, layout, dispersion[failed], unit, own_weights, min_mu
         )
-    return fit
 
 
-def fit_glm(counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: np.ndarray) -> GlmFit:
+def fit_glm(
+    counts: np.ndarray,
+    factors: np.ndarray,
+    design: np.ndarray | DesignLayout,
+    dispersion: np.ndarray,
+    *,
+    weights: np.ndarray = NO_WEIGHTS,
+    ridge: np.ndarray | None = None,
+    min_mu: float = MIN_MU,
+) -> GlmFit:
     """Fit the regression of every gene.
 
     Parameters
     ----------
     counts : ndarray of float64 (gene, sample)
         None of the genes may be all zero.
-    factors : ndarray (gene, sample)
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
         Normalization factors.
-    design : ndarray (sample, coefficient)
+    design : ndarray (sample, coefficient) or DesignLayout
         Of full column rank.
     dispersion : ndarray (gene,)
+    weights : ndarray (gene, sample), optional
+        How much each observation counts, at most 1.
+    ridge : ndarray (coefficient,), optional
+        Prior precision of each coefficient, natural log; by default so weak that only separation feels it.
+    min_mu : float
+        Means are held above this while fitting.
 
     Returns
     -------
     GlmFit
         Natural-log units.
     """
-    if design_is_intercept(design):
-        return _fit_intercept(counts, factors, dispersion)
-    beta = _starts(counts / factors, design)
-    beta_se, leverage = np.empty_like(beta), np.empty_like(counts)
-    converged = np.empty(len(counts), dtype=np.bool_)
-    _fit_all(counts, factors, design, dispersion, beta, beta_se, leverage, converged)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mu = factors * np.exp(beta @ design.T)
-    fit = GlmFit(beta, beta_se, mu, leverage, converged, ~converged)
-    return _refit_failed(fit, counts, factors, design, dispersion)
+    layout, factors = _layout(design), shared_row(factors)
+    if layout.is_intercept and ridge is None:
+        return _fit_intercept(counts, factors, dispersion, weights)
+    penalty = np.full(layout.n_coefficients, RIDGE) if ridge is None else ridge
+    beta, beta_se, converged, working = _fit_all(
+        counts, factors, weights, layout.cells, layout.to_beta, dispersion, penalty, min_mu
+    )
+    fit = GlmFit(beta, beta_se, converged, np.zeros(len(counts), dtype=bool), working)
+    if ridge is None and not converged.all():
+        _refit_failed(fit, counts, factors, layout, dispersion, weights, min_mu)
+    return fit
+
+
+def fitted_means(beta: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """Return nf exp(x . beta) (gene, sample), not held above anything."""
+    with np.errstate(over="ignore"):
+        return factors * np.exp(beta @ design.T)

@@ -14,7 +14,7 @@ from numba import njit, prange
 from scipy.stats import chi2
 
 from bayesde.design import Design
-from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm
+from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm, fitted_means
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.errors import InputError
 
@@ -33,9 +33,12 @@ def _log_likelihoods(counts, mu, dispersion):  # type: ignore[no-untyped-def]
     return out
 
 
-def _log_likelihood_of(glm: GlmFit, counts: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+def _log_likelihood_of(
+    glm: GlmFit, counts: np.ndarray, factors: np.ndarray, design: np.ndarray, dispersion: np.ndarray
+) -> np.ndarray:
     """Log-likelihood (gene,); that of a gene from the bounded optimiser at means of at least half a read."""
-    mu = np.where(glm.bounded[:, None], np.maximum(glm.mu, MIN_MU), glm.mu)
+    mu = fitted_means(glm.beta, factors, design)
+    mu = np.where(glm.bounded[:, None], np.maximum(mu, MIN_MU), mu)
     return _log_likelihoods(counts, mu, dispersion)
 
 
@@ -73,10 +76,12 @@ def likelihood_ratios(fit: EbFit, reduced: Design) -> tuple[np.ndarray, np.ndarr
         If the designs are not nested.
     """
     _check_nested(fit.design, reduced)
-    rows = fit.estimated
-    y, factors, dispersion = fit.fitted_counts()[rows], fit.normalization_factors[rows], fit.dispersion[rows]
+    rows = np.flatnonzero(fit.estimated)
+    y, factors, dispersion = fit.fitted_counts(rows), fit.normalization_factors[rows], fit.dispersion[rows]
     likelihoods = [
-        _log_likelihood_of(fit_glm(y, factors, design.matrix, dispersion), y, dispersion)
+        _log_likelihood_of(
+            fit_glm(y, factors, design.matrix, dispersion), y, factors, design.matrix, dispersion
+        )
         for design in (fit.design, reduced)
     ]
     stat = np.where(fit.emptied, 0.0, np.nan)

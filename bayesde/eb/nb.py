@@ -11,13 +11,17 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "FEW",
     "cholesky",
     "gamma_excess",
     "gamma_excess_slope",
     "invert",
     "log_determinant",
+    "log_one_plus",
     "log_ratio",
+    "nb_constant",
     "nb_log_pmf",
+    "row_of",
     "solve",
     "weighted_gram",
 ]
@@ -26,6 +30,8 @@ __all__ = [
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 ASYMPTOTIC = 10.0
 """From here on the series below are exact to double precision."""
+FEW = 12.0
+"""Up to this count, ratios of gamma functions are products of so many factors."""
 
 
 @njit(cache=True)
@@ -71,6 +77,38 @@ def log_ratio(y: float, mu: float, r: float) -> float:
 
 
 @njit(cache=True)
+def log_one_plus(x: float) -> float:
+    """Return ln(1 + x) for x > -0.5 or so, to full precision: ln of the rounded sum, with its correction.
+
+    With t the sum as it was rounded, ln(1 + x) = ln t + (x - (t - 1)) / t but for terms of the order of the
+    square of the rounding error. It costs less than the ``log1p`` of most C libraries.
+    """
+    t = 1.0 + x
+    return math.log(t) - ((t - 1.0) - x) / t
+
+
+@njit(cache=True)
+def nb_constant(y: float, alpha: float, excess_r: float) -> float:
+    r"""Return what the log probability of a count has beside y ln mu - (y + 1/alpha) ln(1 + alpha mu).
+
+    That is ln [G(y + r) alpha^y / (G(r) y!)] = sum_{k<y} ln(1 + k alpha) - ln y!, with r = 1/alpha.
+    ``excess_r`` is ``gamma_excess(r)``.
+    """
+    if y == 0.0:
+        return 0.0
+    if y <= FEW:
+        product, factorial, k = 1.0, 1.0, 1.0
+        while k < y:
+            product *= 1.0 + k * alpha
+            k += 1.0
+            factorial *= k
+        return math.log(product / factorial)
+    r = 1.0 / alpha
+    log_factorial = y * math.log(y) + gamma_excess(y) + math.log(y) + HALF_LOG_TWO_PI
+    return (y + r) * log_one_plus(alpha * y) + gamma_excess(y + r) - excess_r - log_factorial
+
+
+@njit(cache=True)
 def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     r"""Log probability of a count y under NB(mean mu, variance mu + dispersion mu^2).
 
@@ -84,6 +122,12 @@ def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     if y == 0.0:
         return value
     return value + y * math.log(mu / y) - gamma_excess(y) - math.log(y) - HALF_LOG_TWO_PI
+
+
+@njit(cache=True)
+def row_of(matrix: np.ndarray, g: int) -> np.ndarray:
+    """Return the row of gene ``g``, or the only one if that stands for all genes."""
+    return matrix[g] if matrix.shape[0] > 1 else matrix[0]
 
 
 @njit(cache=True)

@@ -11,18 +11,26 @@ costs the gene its p-value; in smaller ones nothing can be said.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-from scipy.stats import f as f_distribution
+from numba import njit, prange
+from scipy.special import fdtri
+
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, working_weights
+from bayesde.eb.layout import DesignLayout
+from bayesde.eb.nb import row_of
 
 __all__ = [
-    "cells_of",
+    "CooksSummary",
     "cooks_cutoff",
     "cooks_distances",
-    "max_cooks",
-    "outlier_genes",
+    "disqualified",
     "replaceable_samples",
     "replaced_counts",
-    "robust_dispersions",
+    "summarize_cooks",
 ]
 
 MIN_CELL = 3
@@ -32,154 +40,267 @@ MIN_ROBUST_DISPERSION = 0.04
 CUTOFF_QUANTILE = 0.99
 LARGER_COUNTS = 3
 """With a two-group design, a gene keeps its p-value if this many counts exceed the suspicious one."""
+SORTED_BY_INSERTION = 40
 
 
-def cells_of(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Group samples with the same row of the design.
+@dataclass(frozen=True, eq=False)
+class CooksSummary:
+    """What the Cook's distances of each gene come to.
 
-    Parameters
+    Attributes
     ----------
-    design : ndarray (sample, coefficient)
-
-    Returns
-    -------
-    cell, cell_size : ndarray of int (sample,)
-        The cell that a sample belongs to, and how many samples that cell has.
+    largest : ndarray (gene,)
+        Over the samples that can be judged; NaN if none can.
+    excessive : ndarray of bool (gene,)
+        Whether any count is beyond the cutoff, judged or not.
+    n_larger : ndarray of int (gene,)
+        How many counts are larger than that of the largest distance of all.
     """
-    _, cell, sizes = np.unique(design, axis=0, return_inverse=True, return_counts=True)
-    cell = cell.ravel()
-    return cell, sizes[cell]
+
+    largest: np.ndarray
+    excessive: np.ndarray
+    n_larger: np.ndarray
 
 
-def _trimmed_mean(values: np.ndarray, trim: float) -> np.ndarray:
-    """Mean over samples of (gene, sample) without the ``floor(n * trim)`` lowest and highest."""
-    n = values.shape[1]
-    cut = int(np.floor(n * trim))
-    return np.sort(values, axis=1)[:, cut : n - cut].mean(axis=1)
+@njit(cache=True)
+def _sort(values):  # type: ignore[no-untyped-def]
+    """Sort in place; short arrays by insertion."""
+    if values.size > SORTED_BY_INSERTION:
+        values.sort()
+        return
+    for i in range(1, values.size):
+        value, k = values[i], i
+        while k > 0 and values[k - 1] > value:
+            values[k] = values[k - 1]
+            k -= 1
+        values[k] = value
 
 
-def _trimmed_variance(values: np.ndarray, trim: float, scale: float) -> np.ndarray:
+@njit(cache=True)
+def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
+    """Sort ``values`` and return their mean without the ``floor(n * trim)`` lowest and highest."""
+    _sort(values)
+    cut = int(values.size * trim)
+    total = 0.0
+    for i in range(cut, values.size - cut):
+        total += values[i]
+    return total / (values.size - 2 * cut)
+
+
+@njit(cache=True)
+def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     centre = _trimmed_mean(values, trim)
-    return scale * _trimmed_mean((values - centre[:, None]) ** 2, trim)
+    for i in range(values.size):
+        values[i] = (values[i] - centre) ** 2
+    return scale * _trimmed_mean(values, trim)
 
 
-def _trim_for(cell_size: int) -> tuple[float, float]:
-    """Trimmed share and the factor that makes the trimmed variance consistent for normal data."""
-    if cell_size <= 3:
-        return 1.0 / 3.0, 2.04
-    return (0.25, 1.86) if cell_size <= 23 else (0.125, 1.51)
+@njit(cache=True)
+def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
+    """Dispersion of normalized counts (sample,) from trimmed variances, the largest over the cells; >= 0.04.
 
-
-def robust_dispersions(normalized: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Estimate dispersions from trimmed variances, the largest over the cells of the design.
-
-    Parameters
-    ----------
-    normalized : ndarray (gene, sample)
-    design : ndarray (sample, coefficient)
-
-    Returns
-    -------
-    ndarray (gene,)
-        At least 0.04.
+    The factors 2.04, 1.86 and 1.51 make the trimmed variance consistent for normal data. Without a cell of
+    three samples, all samples are one.
     """
-    cell, cell_size = cells_of(design)
-    if (cell_size >= MIN_CELL).any():
-        variance = np.zeros(len(normalized))
-        for label in np.unique(cell[cell_size >= MIN_CELL]):
-            members = normalized[:, cell == label]
-            variance = np.maximum(variance, _trimmed_variance(members, *_trim_for(members.shape[1])))
-    else:
-        variance = _trimmed_variance(normalized, 0.125, 1.51)
-    mean = normalized.mean(axis=1)
-    return np.maximum((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
+    variance = -1.0
+    for c in range(cells.size.size):
+        n = cells.size[c]
+        if n < MIN_CELL:
+            continue
+        members = np.empty(n)
+        k = 0
+        for j in range(q.size):
+            if cells.of_sample[j] == c:
+                members[k] = q[j]
+                k += 1
+        if n <= 3:
+            variance = max(variance, _trimmed_variance(members, 1.0 / 3.0, 2.04))
+        elif n <= 23:
+            variance = max(variance, _trimmed_variance(members, 0.25, 1.86))
+        else:
+            variance = max(variance, _trimmed_variance(members, 0.125, 1.51))
+    if variance < 0.0:
+        variance = _trimmed_variance(q.copy(), 0.125, 1.51)
+    mean = np.mean(q)
+    return max((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
+
+
+@njit(cache=True)
+def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (sample,) with one gene's Cook's distances."""
+    rows, cell = cells.rows, cells.of_sample
+    n_cells, p = rows.shape
+    effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.zeros(n_cells)
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    cell_effects(rows, working, effect)
+    working_weights(factors, weights, effect, cell, dispersion, min_mu, total)
+    if not covariance(rows, total, ridge, gram, inverse, factor, sandwich):
+        out[:] = np.nan
+        return
+    for c in range(n_cells):
+        for a in range(p):
+            for b in range(p):
+                leverage[c] += rows[c, a] * inverse[a, b] * rows[c, b]
+    robust = robust_dispersion(y / factors, cells)
+    for j in range(y.size):
+        mu = max(factors[j] * effect[cell[j]], min_mu)
+        weight = mu / (1.0 + dispersion * mu)
+        h = leverage[cell[j]] * (weight * weights[j] if weights.size else weight)
+        out[j] = h / (1.0 - h) ** 2 / p
+    cell_effects(rows, beta, effect)
+    for j in range(y.size):
+        mu = factors[j] * effect[cell[j]]
+        out[j] *= (y[j] - mu) ** 2 / (mu + robust * mu**2)
+
+
+@njit(cache=True, parallel=True)
+def _summarize(counts, factors, weights, cells, beta, working, dispersion, ridge, min_mu, judged, cutoff):  # type: ignore[no-untyped-def]
+    n_genes, m = counts.shape
+    largest, excessive = np.full(n_genes, np.nan), np.zeros(n_genes, dtype=np.bool_)
+    n_larger = np.zeros(n_genes, dtype=np.int64)
+    for g in prange(n_genes):
+        cooks = np.empty(m)
+        weight = row_of(weights, g)
+        own = row_of(factors, g)
+        _fill_cooks(counts[g], own, weight, cells, beta[g], working[g], dispersion[g], ridge, min_mu, cooks)
+        top = 0
+        for j in range(m):
+            if judged[j] and not cooks[j] <= largest[g]:
+                largest[g] = cooks[j]
+            if cooks[j] > cooks[top]:
+                top = j
+        excessive[g] = cooks[top] > cutoff
+        for j in range(m):
+            n_larger[g] += counts[g, j] > counts[g, top]
+    return largest, excessive, n_larger
+
+
+@njit(cache=True)
+def _cooks_rows(counts, factors, weights, cells, beta, working, dispersion, ridge, min_mu):  # type: ignore[no-untyped-def]
+    out = np.empty(counts.shape)
+    for g in range(counts.shape[0]):
+        weight = row_of(weights, g)
+        own = row_of(factors, g)
+        _fill_cooks(counts[g], own, weight, cells, beta[g], working[g], dispersion[g], ridge, min_mu, out[g])
+    return out
+
+
+def _arguments(
+    block: GeneBlock, layout: DesignLayout, glm: GlmFit, dispersion: np.ndarray, min_mu: float
+) -> tuple[Any, ...]:
+    """Return what both kernels take; the closed form of ``~ 1`` knows neither ridge nor smallest mean."""
+    ridge = np.full(layout.n_coefficients, 0.0 if layout.is_intercept else RIDGE)
+    lowest = 0.0 if layout.is_intercept else min_mu
+    return (
+        block.counts,
+        block.factors,
+        block.weights,
+        layout.cells,
+        glm.beta,
+        glm.working_beta,
+        dispersion,
+        ridge,
+        lowest,
+    )
 
 
 def cooks_distances(
-    counts: np.ndarray, factors: np.ndarray, design: np.ndarray, mu: np.ndarray, leverage: np.ndarray
+    block: GeneBlock, layout: DesignLayout, glm: GlmFit, dispersion: np.ndarray, min_mu: float = MIN_MU
 ) -> np.ndarray:
     """Cook's distance of every count.
 
     Parameters
     ----------
-    counts, factors, mu, leverage : ndarray (gene, sample)
+    block : GeneBlock
         Without all-zero genes.
-    design : ndarray (sample, coefficient)
+    layout : DesignLayout
+    glm : GlmFit
+        Of the block.
+    dispersion : ndarray (gene,)
+    min_mu : float
+        As in the fit.
 
     Returns
     -------
     ndarray (gene, sample)
     """
-    dispersion = robust_dispersions(counts / factors, design)[:, None]
-    pearson = (counts - mu) ** 2 / (mu + dispersion * mu**2)
-    return pearson / design.shape[1] * leverage / (1.0 - leverage) ** 2
+    return np.asarray(_cooks_rows(*_arguments(block, layout, glm, dispersion, min_mu)))
 
 
-def cooks_cutoff(design: np.ndarray) -> float:
+def cooks_cutoff(layout: DesignLayout) -> float:
     """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p)."""
-    m, p = design.shape
-    return float(f_distribution.ppf(CUTOFF_QUANTILE, p, m - p))
+    p = layout.n_coefficients
+    return float(fdtri(p, layout.n_samples - p, CUTOFF_QUANTILE))
 
 
-def replaceable_samples(design: np.ndarray) -> np.ndarray:
-    """Tell which samples (sample,) have enough replicates for their counts to be replaced."""
-    return cells_of(design)[1] >= MIN_CELL_REPLACED
+def replaceable_samples(layout: DesignLayout, fewest: int | None = MIN_CELL_REPLACED) -> np.ndarray:
+    """Tell which samples (sample,) have enough replicates for their counts to be replaced; None: none has."""
+    if fewest is None:
+        return np.zeros(layout.n_samples, dtype=bool)
+    return np.asarray(layout.cells.size[layout.cells.of_sample] >= fewest)
 
 
 def replaced_counts(
-    counts: np.ndarray, factors: np.ndarray, cooks: np.ndarray, design: np.ndarray
+    block: GeneBlock, cooks: np.ndarray, layout: DesignLayout, replaceable: np.ndarray
 ) -> np.ndarray:
     """Replace excessive counts by the trimmed mean of the gene's normalized counts, scaled to the sample.
 
     Parameters
     ----------
-    counts, factors, cooks : ndarray (gene, sample)
-    design : ndarray (sample, coefficient)
+    block : GeneBlock
+    cooks : ndarray (gene, sample)
+    layout : DesignLayout
+    replaceable : ndarray of bool (sample,)
 
     Returns
     -------
     ndarray (gene, sample)
-        A copy; counts of samples with fewer than seven replicates are kept.
+        New; counts of samples that are not replaceable are kept.
     """
-    typical = _trimmed_mean(counts / factors, REPLACEMENT_TRIM)[:, None]
-    excessive = (cooks > cooks_cutoff(design)) & replaceable_samples(design)
-    return np.where(excessive, np.trunc(typical * factors), counts)
+    normalized = np.sort(block.counts / block.factors, axis=1)
+    cut = int(layout.n_samples * REPLACEMENT_TRIM)
+    typical = normalized[:, cut : layout.n_samples - cut].mean(axis=1)[:, None]
+    excessive = (cooks > cooks_cutoff(layout)) & replaceable
+    return np.where(excessive, np.trunc(typical * block.factors), block.counts)
 
 
-def max_cooks(cooks: np.ndarray, design: np.ndarray, *, replaced: bool) -> np.ndarray:
-    """Largest Cook's distance of each gene over the samples that can be judged; NaN if none can.
+def summarize_cooks(
+    block: GeneBlock,
+    layout: DesignLayout,
+    glm: GlmFit,
+    dispersion: np.ndarray,
+    replaceable: np.ndarray,
+    min_mu: float = MIN_MU,
+) -> CooksSummary:
+    """Compute what is needed of the Cook's distances of every gene, without keeping them.
 
     Parameters
     ----------
-    cooks : ndarray (gene, sample)
-    design : ndarray (sample, coefficient)
-    replaced : bool
-        Whether excessive counts of replaceable samples were replaced, so that they are not held against
-        the gene.
+    block, layout, glm, dispersion, min_mu
+        As for ``cooks_distances``.
+    replaceable : ndarray of bool (sample,)
+        Samples whose excessive counts are replaced, so that these are not held against the gene.
 
     Returns
     -------
-    ndarray (gene,)
+    CooksSummary
     """
-    _, cell_size = cells_of(design)
-    judged = cell_size >= MIN_CELL
-    replaceable = replaceable_samples(design) & replaced
-    if not judged.any() or replaceable.all() or design.shape[0] <= design.shape[1]:
-        return np.full(len(cooks), np.nan)
-    return np.where(replaceable, 0.0, cooks)[:, judged].max(axis=1)
+    judged = (layout.cells.size[layout.cells.of_sample] >= MIN_CELL) & ~replaceable
+    arguments = (*_arguments(block, layout, glm, dispersion, min_mu), judged, cooks_cutoff(layout))
+    largest, excessive, n_larger = _summarize(*arguments)
+    if replaceable.any() and not replaceable.all():
+        largest = np.fmax(largest, 0.0)  # a replaced count leaves a distance of 0
+    return CooksSummary(largest, excessive, n_larger)
 
 
-def outlier_genes(
-    counts: np.ndarray, cooks: np.ndarray, largest: np.ndarray, design: np.ndarray, *, two_groups: bool
-) -> np.ndarray:
+def disqualified(summary: CooksSummary, layout: DesignLayout, *, two_groups: bool) -> np.ndarray:
     """Tell which genes have a count that disqualifies their test.
 
     Parameters
     ----------
-    counts, cooks : ndarray (gene, sample)
-    largest : ndarray (gene,)
-        What ``max_cooks`` returned.
-    design : ndarray (sample, coefficient)
+    summary : CooksSummary
+    layout : DesignLayout
     two_groups : bool
         Whether the design is one factor of two levels, where a gene is kept if three counts are larger
         than the suspicious one.
@@ -188,8 +309,7 @@ def outlier_genes(
     -------
     ndarray of bool (gene,)
     """
-    flagged = np.nan_to_num(largest, nan=0.0) > cooks_cutoff(design)
+    flagged = np.nan_to_num(summary.largest, nan=0.0) > cooks_cutoff(layout)
     if two_groups:
-        suspicious = np.take_along_axis(counts, cooks.argmax(axis=1)[:, None], axis=1)
-        flagged &= (counts > suspicious).sum(axis=1) < LARGER_COUNTS
+        flagged &= summary.n_larger < LARGER_COUNTS
     return flagged

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,9 @@ from scipy.stats import trim_mean
 
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
-from bayesde.errors import BayesdeWarning
+from bayesde.errors import BayesdeWarning, InputError, first_few
 
-__all__ = ["DispersionTrend", "fit_trend"]
+__all__ = ["DispersionTrend", "fit_trend", "given_trend"]
 
 USABLE = 100.0 * MIN_DISPERSION
 """Gene-wise dispersions below this come from genes that look Poisson; they do not shape the trend."""
@@ -41,26 +42,66 @@ class DispersionTrend:
 
     Attributes
     ----------
-    kind : {"parametric", "local", "mean"}
+    kind : {"parametric", "local", "mean", "given"}
     asymptotic_dispersion, extra_poisson : float
         a0 and a1 of a parametric trend; a constant one has a1 = 0, of a local one both are NaN.
     curve : LocalCurve or None
         ln dispersion against ln mean, of a local trend.
+    function : callable or None
+        The user's own, from base means (gene,) to dispersions.
     """
 
     kind: str
     asymptotic_dispersion: float = math.nan
     extra_poisson: float = math.nan
     curve: LocalCurve | None = None
+    function: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, base_mean: np.ndarray) -> np.ndarray:
         """Return the trend's dispersion at the base means (gene,)."""
         mean = np.asarray(base_mean, dtype=float)
+        if self.function is not None:
+            return _checked(self.function(mean), mean)
         if self.curve is not None:
             return np.exp(self.curve(np.log(mean)))
         if self.extra_poisson == 0.0:
             return np.full(mean.shape, self.asymptotic_dispersion)
         return self.asymptotic_dispersion + self.extra_poisson / mean
+
+
+def _checked(dispersion: object, mean: np.ndarray) -> np.ndarray:
+    """Refuse what a user's trend returned unless it is one positive dispersion a gene."""
+    values = np.asarray(dispersion, dtype=float)
+    if values.shape != mean.shape:
+        raise InputError(
+            f"the given dispersion trend returned the shape {values.shape} for {mean.shape} base means; it "
+            "must return one dispersion for each."
+        )
+    bad = ~(np.isfinite(values) & (values > 0.0))
+    if bad.any():
+        raise InputError(
+            f"the given dispersion trend must be finite and above 0; it is {first_few(values[bad])} at the "
+            f"base mean(s) {first_few(mean[bad])}."
+        )
+    return values
+
+
+def given_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
+    """Return a trend from another fit as it is, and wrap a function of base means.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(trend, DispersionTrend):
+        return trend
+    if not callable(trend):
+        raise InputError(
+            f"the dispersion trend must be a function of base means, or the trend of another fit; got "
+            f"{type(trend).__name__}. A kind of trend to be fitted is named in EbOptions(trend=...)."
+        )
+    return DispersionTrend("given", function=trend)
 
 
 class _NoConvergence(Exception):

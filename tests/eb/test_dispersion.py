@@ -5,87 +5,141 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from bayesde.eb import dispersion as module
+from bayesde.eb.block import GeneBlock, moments
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
+from bayesde.eb.dispersion_search import best_on_grid, evaluate
+from bayesde.eb.layout import DesignLayout
 
-DESIGN = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+GROUPS = DesignLayout.of(np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)]))
+SLOPE = DesignLayout.of(np.column_stack([np.ones(8), np.arange(8.0), np.tile([0.0, 1.0], 4)]))
+NO_WEIGHTS = np.empty(0)
 
 
-def reference_log_posterior(a, y, mu, design, prior_mean=0.0, prior_var=math.inf):
-    """The formula of the module's docstring, word by word."""
+def reference_log_posterior(a, y, mu, design, prior_mean=0.0, prior_var=math.inf, weights=None):
+    """The formula of ``dispersion_search``, word by word."""
     alpha, r = math.exp(a), math.exp(-a)
-    likelihood = np.sum(gammaln(y + r) - gammaln(r) - y * np.log(mu + r) - r * np.log(1.0 + mu * alpha))
-    information = design.T @ np.diag(1.0 / (1.0 / mu + alpha)) @ design
+    weights = np.ones(y.size) if weights is None else weights
+    terms = gammaln(y + r) - gammaln(r) - y * np.log(mu + r) - r * np.log1p(mu * alpha)
+    used = weights > 1e-2
+    information = design[used].T @ np.diag(1.0 / (1.0 / mu[used] + alpha)) @ design[used]
+    informed = np.diag(information) > 0.0
+    information = information[np.ix_(informed, informed)]
     prior = 0.0 if math.isinf(prior_var) else -((a - prior_mean) ** 2) / (2.0 * prior_var)
-    return likelihood - 0.5 * np.linalg.slogdet(information)[1] + prior
+    return np.sum(weights * terms) - 0.5 * np.linalg.slogdet(information)[1] + prior
 
 
-def simulate(n_genes, dispersion, seed=3):
+def ours(a, y, mu, layout, prior_mean=0.0, prior_var=math.inf, weights=NO_WEIGHTS):
+    """Value without its shift by the larger counts, and slope."""
+    c, p = layout.cells.rows.shape
+    scratch = (np.empty(c), np.empty(c), np.empty((p, p)), np.zeros((p, p)))
+    value, slope = evaluate(a, y, mu, weights, layout.cells, prior_mean, prior_var, *scratch)
+    shift = np.sum(np.where(y > 12.0, y, 0.0) * (weights if weights.size else 1.0))
+    return value - shift, slope
+
+
+def simulate(n_genes, dispersion, seed=3, mean=5.0):
     rng = np.random.default_rng(seed)
-    mean = rng.lognormal(5.0, 1.0, size=(n_genes, 1)) * np.exp(
-        0.5 * DESIGN[:, 1] * rng.normal(size=(n_genes, 1))
+    means = rng.lognormal(mean, 1.0, size=(n_genes, 1)) * np.exp(
+        0.5 * GROUPS.matrix[:, 1] * rng.normal(size=(n_genes, 1))
     )
     shape = 1.0 / dispersion
-    return rng.poisson(rng.gamma(shape, mean / shape)).astype(float), mean
+    return rng.poisson(rng.gamma(shape, means / shape)).astype(float), means
 
 
-def scratch(p):
-    return np.empty(8), np.empty((p, p)), np.zeros((p, p))
+def block_of(y):
+    return GeneBlock.of(y, np.broadcast_to(np.ones(8), y.shape))
 
 
+def cell_means(y, layout=GROUPS):
+    means = np.stack([y[:, layout.cells.of_sample == c].mean(axis=1) for c in range(2)], axis=1)
+    return np.maximum(means[:, layout.cells.of_sample], 0.5)
+
+
+def estimate(y):
+    block = block_of(y)
+    return gene_wise_dispersions(block, GROUPS, moments(block, GROUPS.basis), 1.0)
+
+
+@pytest.mark.parametrize("layout", [GROUPS, SLOPE])
+@pytest.mark.parametrize("mean", [1.0, 5.0, 12.0])
 @pytest.mark.parametrize("a", [-17.0, -5.0, -1.0, 2.0, 6.0])
 @pytest.mark.parametrize("prior_var", [0.5, math.inf])
-def test_log_posterior_equals_the_plain_formula_up_to_the_total_count(a, prior_var):
-    y, mu = (values[0] for values in simulate(1, 0.2))
-    mu = np.ascontiguousarray(mu)
-    ours = module._log_posterior(a, y, mu, DESIGN, -2.0, prior_var, *scratch(2))
-    plain = reference_log_posterior(a, y, mu, DESIGN, -2.0, prior_var) + y.sum()
+def test_log_posterior_equals_the_plain_formula(a, prior_var, mean, layout):
+    y, mu = (np.ascontiguousarray(values[0]) for values in simulate(1, 0.2, mean=mean))
+    plain = reference_log_posterior(a, y, mu, layout.matrix, -2.0, prior_var)
     # At large 1/alpha the plain formula itself loses digits to cancellation.
-    assert ours == pytest.approx(plain, rel=1e-10, abs=1e-6 if a < -10 else 1e-9)
+    lost = 1e-15 * math.exp(-a) * y.size * 40.0 + 1e-13 * y.sum()
+    assert ours(a, y, mu, layout, -2.0, prior_var)[0] == pytest.approx(plain, rel=1e-11, abs=1e-9 + lost)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("mean", [1.0, 5.0])
 @pytest.mark.parametrize("a", [-12.0, -5.0, -1.0, 2.0, 6.0])
-@pytest.mark.parametrize("prior_var", [0.5, math.inf])
-def test_slope_is_the_derivative_of_the_log_posterior(a, prior_var):
-    y, mu = (values[0] for values in simulate(1, 0.2))
-    mu = np.ascontiguousarray(mu)
+def test_slope_is_the_derivative_of_the_log_posterior(a, mean, weighted):
+    y, mu = (np.ascontiguousarray(values[0]) for values in simulate(1, 0.2, mean=mean))
+    weights = np.linspace(0.2, 1.0, 8) if weighted else NO_WEIGHTS
 
     def value(at):
-        return module._log_posterior(at, y, mu, DESIGN, -2.0, prior_var, *scratch(2))
+        return ours(at, y, mu, SLOPE, -2.0, 0.5, weights)[0]
 
     h = 1e-4
     numeric = (8.0 * (value(a + h) - value(a - h)) - value(a + 2 * h) + value(a - 2 * h)) / (12.0 * h)
-    ours = module._slope(a, y, mu, DESIGN, -2.0, prior_var, *scratch(2), np.empty((2, 2)))
-    assert ours == pytest.approx(numeric, rel=1e-6, abs=1e-7)
+    assert ours(a, y, mu, SLOPE, -2.0, 0.5, weights)[1] == pytest.approx(numeric, rel=1e-6, abs=1e-6)
+
+
+def test_weights_multiply_the_likelihood_and_small_ones_leave_the_adjustment():
+    y, mu = (np.ascontiguousarray(values[0]) for values in simulate(1, 0.2))
+    weights = np.array([1.0, 0.3, 0.005, 1.0, 0.0, 0.7, 1.0, 0.02])
+    plain = reference_log_posterior(-1.0, y, mu, GROUPS.matrix, weights=weights)
+    assert ours(-1.0, y, mu, GROUPS, weights=weights)[0] == pytest.approx(plain, rel=1e-12)
+    only_first = np.array([1.0, 0.3, 1.0, 1.0, 0.0, 0.0, 0.0, 0.001])  # nothing tells of the second group
+    plain = reference_log_posterior(-1.0, y, mu, GROUPS.matrix, weights=only_first)
+    assert ours(-1.0, y, mu, GROUPS, weights=only_first)[0] == pytest.approx(plain, rel=1e-12)
+
+
+def test_the_grid_finds_the_best_of_its_points():
+    y, _ = simulate(1, 0.3)
+    mu = cell_means(y)[0]
+    found = best_on_grid(
+        y[0], np.ones(8), NO_WEIGHTS, GROUPS.cells, np.empty(0), 0.5, 0.0, math.inf,
+        math.log(10.0),
+    )  # fmt: skip
+    coarse = np.linspace(math.log(1e-8), math.log(10.0), 20)
+    best = max(coarse, key=lambda a: reference_log_posterior(a, y[0], mu, GROUPS.matrix))
+    width = coarse[1] - coarse[0]
+    fine = np.linspace(best - width, best + width, 20)
+    assert found == max(fine, key=lambda a: reference_log_posterior(a, y[0], mu, GROUPS.matrix))
 
 
 def test_gene_wise_estimates_maximise_the_adjusted_likelihood():
     y, _ = simulate(40, 0.3)
-    estimate, mu = gene_wise_dispersions(y, np.ones_like(y), DESIGN, y.mean(axis=1), y.var(axis=1, ddof=1))
+    dispersion, coefficients = estimate(y)
+    assert coefficients.shape == (40, 0)  # cell means are the fit
+    mu = cell_means(y)
     for g in range(len(y)):
 
         def loss(a, g=g):
-            return -reference_log_posterior(a, y[g], mu[g], DESIGN)
+            return -reference_log_posterior(a, y[g], mu[g], GROUPS.matrix)
 
         best = minimize_scalar(loss, bounds=(-18.0, 3.0), method="bounded", options={"xatol": 1e-10})
         # DESeq2 keeps a start that is within a millionth of the log-likelihood of the maximum.
-        assert loss(math.log(estimate[g])) <= best.fun + 1e-5 + 1e-6 * abs(best.fun)
+        assert loss(math.log(dispersion[g])) <= best.fun + 1e-5 + 1e-6 * abs(best.fun)
 
 
 def test_map_estimates_maximise_the_posterior():
     y, _ = simulate(40, 0.3)
-    gene_wise, mu = gene_wise_dispersions(y, np.ones_like(y), DESIGN, y.mean(axis=1), y.var(axis=1, ddof=1))
-    trend = np.full(len(y), 0.25)
-    estimate = map_dispersions(y, mu, DESIGN, gene_wise, trend, 0.4)
+    gene_wise, coefficients = estimate(y)
+    mu, trend = cell_means(y), np.full(len(y), 0.25)
+    shrunken = map_dispersions(block_of(y), GROUPS, coefficients, gene_wise, trend, 0.4)
     for g in range(len(y)):
 
         def loss(a, g=g):
-            return -reference_log_posterior(a, y[g], mu[g], DESIGN, math.log(0.25), 0.4)
+            return -reference_log_posterior(a, y[g], mu[g], GROUPS.matrix, math.log(0.25), 0.4)
 
         best = minimize_scalar(loss, bounds=(-18.0, 3.0), method="bounded", options={"xatol": 1e-10})
-        assert loss(math.log(estimate[g])) <= best.fun + 1e-5
+        assert loss(math.log(shrunken[g])) <= best.fun + 1e-5
     assert np.all(
-        np.abs(np.log(estimate / 0.25)) <= np.abs(np.log(np.maximum(gene_wise, 1e-9) / 0.25)) + 1e-3
+        np.abs(np.log(shrunken / 0.25)) <= np.abs(np.log(np.maximum(gene_wise, 1e-9) / 0.25)) + 1e-3
     )
 
 
@@ -93,15 +147,22 @@ def test_estimates_stay_within_their_range():
     y = np.array(
         [[0, 0, 0, 5000, 0, 0, 0, 0], [5, 5, 5, 5, 5, 5, 5, 5], [0, 0, 0, 0, 0, 0, 0, 1]], dtype=float
     )
-    estimate, mu = gene_wise_dispersions(y, np.ones_like(y), DESIGN, y.mean(axis=1), y.var(axis=1, ddof=1))
-    assert np.all((estimate >= 1e-8) & (estimate <= 10.0))
-    assert estimate[1] == pytest.approx(1e-8, rel=10.0)
-    assert mu.min() >= 0.5
+    dispersion, _ = estimate(y)
+    assert np.all((dispersion >= 1e-8) & (dispersion <= 10.0))
+    assert dispersion[1] == pytest.approx(1e-8, rel=10.0)
 
 
 def test_a_design_with_a_covariate_takes_its_means_from_the_regression():
-    y, _ = simulate(5, 0.1)
-    design = np.column_stack([DESIGN, np.linspace(-1.0, 1.0, 8)])
-    _, mu = gene_wise_dispersions(y, np.ones_like(y), design, y.mean(axis=1), y.var(axis=1, ddof=1))
-    residual = np.log(mu) - np.log(mu) @ design @ np.linalg.inv(design.T @ design) @ design.T
-    assert np.abs(residual).max() < 1e-8
+    y, _ = simulate(5, 0.5)
+    layout = DesignLayout.of(np.column_stack([GROUPS.matrix, np.linspace(-1.0, 1.0, 8)]))
+    block = block_of(y)
+    dispersion, coefficients = gene_wise_dispersions(block, layout, moments(block, layout.basis), 1.0)
+    mu = np.exp(coefficients @ layout.matrix.T)
+    assert np.all(dispersion > 1e-3)  # below, DESeq2's search would stay where it starts
+    for g in range(5):
+
+        def loss(a, g=g):
+            return -reference_log_posterior(a, y[g], mu[g], layout.matrix)
+
+        best = minimize_scalar(loss, bounds=(-18.0, 3.0), method="bounded", options={"xatol": 1e-10})
+        assert loss(math.log(dispersion[g])) <= best.fun + 1e-5 + 1e-6 * abs(best.fun)

@@ -3,7 +3,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import nbinom
 
-from bayesde.eb.glm import contrast_standard_errors, fit_glm, linear_mu
+from bayesde.eb.glm import RIDGE, contrast_standard_errors, fit_glm, fitted_means, linear_mu
 
 DESIGN = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4), np.tile([0.0, 1.0], 4)])
 
@@ -22,6 +22,7 @@ def test_coefficients_and_errors_equal_those_of_statsmodels():
     counts, factors, dispersion = simulate()
     fit = fit_glm(counts, factors, DESIGN, dispersion)
     assert fit.converged.all()
+    mu = fitted_means(fit.beta, factors, DESIGN)
     for g in range(len(counts)):
         family = sm.families.NegativeBinomial(alpha=dispersion[g])
         other = sm.GLM(counts[g], DESIGN, family=family, offset=np.log(factors[g])).fit(
@@ -30,21 +31,49 @@ def test_coefficients_and_errors_equal_those_of_statsmodels():
         assert np.allclose(fit.beta[g], other.params, atol=2e-4)
         assert np.allclose(fit.beta_se[g], other.bse, rtol=2e-4)
         # The rule stops on the deviance: its distance from the optimum is what is small.
-        ours = nbinom.logpmf(counts[g], 1 / dispersion[g], 1 / (1 + dispersion[g] * fit.mu[g])).sum()
+        ours = nbinom.logpmf(counts[g], 1 / dispersion[g], 1 / (1 + dispersion[g] * mu[g])).sum()
         assert ours == pytest.approx(other.llf, abs=1e-6 * (1 + abs(other.llf)))
 
 
-def test_leverages_sum_to_the_number_of_coefficients():
+def test_weights_are_those_of_statsmodels():
     counts, factors, dispersion = simulate()
-    fit = fit_glm(counts, factors, DESIGN, dispersion)
-    assert np.allclose(fit.leverage.sum(axis=1), 3.0, rtol=1e-5)
+    weights = np.random.default_rng(1).uniform(0.1, 1.0, size=counts.shape)
+    fit = fit_glm(counts, factors, DESIGN, dispersion, weights=weights)
+    for g in range(len(counts)):
+        family = sm.families.NegativeBinomial(alpha=dispersion[g])
+        other = sm.GLM(
+            counts[g], DESIGN, family=family, offset=np.log(factors[g]), var_weights=weights[g]
+        ).fit(tol=1e-12, maxiter=200)
+        assert np.allclose(fit.beta[g], other.params, atol=2e-4)
+        assert np.allclose(fit.beta_se[g], other.bse, rtol=2e-4)
+
+
+def test_shared_factors_are_those_of_every_gene():
+    counts, factors, dispersion = simulate()
+    shared = np.broadcast_to(factors[0], factors.shape)
+    one, all_rows = (fit_glm(counts, f, DESIGN, dispersion) for f in (shared, shared.copy()))
+    assert np.array_equal(one.beta, all_rows.beta)
+    assert np.array_equal(one.beta_se, all_rows.beta_se)
+
+
+def test_a_ridge_is_a_normal_prior():
+    counts, factors, dispersion = simulate()
+    ridge = np.array([RIDGE, 4.0, 9.0])
+    fit = fit_glm(counts, factors, DESIGN, dispersion, ridge=ridge)
+    mu = fitted_means(fit.beta, factors, DESIGN)
+    slope = ((counts - mu) / (1.0 + dispersion[:, None] * mu)) @ DESIGN - ridge * fit.beta
+    assert np.abs(slope).max() < 1e-2
+    free = fit_glm(counts, factors, DESIGN, dispersion).beta
+    assert np.all(np.abs(fit.beta[:, 1:]).sum(axis=0) < np.abs(free[:, 1:]).sum(axis=0))
 
 
 def test_intercept_only_is_solved_in_closed_form():
     counts, factors, dispersion = simulate()
     fit = fit_glm(counts, factors, np.ones((8, 1)), dispersion)
     assert np.allclose(np.exp(fit.beta[:, 0]), (counts / factors).mean(axis=1), rtol=1e-14)
-    assert np.allclose(fit.leverage.sum(axis=1), 1.0)
+    mu = fitted_means(fit.beta, factors, np.ones((8, 1)))
+    information = (1.0 / (1.0 / mu + dispersion[:, None])).sum(axis=1)
+    assert np.allclose(fit.beta_se[:, 0], 1.0 / np.sqrt(information), rtol=1e-14)
 
 
 def test_separated_genes_get_a_finite_estimate_within_bounds():

@@ -1,0 +1,195 @@
+"""Names of genes and samples, and what is matched to the counts by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts.storage import frozen
+from bayesde.counts.values import refuse_cells
+from bayesde.errors import InputError, first_few
+
+
+def positions(chosen: Any, names: pd.Index, kind: str) -> np.ndarray:
+    """Turn names, positions or a mask into positions.
+
+    Parameters
+    ----------
+    chosen : sequence of str, of int or of bool, or None
+        What was asked for; None is everything.
+    names : pandas.Index
+        All names.
+    kind : str
+        ``"gene"`` or ``"sample"``, for messages.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        Positions in `names`, in the order asked for.
+
+    Raises
+    ------
+    InputError
+        If something asked for is not there.
+    """
+    if chosen is None:
+        return np.arange(len(names))
+    if isinstance(chosen, str):
+        chosen = [chosen]
+    values = np.asarray(chosen) if len(chosen) else np.empty(0, dtype=np.int64)
+    if values.dtype == bool:
+        if values.shape != (len(names),):
+            raise InputError(
+                f"a mask of {values.shape} was given for {len(names)} {kind}s; give one value a {kind}"
+            )
+        return np.flatnonzero(values)
+    if np.issubdtype(values.dtype, np.integer):
+        outside = values[(values < 0) | (values >= len(names))]
+        if outside.size:
+            raise InputError(
+                f"{kind} positions {first_few(outside)} are out of range; allowed are 0 to {len(names) - 1}"
+            )
+        return values.astype(np.int64)
+    found = names.get_indexer(pd.Index(values.astype(str)))
+    if (found < 0).any():
+        unknown = values[found < 0]
+        raise InputError(
+            f"unknown {kind}s: {first_few(unknown)}; names must be those of the counts, for example "
+            f"{first_few(names, 3)}"
+        )
+    return found
+
+
+def names(given: Any, expected: int, kind: str) -> pd.Index:
+    """Check names: as many as there are rows or columns, unique, none missing or empty."""
+    if given is None:
+        return pd.Index([f"{kind}{i + 1}" for i in range(expected)], dtype=object)
+    if isinstance(given, pd.MultiIndex):
+        raise InputError(f"the {kind} names have {given.nlevels} levels; give one name a {kind}")
+    index = given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object)
+    if len(index) != expected:
+        raise InputError(f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s")
+    texts, empty = _texts(index)
+    if empty.any():
+        places = np.flatnonzero(empty) + 1
+        raise InputError(f"empty {kind} names at position(s) {first_few(places)}: every {kind} needs a name")
+    if texts.has_duplicates:
+        twice = texts[texts.duplicated()].unique()
+        raise InputError(
+            f"duplicate {kind} names: {first_few(twice)}; every {kind} must be named once. "
+            + (
+                "Sum or drop the repeated rows first."
+                if kind == "gene"
+                else "Rename or drop the repeated columns."
+            )
+        )
+    return pd.Index(texts, dtype=object, name=kind)
+
+
+def _texts(index: pd.Index) -> tuple[pd.Index, np.ndarray]:
+    """Return names as text, and which are missing or blank."""
+    if pd.api.types.infer_dtype(index, skipna=False) == "string":
+        texts = pd.Index(index, dtype=object)
+        if all(map(str.strip, texts)):  # much faster than pandas' string methods
+            return texts, np.zeros(len(texts), dtype=bool)
+    texts = pd.Index(index.astype(str), dtype=object)
+    return texts, np.asarray(index.isna()) | np.asarray(texts.str.strip() == "", dtype=bool)
+
+
+def as_table(table: Any) -> pd.DataFrame:
+    """Refuse sample tables of another kind."""
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(
+            f"the sample table is a {type(table).__name__}; give a pandas DataFrame indexed by sample name"
+        )
+    return table
+
+
+def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
+    """Copy the sample table in the order of the counts, matched by name."""
+    if table is None:
+        return pd.DataFrame(index=samples)
+    copy = as_table(table).copy()
+    copy.index = names(copy.index, len(copy), "sample")
+    missing = samples.difference(copy.index, sort=False)
+    extra = copy.index.difference(samples, sort=False)
+    if len(missing) or len(extra):
+        parts = []
+        if len(missing):
+            parts.append(f"no row for the counted sample(s) {first_few(missing)}")
+        if len(extra):
+            parts.append(f"row(s) for {first_few(extra)}, which have no counts")
+        raise InputError(
+            f"the sample table does not match the counts: it has {' and '.join(parts)}. Both must name the "
+            f"same samples (counts: {first_few(samples)}; table: {first_few(copy.index)})"
+        )
+    if copy.columns.has_duplicates:
+        twice = copy.columns[copy.columns.duplicated()].unique()
+        raise InputError(f"the sample table has duplicate columns: {first_few(twice)}")
+    return copy.loc[samples]
+
+
+def matched_matrix(
+    given: Any, genes: Sequence[str] | pd.Index, samples: Sequence[str] | pd.Index, what: str
+) -> np.ndarray:
+    """Bring positive numbers per gene and sample into the order of the counts.
+
+    Parameters
+    ----------
+    given : array-like or pandas.DataFrame, (gene, sample)
+        A DataFrame is matched by its labels.
+    genes, samples : sequence of str
+        The order wanted.
+    what : str
+        How messages call it.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene, sample)
+        New and C-contiguous.
+
+    Raises
+    ------
+    InputError
+        If shape or labels do not fit, or a value is not finite and above zero.
+    """
+    gene_index, sample_index = pd.Index(genes, dtype=object), pd.Index(samples, dtype=object)
+    if isinstance(given, pd.DataFrame):
+        given = _reordered(given, gene_index, sample_index, what)
+    try:
+        values = np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the {what} are not numbers: {error}") from error
+    wanted = (len(gene_index), len(sample_index))
+    if values.shape != wanted:
+        raise InputError(f"the {what} have shape {values.shape}; the counts' shape {wanted} is needed")
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        rows, columns = np.nonzero(bad)
+        words = (f"{what} that are not finite and above 0", "Correct these values.")
+        refuse_cells((gene_index[rows[:3]], sample_index[columns[:3]]), values[bad][:3], len(rows), words)
+    return values
+
+
+def _reordered(frame: pd.DataFrame, genes: pd.Index, samples: pd.Index, what: str) -> pd.DataFrame:
+    """Match a labelled table to the counts by name."""
+    labelled = frame.set_axis(frame.index.astype(str), axis=0).set_axis(frame.columns.astype(str), axis=1)
+    for kind, wanted, there in (("gene", genes, labelled.index), ("sample", samples, labelled.columns)):
+        if there.has_duplicates:
+            raise InputError(
+                f"the {what} name {kind}s twice: {first_few(there[there.duplicated()].unique())}"
+            )
+        absent = wanted[~wanted.isin(there)]
+        if len(absent):
+            raise InputError(
+                f"the {what} lack the {kind}(s) {first_few(absent)}; they need every {kind} counted"
+            )
+    return labelled.loc[genes, samples]
+
+
+def kept_matrix(given: Any, genes: pd.Index, samples: pd.Index, what: str) -> np.ndarray | None:
+    """Check and copy positive numbers per gene and sample, such as normalization factors; None stays."""
+    return None if given is None else frozen(matched_matrix(given, genes, samples, what))

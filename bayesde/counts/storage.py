@@ -1,0 +1,231 @@
+"""Where counts are kept: as one array in memory, or in a file from which genes are read when asked for.
+
+Counts that are mostly zeros are kept compressed, see `bayesde.counts.compressed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts.values import check_counts, check_kind, numeric
+from bayesde.errors import InputError
+
+# Counts of one chunk: 16 MB as doubles, small beside any machine, large beside the cost of a call.
+CHUNK_CELLS = 2_000_000
+# Genes this near to each other are read from a file in one go: a read costs more than a few idle genes.
+NEAR = 16
+
+
+class Storage(Protocol):
+    """Checked counts (gene, sample), reached by rows."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of genes and samples."""
+
+    @property
+    def expressed(self) -> np.ndarray:
+        """Genes with a count above zero, bool (gene,)."""
+
+    @property
+    def library_sizes(self) -> np.ndarray:
+        """Sums over genes, float64 (sample,)."""
+
+    def rows(self, selection: Any) -> np.ndarray:
+        """Return the counts of some genes, float64 (chosen gene, sample), new and C-contiguous."""
+
+    def whole(self) -> np.ndarray:
+        """Return all counts, int64 (gene, sample), C-contiguous and read-only."""
+
+    def subset(self, genes: np.ndarray, samples: np.ndarray) -> Storage:
+        """Keep the genes and samples at these positions."""
+
+
+class Reader(Protocol):
+    """Numbers (gene, sample) that are read from elsewhere, block by block, in the type they have there."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of genes and samples."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored numbers."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return consecutive genes, (gene, sample)."""
+
+
+def chunks(shape: tuple[int, ...], cells: int = CHUNK_CELLS) -> Iterator[slice]:
+    """Walk through the genes in consecutive pieces of about `cells` counts, one gene at least."""
+    step = max(1, int(cells) // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Forbid writing into an array of our own."""
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRows:
+    """Counts as one array in memory."""
+
+    matrix: np.ndarray  # int64, C-contiguous, read-only
+    expressed: np.ndarray
+    library_sizes: np.ndarray
+
+    @classmethod
+    def checked(cls, values: np.ndarray, genes: pd.Index, samples: pd.Index) -> ArrayRows:
+        """Copy numbers of any type after checking that they are counts."""
+        values = numeric(values, genes, samples)
+        check_counts(values, genes, samples)
+        return cls.of(np.array(values, dtype=np.int64, order="C"))
+
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> ArrayRows:
+        """Take over a new int64 matrix of counts."""
+        expressed = [matrix[some].any(axis=1) for some in chunks(matrix.shape)]
+        return cls(frozen(matrix), np.concatenate(expressed), matrix.sum(axis=0).astype(np.float64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of genes and samples."""
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def rows(self, selection: Any) -> np.ndarray:
+        """Return the counts of some genes as new doubles."""
+        return np.array(self.matrix[selection], dtype=np.float64, order="C")
+
+    def whole(self) -> np.ndarray:
+        """Return all counts, without a copy."""
+        return self.matrix
+
+    def subset(self, genes: np.ndarray, samples: np.ndarray) -> ArrayRows:
+        """Copy the genes and samples at these positions."""
+        return ArrayRows.of(self.matrix[np.ix_(genes, samples)])
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetReader:
+    """An array in a file (an HDF5 data set or a Zarr array), with genes as its rows or as its columns."""
+
+    dataset: Any
+    genes_are_columns: bool = False
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of genes and samples."""
+        shape = tuple(map(int, self.dataset.shape))
+        return shape[::-1] if self.genes_are_columns else shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored numbers."""
+        return np.dtype(self.dataset.dtype)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return consecutive genes, (gene, sample)."""
+        try:
+            if self.genes_are_columns:
+                return np.asarray(self.dataset[:, start:stop]).T
+            return np.asarray(self.dataset[start:stop])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"the counts cannot be read from their file any more ({error}); keep it open and in place "
+                "while they are in use"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class ReaderRows:
+    """Counts that stay in a file; only the genes asked for are in memory."""
+
+    reader: Reader
+    genes: np.ndarray  # positions in the file
+    samples: np.ndarray | None  # positions in the file; None for all of them in order
+    expressed: np.ndarray
+    library_sizes: np.ndarray
+
+    @classmethod
+    def checked(cls, reader: Reader, genes: pd.Index, samples: pd.Index) -> ReaderRows:
+        """Read everything once, chunk by chunk, and check that it is counts."""
+        check_kind(reader.dtype)
+        expressed = np.zeros(len(genes), dtype=bool)
+        sums = np.zeros(len(samples))
+        for some in chunks((len(genes), len(samples))):
+            block = reader.read(some.start, some.stop)
+            check_counts(block, genes[some], samples, part=some.stop - some.start < len(genes))
+            expressed[some] = block.any(axis=1)
+            sums += block.sum(axis=0, dtype=np.float64)
+        return cls(reader, np.arange(len(genes)), None, frozen(expressed), frozen(sums))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of genes and samples."""
+        return len(self.genes), len(self.library_sizes)
+
+    def rows(self, selection: Any) -> np.ndarray:
+        """Return the counts of some genes, read now."""
+        return self._filled(self.genes[selection], np.float64)
+
+    def whole(self) -> np.ndarray:
+        """Return all counts, read now."""
+        return frozen(self._filled(self.genes, np.int64))
+
+    def subset(self, genes: np.ndarray, samples: np.ndarray) -> ReaderRows:
+        """Keep genes and samples by their positions in the file; sums are made anew."""
+        places = samples if self.samples is None else self.samples[samples]
+        bare = ReaderRows(self.reader, self.genes[genes], places, np.empty(0), np.zeros(len(samples)))
+        expressed, sums = np.zeros(len(genes), dtype=bool), np.zeros(len(samples))
+        for some in chunks(bare.shape):
+            block = bare.rows(some)
+            expressed[some] = block.any(axis=1)
+            sums += block.sum(axis=0)
+        return ReaderRows(self.reader, bare.genes, places, frozen(expressed), frozen(sums))
+
+    def _filled(self, wanted: np.ndarray, kind: type) -> np.ndarray:
+        """Read genes at any positions of the file, in runs of neighbors."""
+        out: np.ndarray = np.empty((len(wanted), self.shape[1]), dtype=kind)
+        order = np.argsort(wanted, kind="stable")
+        limit = max(1, min(len(wanted), CHUNK_CELLS // max(1, self.reader.shape[1])))
+        for places in np.split(order, _run_starts(wanted[order], limit)):
+            if len(places):
+                first, last = int(wanted[places[0]]), int(wanted[places[-1]])
+                block = self.reader.read(first, last + 1)
+                self._place(out, places, block, wanted[places] - first)
+        return out
+
+    def _place(self, out: np.ndarray, places: np.ndarray, block: np.ndarray, within: np.ndarray) -> None:
+        """Put rows of a block where they belong; a block that fits as it is goes there without a copy."""
+        chosen = block if self.samples is None else block[:, self.samples]
+        if len(within) == len(block) and _is_range(places) and _is_range(within):
+            out[places[0] : places[0] + len(places)] = chosen
+        else:
+            out[places] = chosen[within]
+
+
+def _run_starts(positions: np.ndarray, limit: int) -> list[int]:
+    """Cut sorted positions where genes lie far apart or a run would span more than `limit` of them."""
+    starts: list[int] = []
+    jumps = [*(np.flatnonzero(np.diff(positions) > NEAR) + 1), len(positions)]
+    begin = 0
+    for end in jumps:
+        while begin < end:
+            step = int(np.searchsorted(positions[begin:end], positions[begin] + limit))
+            begin += step
+            starts.append(begin)
+    return starts
+
+
+def _is_range(positions: np.ndarray) -> bool:
+    """Tell whether positions are consecutive."""
+    return bool((np.diff(positions) == 1).all())

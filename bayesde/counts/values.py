@@ -1,0 +1,160 @@
+"""What a count is: a whole number from 0 to 2**53, of whatever type it is stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.errors import InputError, first_few
+
+# Above this a double no longer holds every integer, and likelihoods would silently lose counts.
+LARGEST_COUNT = 2**53
+
+
+def check_counts(values: np.ndarray, genes: pd.Index, samples: pd.Index, *, part: bool = False) -> None:
+    """Refuse a block of numbers that are not counts.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of integers or floats, (gene, sample)
+    genes, samples : pandas.Index
+        Names of rows and columns, for the message.
+    part : bool
+        Whether the block is a part of the counts, so that more cells may be at fault elsewhere.
+
+    Raises
+    ------
+    InputError
+        Naming the first genes and samples at fault.
+    """
+    check_kind(values.dtype)
+    if are_counts(values):
+        return
+    for bad, found, advice in faults(values):
+        rows, columns = np.nonzero(bad)
+        refuse_cells(
+            (genes[rows[:3]], samples[columns[:3]]), values[bad][:3], len(rows), (found, advice), part=part
+        )
+
+
+def are_counts(values: np.ndarray) -> bool:
+    """Tell whether all numbers are counts, in one pass and without naming any."""
+    if values.size == 0:
+        return True
+    if values.dtype.kind != "f":
+        return bool(values.min() >= 0 and values.max() <= LARGEST_COUNT)
+    with np.errstate(invalid="ignore"):  # missing and huge numbers turn into integers that differ from them
+        whole = values.astype(np.int64)
+    return bool(whole.min() >= 0 and whole.max() <= LARGEST_COUNT and (whole == values).all())
+
+
+def faults(values: np.ndarray) -> Iterator[tuple[np.ndarray, str, str]]:
+    """Yield where numbers are not counts (a mask like `values`), what was found there, and what to do."""
+    continuous = values.dtype.kind == "f"
+    if continuous:
+        yield np.isnan(values), "missing counts", "Fill or drop these genes or samples."
+        yield np.isinf(values), "infinite counts", "Counts must be finite."
+    yield values < 0, "negative counts", "Raw counts are 0 or more: were they transformed?"
+    yield values > LARGEST_COUNT, "counts above 2**53", "They cannot be kept exactly."
+    if continuous:
+        yield (
+            values != np.floor(values),
+            "fractional counts",
+            "Give raw whole-number counts, not TPM or normalized values; estimated counts of Salmon, "
+            "kallisto or RSEM are read by read_tximport.",
+        )
+
+
+def refuse_cells(
+    labels: tuple[Any, Any],
+    values: Any,
+    number: int,
+    words: tuple[str, str],
+    *,
+    part: bool = False,
+) -> None:
+    """Raise if any cell is bad, naming the first ones.
+
+    Parameters
+    ----------
+    labels : tuple of two sequences
+        The genes and the samples of the first bad cells (at most three).
+    values : sequence
+        What stands in them.
+    number : int
+        How many bad cells there are.
+    words : tuple of str
+        What was found, and what to do.
+    part : bool
+        Whether only a part of the counts was looked at.
+    """
+    if not number:
+        return
+    cells = [f"gene '{i}', sample '{j}': {value}" for i, j, value in zip(*labels, values, strict=True)]
+    more = f"; and {number - 3} more" if number > 3 else ""
+    raise InputError(
+        f"{words[0]} in {'at least ' if part else ''}{number} cell(s) ({'; '.join(cells)}{more}). {words[1]}"
+    )
+
+
+def check_kind(kind: np.dtype) -> None:
+    """Refuse truth values, complex numbers, dates and other things that cannot be counts."""
+    if kind.kind == "b":
+        raise InputError("the counts are True/False values; whole numbers are needed")
+    if kind.kind not in "iuf":
+        raise InputError(f"the counts are of type {kind}; whole numbers are needed")
+
+
+def check_extent(shape: tuple[int, ...], samples: pd.Index) -> None:
+    """Refuse matrices that are too small to be fitted."""
+    if shape[0] == 0:
+        raise InputError("the counts have no gene; at least one is needed")
+    if shape[1] < 2:
+        raise InputError(
+            f"the counts have {shape[1]} sample(s) ({first_few(samples) or 'none'}); at least two are "
+            "needed, and differences need replicates"
+        )
+
+
+def frame_values(frame: pd.DataFrame) -> np.ndarray:
+    """Values of a table; a masked (nullable) missing number becomes NaN."""
+    if all(isinstance(kind, np.dtype) for kind in frame.dtypes):
+        return frame.to_numpy()
+    if all(pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return frame.to_numpy(dtype=object)
+
+
+def plain_array(matrix: Any) -> np.ndarray:
+    """Turn nested lists, masked arrays and the like into an array, which may be the caller's own."""
+    if np.ma.isMaskedArray(matrix):
+        matrix = np.ma.filled(np.ma.asarray(matrix, dtype=np.float64), np.nan)
+    try:
+        return np.asarray(matrix)
+    except ValueError as error:
+        raise InputError(
+            "the counts are not a matrix: every gene needs the same number of samples"
+        ) from error
+
+
+def numeric(values: np.ndarray, genes: pd.Index, samples: pd.Index) -> np.ndarray:
+    """Convert Python numbers to float64; refuse text and truth values by name."""
+    if values.dtype.kind not in "OUST":
+        return values
+    objects = values.astype(object)
+    missing = np.asarray(pd.isna(objects))
+    foreign = np.frompyfunc(_is_not_number, 1, 1)(objects).astype(bool) & ~missing
+    rows, columns = np.nonzero(foreign)
+    words = ("text in place of counts", "Every cell must be a whole number.")
+    refuse_cells((genes[rows[:3]], samples[columns[:3]]), objects[foreign][:3], len(rows), words)
+    numbers = np.full(objects.shape, np.nan)
+    numbers[~missing] = objects[~missing].astype(np.float64)
+    return numbers
+
+
+def _is_not_number(value: object) -> bool:
+    """Tell whether a cell is anything but a real number."""
+    return isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating))

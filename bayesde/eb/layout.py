@@ -1,0 +1,83 @@
+"""What the compiled kernels need to know of a design matrix, worked out once for all genes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Cells", "DesignLayout"]
+
+
+class Cells(NamedTuple):
+    """The distinct rows of a design, in the form in which the kernels take them.
+
+    Attributes
+    ----------
+    rows : ndarray (cell, coefficient)
+    of_sample : ndarray of int64 (sample,)
+        Which of the rows a sample has.
+    size : ndarray of int64 (cell,)
+        How many samples have it.
+    """
+
+    rows: np.ndarray
+    of_sample: np.ndarray
+    size: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class DesignLayout:
+    """A design matrix, its distinct rows, and its least-squares projections.
+
+    Samples with the same row of the design (a cell) have the same linear predictor, so that the kernels
+    compute it, and whatever depends on it alone, once for a cell.
+
+    Attributes
+    ----------
+    matrix : ndarray (sample, coefficient)
+        Of full column rank.
+    cells : Cells
+    basis : ndarray (sample, coefficient)
+        Orthonormal basis of the columns: Q of the QR decomposition.
+    to_beta : ndarray (coefficient, sample)
+        Least-squares coefficients of a vector v (sample,) are ``to_beta @ v``.
+    """
+
+    matrix: np.ndarray
+    cells: Cells
+    basis: np.ndarray
+    to_beta: np.ndarray
+
+    @classmethod
+    def of(cls, design: np.ndarray) -> DesignLayout:
+        """Work out the layout of a design (sample, coefficient)."""
+        matrix = np.ascontiguousarray(design, dtype=np.float64)
+        # Rows are told apart by 15 digits, as R does: a scaled covariate may carry rounding errors.
+        rounded = np.array([float(f"{value:.15g}") for value in matrix.ravel()]).reshape(matrix.shape)
+        rows, cell, sizes = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
+        basis, triangular = np.linalg.qr(matrix)
+        to_beta = np.linalg.solve(triangular, basis.T)
+        cells = Cells(np.ascontiguousarray(rows), cell.ravel().astype(np.int64), sizes.astype(np.int64))
+        return cls(matrix, cells, np.ascontiguousarray(basis), np.ascontiguousarray(to_beta))
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def saturated(self) -> bool:
+        """Whether there is a coefficient for every cell, so that cell means are the fit."""
+        return len(self.cells.rows) == self.n_coefficients
+
+    @property
+    def is_intercept(self) -> bool:
+        """Whether the design is a single column of ones."""
+        return self.n_coefficients == 1 and bool(np.all(self.matrix == 1.0))

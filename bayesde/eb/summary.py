@@ -1,0 +1,89 @@
+"""What a fit has to say about itself, once: how many genes went another way than most."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesde.eb.dispersion import MIN_DISPERSION
+from bayesde.errors import BayesdeWarning, first_few
+
+if TYPE_CHECKING:
+    from bayesde.eb.fit import EbFit
+
+__all__ = ["summary_lines", "tell_once"]
+
+logger = logging.getLogger(__name__)
+
+AT_FLOOR = 100.0 * MIN_DISPERSION
+FLAT_SHARE = 0.9
+"""With more than this share of the genes at the smallest dispersion, something is wrong with the counts."""
+
+
+def summary_lines(fit: EbFit) -> list[str]:
+    """Describe a fit in sentences, one for each thing that happened to any gene.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Returns
+    -------
+    list of str
+    """
+    lines = [
+        f"{_genes(fit.estimated.sum())} of {fit.counts.n_genes:,} fitted; dispersion trend {fit.trend.kind}, "
+        f"prior sd of ln dispersion: {fit.dispersion_prior_var**0.5:.3g}"
+    ]
+    events = (
+        (fit.all_zero, "without any count: no estimates"),
+        (fit.low_weight, "without enough weight: no estimates"),
+        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what their replicates say"),
+        (fit.emptied, "of which nothing is left once their outlier counts are replaced"),
+        (fit.count_outlier, "with an outlier count that cannot be replaced: no p-value"),
+        (fit.dispersion_outlier, "far above the dispersion trend, which keep their own dispersion"),
+        (
+            fit.separated,
+            "separated (a group without counts): their effect has no finite maximum-likelihood estimate; "
+            "read its sign and p-value, not its size, or shrink it",
+        ),
+        (fit.estimated & ~fit.converged, "not converged: do not rely on their estimates"),
+    )
+    return lines + [f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any()]
+
+
+def _genes(number: int) -> str:
+    return "1 gene" if number == 1 else f"{number:,} genes"
+
+
+def tell_once(fit: EbFit) -> None:
+    """Log the summary, and warn of what makes results doubtful."""
+    for line in summary_lines(fit):
+        logger.info("%s", line)
+    _warn_if_flat(fit)
+    failed = fit.estimated & ~fit.converged
+    if failed.any():
+        names = first_few(fit.counts.genes[failed])
+        warnings.warn(
+            f"the estimates of {_genes(failed.sum())} did not converge: {names}. Their status says so. Most "
+            "often such genes have very few counts: leave genes of low counts out.",
+            BayesdeWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_if_flat(fit: EbFit) -> None:
+    """Warn if nearly all genes vary less than Poisson noise: such counts are not raw counts of replicates."""
+    own = fit.dispersion_gene_wise[fit.estimated]
+    flat = int(np.sum(own < AT_FLOOR))
+    if own.size and flat > FLAT_SHARE * own.size and flat < own.size:
+        warnings.warn(
+            f"{flat:,} of {own.size:,} genes vary no more than Poisson noise (gene-wise dispersions below "
+            f"{AT_FLOOR:g}), as replicates hardly ever do. Are these raw counts, are the samples biological "
+            "replicates, and were normalization factors built from the counts themselves?",
+            BayesdeWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,102 @@
+"""Observation weights: how much each count is to be believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts
+from bayesde.eb.dispersion_search import SMALLEST_WEIGHT
+from bayesde.eb.layout import DesignLayout
+from bayesde.errors import InputError, first_few
+
+__all__ = ["observation_weights", "too_little_weight"]
+
+
+def observation_weights(given: Any, counts: Counts) -> np.ndarray:
+    """Check weights.
+
+    Parameters
+    ----------
+    given : array-like or pandas.DataFrame, (gene, sample)
+        Finite and not negative; a DataFrame is matched by names.
+    counts : Counts
+
+    Returns
+    -------
+    ndarray (gene, sample)
+        C-contiguous.
+
+    Raises
+    ------
+    InputError
+        If names or shape do not fit, or a weight is negative or not finite.
+    """
+    if isinstance(given, pd.DataFrame):
+        given = _matched(given, counts)
+    try:
+        weights = np.ascontiguousarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the weights are not numbers: {error}") from error
+    if weights.shape != (counts.n_genes, counts.n_samples):
+        raise InputError(
+            f"the weights have shape {weights.shape}; one for each count is needed, "
+            f"({counts.n_genes}, {counts.n_samples})."
+        )
+    bad = np.asarray(~(np.isfinite(weights) & (weights >= 0.0)).all(axis=1))
+    if bad.any():
+        raise InputError(
+            f"weights must be finite and 0 or more; see the gene(s) {first_few(counts.genes[bad])}."
+        )
+    return weights
+
+
+def _matched(given: pd.DataFrame, counts: Counts) -> pd.DataFrame:
+    for kind, wanted, there in (
+        ("gene", counts.genes, given.index),
+        ("sample", counts.samples, given.columns),
+    ):
+        absent = wanted[~wanted.isin(there)]
+        if len(absent) or there.has_duplicates:
+            raise InputError(f"the weights must name every {kind} once; see {first_few(absent)}.")
+    return given.loc[counts.genes, counts.samples]
+
+
+def too_little_weight(weights: np.ndarray, layout: DesignLayout) -> np.ndarray:
+    """Find genes whose usable observations no longer tell the coefficients apart.
+
+    These are genes for which the rows of the design with a positive weight have not full rank, or those with
+    a weight above a hundredth of the gene's largest have not the rank of their columns that are not all zero.
+
+    Parameters
+    ----------
+    weights : ndarray (gene, sample)
+        As ``observation_weights`` returned them.
+    layout : DesignLayout
+
+    Returns
+    -------
+    ndarray of bool (gene,)
+    """
+    out = np.zeros(len(weights), dtype=bool)
+    least = SMALLEST_WEIGHT * weights.max(axis=1, keepdims=True)
+    doubtful = np.flatnonzero((weights <= least).any(axis=1))
+    if not doubtful.size:
+        return out
+    patterns = np.hstack([weights[doubtful] > 0.0, weights[doubtful] > least[doubtful]])
+    distinct, which = np.unique(patterns, axis=0, return_inverse=True)
+    m, x = layout.n_samples, layout.matrix
+    lost = [
+        np.linalg.matrix_rank(x[pattern[:m]]) < x.shape[1] or _loses_rank(x[pattern[m:]])
+        for pattern in distinct
+    ]
+    out[doubtful] = np.array(lost)[which.ravel()]
+    return out
+
+
+def _loses_rank(rows: np.ndarray) -> bool:
+    """Tell whether the columns of some rows that are not all zero depend on each other."""
+    columns = rows[:, (rows != 0.0).any(axis=0)]
+    return columns.size == 0 or bool(np.linalg.matrix_rank(columns) < columns.shape[1])

@@ -1,0 +1,72 @@
+"""Tables that go with counts: of the samples, and of numbers by gene and sample."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import pandas as pd
+
+from bayesde.errors import InputError, first_few
+from bayesde.io.text import check_unique, read_table
+
+
+def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
+    """Read what is known of the samples, one row each.
+
+    Parameters
+    ----------
+    path : path
+        A text table, as `read_counts` takes them. Sample names are in the column called ``sample``, else in
+        the first. Numbers stay numbers: write ``C(batch)`` in a design to make a factor of a numeric column.
+        ``NA`` and empty cells are missing.
+    sep : str, optional
+        What stands between columns; by default found out from the header.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by sample name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as a table or names a sample or column twice.
+    """
+    names, frame = read_table(path, sep, "sample table", "sample")
+    index = names.index("sample") if "sample" in names else 0
+    others = [i for i in range(len(names)) if i != index]
+    check_unique(names, others, path)
+    table = frame[others].set_axis([names[i] for i in others], axis=1)
+    table.index = pd.Index(frame[index].astype(str), dtype=object, name="sample")
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()].unique()
+        raise InputError(
+            f"'{path}' has several rows for the sample(s) {first_few(twice)}; one each is needed"
+        )
+    return table
+
+
+def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
+    """Read numbers by gene and sample that are not counts, such as normalization factors.
+
+    Parameters
+    ----------
+    path : path
+        A text table, as `read_counts` takes them; the first column names the genes.
+    sep : str, optional
+        What stands between columns; by default found out from the header.
+
+    Returns
+    -------
+    pandas.DataFrame, (gene, sample)
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as a table or names a sample twice.
+    """
+    names, frame = read_table(path, sep, "gene table", None)
+    others = list(range(1, len(names)))
+    check_unique(names, others, path)
+    table = frame[others].set_axis([names[i] for i in others], axis=1)
+    return table.set_axis(pd.Index(frame[0].astype(str), dtype=object, name="gene"), axis=0)

@@ -1,0 +1,183 @@
+"""Text tables as programs write them: compressed or not, with any separator and any kind of header."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from bayesde.errors import InputError, first_few
+
+_DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ\x00": lzma.decompress,
+}
+_MISSING = ["", "NA", "NaN", "nan", "N/A", "n/a", "<NA>"]
+_SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+_WHITESPACE = r"\s+"
+_FIRST_LINE = re.compile(r"[^\n]*\S[^\n]*")
+
+
+def read_table(
+    path: str | PathLike[str], sep: str | None, what: str, key: str | None
+) -> tuple[list[str], pd.DataFrame]:
+    """Read a table; its columns are numbered, their names returned beside it, the key column kept as text."""
+    header, body, skipped = _split_header(read_text(path, what), sep, path)
+    sep = sep or _sniffed(header)
+    names = _fields(header, sep)
+    first = _FIRST_LINE.search(body)
+    if first is None:
+        raise InputError(f"'{path}' has a header but no rows")
+    width = len(_fields(first.group(), sep))
+    if width == len(names) + 1:
+        names = ["", *names]
+    if width != len(names):
+        raise InputError(
+            f"'{path}' has {len(names)} columns in its header ({first_few(names)}) but {width} in its "
+            "first row. "
+            f"{sep_advice(sep)}"
+        )
+    position = names.index(key) if key in names else 0
+    frame = _parsed(body, sep, len(names), position, f"'{path}' (lines after the first {skipped})")
+    if what != "sample table" and frame[len(names) - 1].isna().any():
+        _check_widths(body, sep, len(names), skipped, path)
+    return names, frame
+
+
+def _check_widths(body: str, sep: str | None, width: int, skipped: int, path: str | PathLike[str]) -> None:
+    """Refuse rows that end too early, which would read as missing values."""
+    for number, line in enumerate(body.split("\n"), skipped + 1):
+        fields = len(_fields(line, sep)) if line.strip() else width
+        if fields < width and '"' not in line:  # a quoted name may go on in the next line
+            raise InputError(
+                f"'{path}' has too few fields in line {number}: {fields} in place of {width}. The file may "
+                "be cut off; complete the line or leave it out"
+            )
+
+
+def _parsed(body: str, sep: str | None, width: int, key: int, where: str) -> pd.DataFrame:
+    """Parse the rows with pandas' C parser."""
+    columns = [str(i) for i in range(width)]
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(body.encode()),
+            sep=sep or "\x00",
+            header=None,
+            names=columns,
+            index_col=False,
+            dtype={columns[key]: str},
+            keep_default_na=False,
+            na_values={name: _MISSING for name in columns if name != columns[key]},
+            engine="c",
+            low_memory=False,
+        )
+    except (pd.errors.ParserError, ValueError) as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise InputError(f"{where} is not a table: {reason}. {sep_advice(sep)}") from error
+    return frame.set_axis(range(width), axis=1)
+
+
+def check_file(path: str | PathLike[str], what: str) -> None:
+    """Refuse a path where there is no file."""
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"the {what} file '{path}' does not exist")
+    if file.is_dir():
+        raise InputError(f"'{path}' is a folder; a {what} file is needed")
+
+
+def read_text(path: str | PathLike[str], what: str) -> str:
+    """Read a whole file, decompressed and decoded."""
+    check_file(path, what)
+    try:
+        data = Path(path).read_bytes()
+        for magic, decompress in _DECOMPRESSORS.items():
+            if data.startswith(magic):
+                data = decompress(data)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(f"the {what} file '{path}' cannot be read: {error}") from error
+    if b"\x00" in data[:4096]:
+        raise InputError(
+            f"'{path}' is not a text file; a table in UTF-8 text, plain or compressed, is needed"
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"'{path}' is not UTF-8 text ({error.reason} at byte {error.start}); re-save it"
+        ) from error
+    if not text.strip():
+        raise InputError(f"the {what} file '{path}' is empty")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _split_header(text: str, sep: str | None, path: str | PathLike[str]) -> tuple[str, str, int]:
+    """Separate comment lines, the header and the rows; the third value counts the lines before the rows."""
+    comment = ""
+    skipped = 0
+    while text:
+        line, _, rest = text.partition("\n")
+        if line.strip() and not line.startswith("#"):
+            break
+        comment, text, skipped = line, rest, skipped + 1
+    if not text:
+        raise InputError(f"'{path}' holds comments only")
+    # "#gene<tab>a<tab>b" over rows of as many columns is a header, not a remark.
+    mark = sep or _sniffed(line)
+    if comment.startswith("#") and mark and len(_fields(comment, mark)) == len(_fields(line, mark)) > 1:
+        return comment[1:].lstrip(), text, skipped
+    return line, rest, skipped + 1
+
+
+def _sniffed(header: str) -> str | None:
+    """Find the separator of a header; None if it has a single field."""
+    mark = max(_SEPARATORS, key=header.count)
+    if header.count(mark):
+        return mark
+    return _WHITESPACE if len(header.split()) > 1 else None
+
+
+def _fields(line: str, sep: str | None) -> list[str]:
+    """Split a line, honouring quotes."""
+    line = line.rstrip("\n")
+    if sep is None:
+        return next(csv.reader([line], delimiter="\x00"))
+    if sep == _WHITESPACE:
+        return next(csv.reader([" ".join(line.split())], delimiter=" "))
+    if len(sep) != 1:
+        raise InputError(f"the separator {sep!r} is not understood; give one character, such as ',' or '\\t'")
+    return next(csv.reader([line], delimiter=sep))
+
+
+def sep_advice(sep: str | None) -> str:
+    """Say which separator was taken and what to do about it."""
+    taken = "none was found" if sep is None else f"{_SEPARATORS.get(sep, repr(sep))} was taken"
+    return f"Is the separator right? ({taken}; give another by sep=)"
+
+
+def column_position(names: list[str], wanted: str | None, path: str | PathLike[str]) -> int:
+    """Find a column by name, the first for None."""
+    if wanted is None:
+        return 0
+    if wanted not in names:
+        raise InputError(f"'{path}' has no column '{wanted}'; its columns are {first_few(names, 20)}")
+    return names.index(wanted)
+
+
+def check_unique(names: list[str], columns: list[int], path: str | PathLike[str]) -> None:
+    """Refuse columns of the same name."""
+    index = pd.Index([names[i] for i in columns])
+    if index.has_duplicates:
+        raise InputError(
+            f"'{path}' has several columns called {first_few(index[index.duplicated()].unique())}"
+        )

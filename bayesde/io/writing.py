@@ -1,0 +1,40 @@
+"""Writing files such that no half-written one is ever seen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from os import PathLike
+from pathlib import Path
+
+
+def write_atomically(path: str | PathLike[str], content: str | bytes) -> None:
+    """Write a file under a temporary name beside its place, then rename it.
+
+    Parameters
+    ----------
+    path : path
+        Where it is to be; its folder must exist.
+    content : str or bytes
+        Text is written as UTF-8 with newline line ends.
+    """
+    target = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """Read the process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
