@@ -1,8 +1,8 @@
 r"""Posterior modes of coefficients of which some have a Cauchy prior: the compiled kernels.
 
     F(b) = L(b) + sum_{k shrunken} ln(1 + b_k^2 / S^2)
-    L(b) = sum_j [(y_j + r) ln(1 + mu_j / r) - y_j x_j . b] + sum_{l not shrunken} b_l^2 / (2 15^2)
-    mu_j = nf_j exp(x_j . b),   r = 1 / dispersion
+    L(b) = sum_j w_j [(y_j + r) ln(1 + mu_j / r) - y_j x_j . b] + sum_{l not shrunken} b_l^2 / (2 15^2)
+    mu_j = nf_j exp(x_j . b),   r = 1 / dispersion,   w_j the weight of an observation (1)
 
 (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). L is convex, F need not be. Newton's method
 goes down from the maximum-likelihood estimate and, unless that minimum is the only one, from zero.
@@ -31,14 +31,12 @@ Samples with the same row of the design are a cell and share exp(x . b). Natural
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit, prange
 
 from bayesde.eb.nb import cholesky, solve
 
-__all__ = ["NUISANCE_SD", "Cells", "find_modes"]
+__all__ = ["NUISANCE_SD", "find_modes", "grouped_rows"]
 
 NUISANCE_SD = 15.0
 """Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
@@ -61,29 +59,19 @@ NEARLY = 0.25
 GENES_PER_BLOCK = 64
 
 
-class Cells(NamedTuple):
-    """Samples grouped by their row of the design.
+def grouped_rows(design: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Group the samples of a design (sample, coefficient) by its distinct rows, the cells.
 
-    Attributes
-    ----------
+    Returns
+    -------
     rows : ndarray (cell, coefficient)
-        The distinct rows.
     bounds : ndarray of int (cell + 1,)
         Cell c has the samples ``order[bounds[c]:bounds[c + 1]]``.
     order : ndarray of int (sample,)
     """
-
-    rows: np.ndarray
-    bounds: np.ndarray
-    order: np.ndarray
-
-    @classmethod
-    def of(cls, design: np.ndarray) -> Cells:
-        """Group the rows of a design (sample, coefficient)."""
-        rows, cell = np.unique(design, axis=0, return_inverse=True)
-        cell = cell.reshape(-1)
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=len(rows)))])
-        return cls(np.ascontiguousarray(rows), bounds, np.argsort(cell, kind="stable"))
+    rows, cell, size = np.unique(design, axis=0, return_inverse=True, return_counts=True)
+    bounds = np.concatenate([[0], np.cumsum(size)])
+    return np.ascontiguousarray(rows), bounds, np.argsort(cell.reshape(-1), kind="stable")
 
 
 @njit(cache=True, error_model="numpy")
@@ -105,8 +93,9 @@ def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ign
         for j in range(bounds[cell], bounds[cell + 1]):
             mu = data[1, j] * level
             inverse = 1.0 / (mu + r)
-            residual += (mu - data[0, j]) * inverse
-            weight += (data[0, j] + r) * mu * (inverse * inverse)
+            own = data[2, j] * inverse
+            residual += (mu - data[0, j]) * own
+            weight += (data[0, j] + r) * mu * (inverse * own)
         for a in range(p):
             x = r * rows[cell, a]
             if x != 0.0:
@@ -130,7 +119,8 @@ def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def
         eta = min(max(eta, -LARGEST_ETA), LARGEST_ETA)
         level = math.exp(eta) / r
         for j in range(bounds[cell], bounds[cell + 1]):
-            total += (data[0, j] + r) * math.log1p(data[1, j] * level) - data[0, j] * eta
+            loss = (data[0, j] + r) * math.log1p(data[1, j] * level) - data[0, j] * eta
+            total += data[2, j] * loss
     for a in range(b.size):
         if scales[a] > 0.0:
             total += math.log1p((b[a] / scales[a]) ** 2)
@@ -389,14 +379,16 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def find_modes(counts, factors, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
+def find_modes(counts, factors, weights, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
     """Fill the mode of every gene and the posterior sd of coefficient k, NaN where no minimum was reached.
 
     Parameters
     ----------
-    counts, factors : ndarray (gene, sample)
+    counts : ndarray (gene, sample)
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
+    weights : ndarray (gene, sample), or (1, 0) where all are 1
     rows, bounds, order : ndarray
-        See ``Cells``.
+        See ``grouped_rows``.
     dispersion : ndarray (gene,)
         Genes with NaN are left out: their numbers are NaN.
     k : int
@@ -412,14 +404,16 @@ def find_modes(counts, factors, rows, bounds, order, dispersion, k, scales, beta
     p = beta.shape[1]
     several = np.sum(scales > 0.0) > 1
     for block in prange((n_genes + GENES_PER_BLOCK - 1) // GENES_PER_BLOCK):
-        data, vectors = np.empty((2, m)), np.zeros((6, p))
+        data, vectors = np.ones((3, m)), np.zeros((6, p))
         hessian, factor = np.empty((p, p)), np.zeros((p, p))
         for g in range(block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)):
             sd[g] = np.nan
             if not math.isnan(dispersion[g]):
                 for j in range(m):
                     data[0, j] = counts[g, order[j]]
-                    data[1, j] = factors[g, order[j]]
+                    data[1, j] = factors[g if factors.shape[0] > 1 else 0, order[j]]
+                    if weights.size:
+                        data[2, j] = weights[g, order[j]]
                 r = 1.0 / dispersion[g]
                 variance = _find_mode(
                     beta[g], k, several, data, rows, bounds, r, scales, vectors, hessian, factor

@@ -6,8 +6,8 @@ For each gene, with its dispersion 1/r plugged in, the negative log posterior
            + ln(1 + b_k^2 / S^2),      eta_j = x_j . b
 
 is minimised (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
-near zero and one near the maximum-likelihood estimate: both are looked for and the better one is taken.
-Everything is in natural-log units.
+near zero and one near the maximum-likelihood estimate: the lower one is taken (``cauchy_mode`` finds it).
+The scale S is learnt from the estimates of all genes. Everything is in natural-log units.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from bayesde.eb.cauchy_mode import NUISANCE_SD, Cells, find_modes
+from bayesde.eb.cauchy_mode import NUISANCE_SD, find_modes, grouped_rows
+from bayesde.eb.glm import NO_WEIGHTS, shared_row
 
 __all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
 
@@ -136,7 +137,9 @@ def shrink_coefficient(
     start: np.ndarray,
     coefficient: int,
     scale: float,
+    *,
     also: Sequence[int] = (),
+    weights: np.ndarray | None = None,
 ) -> ShrunkenEffects:
     """Find the posterior mode of every gene under a Cauchy(0, scale) prior on one coefficient, or on more.
 
@@ -144,7 +147,7 @@ def shrink_coefficient(
     ----------
     counts : ndarray (gene, sample)
         Integers or floats.
-    factors : ndarray (gene, sample)
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
     design : ndarray (sample, coefficient)
     dispersion : ndarray (gene,)
         Genes with NaN are left out: NaN throughout.
@@ -156,6 +159,8 @@ def shrink_coefficient(
         S, natural log.
     also : sequence of int
         Further columns with the same prior.
+    weights : ndarray (gene, sample), optional
+        How much each observation counts.
 
     Returns
     -------
@@ -166,8 +171,9 @@ def shrink_coefficient(
     beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
     find_modes(
         np.ascontiguousarray(counts),
-        np.ascontiguousarray(factors),
-        *Cells.of(design),
+        shared_row(factors),
+        NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
+        *grouped_rows(design),
         dispersion,
         coefficient,
         scales,
