@@ -32,9 +32,10 @@ DAMPING = 1e-13
 NEGLIGIBLE_WEIGHT = 1e-14
 BOUNDARY = 0.9
 """No gene's density may lose a greater share of its value in one step."""
+NO_LIKELIHOOD = 1e-100
+"""Relative to a gene's best component; the squares of smaller numbers are slow to compute with."""
 QUANTILE_STEPS = 60
 QUANTILE_TOLERANCE = 1e-10
-WIDEST = 40.0
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 
 
@@ -74,19 +75,28 @@ class AshPosterior:
         return np.asarray((self.share * ndtr((self.mean - point) / self.sd)).sum(axis=1))
 
     def quantile(self, probability: float) -> np.ndarray:
-        """Point (gene,) below which the effect is with a probability: Newton steps within a bracket."""
-        low, high = (self.mean - WIDEST * self.sd).min(axis=1), (self.mean + WIDEST * self.sd).max(axis=1)
-        point = self.effect + ndtri(probability) * self.effect_sd
+        """Point (gene,) below which the effect is with a probability: Newton steps within a bracket.
+
+        The quantile of a mixture is between those of its components.
+        """
+        components = self.mean + ndtri(probability) * self.sd
+        low, high = components.min(axis=1), components.max(axis=1)
+        point, scale = (self.share * components).sum(axis=1), self.effect_sd
+        left = np.arange(len(point))
         for _ in range(QUANTILE_STEPS):
-            standard = (point[:, None] - self.mean) / self.sd
-            excess = (self.share * ndtr(standard)).sum(axis=1) - probability
-            density = (self.share / self.sd * np.exp(-0.5 * standard**2)).sum(axis=1) / ROOT_TWO_PI
-            low, high = np.where(excess < 0.0, point, low), np.where(excess < 0.0, high, point)
+            standard = (point[left, None] - self.mean[left]) / self.sd[left]
+            excess = (self.share[left] * ndtr(standard)).sum(axis=1) - probability
+            density = (self.share[left] / self.sd[left] * np.exp(-0.5 * standard**2)).sum(axis=1)
+            low[left] = np.where(excess < 0.0, point[left], low[left])
+            high[left] = np.where(excess < 0.0, high[left], point[left])
             with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-                new = point - excess / density
-            new = np.where((new > low) & (new < high), new, 0.5 * (low + high))
-            moved, point = np.max(np.abs(new - point) / self.effect_sd, initial=0.0), new
-            if moved < QUANTILE_TOLERANCE:
+                new = point[left] - excess / density * ROOT_TWO_PI
+            inside = (new > low[left]) & (new < high[left])
+            new = np.where(inside, new, 0.5 * (low[left] + high[left]))
+            moved = np.abs(new - point[left]) > QUANTILE_TOLERANCE * scale[left]
+            point[left] = new
+            left = left[moved]
+            if not left.size:
                 break
         return np.asarray(point)
 
@@ -196,4 +206,5 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
     sd = _grid(effect, error)
     log_density = _log_densities(effect, error, sd)
     likelihood = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    likelihood[likelihood < NO_LIKELIHOOD] = 0.0
     return NormalMixture(_weights(likelihood), sd)

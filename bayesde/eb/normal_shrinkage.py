@@ -28,6 +28,10 @@ UPPER_QUANTILE = 0.95
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
 """Larger estimates are of groups without counts, and say nothing about the width of the prior."""
+MAX_NEWTON_STEPS = 200
+SHORTEST = 1e-10
+NEGLIGIBLE = 1e-16
+"""Squared length, in standard deviations, of the last step."""
 WIDE = 1e6 * LN2**2
 """Prior variance of a coefficient that is not shrunk."""
 
@@ -88,13 +92,44 @@ def prior_variances(fit: EbFit) -> np.ndarray:
     return variances
 
 
-def _posterior_sd(
-    mu: np.ndarray, weights: np.ndarray, design: np.ndarray, precision: np.ndarray, k: int
-) -> np.ndarray:
-    """Square root of element k, k of (X' W X + precision)^-1, (gene,); ``weights`` (gene, sample) are W."""
+def _covariances(weights: np.ndarray, design: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """Return (X' W X + precision)^-1 (gene, coefficient, coefficient); ``weights`` (gene, sample) are W."""
     information = np.einsum("gj,ja,jb->gab", weights, design, design, optimize=True)
-    information += np.diag(precision)
-    return np.asarray(np.sqrt(np.linalg.inv(information)[:, k, k]))
+    return np.asarray(np.linalg.inv(information + np.diag(precision)))
+
+
+def _mode(
+    y: np.ndarray,
+    factors: np.ndarray,
+    weights: np.ndarray,
+    design: np.ndarray,
+    dispersion: float,
+    ridge: np.ndarray,
+) -> np.ndarray:
+    """Posterior mode (coefficient,) of one gene, by Newton's method with halved steps from zero.
+
+    For the few genes whose iterated least squares do not settle. The objective is convex.
+    """
+
+    def loss(b: np.ndarray) -> float:
+        eta = design @ b
+        log_total = np.logaddexp(0.0, eta + np.log(factors * dispersion))
+        return float(np.sum(weights * ((y + 1.0 / dispersion) * log_total - y * eta)) + 0.5 * ridge @ b**2)
+
+    b = np.zeros(design.shape[1])
+    for _ in range(MAX_NEWTON_STEPS):
+        mu = fitted_means(b[None, :], factors, design)[0]
+        share = 1.0 / (1.0 + dispersion * mu)
+        gradient = design.T @ (weights * (mu - y) * share) + ridge * b
+        curvature = weights * (1.0 + dispersion * y) * mu * share**2
+        step = -_covariances(curvature[None, :], design, ridge)[0] @ gradient
+        length, value = 1.0, loss(b)
+        while not loss(b + length * step) <= value + 1e-4 * length * gradient @ step and length > SHORTEST:
+            length *= 0.5
+        b = b + length * step
+        if -gradient @ step < NEGLIGIBLE:
+            break
+    return b
 
 
 def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
@@ -107,12 +142,16 @@ def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> No
     glm = fit_glm(
         fit.counts.rows(genes), factors, design, dispersion, weights=observation, ridge=ridge, min_mu=min_mu
     )
-    mu = np.maximum(fitted_means(glm.beta, factors, design), min_mu)
-    weights = mu / (1.0 + dispersion[:, None] * mu)
-    if observation.size:
-        weights = weights * observation
-    sd = _posterior_sd(mu, weights, design, ridge, k)
-    return NormalShrinkage(glm.beta[:, k], glm.beta_se[:, k], np.where(glm.converged, sd, np.nan))
+    beta, given = glm.beta, observation if observation.size else np.ones_like(factors)
+    for g in np.flatnonzero(~glm.converged):
+        y = fit.counts.rows(genes[g : g + 1])[0]
+        beta[g] = _mode(y, factors[g], given[g], design, dispersion[g], ridge)
+    mu = np.maximum(fitted_means(beta, factors, design), min_mu)
+    covariance = _covariances(given * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
+    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
+    posterior = covariance[:, k, k]
+    error = posterior - np.sum(covariance[:, k] ** 2 * ridge, axis=1)
+    return NormalShrinkage(beta[:, k], np.sqrt(np.maximum(error, 0.0)), np.sqrt(posterior))
 
 
 def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:
