@@ -8,7 +8,7 @@ effect that the errors do not explain, and the weights pi by maximum likelihood 
 
 The weights minimise a convex function, -mean_g ln(sum_k L_gk x_k) + sum_k x_k over x >= 0, whose minimum
 sums to one. It is solved to rounding by Newton steps, each a non-negative least-squares problem (Kim,
-Carbonetto, Stephens and Anitescu 2020, doi:10.1080/10618600.2019.1689985). Unit-free: whatever b and s are in.
+Carbonetto, Stephens and Anitescu 2020, doi:10.1080/10618600.2019.1689985). In any unit.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _log_densities(effect: np.ndarray, error: np.ndarray, sd: np.ndarray) -> np.
 
 
 def _grid(effect: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Standard deviations of the components, (component,), smallest first."""
+    """Return the standard deviations of the components, (component,), smallest first."""
     smallest = float(error.min()) / 10.0
     excess = float(np.max(effect**2 - error**2))
     largest = 2.0 * math.sqrt(excess) if excess > 0.0 else 8.0 * smallest

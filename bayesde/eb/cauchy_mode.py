@@ -31,6 +31,7 @@ Samples with the same row of the design are a cell and share exp(x . b). Natural
 from __future__ import annotations
 
 import math
+
 import numpy as np
 from numba import njit, prange
 
@@ -45,7 +46,7 @@ SHORTEST_STEP = 1e-12
 SUFFICIENT = 1e-4
 """Share of the promised decrease that a step must achieve (Armijo's condition)."""
 NEGLIGIBLE = 1e-16
-"""Newton decrement (a squared length in posterior sds) of the last step: the one after it would be ~ 1e-16."""
+"""Newton decrement (a squared length in posterior sds) of the last step; the next would be ~ 1e-16."""
 ROUNDING = 1e-14
 """Differences of F below this, relative to its size, are noise."""
 LARGEST_ETA = 500.0
@@ -55,7 +56,7 @@ REACH = 2.0
 MAX_ROOT_STEPS = 20
 MARGIN = 1.5
 NEARLY = 0.25
-"""What is called an estimate is within sqrt(NEARLY) standard errors of it, and MARGIN times it is beyond it."""
+"""What is taken for an estimate is within sqrt(NEARLY) standard errors of it; MARGIN times it is beyond."""
 GENES_PER_BLOCK = 64
 
 
@@ -242,7 +243,7 @@ def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-de
 
 @njit(cache=True, error_model="numpy")
 def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor):  # type: ignore[no-untyped-def]
-    """Tell whether F is convex as far around ``b`` as zero is: no prior's curvature is below -1 / (4 S^2)."""
+    """Tell whether F is convex as far around ``b`` as zero is; priors curve by at least -1 / (4 S^2)."""
     distance = 0.0
     for a in range(b.size):
         if scales[a] > 0.0:
@@ -258,7 +259,7 @@ def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor)
 
 @njit(cache=True, error_model="numpy")
 def _is_only_minimum(b, estimate, k, variance, scale):  # type: ignore[no-untyped-def]
-    """Tell whether a minimum of F is certain to be the only one; ``variance`` is b_k's by the Hessian of F."""
+    """Tell whether a minimum of F is certain to be the only one; ``variance`` is b_k's by F's Hessian."""
     size, square = abs(b[k]), scale * scale
     curvature = 2.0 * (square - size * size) / (square + size * size) ** 2
     return _is_only_one(size, max(MARGIN * abs(estimate[k]), size), 1.0 / variance - curvature, scale)
@@ -280,7 +281,7 @@ def _set_start(number, first, scales, b):  # type: ignore[no-untyped-def]
     for a in range(b.size):
         b[a] = first[a]
         if scales[a] > 0.0:
-            if number == 1 or number > 1 and (place == chosen) == (number % 2 == 0):
+            if number == 1 or (number > 1 and (place == chosen) == (number % 2 == 0)):
                 b[a] = 0.0
             place += 1
     return True
@@ -325,7 +326,7 @@ def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, fact
 
 @njit(cache=True, error_model="numpy")
 def _variance(k, factor, column):  # type: ignore[no-untyped-def]
-    """Return the variance of b_k by the matrix that was factorised, and leave its covariances in ``column``."""
+    """Return the variance of b_k by the matrix that was factorised; leave its covariances in ``column``."""
     for a in range(column.size):
         column[a] = 1.0 if a == k else 0.0
     solve(factor, column)
