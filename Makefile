@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check bench clean
 
 install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
 
@@ -27,5 +27,8 @@ check: install  ## formatting, lint, types, import order
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_order.py
 
+bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
+	$(BIN)/python -m benchmarks $(BENCH)
+
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) benchmarks/.venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
     from bayesde.eb.fit import EbFit, fit_eb
+    from bayesde.eb.rlog import rlog
+    from bayesde.eb.size_factors import size_factors
+    from bayesde.eb.transforms import vst
     from bayesde.errors import BayesdeError, BayesdeWarning, FitError, InputError, OptionError, ToolchainError
     from bayesde.io import read_counts, read_tximport
-    from bayesde.normalize import cpm, fpm, size_factors
+    from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
     from bayesde.posterior.fit import Posterior, fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.options import SamplingOptions
     from bayesde.results import ResultsTable, read_results, s_values
+    from bayesde.simulation import Simulation, SimulationOptions, simulate
 
 __version__ = version("bayesde")
 
@@ -31,6 +35,9 @@ _HOMES = {
     "bayesde.datasets": ("load_airway", "load_pasilla"),
     "bayesde.design": ("Contrast", "Design"),
     "bayesde.eb.fit": ("EbFit", "fit_eb"),
+    "bayesde.eb.rlog": ("rlog",),
+    "bayesde.eb.size_factors": ("size_factors",),
+    "bayesde.eb.transforms": ("vst",),
     "bayesde.errors": (
         "BayesdeError",
         "BayesdeWarning",
@@ -40,12 +47,13 @@ _HOMES = {
         "ToolchainError",
     ),
     "bayesde.io": ("read_counts", "read_tximport"),
-    "bayesde.normalize": ("cpm", "fpm", "size_factors"),
+    "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
     "bayesde.options": ("EbOptions",),
     "bayesde.posterior.fit": ("Posterior", "fit_posterior"),
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
+    "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -64,18 +72,26 @@ __all__ = [
     "Posterior",
     "ResultsTable",
     "SamplingOptions",
+    "Simulation",
+    "SimulationOptions",
     "ToolchainError",
     "cpm",
     "fit_eb",
     "fit_posterior",
+    "fpkm",
     "fpm",
     "load_airway",
     "load_pasilla",
+    "norm_transform",
+    "normalization_factors",
     "read_counts",
     "read_results",
     "read_tximport",
+    "rlog",
     "s_values",
+    "simulate",
     "size_factors",
+    "vst",
 ]
 
 

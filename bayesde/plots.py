@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
-from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["dispersion_plot", "interval_plot", "ma_plot"]
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from bayesde.eb.fit import EbFit
+
+__all__ = ["dispersion_plot", "interval_plot", "ma_plot", "p_value_histogram"]
 
 # Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 
 _FEW_GENES = 2000
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def ma_plot(
@@ -68,7 +72,10 @@ def ma_plot(
     ):
         _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size * enlarged, label)
     ax.axhline(0.0, color=BLACK, linewidth=0.8)
-    ax.set(xscale="log" if effect.size else "linear", ylim=(-1.05 * edge, 1.05 * edge))
+    ax.set(ylim=(-1.05 * edge, 1.05 * edge))
+    if effect.size:
+        ax.set_xscale("log")
+        _mark_powers(ax.xaxis)
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("log2 fold change")
     _legend_outside(ax)
@@ -112,6 +119,8 @@ def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
     order = np.argsort(mean)
     ax.plot(mean[order], fit.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
     ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
+    _mark_powers(ax.xaxis)
+    _mark_powers(ax.yaxis)
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("dispersion")
     _legend_outside(ax)
@@ -183,6 +192,41 @@ def interval_plot(
     return ax
 
 
+def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = None) -> Axes:
+    """Plot how many genes have p-values of each size, those without an adjusted one on top in grey.
+
+    Parameters
+    ----------
+    table : ResultsTable
+        With ``p_value`` and ``padj``.
+    bins : int
+        Number of bars from 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    _demand(table, ["p_value", "padj"])
+    ax = ax or _new_axes((8.0, 3.2))
+    known = table[table["p_value"].notna()]
+    counted, below = known["padj"].notna().to_numpy(), np.zeros(bins)
+    for mask, colour, label in ((counted, BLUE, "adjusted"), (~counted, GREY, "filtered out")):
+        counts, edges = np.histogram(known["p_value"].to_numpy()[mask], bins=bins, range=(0.0, 1.0))
+        name = f"{label} ({mask.sum():,})"
+        ax.stairs(below + counts, edges, baseline=below, fill=True, color=colour, label=name)
+        below = below + counts
+    ax.set(xlim=(0.0, 1.0), xlabel="p-value", ylabel="genes")
+    _legend_outside(ax)
+    return ax
+
+
 def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[str]:
     """Name the genes to draw."""
     if genes is None:
@@ -227,8 +271,29 @@ def _demand(table: pd.DataFrame, columns: list[str]) -> None:
         )
 
 
+def _mark_powers(axis: Axis) -> None:
+    """Mark the powers of ten only, in plain letters: many small marks and formulas are slow to draw."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 100.0 * low:  # too few of them
+        return
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+
+
+def _power_of_ten(value: float) -> str:
+    """Write a power of ten as such, another number as it is."""
+    power = round(math.log10(value))
+    if not math.isclose(value, 10.0**power):
+        return f"{value:g}"
+    return "10" + str(power).translate(_SUPERSCRIPT)
+
+
 def _new_axes(size: tuple[float, float]) -> Axes:
     """Make a figure with one Axes."""
+    from matplotlib import pyplot as plt
+
     axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
     return axes
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,8 +26,11 @@ __all__ = [
     "build_results",
     "read_results",
     "s_values",
+    "tab_separated",
     "write_results",
 ]
+
+_SPECIAL = re.compile('["\t\r\n]')
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok")
 
 
-def write_results(table: pd.DataFrame, directory: str | PathLike[str]) -> Path:
+def write_results(table: pd.DataFrame, *directories: str | PathLike[str]) -> Path:
     """Write ``results.tsv`` and ``results.columns.json``.
 
     Numbers are written with as many digits as it takes to read the same number back; a missing one is empty.
@@ -229,15 +234,14 @@ def write_results(table: pd.DataFrame, directory: str | PathLike[str]) -> Path:
     Parameters
     ----------
     table : ResultsTable
-    directory : path
-        An existing folder.
+    *directories : path
+        Existing folders; each gets both files.
 
     Returns
     -------
     pathlib.Path
-        The table's file.
+        The table's file in the first of them.
     """
-    folder = Path(directory)
     meanings = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
@@ -248,10 +252,46 @@ def write_results(table: pd.DataFrame, directory: str | PathLike[str]) -> Path:
         },
         "status": STATUSES,
     }
-    write_atomically(folder / "results.columns.json", json.dumps(meanings, indent=2) + "\n")
-    text = pd.DataFrame(table).to_csv(sep="\t", index_label="gene", lineterminator="\n")
-    write_atomically(folder / "results.tsv", text)
-    return folder / "results.tsv"
+    columns, text = json.dumps(meanings, indent=2) + "\n", tab_separated(table)
+    for folder in map(Path, directories):
+        write_atomically(folder / "results.columns.json", columns)
+        write_atomically(folder / "results.tsv", text)
+    return Path(directories[0]) / "results.tsv"
+
+
+def tab_separated(frame: pd.DataFrame) -> str:
+    """Write a table by gene as text.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Indexed by gene; numbers and text.
+
+    Returns
+    -------
+    str
+        A header, then one line a gene; numbers as ``repr`` writes them, nothing for a missing value, text in
+        quotes where it holds a separator, quote or line end.
+    """
+    from bayesde.decimals import format_rows  # loads numba, which reading a table does without
+
+    fields = [_quoted(frame.index)]
+    doubles = [kind == np.float64 for kind in frame.dtypes]
+    for together, group in itertools.groupby(range(len(doubles)), doubles.__getitem__):
+        if together:
+            fields.append(format_rows(frame.iloc[:, list(group)].to_numpy()))
+        else:
+            fields += [_quoted(frame.iloc[:, place].to_numpy()) for place in group]
+    header = "\t".join(["gene", *_quoted(frame.columns)])
+    return "\n".join([header, *map("\t".join, zip(*fields, strict=True)), ""])
+
+
+def _quoted(values: Iterable[Any]) -> list[str]:
+    """Write values as text, those that need it in quotes; a missing one (None, NaN) as nothing."""
+    texts = ["" if value is None or value != value else str(value) for value in values]
+    if not _SPECIAL.search("".join(texts)):
+        return texts
+    return ['"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text for text in texts]
 
 
 def read_results(path: str | PathLike[str]) -> ResultsTable:

@@ -1,5 +1,7 @@
 """The command line in this process: exit codes, messages, and that bad input leaves nothing behind."""
 
+import dataclasses
+import gc
 import json
 import os
 import shutil
@@ -8,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesde import InputError, datasets, read_results
+from bayesde import EbOptions, InputError, datasets, fit_eb, read_counts, read_results
 
 N_GENES = 300
 
@@ -41,7 +43,7 @@ def test_version_and_help(bayesde):
     code, out, _ = bayesde("--version")
     assert code == 0
     assert out.startswith("bayesde ")
-    for command in ("eb", "sample", "resume", "status", "demo", "doctor", "install-stan"):
+    for command in ("eb", "sample", "resume", "status", "report", "demo", "doctor", "install-stan"):
         code, out, _ = bayesde(command, "--help")
         assert code == 0
         assert f"bayesde {command}" in out, "the help shows an example"
@@ -409,3 +411,114 @@ def test_warnings_are_printed_and_logged(bayesde, files):
     assert code == 0
     assert "warning: the parametric dispersion trend does not fit" in message
     assert "warning: the parametric dispersion trend does not fit" in (files / "o" / "log.txt").read_text()
+
+
+def run_eb(bayesde, files, out, *options):
+    """Run `bayesde eb` on the simulated counts; return the plan that it recorded and its table."""
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-o", files / out, *options)
+    code, _, message = bayesde(*arguments)
+    assert code == 0, message
+    return json.loads((files / out / "run.json").read_text())["plan"], read_results(files / out)
+
+
+def simulated_fit(files, **options):
+    counts = read_counts(files / "counts.tsv", files / "samples.tsv")
+    return fit_eb(counts, "~ condition", options=EbOptions(**options))
+
+
+def test_the_likelihood_ratio_test(bayesde, files):
+    plan, table = run_eb(bayesde, files, "lrt", *ARGUMENTS, "--test", "lrt", "--reduced", "~ 1")
+    assert (plan["model"]["test"], plan["model"]["reduced"]) == ("lrt", "~ 1")
+    pd.testing.assert_frame_equal(table, simulated_fit(files).test_lrt("~ 1"))
+    pd.testing.assert_frame_equal(table, read_results(files / "lrt" / "eb"))
+
+
+@pytest.mark.parametrize(
+    ("reduced", "words"),
+    [
+        ("~ batch", "which the full design '~ condition' cannot express"),
+        ("~ condition", "leave at least one term out"),
+        ("~ nothing", "uses 'nothing'"),
+    ],
+)
+def test_reduced_designs_are_checked_before_the_fit(bayesde, files, monkeypatch, reduced, words):
+    monkeypatch.setattr("bayesde.batch.execution.fit_eb", lambda *_, **__: pytest.fail("it was fitted"))
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
+    code, _, message = bayesde(*arguments, "--test", "lrt", "--reduced", reduced)
+    assert code == 2
+    assert words in message
+    assert not (files / "out").exists()
+
+
+def test_alternatives(bayesde, files):
+    for kind in ("less", "lessAbs"):
+        options = ("--alternative", kind, "--lfc-threshold", "1")
+        plan, table = run_eb(bayesde, files, kind, *ARGUMENTS, *options)
+        assert (plan["model"]["alternative"], plan["model"]["lfc_threshold"]) == (kind, 1.0)
+        expected = simulated_fit(files).results(lfc_threshold=1.0, alternative=kind)
+        pd.testing.assert_frame_equal(table, expected)
+
+
+def test_options_of_the_fit(bayesde, files):
+    switches = ("--fdr", "0.3", "--no-filtering", "--no-cooks", "--no-replace")
+    plan, table = run_eb(bayesde, files, "out", *ARGUMENTS, *switches)
+    chosen = {"fdr": 0.3, "independent_filtering": False, "cooks_cutoff": False, "replace_outliers": False}
+    assert plan["eb"] == dataclasses.asdict(EbOptions()) | chosen
+    pd.testing.assert_frame_equal(table, simulated_fit(files, **chosen).results())
+    assert table["padj"].notna().sum() == table["p_value"].notna().sum()
+
+
+def test_without_shrinkage_there_is_no_shrunken_table(bayesde, files):
+    plan, _ = run_eb(bayesde, files, "out", *ARGUMENTS, "--shrinkage", "none")
+    assert plan["model"]["shrinkage"] == "none"
+    assert not (files / "out" / "shrunken").exists()
+
+
+def test_a_model_from_a_file(bayesde, files):
+    (files / "run.toml").write_text(
+        "[model]\ndesign = '~ condition'\ncontrast = 'condition,ctl,trt'\nlfc_threshold = 0.5\n"
+        "other_contrasts = ['condition,trt,ctl', [0, 1]]\n"
+        "alternative = 'greater'\nreferences = {condition = 'trt'}\n[eb]\nfdr = 0.05\n"
+    )
+    plan, _ = run_eb(bayesde, files, "file", "--config", files / "run.toml")
+    assert plan["model"]["contrast"] == ["condition", "ctl", "trt"]
+    assert plan["model"]["other_contrasts"] == [["condition", "trt", "ctl"], [0, 1]]
+    assert (plan["model"]["alternative"], plan["model"]["references"]) == ("greater", {"condition": "trt"})
+    over = ("--config", files / "run.toml", "--fdr", "0.2", "--lfc-threshold", "0.25", *ARGUMENTS)
+    plan, _ = run_eb(bayesde, files, "over", *over)
+    assert (plan["eb"]["fdr"], plan["model"]["lfc_threshold"]) == (0.2, 0.25)
+    assert plan["model"]["contrast"] == ["condition", "trt", "ctl"]
+    assert plan["model"]["other_contrasts"] == [], "contrasts of the command line replace those of the file"
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-o", files / "out")
+    code, _, message = bayesde(*arguments)
+    assert code == 2
+    assert "--design FORMULA" in message
+    (files / "run.toml").write_text("[model]\ndesing = '~ condition'\n")
+    code, _, message = bayesde(*arguments, "--config", files / "run.toml")
+    assert code == 2
+    assert "Did you mean 'design'" in message
+
+
+def test_further_contrasts_have_tables_of_their_own(bayesde, files):
+    arguments = ("-d", "~ condition", *("-c", "condition,trt,ctl", "-c", "0,-1", "-c", "condition[T.trt]"))
+    plan, table = run_eb(bayesde, files, "out", *arguments, "--no-filtering")
+    assert plan["model"]["contrast"] == ["condition", "trt", "ctl"]
+    assert plan["model"]["other_contrasts"] == [[0.0, -1.0], "condition[T.trt]"]
+    second, third = sorted((files / "out" / "contrasts").iterdir())
+    assert third.name == "3_condition_T.trt"
+    pd.testing.assert_frame_equal(read_results(third), table)
+    np.testing.assert_allclose(read_results(second)["log2_fold_change"], -table["log2_fold_change"])
+    run_eb(bayesde, files, "out", *arguments[:4], "--force")
+    assert not (files / "out" / "contrasts").exists()
+    code, _, message = bayesde(
+        "eb", files / "counts.tsv", files / "samples.tsv", *arguments, "-c", "1,2,3", "-o", files / "bad"
+    )
+    assert code == 2
+    assert "2 weights are needed" in message
+    assert not (files / "bad").exists()
+
+
+def test_the_garbage_collector_is_left_as_it_was(bayesde, files):
+    before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
+    assert bayesde("status", files)[0] == 2
+    assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before

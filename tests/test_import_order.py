@@ -9,7 +9,7 @@ import bayesde
 
 PACKAGE = Path(bayesde.__file__).parent
 ORDER = (
-    "errors options counts io datasets design normalize results simulate eb "
+    "errors options decimals counts io datasets design normalize results simulation eb "
     "stan_runtime posterior plots batch cli"
 ).split()
 HEAVY = ("numba", "cmdstanpy", "arviz", "matplotlib")

@@ -5,9 +5,28 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from reference.transforms import (
+    EVERY_THIRD,
+    answer,
+    answer_by_sample,
+    lengths,
+    pasilla,
+    pasilla_with_lengths,
+)
 
-from bayesde import Counts, InputError, OptionError, cpm, datasets, fpm, read_counts, size_factors
-from bayesde.normalize import base_mean, base_var, normalization_matrix
+from bayesde import (
+    Counts,
+    InputError,
+    OptionError,
+    cpm,
+    datasets,
+    fpkm,
+    fpm,
+    norm_transform,
+    normalization_factors,
+    read_counts,
+)
+from bayesde.normalize import base_mean, base_var, normalization_matrix, ratios, size_factors
 
 DATA = ["pasilla", "airway", "gse60450", "sim20k_pairs"]
 MATRIX = np.array([[10, 20, 30], [0, 40, 20], [5, 5, 5], [100, 210, 290], [0, 0, 0]])
@@ -70,6 +89,75 @@ def test_given_geometric_means(counts):
     )
 
 
+def test_a_location_of_ones_own(counts):
+    logs = np.log(MATRIX[[0, 2, 3]])
+    mean = (logs - logs.mean(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(size_factors(counts, location=np.mean), np.exp(mean), rtol=1e-14)
+    for wrong in (lambda ratios: ratios, lambda ratios: np.nan):
+        with pytest.raises(InputError, match="returns one finite number"):
+            size_factors(counts, location=wrong)
+
+
+@pytest.mark.parametrize("method", ["ratio", "poscounts"])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_blocks_of_genes_and_of_samples_change_nothing(monkeypatch, method, lengths):
+    counts = pasilla_with_lengths() if lengths else pasilla()
+    control = np.arange(0, counts.n_genes, 2)
+    whole = normalization_matrix(counts, method, control)
+    chunks = type(counts).chunks
+    monkeypatch.setattr(type(counts), "chunks", lambda self: chunks(self, cells=5000))
+    monkeypatch.setattr(ratios, "KEPT_VALUES", 2 * counts.n_genes)
+    np.testing.assert_array_equal(normalization_matrix(counts, method, control), whole)
+
+
+def test_more_size_factors_equal_those_of_r():
+    control = np.arange(pasilla().n_genes)[EVERY_THIRD]
+    for ours, theirs in (
+        (size_factors(pasilla(), control_genes=control), "size factors control"),
+        (size_factors(pasilla(), location=np.mean), "size factors mean"),
+    ):
+        np.testing.assert_allclose(ours, answer_by_sample(theirs)[ours.index], rtol=1e-14)
+
+
+def test_factors_with_lengths_or_a_matrix_equal_those_of_r():
+    control = np.arange(pasilla().n_genes)[EVERY_THIRD]
+    measured = pasilla_with_lengths()
+    named = pd.DataFrame(lengths() / 1000, index=pasilla().genes, columns=pasilla().samples)
+    for ours, theirs in (
+        (normalization_factors(measured), "factors lengths ratio"),
+        (normalization_factors(measured, method="poscounts"), "factors lengths poscounts"),
+        (
+            normalization_factors(pasilla(), named.iloc[::-1, ::-1], control_genes=control),
+            "factors matrix control",
+        ),
+    ):
+        shown = answer(theirs)
+        np.testing.assert_allclose(ours.loc[shown.index, shown.columns], shown, rtol=1e-14)
+        np.testing.assert_allclose(np.log(ours).mean(axis=1), 0.0, atol=1e-14)
+    np.testing.assert_array_equal(
+        normalization_matrix(measured, "poscounts"), normalization_factors(measured, method="poscounts")
+    )
+    assert normalization_matrix(measured).flags.c_contiguous
+    assert not normalization_matrix(measured).flags.writeable
+
+
+def test_what_goes_before_lengths():
+    measured = pasilla_with_lengths()
+    np.testing.assert_array_equal(normalization_matrix(measured, np.arange(1.0, 8.0))[5], np.arange(1.0, 8.0))
+    both = Counts(measured.matrix, normalization_factors=np.full(measured.matrix.shape, 2.0))
+    object.__setattr__(both, "average_lengths", lengths())
+    np.testing.assert_array_equal(normalization_matrix(both), 2.0)
+
+
+def test_factors_that_cannot_be_combined(counts):
+    with pytest.raises(InputError, match="no average transcript lengths; give a matrix"):
+        normalization_factors(counts)
+    with pytest.raises(InputError, match="normalization matrix that are not finite"):
+        normalization_factors(counts, np.zeros((5, 3)))
+    with pytest.raises(OptionError, match="tmm"):
+        normalization_factors(counts, np.ones((5, 3)), method="tmm")
+
+
 def test_when_every_gene_has_a_zero_the_way_out_is_named():
     counts = Counts([[0, 1, 2], [3, 0, 4], [5, 6, 0]])
     with pytest.raises(InputError, match="use the method 'poscounts'"):
@@ -116,10 +204,20 @@ def test_factors_are_resolved_and_matched_by_name(counts):
     ):
         resolved = normalization_matrix(counts, given)
         np.testing.assert_array_equal(resolved, expected)
-        assert resolved.flags.c_contiguous
-        assert resolved.flags.writeable
+        assert not resolved.flags.writeable
+        assert resolved.strides[0] == 0  # one row in memory, not one for each gene
     frame = pd.DataFrame(expected, index=counts.genes, columns=counts.samples)
-    np.testing.assert_array_equal(normalization_matrix(counts, frame.iloc[::-1, ::-1]), expected)
+    matched = normalization_matrix(counts, frame.iloc[::-1, ::-1])
+    np.testing.assert_array_equal(matched, expected)
+    assert matched.flags.c_contiguous
+    assert not matched.flags.writeable
+
+
+def test_later_changes_of_what_was_given_change_nothing(counts):
+    given = np.array([1.0, 2.0, 3.0])
+    resolved = normalization_matrix(counts, given)
+    given[0] = 9.0
+    np.testing.assert_array_equal(resolved[:, 0], 1.0)
 
 
 def test_factors_of_the_counts_go_first_unless_others_are_given():
@@ -155,6 +253,35 @@ def test_counts_per_million(counts):
     pd.testing.assert_frame_equal(fpm(counts, robust=False), cpm(counts))
     sizes = size_factors(counts) * np.exp(np.log(MATRIX.sum(axis=0)).mean())
     np.testing.assert_allclose(fpm(counts), MATRIX / sizes.to_numpy() * 1e6, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "ours"),
+    [
+        ("fpkm", lambda: fpkm(pasilla(), lengths()[:, 0])),
+        (
+            "fpkm plain",
+            lambda: fpkm(pasilla(), pd.Series(lengths()[:, 0], pasilla().genes)[::-1], robust=False),
+        ),
+        ("fpkm lengths", lambda: fpkm(pasilla_with_lengths())),
+        ("fpkm lengths plain", lambda: fpkm(pasilla_with_lengths(), robust=False)),
+        ("norm_transform", lambda: norm_transform(pasilla())),
+    ],
+)
+def test_scaled_counts_equal_those_of_r(quantity, ours):
+    theirs = answer(quantity)
+    np.testing.assert_allclose(ours().loc[theirs.index, theirs.columns], theirs, rtol=2e-14)
+
+
+def test_lengths_that_do_not_fit(counts):
+    with pytest.raises(InputError, match="give gene_lengths="):
+        fpkm(counts)
+    with pytest.raises(InputError, match=r"gene lengths lack the gene.s. 'b'"):
+        fpkm(counts, pd.Series({"a": 1.0, "c": 2.0, "d": 1.0, "e": 1.0}))
+    with pytest.raises(InputError, match="gene lengths that are not finite and above 0"):
+        fpkm(counts, [0, 1, 1, 1, 1])
+    with pytest.raises(InputError, match="pseudocount"):
+        norm_transform(counts, pseudocount=0.0)
 
 
 def test_robust_scaling_is_not_moved_by_one_abundant_gene():

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bayesde import Counts, InputError, datasets, fit_eb
-from bayesde.plots import dispersion_plot, interval_plot, ma_plot
+from bayesde.plots import dispersion_plot, interval_plot, ma_plot, p_value_histogram
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,29 @@ def test_what_cannot_be_drawn(fit):
         interval_plot(table)
     with pytest.raises(InputError, match="no gene 'nobody'"):
         interval_plot(fit.shrink(), genes=["nobody"])
+
+
+def test_p_value_histogram_counts_every_tested_gene(fit):
+    table = fit.results()
+    ax = p_value_histogram(table, bins=20)
+    adjusted, filtered = (patch.get_data() for patch in ax.patches)
+    tested = table[table["p_value"].notna()]
+    kept = tested[tested["padj"].notna()]
+    assert adjusted.values.sum() == len(kept)
+    assert filtered.values.sum() - filtered.baseline.sum() == len(tested) - len(kept)
+    assert adjusted.values[0] == (kept["p_value"] < 0.05).sum()
+    with pytest.raises(InputError, match="no column 'p_value'"):
+        p_value_histogram(table.drop(columns="p_value"))
+
+
+def test_logarithmic_axes_mark_powers_of_ten_where_there_are_some():
+    table = pd.DataFrame(
+        {"base_mean": [0.01, 10.0, 1e5], "log2_fold_change": [0.1, 0.2, 0.3], "padj": [0.5, 0.5, 0.01]}
+    )
+    labels = [label.get_text() for label in ma_plot(table).get_xticklabels()]
+    assert {"10⁻²", "10¹", "10⁵"} & set(labels)
+    assert all(label.startswith("10") for label in labels if label)
+    narrow = ma_plot(table.assign(base_mean=[20.0, 30.0, 40.0]))
+    narrow.figure.canvas.draw()
+    labels = [label.get_text() for label in narrow.get_xticklabels(minor=True)]
+    assert any(labels), "without powers of ten in sight other numbers are marked"

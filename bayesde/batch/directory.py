@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,13 @@ _OWN_FILES = (
     "results.tsv",
     "results.columns.json",
     "diagnostics.tsv",
+    "report.html",
     "log.txt",
     ".lock",
     "run.json",
 )
 _OWN_FOLDERS = ("blocks", "posterior.zarr", ".posterior.zarr.tmp")
+_CONTRASTS = "contrasts"
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
     "plots": ("ma.png", "dispersion.png", "intervals.png"),
@@ -65,6 +68,12 @@ class RunDirectory:
         """Return the folder of a table beside the main one, made if need be."""
         folder = self.path / name
         folder.mkdir(exist_ok=True)
+        return folder
+
+    def contrast(self, number: int, name: str) -> Path:
+        """Return the folder of the table of a further contrast, made if need be."""
+        folder = self.path / _CONTRASTS / f"{number}_{re.sub(r'[^A-Za-z0-9.+-]+', '_', name).strip('_')}"
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @property
@@ -121,6 +130,11 @@ class RunDirectory:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name, files in _SHARED_FOLDERS.items():
             _remove(self.path / name, files)
+        for folder in self.path.glob(f"{_CONTRASTS}/*/"):
+            _remove(folder, _SHARED_FOLDERS["eb"])
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        for name in (*_SHARED_FOLDERS, _CONTRASTS):
             with contextlib.suppress(OSError):
                 (self.path / name).rmdir()
         _remove(self.path, _OWN_FILES)

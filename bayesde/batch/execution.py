@@ -166,7 +166,13 @@ def _prepare(plan: RunPlan, progress: Progress | None) -> None:
 
 def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
     """Make the point estimates."""
-    return fit_eb(inputs.counts, inputs.design, size_factors=inputs.size_factors, options=plan.eb)
+    return fit_eb(
+        inputs.counts,
+        inputs.design,
+        size_factors=inputs.size_factors,
+        weights=inputs.weights,
+        options=plan.eb,
+    )
 
 
 def _carry_out(
@@ -211,13 +217,14 @@ def _compute(
             fit = _fit(plan, inputs)
     if plan.command == "eb":
         with _timed(timings, "results"):
-            table = write_eb(directory, plan, fit, inputs.contrast)
+            table = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         with _timed(timings, "results"):
             table = write_posterior(directory, plan, posterior, inputs.contrast)
-    directory.update(timings=timings)
+    factors = fit.size_factors
+    directory.update(timings=timings, size_factors=None if factors is None else factors.to_dict())
     return RunOutcome(directory.path, table, fit)
 
 

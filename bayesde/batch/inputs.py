@@ -12,9 +12,10 @@ import pandas as pd
 from bayesde.batch.plan import ModelPlan, RunPlan
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
+from bayesde.eb.lrt import check_nested
+from bayesde.eb.size_factors import resolved_factors, size_factors
 from bayesde.errors import InputError, first_few
-from bayesde.io import read_counts, read_gene_table
-from bayesde.normalize import size_factors
+from bayesde.io import read_counts, read_gene_table, read_tximport
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.options import JOINT_GENE_LIMIT
 
@@ -30,8 +31,14 @@ class RunInputs:
     counts : Counts
     design : Design
     contrast : Contrast
-    size_factors : pandas.Series, (sample,), or None
-        None where normalization factors came with the counts.
+    size_factors : pandas.Series, (sample,), ndarray (gene, sample), or None
+        By count where transcript lengths enter; None where normalization factors came with the counts.
+    other_contrasts : tuple of Contrast
+        Those that get a table beside the main one.
+    reduced : Design or None
+        That of a likelihood-ratio test.
+    weights : pandas.DataFrame (gene, sample) or None
+        Of the observations.
     genes : tuple of str or None
         Those that get a posterior; None is all.
     hyperparameters : Hyperparameters or None
@@ -41,7 +48,10 @@ class RunInputs:
     counts: Counts
     design: Design
     contrast: Contrast
-    size_factors: pd.Series | None
+    size_factors: pd.Series | np.ndarray | None
+    other_contrasts: tuple[Contrast, ...] = ()
+    reduced: Design | None = None
+    weights: pd.DataFrame | None = None
     genes: tuple[str, ...] | None = None
     hyperparameters: Hyperparameters | None = None
 
@@ -65,18 +75,20 @@ def load(plan: RunPlan) -> RunInputs:
     files = plan.files
     counts = _counts(plan)
     design, contrast = _design(plan.model, counts)
-    factors = None
-    if counts.normalization_factors is None:
-        chosen = None if files.control_genes is None else read_gene_list(files.control_genes, counts)
-        factors = size_factors(counts, plan.model.size_factors, control_genes=chosen)
+    factors = _factors(plan, counts)
     if plan.command == "eb":
-        return RunInputs(counts, design, contrast, factors)
+        others = tuple(map(design.contrast, plan.model.other_contrasts))
+        reduced = _reduced(plan.model, design, counts)
+        weights = None if files.weights is None else read_gene_table(files.weights)
+        return RunInputs(
+            counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
+        )
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:
         fixed.scales_of(design)
     _check_panel(plan, counts, genes)
-    return RunInputs(counts, design, contrast, factors, genes, fixed)
+    return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
 
 
 def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
@@ -137,17 +149,23 @@ def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
 def _counts(plan: RunPlan) -> Counts:
     """Read counts with their samples and factors."""
     files = plan.files
+    if files.average_lengths is not None:
+        return read_tximport(counts=files.counts, lengths=files.average_lengths, samples=files.samples)
     counts = read_counts(files.counts, samples=files.samples)
     if files.normalization_factors is None:
         return counts
-    table = read_gene_table(files.normalization_factors)
-    return Counts(
-        counts.matrix,
-        genes=counts.genes,
-        samples=counts.samples,
-        sample_table=counts.sample_table,
-        normalization_factors=table,
-    )
+    return counts.with_normalization_factors(read_gene_table(files.normalization_factors))
+
+
+def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
+    """Estimate size factors, so that counts without any are refused before something is written."""
+    if counts.normalization_factors is not None:
+        return None
+    listed, method = plan.files.control_genes, plan.model.size_factors
+    control_genes = None if listed is None else read_gene_list(listed, counts)
+    if counts.average_lengths is not None:
+        return resolved_factors(counts, method, control_genes)
+    return size_factors(counts, method, control_genes=control_genes)
 
 
 def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
@@ -160,6 +178,15 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     references = {**model.references, factor: contrast.reference}
     design = Design.from_formula(model.design, counts.sample_table, references)
     return design, design.contrast(model.contrast)
+
+
+def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
+    """Make the reduced design of a likelihood-ratio test."""
+    if model.reduced is None:
+        return None
+    reduced = Design.from_formula(model.reduced, counts.sample_table)
+    check_nested(full, reduced)
+    return reduced
 
 
 def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
 from bayesde.posterior.options import SamplingOptions, check_whole
@@ -15,7 +16,11 @@ from bayesde.posterior.options import SamplingOptions, check_whole
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 
 ENGINES = ("nuts", "joint")
-SIZE_FACTORS = ("ratio", "poscounts")
+SIZE_FACTORS = ("ratio", "poscounts", "iterate")
+TESTS = ("wald", "lrt")
+SHRINKAGES = ("apeglm", "normal", "ashr", "none")
+"""Priors of the shrunken table, by the names that `EbFit.shrink` knows, or none."""
+
 LARGEST_THRESHOLD = 100.0
 
 
@@ -31,6 +36,10 @@ class RunFiles:
         Lists of genes, one a line: those that size factors are taken from, those that get a posterior.
     normalization_factors : str, optional
         A table (gene, sample) in place of size factors.
+    average_lengths : str, optional
+        A table (gene, sample) of average transcript lengths; the counts are estimates then, and rounded.
+    weights : str, optional
+        Of an EB run: a table (gene, sample) of observation weights.
     hyperparameters : str, optional
         JSON with fixed hyperparameters.
     """
@@ -40,6 +49,8 @@ class RunFiles:
     control_genes: str | None = None
     genes: str | None = None
     normalization_factors: str | None = None
+    average_lengths: str | None = None
+    weights: str | None = None
     hyperparameters: str | None = None
 
     def __post_init__(self) -> None:
@@ -62,27 +73,91 @@ class ModelPlan:
         A formula over the sample table.
     contrast : tuple of str, tuple of float or str, optional
         What the table is about; see `Design.contrast`.
+    other_contrasts : tuple
+        Of an EB run: contrasts that get a table of their own beside the main one.
     references : dict of str to str
         Reference level by factor. A contrast of levels makes its own the reference where none is given.
-    size_factors : {"ratio", "poscounts"}
+    size_factors : {"ratio", "poscounts", "iterate"}
     lfc_threshold : float
         log2; at least 0.
     shrink : bool
         Whether the table of an EB run has shrunken effects.
+    shrinkage : {"apeglm", "normal", "ashr", "none"}
+        How effects are shrunken; with ``"none"`` they are not.
+    test : {"wald", "lrt"}
+        Of an EB run: whether the contrast is tested, or the design against a reduced one.
+    reduced : str, optional
+        The formula of the reduced design; for the likelihood-ratio test, which needs it.
+    alternative : str
+        What a small p-value of the Wald test claims; see `EbFit.results`.
     """
 
     design: str
     contrast: tuple[str, ...] | tuple[float, ...] | str | None = None
+    other_contrasts: tuple[Any, ...] = ()
     references: dict[str, str] = field(default_factory=dict)
     size_factors: str = "ratio"
     lfc_threshold: float = 0.0
     shrink: bool = False
+    shrinkage: str = "apeglm"
+    test: str = "wald"
+    reduced: str | None = None
+    alternative: str = "greaterAbs"
 
     def __post_init__(self) -> None:
         check_choice("size_factors", self.size_factors, SIZE_FACTORS)
         check_range("lfc_threshold", self.lfc_threshold, 0.0, LARGEST_THRESHOLD)
-        if isinstance(self.contrast, list):
-            object.__setattr__(self, "contrast", tuple(self.contrast))
+        for name, allowed in _CHOICES.items():
+            check_choice(name, getattr(self, name), allowed)
+        if not isinstance(self.shrink, bool):
+            raise OptionError(f"shrink must be true or false; got {self.shrink!r}")
+        if not isinstance(self.design, str) or not isinstance(self.reduced, str | None):
+            raise OptionError(
+                f"a design must be a formula; got {self.design!r} and, reduced, {self.reduced!r}"
+            )
+        if not isinstance(self.references, dict):
+            raise OptionError(f"references must be levels by factor; got {self.references!r}")
+        if self.shrink and self.shrinkage == "none":
+            raise OptionError(
+                "shrink: the table cannot have shrunken effects if there are none; leave --shrink out, or "
+                "choose another --shrinkage"
+            )
+        self._check_test()
+        object.__setattr__(self, "contrast", _frozen(self.contrast))
+        object.__setattr__(self, "other_contrasts", tuple(map(_frozen, self.other_contrasts)))
+
+    def _check_test(self) -> None:
+        """Refuse options that the test has no use for."""
+        if self.test == "wald":
+            if self.reduced is not None:
+                raise OptionError(
+                    "reduced: only the likelihood-ratio test has a reduced design; add --test lrt"
+                )
+            if self.alternative == "lessAbs" and self.lfc_threshold == 0.0:
+                raise OptionError("alternative: 'lessAbs' needs a threshold above 0; add --lfc-threshold X")
+            return
+        if self.reduced is None:
+            raise OptionError(
+                "test: the likelihood-ratio test needs a reduced design; add --reduced FORMULA, such as '~ 1'"
+            )
+        if self.lfc_threshold > 0.0 or self.alternative != "greaterAbs":
+            raise OptionError(
+                "test: the likelihood-ratio test has neither a threshold nor an alternative; leave "
+                "--lfc-threshold and --alternative out, or choose --test wald"
+            )
+        if self.shrink:
+            raise OptionError(
+                "shrink: the p-values beside shrunken effects are the Wald test's; leave --shrink out, the "
+                "shrunken effects are in DIR/shrunken"
+            )
+
+
+def _frozen(contrast: Any) -> Any:
+    """Make a tuple of a list, as JSON and TOML have it."""
+    return tuple(contrast) if isinstance(contrast, list) else contrast
+
+
+_CHOICES = {"test": TESTS, "alternative": ALTERNATIVES, "shrinkage": SHRINKAGES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +227,10 @@ class RunPlan:
             raise OptionError(
                 "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
             )
+        if self.files.average_lengths is not None and self.files.normalization_factors is not None:
+            raise OptionError(
+                "average_lengths: normalization factors already say everything; leave one of them out"
+            )
         if self.files.control_genes is not None and self.files.normalization_factors is not None:
             raise OptionError(
                 "control_genes: normalization factors take the place of size factors, which control genes "
@@ -163,13 +242,12 @@ class RunPlan:
         if self.command == "eb":
             kinds = {"sample": SamplePlan, "sampling": SamplingOptions}
             return [f"[{name}]" for name, kind in kinds.items() if getattr(self, name) != kind()]
-        if self.sample.engine == "joint":
-            return []
-        default = SamplingOptions()
-        names = ("residuals", "trend")
-        return [
-            f"[sampling] {name}" for name in names if getattr(self.sampling, name) != getattr(default, name)
-        ]
+        unused = _changed(
+            "model", self.model, ModelPlan(design=""), (*_CHOICES, "reduced", "shrink", "other_contrasts")
+        )
+        if self.sample.engine != "joint":
+            unused += _changed("sampling", self.sampling, SamplingOptions(), ("residuals", "trend"))
+        return unused
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""
@@ -198,6 +276,11 @@ class RunPlan:
             raise OptionError(f"{where} does not hold the plan of a run ({error})") from error
 
 
+def _changed(table: str, options: Any, default: Any, names: Iterable[str]) -> list[str]:
+    """Name those of some options that differ from their defaults."""
+    return [f"[{table}] {name}" for name in names if getattr(options, name) != getattr(default, name)]
+
+
 _PARTS: dict[str, Any] = {
     "files": RunFiles,
     "model": ModelPlan,
@@ -208,13 +291,17 @@ _PARTS: dict[str, Any] = {
 
 
 def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Read options from a TOML file with the tables ``[eb]``, ``[sample]`` and ``[sampling]``.
+    """Read options from a TOML file with the tables ``[model]``, ``[eb]``, ``[sample]`` and ``[sampling]``.
 
     Parameters
     ----------
     path : path
         For example::
 
+            [model]
+            design = "~ batch + condition"
+            test = "lrt"
+            reduced = "~ batch"
             [eb]
             fdr = 0.05
             [sample]
@@ -237,7 +324,8 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
     for name, table in values.items():
         if not isinstance(table, dict):
             raise OptionError(f"'{path}': {name} must be a table, [{name}]; got {table!r}")
-        options_from_dict(_PARTS[name], table, f"'{path}' [{name}]")
+        kind = _ModelKeys if name == "model" else _PARTS[name]  # a model is whole with the command line only
+        options_from_dict(kind, table, f"'{path}' [{name}]")
     return values
 
 
@@ -245,6 +333,13 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
 class _ConfigTables:
     """Which tables a configuration file may have."""
 
+    model: Any = None
     eb: Any = None
     sample: Any = None
     sampling: Any = None
+
+
+_ModelKeys: Any = dataclasses.make_dataclass(
+    "_ModelKeys", [(entry.name, Any, None) for entry in dataclasses.fields(ModelPlan)]
+)
+"""What a table ``[model]`` may have."""

@@ -8,20 +8,32 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Alternative",
     "Config",
     "ContrastText",
+    "Contrasts",
     "ControlGenes",
     "Counts",
     "DesignFormula",
     "Directory",
     "Factors",
+    "Fdr",
     "Force",
+    "NoCooks",
+    "NoFiltering",
+    "Lengths",
+    "NoReplace",
     "OutputFolder",
+    "Reduced",
     "References",
     "Samples",
+    "Shrinkage",
     "SizeFactors",
+    "Test",
     "Threshold",
     "Trend",
+    "UseT",
+    "Weights",
     "Workers",
 ]
 
@@ -39,7 +51,7 @@ Samples = Annotated[
     ),
 ]
 DesignFormula = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--design",
         "-d",
@@ -47,15 +59,27 @@ DesignFormula = Annotated[
         help="What counts depend on: `'~ batch + condition'`, `'~ 0 + group'`, ...",
     ),
 ]
+_CONTRAST_HELP = (
+    "What the table is about: `condition,treated,control`; the name of a coefficient, "
+    "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
+    "Default: the last coefficient."
+)
 ContrastText = Annotated[
     str | None,
     typer.Option(
         "--contrast",
         "-c",
         metavar="CONTRAST",
-        help="What the table is about: `condition,treated,control`; the name of a coefficient, "
-        "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
-        "Default: the last coefficient.",
+        help=_CONTRAST_HELP,
+    ),
+]
+Contrasts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contrast",
+        "-c",
+        metavar="CONTRAST",
+        help=f"{_CONTRAST_HELP} May be repeated: the tables of the others are in DIR/contrasts.",
     ),
 ]
 OutputFolder = Annotated[
@@ -79,7 +103,7 @@ SizeFactors = Annotated[
     typer.Option(
         "--size-factors",
         metavar="METHOD",
-        help="`ratio` (median of ratios; default) or `poscounts` (many zeros).",
+        help="`ratio` (median of ratios; default), `poscounts` (many zeros) or `iterate` (likelihood; slow).",
     ),
 ]
 ControlGenes = Annotated[
@@ -96,9 +120,32 @@ Factors = Annotated[
         help="Factors by gene and sample, in place of size factors.",
     ),
 ]
+Lengths = Annotated[
+    Path | None,
+    typer.Option(
+        "--average-lengths",
+        metavar="FILE",
+        help="Average transcript lengths by gene and sample (tximport's `length`), which the normalization "
+        "takes out; COUNTS are estimated counts then, and rounded.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="How much each count is to be believed, by gene and sample: 0 or more."
+    ),
+]
+UseT = Annotated[
+    bool,
+    typer.Option("--use-t", help="Compare Wald statistics with t distributions: wider, for few samples."),
+]
 Threshold = Annotated[
-    float,
-    typer.Option("--lfc-threshold", metavar="X", help="Also ask: is the log2 fold change larger than this?"),
+    float | None,
+    typer.Option(
+        "--lfc-threshold",
+        metavar="X",
+        help="Also ask: is the log2 fold change larger than this? [default: 0].",
+    ),
 ]
 Trend = Annotated[
     str | None,
@@ -108,9 +155,61 @@ Trend = Annotated[
         "posterior) or `mean`.",
     ),
 ]
+Test = Annotated[
+    str | None,
+    typer.Option(
+        metavar="wald|lrt",
+        help="`wald`: test the contrast (default); `lrt`: test the design against --reduced by the ratio of "
+        "their likelihoods, several coefficients at once: `--test lrt --reduced '~ batch'`.",
+    ),
+]
+Reduced = Annotated[
+    str | None,
+    typer.Option(metavar="FORMULA", help="For --test lrt: the design without the terms that are tested."),
+]
+Alternative = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="What a small p-value claims of the effect and --lfc-threshold: `greaterAbs` (default), "
+        "`greaterAbs2014` (its older, more cautious form), `lessAbs`, `greater` or `less`: "
+        "`--alternative lessAbs --lfc-threshold 1`.",
+    ),
+]
+Shrinkage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="How the effects in DIR/shrunken are shrunken: `apeglm` (Cauchy prior; default), `normal`, "
+        "`ashr` (mixture of normals), or `none`, which saves time.",
+    ),
+]
+Fdr = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="False discovery rate that the filter of low means is tuned for: `--fdr 0.05` [default: 0.1].",
+    ),
+]
+NoFiltering = Annotated[
+    bool,
+    typer.Option("--no-filtering", help="Adjust the p-values of all genes, also those of low mean counts."),
+]
+NoCooks = Annotated[
+    bool,
+    typer.Option("--no-cooks", help="Keep the p-values of genes with an excessive count (Cook's distance)."),
+]
+NoReplace = Annotated[
+    bool,
+    typer.Option("--no-replace", help="Do not replace excessive counts, where 7 or more replicates would."),
+]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="TOML", help="Options from a file, tables [eb], [sample], [sampling]."),
+    typer.Option(
+        "--config",
+        metavar="TOML",
+        help="Options from a file, tables [model], [eb], [sample], [sampling]; those given here come first.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in DIR.")]
 Workers = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -12,27 +14,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bayesde import __version__
 from bayesde.cli.arguments import (
+    Alternative,
     Config,
+    Contrasts,
     ContrastText,
     ControlGenes,
     Counts,
     DesignFormula,
     Directory,
     Factors,
+    Fdr,
     Force,
+    Lengths,
+    NoCooks,
+    NoFiltering,
+    NoReplace,
     OutputFolder,
+    Reduced,
     References,
     Samples,
+    Shrinkage,
     SizeFactors,
+    Test,
     Threshold,
     Trend,
+    UseT,
+    Weights,
     Workers,
 )
-from bayesde.cli.planning import build_plan, model_options
+from bayesde.cli.planning import build_plan, eb_options, model_options
+from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeWarning
 
 if TYPE_CHECKING:
@@ -59,7 +73,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        Console().print(f"bayesde {__version__}", highlight=False)
+        typer.echo(f"bayesde {__version__}")
         raise typer.Exit
 
 
@@ -77,17 +91,28 @@ def _options(
 def eb(
     counts: Counts,
     samples: Samples,
-    design: DesignFormula,
     out: OutputFolder,
-    contrast: ContrastText = None,
+    design: DesignFormula = None,
+    contrast: Contrasts = None,
     reference: References = None,
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
+    average_lengths: Lengths = None,
+    weights: Weights = None,
+    test: Test = None,
+    reduced: Reduced = None,
+    lfc_threshold: Threshold = None,
+    alternative: Alternative = None,
     shrink: Annotated[
-        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects (apeglm) with s-values.")
+        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects with s-values.")
     ] = False,
-    lfc_threshold: Threshold = 0.0,
+    shrinkage: Shrinkage = None,
+    fdr: Fdr = None,
+    no_filtering: NoFiltering = False,
+    no_cooks: NoCooks = False,
+    no_replace: NoReplace = False,
+    use_t: UseT = False,
     trend: Trend = None,
     config: Config = None,
     force: Force = False,
@@ -102,15 +127,22 @@ def eb(
         bayesde eb counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o eb
 
         bayesde eb counts.csv samples.csv -d '~ condition' -c condition,treated,control --shrink -o shrunken
+
+        bayesde eb counts.csv samples.csv -d '~ batch + time' --test lrt --reduced '~ batch' -o lrt
     """
     files = {
         "counts": counts,
         "samples": samples,
         "control_genes": control_genes,
         "normalization_factors": normalization_factors,
+        "average_lengths": average_lengths,
+        "weights": weights,
     }
-    model = model_options(design, contrast, reference, size_factors, lfc_threshold) | {"shrink": shrink}
-    plan = build_plan("eb", files, model, config, trend, {})
+    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
+    model |= {"test": test, "reduced": reduced, "alternative": alternative}
+    model |= {"shrink": shrink or None, "shrinkage": shrinkage}
+    options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
+    plan = build_plan("eb", files, model, options, config, {})
     _carry_out(plan, out, force, 1)
 
 
@@ -118,8 +150,8 @@ def eb(
 def sample(
     counts: Counts,
     samples: Samples,
-    design: DesignFormula,
     out: OutputFolder,
+    design: DesignFormula = None,
     contrast: ContrastText = None,
     reference: References = None,
     engine: Annotated[
@@ -153,7 +185,8 @@ def sample(
     size_factors: SizeFactors = None,
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
-    lfc_threshold: Threshold = 0.0,
+    average_lengths: Lengths = None,
+    lfc_threshold: Threshold = None,
     trend: Trend = None,
     config: Config = None,
     workers: Workers = None,
@@ -178,12 +211,13 @@ def sample(
         "samples": samples,
         "control_genes": control_genes,
         "normalization_factors": normalization_factors,
+        "average_lengths": average_lengths,
         "genes": genes,
         "hyperparameters": hyperparameters,
     }
     chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
-    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    plan = build_plan("sample", files, model, config, trend, chosen)
+    model = model_options(design, [contrast] if contrast else None, reference, size_factors, lfc_threshold)
+    plan = build_plan("sample", files, model, eb_options(trend), config, chosen)
     _carry_out(plan, out, force, workers)
 
 
@@ -222,6 +256,19 @@ def status(directory: Directory) -> None:
 
 
 @app.command()
+def report(directory: Directory) -> None:
+    """Make one HTML file of a finished run, with its tables and pictures: DIR/report.html.
+
+    For example:
+
+        bayesde report eb
+    """
+    from bayesde.batch import write_report
+
+    typer.echo(f"the report is {write_report(directory)}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
         "demo"
@@ -239,6 +286,8 @@ def demo(
 
         bayesde demo --out demo
     """
+    from rich.console import Console
+
     from bayesde.batch.demo import demo_plan, demo_table, holds_demo
 
     plan = demo_plan()
@@ -290,6 +339,9 @@ def install_stan(
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
+app.command()(simulate)
+
+
 def _carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
     """Run a plan, with a progress bar where somebody may see it."""
     with _shown_progress() as progress:
@@ -328,6 +380,7 @@ def _shown_progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _say_once()
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -358,11 +411,26 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
         logging.getLogger("bayesde").info("warning: %s", message)
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for unreachable cycles less often: loading the libraries makes a million objects, and none."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def main() -> None:
     """Run the command line; every error that is foreseen is one message and an exit code."""
     warnings.showwarning = _show_warning
+    atexit.register(
+        gc.freeze
+    )  # what the libraries made when they were loaded need not be searched at the end
     try:
-        app()
+        with _rare_collections():
+            app()
     except BayesdeError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -11,35 +11,64 @@ from bayesde.errors import InputError, OptionError
 if TYPE_CHECKING:
     from bayesde.batch import RunPlan
 
-__all__ = ["build_plan", "model_options"]
+__all__ = ["build_plan", "eb_options", "model_options"]
 
 
 def model_options(
-    design: str,
-    contrast: str | None,
+    design: str | None,
+    contrast: list[str] | None,
     reference: list[str] | None,
     size_factors: str | None,
-    lfc_threshold: float,
+    lfc_threshold: float | None,
 ) -> dict[str, Any]:
-    """Gather what the model options say."""
+    """Gather what the model options say; None for what they do not say."""
+    contrasts = [_contrast(text) for text in contrast or []]
     return {
         "design": design,
-        "contrast": _contrast(contrast),
-        "references": _references(reference or []),
+        "contrast": contrasts[0] if contrasts else None,
+        "other_contrasts": contrasts[1:] if contrasts else None,
+        "references": _references(reference) if reference else None,
         "size_factors": size_factors,
         "lfc_threshold": lfc_threshold,
     }
 
 
-def _contrast(text: str | None) -> tuple[str, ...] | tuple[float, ...] | str | None:
+def eb_options(
+    trend: str | None,
+    fdr: float | None = None,
+    no_filtering: bool = False,
+    no_cooks: bool = False,
+    no_replace: bool = False,
+    use_t: bool = False,
+) -> dict[str, Any]:
+    """Gather what the options of the empirical-Bayes fit say; None for what they do not say."""
+    return {
+        "trend": trend,
+        "fdr": fdr,
+        "independent_filtering": False if no_filtering else None,
+        "cooks_cutoff": False if no_cooks else None,
+        "replace_outliers": False if no_replace else None,
+        "use_t": True if use_t else None,
+    }
+
+
+def _contrast(text: str) -> tuple[str, ...] | tuple[float, ...] | str:
     """Tell ``factor,level,reference`` and weights, ``0,1,-1`` or ``[0,1,-1]``, from a contrast."""
-    if text is None:
-        return None
     bare = text.strip()
     parts = [part.strip() for part in bare.removeprefix("[").removesuffix("]").split(",")]
     with contextlib.suppress(ValueError):
         return tuple(float(part) for part in parts)
     return text if "[" in text or len(parts) != 3 else tuple(parts)
+
+
+def _read_contrasts(model: dict[str, Any]) -> None:
+    """Read contrasts that are text, as a configuration file may have them, too."""
+    others = model.get("other_contrasts", [])
+    if not isinstance(others, list):
+        raise OptionError(f"other_contrasts must be a list of contrasts; got {others!r}")
+    model["other_contrasts"] = [_contrast(one) if isinstance(one, str) else one for one in others]
+    if isinstance(model.get("contrast"), str):
+        model["contrast"] = _contrast(model["contrast"])
 
 
 def _references(texts: list[str]) -> dict[str, str]:
@@ -57,8 +86,8 @@ def build_plan(
     command: str,
     files: dict[str, Path | None],
     model: dict[str, Any],
+    eb: dict[str, Any],
     config: Path | None,
-    trend: str | None,
     chosen: dict[str, Any],
 ) -> RunPlan:
     """Put a plan together: defaults, then the configuration file, then the command line."""
@@ -67,17 +96,23 @@ def build_plan(
     from bayesde.posterior.options import SamplingOptions
 
     tables = {} if config is None else read_config(config)
-    given = {name: value for name, value in chosen.items() if value is not None}
-    eb = tables.get("eb", {}) | ({} if trend is None else {"trend": trend})
-    sample, sampling = tables.get("sample", {}) | given, tables.get("sampling", {})
-    if sample.get("engine") == "joint" and (trend is not None or "trend" not in sampling):
-        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
     if files.get("normalization_factors") is not None and model["size_factors"] is not None:
         raise OptionError("--normalization-factors take the place of size factors: leave out --size-factors")
+    asked_trend = eb["trend"]
+    model, eb, sample = (
+        tables.get(name, {}) | {key: value for key, value in given.items() if value is not None}
+        for name, given in (("model", model), ("eb", eb), ("sample", chosen))
+    )
+    _read_contrasts(model)
+    sampling = tables.get("sampling", {})
+    if sample.get("engine") == "joint" and (asked_trend is not None or "trend" not in sampling):
+        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
+    if not model.get("design"):
+        raise OptionError("a design is needed: --design FORMULA, such as --design '~ batch + condition'")
     return RunPlan(
         command=command,
         files=RunFiles(**{name: str(path) for name, path in files.items() if path is not None}),
-        model=ModelPlan(**{name: value for name, value in model.items() if value is not None}),
+        model=ModelPlan(**model),
         eb=EbOptions(**eb),
         sample=SamplePlan(**sample),
         sampling=SamplingOptions(**sampling),

@@ -19,7 +19,7 @@ from bayesde.design.formula import (
     term_columns,
     variables,
 )
-from bayesde.design.rank import check_finite, check_rank
+from bayesde.design.rank import check_finite, check_rank, tell_badly_scaled
 from bayesde.errors import InputError, first_few
 
 __all__ = ["Design"]
@@ -98,13 +98,18 @@ class Design:
         InputError
             If the formula cannot be read or has a response; a variable or level is unknown; a value is
             missing; a factor has one level; columns are collinear; no residual degree of freedom is left.
+
+        Warns
+        -----
+        BayesdeWarning
+            If a covariate is so far from 0, or in such units, that fits suffer.
         """
         parsed = parsed_formula(formula)
         names = variables(parsed)
         check_variables(names, sample_table, formula)
         data, factors = prepared(parsed, names, sample_table, dict(references or {}))
         matrix, spec = materialized(parsed, data, formula)
-        return cls(
+        design = cls(
             formula=formula.strip(),
             matrix=matrix.to_numpy(dtype=np.float64),
             coefficients=tuple(map(str, matrix.columns)),
@@ -114,6 +119,9 @@ class Design:
             groups={name: tuple(map(str, data[name])) for name in factors},
             spec=spec,
         )
+        covariates = _covariates(design)
+        tell_badly_scaled(design.matrix[:, covariates], [design.coefficients[k] for k in covariates])
+        return design
 
     @classmethod
     def from_matrix(
@@ -208,6 +216,17 @@ class Design:
             weights do not fit.
         """
         return read_contrast(self, spec)
+
+
+def _covariates(design: Design) -> list[int]:
+    """Columns of the terms that hold covariates only."""
+    spec: Any = design.spec
+    return [
+        k
+        for term, columns in spec.term_slices.items()
+        if variables([term]) and not any(name in design.factors for name in variables([term]))
+        for k in range(*columns.indices(design.n_coefficients))
+    ]
 
 
 def _labels(given: Sequence[str] | None, expected: int, stem: str, kind: str) -> tuple[str, ...]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from bayesde.errors import InputError, first_few
+from bayesde.errors import BayesdeWarning, InputError, first_few
 
-__all__ = ["check_finite", "check_rank", "linear_text"]
+__all__ = ["check_finite", "check_rank", "linear_text", "tell_badly_scaled"]
 
 # A column is called a combination of others when what they leave of it is below this share of its norm.
 RANK_TOLERANCE = 1e-8
+# Further than this many standard deviations from 0, effects that are common put the intercept, the level at a
+# value of 0, beyond the e^20-fold that estimates are kept within.
+FAR_FROM_ZERO = 20.0
+# Outside this range of standard deviations the priors of effects per unit, scale 0.001 to 1, do not fit them.
+GOOD_SPREAD = (0.01, 100.0)
 
 
 def check_finite(matrix: np.ndarray, coefficients: Sequence[str], samples: Sequence[str]) -> None:
@@ -48,6 +54,23 @@ def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
         )
 
 
+def tell_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Warn of covariates (sample, covariate) far from 0, or in units in which effects are tiny or huge."""
+    spread = matrix.std(axis=0)
+    far = np.abs(matrix.mean(axis=0)) > FAR_FROM_ZERO * spread
+    bad = (far | (spread < GOOD_SPREAD[0]) | (spread > GOOD_SPREAD[1])) & (spread > 0.0)
+    if bad.any():
+        first = names[int(bad.argmax())]
+        warnings.warn(
+            f"the covariate(s) {first_few(names[int(i)] for i in np.flatnonzero(bad))} of the design are far "
+            "from 0, or vary by very little or very much: fits may not converge, and effects a unit are not "
+            f"shrunken sensibly. Write scale({first}) in the formula, for effects a standard deviation, or "
+            f"center({first}).",
+            BayesdeWarning,
+            stacklevel=4,
+        )
+
+
 def _far_from_zero(matrix: np.ndarray) -> np.ndarray:
     """Find columns that vary, but so little beside their mean that they look constant."""
     spread = np.ptp(matrix, axis=0)
@@ -81,7 +104,7 @@ def linear_text(weights: np.ndarray, names: Sequence[str]) -> str:
     for weight, name in zip(weights, names, strict=True):
         if abs(weight) <= 1e-6 * largest:
             continue
-        size = round(abs(float(weight)), 6)
+        size = float(f"{abs(weight):.6g}")  # digits, not decimals: a unit may be a million bases
         sign = " - " if weight < 0 else " + "
         text += sign + (name if size == 1 else f"{size:g}*{name}")
     return text[3:] if text.startswith(" + ") else "-" + text[3:]

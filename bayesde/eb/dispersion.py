@@ -10,11 +10,13 @@ import math
 
 import numpy as np
 
-from bayesde.eb.block import GeneBlock, Moments
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion_search import MAX_ITERATIONS, NO_PRIOR, ascend_all, best_on_grid
 from bayesde.eb.glm import MIN_MU, fit_glm
 from bayesde.eb.layout import DesignLayout
+from bayesde.eb.moments import Moments
 from bayesde.eb.nb import row_of
+from bayesde.eb.threads import over_genes
 
 __all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
 
@@ -43,16 +45,19 @@ def _search(
     min_mu: float,
     prior: tuple[np.ndarray, float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    return ascend_all(
+    out = np.empty((block.n_genes, 4))
+    over_genes(
+        ascend_all,
+        block.n_genes,
         log_start,
-        block.counts,
-        block.factors,
-        block.weights,
+        block,
         layout.cells,
         coefficients,
         min_mu,
         *prior,
+        out,
     )
+    return out[:, 0], out[:, 1], out[:, 2], out[:, 3]
 
 
 def _on_grid(

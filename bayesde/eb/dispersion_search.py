@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bayesde.eb.nb import (
     ASYMPTOTIC,
@@ -49,7 +49,7 @@ LARGE_PRODUCT = 1e100
 """Products of which the logarithm is wanted are cut off here, so that one logarithm serves many factors."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _few(y, mu, r, inverse, log_share):  # type: ignore[no-untyped-def]
     """Likelihood of a small count: a factor to be multiplied in, what is added to it, and its slope.
 
@@ -65,7 +65,7 @@ def _few(y, mu, r, inverse, log_share):  # type: ignore[no-untyped-def]
     return ratio, -r * log_share, numerator / denominator - log_share - (y - mu) * inverse
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyped-def]
     """Likelihood of a larger count, without its -y; x = y + r and what is added; and its slope.
 
@@ -86,7 +86,7 @@ def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyp
     return x, x * log_ratio + series - excess_r, log_ratio - v + slope - excess_slope_r
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: ignore[no-untyped-def]
     """Return the likelihood of the counts plus those above ``FEW``, and its slope in -1/r.
 
@@ -124,7 +124,7 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
     return total + math.log(ratios) - 0.5 * math.log(numbers), slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return ln det X'WX and tr[(X'WX)^-1 X'W^2 X]; minus infinity if X'WX is singular.
 
@@ -154,7 +154,7 @@ def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyp
     return log_determinant(factor), trace
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return l(a) + the sum of v_j y_j over counts above ``FEW``, and dl/da.
 
@@ -173,7 +173,7 @@ def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, squar
     return total, slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignore[no-untyped-def]
     """Search upwards from ``start``; return (a, steps tried, value at the start, and at the end)."""
     n_cells, p = cells.rows.shape
@@ -222,7 +222,7 @@ def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignor
     return a, steps, first, value
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-untyped-def]
     """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
     level, cell = np.zeros(cells.size.size), cells.of_sample
@@ -240,33 +240,41 @@ def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-u
         mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
-@njit(cache=True, parallel=True)
-def ascend_all(starts, counts, factors, weights, cells, coefficients, min_mu, prior_means, prior_var):  # type: ignore[no-untyped-def]
-    """Search for every gene; return ln dispersion, steps tried, and l at the start and the end.
+@njit(cache=True, error_model="numpy")
+def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, out):  # type: ignore[no-untyped-def]
+    """Search for one gene; ``out`` is filled with ln dispersion, steps tried, l at the start and the end."""
+    mu = np.empty(y.size)
+    set_means(y, factors, cells, coefficients, min_mu, mu)
+    a, steps, first, last = _ascend(start, y, mu, weights, cells, prior_mean, prior_var)
+    shift = 0.0
+    for j in range(y.size):
+        if y[j] > FEW:
+            shift += y[j] * weights[j] if weights.size else y[j]
+    out[0], out[1], out[2], out[3] = a, steps, first - shift, last - shift
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ascend_all(first, last, starts, block, cells, coefficients, min_mu, prior_means, prior_var, out):  # type: ignore[no-untyped-def]
+    """Search for every gene; ``out`` is (gene, 4).
 
     ``coefficients`` (gene, coefficient) give the means, or cell means do if it has no columns.
     """
-    n_genes, m = counts.shape
-    found, first, last = np.empty(n_genes), np.empty(n_genes), np.empty(n_genes)
-    steps = np.empty(n_genes, dtype=np.int64)
-    for g in prange(n_genes):
-        mu = np.empty(m)
-        own = row_of(factors, g)
-        weight = row_of(weights, g)
-        set_means(counts[g], own, cells, coefficients[g], min_mu, mu)
-        found[g], steps[g], first[g], last[g] = _ascend(
-            starts[g], counts[g], mu, weight, cells, prior_means[g], prior_var
+    for g in range(first, last):
+        _ascend_one(
+            starts[g],
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            coefficients[g],
+            min_mu,
+            prior_means[g],
+            prior_var,
+            out[g],
         )
-        shift = 0.0
-        for j in range(m):
-            if counts[g, j] > FEW:
-                shift += counts[g, j] * weight[j] if weight.size else counts[g, j]
-        first[g] -= shift
-        last[g] -= shift
-    return found, steps, first, last
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _log_gamma(x: float) -> float:
     """Return ln Gamma(x) by Stirling's series in the order of operations of R's ``lgamma``."""
     if x < ASYMPTOTIC:
@@ -275,7 +283,7 @@ def _log_gamma(x: float) -> float:
     return leading if x > 4934720.0 else leading + (gamma_excess(x) + 0.5 * math.log(x))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return l(a) by the formula at the head of this file, rounding errors included.
 
@@ -302,7 +310,7 @@ def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, sq
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
     """Maximise one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
     n_cells, p = cells.rows.shape

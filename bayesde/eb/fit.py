@@ -26,12 +26,12 @@ from bayesde.eb.passes import (
     second_pass,
 )
 from bayesde.eb.shrink import prior_scale
+from bayesde.eb.size_factors import resolved_factors
 from bayesde.eb.summary import tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.trend import DispersionTrend, given_trend
 from bayesde.eb.weights import observation_weights, too_little_weight
 from bayesde.errors import InputError
-from bayesde.normalize import normalization_matrix
 from bayesde.options import EbOptions
 from bayesde.results import ResultsTable
 
@@ -337,8 +337,9 @@ def fit_eb(
     design : str or Design
         A formula over the sample table, such as ``"~ batch + condition"``, or a design made before.
     size_factors : optional
-        ``"ratio"`` (default), ``"poscounts"``, size factors (sample,), or normalization factors
-        (gene, sample). Factors that came with the counts are used unless others are given here.
+        ``"ratio"`` (default), ``"poscounts"``, ``"iterate"``, size factors (sample,), or normalization
+        factors (gene, sample). Factors or average lengths that came with the counts are used unless factors
+        are given here.
     references : mapping, optional
         Reference level of a factor, for a design given as a formula.
     weights : array-like or DataFrame (gene, sample), optional
@@ -386,7 +387,7 @@ def _gathered(
             fitted[chunk] &= (counts.rows(chunk) * checked[chunk]).any(axis=1)
         if not fitted.any():
             raise InputError("no gene has observations of enough weight to estimate the coefficients.")
-    return AllGenes(counts, normalization_matrix(counts, size_factors), checked, layout, fitted, options)
+    return AllGenes(counts, resolved_factors(counts, size_factors), checked, layout, fitted, options)
 
 
 def _assembled(data: AllGenes, design: Design, hierarchy: Hierarchy, found: Estimates) -> EbFit:

@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from bayesde.eb.block import GeneBlock, moments
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm
 from bayesde.eb.layout import DesignLayout
+from bayesde.eb.moments import moments
 from bayesde.eb.outliers import cooks_distances, replaced_counts, summarize_cooks
 from bayesde.eb.trend import DispersionTrend
 

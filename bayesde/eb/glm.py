@@ -14,10 +14,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
+from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import (
     cholesky,
@@ -29,11 +30,9 @@ from bayesde.eb.nb import (
     solve,
     weighted_gram,
 )
+from bayesde.eb.threads import over_genes
 
-__all__ = ["MIN_MU", "NO_WEIGHTS", "GlmFit", "contrast_standard_errors", "fit_glm", "linear_mu"]
-
-NO_WEIGHTS = np.empty((1, 0))
-"""What the kernels are given where all observations count the same."""
+__all__ = ["MIN_MU", "GlmFit", "contrast_standard_errors", "fit_glm", "linear_mu"]
 
 MIN_MU = 0.5
 """Means below half a read are held there while fitting: the weights of smaller ones say nothing."""
@@ -69,7 +68,7 @@ class GlmFit:
     working_beta: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (cell,) with exp(x . beta) of each distinct row x of the design."""
     for c in range(out.size):
@@ -79,7 +78,7 @@ def cell_effects(rows, beta, out):  # type: ignore[no-untyped-def]
         out[c] = math.exp(eta)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
     """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
     for c in range(total.size):
@@ -90,7 +89,7 @@ def working_weights(factors, weights, effect, cell, dispersion, min_mu, total): 
         total[cell[j]] += weight * weights[j] if weights.size else weight
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
     p = ridge.size
@@ -110,7 +109,7 @@ def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
     """Sum weights and scores over each cell; return the log-likelihood without its constant.
 
@@ -144,7 +143,7 @@ def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min
     return likelihood
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
 
@@ -163,7 +162,7 @@ def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
     for c in range(eta.size):
         eta[c] = 0.0
@@ -172,7 +171,7 @@ def _set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
         effect[c] = math.exp(eta[c])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     """Return the part of the log-likelihood that does not depend on the means."""
     excess_r = gamma_excess(1.0 / dispersion)
@@ -183,11 +182,11 @@ def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
-def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total):  # type: ignore[no-untyped-def]
-    """Iterate one gene to convergence; return whether it did, and where ``total`` was computed.
+@njit(cache=True, error_model="numpy")
+def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
+    """Iterate one gene to convergence; return whether it did.
 
-    ``beta`` and ``total``, the summed weights of each cell, are overwritten.
+    Overwrites ``beta``, ``total`` (the summed weights of each cell) and ``at`` (where these were computed).
     """
     p, n_cells = beta.size, cells.size.size
     eta, effect, score = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
@@ -197,15 +196,18 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
     _set_effects(cells.rows, beta, eta, effect)
     _expand(y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score)
     for iteration in range(MAX_ITERATIONS):
-        at = beta.copy()
+        for k in range(p):
+            at[k] = beta[k]
         if not _step(cells.rows, total, score, ridge, beta, gram, factor, step):
-            return False, at
+            return False
         runaway = False
         for k in range(p):
             beta[k] += step[k]
             runaway |= not abs(beta[k]) <= DIVERGED
         if runaway:
-            return False, at
+            return False
+        for k in range(p):
+            at[k] = beta[k]
         _set_effects(cells.rows, beta, eta, effect)
         likelihood = constant + _expand(
             y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score
@@ -213,68 +215,78 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
         deviance = -2.0 * likelihood
         change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
         if not math.isfinite(change):
-            return False, beta.copy()
+            return False
         if iteration > 0 and change < TOLERANCE:
-            return iteration + 1 < MAX_ITERATIONS, beta.copy()
+            return iteration + 1 < MAX_ITERATIONS
         deviance_before = deviance
-    return False, beta.copy()
+    return False
 
 
-@njit(cache=True, parallel=True)
-def _fit_all(counts, factors, weights, cells, to_beta, dispersion, ridge, min_mu):  # type: ignore[no-untyped-def]
-    """Fit every gene; return coefficients, errors, convergence, and where the weights were computed.
-
-    ``factors`` has one row for all genes or one for each; ``weights`` the same, or none.
-    """
-    n_genes, m = counts.shape
-    p, n_cells = ridge.size, cells.size.size
-    beta, beta_se, working = np.empty((n_genes, p)), np.empty((n_genes, p)), np.empty((n_genes, p))
-    converged = np.empty(n_genes, dtype=np.bool_)
-    shared = np.log(factors[0])
-    for g in prange(n_genes):
-        own = row_of(factors, g)
-        log_own = np.log(own) if factors.shape[0] > 1 else shared
-        weight = row_of(weights, g)
+@njit(cache=True, error_model="numpy")
+def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
+    """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
+    p = ridge.size
+    log_factors, total = np.empty(y.size), np.empty(cells.size.size)
+    for k in range(p):
+        beta[k] = 0.0
+    for j in range(y.size):
+        log_factors[j] = math.log(factors[j])
+        level = math.log(y[j] / factors[j] + 0.1)
         for k in range(p):
-            beta[g, k] = 0.0
-            for j in range(m):
-                beta[g, k] += to_beta[k, j] * math.log(counts[g, j] / own[j] + 0.1)
-        total = np.empty(n_cells)
-        converged[g], working[g] = _irls(
-            counts[g], own, log_own, weight, cells, dispersion[g], ridge, min_mu, beta[g], total
+            beta[k] += to_beta[k, j] * level
+    converged = _irls(
+        y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, working
+    )
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
+    for k in range(p):
+        beta_se[k] = math.sqrt(max(sandwich[k, k], 0.0)) if definite else math.nan
+    return converged and definite
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
+    beta, beta_se, working, converged = found
+    for g in range(first, last):
+        converged[g] = _fit_one(
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            to_beta,
+            dispersion[g],
+            ridge,
+            min_mu,
+            beta[g],
+            beta_se[g],
+            working[g],
         )
-        gram, inverse = np.empty((p, p)), np.empty((p, p))
-        factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-        if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
-            converged[g] = False
-            beta_se[g, :] = np.nan
-            continue
-        for k in range(p):
-            beta_se[g, k] = math.sqrt(max(sandwich[k, k], 0.0))
-    return beta, beta_se, converged, working
 
 
-@njit(cache=True, parallel=True)
-def _contrast_errors(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
-    n_genes, p = beta.shape
-    out = np.empty(n_genes)
-    for g in prange(n_genes):
-        effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
-        gram, inverse = np.empty((p, p)), np.empty((p, p))
-        factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-        own = row_of(factors, g)
-        weight = row_of(weights, g)
-        cell_effects(cells.rows, beta[g], effect)
-        working_weights(own, weight, effect, cells.of_sample, dispersion[g], min_mu, total)
-        if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
-            out[g] = np.nan
-            continue
-        form = 0.0
-        for a in range(p):
-            for b in range(p):
-                form += contrast[a] * sandwich[a, b] * contrast[b]
-        out[g] = math.sqrt(max(form, 0.0))
-    return out
+@njit(cache=True, error_model="numpy")
+def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
+    p = beta.size
+    effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    cell_effects(cells.rows, beta, effect)
+    working_weights(factors, weights, effect, cells.of_sample, dispersion, min_mu, total)
+    if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
+        return math.nan
+    form = 0.0
+    for a in range(p):
+        for b in range(p):
+            form += contrast[a] * sandwich[a, b] * contrast[b]
+    return math.sqrt(max(form, 0.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
+    for g in range(first, last):
+        out[g] = _contrast_error(
+            beta[g], row_of(factors, g), row_of(weights, g), cells, dispersion[g], ridge, min_mu, contrast
+        )
 
 
 def contrast_standard_errors(
@@ -305,8 +317,10 @@ def contrast_standard_errors(
     ndarray (gene,)
         Natural-log units; NaN where the information matrix is singular.
     """
-    layout = _layout(design)
-    return _contrast_errors(
+    layout, out = _layout(design), np.empty(len(beta))
+    over_genes(
+        _contrast_errors,
+        len(beta),
         np.ascontiguousarray(beta),
         shared_row(factors),
         weights,
@@ -315,18 +329,13 @@ def contrast_standard_errors(
         np.full(layout.n_coefficients, RIDGE),
         min_mu,
         np.ascontiguousarray(contrast, dtype=np.float64),
+        out,
     )
+    return out
 
 
 def _layout(design: np.ndarray | DesignLayout) -> DesignLayout:
     return design if isinstance(design, DesignLayout) else DesignLayout.of(design)
-
-
-def shared_row(factors: np.ndarray) -> np.ndarray:
-    """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all."""
-    if len(factors) and factors.strides[0] == 0:
-        return np.array(factors[:1], dtype=np.float64)
-    return np.ascontiguousarray(factors, dtype=np.float64)
 
 
 def linear_mu(normalized: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
@@ -455,8 +464,18 @@ def fit_glm(
     if layout.is_intercept and ridge is None:
         return _fit_intercept(counts, factors, dispersion, weights)
     penalty = np.full(layout.n_coefficients, RIDGE) if ridge is None else ridge
-    beta, beta_se, converged, working = _fit_all(
-        counts, factors, weights, layout.cells, layout.to_beta, dispersion, penalty, min_mu
+    beta, beta_se, working = (np.empty((len(counts), layout.n_coefficients)) for _ in range(3))
+    converged = np.empty(len(counts), dtype=bool)
+    over_genes(
+        _fit_all,
+        len(counts),
+        GeneBlock(counts, factors, weights),
+        layout.cells,
+        layout.to_beta,
+        dispersion,
+        penalty,
+        min_mu,
+        (beta, beta_se, working, converged),
     )
     fit = GlmFit(beta, beta_se, converged, np.zeros(len(counts), dtype=bool), working)
     if ridge is None and not converged.all():

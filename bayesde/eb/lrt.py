@@ -21,7 +21,7 @@ from bayesde.errors import InputError
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["likelihood_ratios"]
+__all__ = ["check_nested", "likelihood_ratios"]
 
 
 @njit(cache=True, parallel=True)
@@ -42,8 +42,18 @@ def _log_likelihood_of(
     return _log_likelihoods(counts, mu, dispersion)
 
 
-def _check_nested(full: Design, reduced: Design) -> None:
-    """Refuse a reduced design that is not part of the full one."""
+def check_nested(full: Design, reduced: Design) -> None:
+    """Refuse a reduced design that is not part of the full one.
+
+    Parameters
+    ----------
+    full, reduced : Design
+
+    Raises
+    ------
+    InputError
+        Naming the columns that the full design cannot express.
+    """
     explained = full.matrix @ np.linalg.lstsq(full.matrix, reduced.matrix, rcond=None)[0]
     outside = np.abs(explained - reduced.matrix).max(axis=0) > 1e-8
     if outside.any():
@@ -75,7 +85,7 @@ def likelihood_ratios(fit: EbFit, reduced: Design) -> tuple[np.ndarray, np.ndarr
     InputError
         If the designs are not nested.
     """
-    _check_nested(fit.design, reduced)
+    check_nested(fit.design, reduced)
     rows = np.flatnonzero(fit.estimated)
     y, factors, dispersion = fit.fitted_counts(rows), fit.normalization_factors[rows], fit.dispersion[rows]
     likelihoods = [

@@ -34,7 +34,7 @@ FEW = 12.0
 """Up to this count, ratios of gamma functions are products of so many factors."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def gamma_excess(x: float) -> float:
     """Return A(x) = ln Gamma(x) - (x ln x - x + ln(2 pi) / 2) for x > 0.
 
@@ -55,7 +55,7 @@ def gamma_excess(x: float) -> float:
     return moved + series - (x * math.log(x) - x)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def gamma_excess_slope(x: float) -> float:
     """Return A'(x) = psi(x) - ln x for x > 0 (Abramowitz and Stegun 6.3.18 and 6.3.5)."""
     shift, z = 0.0, x
@@ -69,14 +69,14 @@ def gamma_excess_slope(x: float) -> float:
     return value if z == x else value + shift + math.log(z / x)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def log_ratio(y: float, mu: float, r: float) -> float:
     """Return ln((y + r) / (mu + r)), to full precision both near 0 and for ratios far from 1."""
     u = (y - mu) / (mu + r)
     return math.log1p(u) if -0.5 < u < 1.0 else math.log((y + r) / (mu + r))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def log_one_plus(x: float) -> float:
     """Return ln(1 + x) for x > -0.5 or so, to full precision: ln of the rounded sum, with its correction.
 
@@ -87,7 +87,7 @@ def log_one_plus(x: float) -> float:
     return math.log(t) - ((t - 1.0) - x) / t
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def nb_constant(y: float, alpha: float, excess_r: float) -> float:
     r"""Return what the log probability of a count has beside y ln mu - (y + 1/alpha) ln(1 + alpha mu).
 
@@ -108,7 +108,7 @@ def nb_constant(y: float, alpha: float, excess_r: float) -> float:
     return (y + r) * log_one_plus(alpha * y) + gamma_excess(y + r) - excess_r - log_factorial
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     r"""Log probability of a count y under NB(mean mu, variance mu + dispersion mu^2).
 
@@ -124,13 +124,13 @@ def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     return value + y * math.log(mu / y) - gamma_excess(y) - math.log(y) - HALF_LOG_TWO_PI
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def row_of(matrix: np.ndarray, g: int) -> np.ndarray:
     """Return the row of gene ``g``, or the only one if that stands for all genes."""
     return matrix[g] if matrix.shape[0] > 1 else matrix[0]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def weighted_gram(design: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     """Fill ``out`` (p, p) with X' diag(w) X for ``design`` (m, p) and ``weights`` (m,)."""
     m, p = design.shape
@@ -143,7 +143,7 @@ def weighted_gram(design: np.ndarray, weights: np.ndarray, out: np.ndarray) -> N
             out[b, a] = total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cholesky(matrix: np.ndarray, out: np.ndarray) -> bool:
     """Lower Cholesky factor of a symmetric (p, p) matrix; False if it is not positive definite."""
     p = matrix.shape[0]
@@ -161,7 +161,7 @@ def cholesky(matrix: np.ndarray, out: np.ndarray) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve(factor: np.ndarray, vector: np.ndarray) -> None:
     """Overwrite ``vector`` with A^-1 vector, given the lower Cholesky factor of A."""
     p = factor.shape[0]
@@ -177,7 +177,7 @@ def solve(factor: np.ndarray, vector: np.ndarray) -> None:
         vector[a] = total / factor[a, a]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def invert(factor: np.ndarray, out: np.ndarray) -> None:
     """Fill ``out`` (p, p) with A^-1, given the lower Cholesky factor of A."""
     p = factor.shape[0]
@@ -187,7 +187,7 @@ def invert(factor: np.ndarray, out: np.ndarray) -> None:
         solve(factor, out[a])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def log_determinant(factor: np.ndarray) -> float:
     """Return ln det A, given the lower Cholesky factor of A."""
     total = 0.0

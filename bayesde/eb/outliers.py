@@ -11,17 +11,19 @@ costs the gene its p-value; in smaller ones nothing can be said.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, working_weights
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import row_of
+from bayesde.eb.threads import over_genes
 
 __all__ = [
     "CooksSummary",
@@ -40,7 +42,6 @@ MIN_ROBUST_DISPERSION = 0.04
 CUTOFF_QUANTILE = 0.99
 LARGER_COUNTS = 3
 """With a two-group design, a gene keeps its p-value if this many counts exceed the suspicious one."""
-SORTED_BY_INSERTION = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +63,23 @@ class CooksSummary:
     n_larger: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sort(values):  # type: ignore[no-untyped-def]
-    """Sort in place; short arrays by insertion."""
-    if values.size > SORTED_BY_INSERTION:
-        values.sort()
-        return
-    for i in range(1, values.size):
-        value, k = values[i], i
-        while k > 0 and values[k - 1] > value:
-            values[k] = values[k - 1]
-            k -= 1
-        values[k] = value
+    """Sort in place (Shell 1959): cells are small, and compiling a general sort takes seconds."""
+    gap = 1
+    while gap < values.size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, values.size):
+            value, k = values[i], i
+            while k >= gap and values[k - gap] > value:
+                values[k] = values[k - gap]
+                k -= gap
+            values[k] = value
+        gap //= 3
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     """Sort ``values`` and return their mean without the ``floor(n * trim)`` lowest and highest."""
     _sort(values)
@@ -87,7 +90,7 @@ def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     return total / (values.size - 2 * cut)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     centre = _trimmed_mean(values, trim)
     for i in range(values.size):
@@ -95,7 +98,7 @@ def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     return scale * _trimmed_mean(values, trim)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     """Dispersion of normalized counts (sample,) from trimmed variances, the largest over the cells; >= 0.04.
 
@@ -125,7 +128,7 @@ def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     return max((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
     rows, cell = cells.rows, cells.of_sample
@@ -154,36 +157,35 @@ def _fill_cooks(y, factors, weights, cells, beta, working, dispersion, ridge, mi
         out[j] *= (y[j] - mu) ** 2 / (mu + robust * mu**2)
 
 
-@njit(cache=True, parallel=True)
-def _summarize(counts, factors, weights, cells, beta, working, dispersion, ridge, min_mu, judged, cutoff):  # type: ignore[no-untyped-def]
-    n_genes, m = counts.shape
-    largest, excessive = np.full(n_genes, np.nan), np.zeros(n_genes, dtype=np.bool_)
-    n_larger = np.zeros(n_genes, dtype=np.int64)
-    for g in prange(n_genes):
-        cooks = np.empty(m)
-        weight = row_of(weights, g)
-        own = row_of(factors, g)
-        _fill_cooks(counts[g], own, weight, cells, beta[g], working[g], dispersion[g], ridge, min_mu, cooks)
-        top = 0
-        for j in range(m):
-            if judged[j] and not cooks[j] <= largest[g]:
-                largest[g] = cooks[j]
-            if cooks[j] > cooks[top]:
-                top = j
-        excessive[g] = cooks[top] > cutoff
-        for j in range(m):
-            n_larger[g] += counts[g, j] > counts[g, top]
-    return largest, excessive, n_larger
+@njit(cache=True, error_model="numpy")
+def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
+    """Return the largest judged distance, whether any is excessive, how many counts exceed the worst's."""
+    largest, top, n_larger = math.nan, 0, 0
+    for j in range(y.size):
+        if judged[j] and not cooks[j] <= largest:
+            largest = cooks[j]
+        if cooks[j] > cooks[top]:
+            top = j
+    for j in range(y.size):
+        n_larger += y[j] > y[top]
+    return largest, cooks[top] > cutoff, n_larger
 
 
-@njit(cache=True)
-def _cooks_rows(counts, factors, weights, cells, beta, working, dispersion, ridge, min_mu):  # type: ignore[no-untyped-def]
-    out = np.empty(counts.shape)
-    for g in range(counts.shape[0]):
-        weight = row_of(weights, g)
-        own = row_of(factors, g)
-        _fill_cooks(counts[g], own, weight, cells, beta[g], working[g], dispersion[g], ridge, min_mu, out[g])
-    return out
+@njit(cache=True, nogil=True, error_model="numpy")
+def _summarize(first, last, block, cells, beta, working, dispersion, ridge, min_mu, judged, cutoff, found):  # type: ignore[no-untyped-def]
+    largest, excessive, n_larger = found
+    cooks = np.empty(block.counts.shape[1])
+    for g in range(first, last):
+        y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
+        _fill_cooks(y, factors, weights, cells, beta[g], working[g], dispersion[g], ridge, min_mu, cooks)
+        largest[g], excessive[g], n_larger[g] = _judge(y, cooks, judged, cutoff)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_all(first, last, block, cells, beta, working, dispersion, ridge, min_mu, out):  # type: ignore[no-untyped-def]
+    for g in range(first, last):
+        y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
+        _fill_cooks(y, factors, weights, cells, beta[g], working[g], dispersion[g], ridge, min_mu, out[g])
 
 
 def _arguments(
@@ -193,9 +195,7 @@ def _arguments(
     ridge = np.full(layout.n_coefficients, 0.0 if layout.is_intercept else RIDGE)
     lowest = 0.0 if layout.is_intercept else min_mu
     return (
-        block.counts,
-        block.factors,
-        block.weights,
+        block,
         layout.cells,
         glm.beta,
         glm.working_beta,
@@ -225,7 +225,9 @@ def cooks_distances(
     -------
     ndarray (gene, sample)
     """
-    return np.asarray(_cooks_rows(*_arguments(block, layout, glm, dispersion, min_mu)))
+    out = np.empty(block.counts.shape)
+    over_genes(_fill_all, block.n_genes, *_arguments(block, layout, glm, dispersion, min_mu), out)
+    return out
 
 
 def cooks_cutoff(layout: DesignLayout) -> float:
@@ -287,11 +289,14 @@ def summarize_cooks(
     CooksSummary
     """
     judged = (layout.cells.size[layout.cells.of_sample] >= MIN_CELL) & ~replaceable
+    found = CooksSummary(
+        np.empty(block.n_genes), np.empty(block.n_genes, dtype=bool), np.empty(block.n_genes, dtype=np.int64)
+    )
     arguments = (*_arguments(block, layout, glm, dispersion, min_mu), judged, cooks_cutoff(layout))
-    largest, excessive, n_larger = _summarize(*arguments)
+    over_genes(_summarize, block.n_genes, *arguments, (found.largest, found.excessive, found.n_larger))
     if replaceable.any() and not replaceable.all():
-        largest = np.fmax(largest, 0.0)  # a replaced count leaves a distance of 0
-    return CooksSummary(largest, excessive, n_larger)
+        np.fmax(found.largest, 0.0, out=found.largest)  # a replaced count leaves a distance of 0
+    return found
 
 
 def disqualified(summary: CooksSummary, layout: DesignLayout, *, two_groups: bool) -> np.ndarray:

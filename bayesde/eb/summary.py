@@ -35,7 +35,7 @@ def summary_lines(fit: EbFit) -> list[str]:
     list of str
     """
     lines = [
-        f"{_genes(fit.estimated.sum())} of {fit.counts.n_genes:,} fitted; dispersion trend {fit.trend.kind}, "
+        f"{fit.estimated.sum():,} of {_genes(fit.counts.n_genes)} fitted; dispersion trend {fit.trend.kind}, "
         f"prior sd of ln dispersion: {fit.dispersion_prior_var**0.5:.3g}"
     ]
     events = (
@@ -69,7 +69,8 @@ def tell_once(fit: EbFit) -> None:
         names = first_few(fit.counts.genes[failed])
         warnings.warn(
             f"the estimates of {_genes(failed.sum())} did not converge: {names}. Their status says so. Most "
-            "often such genes have very few counts: leave genes of low counts out.",
+            "often such genes have very few counts (leave genes of low counts out), or a covariate is far "
+            "from 0 or in odd units (write scale(covariate) in the design).",
             BayesdeWarning,
             stacklevel=3,
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from bayesde.design import Design
 from bayesde.eb.dispersion import MIN_DISPERSION
@@ -171,6 +170,8 @@ def _nearest_parametric(fit: EbFit) -> tuple[float, float, float]:
     rows = fit.estimated
     mean, local = fit.base_mean[rows], fit.dispersion_trend[rows]
     columns = np.column_stack([1.0 / local, 1.0 / (mean * local)])
+    from scipy.optimize import nnls  # slow to load
+
     (asymptotic, extra), _ = nnls(columns, np.ones(mean.size))
     asymptotic = max(asymptotic, MIN_DISPERSION)
     gene_wise = fit.dispersion_gene_wise[rows]

@@ -7,7 +7,7 @@ import pytest
 
 from bayesde import OptionError
 from bayesde.batch import ModelPlan, RunFiles, RunPlan, SamplePlan
-from bayesde.cli.planning import build_plan, model_options
+from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
 
@@ -84,4 +84,39 @@ def test_engine_joint_has_no_local_trend():
 def joint_plan(trend):
     model = model_options("~ a", None, None, None, 0.0)
     files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
-    return build_plan("sample", files, model, None, trend, {"engine": "joint"})
+    return build_plan("sample", files, model, eb_options(trend), None, {"engine": "joint"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"test": "f"}, "test must be one of 'wald', 'lrt'"),
+        ({"test": "lrt"}, "add --reduced FORMULA"),
+        ({"reduced": "~ 1"}, "add --test lrt"),
+        ({"test": "lrt", "reduced": "~ 1", "lfc_threshold": 1.0}, "neither a threshold nor an alternative"),
+        ({"test": "lrt", "reduced": "~ 1", "alternative": "less"}, "neither a threshold nor an alternative"),
+        ({"test": "lrt", "reduced": "~ 1", "shrink": True}, "are the Wald test's"),
+        ({"alternative": "lesser"}, "Did you mean 'less'"),
+        ({"alternative": "lessAbs"}, "needs a threshold above 0"),
+        ({"shrinkage": "apeglmm"}, "Did you mean 'apeglm'"),
+        ({"shrinkage": "none", "shrink": True}, "leave --shrink out"),
+        ({"shrink": "yes"}, "shrink must be true or false"),
+        ({"test": "lrt", "reduced": 1}, "a design must be a formula"),
+        ({"references": "a"}, "references must be levels by factor"),
+    ],
+)
+def test_options_of_tests_and_shrinkage(options, words):
+    with pytest.raises(OptionError, match=words):
+        ModelPlan(design="~ a", **options)
+
+
+def test_a_sampling_run_names_the_options_of_the_model_that_it_does_not_use():
+    model = ModelPlan(design="~ a", test="lrt", reduced="~ 1")
+    plan = RunPlan(command="sample", files=FILES, model=model)
+    assert plan.unused() == ["[model] test", "[model] reduced"]
+
+
+def test_further_contrasts_come_back_from_json():
+    model = ModelPlan(design="~ a", contrast="b", other_contrasts=(("a", "y", "x"), (0.0, 1.0), "c - d"))
+    plan = RunPlan(command="eb", files=FILES, model=model)
+    assert RunPlan.from_dict(json.loads(json.dumps(plan.to_dict())), "run.json") == plan

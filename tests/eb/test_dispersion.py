@@ -5,10 +5,11 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from bayesde.eb.block import GeneBlock, moments
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
 from bayesde.eb.dispersion_search import best_on_grid, evaluate
 from bayesde.eb.layout import DesignLayout
+from bayesde.eb.moments import moments
 
 GROUPS = DesignLayout.of(np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)]))
 SLOPE = DesignLayout.of(np.column_stack([np.ones(8), np.arange(8.0), np.tile([0.0, 1.0], 4)]))

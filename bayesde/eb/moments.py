@@ -1,0 +1,76 @@
+"""Mean and variance of normalized counts, and how much they scatter around a regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.nb import row_of
+from bayesde.eb.threads import over_genes
+
+__all__ = ["Moments", "moments"]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean and variance of normalized counts, and how much they scatter around a regression.
+
+    Attributes
+    ----------
+    mean, variance : ndarray (gene,)
+        Over samples (divisor n - 1) of y / nf, times the weights as they were given.
+    rough_dispersion : ndarray (gene,)
+        sum_j [(q_j - f_j)^2 - f_j] / f_j^2 / (m - p), at least 0, with f the least-squares fit of q = y / nf
+        on the design, held above 1.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    rough_dispersion: np.ndarray
+
+
+@njit(cache=True, error_model="numpy")
+def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: ignore[no-untyped-def]
+    """Return the three moments of one gene; ``q`` and ``projection`` are scratch."""
+    m, p = basis.shape
+    total = 0.0
+    for j in range(m):
+        q[j] = y[j] / factors[j]
+        for k in range(p):
+            projection[k] += basis[j, k] * q[j]
+        total += q[j] * weights[j] * scale if weights.size else q[j]
+    centre = total / m
+    spread, excess = 0.0, 0.0
+    for j in range(m):
+        value = q[j] * weights[j] * scale if weights.size else q[j]
+        spread += (value - centre) ** 2
+        fitted = 0.0
+        for k in range(p):
+            fitted += basis[j, k] * projection[k]
+        fitted = max(fitted, 1.0)
+        excess += ((q[j] - fitted) ** 2 - fitted) / fitted**2
+    return centre, spread / (m - 1), max(excess / (m - p), 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(first, last, block, basis, mean, variance, rough):  # type: ignore[no-untyped-def]
+    for g in range(first, last):
+        mean[g], variance[g], rough[g] = _moments_of(
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            block.weight_scale[g] if block.weight_scale.size > 1 else block.weight_scale[0],
+            basis,
+            np.empty(basis.shape[0]),
+            np.zeros(basis.shape[1]),
+        )
+
+
+def moments(block: GeneBlock, basis: np.ndarray) -> Moments:
+    """Compute the moments of every gene of a block; ``basis`` (sample, coefficient) spans the design."""
+    found = Moments(*(np.empty(block.n_genes) for _ in range(3)))
+    over_genes(_moments, block.n_genes, block, basis, found.mean, found.variance, found.rough_dispersion)
+    return found

@@ -1,0 +1,18 @@
+"""What makes samples comparable: size factors, factors of single counts, and the scaled counts they give."""
+
+from bayesde.normalize.factors import normalization_factors, normalization_matrix
+from bayesde.normalize.ratios import METHODS, size_factors
+from bayesde.normalize.scaled import base_mean, base_var, cpm, fpkm, fpm, norm_transform
+
+__all__ = [
+    "METHODS",
+    "base_mean",
+    "base_var",
+    "cpm",
+    "fpkm",
+    "fpm",
+    "norm_transform",
+    "normalization_factors",
+    "normalization_matrix",
+    "size_factors",
+]

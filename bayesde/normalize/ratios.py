@@ -1,0 +1,273 @@
+r"""Size factors by the median of ratios, Anders and Huber (2010), doi:10.1186/gb-2010-11-10-r106, equation 5.
+
+    ln s_j = median over genes i of (ln y_ij - g_i),   g_i = mean_j ln y_ij
+
+The reference level g_i of a gene depends on the counts of that gene only, so that one pass over blocks of
+genes yields the log ratios, and only these are kept: for some samples at a time if there are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts, positions
+from bayesde.errors import InputError, OptionError, first_few
+from bayesde.normalize.blocks import row_blocks
+
+__all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
+
+METHODS = ("ratio", "poscounts")
+KEPT_VALUES = 2**25
+"""Most log ratios kept at once: 256 MB."""
+Location = Callable[[np.ndarray], float]
+
+
+def size_factors(
+    counts: Counts,
+    method: str = "ratio",
+    control_genes: Any = None,
+    geometric_means: Any = None,
+    location: Location | None = None,
+) -> pd.Series:
+    r"""Estimate size factors by the median of ratios.
+
+    With g_i the mean over samples of ln y_ij, ``ln s_j = median_i (ln y_ij - g_i)`` over the genes that have
+    a count in every sample (``"ratio"``). ``"poscounts"`` takes g_i from the positive counts only, their logs
+    summed and divided by the number of all samples, and uses in each sample the genes counted in it; the
+    factors are then divided by their geometric mean, as are those from given `geometric_means`.
+
+    Parameters
+    ----------
+    counts : Counts
+    method : {"ratio", "poscounts"}
+    control_genes : sequence of str, of int or of bool, optional
+        Names, positions or a mask of the genes whose ratios are used: genes known not to change.
+    geometric_means : array-like or pandas.Series, (gene,), optional
+        Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
+        the g_i of the method.
+    location : callable, optional
+        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
+        their location. The midpoint of the shortest half is one for few unchanged genes.
+
+    Returns
+    -------
+    pandas.Series, float64, (sample,)
+        Positive factors, named ``size_factor``.
+
+    Raises
+    ------
+    InputError
+        If no gene has the counts that the method needs, a control gene is unknown, or `location` does not
+        return a number.
+    OptionError
+        If the method is unknown.
+
+    References
+    ----------
+    Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
+    """
+    logs = log_size_factors(counts, method, control_genes, geometric_means, location)
+    return pd.Series(np.exp(logs), index=counts.samples, name="size_factor")
+
+
+def log_size_factors(
+    counts: Counts,
+    method: str = "ratio",
+    control_genes: Any = None,
+    geometric_means: Any = None,
+    location: Location | None = None,
+    log_offsets: np.ndarray | None = None,
+) -> np.ndarray:
+    """Estimate ln size factors of the counts, or of the counts divided by known offsets.
+
+    Parameters
+    ----------
+    counts : Counts
+    method, control_genes, geometric_means, location
+        As in `size_factors`.
+    log_offsets : ndarray (gene, sample), optional
+        ln of what the counts are divided by first. The references of ``"poscounts"`` are still those of the
+        counts themselves, as DESeq2 has it.
+
+    Returns
+    -------
+    ndarray (sample,)
+
+    Raises
+    ------
+    InputError, OptionError
+        As in `size_factors`.
+    """
+    check_method(method)
+    given = None if geometric_means is None else _given_reference(geometric_means, counts)
+    ratios = _Ratios(counts, method, _mask(control_genes, counts), given, log_offsets)
+    logs = _locations(ratios, location or _median)
+    if np.isnan(logs).any():
+        raise InputError(_no_ratio(counts, method, control_genes, given, np.isnan(logs)))
+    return logs - logs.mean() if method == "poscounts" or given is not None else logs
+
+
+def check_method(method: str) -> None:
+    """Refuse the name of an unknown method."""
+    if method not in METHODS:
+        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}")
+
+
+def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
+    """Mark the genes whose ratios are used, bool (gene,); None for all."""
+    if control_genes is None:
+        return None
+    chosen = np.zeros(counts.n_genes, dtype=bool)
+    chosen[positions(control_genes, counts.genes, "gene")] = True
+    return chosen
+
+
+def _given_reference(given: Any, counts: Counts) -> np.ndarray:
+    """Check reference levels from the caller; natural log, (gene,)."""
+    if isinstance(given, pd.Series):
+        named = given.set_axis(given.index.astype(str))
+        absent = counts.genes[~counts.genes.isin(named.index)]
+        if len(absent):
+            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}")
+        given = named.loc[counts.genes]
+    values = np.asarray(given, dtype=np.float64)
+    if values.shape != (counts.n_genes,):
+        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed")
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any():
+        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}")
+    with np.errstate(divide="ignore"):
+        return np.log(values)
+
+
+@dataclass(frozen=True)
+class _Ratios:
+    """Log ratios of counts to reference levels, of a block of genes at a time.
+
+    Attributes
+    ----------
+    chosen : ndarray of bool (gene,) or None
+        The genes to use; None for all.
+    reference : ndarray (gene,) or None
+        Reference levels where they are known, not finite for a gene without; None to find them.
+    log_offsets : ndarray (gene, sample) or None
+        ln of what the counts are divided by.
+    """
+
+    counts: Counts
+    method: str
+    chosen: np.ndarray | None
+    reference: np.ndarray | None
+    log_offsets: np.ndarray | None
+
+    def of(self, genes: slice, rows: np.ndarray, samples: slice) -> np.ndarray:
+        """Log ratios of the usable genes among these, (usable gene, chosen sample); NaN for no count."""
+        used = self._usable(genes, rows)
+        if self.reference is None:
+            logs = self._logs(genes, rows, used, slice(None))
+            reference = self._reference_of(rows[used], logs, genes, used)
+            logs = logs[:, samples]
+        else:
+            logs = self._logs(genes, rows, used, samples)
+            reference = self.reference[genes][used]
+        ratios = logs - reference[:, None]
+        ratios[np.isneginf(logs)] = np.nan
+        return ratios
+
+    def with_reference(self) -> _Ratios:
+        """Find the reference level of every gene, so that ``of`` takes logs of the chosen samples only."""
+        found = np.full(self.counts.n_genes, -np.inf)
+        for genes, rows in row_blocks(self.counts):
+            used = self._usable(genes, rows)
+            logs = self._logs(genes, rows, used, slice(None))
+            found[genes][used] = self._reference_of(rows[used], logs, genes, used)
+        return replace(self, reference=found)
+
+    def _logs(self, genes: slice, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
+        """Log counts over their offsets, minus infinity for no count, (used gene, chosen sample)."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(rows[used, samples])
+        if self.log_offsets is not None:
+            logs -= self.log_offsets[genes][used, samples]
+        return logs
+
+    def _reference_of(self, rows: np.ndarray, logs: np.ndarray, genes: slice, used: np.ndarray) -> np.ndarray:
+        """Mean log of each gene: of all its counts over offsets, or of its positive counts, (used gene,)."""
+        if self.method == "ratio":
+            return np.asarray(logs.mean(axis=1))
+        if self.log_offsets is not None:
+            logs = logs + self.log_offsets[genes][used]
+        return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
+
+    def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
+        """Tell which of these genes are asked for and have a reference level, bool (chosen gene,)."""
+        if self.reference is not None:
+            used = np.isfinite(self.reference[genes])
+        elif self.method == "ratio":
+            used = (rows > 0).all(axis=1)
+        else:
+            used = rows.any(axis=1)
+        return used if self.chosen is None else used & self.chosen[genes]
+
+
+def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
+    """Locate the log ratios of each sample; NaN for a sample without any, (sample,)."""
+    counts = ratios.counts
+    width = min(counts.n_samples, max(1, KEPT_VALUES // counts.n_genes))
+    found = np.full(counts.n_samples, np.nan)
+    by_sample = np.empty((width, counts.n_genes))
+    if width < counts.n_samples and ratios.reference is None:
+        ratios = ratios.with_reference()
+    for start in range(0, counts.n_samples, width):
+        stop = min(start + width, counts.n_samples)
+        filled = 0
+        for genes, rows in row_blocks(counts):
+            block = ratios.of(genes, rows, slice(start, stop))
+            by_sample[: stop - start, filled : filled + len(block)] = block.T
+            filled += len(block)
+        for sample in range(start, stop):
+            values = by_sample[sample - start, :filled]
+            values = values[~np.isnan(values)]
+            if values.size:
+                found[sample] = _one_location(values, location)
+    return found
+
+
+def _median(values: np.ndarray) -> float:
+    """Median, the mean of the middle two of an even number."""
+    middle = values.size // 2
+    halves = np.partition(values, middle)
+    if values.size % 2:
+        return float(halves[middle])
+    return float((halves[:middle].max() + halves[middle]) / 2.0)
+
+
+def _one_location(values: np.ndarray, location: Location) -> float:
+    """Ask for the location of the log ratios of a sample and check the answer."""
+    answer = location(values)
+    if np.ndim(answer) != 0 or not np.isfinite(answer):
+        raise InputError(
+            f"the location of {values.size} log ratios is {answer!r}: a location function takes an array of "
+            "natural logs and returns one finite number, as numpy.median does"
+        )
+    return float(answer)
+
+
+def _no_ratio(
+    counts: Counts, method: str, control_genes: Any, given: np.ndarray | None, without: np.ndarray
+) -> str:
+    """Say why samples have no size factor."""
+    if without.all() and method == "ratio" and control_genes is None and given is None:
+        return (
+            "every gene has a zero count in at least one sample, so that ratios to the mean over all "
+            "samples do not exist; use the method 'poscounts', which takes the positive counts"
+        )
+    return (
+        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the "
+        "genes used has a count there. Drop these samples, or choose other control genes"
+    )

@@ -1,0 +1,236 @@
+r"""Scaled counts and their moments.
+
+q_ij = y_ij / nf_ij are the normalized counts; counts per million divide by library sizes instead, and counts
+per kilobase and million by gene lengths too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts, matched_matrix
+from bayesde.errors import InputError, first_few
+from bayesde.normalize.blocks import row_blocks
+from bayesde.normalize.factors import average_lengths, normalization_matrix
+from bayesde.normalize.ratios import log_size_factors
+
+__all__ = ["base_mean", "base_var", "cpm", "fpkm", "fpm", "norm_transform", "normalized_counts"]
+
+
+def base_mean(matrix: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Mean over samples of the normalized counts.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, (gene, sample)
+        Counts.
+    factors : numpy.ndarray, (sample,) or (gene, sample)
+        Size or normalization factors.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene,)
+    """
+    return np.asarray(np.mean(matrix / factors, axis=1))
+
+
+def base_var(matrix: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Variance over samples (divisor n - 1) of the normalized counts.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, (gene, sample)
+        Counts.
+    factors : numpy.ndarray, (sample,) or (gene, sample)
+        Size or normalization factors.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene,)
+    """
+    return np.asarray(np.var(matrix / factors, axis=1, ddof=1))
+
+
+def normalized_counts(counts: Counts, factors: np.ndarray) -> np.ndarray:
+    """Divide the counts by their factors.
+
+    Parameters
+    ----------
+    counts : Counts
+    factors : numpy.ndarray, (sample,) or (gene, sample)
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene, sample)
+        New and C-contiguous.
+    """
+    out = np.empty((counts.n_genes, counts.n_samples))
+    by_gene = np.broadcast_to(factors, out.shape)
+    for genes, rows in row_blocks(counts):
+        np.divide(rows, by_gene[genes], out=out[genes])
+    return out
+
+
+def cpm(counts: Counts) -> pd.DataFrame:
+    """Scale to counts per million of each sample's own total.
+
+    This is the naive scale ("RPM"): one strongly changing gene moves every other gene's value, because it
+    moves the total. `fpm` does not have that weakness.
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    pandas.DataFrame, (gene, sample)
+
+    Raises
+    ------
+    InputError
+        If a sample has no counts.
+    """
+    return _scaled(counts, _library_sizes(counts))
+
+
+def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.DataFrame:
+    """Scale to counts per million of a robustly estimated library size.
+
+    The library sizes are ``s_j * exp(mean_j ln total_j)``, s_j being median-ratio size factors: per million
+    on average, yet comparable between samples.
+
+    When the log2 fold change of a table and the ratio of naive counts per million disagree, even in sign,
+    compare these values: fold changes are estimated with size factors, which follow the bulk of the genes,
+    while totals follow the few most abundant ones. A gene whose `fpm` means have the ratio of the fold change
+    but whose `cpm` means do not is a gene among samples of different composition. What is left of a
+    difference comes from the mean being taken on the log scale, and from covariates in the design.
+
+    Parameters
+    ----------
+    counts : Counts
+    robust : bool
+        If False, the same as `cpm`.
+    size_factors_by : str, array-like or pandas.Series, optional
+        Method or values of the size factors, as `normalization_matrix` takes them; default median ratios.
+        With normalization factors per gene the normalized counts are scaled by the mean library size
+        (DESeq2 scales the raw counts by the totals there, as `cpm` does).
+
+    Returns
+    -------
+    pandas.DataFrame, (gene, sample)
+
+    Raises
+    ------
+    InputError
+        If a sample has no counts, or size factors cannot be had.
+    """
+    totals = _library_sizes(counts)
+    if not robust:
+        return _scaled(counts, totals)
+    return _scaled(counts, normalization_matrix(counts, size_factors_by), np.exp(np.log(totals).mean()))
+
+
+def fpkm(
+    counts: Counts, gene_lengths: Any = None, robust: bool = True, size_factors_by: Any = None
+) -> pd.DataFrame:
+    """Scale to counts per kilobase of gene and million of library: comparable between genes, too.
+
+    With one length for each gene, ``1000 * fpm_ij / length_i``. With average transcript lengths by gene and
+    sample, ``1000 * cpm_ij / length_ij``, which if `robust` is divided by its own size factors (ratio).
+
+    Parameters
+    ----------
+    counts : Counts
+    gene_lengths : array-like or pandas.Series, (gene,), optional
+        Bases, above 0; a Series is matched by name. By default the average transcript lengths of the counts.
+    robust : bool
+        Whether library sizes are those of `fpm` or plain totals.
+    size_factors_by : optional
+        As in `fpm`; only for lengths by gene.
+
+    Returns
+    -------
+    pandas.DataFrame, float64, (gene, sample)
+
+    Raises
+    ------
+    InputError
+        If there are no lengths, they do not fit the counts, or a sample has no counts.
+    """
+    if gene_lengths is not None:
+        lengths = _gene_lengths(gene_lengths, counts)
+        return fpm(counts, robust, size_factors_by).mul(1e3 / lengths, axis=0)
+    by_sample = average_lengths(counts)
+    if by_sample is None:
+        raise InputError(
+            "these counts have no average transcript lengths; give gene_lengths=, one length in bases a gene"
+        )
+    sizes = np.log(by_sample) + np.log(_library_sizes(counts))
+    if robust:
+        sizes += log_size_factors(counts, log_offsets=sizes)
+    return _scaled(counts, np.exp(sizes, out=sizes), 1e-3)
+
+
+def _gene_lengths(given: Any, counts: Counts) -> np.ndarray:
+    """Check lengths from the caller, (gene,)."""
+    column = given.to_frame("length") if isinstance(given, pd.Series) else np.asarray(given)
+    if np.ndim(column) == 1:
+        column = np.asarray(column)[:, None]
+    return matched_matrix(column, counts.genes, ["length"], "gene lengths")[:, 0]
+
+
+def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0) -> pd.DataFrame:
+    """Take log2 of the normalized counts plus a small number: log2(q + 1).
+
+    The simplest transform. Of genes with few counts it shows mostly noise; `vst` and `rlog` do not.
+
+    Parameters
+    ----------
+    counts : Counts
+    factors : optional
+        Size or normalization factors, as `normalization_matrix` takes them.
+    pseudocount : float
+        What is added, above 0.
+
+    Returns
+    -------
+    pandas.DataFrame, float64, (gene, sample)
+        log2.
+
+    Raises
+    ------
+    InputError
+        If factors cannot be had, or the number is not above 0.
+    """
+    if not (np.isfinite(pseudocount) and pseudocount > 0.0):
+        raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed")
+    values = normalized_counts(counts, normalization_matrix(counts, factors))
+    values += pseudocount
+    return _frame(counts, np.log2(values, out=values))
+
+
+def _library_sizes(counts: Counts) -> np.ndarray:
+    """Total count of each sample, (sample,)."""
+    totals = np.zeros(counts.n_samples)
+    for _, rows in row_blocks(counts):
+        totals += rows.sum(axis=0)
+    if not totals.all():
+        raise InputError(
+            f"no counts at all in the sample(s) {first_few(counts.samples[totals == 0])}; drop them"
+        )
+    return totals
+
+
+def _scaled(counts: Counts, sizes: np.ndarray, unit: float = 1.0) -> pd.DataFrame:
+    """Scale to counts per million of the given sizes times ``unit``."""
+    values = normalized_counts(counts, sizes)
+    values *= 1e6 / unit
+    return _frame(counts, values)
+
+
+def _frame(counts: Counts, values: np.ndarray) -> pd.DataFrame:
+    """Name the rows and columns."""
+    return pd.DataFrame(values, index=counts.genes, columns=counts.samples, copy=False)

@@ -1,0 +1,1 @@
+"""Measurements of bayesde beside its peers; ``python -m benchmarks`` runs them, README.md explains them."""
