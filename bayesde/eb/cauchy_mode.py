@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
 
@@ -57,7 +57,6 @@ MAX_ROOT_STEPS = 20
 MARGIN = 1.5
 NEARLY = 0.25
 """What is taken for an estimate is within sqrt(NEARLY) standard errors of it; MARGIN times it is beyond."""
-GENES_PER_BLOCK = 64
 
 
 def grouped_rows(design: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -379,12 +378,14 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
     return variance
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def find_modes(counts, factors, weights, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
-    """Fill the mode of every gene and the posterior sd of coefficient k, NaN where no minimum was reached.
+@njit(cache=True, nogil=True, error_model="numpy")
+def find_modes(first, last, counts, factors, weights, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
+    """Fill the mode of some genes and the posterior sd of coefficient k, NaN where no minimum was reached.
 
     Parameters
     ----------
+    first, last : int
+        The range of genes.
     counts : ndarray (gene, sample)
     factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
     weights : ndarray (gene, sample), or (1, 0) where all are 1
@@ -401,24 +402,22 @@ def find_modes(counts, factors, weights, rows, bounds, order, dispersion, k, sca
     sd : ndarray (gene,)
         Written to.
     """
-    n_genes, m = counts.shape
-    p = beta.shape[1]
+    m, p = counts.shape[1], beta.shape[1]
     several = np.sum(scales > 0.0) > 1
-    for block in prange((n_genes + GENES_PER_BLOCK - 1) // GENES_PER_BLOCK):
-        data, vectors = np.ones((3, m)), np.zeros((6, p))
-        hessian, factor = np.empty((p, p)), np.zeros((p, p))
-        for g in range(block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)):
-            sd[g] = np.nan
-            if not math.isnan(dispersion[g]):
-                for j in range(m):
-                    data[0, j] = counts[g, order[j]]
-                    data[1, j] = factors[g if factors.shape[0] > 1 else 0, order[j]]
-                    if weights.size:
-                        data[2, j] = weights[g, order[j]]
-                r = 1.0 / dispersion[g]
-                variance = _find_mode(
-                    beta[g], k, several, data, rows, bounds, r, scales, vectors, hessian, factor
-                )
-                sd[g] = math.sqrt(variance)
-            if math.isnan(sd[g]):
-                beta[g, :] = np.nan
+    data, vectors = np.ones((3, m)), np.zeros((6, p))
+    hessian, factor = np.empty((p, p)), np.zeros((p, p))
+    for g in range(first, last):
+        sd[g] = np.nan
+        if not math.isnan(dispersion[g]):
+            for j in range(m):
+                data[0, j] = counts[g, order[j]]
+                data[1, j] = factors[g if factors.shape[0] > 1 else 0, order[j]]
+                if weights.size:
+                    data[2, j] = weights[g, order[j]]
+            r = 1.0 / dispersion[g]
+            variance = _find_mode(
+                beta[g], k, several, data, rows, bounds, r, scales, vectors, hessian, factor
+            )
+            sd[g] = math.sqrt(variance)
+        if math.isnan(sd[g]):
+            beta[g, :] = np.nan

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from bayesde.eb.glm import NO_WEIGHTS, fit_glm, fitted_means
+from bayesde.eb.block import NO_WEIGHTS
+from bayesde.eb.glm import fit_glm, fitted_means
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit

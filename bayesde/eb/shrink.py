@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from bayesde.eb.block import NO_WEIGHTS, shared_row
 from bayesde.eb.cauchy_mode import NUISANCE_SD, find_modes, grouped_rows
-from bayesde.eb.glm import NO_WEIGHTS, shared_row
+from bayesde.eb.threads import over_genes
 
 __all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
 
@@ -169,7 +170,9 @@ def shrink_coefficient(
     scales = np.zeros(design.shape[1])
     scales[[coefficient, *also]] = scale
     beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
-    find_modes(
+    over_genes(
+        find_modes,
+        len(start),
         np.ascontiguousarray(counts),
         shared_row(factors),
         NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),

@@ -10,7 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from bayesde.design import Contrast
 from bayesde.eb.ash import fit_mixture
-from bayesde.eb.glm import NO_WEIGHTS, contrast_standard_errors
+from bayesde.eb.block import NO_WEIGHTS
+from bayesde.eb.glm import contrast_standard_errors
 from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.eb.normal_shrinkage import shrink_normally
 from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
