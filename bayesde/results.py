@@ -214,13 +214,14 @@ def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
     """Demand a known status everywhere, and a reason for every missing number."""
     status = arrays["status"]
-    unknown = sorted({str(value) for value in status} - set(STATUSES))
+    unknown = sorted({str(value) for value in pd.unique(status)} - set(STATUSES))
     if unknown:
         raise ValueError(f"unknown status {unknown}")
+    ok = np.asarray(status == "ok", dtype=bool)
     for name, values in arrays.items():
         if COLUMNS[name].text or COLUMNS[name].diagnostic:
             continue
-        unexplained = np.flatnonzero(np.isnan(values) & (status == "ok"))
+        unexplained = np.flatnonzero(np.isnan(values) & ok)
         if unexplained.size:
             raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok")
 

@@ -105,9 +105,8 @@ def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan)
 
 
 def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
-    """Shrink the effects as a plan says; apeglm is what `EbFit.shrink` does unless told otherwise."""
-    method = {} if model.shrinkage == "apeglm" else {"method": model.shrinkage}
-    return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, **method)
+    """Shrink the effects as a plan says."""
+    return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, method=model.shrinkage)
 
 
 def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:

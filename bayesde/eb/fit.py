@@ -266,30 +266,45 @@ class EbFit:
         return _assembled(data, self.design, hierarchy, second_pass(data, first_pass(data), hierarchy))
 
     def shrink(
-        self, coef: str | None = None, contrast: Any = None, lfc_threshold: float = 0.0
+        self,
+        coef: str | None = None,
+        contrast: Any = None,
+        lfc_threshold: float = 0.0,
+        method: str = "apeglm",
+        adapt: bool = True,
     ) -> ResultsTable:
-        """Effects shrunk by an adaptive Cauchy prior (apeglm).
+        """Effects shrunk towards zero by a prior on them.
 
         Parameters
         ----------
         coef : str, optional
             The coefficient to shrink; by default the last.
         contrast : optional
-            Any contrast: the design is rotated so that it becomes a coefficient.
+            Any contrast. For apeglm the design is rotated so that it becomes a coefficient; method
+            ``"normal"`` takes only contrasts that are a coefficient.
         lfc_threshold : float
             With a threshold (log2) the s-values answer "wrong sign or smaller than this".
+        method : {"apeglm", "normal", "ashr"}
+            ``"apeglm"``: posterior mode under a Cauchy prior whose scale is learnt from all genes;
+            ``"normal"``: mode under the normal priors of DESeq2's first publication; ``"ashr"``: posterior
+            mean under a mixture of normal distributions, from estimates and standard errors alone.
+        adapt : bool
+            False gives apeglm a prior of scale 1 (natural log) on all coefficients but the intercept.
 
         Returns
         -------
         ResultsTable
-            Mode, posterior sd and 95 % interval (log2), lfsr, s_value; p_value and padj are the Wald test's.
+            Effect, its error and 95 % interval (log2), lfsr, s_value; p_value and padj are the Wald test's.
 
         Raises
         ------
         InputError
-            If the coefficient or contrast does not exist, or both are given.
+            If the coefficient or contrast does not exist, both are given, or the method cannot shrink it.
+        OptionError
+            For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
-        return shrunken_table(self, self.design.contrast(_one_of(contrast, coef)), lfc_threshold)
+        chosen = self.design.contrast(_one_of(contrast, coef))
+        return shrunken_table(self, chosen, lfc_threshold, method, adapt)
 
     def shrinkage_scales(self) -> dict[str, float]:
         """Scale S of the Cauchy prior of every coefficient but the intercept, natural log, by coefficient."""

@@ -57,21 +57,21 @@ def benjamini_hochberg(p_value: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _local_line(x: np.ndarray, y: np.ndarray, robust: np.ndarray, at: int, width: int) -> float:
-    """Fit a weighted line to the nearest points and return its value at ``x[at]``."""
-    nearest = np.sort(np.abs(x - x[at]))[width - 1]
-    distance = np.abs(x - x[at])
+def _local_lines(x: np.ndarray, y: np.ndarray, robust: np.ndarray, width: int) -> np.ndarray:
+    """Fit a weighted line to the nearest points of every point and return their values there."""
+    distance = np.abs(x - x[:, None])
+    nearest = np.sort(distance, axis=1)[:, width - 1 : width]
     inside = distance <= 0.999 * nearest
-    weight = np.where(distance <= 0.001 * nearest, 1.0, (1.0 - (distance / nearest) ** 3) ** 3)
-    weight = np.where(inside, weight, 0.0) * robust
-    if not weight.sum() > 0.0:
-        return float(y[at])
-    weight = weight / weight.sum()
-    centre = np.sum(weight * x)
-    spread = np.sum(weight * (x - centre) ** 2)
-    if np.sqrt(spread) > 0.001 * (x[-1] - x[0]):
-        weight = weight * (1.0 + (x[at] - centre) * (x - centre) / spread)
-    return float(np.sum(weight * y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weight = np.where(distance <= 0.001 * nearest, 1.0, (1.0 - (distance / nearest) ** 3) ** 3)
+        weight = np.where(inside, weight, 0.0) * robust
+        total = weight.sum(axis=1, keepdims=True)
+        weight = weight / total
+        centre = np.sum(weight * x, axis=1, keepdims=True)
+        spread = np.sum(weight * (x - centre) ** 2, axis=1, keepdims=True)
+        sloped = weight * (1.0 + (x[:, None] - centre) * (x - centre) / spread)
+        lines = np.sum(np.where(np.sqrt(spread) > 0.001 * (x[-1] - x[0]), sloped, weight) * y, axis=1)
+    return np.where(total[:, 0] > 0.0, lines, y)
 
 
 def lowess(x: np.ndarray, y: np.ndarray, span: float = LOWESS_SPAN) -> np.ndarray:
@@ -96,7 +96,7 @@ def lowess(x: np.ndarray, y: np.ndarray, span: float = LOWESS_SPAN) -> np.ndarra
     robust = np.ones(n)
     smooth = np.zeros(n)
     for turn in range(ROBUST_PASSES + 1):
-        smooth = np.array([_local_line(x, y, robust, at, width) for at in range(n)])
+        smooth = _local_lines(x, y, robust, width)
         residual = np.abs(y - smooth)
         scale = 6.0 * float(np.median(residual))
         if turn == ROBUST_PASSES or scale < 1e-7 * residual.mean():
@@ -129,6 +129,26 @@ def _choose(rejections: np.ndarray, theta: np.ndarray) -> int:
     return 0
 
 
+def _count_rejections(
+    p_value: np.ndarray, base_mean: np.ndarray, cutoffs: np.ndarray, fdr: float
+) -> np.ndarray:
+    """Count, for each cutoff, the genes at or above it that are rejected at a false discovery rate.
+
+    With n genes left and p_(j) the j-th smallest of their p-values, the rejected ones are those up to the
+    last with p_(j) n / j < fdr. Adjusting makes p-values larger, so only those below fdr need be sorted.
+    """
+    candidates = np.flatnonzero(p_value < fdr)
+    candidates = candidates[np.argsort(p_value[candidates], kind="stable")]
+    small, mean, tested = p_value[candidates], base_mean[candidates], np.sort(base_mean[~np.isnan(p_value)])
+    counts = np.zeros(cutoffs.size, dtype=np.int64)
+    for i, cutoff in enumerate(cutoffs):
+        left = small[mean >= cutoff]
+        n_tests = tested.size - np.searchsorted(tested, cutoff, side="left")
+        rejected = np.flatnonzero(left * n_tests / np.arange(1, left.size + 1) < fdr)
+        counts[i] = rejected[-1] + 1 if rejected.size else 0
+    return counts
+
+
 def filter_and_adjust(p_value: np.ndarray, base_mean: np.ndarray, fdr: float) -> FilteredAdjustment:
     """Adjust p-values after leaving out genes of low mean.
 
@@ -146,7 +166,6 @@ def filter_and_adjust(p_value: np.ndarray, base_mean: np.ndarray, fdr: float) ->
     lowest = float(np.mean(base_mean == 0.0))
     theta = np.linspace(lowest, 0.95 if lowest < 0.95 else 1.0, THRESHOLDS)
     cutoffs = _quantiles(base_mean, theta)
-    adjusted = [benjamini_hochberg(np.where(base_mean >= cutoff, p_value, np.nan)) for cutoff in cutoffs]
-    rejections = np.array([np.sum(column < fdr) for column in adjusted])
-    chosen = _choose(rejections, theta)
-    return FilteredAdjustment(adjusted[chosen], float(cutoffs[chosen]))
+    cutoff = cutoffs[_choose(_count_rejections(p_value, base_mean, cutoffs, fdr), theta)]
+    adjusted = benjamini_hochberg(np.where(base_mean >= cutoff, p_value, np.nan))
+    return FilteredAdjustment(adjusted, float(cutoff))

@@ -6,34 +6,29 @@ For each gene, with its dispersion 1/r plugged in, the negative log posterior
            + ln(1 + b_k^2 / S^2),      eta_j = x_j . b
 
 is minimised (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
-near zero and one near the maximum-likelihood estimate: both are looked for and the better one is taken.
-Everything is in natural-log units.
+near zero and one near the maximum-likelihood estimate: the lower one is taken (``cauchy_mode`` finds it).
+The scale S is learnt from the estimates of all genes. Everything is in natural-log units.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
 from scipy.special import ndtr
 
-from bayesde.eb.nb import cholesky, invert, solve
+from bayesde.eb.block import NO_WEIGHTS, shared_row
+from bayesde.eb.cauchy_mode import NUISANCE_SD, find_modes, grouped_rows
+from bayesde.eb.threads import over_genes
 
 __all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
 
-NUISANCE_SD = 15.0
-"""Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
 MAX_PRIOR_SCALE = 1.0
 SMALLEST_VARIANCE, LARGEST_VARIANCE = 1e-6, 400.0
 ROOT_TOLERANCE = np.finfo(float).eps ** 0.25
 """Absolute, on the variance: R's default. It is coarse, so the iterates must be R's for the scale to be."""
-MAX_NEWTON_STEPS = 200
-SHORTEST_STEP = 1e-12
-ROUNDING = 1e-14
-"""Differences of f below this, relative to its size, are noise; a step that promises less is the last."""
 
 
 @dataclass(frozen=True)
@@ -135,139 +130,6 @@ def _interpolated_step(
     return width / 2.0
 
 
-@njit(cache=True, error_model="numpy")
-def _objective(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
-    """Return f(b)."""
-    total = 0.0
-    for j in range(y.size):
-        eta = 0.0
-        for a in range(b.size):
-            eta += design[j, a] * b[a]
-        log_mu = eta + log_factors[j]
-        log_r = math.log(r)
-        largest = max(log_mu, log_r)
-        log_sum = largest + math.log(math.exp(log_mu - largest) + math.exp(log_r - largest))
-        total -= y[j] * eta - (y[j] + r) * log_sum
-    for a in range(b.size):
-        if a == k:
-            total += math.log1p((b[a] / scale) ** 2)
-        else:
-            total += 0.5 * (b[a] / NUISANCE_SD) ** 2
-    return total
-
-
-@njit(cache=True, error_model="numpy")
-def _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian):  # type: ignore[no-untyped-def]
-    """Fill gradient and Hessian, but for the Cauchy prior's curvature at b_k, which is returned."""
-    p = b.size
-    for a in range(p):
-        gradient[a] = 0.0
-        for c in range(p):
-            hessian[a, c] = 0.0
-    for j in range(y.size):
-        eta = log_factors[j]
-        for a in range(p):
-            eta += design[j, a] * b[a]
-        share = 1.0 / (1.0 + r * math.exp(-eta)) if eta > -700.0 else 0.0
-        residual = (y[j] + r) * share - y[j]
-        weight = (y[j] + r) * share * (1.0 - share)
-        for a in range(p):
-            gradient[a] += design[j, a] * residual
-            for c in range(a + 1):
-                hessian[a, c] += design[j, a] * weight * design[j, c]
-    for a in range(p):
-        for c in range(a):
-            hessian[c, a] = hessian[a, c]
-        if a != k:
-            gradient[a] += b[a] / NUISANCE_SD**2
-            hessian[a, a] += 1.0 / NUISANCE_SD**2
-    square = b[k] * b[k]
-    gradient[k] += 2.0 * b[k] / (scale * scale + square)
-    return 2.0 * (scale * scale - square) / (scale * scale + square) ** 2
-
-
-@njit(cache=True, error_model="numpy")
-def _newton_direction(gradient, hessian, curvature, bound, k, factor, step):  # type: ignore[no-untyped-def]
-    """Solve for a descent step; where the Hessian is indefinite, majorise the prior's curvature."""
-    hessian[k, k] += curvature
-    definite = cholesky(hessian, factor)
-    if not definite:
-        hessian[k, k] += bound - curvature
-        if not cholesky(hessian, factor):
-            return False
-    for a in range(step.size):
-        step[a] = -gradient[a]
-    solve(factor, step)
-    return True
-
-
-@njit(cache=True, error_model="numpy")
-def _minimise(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
-    """Newton's method with backtracking from ``b``, which is overwritten; return (f, converged)."""
-    p = b.size
-    gradient, step, trial = np.empty(p), np.empty(p), np.empty(p)
-    hessian, factor = np.empty((p, p)), np.zeros((p, p))
-    value = _objective(b, y, log_factors, design, r, k, scale)
-    for _ in range(MAX_NEWTON_STEPS):
-        curvature = _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian)
-        bound = 2.0 / (scale * scale + b[k] * b[k])
-        if not _newton_direction(gradient, hessian, curvature, bound, k, factor, step):
-            return value, False
-        decrement = 0.0
-        for a in range(p):
-            decrement -= gradient[a] * step[a]
-        rounding = ROUNDING * (1.0 + abs(value))
-        length, new = 1.0, math.inf
-        while length > SHORTEST_STEP:
-            for a in range(p):
-                trial[a] = b[a] + length * step[a]
-            new = _objective(trial, y, log_factors, design, r, k, scale)
-            if new <= value - 1e-4 * length * decrement + rounding:
-                break
-            length *= 0.5
-        if length <= SHORTEST_STEP:
-            return value, False
-        value = new
-        b[:] = trial
-        if decrement <= rounding:
-            return value, True
-    return value, False
-
-
-@njit(cache=True, error_model="numpy")
-def _sd_at(b, y, log_factors, design, r, k, scale):  # type: ignore[no-untyped-def]
-    p = b.size
-    gradient = np.empty(p)
-    hessian, factor, inverse = np.empty((p, p)), np.zeros((p, p)), np.empty((p, p))
-    curvature = _derivatives(b, y, log_factors, design, r, k, scale, gradient, hessian)
-    hessian[k, k] += curvature
-    if not cholesky(hessian, factor):
-        return math.nan
-    invert(factor, inverse)
-    return math.sqrt(inverse[k, k])
-
-
-@njit(cache=True, parallel=True)
-def _shrink_all(counts, log_factors, design, dispersion, start, k, scale, beta, sd, converged):  # type: ignore[no-untyped-def]
-    n_genes, p = start.shape
-    for g in prange(n_genes):
-        r = 1.0 / dispersion[g]
-        best = math.inf
-        b = np.empty(p)
-        for which in range(2):
-            for a in range(p):
-                b[a] = start[g, a]
-            if which == 1:
-                b[k] = 0.0
-            value, reached = _minimise(b, counts[g], log_factors[g], design, r, k, scale)
-            if value < best:
-                best = value
-                converged[g] = reached
-                for a in range(p):
-                    beta[g, a] = b[a]
-        sd[g] = _sd_at(beta[g], counts[g], log_factors[g], design, r, k, scale)
-
-
 def shrink_coefficient(
     counts: np.ndarray,
     factors: np.ndarray,
@@ -276,31 +138,52 @@ def shrink_coefficient(
     start: np.ndarray,
     coefficient: int,
     scale: float,
+    *,
+    also: Sequence[int] = (),
+    weights: np.ndarray | None = None,
 ) -> ShrunkenEffects:
-    """Find the posterior mode of every gene under a Cauchy(0, scale) prior on one coefficient.
+    """Find the posterior mode of every gene under a Cauchy(0, scale) prior on one coefficient, or on more.
 
     Parameters
     ----------
-    counts : ndarray of float64 (gene, sample)
-    factors : ndarray (gene, sample)
+    counts : ndarray (gene, sample)
+        Integers or floats.
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
     design : ndarray (sample, coefficient)
     dispersion : ndarray (gene,)
+        Genes with NaN are left out: NaN throughout.
     start : ndarray (gene, coefficient)
         Maximum-likelihood estimates, natural log.
     coefficient : int
         Column of the design that is shrunk.
     scale : float
         S, natural log.
+    also : sequence of int
+        Further columns with the same prior.
+    weights : ndarray (gene, sample), optional
+        How much each observation counts.
 
     Returns
     -------
     ShrunkenEffects
     """
-    beta, sd = np.empty_like(start), np.empty(len(start))
-    converged = np.zeros(len(start), dtype=np.bool_)
-    first = np.where(np.isfinite(start), start, 0.0)
-    _shrink_all(counts, np.log(factors), design, dispersion, first, coefficient, scale, beta, sd, converged)
-    return ShrunkenEffects(beta, sd, scale, converged)
+    scales = np.zeros(design.shape[1])
+    scales[[coefficient, *also]] = scale
+    beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
+    over_genes(
+        find_modes,
+        len(start),
+        np.ascontiguousarray(counts),
+        shared_row(factors),
+        NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
+        *grouped_rows(design),
+        dispersion,
+        coefficient,
+        scales,
+        beta,
+        sd,
+    )
+    return ShrunkenEffects(beta, sd, scale, np.isfinite(sd))
 
 
 def false_sign_probability(effect: np.ndarray, sd: np.ndarray, threshold: float = 0.0) -> np.ndarray:

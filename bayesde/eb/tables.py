@@ -9,11 +9,15 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayesde.design import Contrast
+from bayesde.eb.ash import fit_mixture
+from bayesde.eb.block import NO_WEIGHTS
 from bayesde.eb.glm import contrast_standard_errors
 from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
+from bayesde.eb.normal_shrinkage import shrink_normally
 from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.wald import LARGEST_THRESHOLD, wald_test
-from bayesde.options import check_range
+from bayesde.errors import InputError, OptionError
+from bayesde.options import check_choice, check_range
 from bayesde.results import ResultsTable, build_results, s_values
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ __all__ = ["lrt_table", "shrunken_table", "wald_table"]
 
 INTERVAL = 0.95
 LN2 = math.log(2.0)
+METHODS = ("apeglm", "normal", "ashr")
+UNADAPTED_SCALE = 1.0
 
 
 def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
@@ -32,12 +38,18 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
         return fit.beta[:, k], fit.beta_se[:, k]
     rows = fit.estimated
     error = np.full(rows.size, np.nan)
+    weights = NO_WEIGHTS
+    if fit.weights is not None:
+        weights = fit.weights[rows] / fit.weights[rows].max(axis=1, keepdims=True)
+    shared = fit.normalization_factors.strides[0] == 0
     error[rows] = contrast_standard_errors(
         fit.beta[rows],
-        fit.normalization_factors[rows],
+        fit.normalization_factors if shared else fit.normalization_factors[rows],
         fit.design.matrix,
         fit.dispersion[rows],
         contrast.vector,
+        weights,
+        fit.options.min_mu,
     )
     return fit.beta @ contrast.vector, error
 
@@ -146,7 +158,13 @@ def _rotation(contrast: Contrast) -> tuple[np.ndarray, int]:
     return rotation, k
 
 
-def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -> ResultsTable:
+def shrunken_table(
+    fit: EbFit,
+    contrast: Contrast,
+    lfc_threshold: float = 0.0,
+    method: str = "apeglm",
+    adapt: bool = True,
+) -> ResultsTable:
     """Tabulate effects shrunk towards zero, with local false sign rates and s-values.
 
     Parameters
@@ -155,48 +173,117 @@ def shrunken_table(fit: EbFit, contrast: Contrast, lfc_threshold: float = 0.0) -
     contrast : Contrast
     lfc_threshold : float
         In log2 units, at least 0; with a threshold, s-values are about "wrong sign or smaller".
+    method : str
+        One of ``METHODS``.
+    adapt : bool
+        Whether apeglm's prior is learnt from the effects.
 
     Returns
     -------
     ResultsTable
     """
+    check_choice("method", method, METHODS)
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
-    tests = _adjusted(fit, wald_test(*_tested_effect(fit, contrast))[1])
-    effect, sd = _shrunken_effect(fit, contrast)
-    half_width, threshold = ndtri(0.5 + INTERVAL / 2.0) * sd, lfc_threshold * LN2
-    columns = {
-        "log2_fold_change": effect,
-        "lfc_se": sd,
-        "lfc_lower": effect - half_width,
-        "lfc_upper": effect + half_width,
-        "p_value": tests["p_value"],
-        "padj": tests["padj"],
-        "lfsr": false_sign_probability(effect, sd),
-        "s_value": s_values(false_sign_probability(effect, sd, threshold)),
-        "status": _shrunken_status(fit, tests["status"], sd),
-    }
-    if lfc_threshold > 0.0:
-        columns["prob_gt_threshold"] = ndtr((-threshold - effect) / sd) + ndtr((effect - threshold) / sd)
+    if not adapt and method != "apeglm":
+        raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always learns its prior.")
+    threshold = lfc_threshold * LN2
+    stat, p_value = wald_test(*_tested_effect(fit, contrast))
+    columns = _adjusted(fit, p_value)
+    if method == "ashr":
+        columns |= _ash_columns(fit, contrast, threshold)
+    elif method == "normal":
+        columns |= {"stat": np.where(fit.emptied, 0.0, stat)} | _normal_columns(fit, contrast, threshold)
+    else:
+        effect, sd = _cauchy_effect(fit, contrast, adapt)
+        columns |= {"lfc_se": sd} | _laplace_columns(effect, sd, threshold)
+    columns["s_value"] = s_values(columns["s_value"])
+    columns["status"] = _shrunken_status(fit, columns["status"], columns["lfsr"])
+    if lfc_threshold == 0.0:
+        del columns["prob_gt_threshold"]
     return _table(fit, columns)
 
 
-def _shrunken_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mode and sd of a contrast under its adaptive prior, natural log, (gene,) each."""
+def _laplace_columns(effect: np.ndarray, sd: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    """Columns of a normal posterior; ``s_value`` is still the rate that s-values are made of."""
+    half_width = ndtri(0.5 + INTERVAL / 2.0) * sd
+    return {
+        "log2_fold_change": effect,
+        "lfc_lower": effect - half_width,
+        "lfc_upper": effect + half_width,
+        "lfsr": false_sign_probability(effect, sd),
+        "s_value": false_sign_probability(effect, sd, threshold),
+        "prob_gt_threshold": ndtr((-threshold - effect) / sd) + ndtr((effect - threshold) / sd),
+    }
+
+
+def _normal_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
+    """Columns of the posterior under normal priors; the standard error is the estimator's, as in DESeq2."""
+    if contrast.coefficient is None:
+        raise InputError(
+            "method 'normal' shrinks coefficients only, because its prior depends on how the design is "
+            f"written; got the contrast '{contrast.name}'. Methods 'apeglm' and 'ashr' take any contrast; "
+            "or give the factor another reference level, so that the contrast is a coefficient."
+        )
+    found = shrink_normally(fit, fit.design.coefficients.index(contrast.coefficient))
+    return {"lfc_se": found.error} | _laplace_columns(found.effect, found.sd, threshold)
+
+
+def _ash_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
+    """Columns of the posterior under a mixture of normal distributions."""
+    effect, error = _tested_effect(fit, contrast)
+    rows = np.isfinite(effect) & np.isfinite(error) & (error > 0.0)
+    mixture = fit_mixture(effect[rows], error[rows])
+    names = ("log2_fold_change", "lfc_se", "lfc_lower", "lfc_upper", "lfsr", "s_value", "prob_gt_threshold")
+    columns = {name: np.full(rows.size, np.nan) for name in names}
+    for chunk in fit.counts.chunks():
+        genes = np.arange(rows.size)[chunk][rows[chunk]]
+        posterior = mixture.posterior(effect[genes], error[genes])
+        mean = posterior.effect
+        below, above = posterior.probability_below(-threshold), posterior.probability_above(threshold)
+        tail = (1.0 - INTERVAL) / 2.0
+        values = (
+            mean,
+            posterior.effect_sd,
+            posterior.quantile(tail),
+            posterior.quantile(1.0 - tail),
+            np.minimum(posterior.probability_below(0.0), posterior.probability_above(0.0)),
+            np.where(
+                mean > 0.0, posterior.probability_below(threshold), posterior.probability_above(-threshold)
+            ),
+            below + above,
+        )
+        for name, value in zip(names, values, strict=True):
+            columns[name][genes] = value
+    return columns
+
+
+def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mode and sd of a contrast under its Cauchy prior, natural log, (gene,) each.
+
+    Without adaptation the prior has scale 1, and all coefficients but the intercept have it.
+    """
     rotation, k = _rotation(contrast)
-    rows = fit.estimated
-    shrunken = shrink_coefficient(
-        fit.counts.matrix[rows].astype(np.float64),
-        fit.normalization_factors[rows],
-        np.ascontiguousarray(fit.design.matrix @ np.linalg.inv(rotation)),
-        fit.dispersion[rows],
-        np.ascontiguousarray(fit.beta[rows] @ rotation.T),
-        k,
-        prior_scale(*_effect(fit, contrast)),
-    )
-    effect, sd = np.full(rows.size, np.nan), np.full(rows.size, np.nan)
-    effect[rows], sd[rows] = shrunken.beta[:, k], shrunken.sd
+    design = np.ascontiguousarray(fit.design.matrix @ np.linalg.inv(rotation))
+    scale = prior_scale(*_effect(fit, contrast)) if adapt else UNADAPTED_SCALE
+    others = [a for a in range(len(rotation)) if a not in (k, fit.design.intercept)]
+    also = others if not adapt and fit.design.intercept is not None else []
+    dispersion = np.where(fit.estimated, fit.dispersion, np.nan)
+    effect, sd = np.empty(dispersion.size), np.empty(dispersion.size)
+    for chunk in fit.counts.chunks():
+        shrunken = shrink_coefficient(
+            fit.counts.rows(chunk),
+            fit.normalization_factors[chunk],
+            design,
+            dispersion[chunk],
+            fit.beta[chunk] @ rotation.T,
+            k,
+            scale,
+            also=also,
+            weights=None if fit.weights is None else fit.weights[chunk],
+        )
+        effect[chunk], sd[chunk] = shrunken.beta[:, k], shrunken.sd
     return effect, sd
 
 
-def _shrunken_status(fit: EbFit, status: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(sd) & fit.estimated & (status == "ok"), "not_converged", status)
+def _shrunken_status(fit: EbFit, status: np.ndarray, lfsr: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(lfsr) & fit.estimated & (status == "ok"), "not_converged", status)

@@ -3,7 +3,13 @@ import pytest
 from scipy.stats import false_discovery_control
 from statsmodels.nonparametric.smoothers_lowess import lowess as statsmodels_lowess
 
-from bayesde.eb.multiple_testing import _quantiles, benjamini_hochberg, filter_and_adjust, lowess
+from bayesde.eb.multiple_testing import (
+    _count_rejections,
+    _quantiles,
+    benjamini_hochberg,
+    filter_and_adjust,
+    lowess,
+)
 
 
 def test_adjusted_p_values_equal_scipys_and_leave_nan_alone():
@@ -54,3 +60,16 @@ def test_without_rejections_nothing_is_filtered():
     found = filter_and_adjust(np.linspace(0.1, 1.0, 100), np.arange(1.0, 101.0), 0.1)
     assert not np.isnan(found.padj).any()
     assert found.threshold == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("fdr", [0.01, 0.1, 0.5, 1.0])
+def test_the_filter_counts_rejections_as_adjusting_every_subset_would(fdr):
+    rng = np.random.default_rng(4)
+    p_value = np.where(rng.random(3000) < 0.3, rng.beta(0.2, 5.0, 3000), rng.random(3000))
+    p_value[rng.random(3000) < 0.1] = np.nan
+    p_value[10:20] = p_value[0]
+    base_mean = rng.gamma(0.5, 100.0, 3000).round()
+    cutoffs = np.quantile(base_mean, np.linspace(0.0, 0.99, 40))
+    adjusted = [benjamini_hochberg(np.where(base_mean >= cutoff, p_value, np.nan)) for cutoff in cutoffs]
+    expected = [np.sum(column < fdr) for column in adjusted]
+    assert _count_rejections(p_value, base_mean, cutoffs, fdr).tolist() == expected

@@ -6,14 +6,11 @@ their cause. After a change that moves them, look at what moved, and write the l
     python benchmarks/parity.py
 """
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
 from parity import FOLDER, quantities
 
-from bayesde.eb.shrink import shrink_coefficient
 from bayesde.eb.trend import fit_trend
 
 
@@ -69,65 +66,3 @@ def test_local_trend(shrunken_reference):
     own = theirs["dispGeneEst"] > 1e-6
     curve = fit_trend("local", theirs["dispGeneEst"][own].to_numpy(), theirs["baseMean"][own].to_numpy())
     assert np.allclose(curve(theirs["baseMean"]), theirs["dispFit"], rtol=1e-6, atol=0.0)
-
-
-def test_prior_scale_of_effects(shrunken_reference):
-    reference = shrunken_reference
-    ours = reference.fit.shrinkage_scales()[reference.coef]
-    assert ours == pytest.approx(reference.scalar("apeglm.prior.control.prior.scale"), rel=1e-7)
-
-
-def apeglm_loss(reference, gene: str, beta: np.ndarray) -> float:
-    """The objective of apeglm, for deciding which of two answers is the better one."""
-    fit, i = reference.fit, reference.fit.counts.genes.get_loc(gene)
-    y, r, scale = (
-        fit.counts.matrix[i],
-        1.0 / fit.dispersion[i],
-        reference.scalar("apeglm.prior.control.prior.scale"),
-    )
-    eta, k = fit.design.matrix @ beta, fit.design.coefficients.index(reference.coef)
-    likelihood = np.sum(y * eta - (y + r) * np.log(r + np.exp(eta) * fit.normalization_factors[i]))
-    return -likelihood + np.sum(np.delete(beta, k) ** 2) / 450.0 + math.log1p((beta[k] / scale) ** 2)
-
-
-def test_shrunken_effects(shrunken_reference):
-    """Within 1e-3 log2 of the exact mode, but for genes where ours is the better of two modes."""
-    reference = shrunken_reference
-    exact = reference.table("apeglm_exact_mode")
-    table = reference.fit.shrink(coef=reference.coef)
-    ours = reference.ours(table["log2_fold_change"], exact)
-    assert not np.isnan(ours).any()
-    elsewhere = exact.index[np.abs(ours - exact["lfc_exact"]) > 1e-3]
-    few(list(elsewhere), len(exact))
-    assert np.quantile(np.abs(ours - exact["lfc_exact"]), 0.99) < 1e-8
-    modes = exact.filter(like="exact_ln:")
-    for gene in elsewhere:
-        theirs = apeglm_loss(reference, gene, modes.loc[gene].to_numpy())
-        assert apeglm_loss(reference, gene, _mode(reference, gene)) <= theirs + 1e-9
-
-
-def _mode(reference, gene: str) -> np.ndarray:
-    fit, i = reference.fit, [reference.fit.counts.genes.get_loc(gene)]
-    return shrink_coefficient(
-        fit.counts.matrix[i].astype(float),
-        fit.normalization_factors[i],
-        fit.design.matrix,
-        fit.dispersion[i],
-        fit.beta[i],
-        fit.design.coefficients.index(reference.coef),
-        reference.scalar("apeglm.prior.control.prior.scale"),
-    ).beta[0]
-
-
-def test_shrunken_sds_equal_those_at_the_exact_mode(shrunken_reference):
-    reference = shrunken_reference
-    exact = reference.table("apeglm_exact_mode")
-    table = reference.fit.shrink(coef=reference.coef)
-    ours = pd.DataFrame(
-        {
-            "lfc": reference.ours(table["log2_fold_change"], exact),
-            "sd": reference.ours(table["lfc_se"], exact),
-        }
-    )
-    same = np.abs(ours["lfc"].to_numpy() - exact["lfc_exact"].to_numpy()) < 1e-6
-    assert np.allclose(ours["sd"][same], exact["se_exact"][same], rtol=1e-4)

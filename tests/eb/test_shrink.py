@@ -112,3 +112,63 @@ def test_false_sign_probability_is_one_half_at_zero_and_grows_with_the_threshold
     effect, sd = np.array([0.0, 1.0, -1.0]), np.ones(3)
     assert false_sign_probability(effect, sd) == pytest.approx([0.5, 0.158655253931457, 0.158655253931457])
     assert np.all(false_sign_probability(effect, sd, 0.5) > false_sign_probability(effect, sd))
+
+
+def test_a_weight_counts_an_observation_so_many_times():
+    counts, factors, dispersion, start = simulate()
+    twice = np.r_[np.arange(8), 2, 5]
+    weights = np.ones_like(counts)
+    weights[:, [2, 5]] = 2.0
+    weighted = shrink_coefficient(counts, factors, DESIGN, dispersion, start, 2, 0.4, weights=weights)
+    repeated = shrink_coefficient(
+        counts[:, twice], factors[:, twice], DESIGN[twice], dispersion, start, 2, 0.4
+    )
+    assert np.allclose(weighted.beta, repeated.beta, rtol=0.0, atol=1e-12)
+    assert np.allclose(weighted.sd, repeated.sd, rtol=1e-10)
+
+
+def test_genes_without_a_dispersion_are_left_out():
+    counts, factors, dispersion, start = simulate()
+    dispersion = np.where(np.arange(len(counts)) == 3, np.nan, dispersion)
+    found = shrink_coefficient(counts, factors, DESIGN, dispersion, start, 2, 0.4)
+    assert np.flatnonzero(~found.converged).tolist() == [3]
+    assert np.isnan(found.beta[3]).all()
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_several_shrunken_coefficients_end_no_higher_than_scipy_from_many_starts(scale):
+    counts, factors, dispersion, start = simulate(n_genes=12)
+    found = shrink_coefficient(counts, factors, DESIGN, dispersion, start, 2, scale, also=[1])
+
+    def loss(b, g):
+        r, eta = 1.0 / dispersion[g], DESIGN @ b
+        likelihood = np.sum(counts[g] * eta - (counts[g] + r) * np.log(r + np.exp(eta + np.log(factors[g]))))
+        return -likelihood + b[0] ** 2 / 450.0 + np.log1p((b[1:] / scale) ** 2).sum()
+
+    for g in range(12):
+        starts = [start[g] * np.array([1.0, first, second]) for first in (0, 1) for second in (0, 1)]
+        other = min(minimize(loss, s, (g,), method="BFGS").fun for s in starts)
+        assert loss(found.beta[g], g) <= other + 1e-8
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.06, 0.3])
+def test_no_point_of_the_profile_is_lower_than_the_mode(scale):
+    """Few counts with a large effect have two modes, and the estimate may be that of other counts."""
+    rng = np.random.default_rng(3)
+    counts = rng.negative_binomial(1.0, 0.2, size=(150, 8)).astype(float)
+    counts[:, 1::2] *= rng.integers(1, 6, size=(150, 1))
+    design, factors, dispersion = DESIGN[:, :2], np.ones((1, 8)), rng.uniform(0.05, 3.0, 150)
+    start = rng.normal([1.0, 0.0], 1.0, (150, 2))
+    found = shrink_coefficient(counts, factors, design, dispersion, start, 1, scale)
+    r = 1.0 / dispersion[:, None]
+
+    def loss(a, b):
+        eta = a[:, None] + design[:, 1] * b[:, None]
+        likelihood = np.sum(counts * eta - (counts + r) * np.log(r + np.exp(eta)), axis=1)
+        return -likelihood + a**2 / 450.0 + np.log1p((b / scale) ** 2)
+
+    lowest = loss(*found.beta.T)
+    for b in np.linspace(-4.0, 4.0, 161):
+        for shift in np.linspace(-2.0, 2.0, 81):
+            point = loss(found.beta[:, 0] + shift, np.full(150, b))
+            assert np.all(lowest <= point + 1e-9)
