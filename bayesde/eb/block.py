@@ -15,6 +15,9 @@ NO_WEIGHTS = np.empty((1, 0))
 class GeneBlock(NamedTuple):
     """Counts, factors and weights of some genes.
 
+    A named tuple, because the compiled kernels take it as it is. Their cache on disk refers to the class by
+    its name: a class of another name, or in another module, needs the old cache to be deleted.
+
     Attributes
     ----------
     counts : ndarray of float64 (gene, sample)

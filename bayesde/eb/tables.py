@@ -10,7 +10,6 @@ from scipy.special import ndtr, ndtri
 
 from bayesde.design import Contrast
 from bayesde.eb.ash import fit_mixture
-from bayesde.eb.block import NO_WEIGHTS
 from bayesde.eb.glm import contrast_standard_errors
 from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.eb.normal_shrinkage import shrink_normally
@@ -36,21 +35,17 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     if contrast.coefficient is not None:
         k = fit.design.coefficients.index(contrast.coefficient)
         return fit.beta[:, k], fit.beta_se[:, k]
-    rows = fit.estimated
-    error = np.full(rows.size, np.nan)
-    weights = NO_WEIGHTS
-    if fit.weights is not None:
-        weights = fit.weights[rows] / fit.weights[rows].max(axis=1, keepdims=True)
-    shared = fit.normalization_factors.strides[0] == 0
-    error[rows] = contrast_standard_errors(
-        fit.beta[rows],
-        fit.normalization_factors if shared else fit.normalization_factors[rows],
-        fit.design.matrix,
-        fit.dispersion[rows],
-        contrast.vector,
-        weights,
-        fit.options.min_mu,
-    )
+    error = np.full(fit.counts.n_genes, np.nan)
+    for genes, block in fit.fitted_blocks():
+        error[genes] = contrast_standard_errors(
+            fit.beta[genes],
+            block.factors,
+            fit.design.matrix,
+            fit.dispersion[genes],
+            contrast.vector,
+            block.weights,
+            fit.options.min_mu,
+        )
     return fit.beta @ contrast.vector, error
 
 
@@ -63,7 +58,8 @@ def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
         compared = (fit.design.matrix[:, contrast.vector != 0.0] != 0.0).any(axis=1)
     else:
         return np.zeros(fit.all_zero.size, dtype=bool)
-    return ~fit.all_zero & ~fit.counts.matrix[:, compared].any(axis=1)
+    counted = [fit.counts.rows(chunk)[:, compared].any(axis=1) for chunk in fit.counts.chunks()]
+    return ~fit.all_zero & ~np.concatenate(counted)
 
 
 def _tested_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +67,21 @@ def _tested_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarr
     effect, error = _effect(fit, contrast)
     effect = np.where(_without_evidence(fit, contrast) | fit.emptied, 0.0, effect)
     return effect, np.where(fit.emptied, 0.0, error)
+
+
+def _degrees_of_freedom(fit: EbFit) -> np.ndarray | None:
+    """Degrees of freedom (gene,) of t tests, or None if they are not asked for.
+
+    They are the sum of a gene's weights (1 without any), less the coefficients. DESeq2 compares genes whose
+    outlying counts it replaced with the normal distribution all the same.
+    """
+    if not fit.options.use_t:
+        return None
+    total = np.full(fit.counts.n_genes, float(fit.counts.n_samples))
+    if fit.weights is not None:
+        largest = fit.weights.max(axis=1)
+        np.divide(fit.weights.sum(axis=1), largest, out=total, where=largest > 0.0)
+    return np.where(fit.replaced, np.inf, total - fit.design.n_coefficients)
 
 
 def _adjusted(fit: EbFit, p_value: np.ndarray) -> dict[str, np.ndarray]:
@@ -88,11 +99,12 @@ def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
     return np.select(
         [
             fit.all_zero,
+            fit.low_weight,
             fit.count_outlier | fit.emptied,
             np.isnan(p_value) | ~fit.converged & ~np.isnan(padj),
             np.isnan(padj),
         ],
-        ["all_zero", "count_outlier", "not_converged", "low_mean"],
+        ["all_zero", "low_weight", "count_outlier", "not_converged", "low_mean"],
         default="ok",
     )
 
@@ -123,7 +135,7 @@ def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative
     ResultsTable
     """
     effect, error = _tested_effect(fit, contrast)
-    stat, p_value = wald_test(effect, error, lfc_threshold * LN2, alternative)
+    stat, p_value = wald_test(effect, error, lfc_threshold * LN2, alternative, _degrees_of_freedom(fit))
     stat = np.where(fit.emptied, 0.0, stat)
     columns = {"log2_fold_change": effect, "lfc_se": error, "stat": stat}
     return _table(fit, columns | _adjusted(fit, p_value))
@@ -187,7 +199,7 @@ def shrunken_table(
     if not adapt and method != "apeglm":
         raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always learns its prior.")
     threshold = lfc_threshold * LN2
-    stat, p_value = wald_test(*_tested_effect(fit, contrast))
+    stat, p_value = wald_test(*_tested_effect(fit, contrast), df=_degrees_of_freedom(fit))
     columns = _adjusted(fit, p_value)
     if method == "ashr":
         columns |= _ash_columns(fit, contrast, threshold)
