@@ -27,7 +27,8 @@ from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion import gene_wise_dispersions
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.eb.glm import MIN_MU, RIDGE, fit_glm, fitted_means, set_means
+from bayesde.eb.glm import MIN_MU, RIDGE, fit_glm, fitted_means
+from bayesde.eb.irls import set_means
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import moments
 from bayesde.eb.nb import nb_log_pmf

@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesde.eb.glm import set_means
+from bayesde.eb.irls import set_means
 from bayesde.eb.nb import (
     ASYMPTOTIC,
     FEW,
@@ -30,6 +30,8 @@ from bayesde.eb.nb import (
     log_determinant,
     log_one_plus,
     row_of,
+    stirling,
+    stirling_slope,
     weighted_gram,
 )
 
@@ -78,13 +80,8 @@ def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyp
     log_ratio = log_one_plus(v) if v > -0.5 else math.log(x * inverse)
     z = 1.0 / x
     u = z * z
-    series = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
-    series = z * (1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * series))))
-    slope = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
-    slope = -0.5 * z - u * (
-        1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * slope)))
-    )
-    return x, x * log_ratio + series - excess_r, log_ratio - v + slope - excess_slope_r
+    slope = -0.5 * z - u * stirling_slope(u)
+    return x, x * log_ratio + z * stirling(u) - excess_r, log_ratio - v + slope - excess_slope_r
 
 
 @njit(cache=True, error_model="numpy")

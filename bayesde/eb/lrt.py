@@ -15,7 +15,8 @@ from scipy.special import chdtrc
 
 from bayesde.design import Design
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, fit_glm, set_means
+from bayesde.eb.glm import MIN_MU, fit_glm
+from bayesde.eb.irls import set_means
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import nb_log_pmf, row_of
 from bayesde.eb.threads import over_genes

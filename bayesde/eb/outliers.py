@@ -20,7 +20,8 @@ from numba import njit
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, set_means, working_weights
+from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit
+from bayesde.eb.irls import covariance, set_effects, set_means, working_weights
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
@@ -165,7 +166,7 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.zeros(n_cells)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    cell_effects(rows, fitted.working_beta[g], effect)
+    set_effects(rows, fitted.working_beta[g], np.empty(n_cells), effect)
     working_weights(factors, weights, effect, cell, dispersion, min_mu, total)
     if not covariance(rows, total, fitted.ridge, gram, inverse, factor, sandwich):
         out[:] = np.nan

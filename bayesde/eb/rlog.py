@@ -27,7 +27,8 @@ from scipy.stats import norm
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
-from bayesde.eb.glm import DIVERGED, MAX_ITERATIONS, MIN_MU, RIDGE
+from bayesde.eb.glm import MIN_MU, RIDGE
+from bayesde.eb.irls import DIVERGED, MAX_ITERATIONS
 from bayesde.eb.known_trend import Setting, setting
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.eb.threads import over_genes
@@ -37,7 +38,7 @@ from bayesde.normalize.blocks import row_blocks
 
 __all__ = ["rlog"]
 
-LOG2 = math.log(2.0)
+LN2 = math.log(2.0)
 TOLERANCE = 1e-4
 """Relative change of the deviance at which the iteration stops."""
 MATCHED = 0.95
@@ -158,10 +159,10 @@ def rlog(
     values = np.empty((means.size, given.counts.n_samples))
     for genes, rows in row_blocks(given.counts):
         factors = np.ascontiguousarray(given.factors[genes])
-        precision = 1.0 / (matched * LOG2**2)
+        precision = 1.0 / (matched * LN2**2)
         data = (rows, factors, means[genes], dispersions[genes], precision)
         over_genes(_all_modes, len(rows), *data, values[genes])
-    values /= LOG2
+    values /= LN2
     frame = pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples, copy=False)
     frame.attrs["prior_var"] = matched
     return frame
