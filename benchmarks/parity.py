@@ -40,7 +40,7 @@ SETS = ("pasilla", "airway", "pasilla_type", "gse60450", "sim20k_pairs", "yoruba
 LIMIT = 1e-6
 """Relative difference beyond which a gene is an exception."""
 FAILED = 100
-"""R's number of iterations for a gene that it gave to its bounded optimiser."""
+"""R's number of iterations for a gene that it gave to its bounded optimizer."""
 SMALL = 1e-8
 """A dispersion this near to R's is the same."""
 NEXT_TO_NOTHING = 1e-8

@@ -2,7 +2,7 @@
 
 python benchmarks/parity_apeglm.py SHARED, the folder of data and of R's answers, prints one line a data set
 and writes benchmarks/parity/apeglm_exceptions.tsv: genes whose mode differs from R's by more than 1e-3 log2,
-both at R's prior scale. R's optimiser stops when its objective changes by less than a relative 1e-8, and it
+both at R's prior scale. R's optimizer stops when its objective changes by less than a relative 1e-8, and it
 starts from one point only, so that it may end before the mode or at the worse one of two.
 """
 
@@ -71,7 +71,7 @@ def compare(shared: Path, name: str) -> pd.DataFrame:
         fit.design.matrix,
         fit.dispersion[genes],
         fit.beta[genes],
-        k,
+        [k],
         scale,
     )
     ours, r_map = found.beta, maps.to_numpy()

@@ -1,6 +1,6 @@
 r"""Regression coefficients within bounds, for the few genes where iterative reweighting does not settle.
 
-Minimises over the coefficients b (log2 scale, |b_k| <= 30)
+Minimizes over the coefficients b (log2 scale, |b_k| <= 30)
 
     f(b) = -sum_j ln NB(y_j; mu_j, alpha) - sum_k ln N(b_k; 0, 1/ridge),    mu_j = nf_j 2^(x_j . b)
 
@@ -115,7 +115,7 @@ def negative_log_posterior(
     ridge: float,
     weights: np.ndarray | None = None,
 ) -> float:
-    """Return f(b), what ``fit_bounded`` minimises, of one gene.
+    """Return f(b), what ``fit_bounded`` minimizes, of one gene.
 
     Parameters
     ----------

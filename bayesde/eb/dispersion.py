@@ -67,7 +67,7 @@ def _on_grid(
     min_mu: float,
     prior: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Maximise on a grid, gene by gene: few genes need it."""
+    """Maximize on a grid, gene by gene: few genes need it."""
     high = math.log(max_dispersion(layout.n_samples))
     return np.array(
         [
@@ -141,7 +141,7 @@ def map_dispersions(
     prior_var: float,
     min_mu: float = MIN_MU,
 ) -> np.ndarray:
-    """Maximise the posterior of each dispersion under ln alpha ~ Normal(ln trend, prior_var).
+    """Maximize the posterior of each dispersion under ln alpha ~ Normal(ln trend, prior_var).
 
     Parameters
     ----------

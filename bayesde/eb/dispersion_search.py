@@ -1,6 +1,6 @@
 r"""The search for a gene's dispersion, compiled.
 
-With a = ln alpha, r = 1/alpha, and the means mu held fixed, a maximises the Cox-Reid adjusted profile
+With a = ln alpha, r = 1/alpha, and the means mu held fixed, a maximizes the Cox-Reid adjusted profile
 log-likelihood (Cox and Reid 1987; McCarthy, Chen and Smyth 2012, doi:10.1093/nar/gks042)
 
     l(a) = sum_j v_j [ln G(y_j + r) - ln G(r) - y_j ln(mu_j + r) - r ln(1 + mu_j alpha)] - 1/2 ln det(X' W X)
@@ -9,7 +9,7 @@ with W = diag(1 / (1/mu_j + alpha)) and observation weights v_j (1 if there are 
 -(a - a_trend)^2 / (2 prior_var) for a maximum a-posteriori estimate.
 
 The search is the steepest ascent with Armijo's rule of DESeq2, reproduced step by step: on flat likelihoods
-it stops where another optimiser would not, and which genes shape the trend depends on that.
+it stops where another optimizer would not, and which genes shape the trend depends on that.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, sq
 
 @njit(cache=True, error_model="numpy")
 def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
-    """Maximise one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
+    """Maximize one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
     n_cells, p = cells.rows.shape
     mu, information, square = np.empty(y.size), np.empty(n_cells), np.empty(n_cells)
     gram, factor = np.empty((p, p)), np.zeros((p, p))
@@ -302,13 +302,13 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
     best = grid[0]
     for _ in range(2):
         best_value = -math.inf
-        centre = best
+        center = best
         for a in grid:
             value = _as_written(
                 a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor
             )
             if value > best_value:
-                centre, best_value = a, value
-        best = centre
+                center, best_value = a, value
+        best = center
         grid = np.linspace(best - width, best + width, GRID_POINTS)
     return best

@@ -40,7 +40,7 @@ class GlmFit:
         Estimates and standard errors, natural log.
     converged : ndarray of bool (gene,)
     bounded : ndarray of bool (gene,)
-        Whether the estimate is from the bounded optimiser, the iteration having failed.
+        Whether the estimate is from the bounded optimizer, the iteration having failed.
     working_beta : ndarray (gene, coefficient)
         Where the iteration last computed its weights: ``beta``, but for bounded genes.
     """
@@ -121,7 +121,7 @@ def _refit_failed(
     weights: np.ndarray,
     min_mu: float,
 ) -> None:
-    """Give genes whose iteration failed to a bounded optimiser, as DESeq2 gives them to optim.
+    """Give genes whose iteration failed to a bounded optimizer, as DESeq2 gives them to optim.
 
     Overwrites their estimates in ``fit``.
     """

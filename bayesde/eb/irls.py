@@ -231,6 +231,7 @@ def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, bet
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
+    """Fit some genes; ``found`` are their coefficients, errors, working coefficients and convergence."""
     beta, beta_se, working, converged = found
     for g in range(first, last):
         converged[g] = _fit_one(
@@ -267,6 +268,7 @@ def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, co
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene,) with the standard errors of a contrast at given coefficients."""
     for g in range(first, last):
         out[g] = _contrast_error(
             beta[g], row_of(factors, g), row_of(weights, g), cells, dispersion[g], ridge, min_mu, contrast

@@ -45,7 +45,7 @@ def _log_likelihood(
 ) -> np.ndarray:
     """Largest log-likelihood (gene,) under a design, dispersions given.
 
-    That of a gene from the bounded optimiser is taken at means of at least half a read.
+    That of a gene from the bounded optimizer is taken at means of at least half a read.
     """
     glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
     out, at_least = np.empty(block.n_genes), np.where(glm.bounded, MIN_MU, 0.0)

@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
 from bayesde.eb.block import NO_WEIGHTS
 from bayesde.eb.glm import fit_glm, fitted_means
+from bayesde.eb.matched_prior import matched_sd
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["NormalShrinkage", "prior_variances", "shrink_normally", "weighted_quantile"]
+__all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
 
-UPPER_QUANTILE = 0.95
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
 """Larger estimates are of groups without counts, and say nothing about the width of the prior."""
@@ -56,30 +55,6 @@ class NormalShrinkage:
     sd: np.ndarray
 
 
-def weighted_quantile(values: np.ndarray, weights: np.ndarray, probability: float) -> float:
-    """Quantile of values that stand for several each: weights are scaled to sum to their number n.
-
-    With the values sorted, position 1 + (n - 1) p is looked up in the cumulated weights, between whole
-    positions linearly (the rule of R's Hmisc, which DESeq2 uses).
-
-    Parameters
-    ----------
-    values, weights : ndarray (value,)
-    probability : float
-
-    Returns
-    -------
-    float
-    """
-    ordered, place = np.unique(values, return_inverse=True)
-    cumulated = np.cumsum(np.bincount(place, weights=weights) * values.size / weights.sum())
-    position = 1.0 + (values.size - 1.0) * probability
-    low = max(math.floor(position), 1)
-    ends = np.searchsorted(cumulated, [low, min(low + 1, values.size)], side="left")
-    below, above = ordered[np.minimum(ends, ordered.size - 1)]
-    return float(below + (position - low) * (above - below))
-
-
 def prior_variances(fit: EbFit) -> np.ndarray:
     """Variance of the normal prior of every coefficient, natural log, (coefficient,)."""
     rows = fit.estimated
@@ -88,8 +63,7 @@ def prior_variances(fit: EbFit) -> np.ndarray:
     for k, beta in enumerate(fit.beta[rows].T):
         usable = np.abs(beta) < LARGEST_EFFECT
         if k != fit.design.intercept and usable.any():
-            point = weighted_quantile(np.abs(beta[usable]), weights[usable], UPPER_QUANTILE)
-            variances[k] = (point / ndtri(0.5 + UPPER_QUANTILE / 2.0)) ** 2
+            variances[k] = matched_sd(np.abs(beta[usable]), weights[usable]) ** 2
     return variances
 
 

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.stats import norm
 
 from bayesde.counts import Counts
 from bayesde.design import Design
@@ -30,6 +29,7 @@ from bayesde.eb.fit import EbFit
 from bayesde.eb.glm import MIN_MU, RIDGE
 from bayesde.eb.irls import DIVERGED, MAX_ITERATIONS
 from bayesde.eb.known_trend import Setting, setting
+from bayesde.eb.matched_prior import matched_sd
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.eb.threads import over_genes
 from bayesde.eb.trend import DispersionTrend
@@ -41,8 +41,6 @@ __all__ = ["rlog"]
 LN2 = math.log(2.0)
 TOLERANCE = 1e-4
 """Relative change of the deviance at which the iteration stops."""
-MATCHED = 0.95
-"""The quantile of the observed differences that the prior is matched at."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -178,18 +176,4 @@ def _matched_var(given: Setting, means: np.ndarray, dispersions: np.ndarray) -> 
         differences.append(np.abs(np.log2(q + 0.5) - np.log2(mean + 0.5)).ravel())
         weight = 1.0 / (1.0 / mean + dispersions[genes][counted][:, None])
         weights.append(np.broadcast_to(weight, q.shape).ravel())
-    upper = _weighted_quantile(np.concatenate(differences), np.concatenate(weights), MATCHED)
-    return float((upper / norm.ppf(1.0 - (1.0 - MATCHED) / 2.0)) ** 2)
-
-
-def _weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """Interpolate the quantile at rank 1 + (n - 1) share, a value counting n w / sum w times."""
-    n = values.size
-    order = np.argsort(values)
-    cumulated = np.cumsum(weights[order]) * (n / weights.sum())
-    rank = 1.0 + (n - 1.0) * share
-    low = max(math.floor(rank), 1)
-    ranks = np.array([low, min(low + 1, n)])
-    places = np.minimum(np.searchsorted(cumulated, ranks), n - 1)
-    lower, upper = values[order[places]]
-    return float(lower + (rank - low) * (upper - lower))
+    return matched_sd(np.concatenate(differences), np.concatenate(weights)) ** 2

@@ -29,11 +29,11 @@ def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
     -------
     ndarray of bool (gene,)
     """
-    order = np.argsort(layout.cells.of_sample, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(layout.cells.size)[:-1]])
     out = np.zeros(len(counts), dtype=bool)
     suspects = np.flatnonzero((counts == 0.0).any(axis=1))
-    counted = np.add.reduceat(counts[np.ix_(suspects, order)], starts, axis=1) > 0.0
+    counted = (
+        np.add.reduceat(counts[np.ix_(suspects, layout.cells.order)], layout.cells.bounds[:-1], axis=1) > 0.0
+    )
     empty_cells = ~counted.all(axis=1)
     suspects, counted = suspects[empty_cells], counted[empty_cells]
     patterns, which = np.unique(counted, axis=0, return_inverse=True)

@@ -288,10 +288,9 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
             design,
             dispersion[chunk],
             fit.beta[chunk] @ rotation.T,
-            k,
+            (k, *also),
             scale,
-            also=also,
-            weights=None if fit.weights is None else fit.weights[chunk],
+            None if fit.weights is None else fit.weights[chunk],
         )
         effect[chunk], sd[chunk] = shrunken.beta[:, k], shrunken.sd
     return effect, sd
