@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesde.eb.block import NO_WEIGHTS
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.glm import fit_glm, fitted_means
 from bayesde.eb.matched_prior import matched_sd
 
@@ -110,19 +110,15 @@ def _mode(
 def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
     """Fit some genes (positions) again under the ridge."""
     design, dispersion = fit.design.matrix, fit.dispersion[genes]
-    factors, min_mu = fit.normalization_factors[genes], fit.options.min_mu
-    observation = NO_WEIGHTS
-    if fit.weights is not None:
-        observation = fit.weights[genes] / fit.weights[genes].max(axis=1, keepdims=True)
-    glm = fit_glm(
-        fit.counts.rows(genes), factors, design, dispersion, weights=observation, ridge=ridge, min_mu=min_mu
-    )
-    beta, given = glm.beta, observation if observation.size else np.ones_like(factors)
+    given = None if fit.weights is None else fit.weights[genes]
+    block = GeneBlock.of(fit.counts.rows(genes), fit.normalization_factors[genes], given)
+    counts, factors, weights, min_mu = block.counts, block.factors, block.weights, fit.options.min_mu
+    glm = fit_glm(counts, factors, design, dispersion, weights=weights, ridge=ridge, min_mu=min_mu)
+    beta, weights = glm.beta, weights if weights.size else np.ones_like(counts)
     for g in np.flatnonzero(~glm.converged):
-        y = fit.counts.rows(genes[g : g + 1])[0]
-        beta[g] = _mode(y, factors[g], given[g], design, dispersion[g], ridge)
+        beta[g] = _mode(counts[g], factors[g], weights[g], design, dispersion[g], ridge)
     mu = np.maximum(fitted_means(beta, factors, design), min_mu)
-    covariance = _covariances(given * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
+    covariance = _covariances(weights * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
     # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
     posterior = covariance[:, k, k]
     error = posterior - np.sum(covariance[:, k] ** 2 * ridge, axis=1)

@@ -28,10 +28,10 @@ from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.eb.glm import MIN_MU, RIDGE
 from bayesde.eb.irls import DIVERGED, MAX_ITERATIONS
-from bayesde.eb.known_trend import Setting, setting
 from bayesde.eb.matched_prior import matched_sd
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.eb.threads import over_genes
+from bayesde.eb.transform_input import TransformInput, transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.blocks import row_blocks
@@ -148,7 +148,7 @@ def rlog(
     """
     if prior_var is not None and not (np.isfinite(prior_var) and prior_var > 0.0):
         raise InputError(f"the variance of the prior is {prior_var}; a finite number above 0 is needed")
-    given = setting(counts, design, blind, trend, size_factors)
+    given = transform_input(counts, design, blind, trend, size_factors)
     means = given.base_means()
     counted = means > 0.0
     dispersions = np.full(means.size, np.nan)
@@ -166,7 +166,7 @@ def rlog(
     return frame
 
 
-def _matched_var(given: Setting, means: np.ndarray, dispersions: np.ndarray) -> float:
+def _matched_var(given: TransformInput, means: np.ndarray, dispersions: np.ndarray) -> float:
     """Variance (log2 squared) of the Normal with the upper quantile of the observed log2 differences."""
     differences, weights = [], []
     for genes, rows in row_blocks(given.counts):
