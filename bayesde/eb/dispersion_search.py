@@ -35,7 +35,7 @@ from bayesde.eb.nb import (
     weighted_gram,
 )
 
-__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "ascend_all", "best_on_grid"]
+__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "SMALLEST_WEIGHT", "ascend_all", "best_on_grid", "evaluate"]
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6

@@ -21,7 +21,7 @@ from bayesde.eb.irls import contrast_errors, fit_all
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.threads import over_genes
 
-__all__ = ["MIN_MU", "GlmFit", "contrast_standard_errors", "fit_glm", "fitted_means"]
+__all__ = ["MIN_MU", "RIDGE", "GlmFit", "contrast_standard_errors", "fit_glm", "fitted_means"]
 
 MIN_MU = 0.5
 """Means below half a read are held there while fitting: the weights of smaller ones say nothing."""

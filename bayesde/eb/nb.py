@@ -11,7 +11,9 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "ASYMPTOTIC",
     "FEW",
+    "HALF_LOG_TWO_PI",
     "cholesky",
     "gamma_excess",
     "gamma_excess_slope",

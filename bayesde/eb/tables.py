@@ -134,6 +134,7 @@ def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative
     -------
     ResultsTable
     """
+    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     effect, error = _tested_effect(fit, contrast)
     stat, p_value = wald_test(effect, error, lfc_threshold * LN2, alternative, _degrees_of_freedom(fit))
     stat = np.where(fit.emptied, 0.0, stat)
