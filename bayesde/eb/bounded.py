@@ -1,6 +1,6 @@
 r"""Regression coefficients within bounds, for the few genes where iterative reweighting does not settle.
 
-Minimises over the coefficients b (log2 scale, |b_k| <= 30)
+Minimizes over the coefficients b (log2 scale, |b_k| <= 30)
 
     f(b) = -sum_j ln NB(y_j; mu_j, alpha) - sum_k ln N(b_k; 0, 1/ridge),    mu_j = nf_j 2^(x_j . b)
 
@@ -25,13 +25,14 @@ from scipy.optimize import minimize
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
 
-__all__ = ["BOUND", "fit_bounded", "negative_log_posterior"]
+__all__ = ["BOUND", "fit_bounded"]
 
 BOUND = 30.0
 """Largest coefficient, log2."""
 STEP = 1e-3
 """Of the central differences, log2."""
 RELATIVE_GAIN = 1e7 * np.finfo(float).eps
+"""At which the search stops; with this memory and this many iterations, it is that of R's ``optim``."""
 MEMORY = 5
 MAX_ITERATIONS = 100
 LN2 = math.log(2.0)
@@ -71,6 +72,7 @@ def _log_pmf_at_fit(y, dispersion):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
+    """Return f(b); ``at_fit`` (sample,) is ``_log_pmf_at_fit``, which does not depend on b."""
     r, total = 1.0 / dispersion, 0.0
     for j in range(y.size):
         eta = 0.0
@@ -104,38 +106,6 @@ def _slopes(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge): 
         out[k] = (above - below) / width
         moved[k] = log2_beta[k]
     return out
-
-
-def negative_log_posterior(
-    log2_beta: np.ndarray,
-    y: np.ndarray,
-    factors: np.ndarray,
-    design: np.ndarray,
-    dispersion: float,
-    ridge: float,
-    weights: np.ndarray | None = None,
-) -> float:
-    """Return f(b), what ``fit_bounded`` minimises, of one gene.
-
-    Parameters
-    ----------
-    log2_beta : ndarray (coefficient,)
-    y, factors : ndarray of float64 (sample,)
-    design : ndarray (sample, coefficient)
-    dispersion : float
-    ridge : float
-        Precision of the coefficients' Normal prior, log2 scale.
-    weights : ndarray (sample,), optional
-        Of the observations.
-
-    Returns
-    -------
-    float
-    """
-    at_fit = _log_pmf_at_fit(y, dispersion)
-    weights = np.ones_like(y) if weights is None else weights
-    log2_beta = np.asarray(log2_beta, dtype=np.float64)
-    return float(_objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge))
 
 
 def fit_bounded(

@@ -27,9 +27,6 @@ __all__ = [
     "replacement",
 ]
 
-OUTLYING_SDS = 2.0
-"""A gene this many robust sd above the trend (log scale) keeps its own dispersion."""
-
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
@@ -148,7 +145,7 @@ def estimate_genes(block: GeneBlock, own: GeneWise, hierarchy: Hierarchy, settin
     shrunken = map_dispersions(
         block, layout, own.coefficients, own.dispersion, fitted, prior.prior_var, min_mu
     )
-    outlying = np.log(own.dispersion) > np.log(fitted) + OUTLYING_SDS * np.sqrt(prior.residual_var)
+    outlying = prior.outlying(own.dispersion, fitted)
     dispersion = np.where(outlying, own.dispersion, shrunken)
     glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
     cooks = summarize_cooks(block, layout, setting.fitted(own, glm, dispersion), setting.replaceable)

@@ -31,10 +31,8 @@ def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
     -------
     ndarray of bool (gene,)
     """
-    order = np.argsort(layout.cells.of_sample, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(layout.cells.size)[:-1]])
-    out = np.zeros(len(counts), dtype=bool)
-    counted = np.logical_or.reduceat((counts > 0.0)[:, order], starts, axis=1)
+    out, cells = np.zeros(len(counts), dtype=bool), layout.cells
+    counted = np.logical_or.reduceat((counts > 0.0)[:, cells.order], cells.bounds[:-1], axis=1)
     suspects = np.flatnonzero(~counted.all(axis=1))
     packed, which = distinct_patterns(counted[suspects])
     found = np.empty(len(packed), dtype=bool)

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import trim_mean
 
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
+from bayesde.eb.moments import trimmed_mean
 from bayesde.errors import BayesdeWarning, InputError, first_few
 
 __all__ = ["DispersionTrend", "fit_trend", "given_trend"]
@@ -32,6 +32,8 @@ KEPT_RATIO = (1e-4, 15.0)
 """Genes whose estimate over the current curve is outside this range are left out of the next round."""
 MAX_ROUNDS = 10
 MAX_GLM_ITERATIONS = 25
+TRIMMED = 1e-3
+"""Share of the genes at either end that a constant trend leaves out."""
 FEWEST_LOCAL = 20
 """With fewer genes a local quadratic follows single genes: a constant is the better guess."""
 
@@ -156,14 +158,14 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
 def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
     means, ties = np.unique(base_mean, return_counts=True)
     if means.size < FEWEST_LOCAL or ties.max() >= int(SPAN * base_mean.size):
-        raise _NoConvergence  # too few genes, or so many of one mean that a neighbourhood has no width
+        raise _NoConvergence  # too few genes, or so many of one mean that a neighborhood has no width
     curve = fit_local_curve(np.log(base_mean), np.log(dispersion), base_mean)
     return DispersionTrend("local", curve=curve)
 
 
 def _constant(dispersion: np.ndarray) -> DispersionTrend:
     usable = dispersion[dispersion > USABLE_MEAN]
-    value = float(trim_mean(usable, 0.001)) if usable.size else MIN_DISPERSION
+    value = float(trimmed_mean(usable, TRIMMED)) if usable.size else MIN_DISPERSION
     return DispersionTrend("mean", asymptotic_dispersion=value, extra_poisson=0.0)
 
 
