@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
 
+from bayesde.eb.blas import one_blas_thread
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
 
 __all__ = ["BOUND", "fit_bounded", "negative_log_posterior"]
@@ -171,6 +171,8 @@ def fit_bounded(
         Natural log.
     converged : ndarray of bool (gene,)
     """
+    from scipy.optimize import minimize  # slow to load, and most fits have no such gene
+
     within = np.all(np.abs(beta) < BOUND * LN2, axis=1, keepdims=True)
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
@@ -178,14 +180,15 @@ def fit_bounded(
         y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
         at_fit = _log_pmf_at_fit(y, dispersion[g])
         data = (at_fit, y, factors[g], own, design, dispersion[g], ridge)
-        result = minimize(
-            _objective,
-            start,
-            args=data,
-            jac=_slopes,
-            method="L-BFGS-B",
-            bounds=[(-BOUND, BOUND)] * start.size,
-            options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
-        )
+        with one_blas_thread():
+            result = minimize(
+                _objective,
+                start,
+                args=data,
+                jac=_slopes,
+                method="L-BFGS-B",
+                bounds=[(-BOUND, BOUND)] * start.size,
+                options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
+            )
         found[g], converged[g] = result.x * LN2, result.success
     return found, converged

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
 
 from bayesde.counts import Counts
+from bayesde.eb.blas import one_blas_thread
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
@@ -141,11 +141,14 @@ def _dispersions(counts: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, n
 
 def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Improve ln s once, (sample,)."""
+    from scipy.optimize import minimize  # slow to load
+
     dispersion, mu = _dispersions(counts, np.exp(logs))
     likelihood = _Likelihood(counts, mu, dispersion, _start(counts, mu, dispersion))
-    found = minimize(
-        likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
-    )
+    with one_blas_thread():
+        found = minimize(
+            likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
+        )
     if not found.success:
         raise FitError(
             f"the likelihood search for size factors did not converge ({found.message}); use the method "

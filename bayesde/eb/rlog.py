@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from bayesde.counts import Counts
 from bayesde.design import Design
@@ -178,7 +178,7 @@ def _matched_var(given: Setting, means: np.ndarray, dispersions: np.ndarray) -> 
         weight = 1.0 / (1.0 / mean + dispersions[genes][counted][:, None])
         weights.append(np.broadcast_to(weight, q.shape).ravel())
     upper = _weighted_quantile(np.concatenate(differences), np.concatenate(weights), MATCHED)
-    return float((upper / norm.ppf(1.0 - (1.0 - MATCHED) / 2.0)) ** 2)
+    return float((upper / ndtri(1.0 - (1.0 - MATCHED) / 2.0)) ** 2)
 
 
 def _weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:

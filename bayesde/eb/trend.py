@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import trim_mean
 
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
@@ -30,6 +29,8 @@ USABLE = 100.0 * MIN_DISPERSION
 USABLE_MEAN = 10.0 * MIN_DISPERSION
 KEPT_RATIO = (1e-4, 15.0)
 """Genes whose estimate over the current curve is outside this range are left out of the next round."""
+TRIMMED = 0.001
+"""Share of the dispersions left out at either end of their mean."""
 MAX_ROUNDS = 10
 MAX_GLM_ITERATIONS = 25
 FEWEST_LOCAL = 20
@@ -163,8 +164,14 @@ def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
 
 def _constant(dispersion: np.ndarray) -> DispersionTrend:
     usable = dispersion[dispersion > USABLE_MEAN]
-    value = float(trim_mean(usable, 0.001)) if usable.size else MIN_DISPERSION
+    value = _trimmed_mean(usable, TRIMMED) if usable.size else MIN_DISPERSION
     return DispersionTrend("mean", asymptotic_dispersion=value, extra_poisson=0.0)
+
+
+def _trimmed_mean(values: np.ndarray, share: float) -> float:
+    """Mean of what is left once a share of the values is taken off at either end."""
+    cut = int(share * values.size)
+    return float(np.sort(values)[cut : values.size - cut].mean())
 
 
 def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
