@@ -294,7 +294,8 @@ class EbFit:
         Raises
         ------
         InputError
-            If the coefficient or contrast does not exist, both are given, or the method cannot shrink it.
+            If the coefficient or contrast does not exist or is a level of expression, as the intercept is,
+            both are given, or the method cannot shrink it.
         OptionError
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """

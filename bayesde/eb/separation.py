@@ -11,7 +11,7 @@ __all__ = ["distinct_patterns", "separated_genes"]
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is 0."""
 PIECES = 8
-"""Patterns are judged in so many pieces, so that a design of many cells needs no more memory than its counts."""
+"""Patterns are judged in so many pieces, so that many cells need no more memory than their counts."""
 
 
 def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
