@@ -338,7 +338,8 @@ def s_values(lfsr: Any) -> np.ndarray:
     """Turn local false sign rates into s-values.
 
     The s-value of a gene is the mean local false sign rate of all genes whose rate is not larger than its
-    own: the share of wrong signs to expect among them.
+    own: the share of wrong signs to expect among them. Of genes with equal rates, those that come first in
+    the input are counted first, so that their s-values are the smaller ones: so do apeglm and ashr in R.
 
     Parameters
     ----------
@@ -348,7 +349,7 @@ def s_values(lfsr: Any) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, float64, (gene,)
-        NaN where `lfsr` is; equal for equal rates.
+        NaN where `lfsr` is.
 
     References
     ----------
@@ -356,9 +357,7 @@ def s_values(lfsr: Any) -> np.ndarray:
     """
     rates = np.asarray(lfsr, dtype=np.float64)
     result = np.full(rates.shape, np.nan)
-    known = ~np.isnan(rates)
-    ordered = np.sort(rates[known])
-    means = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
-    last_equal = np.searchsorted(ordered, rates[known], side="right") - 1
-    result[known] = means[last_equal]
+    known = np.flatnonzero(~np.isnan(rates))
+    order = known[np.argsort(rates[known], kind="stable")]
+    result[order] = np.cumsum(rates[order]) / np.arange(1, order.size + 1)
     return result

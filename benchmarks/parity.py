@@ -14,7 +14,7 @@ import argparse
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +22,22 @@ import pandas as pd
 from mpmath import nstr
 from numba import njit
 from parity_objectives import log_posterior_of_beta, log_posterior_of_dispersion
+from parity_reference import SETS, SHARED, Reference, load
 
-from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.dispersion import gene_wise_dispersions
-from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.eb.glm import MIN_MU, RIDGE, fit_glm, fitted_means, set_means
+from bayesde.eb.genes import own_dispersions, poisson_level
+from bayesde.eb.glm import MIN_MU, RIDGE, fit_glm, fitted_means
+from bayesde.eb.irls import set_means
 from bayesde.eb.layout import DesignLayout
-from bayesde.eb.moments import moments
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.eb.wald import wald_test
-from bayesde.options import EbOptions
+from bayesde.normalize import base_var
 from bayesde.results import ResultsTable
 
-SETS = ("pasilla", "airway", "pasilla_type", "gse60450", "sim20k_pairs", "yoruba")
 LIMIT = 1e-6
 """Relative difference beyond which a gene is an exception."""
 FAILED = 100
-"""R's number of iterations for a gene that it gave to its bounded optimiser."""
+"""R's number of iterations for a gene that it gave to its bounded optimizer."""
 SMALL = 1e-8
 """A dispersion this near to R's is the same."""
 NEXT_TO_NOTHING = 1e-8
@@ -62,73 +60,6 @@ DISPERSIONS = {
     "dispersion_map": "dispMAP",
     "dispersion": "dispersion",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """One data set: our fit, and the folder of R's answers."""
-
-    name: str
-    folder: Path
-    fit: EbFit
-    coef: str
-
-    def table(self, name: str) -> pd.DataFrame:
-        """R's table, indexed by gene (all-zero genes are not in it)."""
-        return pd.read_parquet(self.folder / f"{name}.parquet").set_index("gene").rename(index=str)
-
-    def has(self, name: str) -> bool:
-        """Tell whether R was asked for this table."""
-        return (self.folder / f"{name}.parquet").exists()
-
-    @cached_property
-    def scalars(self) -> pd.Series:
-        """R's scalars and names, as text."""
-        return pd.read_csv(self.folder / "scalars.tsv", sep="\t", index_col="key")["value"]
-
-    def scalar(self, key: str) -> float:
-        """One of R's scalars."""
-        return float(self.scalars[key])
-
-    @property
-    def reduced(self) -> str:
-        """The reduced design of R's likelihood-ratio test."""
-        return str(self.scalars["lrt_reduced"])
-
-    def ours(self, values: object, theirs: pd.DataFrame | pd.Series) -> np.ndarray:
-        """Our values (gene, ...) at the genes of R's table."""
-        return np.asarray(values)[self.fit.counts.genes.get_indexer(theirs.index)]
-
-    @cached_property
-    def with_other_trends(self) -> dict[str, Reference]:
-        """Fits with the other two kinds of trend, where R made them."""
-        return {
-            kind: replace(self, fit=fit_eb(self.fit.counts, self.fit.design, options=EbOptions(trend=kind)))
-            for kind in ("local", "mean")
-            if self.has(f"fitType_{kind}")
-        }
-
-
-@cache
-def load(shared: Path, name: str) -> Reference:
-    """Fit one of the data sets, once."""
-    config = pd.read_csv(shared / "ref" / "config.tsv", sep="\t", index_col="name").loc[name]
-    folder = shared / "data" / config["data"]
-    matrix = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)
-    samples = pd.read_csv(folder / "coldata.tsv", sep="\t", index_col=0).loc[matrix.columns]
-    fit = fit_eb(
-        Counts(matrix, sample_table=samples),
-        config["design"],
-        references={config["factor"]: config["ref"]},
-    )
-    return Reference(name, shared / "ref" / name, fit, f"{config['factor']}[T.{config['level']}]")
-
-
-def answers(name: str) -> pd.DataFrame:
-    """Read a table of R's answers that the tests keep, indexed by gene."""
-    path = FOLDER.parents[1] / "tests" / "reference" / f"{name}.tsv"
-    table = pd.read_csv(path, sep="\t", dtype={"gene": str}, float_precision="round_trip")
-    return table.set_index("gene")
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,8 +165,7 @@ def _genes(reference: Reference) -> Iterator[Quantity]:
     fit, theirs = reference.fit, reference.table("deseq2_mcols")
     yield _quantity("base_mean", reference.ours(fit.base_mean, theirs), theirs["baseMean"])
     y, factors = fit.fitted_counts(), fit.normalization_factors
-    variance = np.var(y / factors, axis=1, ddof=1)
-    yield _quantity("base_var", reference.ours(variance, theirs), theirs["baseVar"])
+    yield _quantity("base_var", reference.ours(base_var(y, factors), theirs), theirs["baseVar"])
     yield from _dispersions(reference, "deseq2_mcols")
     outlier = theirs["dispOutlier"].astype(float)
     ours = np.where(fit.estimated, fit.dispersion_outlier, np.nan)
@@ -406,9 +336,8 @@ def _dispersion_objectives(
     layout, x = DesignLayout.of(fit.design.matrix), fit.design.matrix
     factors = fit.normalization_factors[row]
     block = GeneBlock.of(fit.fitted_counts(np.array(row)), factors)
-    poisson = float(np.mean(1.0 / fit.normalization_factors.mean(axis=0)))
-    _, coefficients = gene_wise_dispersions(block, layout, moments(block, layout.basis), poisson)
-    y, mu = block.counts, np.empty_like(factors)
+    own = own_dispersions(block, layout, poisson_level(fit.normalization_factors), MIN_MU)
+    y, mu, coefficients = block.counts, np.empty_like(factors), own.coefficients
     set_means(y[0], factors[0], layout.cells, coefficients[0], MIN_MU, mu[0])
     prior = ()
     if name == "dispersion_map":
@@ -434,8 +363,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    repository = Path(__file__).resolve().parents[1]
-    parser.add_argument("--shared", type=Path, default=repository.parent / "shared")
+    parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--set", dest="sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--into", type=Path, default=FOLDER)
     arguments = parser.parse_args()

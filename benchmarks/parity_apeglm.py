@@ -1,39 +1,28 @@
-"""Compare our apeglm modes with R's, gene by gene: where they differ, and who has the better objective.
+"""Our apeglm modes against R's, gene by gene: where they differ, and who has the better objective.
 
-python benchmarks/parity_apeglm.py SHARED, the folder of data and of R's answers, prints one line a data set
-and writes benchmarks/parity/apeglm_exceptions.tsv: genes whose mode differs from R's by more than 1e-3 log2,
-both at R's prior scale. R's optimiser stops when its objective changes by less than a relative 1e-8, and it
-starts from one point only, so that it may end before the mode or at the worse one of two.
+    python benchmarks/parity_apeglm.py
+
+prints one line a data set and writes ``benchmarks/parity/apeglm_exceptions.tsv.gz``: the genes whose mode
+differs from R's by more than 1e-3 log2, both at R's prior scale. R's optimizer stops when its objective
+changes by less than a relative 1e-8, and it starts from one point only, so that it may end before the mode or
+at the worse one of two.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from parity import FOLDER
+from parity_reference import SETS, SHARED, Reference, load
 
-from bayesde import Counts, fit_eb
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrink import NUISANCE_SD, prior_scale, shrink_coefficient
 
-SETS = ("pasilla", "airway", "pasilla_type", "gse60450", "sim20k_pairs", "yoruba")
-OUT = Path(__file__).parent / "parity" / "apeglm_exceptions.tsv"
 DIFFERENT = 1e-3
-
-
-def load(shared: Path, name: str) -> tuple[EbFit, int]:
-    """Fit a data set; also return the position of the coefficient that R shrank."""
-    config = pd.read_csv(shared / "ref" / "config.tsv", sep="\t", index_col="name").loc[name]
-    folder = shared / "data" / config["data"]
-    matrix = pd.read_csv(folder / "counts.tsv.gz", sep="\t", index_col=0)
-    samples = pd.read_csv(folder / "coldata.tsv", sep="\t", index_col=0).loc[matrix.columns]
-    fit = fit_eb(
-        Counts(matrix, sample_table=samples), config["design"], references={config["factor"]: config["ref"]}
-    )
-    return fit, fit.design.coefficients.index(f"{config['factor']}[T.{config['level']}]")
 
 
 def objective(fit: EbFit, genes: np.ndarray, beta: np.ndarray, k: int, scale: float) -> np.ndarray:
@@ -49,20 +38,17 @@ def objective(fit: EbFit, genes: np.ndarray, beta: np.ndarray, k: int, scale: fl
     )
 
 
-def compare(shared: Path, name: str) -> pd.DataFrame:
+def compare(reference: Reference) -> pd.DataFrame:
     """Print what agrees, and return the genes that do not."""
-    fit, k = load(shared, name)
-    folder = shared / "ref" / name
-    scalars = pd.read_csv(folder / "scalars.tsv", sep="\t", index_col="key")["value"]
-    scale = float(scalars["apeglm.prior.control.prior.scale"])
+    name, fit = reference.name, reference.fit
+    k = fit.design.coefficients.index(reference.coef)
+    scale = reference.scalar("apeglm.prior.control.prior.scale")
     emptied = np.zeros(int(fit.emptied.sum()))
     own, with_emptied = (
         prior_scale(fit.beta[:, k], fit.beta_se[:, k]),
         prior_scale(np.append(fit.beta[:, k], emptied), np.append(fit.beta_se[:, k], emptied)),
     )
-    theirs = pd.read_parquet(folder / "apeglm_fit.parquet").set_index("gene").rename(index=str)
-    exact = pd.read_parquet(folder / "apeglm_exact_mode.parquet").set_index("gene").rename(index=str)
-    maps = theirs.filter(like="map_ln:").dropna()
+    maps = reference.table("apeglm_fit").filter(like="map_ln:").dropna()
     genes = fit.counts.genes.get_indexer(maps.index)
     maps, genes = maps[fit.estimated[genes]], genes[fit.estimated[genes]]
     found = shrink_coefficient(
@@ -71,7 +57,7 @@ def compare(shared: Path, name: str) -> pd.DataFrame:
         fit.design.matrix,
         fit.dispersion[genes],
         fit.beta[genes],
-        k,
+        [k],
         scale,
     )
     ours, r_map = found.beta, maps.to_numpy()
@@ -87,7 +73,7 @@ def compare(shared: Path, name: str) -> pd.DataFrame:
     )
     table["excess_of_r"] = table["objective_r"] - table["objective_ours"]
     difference = np.abs(table["lfc_ours"] - table["lfc_r"]).to_numpy()
-    exact = exact.reindex(maps.index)
+    exact = reference.table("apeglm_exact_mode").reindex(maps.index)
     to_exact = np.abs(table["lfc_ours"].to_numpy() - exact["lfc_exact"].to_numpy())
     to_best = np.abs(table["lfc_ours"].to_numpy() - exact["lfc_best_mode"].to_numpy())
     same = to_exact < 1e-4
@@ -104,12 +90,22 @@ def compare(shared: Path, name: str) -> pd.DataFrame:
 
 def main() -> None:
     """Compare all data sets."""
-    OUT.parent.mkdir(exist_ok=True)
-    parts = [compare(Path(sys.argv[1]), name) for name in SETS]
-    exceptions = pd.concat(parts)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shared", type=Path, default=SHARED)
+    parser.add_argument("--into", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    exceptions = pd.concat([compare(load(arguments.shared, name)) for name in SETS])
     for column, form in (("lfc_ours", "{:.5f}"), ("lfc_r", "{:.5f}"), ("excess_of_r", "{:.2e}")):
         exceptions[column] = exceptions[column].map(form.format)
-    exceptions.to_csv(OUT, sep="\t", index=False, float_format="%.10g")
+    exceptions.to_csv(
+        arguments.into / "apeglm_exceptions.tsv.gz",
+        sep="\t",
+        index=False,
+        float_format="%.10g",
+        compression={"method": "gzip", "mtime": 0},
+    )
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from bayesde import datasets
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.io import read_counts
+from bayesde.simulation import SimulationOptions, simulate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 YORUBA = REPOSITORY.parent / "shared" / "data" / "yoruba"
@@ -76,11 +77,10 @@ class SetFolder:
 
 
 def simulate_counts(n_genes: int, n_samples: int, seed: int = 1) -> Counts:
-    """Draw negative-binomial counts of two groups.
+    """Draw counts of two groups by `bayesde.simulate`: 20 % of the genes differ between them.
 
-    y_gj ~ NB(mean = s_j mu_g 2^(b_g x_j), dispersion = (0.05 + 3 / mu_g) exp(0.5 z_g)), where ln mu_g is
-    Normal(4.5, 1.8^2), ln s_j is Normal(0, 0.2^2), z_g is standard Normal, and the log2 fold change b_g is
-    Normal(0, 1) for 20 % of the genes and 0 for the others.
+    Base means are log-normal (median 90, sd 1.8 of ln), log2 fold changes Normal(0, 1), dispersions
+    0.05 + 3 / mean with a log-normal factor (sd 0.5 of ln).
 
     Parameters
     ----------
@@ -90,27 +90,25 @@ def simulate_counts(n_genes: int, n_samples: int, seed: int = 1) -> Counts:
     Returns
     -------
     Counts
-        With a sample table whose ``condition`` is A in the first half of the samples and B in the second.
+        With a sample table whose ``condition`` is control in the first half of the samples, then treated.
     """
-    rng = np.random.default_rng(seed)
-    group = (np.arange(n_samples) >= n_samples // 2).astype(int)
-    mean = np.exp(rng.normal(4.5, 1.8, n_genes))
-    effect = np.where(rng.random(n_genes) < 0.2, rng.normal(0.0, 1.0, n_genes), 0.0)
-    dispersion = (0.05 + 3.0 / mean) * np.exp(0.5 * rng.normal(size=n_genes))
-    factors = np.exp(rng.normal(0.0, 0.2, n_samples))
-    rate = mean[:, None] * 2.0 ** np.outer(effect, group) * factors
-    shape = 1.0 / dispersion[:, None]
-    counts = rng.poisson(rng.gamma(shape, rate / shape))
-    names = [f"sample{j + 1}" for j in range(n_samples)]
-    table = pd.DataFrame({"condition": np.array(["A", "B"])[group]}, index=pd.Index(names, name="sample"))
-    return Counts(counts, samples=names, sample_table=table)
+    options = SimulationOptions(
+        effects="normal",
+        effect_scale=math.log(2.0),
+        zero_share=0.8,
+        trend=(0.05, 3.0),
+        median_mean=90.0,
+        mean_log_sd=1.8,
+    )
+    groups = (n_samples // 2, n_samples - n_samples // 2)
+    return simulate(n_genes, groups, seed=seed, options=options).counts
 
 
 def simulated(name: str, n_genes: int, n_samples: int, seed: int = 1) -> DataSet:
     """Describe a simulated set."""
     title = f"simulated, {n_genes:,} genes x {n_samples:,} samples"
     load = partial(simulate_counts, n_genes, n_samples, seed)
-    return DataSet(name, title, "~ condition", "condition", "B", "A", load)
+    return DataSet(name, title, "~ condition", "condition", "treated", "control", load)
 
 
 def _from_files(

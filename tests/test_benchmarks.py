@@ -146,13 +146,14 @@ def test_ratios_are_of_the_same_set_and_task_and_only_of_right_answers():
     np.testing.assert_array_equal(ratios, [1.0, 1.0, 1.0, 2.5, 0.25, np.nan])
 
 
-def test_simulated_counts_have_the_moments_that_were_asked_for():
-    counts = sets.simulate_counts(4_000, 200, seed=3).matrix[:, :100]
-    normalized = counts / (counts.sum(axis=0) / counts.sum(axis=0).mean())
-    mean, variance = normalized.mean(axis=1), normalized.var(axis=1, ddof=1)
-    dispersion = ((variance - mean) / mean**2)[mean > 500.0]
-    assert np.median(dispersion) == pytest.approx(0.05, rel=0.15)
-    assert np.median(mean) == pytest.approx(np.exp(4.5), rel=0.1)
+def test_simulated_sets_are_two_groups_of_the_size_that_was_asked_for():
+    data = sets.simulated("some", 1_000, 7)
+    counts = data.load()
+    assert counts.matrix.shape == (1_000, 7)
+    assert counts.sample_table[data.factor].tolist() == [data.reference] * 3 + [data.level] * 4
+    np.testing.assert_array_equal(counts.matrix, sets.simulate_counts(1_000, 7, seed=1).matrix)
+    normalized = counts.matrix / (counts.matrix.sum(axis=0) / counts.matrix.sum(axis=0).mean())
+    assert np.median(normalized.mean(axis=1)) == pytest.approx(90.0, rel=0.2)
 
 
 def test_the_slope_is_the_exponent_of_the_upper_half():

@@ -6,7 +6,7 @@ with sigma_k on a grid of factors sqrt(2), from a tenth of the smallest standard
 effect that the errors do not explain, and the weights pi by maximum likelihood (Stephens 2017, Biostatistics
 18:275, doi:10.1093/biostatistics/kxw041; "normal" mixture without a point mass at zero, no prior on pi).
 
-The weights minimise a convex function, -mean_g ln(sum_k L_gk x_k) + sum_k x_k over x >= 0, whose minimum
+The weights minimize a convex function, -mean_g ln(sum_k L_gk x_k) + sum_k x_k over x >= 0, whose minimum
 sums to one. It is solved to rounding by Newton steps, each a non-negative least-squares problem (Kim,
 Carbonetto, Stephens and Anitescu 2020, doi:10.1080/10618600.2019.1689985). In any unit.
 """
@@ -145,13 +145,13 @@ def _loss(likelihood: np.ndarray, x: np.ndarray) -> float:
 
 
 def _newton_point(scaled: np.ndarray, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Minimise the second-order expansion of the loss at x over non-negative vectors."""
+    """Minimize the second-order expansion of the loss at x over non-negative vectors."""
     from scipy.optimize import nnls  # slow to load
 
     hessian = scaled.T @ scaled / len(scaled)
     target, size, damping = hessian @ x - gradient, np.diag(hessian), DAMPING
     while True:
-        # Neighbouring components are nearly alike: the damping pulls towards x, and moves no solution.
+        # Neighboring components are nearly alike: the damping pulls towards x, and moves no solution.
         try:
             factor = np.linalg.cholesky(hessian + np.diag(damping * size))
             break

@@ -1,6 +1,6 @@
 r"""Regression coefficients within bounds, for the few genes where iterative reweighting does not settle.
 
-Minimises over the coefficients b (log2 scale, |b_k| <= 30)
+Minimizes over the coefficients b (log2 scale, |b_k| <= 30)
 
     f(b) = -sum_j ln NB(y_j; mu_j, alpha) - sum_k ln N(b_k; 0, 1/ridge),    mu_j = nf_j 2^(x_j . b)
 
@@ -18,20 +18,22 @@ stop up to a tenth of a standard error before the optimum, and only the same ste
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+from threadpoolctl import threadpool_limits
 
-from bayesde.eb.blas import one_blas_thread
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
 
-__all__ = ["BOUND", "fit_bounded", "negative_log_posterior"]
+__all__ = ["BOUND", "fit_bounded"]
 
 BOUND = 30.0
 """Largest coefficient, log2."""
 STEP = 1e-3
 """Of the central differences, log2."""
 RELATIVE_GAIN = 1e7 * np.finfo(float).eps
+"""At which the search stops; with this memory and this many iterations, it is that of R's ``optim``."""
 MEMORY = 5
 MAX_ITERATIONS = 100
 LN2 = math.log(2.0)
@@ -71,6 +73,7 @@ def _log_pmf_at_fit(y, dispersion):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
+    """Return f(b); ``at_fit`` (sample,) is ``_log_pmf_at_fit``, which does not depend on b."""
     r, total = 1.0 / dispersion, 0.0
     for j in range(y.size):
         eta = 0.0
@@ -106,38 +109,6 @@ def _slopes(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge): 
     return out
 
 
-def negative_log_posterior(
-    log2_beta: np.ndarray,
-    y: np.ndarray,
-    factors: np.ndarray,
-    design: np.ndarray,
-    dispersion: float,
-    ridge: float,
-    weights: np.ndarray | None = None,
-) -> float:
-    """Return f(b), what ``fit_bounded`` minimises, of one gene.
-
-    Parameters
-    ----------
-    log2_beta : ndarray (coefficient,)
-    y, factors : ndarray of float64 (sample,)
-    design : ndarray (sample, coefficient)
-    dispersion : float
-    ridge : float
-        Precision of the coefficients' Normal prior, log2 scale.
-    weights : ndarray (sample,), optional
-        Of the observations.
-
-    Returns
-    -------
-    float
-    """
-    at_fit = _log_pmf_at_fit(y, dispersion)
-    weights = np.ones_like(y) if weights is None else weights
-    log2_beta = np.asarray(log2_beta, dtype=np.float64)
-    return float(_objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge))
-
-
 def fit_bounded(
     counts: np.ndarray,
     factors: np.ndarray,
@@ -171,24 +142,29 @@ def fit_bounded(
         Natural log.
     converged : ndarray of bool (gene,)
     """
-    from scipy.optimize import minimize  # slow to load, and most fits have no such gene
-
     within = np.all(np.abs(beta) < BOUND * LN2, axis=1, keepdims=True)
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
-    for g, start in enumerate(starts):
-        y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
-        at_fit = _log_pmf_at_fit(y, dispersion[g])
-        data = (at_fit, y, factors[g], own, design, dispersion[g], ridge)
-        with one_blas_thread():
-            result = minimize(
-                _objective,
-                start,
-                args=data,
-                jac=_slopes,
-                method="L-BFGS-B",
-                bounds=[(-BOUND, BOUND)] * start.size,
-                options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
-            )
-        found[g], converged[g] = result.x * LN2, result.success
+    # The search solves systems of a few rows, for which waking BLAS's threads takes longer than the work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for g, start in enumerate(starts):
+            y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
+            data = (_log_pmf_at_fit(y, dispersion[g]), y, factors[g], own, design, dispersion[g], ridge)
+            found[g], converged[g] = _search(start, data)
     return found, converged
+
+
+def _search(start: np.ndarray, data: tuple[Any, ...]) -> tuple[np.ndarray, bool]:
+    """Return the coefficients of one gene, natural log, and whether the search converged."""
+    from scipy.optimize import minimize  # slow to load, and most fits have no such gene
+
+    result = minimize(
+        _objective,
+        start,
+        args=data,
+        jac=_slopes,
+        method="L-BFGS-B",
+        bounds=[(-BOUND, BOUND)] * start.size,
+        options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
+    )
+    return result.x * LN2, bool(result.success)

@@ -37,7 +37,7 @@ from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
 
-__all__ = ["NUISANCE_SD", "find_modes", "grouped_rows"]
+__all__ = ["NUISANCE_SD", "find_modes"]
 
 NUISANCE_SD = 15.0
 """Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
@@ -57,21 +57,6 @@ MAX_ROOT_STEPS = 20
 MARGIN = 1.5
 NEARLY = 0.25
 """What is taken for an estimate is within sqrt(NEARLY) standard errors of it; MARGIN times it is beyond."""
-
-
-def grouped_rows(design: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group the samples of a design (sample, coefficient) by its distinct rows, the cells.
-
-    Returns
-    -------
-    rows : ndarray (cell, coefficient)
-    bounds : ndarray of int (cell + 1,)
-        Cell c has the samples ``order[bounds[c]:bounds[c + 1]]``.
-    order : ndarray of int (sample,)
-    """
-    rows, cell, size = np.unique(design, axis=0, return_inverse=True, return_counts=True)
-    bounds = np.concatenate([[0], np.cumsum(size)])
-    return np.ascontiguousarray(rows), bounds, np.argsort(cell.reshape(-1), kind="stable")
 
 
 @njit(cache=True, error_model="numpy")
@@ -208,7 +193,7 @@ def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step,
 
 
 @njit(cache=True, error_model="numpy")
-def _minimise(b, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
+def _minimize(b, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
     """Go down from ``b``, which is overwritten, to a minimum; ``factor`` belongs to the Hessian there."""
     _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
     for _ in range(MAX_NEWTON_STEPS):
@@ -288,7 +273,7 @@ def _set_start(number, first, scales, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _nearest_root(estimate, variance, scale):  # type: ignore[no-untyped-def]
-    """Minimise (b - estimate)^2 / (2 variance) + ln(1 + b^2 / S^2), going down from the estimate."""
+    """Minimize (b - estimate)^2 / (2 variance) + ln(1 + b^2 / S^2), going down from the estimate."""
     b, square = estimate, scale * scale
     for _ in range(MAX_ROOT_STEPS):
         value = (b - estimate) * (square + b * b) + 2.0 * variance * b
@@ -317,7 +302,7 @@ def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, fact
     for a in range(estimate.size):
         decrement -= gradient[a] * step[a]
     if decrement > NEARLY:
-        _minimise(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial)
+        _minimize(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial)
         _evaluate(estimate, data, rows, bounds, r, free, gradient, hessian)
         return cholesky(hessian, factor)
     return True
@@ -357,7 +342,7 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
     if informative and not several:
         _set_first_start(best, k, scales[k], gradient, factor, step, trial)
     lowest, variance = math.inf, math.nan
-    if _minimise(best, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
+    if _minimize(best, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
         variance = _variance(k, factor, trial)
         if several:
             only = _is_convex_near(best, data, rows, bounds, r, scales, gradient, hessian, factor)
@@ -369,7 +354,7 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
     number = 0
     while _set_start(number, estimate, scales, other):
         number += 1
-        if _minimise(other, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
+        if _minimize(other, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
             value = _objective(other, data, rows, bounds, r, scales)
             if value < lowest:
                 lowest, variance = value, _variance(k, factor, trial)
@@ -390,7 +375,7 @@ def find_modes(first, last, counts, factors, weights, rows, bounds, order, dispe
     factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
     weights : ndarray (gene, sample), or (1, 0) where all are 1
     rows, bounds, order : ndarray
-        See ``grouped_rows``.
+        Of the design's cells: see ``Cells``.
     dispersion : ndarray (gene,)
         Genes with NaN are left out: their numbers are NaN.
     k : int

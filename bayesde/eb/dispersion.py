@@ -45,6 +45,7 @@ def _search(
     min_mu: float,
     prior: tuple[np.ndarray, float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Search for every gene: ln dispersion, steps tried, and l at the start and at the end, (gene,) each."""
     out = np.empty((block.n_genes, 4))
     over_genes(
         ascend_all,
@@ -67,7 +68,7 @@ def _on_grid(
     min_mu: float,
     prior: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Maximise on a grid, gene by gene: few genes need it."""
+    """Maximize l on a grid, gene by gene, for the few that need it: ln dispersion (gene,)."""
     high = math.log(max_dispersion(layout.n_samples))
     return np.array(
         [
@@ -142,7 +143,7 @@ def map_dispersions(
     prior_var: float,
     min_mu: float = MIN_MU,
 ) -> np.ndarray:
-    """Maximise the posterior of each dispersion under ln alpha ~ Normal(ln trend, prior_var).
+    """Maximize the posterior of each dispersion under ln alpha ~ Normal(ln trend, prior_var).
 
     Parameters
     ----------

@@ -22,6 +22,8 @@ MIN_PRIOR_VAR = 0.25
 USABLE = 1e-6
 """Gene-wise dispersions below 100 x the smallest value allowed say nothing about the spread."""
 MAD_TO_SD = 1.4826
+OUTLYING_SDS = 2.0
+"""A gene this many robust sd above the trend (log scale) keeps its own dispersion."""
 HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 41)
 SIMULATED_VAR = np.linspace(0.0, 8.0, 200)
 CANDIDATE_VAR = np.linspace(0.0, 8.0, 1000)
@@ -41,6 +43,20 @@ class DispersionPrior:
 
     residual_var: float
     prior_var: float
+
+    def outlying(self, gene_wise: np.ndarray, trend: np.ndarray) -> np.ndarray:
+        """Tell which genes (gene,) are too far above the trend to be shrunk towards it.
+
+        Parameters
+        ----------
+        gene_wise, trend : ndarray (gene,)
+            Dispersions.
+
+        Returns
+        -------
+        ndarray of bool (gene,)
+        """
+        return np.asarray(np.log(gene_wise) > np.log(trend) + OUTLYING_SDS * np.sqrt(self.residual_var))
 
 
 def _simulated_densities(residual_df: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 r"""The search for a gene's dispersion, compiled.
 
-With a = ln alpha, r = 1/alpha, and the means mu held fixed, a maximises the Cox-Reid adjusted profile
+With a = ln alpha, r = 1/alpha, and the means mu held fixed, a maximizes the Cox-Reid adjusted profile
 log-likelihood (Cox and Reid 1987; McCarthy, Chen and Smyth 2012, doi:10.1093/nar/gks042)
 
     l(a) = sum_j v_j [ln G(y_j + r) - ln G(r) - y_j ln(mu_j + r) - r ln(1 + mu_j alpha)] - 1/2 ln det(X' W X)
@@ -9,7 +9,7 @@ with W = diag(1 / (1/mu_j + alpha)) and observation weights v_j (1 if there are 
 -(a - a_trend)^2 / (2 prior_var) for a maximum a-posteriori estimate.
 
 The search is the steepest ascent with Armijo's rule of DESeq2, reproduced step by step: on flat likelihoods
-it stops where another optimiser would not, and which genes shape the trend depends on that.
+it stops where another optimizer would not, and which genes shape the trend depends on that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesde.eb.glm import set_means
+from bayesde.eb.irls import set_means
 from bayesde.eb.nb import (
     ASYMPTOTIC,
     FEW,
@@ -30,10 +30,12 @@ from bayesde.eb.nb import (
     log_determinant,
     log_one_plus,
     row_of,
+    stirling,
+    stirling_slope,
     weighted_gram,
 )
 
-__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "ascend_all", "best_on_grid"]
+__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "SMALLEST_WEIGHT", "ascend_all", "best_on_grid", "evaluate"]
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6
@@ -78,13 +80,8 @@ def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyp
     log_ratio = log_one_plus(v) if v > -0.5 else math.log(x * inverse)
     z = 1.0 / x
     u = z * z
-    series = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
-    series = z * (1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * series))))
-    slope = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
-    slope = -0.5 * z - u * (
-        1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * slope)))
-    )
-    return x, x * log_ratio + series - excess_r, log_ratio - v + slope - excess_slope_r
+    slope = -0.5 * z - u * stirling_slope(u)
+    return x, x * log_ratio + z * stirling(u) - excess_r, log_ratio - v + slope - excess_slope_r
 
 
 @njit(cache=True, error_model="numpy")
@@ -295,7 +292,7 @@ def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, sq
 
 @njit(cache=True, error_model="numpy")
 def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
-    """Maximise one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
+    """Maximize one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
     n_cells, p = cells.rows.shape
     mu, information, square = np.empty(y.size), np.empty(n_cells), np.empty(n_cells)
     gram, factor = np.empty((p, p)), np.zeros((p, p))
@@ -305,13 +302,13 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
     best = grid[0]
     for _ in range(2):
         best_value = -math.inf
-        centre = best
+        center = best
         for a in grid:
             value = _as_written(
                 a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor
             )
             if value > best_value:
-                centre, best_value = a, value
-        best = centre
+                center, best_value = a, value
+        best = center
         grid = np.linspace(best - width, best + width, GRID_POINTS)
     return best

@@ -26,6 +26,26 @@ class Cells(NamedTuple):
     of_sample: np.ndarray
     size: np.ndarray
 
+    @classmethod
+    def of(cls, design: np.ndarray) -> Cells:
+        """Find the distinct rows of a design (sample, coefficient).
+
+        They are told apart by 15 digits, as R does: a scaled covariate may carry rounding errors.
+        """
+        rounded = np.array([float(f"{value:.15g}") for value in design.ravel()]).reshape(design.shape)
+        rows, cell, sizes = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
+        return cls(np.ascontiguousarray(rows), cell.ravel().astype(np.int64), sizes.astype(np.int64))
+
+    @property
+    def order(self) -> np.ndarray:
+        """Samples (sample,) in the order of their cells: cell c has ``order[bounds[c]:bounds[c + 1]]``."""
+        return np.argsort(self.of_sample, kind="stable")
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Where the cells begin and end (cell + 1,) in that order."""
+        return np.concatenate([[0], np.cumsum(self.size)])
+
 
 @dataclass(frozen=True, eq=False)
 class DesignLayout:
@@ -54,13 +74,9 @@ class DesignLayout:
     def of(cls, design: np.ndarray) -> DesignLayout:
         """Work out the layout of a design (sample, coefficient)."""
         matrix = np.ascontiguousarray(design, dtype=np.float64)
-        # Rows are told apart by 15 digits, as R does: a scaled covariate may carry rounding errors.
-        rounded = np.array([float(f"{value:.15g}") for value in matrix.ravel()]).reshape(matrix.shape)
-        rows, cell, sizes = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
         basis, triangular = np.linalg.qr(matrix)
         to_beta = np.linalg.solve(triangular, basis.T)
-        cells = Cells(np.ascontiguousarray(rows), cell.ravel().astype(np.int64), sizes.astype(np.int64))
-        return cls(matrix, cells, np.ascontiguousarray(basis), np.ascontiguousarray(to_beta))
+        return cls(matrix, Cells.of(matrix), np.ascontiguousarray(basis), np.ascontiguousarray(to_beta))
 
     @property
     def n_samples(self) -> int:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from threadpoolctl import threadpool_limits
 
 from bayesde.counts import Counts
-from bayesde.eb.blas import one_blas_thread
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
@@ -41,7 +41,6 @@ AT_REST = 1e-4
 LEFT_OUT = 0.05
 """Share of the genes, those that fit worst, that do not count."""
 STEP = 1e-3
-OUTLYING_SDS = 2.0
 SEARCH = {"maxcor": 5, "ftol": 1e7 * np.finfo(float).eps, "gtol": 0.0, "maxiter": 100, "maxfun": 10**6}
 
 
@@ -134,9 +133,8 @@ def _dispersions(counts: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, n
     fitted = fit_trend("mean", gene_wise, found.mean)(found.mean)
     prior = fit_dispersion_prior(gene_wise, fitted, counts.shape[1] - 1)
     shrunken = map_dispersions(block, layout, cell_means, gene_wise, fitted, prior.prior_var)
-    outlying = np.log(gene_wise) > np.log(fitted) + OUTLYING_SDS * np.sqrt(prior.residual_var)
     mu = np.maximum(found.mean[:, None] * factors, MIN_MU) / factors
-    return np.where(outlying, gene_wise, shrunken), mu
+    return np.where(prior.outlying(gene_wise, fitted), gene_wise, shrunken), mu
 
 
 def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
@@ -145,7 +143,7 @@ def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
 
     dispersion, mu = _dispersions(counts, np.exp(logs))
     likelihood = _Likelihood(counts, mu, dispersion, _start(counts, mu, dispersion))
-    with one_blas_thread():
+    with threadpool_limits(limits=1, user_api="blas"):  # for a few numbers its threads cost more than they do
         found = minimize(
             likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
         )

@@ -27,15 +27,15 @@ class LocalCurve:
 
     Attributes
     ----------
-    centre : float
+    center : float
         Weighted mean of x, where the quadratic is expanded.
     quadratic : ndarray (3,)
-        Its coefficients of 1, (x - centre), (x - centre)^2.
+        Its coefficients of 1, (x - center), (x - center)^2.
     vertices, values, slopes : ndarray (vertex,)
         Where the local fits were made, in increasing order, and what they add to the quadratic.
     """
 
-    centre: float
+    center: float
     quadratic: np.ndarray
     vertices: np.ndarray
     values: np.ndarray
@@ -55,7 +55,7 @@ class LocalCurve:
             - width * t**2 * (1 - t) * self.slopes[cell + 1]
         )
         end_slope = np.where(x < self.vertices[0], self.slopes[0], self.slopes[-1])
-        return local + end_slope * (x - inside) + _quadratic_at(self.quadratic, x - self.centre)
+        return local + end_slope * (x - inside) + _quadratic_at(self.quadratic, x - self.center)
 
 
 def _quadratic_at(coefficients: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -92,8 +92,8 @@ def fit_local_curve(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> LocalC
     -------
     LocalCurve
     """
-    centre = float(np.average(x, weights=weights))
-    quadratic = _weighted_quadratic(x - centre, y, weights)
+    center = float(np.average(x, weights=weights))
+    quadratic = _weighted_quadratic(x - center, y, weights)
     fits = {end: _local_fit(end, x, y, weights) for end in (float(x.min()), float(x.max()))}
     cells = [tuple(fits)]
     while cells and len(fits) < MAX_VERTICES:
@@ -103,7 +103,7 @@ def fit_local_curve(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> LocalC
             fits[middle] = _local_fit(middle, x, y, weights)
             cells += [(left, middle), (middle, right)]
     vertices = np.array(sorted(fits))
-    values = np.array([fits[v][0] for v in vertices]) - _quadratic_at(quadratic, vertices - centre)
+    values = np.array([fits[v][0] for v in vertices]) - _quadratic_at(quadratic, vertices - center)
     slopes = np.array([fits[v][1] for v in vertices])
-    slopes -= quadratic[1] + 2.0 * quadratic[2] * (vertices - centre)
-    return LocalCurve(centre, quadratic, vertices, values, slopes)
+    slopes -= quadratic[1] + 2.0 * quadratic[2] * (vertices - center)
+    return LocalCurve(center, quadratic, vertices, values, slopes)

@@ -15,7 +15,8 @@ from scipy.special import chdtrc
 
 from bayesde.design import Design
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, fit_glm, set_means
+from bayesde.eb.glm import MIN_MU, fit_glm
+from bayesde.eb.irls import set_means
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import nb_log_pmf, row_of
 from bayesde.eb.threads import over_genes
@@ -44,7 +45,7 @@ def _log_likelihood(
 ) -> np.ndarray:
     """Largest log-likelihood (gene,) under a design, dispersions given.
 
-    That of a gene from the bounded optimiser is taken at means of at least half a read.
+    That of a gene from the bounded optimizer is taken at means of at least half a read.
     """
     glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
     out, at_least = np.empty(block.n_genes), np.where(glm.bounded, MIN_MU, 0.0)

@@ -1,4 +1,4 @@
-"""Mean and variance of normalized counts, and how much they scatter around a regression."""
+"""Mean and variance of normalized counts, how much they scatter around a regression, and trimmed means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bayesde.eb.block import GeneBlock
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
 
-__all__ = ["Moments", "moments"]
+__all__ = ["Moments", "moments", "trimmed_mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +42,17 @@ def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: igno
         for k in range(p):
             projection[k] += basis[j, k] * q[j]
         total += q[j] * weights[j] * scale if weights.size else q[j]
-    centre = total / m
+    center = total / m
     spread, excess = 0.0, 0.0
     for j in range(m):
         value = q[j] * weights[j] * scale if weights.size else q[j]
-        spread += (value - centre) ** 2
+        spread += (value - center) ** 2
         fitted = 0.0
         for k in range(p):
             fitted += basis[j, k] * projection[k]
         fitted = max(fitted, 1.0)
         excess += ((q[j] - fitted) ** 2 - fitted) / fitted**2
-    return centre, spread / (m - 1), max(excess / (m - p), 0.0)
+    return center, spread / (m - 1), max(excess / (m - p), 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -74,3 +74,20 @@ def moments(block: GeneBlock, basis: np.ndarray) -> Moments:
     found = Moments(*(np.empty(block.n_genes) for _ in range(3)))
     over_genes(_moments, block.n_genes, block, basis, found.mean, found.variance, found.rough_dispersion)
     return found
+
+
+def trimmed_mean(values: np.ndarray, share: float) -> np.ndarray:
+    """Mean along the last axis without the ``floor(n * share)`` lowest and as many of the highest values.
+
+    Parameters
+    ----------
+    values : ndarray (..., n)
+    share : float
+        0 or more, below 1/2.
+
+    Returns
+    -------
+    ndarray (...,)
+    """
+    cut = int(values.shape[-1] * share)
+    return np.asarray(np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1))

@@ -67,9 +67,9 @@ def _local_lines(x: np.ndarray, y: np.ndarray, robust: np.ndarray, width: int) -
         weight = np.where(inside, weight, 0.0) * robust
         total = weight.sum(axis=1, keepdims=True)
         weight = weight / total
-        centre = np.sum(weight * x, axis=1, keepdims=True)
-        spread = np.sum(weight * (x - centre) ** 2, axis=1, keepdims=True)
-        sloped = weight * (1.0 + (x[:, None] - centre) * (x - centre) / spread)
+        center = np.sum(weight * x, axis=1, keepdims=True)
+        spread = np.sum(weight * (x - center) ** 2, axis=1, keepdims=True)
+        sloped = weight * (1.0 + (x[:, None] - center) * (x - center) / spread)
         lines = np.sum(np.where(np.sqrt(spread) > 0.001 * (x[-1] - x[0]), sloped, weight) * y, axis=1)
     return np.where(total[:, 0] > 0.0, lines, y)
 

@@ -11,7 +11,9 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "ASYMPTOTIC",
     "FEW",
+    "HALF_LOG_TWO_PI",
     "cholesky",
     "gamma_excess",
     "gamma_excess_slope",
@@ -23,15 +25,30 @@ __all__ = [
     "nb_log_pmf",
     "row_of",
     "solve",
+    "stirling",
+    "stirling_slope",
     "weighted_gram",
 ]
-
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 ASYMPTOTIC = 10.0
 """From here on the series below are exact to double precision."""
 FEW = 12.0
 """Up to this count, ratios of gamma functions are products of so many factors."""
+
+
+@njit(cache=True, error_model="numpy")
+def stirling(u: float) -> float:
+    """Return x sum_k B_2k / (2k (2k-1) x^(2k-1)), six terms, for u = 1/x^2 <= 0.01."""
+    last = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
+    return 1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * last)))
+
+
+@njit(cache=True, error_model="numpy")
+def stirling_slope(u: float) -> float:
+    """Return x^2 sum_k B_2k / (2k x^2k), seven terms, for u = 1/x^2 <= 0.01."""
+    last = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
+    return 1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * last)))
 
 
 @njit(cache=True, error_model="numpy")
@@ -46,9 +63,7 @@ def gamma_excess(x: float) -> float:
     while z < ASYMPTOTIC:
         product *= z
         z += 1.0
-    u = 1.0 / (z * z)
-    series = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
-    series = (1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * series)))) / z
+    series = stirling(1.0 / (z * z)) / z
     if z == x:
         return series - 0.5 * math.log(x)
     moved = (z - 0.5) * math.log(z) - z - math.log(product)
@@ -63,9 +78,7 @@ def gamma_excess_slope(x: float) -> float:
         shift -= 1.0 / z
         z += 1.0
     u = 1.0 / (z * z)
-    series = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
-    series = u * (1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * series))))
-    value = -0.5 / z - series
+    value = -0.5 / z - u * stirling_slope(u)
     return value if z == x else value + shift + math.log(z / x)
 
 

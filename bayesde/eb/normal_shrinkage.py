@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
-from bayesde.eb.block import NO_WEIGHTS
+from bayesde.eb.block import GeneBlock
 from bayesde.eb.glm import fit_glm, fitted_means
+from bayesde.eb.matched_prior import matched_sd
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["NormalShrinkage", "prior_variances", "shrink_normally", "weighted_quantile"]
+__all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
 
-UPPER_QUANTILE = 0.95
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
 """Larger estimates are of groups without counts, and say nothing about the width of the prior."""
@@ -56,30 +55,6 @@ class NormalShrinkage:
     sd: np.ndarray
 
 
-def weighted_quantile(values: np.ndarray, weights: np.ndarray, probability: float) -> float:
-    """Quantile of values that stand for several each: weights are scaled to sum to their number n.
-
-    With the values sorted, position 1 + (n - 1) p is looked up in the cumulated weights, between whole
-    positions linearly (the rule of R's Hmisc, which DESeq2 uses).
-
-    Parameters
-    ----------
-    values, weights : ndarray (value,)
-    probability : float
-
-    Returns
-    -------
-    float
-    """
-    ordered, place = np.unique(values, return_inverse=True)
-    cumulated = np.cumsum(np.bincount(place, weights=weights) * values.size / weights.sum())
-    position = 1.0 + (values.size - 1.0) * probability
-    low = max(math.floor(position), 1)
-    ends = np.searchsorted(cumulated, [low, min(low + 1, values.size)], side="left")
-    below, above = ordered[np.minimum(ends, ordered.size - 1)]
-    return float(below + (position - low) * (above - below))
-
-
 def prior_variances(fit: EbFit) -> np.ndarray:
     """Variance of the normal prior of every coefficient, natural log, (coefficient,)."""
     rows = fit.estimated
@@ -88,8 +63,7 @@ def prior_variances(fit: EbFit) -> np.ndarray:
     for k, beta in enumerate(fit.beta[rows].T):
         usable = np.abs(beta) < LARGEST_EFFECT
         if k != fit.design.intercept and usable.any():
-            point = weighted_quantile(np.abs(beta[usable]), weights[usable], UPPER_QUANTILE)
-            variances[k] = (point / ndtri(0.5 + UPPER_QUANTILE / 2.0)) ** 2
+            variances[k] = matched_sd(np.abs(beta[usable]), weights[usable]) ** 2
     return variances
 
 
@@ -136,19 +110,15 @@ def _mode(
 def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
     """Fit some genes (positions) again under the ridge."""
     design, dispersion = fit.design.matrix, fit.dispersion[genes]
-    factors, min_mu = fit.normalization_factors[genes], fit.options.min_mu
-    observation = NO_WEIGHTS
-    if fit.weights is not None:
-        observation = fit.weights[genes] / fit.weights[genes].max(axis=1, keepdims=True)
-    glm = fit_glm(
-        fit.counts.rows(genes), factors, design, dispersion, weights=observation, ridge=ridge, min_mu=min_mu
-    )
-    beta, given = glm.beta, observation if observation.size else np.ones_like(factors)
+    given = None if fit.weights is None else fit.weights[genes]
+    block = GeneBlock.of(fit.counts.rows(genes), fit.normalization_factors[genes], given)
+    counts, factors, weights, min_mu = block.counts, block.factors, block.weights, fit.options.min_mu
+    glm = fit_glm(counts, factors, design, dispersion, weights=weights, ridge=ridge, min_mu=min_mu)
+    beta, weights = glm.beta, weights if weights.size else np.ones_like(counts)
     for g in np.flatnonzero(~glm.converged):
-        y = fit.counts.rows(genes[g : g + 1])[0]
-        beta[g] = _mode(y, factors[g], given[g], design, dispersion[g], ridge)
+        beta[g] = _mode(counts[g], factors[g], weights[g], design, dispersion[g], ridge)
     mu = np.maximum(fitted_means(beta, factors, design), min_mu)
-    covariance = _covariances(given * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
+    covariance = _covariances(weights * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
     # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
     posterior = covariance[:, k, k]
     error = posterior - np.sum(covariance[:, k] ** 2 * ridge, axis=1)

@@ -20,8 +20,10 @@ from numba import njit
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit, cell_effects, covariance, set_means, working_weights
+from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit
+from bayesde.eb.irls import covariance, set_effects, set_means, working_weights
 from bayesde.eb.layout import DesignLayout
+from bayesde.eb.moments import trimmed_mean
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
 
@@ -119,9 +121,9 @@ def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
-    centre = _trimmed_mean(values, trim)
+    center = _trimmed_mean(values, trim)
     for i in range(values.size):
-        values[i] = (values[i] - centre) ** 2
+        values[i] = (values[i] - center) ** 2
     return scale * _trimmed_mean(values, trim)
 
 
@@ -165,7 +167,7 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.zeros(n_cells)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    cell_effects(rows, fitted.working_beta[g], effect)
+    set_effects(rows, fitted.working_beta[g], np.empty(n_cells), effect)
     working_weights(factors, weights, effect, cell, dispersion, min_mu, total)
     if not covariance(rows, total, fitted.ridge, gram, inverse, factor, sandwich):
         out[:] = np.nan
@@ -296,9 +298,7 @@ def replaced_counts(
     ndarray (gene, sample)
         New; counts of samples that are not replaceable are kept.
     """
-    normalized = np.sort(block.counts / block.factors, axis=1)
-    cut = int(layout.n_samples * REPLACEMENT_TRIM)
-    typical = normalized[:, cut : layout.n_samples - cut].mean(axis=1)[:, None]
+    typical = trimmed_mean(block.counts / block.factors, REPLACEMENT_TRIM)[:, None]
     excessive = (cooks > cooks_cutoff(layout)) & replaceable
     return np.where(excessive, np.trunc(typical * block.factors), block.counts)
 

@@ -22,26 +22,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.special import ndtri
 
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
-from bayesde.eb.glm import DIVERGED, MAX_ITERATIONS, MIN_MU, RIDGE
-from bayesde.eb.known_trend import Setting, setting
+from bayesde.eb.glm import MIN_MU, RIDGE
+from bayesde.eb.irls import DIVERGED, MAX_ITERATIONS
+from bayesde.eb.matched_prior import matched_sd
 from bayesde.eb.nb import nb_log_pmf
 from bayesde.eb.threads import over_genes
+from bayesde.eb.transform_input import TransformInput, transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.blocks import row_blocks
 
 __all__ = ["rlog"]
 
-LOG2 = math.log(2.0)
+LN2 = math.log(2.0)
 TOLERANCE = 1e-4
 """Relative change of the deviance at which the iteration stops."""
-MATCHED = 0.95
-"""The quantile of the observed differences that the prior is matched at."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -149,7 +148,7 @@ def rlog(
     """
     if prior_var is not None and not (np.isfinite(prior_var) and prior_var > 0.0):
         raise InputError(f"the variance of the prior is {prior_var}; a finite number above 0 is needed")
-    given = setting(counts, design, blind, trend, size_factors)
+    given = transform_input(counts, design, blind, trend, size_factors)
     means = given.base_means()
     counted = means > 0.0
     dispersions = np.full(means.size, np.nan)
@@ -158,16 +157,16 @@ def rlog(
     values = np.empty((means.size, given.counts.n_samples))
     for genes, rows in row_blocks(given.counts):
         factors = np.ascontiguousarray(given.factors[genes])
-        precision = 1.0 / (matched * LOG2**2)
+        precision = 1.0 / (matched * LN2**2)
         data = (rows, factors, means[genes], dispersions[genes], precision)
         over_genes(_all_modes, len(rows), *data, values[genes])
-    values /= LOG2
+    values /= LN2
     frame = pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples, copy=False)
     frame.attrs["prior_var"] = matched
     return frame
 
 
-def _matched_var(given: Setting, means: np.ndarray, dispersions: np.ndarray) -> float:
+def _matched_var(given: TransformInput, means: np.ndarray, dispersions: np.ndarray) -> float:
     """Variance (log2 squared) of the Normal with the upper quantile of the observed log2 differences."""
     differences, weights = [], []
     for genes, rows in row_blocks(given.counts):
@@ -177,18 +176,4 @@ def _matched_var(given: Setting, means: np.ndarray, dispersions: np.ndarray) -> 
         differences.append(np.abs(np.log2(q + 0.5) - np.log2(mean + 0.5)).ravel())
         weight = 1.0 / (1.0 / mean + dispersions[genes][counted][:, None])
         weights.append(np.broadcast_to(weight, q.shape).ravel())
-    upper = _weighted_quantile(np.concatenate(differences), np.concatenate(weights), MATCHED)
-    return float((upper / ndtri(1.0 - (1.0 - MATCHED) / 2.0)) ** 2)
-
-
-def _weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """Interpolate the quantile at rank 1 + (n - 1) share, a value counting n w / sum w times."""
-    n = values.size
-    order = np.argsort(values)
-    cumulated = np.cumsum(weights[order]) * (n / weights.sum())
-    rank = 1.0 + (n - 1.0) * share
-    low = max(math.floor(rank), 1)
-    ranks = np.array([low, min(low + 1, n)])
-    places = np.minimum(np.searchsorted(cumulated, ranks), n - 1)
-    lower, upper = values[order[places]]
-    return float(lower + (rank - low) * (upper - lower))
+    return matched_sd(np.concatenate(differences), np.concatenate(weights)) ** 2

@@ -5,7 +5,7 @@ For each gene, with its dispersion 1/r plugged in, the negative log posterior
     f(b) = -sum_j [y_j eta_j - (y_j + r) ln(r + exp(eta_j + ln nf_j))] + sum_{l != k} b_l^2 / (2 15^2)
            + ln(1 + b_k^2 / S^2),      eta_j = x_j . b
 
-is minimised (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
+is minimized (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
 near zero and one near the maximum-likelihood estimate: the lower one is taken (``cauchy_mode`` finds it).
 The scale S is learnt from the estimates of all genes. Everything is in natural-log units.
 """
@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from bayesde.eb.block import NO_WEIGHTS, shared_row
-from bayesde.eb.cauchy_mode import NUISANCE_SD, find_modes, grouped_rows
+from bayesde.eb.cauchy_mode import NUISANCE_SD, find_modes
+from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
 
 __all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
@@ -40,7 +41,8 @@ class ShrunkenEffects:
     beta : ndarray (gene, coefficient)
         Mode, all coefficients.
     sd : ndarray (gene,)
-        Posterior sd of the shrunken coefficient by Laplace's approximation; NaN if the mode is no minimum.
+        Posterior sd of the first shrunken coefficient by Laplace's approximation; NaN if the mode is no
+        minimum.
     scale : float
         S, the scale of the Cauchy prior.
     converged : ndarray of bool (gene,)
@@ -136,13 +138,11 @@ def shrink_coefficient(
     design: np.ndarray,
     dispersion: np.ndarray,
     start: np.ndarray,
-    coefficient: int,
+    shrunken: Sequence[int],
     scale: float,
-    *,
-    also: Sequence[int] = (),
     weights: np.ndarray | None = None,
 ) -> ShrunkenEffects:
-    """Find the posterior mode of every gene under a Cauchy(0, scale) prior on one coefficient, or on more.
+    """Find the posterior mode of every gene under a Cauchy(0, scale) prior on some of the coefficients.
 
     Parameters
     ----------
@@ -154,21 +154,19 @@ def shrink_coefficient(
         Genes with NaN are left out: NaN throughout.
     start : ndarray (gene, coefficient)
         Maximum-likelihood estimates, natural log.
-    coefficient : int
-        Column of the design that is shrunk.
+    shrunken : sequence of int
+        Columns of the design that have the prior; the posterior sd is that of the first.
     scale : float
         S, natural log.
-    also : sequence of int
-        Further columns with the same prior.
     weights : ndarray (gene, sample), optional
-        How much each observation counts.
+        How much each observation counts: R's lfcShrink takes them as they were given.
 
     Returns
     -------
     ShrunkenEffects
     """
-    scales = np.zeros(design.shape[1])
-    scales[[coefficient, *also]] = scale
+    scales, cells = np.zeros(design.shape[1]), Cells.of(design)
+    scales[list(shrunken)] = scale
     beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
     over_genes(
         find_modes,
@@ -176,9 +174,11 @@ def shrink_coefficient(
         np.ascontiguousarray(counts),
         shared_row(factors),
         NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
-        *grouped_rows(design),
+        cells.rows,
+        cells.bounds,
+        cells.order,
         dispersion,
-        coefficient,
+        shrunken[0],
         scales,
         beta,
         sd,

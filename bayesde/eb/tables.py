@@ -134,6 +134,7 @@ def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative
     -------
     ResultsTable
     """
+    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     effect, error = _tested_effect(fit, contrast)
     stat, p_value = wald_test(effect, error, lfc_threshold * LN2, alternative, _degrees_of_freedom(fit))
     stat = np.where(fit.emptied, 0.0, stat)
@@ -314,10 +315,9 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
             design,
             dispersion[chunk],
             fit.beta[chunk] @ rotation.T,
-            k,
+            (k, *also),
             scale,
-            also=also,
-            weights=None if fit.weights is None else fit.weights[chunk],
+            None if fit.weights is None else fit.weights[chunk],
         )
         effect[chunk], sd[chunk] = shrunken.beta[:, k], shrunken.sd
     return effect, sd

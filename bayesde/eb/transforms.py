@@ -25,7 +25,7 @@ from scipy.linalg import solve_banded
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
-from bayesde.eb.known_trend import setting
+from bayesde.eb.transform_input import transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.scaled import normalized_counts
@@ -85,7 +85,7 @@ def vst(
     ----------
     Anders, S. and Huber, W. (2010) Genome Biology 11:R106. doi:10.1186/gb-2010-11-10-r106
     """
-    given = setting(counts, design, blind, trend, size_factors)
+    given = transform_input(counts, design, blind, trend, size_factors)
     means = given.base_means()
     fitted = given.trend(means, n_genes)
     q = normalized_counts(given.counts, given.factors)

@@ -20,6 +20,7 @@ import numpy as np
 
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
+from bayesde.eb.moments import trimmed_mean
 from bayesde.errors import BayesdeWarning, InputError, first_few
 
 __all__ = ["DispersionTrend", "fit_trend", "given_trend"]
@@ -29,10 +30,10 @@ USABLE = 100.0 * MIN_DISPERSION
 USABLE_MEAN = 10.0 * MIN_DISPERSION
 KEPT_RATIO = (1e-4, 15.0)
 """Genes whose estimate over the current curve is outside this range are left out of the next round."""
-TRIMMED = 0.001
-"""Share of the dispersions left out at either end of their mean."""
 MAX_ROUNDS = 10
 MAX_GLM_ITERATIONS = 25
+TRIMMED = 1e-3
+"""Share of the genes at either end that a constant trend leaves out."""
 FEWEST_LOCAL = 20
 """With fewer genes a local quadratic follows single genes: a constant is the better guess."""
 
@@ -157,21 +158,15 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
 def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
     means, ties = np.unique(base_mean, return_counts=True)
     if means.size < FEWEST_LOCAL or ties.max() >= int(SPAN * base_mean.size):
-        raise _NoConvergence  # too few genes, or so many of one mean that a neighbourhood has no width
+        raise _NoConvergence  # too few genes, or so many of one mean that a neighborhood has no width
     curve = fit_local_curve(np.log(base_mean), np.log(dispersion), base_mean)
     return DispersionTrend("local", curve=curve)
 
 
 def _constant(dispersion: np.ndarray) -> DispersionTrend:
     usable = dispersion[dispersion > USABLE_MEAN]
-    value = _trimmed_mean(usable, TRIMMED) if usable.size else MIN_DISPERSION
+    value = float(trimmed_mean(usable, TRIMMED)) if usable.size else MIN_DISPERSION
     return DispersionTrend("mean", asymptotic_dispersion=value, extra_poisson=0.0)
-
-
-def _trimmed_mean(values: np.ndarray, share: float) -> float:
-    """Mean of what is left once a share of the values is taken off at either end."""
-    cut = int(share * values.size)
-    return float(np.sort(values)[cut : values.size - cut].mean())
 
 
 def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:

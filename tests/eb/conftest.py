@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from parity import SETS, Reference, load
+from parity_reference import SETS, Reference, load
 
 
 @pytest.fixture(scope="session", params=SETS)

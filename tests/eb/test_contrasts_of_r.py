@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parity import answers, load
+from parity_reference import answers, load
 
 CONTRASTS = {
     "pasilla_type": {

@@ -5,7 +5,7 @@ import pytest
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import fit_eb
-from bayesde.errors import BayesdeWarning, InputError
+from bayesde.errors import BayesdeWarning, InputError, OptionError
 from bayesde.options import EbOptions
 
 
@@ -65,6 +65,13 @@ def test_shrinking_a_contrast_equals_shrinking_the_coefficient_that_it_is(fit):
     doubled = fit.shrink(contrast=[0.0, 0.0, -1.0])
     assert np.allclose(by_name["log2_fold_change"], -doubled["log2_fold_change"], atol=1e-7, equal_nan=True)
     assert np.allclose(by_name["lfsr"], doubled["lfsr"], rtol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 101.0])
+def test_a_threshold_out_of_range_is_named_as_it_was_given(fit, threshold):
+    for table in (fit.results, fit.shrink):
+        with pytest.raises(OptionError, match=rf"lfc_threshold .*\b0, 100\b.* got {threshold}"):
+            table(lfc_threshold=threshold)
 
 
 def test_a_threshold_makes_s_values_larger(fit):

@@ -3,7 +3,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import nbinom
 
-from bayesde.eb.glm import RIDGE, contrast_standard_errors, fit_glm, fitted_means, linear_mu
+from bayesde.eb.glm import RIDGE, contrast_standard_errors, fit_glm, fitted_means
 
 DESIGN = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4), np.tile([0.0, 1.0], 4)])
 
@@ -104,10 +104,3 @@ def test_standard_error_of_a_difference_equals_that_of_a_releveled_design():
     error = contrast_standard_errors(fit.beta, factors, DESIGN, dispersion, contrast)
     assert np.allclose(error, rotated.beta_se[:, 1], rtol=1e-4)
     assert np.allclose(fit.beta @ contrast, rotated.beta[:, 1], atol=1e-4)
-
-
-def test_linear_means_are_projections_of_normalized_counts():
-    counts, factors, _ = simulate()
-    mu = linear_mu(counts / factors, factors, DESIGN)
-    coefficients, *_ = np.linalg.lstsq(DESIGN, (counts / factors).T, rcond=None)
-    assert np.allclose(mu, (DESIGN @ coefficients).T * factors, rtol=1e-10)

@@ -8,6 +8,8 @@ def test_samples_of_equal_rows_share_a_cell():
     assert layout.cells.of_sample.tolist() == [0, 1, 0, 1, 2]
     assert layout.cells.size.tolist() == [2, 2, 1]
     assert np.array_equal(layout.cells.rows[layout.cells.of_sample], layout.matrix)
+    assert layout.cells.order.tolist() == [0, 2, 1, 3, 4]
+    assert layout.cells.bounds.tolist() == [0, 2, 4, 5]
 
 
 def test_rounding_errors_make_no_cells():

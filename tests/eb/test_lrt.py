@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from parity import answers
+from parity_reference import answers
 from scipy.stats import chi2, nbinom
 
 from bayesde.counts import Counts

@@ -11,6 +11,8 @@ from bayesde.eb.nb import (
     gamma_excess_slope,
     invert,
     log_determinant,
+    log_one_plus,
+    nb_constant,
     nb_log_pmf,
     solve,
     weighted_gram,
@@ -50,6 +52,21 @@ def test_log_pmf_keeps_its_digits_from_poisson_to_extreme_noise(y, mu, dispersio
     rounding = max(1e-13, 1e-15 * abs(y - mu))  # two terms of the size of y - mu cancel
     exact = exact_log_pmf(y, mu, dispersion)
     assert nb_log_pmf(float(y), mu, dispersion) == pytest.approx(exact, rel=1e-11, abs=rounding)
+
+
+@pytest.mark.parametrize("x", [-0.5, -1e-3, -1e-17, 0.0, 1e-300, 1e-12, 0.1, 1.0, 7.3, 1e8, 1e300])
+def test_log_one_plus_keeps_its_digits(x):
+    assert log_one_plus(x) == pytest.approx(float(mpmath.log1p(mpmath.mpf(x))), rel=4e-16)
+
+
+@pytest.mark.parametrize("dispersion", [1e-8, 1e-3, 0.4, 50.0])
+@pytest.mark.parametrize("y", [0, 1, 2, 11, 12, 13, 40, 1e4])
+def test_the_constant_is_what_the_log_pmf_has_beside_its_mean(y, dispersion):
+    y, alpha = mpmath.mpf(y), mpmath.mpf(dispersion)
+    r = 1 / alpha
+    exact = mpmath.loggamma(y + r) - mpmath.loggamma(r) - mpmath.loggamma(y + 1) + y * mpmath.log(alpha)
+    ours = nb_constant(float(y), dispersion, gamma_excess(1.0 / dispersion))
+    assert ours == pytest.approx(float(exact), rel=1e-13, abs=1e-13)
 
 
 def test_log_pmf_sums_to_one():

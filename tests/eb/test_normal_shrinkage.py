@@ -4,7 +4,7 @@ from scipy.optimize import minimize
 
 from bayesde import Counts, fit_eb
 from bayesde.design import Design
-from bayesde.eb.normal_shrinkage import _mode, prior_variances, shrink_normally, weighted_quantile
+from bayesde.eb.normal_shrinkage import _mode, prior_variances, shrink_normally
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +18,6 @@ def fit():
 
 def design():
     return Design.from_matrix(np.column_stack([np.ones(8), np.tile([0.0, 1.0], 4)]), ["Intercept", "treated"])
-
-
-def test_weighted_quantile_with_equal_weights_is_the_usual_one():
-    values = np.random.default_rng(0).normal(size=101)
-    assert weighted_quantile(values, np.full(101, 3.0), 0.95) == pytest.approx(np.quantile(values, 0.95))
-
-
-def test_weighted_quantile_counts_a_value_as_often_as_it_weighs():
-    values, times = np.array([1.0, 2.0, 4.0, 7.0]), np.array([1, 3, 2, 2])
-    # Scaled to sum to four, the weights say where the values stop: 0.5, 2, 3, 4.
-    assert weighted_quantile(values, times.astype(float), 1.0 / 3.0) == pytest.approx(2.0)
-    assert weighted_quantile(values, times.astype(float), 1.0) == 7.0
 
 
 def test_mode_of_a_gene_that_does_not_settle_is_scipy_s():

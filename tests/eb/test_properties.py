@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import bayesde as bde
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions, poisson_level
+from bayesde.eb.genes import Hierarchy, Setting, estimate_genes, own_dispersions, poisson_level
 from bayesde.eb.glm import fit_glm
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.trend import fit_trend
@@ -59,7 +59,8 @@ def estimates_given(fit, genes):
     block = GeneBlock.of(fit.counts.matrix[genes].astype(np.float64), factors[genes])
     own = own_dispersions(block, layout, poisson_level(factors), fit.options.min_mu)
     hierarchy = Hierarchy(fit.trend, fit.dispersion_prior)
-    return estimate_genes(block, layout, own, hierarchy, np.zeros(fit.counts.n_samples, dtype=bool))
+    setting = Setting(layout, np.zeros(fit.counts.n_samples, dtype=bool))
+    return estimate_genes(block, own, hierarchy, setting)
 
 
 def assert_same(table, other, rtol):

@@ -9,7 +9,6 @@ from scipy.optimize import minimize
 from scipy.stats import nbinom, norm
 
 from bayesde import Counts, Design, InputError
-from bayesde.eb import rlog as module
 from bayesde.eb.rlog import rlog
 from bayesde.eb.trend import DispersionTrend
 
@@ -78,19 +77,6 @@ def test_a_gene_without_counts_is_zero(counts):
     matrix = counts.matrix.copy()
     matrix[3] = 0
     assert (rlog(Counts(matrix), trend=TREND).iloc[3] == 0.0).all()
-
-
-def test_the_weighted_quantile_is_the_usual_one_for_equal_weights():
-    values = np.random.default_rng(3).normal(size=101)
-    ours = module._weighted_quantile(values, np.full(101, 7.0), 0.95)
-    assert ours == pytest.approx(np.quantile(values, 0.95), rel=1e-12)
-
-
-def test_the_weighted_quantile_by_hand():
-    values, weights = np.array([3.0, 1.0, 4.0, 2.0]), np.array([1.0, 1.0, 5.0, 1.0])
-    # the values 1, 2, 3, 4 end at the ranks 0.5, 1, 1.5, 4; 4/3 is a third of the way from rank 1 to rank 2
-    assert module._weighted_quantile(values, weights, 1 / 9) == pytest.approx(2.0 + 2.0 / 3.0)
-    assert module._weighted_quantile(values, weights, 0.5) == 4.0
 
 
 @pytest.mark.parametrize("prior_var", [0.0, -1.0, math.inf, math.nan])

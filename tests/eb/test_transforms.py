@@ -7,7 +7,7 @@ from reference.transforms import answer, answer_by_sample, pasilla, pasilla_with
 
 import bayesde as bde
 from bayesde import Counts, Design, InputError, OptionError
-from bayesde.eb import known_trend, transforms
+from bayesde.eb import transform_input, transforms
 from bayesde.eb.transforms import vst
 from bayesde.eb.trend import DispersionTrend
 
@@ -107,8 +107,8 @@ def test_size_factors_are_taken_as_a_fit_takes_them():
 
 def test_the_genes_of_the_subset_cover_the_range():
     means = np.array([9.0, 1.0, 6.0, 8.0, 7.0, 30.0, 0.0, 10.0, 20.0])
-    assert sorted(means[known_trend._spread_over(means, 4)]) == [6.0, 8.0, 10.0, 30.0]
-    assert sorted(means[known_trend._spread_over(means, 7)]) == [6.0, 7.0, 8.0, 9.0, 10.0, 20.0, 30.0]
+    assert sorted(means[transform_input._spread_over(means, 4)]) == [6.0, 8.0, 10.0, 30.0]
+    assert sorted(means[transform_input._spread_over(means, 7)]) == [6.0, 7.0, 8.0, 9.0, 10.0, 20.0, 30.0]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_trend_of_kind_mean_has_no_slope():
 
 
 def test_genes_of_one_and_the_same_mean_get_a_constant_trend():
-    """Neighbourhoods of 70 % of the genes have no width there, and a local line has no slope."""
+    """Neighborhoods of 70 % of the genes have no width there, and a local line has no slope."""
     mean = np.concatenate([np.full(800, 0.5), np.linspace(1.0, 50.0, 200)])
     dispersion = np.exp(np.random.default_rng(6).normal(-1.0, 0.3, mean.size))
     with pytest.warns(BayesdeWarning, match="the mean one was used instead"):

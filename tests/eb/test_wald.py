@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from parity import answers
+from parity_reference import answers
 from scipy.stats import norm, t
 
 from bayesde.eb.wald import ALTERNATIVES, wald_test

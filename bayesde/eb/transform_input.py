@@ -1,4 +1,4 @@
-"""The dispersion trend that a transform stabilizes by: estimated anew, or taken from where it is known.
+"""What a transform is given, and the dispersion trend that it stabilizes by: estimated, or known before.
 
 A transform is blind if it knows nothing of the design: dispersions are then estimated as if all samples were
 replicates, and differences between groups count as noise. So it can serve to check the samples.
@@ -25,7 +25,7 @@ from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize import base_mean
 from bayesde.normalize.blocks import row_blocks
 
-__all__ = ["Setting", "setting"]
+__all__ = ["TransformInput", "transform_input"]
 
 TRENDS = ("parametric", "local", "mean")
 FEWEST_NORMALIZED = 5.0
@@ -33,7 +33,7 @@ FEWEST_NORMALIZED = 5.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class TransformInput:
     """What a transform starts from.
 
     Attributes
@@ -112,13 +112,13 @@ def _spread_over(means: np.ndarray, n_genes: int) -> np.ndarray:
     return chosen
 
 
-def setting(
+def transform_input(
     counts: Counts | EbFit,
     design: str | Design | None,
     blind: bool | None,
     trend: str | DispersionTrend,
     size_factors: Any,
-) -> Setting:
+) -> TransformInput:
     """Check what a transform is given.
 
     Parameters
@@ -133,7 +133,7 @@ def setting(
 
     Returns
     -------
-    Setting
+    TransformInput
 
     Raises
     ------
@@ -148,11 +148,11 @@ def setting(
         if known is None and not blind:
             known = fit.trend
         matrix = _no_design(fit.counts) if blind else fit.design.matrix
-        return Setting(fit.counts, fit.normalization_factors, matrix, known, kind)
+        return TransformInput(fit.counts, fit.normalization_factors, matrix, known, kind)
     if not isinstance(counts, Counts):
         raise InputError(f"Counts or a fit are needed; got {type(counts).__name__}")
     matrix = _design_matrix(counts, design, blind, known)
-    return Setting(counts, resolved_factors(counts, size_factors), matrix, known, kind)
+    return TransformInput(counts, resolved_factors(counts, size_factors), matrix, known, kind)
 
 
 def _known(trend: str | DispersionTrend) -> tuple[DispersionTrend | None, str]:
