@@ -589,6 +589,8 @@ def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
         assert "warning: the covariate(s) 'age'" in told
         assert log.count("warning: the covariate(s) 'age'") == 1
         assert log.count("genes fitted; dispersion trend") == 1
+        timings = json.loads((files / "out" / "run.json").read_text())["timings"]
+        assert set(timings) == {"reading", "eb", "results"}
 
 
 MEANINGS = {
