@@ -54,7 +54,7 @@ def tables(counts, design="~ condition", reduced="~ 1", **how):
             made |= {
                 "shrink": fit.shrink(),
                 "shrink_threshold": fit.shrink(lfc_threshold=0.5),
-                "shrink_contrast": fit.shrink(contrast=-last),
+                "shrink_contrast": fit.shrink(contrast=-fit.design.contrast().vector),
                 "lrt": fit.test_lrt(reduced),
             }
     return fit, made, [str(warning.message) for warning in told]
