@@ -124,7 +124,8 @@ def gene_wise_dispersions(
     upper = max_dispersion(layout.n_samples)
     dispersion = np.minimum(np.exp(found), upper)
     # A search that gained next to nothing keeps its start; one step or all of them means that it failed.
-    dispersion = np.where(last < first + np.abs(first) / 1e6, start, dispersion)
+    with np.errstate(invalid="ignore"):  # -inf where means overflow, as with a covariate far from 0
+        dispersion = np.where(last < first + np.abs(first) / 1e6, start, dispersion)
     failed = ((steps >= MAX_ITERATIONS) | (steps == 1)) & (dispersion > 10.0 * MIN_DISPERSION)
     if failed.any():
         dispersion[failed] = np.exp(
