@@ -108,6 +108,8 @@ class EbOptions:
         check_choice("trend", self.trend, ("parametric", "local", "mean"))
         check_range("fdr", self.fdr, 0.0, 1.0, open_ends=True)
         check_range("min_replicates", self.min_replicates, 3, 10**6)
+        if self.min_replicates != int(self.min_replicates):
+            raise OptionError(f"min_replicates must be a whole number; got {self.min_replicates!r}.")
         check_range("min_mu", self.min_mu, 0.0, 1e6, open_ends=True)
         for name in ("independent_filtering", "cooks_cutoff", "replace_outliers", "use_t"):
             if not isinstance(getattr(self, name), bool):
@@ -135,8 +137,8 @@ def options_from_dict(kind: type[Options], values: Mapping[str, Any], where: str
     unknown = [key for key in values if key not in allowed]
     if unknown:
         raise OptionError(
-            f"{where}: unknown key {first_few(unknown)};{nearest(unknown[0], allowed)} "
-            f"allowed are {', '.join(allowed)}."
+            f"{where}: unknown key {first_few(unknown)}.{nearest(unknown[0], allowed)} "
+            f"Allowed are {', '.join(allowed)}."
         )
     return kind(**values)
 

@@ -226,7 +226,9 @@ def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok")
 
 
-def write_results(table: pd.DataFrame, *directories: str | PathLike[str]) -> Path:
+def write_results(
+    table: pd.DataFrame, *directories: str | PathLike[str], meanings: Mapping[str, str] | None = None
+) -> Path:
     """Write ``results.tsv`` and ``results.columns.json``.
 
     Numbers are written with as many digits as it takes to read the same number back; a missing one is empty.
@@ -236,23 +238,23 @@ def write_results(table: pd.DataFrame, *directories: str | PathLike[str]) -> Pat
     table : ResultsTable
     *directories : path
         Existing folders; each gets both files.
+    meanings : mapping of str to str, optional
+        What columns of this very table hold, in place of what the schema says of such columns.
 
     Returns
     -------
     pathlib.Path
         The table's file in the first of them.
     """
-    meanings = {
+    told = {name: COLUMNS[name].description for name in table.columns} | dict(meanings or {})
+    schema = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
-            **{
-                name: {"unit": COLUMNS[name].unit, "description": COLUMNS[name].description}
-                for name in table.columns
-            },
+            **{name: {"unit": COLUMNS[name].unit, "description": told[name]} for name in table.columns},
         },
         "status": STATUSES,
     }
-    columns, text = json.dumps(meanings, indent=2) + "\n", tab_separated(table)
+    columns, text = json.dumps(schema, indent=2) + "\n", tab_separated(table)
     for folder in map(Path, directories):
         write_atomically(folder / "results.columns.json", columns)
         write_atomically(folder / "results.tsv", text)

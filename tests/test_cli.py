@@ -153,6 +153,15 @@ def test_bad_counts(bayesde, files, words):
         (("-d", "~ condition", "--lfc-threshold", "-1"), "lfc_threshold must be a number"),
         (("-d", "~ condition", "-c", "[0,1,1]"), "2 weights are needed"),
         (
+            ("-d", "~ condition", "-c", "trt"),
+            "'trt' is a level of 'condition'; it is compared by condition,trt,ctl",
+        ),
+        (("-d", "~ condition", "-c", "condition,trt"), "has three parts: FACTOR,LEVEL,REFERENCE"),
+        (("-d", "~ condition", "-c", "condition"), "'condition' is a factor; two levels"),
+        (("-d", "~ condition", "--weights", "NOFILE"), "the weights file"),
+        (("-d", "~ 1", "--shrink"), "shrink: 'Intercept' is a level of expression"),
+        (("-d", "~ condition", "-c", "Intercept", "--shrink"), "leave --shrink out, or name an effect"),
+        (
             ("-d", "~ condition", "--normalization-factors", "NOFILE", "--size-factors", "ratio"),
             "leave out --size-factors",
         ),
@@ -258,6 +267,8 @@ def test_options_from_a_file(bayesde, files):
         ("eb = 1\n", "must be a table"),
         ("[eb]\nfdr = 5\n", "fdr must be a number"),
         ("[sample]\ndraws = 0.5\n", "draws must be a whole number"),
+        ("[eb]\nfdr = 5\n", "run.toml' [eb]: fdr must be"),
+        ("[eb]\nmin_replicates = 7.5\n", "min_replicates must be a whole number; got 7.5"),
         ("[", "not valid TOML"),
     ):
         (files / "run.toml").write_text(text)
@@ -522,3 +533,99 @@ def test_the_garbage_collector_is_left_as_it_was(bayesde, files):
     before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
     assert bayesde("status", files)[0] == 2
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
+
+
+def swapped_files(files):
+    return files / "samples.tsv", files / "counts.tsv"
+
+
+def transposed(files):
+    rows = [line.split("\t") for line in COUNTS.splitlines()]
+    (files / "t.tsv").write_text("\n".join("\t".join(column) for column in zip(*rows, strict=True)) + "\n")
+    return files / "t.tsv", files / "samples.tsv"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [(swapped_files, "given in each other's place?"), (transposed, "genes must be its rows and samples")],
+)
+def test_tables_the_wrong_way_round(bayesde, files, made, words):
+    code, _, message = bayesde("eb", *made(files), *ARGUMENTS, "-o", files / "out")
+    assert code == 2
+    assert words in message
+    assert not (files / "out").exists()
+
+
+def test_a_run_says_what_it_found_on_the_screen_in_the_log_and_in_its_record(bayesde, files):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ batch + condition")
+    code, _, told = bayesde(*arguments, "-c", "condition,trt,ctl", "-c", "batch,y,x", "-o", files / "out")
+    assert code == 0
+    record = json.loads((files / "out" / "run.json").read_text())
+    log = (files / "out" / "log.txt").read_text()
+    assert record["contrast"] == "condition trt vs ctl"
+    assert record["fit"][0].startswith(f"{N_GENES} of {N_GENES} genes fitted")
+    assert list(record["tables"]) == ["results.tsv", "contrasts/2_batch_y_vs_x/results.tsv"]
+    chosen = (table := read_results(files / "out"))["padj"] < 0.1
+    up, down = (int((chosen & (sign * table["log2_fold_change"] > 0)).sum()) for sign in (1, -1))
+    assert chosen.any()
+    sentence = f"condition trt vs ctl: {up} genes up, {down} down at adjusted p-value < 0.1"
+    assert record["tables"]["results.tsv"] == sentence
+    for sentence in (*record["fit"], *record["tables"].values()):
+        assert told.count(sentence) == 1
+        assert log.count(sentence) == 1
+
+
+@pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
+def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
+    ages = dict(zip("abcd", (9000001, 9000002, 9000003, 9000007), strict=True))
+    lines = SAMPLES.splitlines()
+    rows = [f"{line}\t{ages[line[0]]}" for line in lines[1:]]
+    (files / "samples.tsv").write_text("\n".join([lines[0] + "\tage", *rows]) + "\n")
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ age", "-o", files / "out")
+    for force in ((), ("--force",)):
+        code, _, told = bayesde(*arguments, *force)
+        assert code in (0, 3)
+        log = (files / "out" / "log.txt").read_text()
+        assert "warning: the covariate(s) 'age'" in told
+        assert log.count("warning: the covariate(s) 'age'") == 1
+        assert log.count("genes fitted; dispersion trend") == 1
+
+
+MEANINGS = {
+    (): {
+        "log2_fold_change": "maximum-likelihood",
+        "p_value": "Wald test; a small one says that the effect is not",
+    },
+    ("--lfc-threshold", "1", "--alternative", "lessAbs"): {"p_value": "absolute effect is smaller than 1"},
+    ("--use-t", "--no-filtering"): {"p_value": "(t distribution)", "padj": "among all genes"},
+    ("--test", "lrt", "--reduced", "~ 1"): {
+        "stat": "'~ condition' against '~ 1'",
+        "p_value": "not about the contrast",
+    },
+    ("--shrink",): {"log2_fold_change": "Cauchy prior", "p_value": "unshrunken effect against 0"},
+    ("--shrink", "--shrinkage", "normal"): {"log2_fold_change": "normal priors", "lfc_se": "standard error"},
+    ("--shrink", "--shrinkage", "ashr", "--lfc-threshold", "0.5"): {
+        "log2_fold_change": "mixture of normal distributions",
+        "s_value": "absolute effect below 0.5",
+        "prob_gt_threshold": "exceeds 0.5",
+    },
+}
+
+
+@pytest.mark.parametrize("options", MEANINGS)
+def test_the_columns_are_described_as_they_were_made(bayesde, files, options):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, *options, "-o", files / "out")
+    assert bayesde(*arguments)[0] == 0
+    columns = json.loads((files / "out" / "results.columns.json").read_text())["columns"]
+    assert list(columns) == ["gene", *read_results(files / "out").columns]
+    for name, words in MEANINGS[options].items():
+        assert words in columns[name]["description"]
+    if "--shrink" not in options:
+        shrunken = json.loads((files / "out" / "shrunken" / "results.columns.json").read_text())["columns"]
+        assert "Cauchy prior" in shrunken["log2_fold_change"]["description"]
+
+
+def test_a_design_without_effects_has_no_shrunken_table(bayesde, files):
+    arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ 1", "-o", files / "out")
+    assert bayesde(*arguments)[0] == 0
+    assert not (files / "out" / "shrunken").exists()

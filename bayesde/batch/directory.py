@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,18 @@ class RunDirectory:
             return False
 
     @contextlib.contextmanager
-    def logging(self) -> Iterator[None]:
-        """Write what the package logs, from INFO up, into ``log.txt`` as plain lines."""
+    def logging(self, earlier: Iterable[logging.LogRecord] = ()) -> Iterator[None]:
+        """Write what the package logs, from INFO up, into ``log.txt`` as plain lines.
+
+        Parameters
+        ----------
+        earlier : iterable of logging.LogRecord
+            What was logged before there was a folder, which comes first.
+        """
         handler = logging.FileHandler(self.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        for record in earlier:
+            handler.handle(record)
         root = logging.getLogger("bayesde")
         before = root.level
         root.addHandler(handler)

@@ -6,7 +6,7 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +17,11 @@ from typing import Any
 from bayesde.batch.directory import RunDirectory
 from bayesde.batch.inputs import RunInputs, file_hashes, load
 from bayesde.batch.interrupt import Stopper, run_stoppable
+from bayesde.batch.messages import kept_messages
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
 from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.summary import summary_lines
 from bayesde.errors import InputError, first_few
 from bayesde.results import ResultsTable, read_results
 
@@ -50,11 +52,14 @@ class RunOutcome:
         As written to ``results.tsv``.
     eb : EbFit or None
         None when the run had been finished before.
+    notes : tuple of str
+        What there is to say of the fit and the tables, a sentence each.
     """
 
     directory: Path
     table: ResultsTable
     eb: EbFit | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -100,10 +105,12 @@ def run(
     """
     directory = RunDirectory(path)
     directory.check_free(force)
-    inputs = load(plan)
-    hashes = file_hashes(plan)
-    _prepare(plan, progress)
-    fit = _fit(plan, inputs) if (directory.path / "run.json").exists() else None  # may yet refuse the input
+    with kept_messages() as earlier:
+        inputs = load(plan)
+        hashes = file_hashes(plan)
+        _prepare(plan, progress)
+        # The fit may yet refuse the input, and an earlier run is not given up for that.
+        fit = _fit(plan, inputs) if (directory.path / "run.json").exists() else None
     directory.create()
     with directory.locked():
         directory.update(
@@ -115,7 +122,7 @@ def run(
             started=_now(),
         )
         try:
-            return _carry_out(plan, inputs, directory, workers, progress, fit)
+            return _carry_out(plan, inputs, directory, workers, progress, fit, earlier)
         except InputError:  # what only the computation could find; bad input leaves nothing behind
             directory.discard()
             raise
@@ -148,11 +155,12 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
         return RunOutcome(directory.path, read_results(directory.path))
     plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
     _check_unchanged(record.get("inputs", {}), file_hashes(plan))
-    inputs = load(plan)
-    _prepare(plan, progress)
+    with kept_messages() as earlier:
+        inputs = load(plan)
+        _prepare(plan, progress)
     with directory.locked():
         directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
-        return _carry_out(plan, inputs, directory, workers, progress)
+        return _carry_out(plan, inputs, directory, workers, progress, earlier=earlier)
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
@@ -182,9 +190,10 @@ def _carry_out(
     workers: int,
     progress: Progress | None,
     fit: EbFit | None = None,
+    earlier: Iterable[logging.LogRecord] = (),
 ) -> RunOutcome:
     """Compute and write everything; the record says how it ended."""
-    with directory.logging():
+    with directory.logging(earlier):
         try:
             outcome = _compute(plan, inputs, directory, workers, progress, fit)
         except BaseException as error:
@@ -206,9 +215,7 @@ def _compute(
     fit: EbFit | None,
 ) -> RunOutcome:
     """Fit (unless that was done), sample, and write the results."""
-    logger.info(
-        "%s: %r, design %s, contrast %s", plan.command, inputs.counts, plan.model.design, inputs.contrast.name
-    )
+    logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
     if unused := plan.unused():
         logger.info("set, but not used by this run: %s", ", ".join(unused))
     timings: dict[str, float] = {}
@@ -217,15 +224,31 @@ def _compute(
             fit = _fit(plan, inputs)
     if plan.command == "eb":
         with _timed(timings, "results"):
-            table = write_eb(directory, plan, fit, inputs)
+            written = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         with _timed(timings, "results"):
-            table = write_posterior(directory, plan, posterior, inputs.contrast)
-    factors = fit.size_factors
-    directory.update(timings=timings, size_factors=None if factors is None else factors.to_dict())
-    return RunOutcome(directory.path, table, fit)
+            written = write_posterior(directory, plan, posterior, inputs.contrast)
+    for sentence in written.findings.values():
+        logger.info("%s", sentence)
+    factors, lines = fit.size_factors, summary_lines(fit)
+    directory.update(
+        contrast=inputs.contrast.name,
+        fit=lines,
+        tables=written.findings,
+        timings=timings,
+        size_factors=None if factors is None else factors.to_dict(),
+    )
+    return RunOutcome(directory.path, written.table, fit, (*lines, *written.findings.values()))
+
+
+def _question(plan: RunPlan, inputs: RunInputs) -> str:
+    """Say what the tables are about."""
+    model = plan.model
+    tested = f"likelihood-ratio test against {model.reduced}, " if model.test == "lrt" else ""
+    names = [contrast.name for contrast in (inputs.contrast, *inputs.other_contrasts)]
+    return f"design {model.design}, {tested}contrast {'; '.join(names)}"
 
 
 def _sample(

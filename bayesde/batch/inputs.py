@@ -14,8 +14,10 @@ from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.eb.lrt import check_nested
 from bayesde.eb.size_factors import resolved_factors, size_factors
+from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
+from bayesde.io.text import check_file
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.options import JOINT_GENE_LIMIT
 
@@ -77,9 +79,10 @@ def load(plan: RunPlan) -> RunInputs:
     design, contrast = _design(plan.model, counts)
     factors = _factors(plan, counts)
     if plan.command == "eb":
+        _check_effect(plan.model, design, contrast)
         others = tuple(map(design.contrast, plan.model.other_contrasts))
         reduced = _reduced(plan.model, design, counts)
-        weights = None if files.weights is None else read_gene_table(files.weights)
+        weights = None if files.weights is None else _gene_table(files.weights, "weights")
         return RunInputs(
             counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
         )
@@ -154,7 +157,14 @@ def _counts(plan: RunPlan) -> Counts:
     counts = read_counts(files.counts, samples=files.samples)
     if files.normalization_factors is None:
         return counts
-    return counts.with_normalization_factors(read_gene_table(files.normalization_factors))
+    factors = _gene_table(files.normalization_factors, "normalization factors")
+    return counts.with_normalization_factors(factors)
+
+
+def _gene_table(path: str, kind: str) -> pd.DataFrame:
+    """Read a table by gene and sample; say what it was to hold if it is not there."""
+    check_file(path, kind)
+    return read_gene_table(path)
 
 
 def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
@@ -178,6 +188,15 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     references = {**model.references, factor: contrast.reference}
     design = Design.from_formula(model.design, counts.sample_table, references)
     return design, design.contrast(model.contrast)
+
+
+def _check_effect(model: ModelPlan, design: Design, contrast: Contrast) -> None:
+    """Refuse a table of shrunken effects of what is no effect."""
+    if model.shrink and is_level(design, contrast):
+        raise InputError(
+            f"shrink: '{contrast.name}' is a level of expression and not an effect, so there is nothing to "
+            "shrink towards 0; leave --shrink out, or name an effect by --contrast"
+        )
 
 
 def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesde.batch.directory import RunDirectory
+from bayesde.batch.findings import finding
 from bayesde.batch.inputs import RunInputs
+from bayesde.batch.meanings import posterior_meanings, shrunken_meanings, tested_meanings
 from bayesde.batch.plan import ModelPlan, RunPlan
 from bayesde.design import Contrast
 from bayesde.eb.fit import EbFit
+from bayesde.eb.tables import is_level
+from bayesde.errors import BayesdeWarning
 from bayesde.io import write_atomically
 from bayesde.plots import dispersion_plot, interval_plot, ma_plot
 from bayesde.posterior.hyperparameters import Hyperparameters
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
     from bayesde.posterior import Posterior
 
-__all__ = ["write_eb", "write_posterior"]
+__all__ = ["Written", "write_eb", "write_posterior"]
 
 _TOP_GENES = 25
 _INTERVALS = "intervals.png"
@@ -31,7 +37,23 @@ _RECTANGLE = (0.09, 0.125, 0.55, 0.84)
 """Left, bottom, width and height of the axes as parts of the figure; the legend is right of them."""
 
 
-def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> ResultsTable:
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    table : ResultsTable
+        As in ``results.tsv``.
+    findings : dict of str to str
+        What each table says, in a sentence, by its place in the folder.
+    """
+
+    table: ResultsTable
+    findings: dict[str, str]
+
+
+def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> Written:
     """Write what an empirical-Bayes run leaves.
 
     Parameters
@@ -43,29 +65,45 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
 
     Returns
     -------
-    ResultsTable
-        As written.
+    Written
     """
-    model = plan.model
+    model, contrast = plan.model, inputs.contrast
     main = "shrunken" if model.shrink else "eb"
-    tables = {} if model.shrinkage == "none" else {"shrunken": _shrunken(fit, inputs.contrast, model)}
-    tables["eb"] = _tested(fit, inputs, inputs.contrast, model)
+    tables = {"eb": _tested(fit, inputs, contrast, model)}
+    if model.shrinkage != "none" and not is_level(fit.design, contrast):
+        tables["shrunken"] = _shrunken(fit, contrast, model)
     for name, table in tables.items():
-        write_results(table, directory.tables(name), *([directory.path] if name == main else []))
-    for number, contrast in enumerate(inputs.other_contrasts, 2):
-        other = _shrunken(fit, contrast, model) if model.shrink else _tested(fit, inputs, contrast, model)
-        write_results(other, directory.contrast(number, contrast.name))
+        meanings = (shrunken_meanings if name == "shrunken" else tested_meanings)(contrast, model, plan.eb)
+        folders = [directory.tables(name), *([directory.path] if name == main else [])]
+        write_results(table, *folders, meanings=meanings)
     table = tables[main]
+    findings = {"results.tsv": finding(table, contrast.name, plan)}
+    findings |= _write_others(directory, plan, fit, inputs)
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
-        Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
+        with warnings.catch_warnings():  # of what the values lack for a posterior, which this run has none of
+            warnings.simplefilter("ignore", BayesdeWarning)
+            Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
-    return table
+    return Written(table, findings)
+
+
+def _write_others(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> dict[str, str]:
+    """Write the tables of further contrasts; return what they say."""
+    model, findings = plan.model, {}
+    for number, contrast in enumerate(inputs.other_contrasts, 2):
+        if model.shrink:
+            table, meanings = _shrunken(fit, contrast, model), shrunken_meanings(contrast, model, plan.eb)
+        else:
+            table, meanings = _tested(fit, inputs, contrast, model), tested_meanings(contrast, model, plan.eb)
+        place = write_results(table, directory.contrast(number, contrast.name), meanings=meanings)
+        findings[str(place.relative_to(directory.path))] = finding(table, contrast.name, plan)
+    return findings
 
 
 def write_posterior(
     directory: RunDirectory, plan: RunPlan, posterior: Posterior, contrast: Contrast
-) -> ResultsTable:
+) -> Written:
     """Write what a sampling run leaves.
 
     Parameters
@@ -77,24 +115,28 @@ def write_posterior(
 
     Returns
     -------
-    ResultsTable
-        As written.
+    Written
     """
     table = posterior.results(
         contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=plan.sample.ci_prob
     )
-    write_results(table, directory.path)
+    meanings = posterior_meanings(contrast, plan.model, plan.sample.ci_prob)
+    write_results(table, directory.path, meanings=meanings)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
-    mle = posterior.eb.results(contrast=contrast, lfc_threshold=plan.model.lfc_threshold)
-    mode = posterior.eb.shrink(contrast=contrast, lfc_threshold=plan.model.lfc_threshold)
-    write_results(mle, directory.tables("eb"))
-    write_results(mode, directory.tables("shrunken"))
+    eb, model = posterior.eb, plan.model
+    mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
+    write_results(mle, directory.tables("eb"), meanings=tested_meanings(contrast, model, plan.eb))
+    mode = None
+    if not is_level(eb.design, contrast):
+        mode = eb.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
+        told = shrunken_meanings(contrast, model, plan.eb)
+        write_results(mode, directory.tables("shrunken"), meanings=told)
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
-    return table
+    return Written(table, {"results.tsv": finding(table, contrast.name, plan)})
 
 
 def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:

@@ -111,10 +111,9 @@ class ModelPlan:
             check_choice(name, getattr(self, name), allowed)
         if not isinstance(self.shrink, bool):
             raise OptionError(f"shrink must be true or false; got {self.shrink!r}")
-        if not isinstance(self.design, str) or not isinstance(self.reduced, str | None):
-            raise OptionError(
-                f"a design must be a formula; got {self.design!r} and, reduced, {self.reduced!r}"
-            )
+        for name, given in {"design": self.design, "reduced": self.reduced or ""}.items():
+            if not isinstance(given, str):
+                raise OptionError(f"{name} must be a formula, such as '~ batch + condition'; got {given!r}")
         if not isinstance(self.references, dict):
             raise OptionError(f"references must be levels by factor; got {self.references!r}")
         if self.shrink and self.shrinkage == "none":
@@ -325,7 +324,11 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
         if not isinstance(table, dict):
             raise OptionError(f"'{path}': {name} must be a table, [{name}]; got {table!r}")
         kind = _ModelKeys if name == "model" else _PARTS[name]  # a model is whole with the command line only
-        options_from_dict(kind, table, f"'{path}' [{name}]")
+        where = f"'{path}' [{name}]"
+        try:
+            options_from_dict(kind, table, where)
+        except OptionError as error:
+            raise error if str(error).startswith(where) else OptionError(f"{where}: {error}") from None
     return values
 
 

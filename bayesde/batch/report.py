@@ -16,6 +16,7 @@ import pandas as pd
 
 from bayesde.batch.directory import RunDirectory
 from bayesde.batch.execution import FAILED_STATUSES
+from bayesde.batch.findings import measure
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
 from bayesde.results import COLUMNS, STATUSES, ResultsTable, read_results
@@ -23,8 +24,6 @@ from bayesde.results import COLUMNS, STATUSES, ResultsTable, read_results
 __all__ = ["write_report"]
 
 TOP_GENES = 25
-S_VALUE_LEVEL = 0.005
-"""Level at which genes with s-values are counted, apeglm's."""
 
 _ADVICE = {
     "ok": "Nothing.",
@@ -95,21 +94,23 @@ def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) 
     sections = [
         ("", _key_figures(record, table) + _warnings(directory)),
         ("What was asked for", _question(record)),
+        ("Tables", _tables(record)),
+        ("The fit", _list(record.get("fit", []))),
         ("Genes by status", _statuses(table)),
         (f"The first {TOP_GENES} genes", _top_genes(table)),
         ("Pictures", _pictures(directory, table)),
         ("Size factors", _size_factors(record)),
         ("Hyperparameters", _hyperparameters(directory.path / "hyperparameters.json")),
         ("Diagnostics of the chains", _diagnostics(directory.path / "diagnostics.tsv")),
-        ("Columns of results.tsv", _columns(table)),
+        ("Columns of results.tsv", _columns(directory.path, table)),
         ("Input files, versions and times", _provenance(record)),
     ]
     return "\n".join((f"<h2>{title}</h2>\n" if title else "") + text for title, text in sections if text)
 
 
 def _title(record: dict[str, Any]) -> str:
-    contrast = record["plan"]["model"].get("contrast")
-    return f"bayesde {record['plan']['command']}: {_contrast_text(contrast)}"
+    contrast = record.get("contrast") or _contrast_text(record["plan"]["model"].get("contrast"))
+    return f"bayesde {record['plan']['command']}: {contrast}"
 
 
 def _contrast_text(contrast: Any) -> str:
@@ -127,21 +128,14 @@ def _subtitle(record: dict[str, Any]) -> str:
     return f"design {record['plan']['model']['design']}; finished {record.get('finished')}"
 
 
-def _measure(record: dict[str, Any], table: ResultsTable) -> tuple[str, float]:
-    """Say by which column genes are counted, and below which level."""
-    if "s_value" in table:
-        return "s_value", S_VALUE_LEVEL
-    return "padj", float(record["plan"].get("eb", {}).get("fdr", 0.1))
-
-
 def _key_figures(record: dict[str, Any], table: ResultsTable) -> str:
     """Show the few numbers that come first."""
-    measure, level = _measure(record, table)
-    chosen = table[table[measure] < level]
-    name = "s-value" if measure == "s_value" else "adjusted p-value"
+    column, level = measure(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
+    chosen = table[table[column] < level]
+    name = "s-value" if column == "s_value" else "adjusted p-value"
     figures = [
         (len(table), "genes"),
-        (int(table[measure].notna().sum()), f"with {name}"),
+        (int(table[column].notna().sum()), f"with {name}"),
         (int((chosen["log2_fold_change"] > 0).sum()), f"up, {name} < {level:g}"),
         (int((chosen["log2_fold_change"] < 0).sum()), f"down, {name} < {level:g}"),
         (int(table["status"].isin(FAILED_STATUSES).sum()), "failed a check"),
@@ -303,9 +297,16 @@ def _diagnostics(file: Path) -> str:
     return f"<p>{len(numbers):,} sampled genes.</p>" + _table(header, rows, numbers=(1, 2, 3))
 
 
-def _columns(table: ResultsTable) -> str:
-    """Explain the columns of the table."""
-    rows = [(name, COLUMNS[name].unit, COLUMNS[name].description) for name in table.columns]
+def _columns(folder: Path, table: ResultsTable) -> str:
+    """Explain the columns of the table, in the words that were written beside it."""
+    try:
+        told = json.loads((folder / "results.columns.json").read_text(encoding="utf-8"))["columns"]
+    except (OSError, ValueError, KeyError):
+        told = {}
+    rows = [
+        (name, COLUMNS[name].unit, told.get(name, {}).get("description", COLUMNS[name].description))
+        for name in table.columns
+    ]
     return _table(("column", "unit", "what it is"), rows)
 
 
@@ -324,6 +325,19 @@ def _provenance(record: dict[str, Any]) -> str:
         f"{escape(f'; {times}' if times else '')}.</p>",
     ]
     return _table(("file", "path", "SHA-256"), inputs) + "".join(lines)
+
+
+def _tables(record: dict[str, Any]) -> str:
+    """Tabulate what each table of the run says."""
+    tables = record.get("tables")
+    return _table(("file", "what it says"), list(tables.items())) if tables else ""
+
+
+def _list(sentences: Sequence[str]) -> str:
+    """Make a list of sentences."""
+    if not sentences:
+        return ""
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:

@@ -362,7 +362,9 @@ def _run(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: P
 
 
 def _finish(outcome: RunOutcome) -> None:
-    """Say where the results are; exit with 3 if genes failed a check."""
+    """Say what was found and where the results are; exit with 3 if genes failed a check."""
+    for note in outcome.notes:
+        typer.echo(note, err=True)
     typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)

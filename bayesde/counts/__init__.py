@@ -1,6 +1,7 @@
 """The counts of an experiment: one checked, immutable matrix (gene, sample) with its names."""
 
-from bayesde.counts.experiment import CHUNK_CELLS, Counts
+from bayesde.counts.experiment import Counts
 from bayesde.counts.labels import matched_matrix, positions
+from bayesde.counts.storage import CHUNK_CELLS, chunk_cells
 
-__all__ = ["CHUNK_CELLS", "Counts", "matched_matrix", "positions"]
+__all__ = ["CHUNK_CELLS", "Counts", "chunk_cells", "matched_matrix", "positions"]

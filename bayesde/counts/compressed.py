@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.storage import CHUNK_CELLS, frozen
+from bayesde.counts.storage import chunk_cells, frozen
 from bayesde.counts.values import are_counts, check_kind, faults, refuse_cells
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class CompressedRows:
         return CompressedRows.of(part)
 
 
-def pieces(number: int, size: int = CHUNK_CELLS) -> Iterator[slice]:
-    """Cut a long array into slices."""
+def pieces(number: int, size: int | None = None) -> Iterator[slice]:
+    """Cut a long array into slices; by default of half a chunk, as they are held with their positions."""
+    size = size or max(1, chunk_cells() // 2)
     for start in range(0, number, size):
         yield slice(start, min(start + size, number))
 

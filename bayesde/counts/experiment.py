@@ -13,7 +13,7 @@ from bayesde.counts.annotated import AnnotatedParts, opened_anndata
 from bayesde.counts.compressed import CompressedRows
 from bayesde.counts.compressed_file import CompressedFile
 from bayesde.counts.labels import as_table, kept_matrix, matched_table, names, positions
-from bayesde.counts.storage import CHUNK_CELLS, ArrayRows, DatasetReader, ReaderRows, Storage, chunks, frozen
+from bayesde.counts.storage import ArrayRows, DatasetReader, ReaderRows, Storage, chunks, frozen
 from bayesde.counts.values import check_extent, frame_values, plain_array
 from bayesde.errors import InputError
 
@@ -183,13 +183,13 @@ class Counts:
         """
         return self._storage.rows(selection)
 
-    def chunks(self, cells: int = CHUNK_CELLS) -> Iterator[slice]:
+    def chunks(self, cells: int | None = None) -> Iterator[slice]:
         """Walk through the genes in pieces that fit into memory.
 
         Parameters
         ----------
-        cells : int
-            About how many counts a piece has (it has one gene at least).
+        cells : int, optional
+            About how many counts a piece has (it has one gene at least); by default 2,000,000.
 
         Returns
         -------

@@ -62,9 +62,14 @@ class Reader(Protocol):
         """Return consecutive genes, (gene, sample)."""
 
 
-def chunks(shape: tuple[int, ...], cells: int = CHUNK_CELLS) -> Iterator[slice]:
+def chunk_cells() -> int:
+    """Return how many counts are held at once where the number can be chosen."""
+    return CHUNK_CELLS
+
+
+def chunks(shape: tuple[int, ...], cells: int | None = None) -> Iterator[slice]:
     """Walk through the genes in consecutive pieces of about `cells` counts, one gene at least."""
-    step = max(1, int(cells) // max(1, shape[1]))
+    step = max(1, int(cells or CHUNK_CELLS) // max(1, shape[1]))
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 
@@ -196,7 +201,7 @@ class ReaderRows:
         """Read genes at any positions of the file, in runs of neighbors."""
         out: np.ndarray = np.empty((len(wanted), self.shape[1]), dtype=kind)
         order = np.argsort(wanted, kind="stable")
-        limit = max(1, min(len(wanted), CHUNK_CELLS // max(1, self.reader.shape[1])))
+        limit = max(1, min(len(wanted), CHUNK_CELLS // (2 * max(1, self.reader.shape[1]))))
         for places in np.split(order, _run_starts(wanted[order], limit)):
             if len(places):
                 first, last = int(wanted[places[0]]), int(wanted[places[-1]])

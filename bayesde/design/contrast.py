@@ -153,14 +153,25 @@ def _of_text(design: Design, text: str) -> Contrast:
 
 def _unknown_coefficient(design: Design, text: str) -> InputError:
     """Explain that a coefficient does not exist."""
-    hint = nearest(text, design.coefficients)
+    hint = nearest(text, design.coefficients) or _level_hint(design, text)
     if text in design.factors:
         levels = design.factors[text]
         hint = f" '{text}' is a factor; two levels are compared by ('{text}', '{levels[-1]}', '{levels[0]}')."
+    elif text.split(",")[0] in design.factors:
+        hint = " A comparison of levels has three parts: FACTOR,LEVEL,REFERENCE."
     return InputError(
         f"unknown coefficient '{text}'.{hint} The design's coefficients are "
         f"{first_few(design.coefficients, 20)}"
     )
+
+
+def _level_hint(design: Design, text: str) -> str:
+    """Say how a level is compared, if the text names one."""
+    for factor, levels in design.factors.items():
+        if text in levels:
+            other = next(level for level in levels if level != text)
+            return f" '{text}' is a level of '{factor}'; it is compared by {factor},{text},{other}."
+    return ""
 
 
 def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contrast:

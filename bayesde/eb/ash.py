@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 from scipy.special import ndtr, ndtri
 
 from bayesde.errors import FitError
@@ -147,6 +146,8 @@ def _loss(likelihood: np.ndarray, x: np.ndarray) -> float:
 
 def _newton_point(scaled: np.ndarray, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Minimize the second-order expansion of the loss at x over non-negative vectors."""
+    from scipy.optimize import nnls  # slow to load
+
     hessian = scaled.T @ scaled / len(scaled)
     target, size, damping = hessian @ x - gradient, np.diag(hessian), DAMPING
     while True:

@@ -18,10 +18,11 @@ stop up to a tenth of a standard error before the optimum, and only the same ste
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
 
@@ -144,18 +145,26 @@ def fit_bounded(
     within = np.all(np.abs(beta) < BOUND * LN2, axis=1, keepdims=True)
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
-    for g, start in enumerate(starts):
-        y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
-        at_fit = _log_pmf_at_fit(y, dispersion[g])
-        data = (at_fit, y, factors[g], own, design, dispersion[g], ridge)
-        result = minimize(
-            _objective,
-            start,
-            args=data,
-            jac=_slopes,
-            method="L-BFGS-B",
-            bounds=[(-BOUND, BOUND)] * start.size,
-            options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
-        )
-        found[g], converged[g] = result.x * LN2, result.success
+    # The search solves systems of a few rows, for which waking BLAS's threads takes longer than the work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for g, start in enumerate(starts):
+            y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
+            data = (_log_pmf_at_fit(y, dispersion[g]), y, factors[g], own, design, dispersion[g], ridge)
+            found[g], converged[g] = _search(start, data)
     return found, converged
+
+
+def _search(start: np.ndarray, data: tuple[Any, ...]) -> tuple[np.ndarray, bool]:
+    """Return the coefficients of one gene, natural log, and whether the search converged."""
+    from scipy.optimize import minimize  # slow to load, and most fits have no such gene
+
+    result = minimize(
+        _objective,
+        start,
+        args=data,
+        jac=_slopes,
+        method="L-BFGS-B",
+        bounds=[(-BOUND, BOUND)] * start.size,
+        options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
+    )
+    return result.x * LN2, bool(result.success)

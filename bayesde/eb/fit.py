@@ -135,28 +135,23 @@ class EbFit:
         Parameters
         ----------
         genes : ndarray of int, optional
-            Positions; by default all.
+            Positions, none of them twice; by default all.
 
         Returns
         -------
         ndarray of float64 (gene, sample)
             New.
         """
-        genes = np.arange(self.counts.n_genes) if genes is None else genes
-        fitted = self.counts.rows(genes)
-        place = np.full(self.counts.n_genes, -1)
-        place[genes] = np.arange(len(genes))
-        row = place[self.replaced_counts.gene]
-        fitted[row[row >= 0], self.replaced_counts.sample[row >= 0]] = self.replaced_counts.count[row >= 0]
-        return fitted
+        genes = np.arange(self.counts.n_genes) if genes is None else np.asarray(genes)
+        return self.replaced_counts.put_into(self.counts.rows(genes), genes)
 
     def fitted_blocks(self) -> Iterator[tuple[np.ndarray, GeneBlock]]:
         """Yield the genes that have estimates block by block: their positions, and their data as fitted."""
         data = self._data()
-        for chunk in self.counts.chunks():
-            genes = chunk.start + np.flatnonzero(self.estimated[chunk])
-            if genes.size:
-                yield genes, data.block(genes).with_counts(self.fitted_counts(genes))
+        for genes in data.pieces(np.flatnonzero(self.estimated)):
+            block = data.block(genes)
+            self.replaced_counts.put_into(block.counts, genes)
+            yield genes, block
 
     def cooks_distances(self, genes: np.ndarray | None = None) -> np.ndarray:
         """Cook's distance of every count of some genes, computed anew.
@@ -177,7 +172,7 @@ class EbFit:
         out = np.full((genes.size, self.counts.n_samples), np.nan)
         if usable.any():
             block = data.block(genes[usable])
-            own = own_dispersions(block, data.layout, data.poisson, self.options.min_mu)
+            own = own_dispersions(block, data.layout, data.poisson(data.fitted), self.options.min_mu)
             hierarchy = Hierarchy(self.trend, self.dispersion_prior)
             found = estimate_genes(block, own, hierarchy, data.setting)
             fitted = data.setting.fitted(own, found.glm, found.dispersion)
@@ -299,7 +294,8 @@ class EbFit:
         Raises
         ------
         InputError
-            If the coefficient or contrast does not exist, both are given, or the method cannot shrink it.
+            If the coefficient or contrast does not exist or is a level of expression, as the intercept is,
+            both are given, or the method cannot shrink it.
         OptionError
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
@@ -343,13 +339,6 @@ def _check_samples(design: Design, counts: Counts) -> None:
                 f"the design's rows are not the samples of the counts in order: row {j + 1} is '{row}', "
                 f"sample {j + 1} is '{sample}'. Make the design from the sample table of the counts."
             )
-
-
-def _spread(values: np.ndarray, rows: np.ndarray, fill: float | bool = np.nan) -> np.ndarray:
-    """Put the values of some genes into an array of all genes."""
-    out = np.full((rows.size, *values.shape[1:]), fill, dtype=values.dtype)
-    out[rows] = values
-    return out
 
 
 def fit_eb(
@@ -424,14 +413,10 @@ def _gathered(
 
 
 def _assembled(data: AllGenes, design: Design, hierarchy: Hierarchy, found: Estimates) -> EbFit:
-    """Put the estimates of the fitted genes among all genes."""
-    rows, genes, all_zero = data.fitted, found.genes, data.counts.all_zero
-    cooks = CooksSummary(genes.max_cooks, genes.excessive, genes.n_larger)
+    """Join what was estimated to what was known."""
+    genes, all_zero = dict(found.by_gene), data.counts.all_zero
+    cooks = CooksSummary(genes["max_cooks"], genes.pop("excessive"), genes.pop("n_larger"))
     outlier = disqualified(cooks, data.layout, two_groups=_two_groups(design)) & data.options.cooks_cutoff
-    by_gene = {
-        name: _spread(getattr(genes, name), rows, 0.0 if name == "base_mean" else np.nan) for name in _STORED
-    }
-    by_gene |= {name: _spread(getattr(genes, name), rows, False) for name in _FLAGS}
     return EbFit(
         counts=data.counts,
         design=design,
@@ -442,25 +427,11 @@ def _assembled(data: AllGenes, design: Design, hierarchy: Hierarchy, found: Esti
         dispersion_prior=hierarchy.prior,
         all_zero=all_zero,
         low_weight=~data.fitted & ~all_zero,
-        separated=_spread(found.separated, rows, False),
-        replaced=_spread(found.replaced, rows, False),
-        count_outlier=_spread(outlier, rows, False),
+        replaced=found.replaced,
+        count_outlier=outlier,
         replaced_counts=found.replaced_counts,
-        **by_gene,
+        **genes,
     )
-
-
-_FLAGS = ("dispersion_outlier", "converged")
-_STORED = (
-    "base_mean",
-    "dispersion_gene_wise",
-    "dispersion_trend",
-    "dispersion_map",
-    "dispersion",
-    "beta",
-    "beta_se",
-    "max_cooks",
-)
 
 
 def _two_groups(design: Design) -> bool:

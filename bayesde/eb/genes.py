@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -18,15 +16,15 @@ from bayesde.eb.outliers import FittedBlock, cooks_distances, fitted_block, repl
 from bayesde.eb.trend import DispersionTrend
 
 __all__ = [
+    "REFITTED",
     "GeneEstimates",
     "GeneWise",
     "Hierarchy",
     "Setting",
     "estimate_genes",
     "poisson_level",
-    "refit_replaced",
     "own_dispersions",
-    "stacked",
+    "replacement",
 ]
 
 
@@ -112,23 +110,6 @@ class GeneEstimates:
         """Return the estimates of some genes (positions)."""
         return GeneEstimates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
-    def updated(self, rows: np.ndarray, other: GeneEstimates) -> GeneEstimates:
-        """Return a copy in which some genes (positions) have the estimates of another set."""
-        new = {field.name: getattr(self, field.name).copy() for field in fields(self)}
-        for name, values in new.items():
-            values[rows] = getattr(other, name)
-        return GeneEstimates(**new)
-
-
-Part = TypeVar("Part", GeneWise, GeneEstimates)
-
-
-def stacked(parts: Sequence[Part]) -> Part:
-    """Put the results of consecutive blocks together."""
-    kind = type(parts[0])
-    names = [field.name for field in fields(kind)]
-    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-
 
 def poisson_level(factors: np.ndarray) -> float:
     """Mean over samples of the reciprocal of the mean factor, for factors (gene, sample)."""
@@ -182,52 +163,27 @@ def estimate_genes(block: GeneBlock, own: GeneWise, hierarchy: Hierarchy, settin
     )
 
 
-def refit_replaced(
-    block: GeneBlock, own: GeneWise, estimates: GeneEstimates, hierarchy: Hierarchy, setting: Setting
-) -> tuple[GeneEstimates, np.ndarray]:
-    """Replace the excessive counts of genes that have any, and fit these genes again.
-
-    The trend and the prior stay; Cook's distances stay those of the original counts.
+def replacement(block: GeneBlock, own: GeneWise, estimates: GeneEstimates, setting: Setting) -> np.ndarray:
+    """Return the counts of some genes with the excessive ones replaced.
 
     Parameters
     ----------
     block : GeneBlock
-        Genes with an excessive count.
     own, estimates : GeneWise, GeneEstimates
-        Of the original counts.
-    hierarchy, setting
-        As for ``estimate_genes``.
+        Of these counts.
+    setting : Setting
 
     Returns
     -------
-    GeneEstimates
-        NaN, and a base mean of 0, for genes of which nothing is left.
-    replacement : ndarray (gene, sample)
-        The counts that were fitted.
+    ndarray (gene, sample)
+        New.
     """
-    layout = setting.layout
-    cooks = cooks_distances(block, layout, setting.fitted(own, estimates.glm, estimates.dispersion))
-    replacement = replaced_counts(block, cooks, layout, setting.replaceable)
-    left = np.asarray(replacement.any(axis=1))
-    new = {name: getattr(estimates, name).copy() for name in _REFITTED}
-    for name, values in new.items():
-        values[~left] = 0.0 if name == "base_mean" else False if values.dtype == bool else np.nan
-    if left.any():
-        kept = block.with_counts(replacement).take(left)
-        # DESeq2 fits these genes with its own defaults, whatever smallest mean was asked for before.
-        again = own_dispersions(kept, layout, poisson_level(kept.factors), MIN_MU)
-        refitted = estimate_genes(kept, again, hierarchy, replace(setting, min_mu=MIN_MU))
-        for name, values in new.items():
-            values[left] = getattr(refitted, name)
-    kept_as_it_was = {
-        field.name: getattr(estimates, field.name)
-        for field in fields(estimates)
-        if field.name not in _REFITTED
-    }
-    return GeneEstimates(**new, **kept_as_it_was), replacement
+    fitted = setting.fitted(own, estimates.glm, estimates.dispersion)
+    cooks = cooks_distances(block, setting.layout, fitted)
+    return replaced_counts(block, cooks, setting.layout, setting.replaceable)
 
 
-_REFITTED = (
+REFITTED = (
     "base_mean",
     "dispersion_gene_wise",
     "dispersion_trend",
@@ -237,5 +193,5 @@ _REFITTED = (
     "beta",
     "beta_se",
     "converged",
-    "bounded",
 )
+"""What is estimated again once excessive counts are replaced."""

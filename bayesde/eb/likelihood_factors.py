@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
@@ -139,11 +139,14 @@ def _dispersions(counts: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, n
 
 def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Improve ln s once, (sample,)."""
+    from scipy.optimize import minimize  # slow to load
+
     dispersion, mu = _dispersions(counts, np.exp(logs))
     likelihood = _Likelihood(counts, mu, dispersion, _start(counts, mu, dispersion))
-    found = minimize(
-        likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
-    )
+    with threadpool_limits(limits=1, user_api="blas"):  # for a few numbers its threads cost more than they do
+        found = minimize(
+            likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
+        )
     if not found.success:
         raise FitError(
             f"the likelihood search for size factors did not converge ({found.message}); use the method "

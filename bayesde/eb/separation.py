@@ -6,10 +6,12 @@ import numpy as np
 
 from bayesde.eb.layout import DesignLayout
 
-__all__ = ["separated_genes"]
+__all__ = ["distinct_patterns", "separated_genes"]
 
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is 0."""
+PIECES = 8
+"""Patterns are judged in so many pieces, so that many cells need no more memory than their counts."""
 
 
 def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
@@ -29,21 +31,52 @@ def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
     -------
     ndarray of bool (gene,)
     """
-    out = np.zeros(len(counts), dtype=bool)
-    suspects = np.flatnonzero((counts == 0.0).any(axis=1))
-    counted = (
-        np.add.reduceat(counts[np.ix_(suspects, layout.cells.order)], layout.cells.bounds[:-1], axis=1) > 0.0
-    )
-    empty_cells = ~counted.all(axis=1)
-    suspects, counted = suspects[empty_cells], counted[empty_cells]
-    patterns, which = np.unique(counted, axis=0, return_inverse=True)
+    out, cells = np.zeros(len(counts), dtype=bool), layout.cells
+    counted = np.logical_or.reduceat((counts > 0.0)[:, cells.order], cells.bounds[:-1], axis=1)
+    suspects = np.flatnonzero(~counted.all(axis=1))
+    packed, which = distinct_patterns(counted[suspects])
+    found = np.empty(len(packed), dtype=bool)
+    step = max(1, len(counts) // PIECES)
+    for start in range(0, len(packed), step):
+        some = slice(start, start + step)
+        patterns = np.unpackbits(packed[some], axis=1, count=counted.shape[1]).astype(bool)
+        found[some] = _unbounded(patterns, layout)
+    out[suspects] = found[which]
+    return out
+
+
+def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the distinct rows of truth values.
+
+    Parameters
+    ----------
+    patterns : ndarray of bool (row, column)
+
+    Returns
+    -------
+    packed : ndarray of uint8 (distinct row, byte)
+        As ``numpy.packbits`` packs them.
+    which : ndarray of int (row,)
+        The distinct row that each row is.
+    """
+    packed = np.packbits(patterns, axis=1)
+    if packed.shape[1] == 1:  # numpy sorts numbers many times faster than rows
+        distinct, which = np.unique(packed[:, 0], return_inverse=True)
+        return distinct[:, None], which
+    distinct, which = np.unique(packed, axis=0, return_inverse=True)
+    return distinct, which.ravel()
+
+
+def _unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:
+    """Tell whether a coefficient runs away, (pattern,), if those cells have counts, bool (pattern, cell)."""
     p = layout.n_coefficients
     products = (layout.cells.rows[:, :, None] * layout.cells.rows[:, None, :]).reshape(-1, p * p)
-    values, vectors = np.linalg.eigh((patterns @ products).reshape(-1, p, p))
+    # einsum adds the cells of each pattern in the same order, however many patterns there are.
+    information = np.einsum("uc,ck->uk", patterns.astype(float), products)
+    values, vectors = np.linalg.eigh(information.reshape(-1, p, p))
     free = values[:, 0] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
     several = values[:, min(1, p - 1)] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
-    along = np.where(patterns, 0.0, vectors[:, :, 0] @ layout.cells.rows.T)
+    along = np.where(patterns, 0.0, np.einsum("uk,ck->uc", vectors[:, :, 0], layout.cells.rows))
     tiny = 1e-8 * np.abs(layout.cells.rows).max()
     one_sided = ~((along > tiny).any(axis=1) & (along < -tiny).any(axis=1))
-    out[suspects] = (free & (one_sided | several))[which.ravel()]
-    return out
+    return np.asarray(free & (one_sided | several))

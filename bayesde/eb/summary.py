@@ -50,7 +50,6 @@ def summary_lines(fit: EbFit) -> list[str]:
             "separated (a group without counts): their effect has no finite maximum-likelihood estimate; "
             "read its sign and p-value, not its size, or shrink it",
         ),
-        (fit.estimated & ~fit.converged, "not converged: do not rely on their estimates"),
     )
     return lines + [f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any()]
 
@@ -68,9 +67,9 @@ def tell_once(fit: EbFit) -> None:
     if failed.any():
         names = first_few(fit.counts.genes[failed])
         warnings.warn(
-            f"the estimates of {_genes(failed.sum())} did not converge: {names}. Their status says so. Most "
-            "often such genes have very few counts (leave genes of low counts out), or a covariate is far "
-            "from 0 or in odd units (write scale(covariate) in the design).",
+            f"the estimates of {_genes(failed.sum())} did not converge: {names}. The status of those "
+            "that were tested says so. Most often such genes have very few counts (leave genes of low counts "
+            "out), or a covariate is far from 0 or in odd units (write scale(covariate) in the design).",
             BayesdeWarning,
             stacklevel=3,
         )

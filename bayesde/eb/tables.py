@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bayesde.design import Contrast
+from bayesde.design import Contrast, Design
 from bayesde.eb.ash import fit_mixture
 from bayesde.eb.glm import contrast_standard_errors
 from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.eb.normal_shrinkage import shrink_normally
 from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.wald import LARGEST_THRESHOLD, wald_test
-from bayesde.errors import InputError, OptionError
+from bayesde.errors import InputError, OptionError, first_few
 from bayesde.options import check_choice, check_range
 from bayesde.results import ResultsTable, build_results, s_values
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["lrt_table", "shrunken_table", "wald_table"]
+__all__ = ["is_level", "lrt_table", "shrunken_table", "wald_table"]
 
 INTERVAL = 0.95
 LN2 = math.log(2.0)
@@ -171,6 +171,31 @@ def _rotation(contrast: Contrast) -> tuple[np.ndarray, int]:
     return rotation, k
 
 
+def is_level(design: Design, contrast: Contrast) -> bool:
+    """Tell whether a contrast is a level of expression, as the intercept is, rather than an effect.
+
+    An effect stays when every sample's ln mean is raised by a constant: with X v = 1, it is c . v = 0.
+    """
+    ones = np.ones(design.n_samples)
+    constant, *_ = np.linalg.lstsq(design.matrix, ones)
+    shared = np.allclose(design.matrix @ constant, ones)
+    return bool(shared and abs(contrast.vector @ constant) > 1e-8 * np.abs(contrast.vector).max())
+
+
+def _refuse_level(design: Design, contrast: Contrast) -> None:
+    """Refuse to draw towards 0 what has no reason to be near it."""
+    if not is_level(design, contrast):
+        return
+    effects = [name for name in design.coefficients if not is_level(design, design.contrast(name))]
+    advice = f"Effects of the design are {first_few(effects)}"
+    if not effects:
+        advice = "No coefficient of the design is an effect: compare two levels, or add a term to the design"
+    raise InputError(
+        f"'{contrast.name}' is a level of expression and not an effect, so that nothing draws it to 0. "
+        f"{advice}"
+    )
+
+
 def shrunken_table(
     fit: EbFit,
     contrast: Contrast,
@@ -197,6 +222,7 @@ def shrunken_table(
     """
     check_choice("method", method, METHODS)
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
+    _refuse_level(fit.design, contrast)
     if not adapt and method != "apeglm":
         raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always learns its prior.")
     threshold = lfc_threshold * LN2

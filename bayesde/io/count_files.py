@@ -104,10 +104,30 @@ def _from_text(
         )
     check_unique(names, others, path)
     frame = frame[~frame[gene].isin(NO_GENE)]
+    if table is not None:
+        _check_orientation(frame[gene], [names[i] for i in others], table, path)
     matrix = pd.DataFrame({i: _numbers(frame[i]) for i in others}).to_numpy()
     return Counts(
         matrix, genes=frame[gene].astype(str), samples=[names[i] for i in others], sample_table=table
     )
+
+
+def _check_orientation(
+    genes: pd.Series, samples: list[str], table: pd.DataFrame, path: str | PathLike[str]
+) -> None:
+    """Refuse counts whose rows are the samples, and a sample table in place of the counts."""
+    if table.index.isin(samples).any():
+        return
+    if table.index.isin(genes).all():
+        raise InputError(
+            f"the rows of '{path}' are the samples, {first_few(table.index, 3)}; genes must be its rows and "
+            "samples its columns: transpose it"
+        )
+    if genes.isin(table.columns).all():
+        raise InputError(
+            f"the rows of '{path}' are columns of the sample table, {first_few(genes, 3)}: were the counts "
+            "and the sample table given in each other's place?"
+        )
 
 
 def _from_samples(

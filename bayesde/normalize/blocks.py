@@ -6,17 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bayesde.counts import Counts
+from bayesde.counts import Counts, chunk_cells
 
 __all__ = ["row_blocks"]
 
 
-def row_blocks(counts: Counts) -> Iterator[tuple[slice, np.ndarray]]:
+def row_blocks(counts: Counts, share: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
     """Go once over the counts.
 
     Parameters
     ----------
     counts : Counts
+    share : int
+        What part of a chunk a block is: 4 for a quarter, where much is computed from each count.
 
     Yields
     ------
@@ -25,5 +27,5 @@ def row_blocks(counts: Counts) -> Iterator[tuple[slice, np.ndarray]]:
     ndarray of float64 (chosen gene, sample)
         Their counts.
     """
-    for genes in counts.chunks():
+    for genes in counts.chunks(max(1, chunk_cells() // share)):
         yield genes, counts.rows(genes)

@@ -3,27 +3,28 @@ r"""Size factors by the median of ratios, Anders and Huber (2010), doi:10.1186/g
     ln s_j = median over genes i of (ln y_ij - g_i),   g_i = mean_j ln y_ij
 
 The reference level g_i of a gene depends on the counts of that gene only, so that one pass over blocks of
-genes yields the log ratios, and only these are kept: for some samples at a time if there are many.
+genes yields the log ratios, and only these are kept: for some samples at a time, so that they are never more
+than the counts of a chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesde.counts import Counts, positions
+from bayesde.counts import Counts, chunk_cells, positions
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize.blocks import row_blocks
 
 __all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
 
 METHODS = ("ratio", "poscounts")
-KEPT_VALUES = 2**25
-"""Most log ratios kept at once: 256 MB."""
+HELD_TIMES = 4
+"""Log ratios are made of a quarter of a chunk at a time, because several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
 
 
@@ -182,11 +183,18 @@ class _Ratios:
     def with_reference(self) -> _Ratios:
         """Find the reference level of every gene, so that ``of`` takes logs of the chosen samples only."""
         found = np.full(self.counts.n_genes, -np.inf)
-        for genes, rows in row_blocks(self.counts):
+        for genes, rows in row_blocks(self.counts, HELD_TIMES):
             used = self._usable(genes, rows)
             logs = self._logs(genes, rows, used, slice(None))
             found[genes][used] = self._reference_of(rows[used], logs, genes, used)
         return replace(self, reference=found)
+
+    def numbers(self) -> np.ndarray:
+        """How many log ratios each sample has, int (sample,)."""
+        found = np.zeros(self.counts.n_samples, dtype=np.int64)
+        for genes, rows in row_blocks(self.counts, HELD_TIMES):
+            found += np.count_nonzero(rows[self._usable(genes, rows)], axis=0)
+        return found
 
     def _logs(self, genes: slice, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
         """Log counts over their offsets, minus infinity for no count, (used gene, chosen sample)."""
@@ -217,25 +225,41 @@ class _Ratios:
 
 def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
     """Locate the log ratios of each sample; NaN for a sample without any, (sample,)."""
-    counts = ratios.counts
-    width = min(counts.n_samples, max(1, KEPT_VALUES // counts.n_genes))
-    found = np.full(counts.n_samples, np.nan)
-    by_sample = np.empty((width, counts.n_genes))
-    if width < counts.n_samples and ratios.reference is None:
+    numbers = ratios.numbers()
+    groups = list(_groups(numbers))
+    if len(groups) > 1 and ratios.reference is None:
         ratios = ratios.with_reference()
-    for start in range(0, counts.n_samples, width):
-        stop = min(start + width, counts.n_samples)
-        filled = 0
-        for genes, rows in row_blocks(counts):
-            block = ratios.of(genes, rows, slice(start, stop))
-            by_sample[: stop - start, filled : filled + len(block)] = block.T
-            filled += len(block)
-        for sample in range(start, stop):
-            values = by_sample[sample - start, :filled]
-            values = values[~np.isnan(values)]
+    found = np.full(numbers.size, np.nan)
+    for samples in groups:
+        for sample, values in enumerate(_by_sample(ratios, samples, numbers[samples]), samples.start):
             if values.size:
                 found[sample] = _one_location(values, location)
     return found
+
+
+def _groups(numbers: np.ndarray) -> Iterator[slice]:
+    """Put neighboring samples together that have no more values than a chunk, or one sample alone."""
+    ends = np.cumsum(numbers)
+    start = 0
+    while start < numbers.size:
+        most = ends[start] - numbers[start] + chunk_cells()
+        stop = max(start + 1, int(np.searchsorted(ends, most, side="right")))
+        yield slice(start, stop)
+        start = stop
+
+
+def _by_sample(ratios: _Ratios, samples: slice, numbers: np.ndarray) -> list[np.ndarray]:
+    """Collect the log ratios of each of some samples, in the order of genes."""
+    kept = [np.empty(number) for number in numbers]
+    filled = np.zeros(len(kept), dtype=np.int64)
+    for genes, rows in row_blocks(ratios.counts, HELD_TIMES):
+        block = ratios.of(genes, rows, samples)
+        known = ~np.isnan(block)
+        for j, values in enumerate(kept):
+            some = block[known[:, j], j]
+            values[filled[j] : filled[j] + some.size] = some
+            filled[j] += some.size
+    return kept
 
 
 def _median(values: np.ndarray) -> float:
