@@ -35,7 +35,15 @@ from bayesde.eb.nb import (
     weighted_gram,
 )
 
-__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "SMALLEST_WEIGHT", "ascend_all", "best_on_grid", "evaluate"]
+__all__ = [
+    "MAX_ITERATIONS",
+    "NO_PRIOR",
+    "SMALLEST_WEIGHT",
+    "ascend_all",
+    "best_on_grid",
+    "best_on_grids",
+    "evaluate",
+]
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6
@@ -312,3 +320,20 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
         best = center
         grid = np.linspace(best - width, best + width, GRID_POINTS)
     return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best_on_grids(first, last, block, cells, coefficients, min_mu, prior_means, prior_var, high, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene,) with ln dispersion as ``best_on_grid`` finds it."""
+    for g in range(first, last):
+        out[g] = best_on_grid(
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            coefficients[g],
+            min_mu,
+            prior_means[g],
+            prior_var,
+            high,
+        )
