@@ -26,7 +26,7 @@ from bayesde.eb.nb import (
     HALF_LOG_TWO_PI,
     cholesky,
     gamma_excess,
-    gamma_excess_slope,
+    gamma_excess_with_slope,
     log_determinant,
     log_one_plus,
     row_of,
@@ -99,7 +99,7 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
     Fills ``information`` and ``square`` (cell,) with the sums of W and W^2 over the samples of each cell.
     """
     r = 1.0 / alpha
-    excess_r, excess_slope_r = gamma_excess(r), gamma_excess_slope(r)
+    excess_r, excess_slope_r, known = 0.0, 0.0, False
     ratios, numbers = 1.0, 1.0  # products, to be put into a logarithm
     total, slope = 0.0, 0.0
     information[:] = 0.0
@@ -112,6 +112,9 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
         if y[j] <= FEW:
             ratio, part, part_slope = _few(y[j], mu[j], r, inverse, log_one_plus(odds))
         else:
+            if not known:  # many genes have no such count and do without
+                excess_r, excess_slope_r = gamma_excess_with_slope(r)
+                known = True
             number, part, part_slope = _many(y[j], mu[j], r, inverse, excess_r, excess_slope_r)
         if weights.size:
             part = weights[j] * (part + math.log(ratio) - 0.5 * math.log(number))
