@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.eb.block import GeneBlock
+from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
 from bayesde.eb.layout import DesignLayout
@@ -120,7 +120,7 @@ class EbFit:
     @property
     def size_factors(self) -> pd.Series | None:
         """Size factors by sample, or None where the factors differ between genes."""
-        if self.normalization_factors.strides[0] != 0 and len(self.normalization_factors) > 1:
+        if not are_shared(self.normalization_factors):
             return None
         return pd.Series(self.normalization_factors[0], index=self.counts.samples, name="size_factor")
 

@@ -24,6 +24,7 @@ from scipy.linalg import solve_banded
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.eb.block import are_shared
 from bayesde.eb.fit import EbFit
 from bayesde.eb.transform_input import transform_input
 from bayesde.eb.trend import DispersionTrend
@@ -100,7 +101,7 @@ def vst(
 
 def _sample_factors(factors: np.ndarray) -> np.ndarray:
     """Size factors, or the geometric mean of a sample's factors, (sample,)."""
-    if factors.strides[0] == 0:
+    if are_shared(factors):
         return factors[0]
     return np.exp(np.log(factors).mean(axis=0))
 
