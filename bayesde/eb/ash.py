@@ -37,6 +37,8 @@ NO_LIKELIHOOD = 1e-100
 QUANTILE_STEPS = 60
 QUANTILE_TOLERANCE = 1e-10
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+PIECE = 8192
+"""Densities are computed for so many genes at a time."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +167,14 @@ def _weights(likelihood: np.ndarray) -> np.ndarray:
     """Maximum-likelihood weights (component,) of a mixture, given densities (gene, component)."""
     n_components = likelihood.shape[1]
     x = np.full(n_components, 1.0 / n_components)
+    scaled = np.empty_like(likelihood)
     for _ in range(MAX_STEPS):
-        scaled = likelihood / (likelihood @ x)[:, None]
+        np.divide(likelihood, (likelihood @ x)[:, None], out=scaled)
         gradient = 1.0 - scaled.mean(axis=0)
         if gradient.min() >= -GRADIENT_TOLERANCE and np.max(np.abs(x * gradient)) <= GRADIENT_TOLERANCE:
             break
         step = _newton_point(scaled, x, gradient) - x
-        length = min(1.0, BOUNDARY / max(float(np.max(-scaled @ step)), BOUNDARY))
+        length = min(1.0, BOUNDARY / max(float(np.max(scaled @ -step)), BOUNDARY))
         slope, value = float(gradient @ step), _loss(likelihood, x)
         while _loss(likelihood, x + length * step) > value + 1e-4 * length * slope + 1e-15 * abs(value):
             length *= 0.5
@@ -204,7 +207,10 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
         raise FitError("no gene has an estimate with a standard error, so no prior can be learnt from them.")
     effect, error = effect[usable], error[usable]
     sd = _grid(effect, error)
-    log_density = _log_densities(effect, error, sd)
-    likelihood = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-    likelihood[likelihood < NO_LIKELIHOOD] = 0.0
+    likelihood = np.empty((effect.size, sd.size))
+    for start in range(0, effect.size, PIECE):
+        some = slice(start, start + PIECE)
+        log_density = _log_densities(effect[some], error[some], sd)
+        part = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        likelihood[some] = np.where(part < NO_LIKELIHOOD, 0.0, part)
     return NormalMixture(_weights(likelihood), sd)

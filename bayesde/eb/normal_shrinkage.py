@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
+from bayesde.counts import chunk_cells
 from bayesde.eb.block import NO_WEIGHTS
 from bayesde.eb.glm import fit_glm, fitted_means
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["NormalShrinkage", "prior_variances", "shrink_normally", "weighted_quantile"]
 
 UPPER_QUANTILE = 0.95
+PIECES = 4
+"""Genes are shrunk in parts of a chunk, because several arrays (gene, sample) are made on the way."""
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
 """Larger estimates are of groups without counts, and say nothing about the width of the prior."""
@@ -171,8 +174,8 @@ def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:
     """
     ridge = 1.0 / prior_variances(fit)
     found = [np.full(fit.all_zero.size, np.nan) for _ in range(3)]
-    for chunk in fit.counts.chunks():
-        genes = np.arange(fit.all_zero.size)[chunk][fit.estimated[chunk]]
+    for chunk in fit.counts.chunks(max(1, chunk_cells() // PIECES)):
+        genes = chunk.start + np.flatnonzero(fit.estimated[chunk])
         if genes.size:
             part = _shrink_some(fit, genes, ridge, k)
             for out, values in zip(found, (part.effect, part.error, part.sd), strict=True):
