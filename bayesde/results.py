@@ -204,7 +204,8 @@ def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -
 def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
     """Check one column and convert it to its unit."""
     if isinstance(given, str):
-        given = np.full(n_genes, given, dtype=object)
+        word, given = given, np.empty(n_genes, dtype=object)
+        given.fill(word)  # one word for all genes; np.full would make a copy for each
     values = np.array(given, dtype=object if column.text else np.float64)
     if values.shape != (n_genes,):
         raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},)")

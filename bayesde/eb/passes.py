@@ -62,7 +62,7 @@ class AllGenes:
     judged_at_first_means: bool = False
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray, GeneBlock]]:
-        """Yield the fitted genes block by block: where they stand among these and among all, and their data."""
+        """Yield the fitted genes block by block: their places among these and among all, and their data."""
         start = 0
         for genes in self.pieces(np.flatnonzero(self.fitted)):
             yield slice(start, start + genes.size), genes, self.block(genes)
