@@ -98,7 +98,9 @@ def prior_variances(fit: EbFit) -> np.ndarray:
 
 def _covariances(weights: np.ndarray, design: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """Return (X' W X + precision)^-1 (gene, coefficient, coefficient); ``weights`` (gene, sample) are W."""
-    information = np.einsum("gj,ja,jb->gab", weights, design, design, optimize=True)
+    # Sums by einsum are the same for a gene however many there are; those of BLAS are not.
+    products = design[:, :, None] * design[:, None, :]
+    information = np.einsum("gj,jab->gab", weights, products)
     return np.asarray(np.linalg.inv(information + np.diag(precision)))
 
 

@@ -67,7 +67,7 @@ def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if n_bytes <= BYTES_OF_A_NUMBER:  # which NumPy sorts many times faster than rows
         wide = np.zeros((len(packed), BYTES_OF_A_NUMBER), dtype=np.uint8)
         wide[:, :n_bytes] = packed
-        keys = wide.view(np.uint64)[:, 0]
+        keys: np.ndarray = wide.view(np.uint64)[:, 0]
     else:
         keys = packed.view(np.dtype((np.void, n_bytes)))[:, 0]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)

@@ -293,7 +293,7 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
             fit.normalization_factors[chunk],
             design,
             dispersion[chunk],
-            fit.beta[chunk] @ rotation.T,
+            np.einsum("gk,lk->gl", fit.beta[chunk], rotation),
             k,
             scale,
             also=also,
