@@ -198,17 +198,20 @@ def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -
     arrays = {name: _values(COLUMNS[name], columns[name], len(genes)) for name in COLUMNS if name in columns}
     _check_status(arrays)
     index = pd.Index(genes, dtype=object, name="gene")
-    return ResultsTable(arrays, index=index)
+    return ResultsTable(arrays, index=index, copy=False)
 
 
 def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
     """Check one column and convert it to its unit."""
     if isinstance(given, str):
-        given = np.full(n_genes, given, dtype=object)
+        word, given = given, np.empty(n_genes, dtype=object)
+        given.fill(word)  # one word for all genes; np.full would make a copy for each
     values = np.array(given, dtype=object if column.text else np.float64)
     if values.shape != (n_genes,):
         raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},)")
-    return values / math.log(2.0) if column.natural_log else values
+    if column.natural_log:
+        values /= math.log(2.0)
+    return values
 
 
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:

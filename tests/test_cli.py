@@ -577,7 +577,7 @@ def test_a_run_says_what_it_found_on_the_screen_in_the_log_and_in_its_record(bay
 
 @pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
 def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
-    ages = dict(zip("abcd", (9000001, 9000002, 9000003, 9000007), strict=True))
+    ages = dict(zip("abcd", (20001, 20002, 20003, 20007), strict=True))
     lines = SAMPLES.splitlines()
     rows = [f"{line}\t{ages[line[0]]}" for line in lines[1:]]
     (files / "samples.tsv").write_text("\n".join([lines[0] + "\tage", *rows]) + "\n")
@@ -589,6 +589,8 @@ def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
         assert "warning: the covariate(s) 'age'" in told
         assert log.count("warning: the covariate(s) 'age'") == 1
         assert log.count("genes fitted; dispersion trend") == 1
+        timings = json.loads((files / "out" / "run.json").read_text())["timings"]
+        assert set(timings) == {"reading", "eb", "results"}
 
 
 MEANINGS = {

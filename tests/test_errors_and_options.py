@@ -35,7 +35,7 @@ def test_bad_options_say_what_is_allowed():
 
 
 def test_unknown_keys_get_a_hint():
-    with pytest.raises(OptionError, match=r"run\.toml: unknown key 'trends'; Did you mean 'trend'"):
+    with pytest.raises(OptionError, match=r"run\.toml: unknown key 'trends'. Did you mean 'trend'"):
         options_from_dict(EbOptions, {"trends": "mean"}, "run.toml")
     assert nearest("zzz", ["trend"]) == ""
 

@@ -1,6 +1,7 @@
 """Modules import only what stands before them, and ``import bayesde`` stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_a_room_imports_only_from_rooms_before_it():
         allowed = set(ORDER[: ORDER.index(room) + 1]) | {"__version__"}
         for path in paths:
             assert imported_rooms(path) <= allowed, f"{path.relative_to(PACKAGE)} imports from a later room"
+
+
+def test_the_guide_for_contributors_names_every_room():
+    guide = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+) \|", guide, flags=re.MULTILINE))))
+    inside = {path.stem for path in (PACKAGE / "eb").glob("*.py")} - {"__init__"}
+    assert named == set(ORDER) | inside
 
 
 def test_importing_the_package_is_light():

@@ -6,9 +6,9 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -106,11 +106,12 @@ def run(
     directory = RunDirectory(path)
     directory.check_free(force)
     with kept_messages() as earlier:
-        inputs = load(plan)
+        start = _loaded(plan, earlier)
         hashes = file_hashes(plan)
         _prepare(plan, progress)
-        # The fit may yet refuse the input, and an earlier run is not given up for that.
-        fit = _fit(plan, inputs) if (directory.path / "run.json").exists() else None
+        if (directory.path / "run.json").exists():
+            # This may yet refuse the input, for which an earlier run is not given up.
+            start = replace(start, fit=_fitted(plan, start))
     directory.create()
     with directory.locked():
         directory.update(
@@ -122,7 +123,7 @@ def run(
             started=_now(),
         )
         try:
-            return _carry_out(plan, inputs, directory, workers, progress, fit, earlier)
+            return _carry_out(plan, start, directory, workers, progress)
         except InputError:  # what only the computation could find; bad input leaves nothing behind
             directory.discard()
             raise
@@ -156,11 +157,11 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
     plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
     _check_unchanged(record.get("inputs", {}), file_hashes(plan))
     with kept_messages() as earlier:
-        inputs = load(plan)
+        start = _loaded(plan, earlier)
         _prepare(plan, progress)
     with directory.locked():
         directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
-        return _carry_out(plan, inputs, directory, workers, progress, earlier=earlier)
+        return _carry_out(plan, start, directory, workers, progress)
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
@@ -183,19 +184,39 @@ def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What there is of a run before its folder is opened; `timings` grows as the run goes on."""
+
+    inputs: RunInputs
+    messages: list[logging.LogRecord]
+    timings: dict[str, float]
+    fit: EbFit | None = None
+
+
+def _fitted(plan: RunPlan, start: _Start) -> EbFit:
+    """Return the point estimates, made now if they were not before."""
+    if start.fit is not None:
+        return start.fit
+    with _timed(start.timings, "eb"):
+        return _fit(plan, start.inputs)
+
+
+def _loaded(plan: RunPlan, messages: list[logging.LogRecord]) -> _Start:
+    """Read and check the data of a plan."""
+    timings: dict[str, float] = {}
+    with _timed(timings, "reading"):
+        inputs = load(plan)
+    return _Start(inputs, messages, timings)
+
+
 def _carry_out(
-    plan: RunPlan,
-    inputs: RunInputs,
-    directory: RunDirectory,
-    workers: int,
-    progress: Progress | None,
-    fit: EbFit | None = None,
-    earlier: Iterable[logging.LogRecord] = (),
+    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
 ) -> RunOutcome:
     """Compute and write everything; the record says how it ended."""
-    with directory.logging(earlier):
+    with directory.logging(start.messages):
         try:
-            outcome = _compute(plan, inputs, directory, workers, progress, fit)
+            outcome = _compute(plan, start, directory, workers, progress)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             logger.error("%s", "interrupted" if stopped else traceback.format_exc())
@@ -207,21 +228,14 @@ def _carry_out(
 
 
 def _compute(
-    plan: RunPlan,
-    inputs: RunInputs,
-    directory: RunDirectory,
-    workers: int,
-    progress: Progress | None,
-    fit: EbFit | None,
+    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
 ) -> RunOutcome:
     """Fit (unless that was done), sample, and write the results."""
+    inputs, timings = start.inputs, start.timings
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
     if unused := plan.unused():
         logger.info("set, but not used by this run: %s", ", ".join(unused))
-    timings: dict[str, float] = {}
-    if fit is None:
-        with _timed(timings, "eb"):
-            fit = _fit(plan, inputs)
+    fit = _fitted(plan, start)
     if plan.command == "eb":
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)

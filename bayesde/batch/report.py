@@ -174,7 +174,8 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} = {_plain(entry)}" for key, entry in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_plain, value))
+        nested = any(isinstance(entry, list) for entry in value)
+        return ("; " if nested else ", ").join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -2,6 +2,6 @@
 
 from bayesde.counts.experiment import Counts
 from bayesde.counts.labels import matched_matrix, positions
-from bayesde.counts.storage import CHUNK_CELLS, chunk_cells
+from bayesde.counts.storage import CHUNK_CELLS, chunk_cells, chunks
 
-__all__ = ["CHUNK_CELLS", "Counts", "chunk_cells", "matched_matrix", "positions"]
+__all__ = ["CHUNK_CELLS", "Counts", "chunk_cells", "chunks", "matched_matrix", "positions"]

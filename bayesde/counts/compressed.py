@@ -47,6 +47,12 @@ class CompressedRows:
             frozen(part)
         return cls(own, frozen(np.diff(own.indptr) > 0), frozen(sums))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Forbid writing into arrays that come out of a pickle."""
+        for part in (state["matrix"].data, state["matrix"].indices, state["matrix"].indptr):
+            frozen(part)
+        vars(self).update(state)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of genes and samples."""

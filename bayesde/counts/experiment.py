@@ -261,6 +261,21 @@ class Counts:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
+    def __copy__(self) -> Counts:
+        """Return the counts themselves: nothing of them changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counts:
+        """Return the counts themselves: nothing of them changes."""
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Forbid writing into arrays that come out of a pickle."""
+        for part in (state["normalization_factors"], state["average_lengths"]):
+            if part is not None:
+                frozen(part)
+        self._set(**state)
+
     def __repr__(self) -> str:
         columns = ", ".join(map(str, self.sample_table.columns)) or "none"
         kept = [

@@ -101,6 +101,11 @@ class ArrayRows:
         expressed = [matrix[some].any(axis=1) for some in chunks(matrix.shape)]
         return cls(frozen(matrix), np.concatenate(expressed), matrix.sum(axis=0).astype(np.float64))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Forbid writing into an array that comes out of a pickle."""
+        frozen(state["matrix"])
+        vars(self).update(state)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of genes and samples."""
@@ -172,6 +177,13 @@ class ReaderRows:
             expressed[some] = block.any(axis=1)
             sums += block.sum(axis=0, dtype=np.float64)
         return cls(reader, np.arange(len(genes)), None, frozen(expressed), frozen(sums))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be pickled: an open file cannot be."""
+        raise InputError(
+            "counts that stay in an open file cannot be pickled; bring them into memory first, as "
+            "Counts(counts.to_frame(), sample_table=counts.sample_table) does, or open the file anew"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

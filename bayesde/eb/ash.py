@@ -36,6 +36,8 @@ NO_LIKELIHOOD = 1e-100
 QUANTILE_STEPS = 60
 QUANTILE_TOLERANCE = 1e-10
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+PIECE = 8192
+"""So many genes at a time are computed with, beside the densities of all."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,21 @@ def _loss(likelihood: np.ndarray, x: np.ndarray) -> float:
     return float(-np.mean(np.log(mixed)) + x.sum()) if mixed.min() > 0.0 else math.inf
 
 
-def _newton_point(scaled: np.ndarray, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _hessian(likelihood: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+    """Second derivatives of the loss where the mixture's densities are ``mixed`` (gene,)."""
+    n_components = likelihood.shape[1]
+    total = np.zeros((n_components, n_components))
+    for start in range(0, len(likelihood), PIECE):
+        some = slice(start, start + PIECE)
+        scaled = likelihood[some] / mixed[some, None]
+        total += scaled.T @ scaled
+    return total / len(likelihood)
+
+
+def _newton_point(hessian: np.ndarray, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Minimize the second-order expansion of the loss at x over non-negative vectors."""
     from scipy.optimize import nnls  # slow to load
 
-    hessian = scaled.T @ scaled / len(scaled)
     target, size, damping = hessian @ x - gradient, np.diag(hessian), DAMPING
     while True:
         # Neighboring components are nearly alike: the damping pulls towards x, and moves no solution.
@@ -167,12 +179,12 @@ def _weights(likelihood: np.ndarray) -> np.ndarray:
     n_components = likelihood.shape[1]
     x = np.full(n_components, 1.0 / n_components)
     for _ in range(MAX_STEPS):
-        scaled = likelihood / (likelihood @ x)[:, None]
-        gradient = 1.0 - scaled.mean(axis=0)
+        mixed = likelihood @ x
+        gradient = 1.0 - (1.0 / mixed) @ likelihood / len(likelihood)
         if gradient.min() >= -GRADIENT_TOLERANCE and np.max(np.abs(x * gradient)) <= GRADIENT_TOLERANCE:
             break
-        step = _newton_point(scaled, x, gradient) - x
-        length = min(1.0, BOUNDARY / max(float(np.max(-scaled @ step)), BOUNDARY))
+        step = _newton_point(_hessian(likelihood, mixed), x, gradient) - x
+        length = min(1.0, BOUNDARY / max(float(np.max(likelihood @ -step / mixed)), BOUNDARY))
         slope, value = float(gradient @ step), _loss(likelihood, x)
         while _loss(likelihood, x + length * step) > value + 1e-4 * length * slope + 1e-15 * abs(value):
             length *= 0.5
@@ -205,7 +217,10 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
         raise FitError("no gene has an estimate with a standard error, so no prior can be learnt from them.")
     effect, error = effect[usable], error[usable]
     sd = _grid(effect, error)
-    log_density = _log_densities(effect, error, sd)
-    likelihood = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-    likelihood[likelihood < NO_LIKELIHOOD] = 0.0
+    likelihood = np.empty((effect.size, sd.size))
+    for start in range(0, effect.size, PIECE):
+        some = slice(start, start + PIECE)
+        log_density = _log_densities(effect[some], error[some], sd)
+        part = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        likelihood[some] = np.where(part < NO_LIKELIHOOD, 0.0, part)
     return NormalMixture(_weights(likelihood), sd)

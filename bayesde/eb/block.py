@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["NO_WEIGHTS", "GeneBlock", "shared_row"]
+__all__ = ["NO_WEIGHTS", "GeneBlock", "are_shared", "shared_row"]
 
 NO_WEIGHTS = np.empty((1, 0))
 """What the kernels are given where all observations count the same."""
@@ -69,8 +69,13 @@ class GeneBlock(NamedTuple):
         return self._replace(weights=np.maximum(self.weights, least))
 
 
+def are_shared(factors: np.ndarray) -> bool:
+    """Tell whether factors (gene, sample) are a broadcast view of one row, as size factors are."""
+    return factors.strides[0] == 0
+
+
 def shared_row(factors: np.ndarray) -> np.ndarray:
     """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all."""
-    if len(factors) and factors.strides[0] == 0:
+    if are_shared(factors):
         return np.array(factors[:1], dtype=np.float64)
     return np.ascontiguousarray(factors, dtype=np.float64)

@@ -145,6 +145,8 @@ def fit_bounded(
     within = np.all(np.abs(beta) < BOUND * LN2, axis=1, keepdims=True)
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
+    import scipy.optimize  # noqa: F401  (it loads the BLAS that is limited next)
+
     # The search solves systems of a few rows, for which waking BLAS's threads takes longer than the work.
     with threadpool_limits(limits=1, user_api="blas"):
         for g, start in enumerate(starts):

@@ -11,11 +11,10 @@ import math
 import numpy as np
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.dispersion_search import MAX_ITERATIONS, NO_PRIOR, ascend_all, best_on_grid
+from bayesde.eb.dispersion_search import MAX_ITERATIONS, NO_PRIOR, ascend_all, best_on_grids
 from bayesde.eb.glm import MIN_MU, fit_glm
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import Moments
-from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
 
 __all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
@@ -68,24 +67,10 @@ def _on_grid(
     min_mu: float,
     prior: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Maximize l on a grid, gene by gene, for the few that need it: ln dispersion (gene,)."""
-    high = math.log(max_dispersion(layout.n_samples))
-    return np.array(
-        [
-            best_on_grid(
-                block.counts[g],
-                row_of(block.factors, g),
-                row_of(block.weights, g),
-                layout.cells,
-                coefficients[g],
-                min_mu,
-                prior[0][g],
-                prior[1],
-                high,
-            )
-            for g in range(block.n_genes)
-        ]
-    )
+    """Maximize l on a grid, for the few genes that need it: ln dispersion (gene,)."""
+    out, high = np.empty(block.n_genes), math.log(max_dispersion(layout.n_samples))
+    over_genes(best_on_grids, block.n_genes, block, layout.cells, coefficients, min_mu, *prior, high, out)
+    return out
 
 
 def gene_wise_dispersions(
@@ -124,7 +109,8 @@ def gene_wise_dispersions(
     upper = max_dispersion(layout.n_samples)
     dispersion = np.minimum(np.exp(found), upper)
     # A search that gained next to nothing keeps its start; one step or all of them means that it failed.
-    dispersion = np.where(last < first + np.abs(first) / 1e6, start, dispersion)
+    with np.errstate(invalid="ignore"):  # -inf where means overflow, as with a covariate far from 0
+        dispersion = np.where(last < first + np.abs(first) / 1e6, start, dispersion)
     failed = ((steps >= MAX_ITERATIONS) | (steps == 1)) & (dispersion > 10.0 * MIN_DISPERSION)
     if failed.any():
         dispersion[failed] = np.exp(

@@ -26,7 +26,7 @@ from bayesde.eb.nb import (
     HALF_LOG_TWO_PI,
     cholesky,
     gamma_excess,
-    gamma_excess_slope,
+    gamma_excess_with_slope,
     log_determinant,
     log_one_plus,
     row_of,
@@ -35,7 +35,15 @@ from bayesde.eb.nb import (
     weighted_gram,
 )
 
-__all__ = ["MAX_ITERATIONS", "NO_PRIOR", "SMALLEST_WEIGHT", "ascend_all", "best_on_grid", "evaluate"]
+__all__ = [
+    "MAX_ITERATIONS",
+    "NO_PRIOR",
+    "SMALLEST_WEIGHT",
+    "ascend_all",
+    "best_on_grid",
+    "best_on_grids",
+    "evaluate",
+]
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6
@@ -91,7 +99,7 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
     Fills ``information`` and ``square`` (cell,) with the sums of W and W^2 over the samples of each cell.
     """
     r = 1.0 / alpha
-    excess_r, excess_slope_r = gamma_excess(r), gamma_excess_slope(r)
+    excess_r, excess_slope_r, known = 0.0, 0.0, False
     ratios, numbers = 1.0, 1.0  # products, to be put into a logarithm
     total, slope = 0.0, 0.0
     information[:] = 0.0
@@ -104,6 +112,9 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
         if y[j] <= FEW:
             ratio, part, part_slope = _few(y[j], mu[j], r, inverse, log_one_plus(odds))
         else:
+            if not known:  # many genes have no such count and do without
+                excess_r, excess_slope_r = gamma_excess_with_slope(r)
+                known = True
             number, part, part_slope = _many(y[j], mu[j], r, inverse, excess_r, excess_slope_r)
         if weights.size:
             part = weights[j] * (part + math.log(ratio) - 0.5 * math.log(number))
@@ -312,3 +323,20 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
         best = center
         grid = np.linspace(best - width, best + width, GRID_POINTS)
     return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best_on_grids(first, last, block, cells, coefficients, min_mu, prior_means, prior_var, high, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene,) with ln dispersion as ``best_on_grid`` finds it."""
+    for g in range(first, last):
+        out[g] = best_on_grid(
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            coefficients[g],
+            min_mu,
+            prior_means[g],
+            prior_var,
+            high,
+        )

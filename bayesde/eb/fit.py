@@ -12,9 +12,10 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.eb.block import GeneBlock
+from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
+from bayesde.eb.given_design import given_design
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.lrt import likelihood_ratios
 from bayesde.eb.outliers import CooksSummary, cooks_distances, disqualified
@@ -41,7 +42,7 @@ __all__ = ["EbFit", "fit_eb"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EbFit:
     """Point estimates of every gene; genes without a count are NaN throughout.
 
@@ -107,6 +108,28 @@ class EbFit:
     max_cooks: np.ndarray
     replaced_counts: ReplacedCounts
 
+    def __repr__(self) -> str:
+        formula = self.design.formula or ", ".join(self.design.coefficients)
+        weighted = ", weighted" if self.weights is not None else ""
+        return (
+            f"<EbFit: {self.counts.n_genes} genes ({self.estimated.sum()} estimated), "
+            f"{self.counts.n_samples} samples{weighted}; design: {formula}; trend: {self.trend.kind}>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of a pickle what is only a view: size factors would be written once for every gene."""
+        state = dict(vars(self))
+        if self.normalization_factors.strides[0] == 0:
+            state["normalization_factors"] = self.normalization_factors[:1]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        factors, shape = state["normalization_factors"], (state["counts"].n_genes, state["counts"].n_samples)
+        if factors.shape != shape or len(factors) == 1:
+            factors = np.broadcast_to(factors[0], shape)
+        factors.flags.writeable = False
+        vars(self).update(state, normalization_factors=factors)
+
     @property
     def dispersion_prior_var(self) -> float:
         """Variance of the prior on ln dispersion."""
@@ -120,7 +143,7 @@ class EbFit:
     @property
     def size_factors(self) -> pd.Series | None:
         """Size factors by sample, or None where the factors differ between genes."""
-        if self.normalization_factors.strides[0] != 0 and len(self.normalization_factors) > 1:
+        if not are_shared(self.normalization_factors):
             return None
         return pd.Series(self.normalization_factors[0], index=self.counts.samples, name="size_factor")
 
@@ -243,7 +266,7 @@ class EbFit:
         InputError
             If the reduced design is not part of the full one.
         """
-        reduced = _as_design(reduced, self.counts, None)
+        reduced = given_design(reduced, self.counts, None)
         chosen = self.design.contrast(_one_of(contrast, coef))
         judged = self.judged_for_lrt()
         return lrt_table(judged, chosen, likelihood_ratios(judged, reduced))
@@ -317,30 +340,6 @@ def _one_of(contrast: Any, coef: str | None) -> Any:
     return coef if contrast is None else contrast
 
 
-def _as_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None) -> Design:
-    if isinstance(design, str):
-        return Design.from_formula(design, counts.sample_table, references=references)
-    if references:
-        raise InputError("reference levels are part of a design that was made before; give them there.")
-    if not isinstance(design, Design):
-        raise InputError(f"a formula or a Design is needed; got {type(design).__name__}.")
-    if design.n_samples != counts.n_samples:
-        raise InputError(f"the design has {design.n_samples} rows, but there are {counts.n_samples} samples.")
-    _check_samples(design, counts)
-    return design
-
-
-def _check_samples(design: Design, counts: Counts) -> None:
-    """Refuse a design whose rows are other samples, or the same in another order."""
-    unnamed = tuple(f"sample{j + 1}" for j in range(design.n_samples))
-    for j, (row, sample) in enumerate(zip(design.samples, counts.samples, strict=True)):
-        if row != sample and design.samples != unnamed:
-            raise InputError(
-                f"the design's rows are not the samples of the counts in order: row {j + 1} is '{row}', "
-                f"sample {j + 1} is '{sample}'. Make the design from the sample table of the counts."
-            )
-
-
 def fit_eb(
     counts: Counts,
     design: str | Design,
@@ -386,7 +385,7 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = _as_design(design, counts, references)
+    design = given_design(design, counts, references)
     known = None if trend is None else given_trend(trend)
     data = _gathered(counts, design, size_factors, weights, options or EbOptions())
     own = first_pass(data)

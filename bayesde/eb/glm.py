@@ -135,7 +135,7 @@ def _refit_failed(
         layout.matrix,
         dispersion[failed],
         fit.beta[failed],
-        np.log(y / own_factors + 0.1) @ layout.to_beta.T,
+        np.einsum("gj,kj->gk", np.log(y / own_factors + 0.1), layout.to_beta),
         RIDGE * LN2**2,
         own_weights if weights.size else None,
     )
@@ -206,4 +206,4 @@ def fit_glm(
 def fitted_means(beta: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
     """Return nf exp(x . beta) (gene, sample), not held above anything."""
     with np.errstate(over="ignore"):
-        return factors * np.exp(beta @ design.T)
+        return factors * np.exp(np.einsum("gk,jk->gj", beta, design))

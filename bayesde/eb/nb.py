@@ -17,6 +17,7 @@ __all__ = [
     "cholesky",
     "gamma_excess",
     "gamma_excess_slope",
+    "gamma_excess_with_slope",
     "invert",
     "log_determinant",
     "log_one_plus",
@@ -80,6 +81,26 @@ def gamma_excess_slope(x: float) -> float:
     u = 1.0 / (z * z)
     value = -0.5 / z - u * stirling_slope(u)
     return value if z == x else value + shift + math.log(z / x)
+
+
+@njit(cache=True, error_model="numpy")
+def gamma_excess_with_slope(x: float) -> tuple[float, float]:
+    """Return A(x) and A'(x), see ``gamma_excess`` and ``gamma_excess_slope``, for less than both cost.
+
+    The terms 1 / (x + k) of the recurrence of the digamma function are added up as one fraction.
+    """
+    product, numerator, z = 1.0, 0.0, x
+    while z < ASYMPTOTIC:
+        numerator = numerator * z + product
+        product *= z
+        z += 1.0
+    u = 1.0 / (z * z)
+    value, slope = stirling(u) / z, -0.5 / z - u * stirling_slope(u)
+    if z == x:
+        return value - 0.5 * math.log(x), slope
+    log_z, log_x = math.log(z), math.log(x)
+    value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
+    return value, slope - numerator / product + (log_z - log_x)
 
 
 @njit(cache=True, error_model="numpy")

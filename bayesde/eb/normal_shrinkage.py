@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.glm import fit_glm, fitted_means
 from bayesde.eb.matched_prior import matched_sd
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
 
+PIECES = 4
+"""Genes are shrunk in parts of a chunk, because several arrays (gene, sample) are made on the way."""
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
 """Larger estimates are of groups without counts, and say nothing about the width of the prior."""
@@ -69,7 +72,9 @@ def prior_variances(fit: EbFit) -> np.ndarray:
 
 def _covariances(weights: np.ndarray, design: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """Return (X' W X + precision)^-1 (gene, coefficient, coefficient); ``weights`` (gene, sample) are W."""
-    information = np.einsum("gj,ja,jb->gab", weights, design, design, optimize=True)
+    # Sums by einsum are the same for a gene however many there are; those of BLAS are not.
+    products = design[:, :, None] * design[:, None, :]
+    information = np.einsum("gj,jab->gab", weights, products)
     return np.asarray(np.linalg.inv(information + np.diag(precision)))
 
 
@@ -141,8 +146,8 @@ def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:
     """
     ridge = 1.0 / prior_variances(fit)
     found = [np.full(fit.all_zero.size, np.nan) for _ in range(3)]
-    for chunk in fit.counts.chunks():
-        genes = np.arange(fit.all_zero.size)[chunk][fit.estimated[chunk]]
+    for chunk in fit.counts.chunks(max(1, chunk_cells() // PIECES)):
+        genes = chunk.start + np.flatnonzero(fit.estimated[chunk])
         if genes.size:
             part = _shrink_some(fit, genes, ridge, k)
             for out, values in zip(found, (part.effect, part.error, part.sd), strict=True):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.counts import Counts, chunk_cells
-from bayesde.eb.block import GeneBlock
+from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
 from bayesde.eb.genes import (
     REFITTED,
@@ -98,7 +98,7 @@ class AllGenes:
     @property
     def shared_factors(self) -> bool:
         """Whether all genes have the same factors."""
-        return self.factors.strides[0] == 0
+        return are_shared(self.factors)
 
     def poisson(self, genes: np.ndarray) -> float:
         """Mean reciprocal factor over some genes, bool (gene,)."""

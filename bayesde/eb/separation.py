@@ -10,8 +10,9 @@ __all__ = ["distinct_patterns", "separated_genes"]
 
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is 0."""
+BYTES_OF_A_NUMBER = 8
 PIECES = 8
-"""Patterns are judged in so many pieces, so that many cells need no more memory than their counts."""
+"""Patterns are judged in so many pieces: with many cells they are as large as the counts."""
 
 
 def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
@@ -60,11 +61,15 @@ def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         The distinct row that each row is.
     """
     packed = np.packbits(patterns, axis=1)
-    if packed.shape[1] == 1:  # numpy sorts numbers many times faster than rows
-        distinct, which = np.unique(packed[:, 0], return_inverse=True)
-        return distinct[:, None], which
-    distinct, which = np.unique(packed, axis=0, return_inverse=True)
-    return distinct, which.ravel()
+    n_bytes = packed.shape[1]
+    if n_bytes <= BYTES_OF_A_NUMBER:  # which NumPy sorts many times faster than rows
+        wide = np.zeros((len(packed), BYTES_OF_A_NUMBER), dtype=np.uint8)
+        wide[:, :n_bytes] = packed
+        keys: np.ndarray = wide.view(np.uint64)[:, 0]
+    else:
+        keys = packed.view(np.dtype((np.void, n_bytes)))[:, 0]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return packed[first], which
 
 
 def _unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:

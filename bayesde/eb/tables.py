@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
 from bayesde.eb.ash import fit_mixture
 from bayesde.eb.glm import contrast_standard_errors
@@ -28,6 +30,8 @@ INTERVAL = 0.95
 LN2 = math.log(2.0)
 METHODS = ("apeglm", "normal", "ashr")
 UNADAPTED_SCALE = 1.0
+ASH_ARRAYS = 6
+"""How many numbers by gene and component the posterior under a mixture takes."""
 
 
 def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +62,9 @@ def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
         compared = (fit.design.matrix[:, contrast.vector != 0.0] != 0.0).any(axis=1)
     else:
         return np.zeros(fit.all_zero.size, dtype=bool)
-    counted = [fit.counts.rows(chunk)[:, compared].any(axis=1) for chunk in fit.counts.chunks()]
+    if compared.all():
+        return np.zeros(fit.all_zero.size, dtype=bool)
+    counted = [(fit.counts.rows(chunk) > 0.0) @ compared for chunk in fit.counts.chunks()]
     return ~fit.all_zero & ~np.concatenate(counted)
 
 
@@ -96,25 +102,19 @@ def _adjusted(fit: EbFit, p_value: np.ndarray) -> dict[str, np.ndarray]:
 
 def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
     """Say for each gene why a number is missing, or that one should not be relied on."""
-    return np.select(
-        [
-            fit.all_zero,
-            fit.low_weight,
-            fit.count_outlier | fit.emptied,
-            np.isnan(p_value) | ~fit.converged & ~np.isnan(padj),
-            np.isnan(padj),
-        ],
-        ["all_zero", "low_weight", "count_outlier", "not_converged", "low_mean"],
-        default="ok",
-    )
+    cases = {
+        "all_zero": fit.all_zero,
+        "low_weight": fit.low_weight,
+        "count_outlier": fit.count_outlier | fit.emptied,
+        "not_converged": np.isnan(p_value) | ~fit.converged & ~np.isnan(padj),
+        "low_mean": np.isnan(padj),
+    }
+    words = np.array([*cases, "ok"], dtype=object)  # the same few words for all genes, not a copy for each
+    return np.asarray(words[np.select(list(cases.values()), range(len(cases)), default=len(cases))])
 
 
 def _table(fit: EbFit, columns: dict[str, np.ndarray]) -> ResultsTable:
-    common = {
-        "base_mean": fit.base_mean,
-        "dispersion": fit.dispersion,
-        "engine": np.full(fit.all_zero.size, "eb"),
-    }
+    common = {"base_mean": fit.base_mean, "dispersion": fit.dispersion, "engine": "eb"}
     return build_results(fit.counts.genes, common | columns)
 
 
@@ -274,8 +274,7 @@ def _ash_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, 
     mixture = fit_mixture(effect[rows], error[rows])
     names = ("log2_fold_change", "lfc_se", "lfc_lower", "lfc_upper", "lfsr", "s_value", "prob_gt_threshold")
     columns = {name: np.full(rows.size, np.nan) for name in names}
-    for chunk in fit.counts.chunks():
-        genes = np.arange(rows.size)[chunk][rows[chunk]]
+    for genes in _pieces(np.flatnonzero(rows), ASH_ARRAYS * mixture.sd.size):
         posterior = mixture.posterior(effect[genes], error[genes])
         mean = posterior.effect
         below, above = posterior.probability_below(-threshold), posterior.probability_above(threshold)
@@ -296,6 +295,13 @@ def _ash_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, 
     return columns
 
 
+def _pieces(genes: np.ndarray, width: int) -> Iterator[np.ndarray]:
+    """Cut genes (positions) into pieces; with ``width`` numbers a gene, a piece has those of a chunk."""
+    step = max(1, chunk_cells() // width)
+    for start in range(0, genes.size, step):
+        yield genes[start : start + step]
+
+
 def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mode and sd of a contrast under its Cauchy prior, natural log, (gene,) each.
 
@@ -314,7 +320,7 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
             fit.normalization_factors[chunk],
             design,
             dispersion[chunk],
-            fit.beta[chunk] @ rotation.T,
+            np.einsum("gk,lk->gl", fit.beta[chunk], rotation),
             (k, *also),
             scale,
             None if fit.weights is None else fit.weights[chunk],

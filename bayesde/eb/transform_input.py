@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.eb.block import GeneBlock
+from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion import gene_wise_dispersions
 from bayesde.eb.fit import EbFit
 from bayesde.eb.genes import poisson_level
@@ -75,7 +75,7 @@ class TransformInput:
         if self.known is not None:
             return self.known
         chosen = means > 0.0 if n_genes is None else _spread_over(means, n_genes)
-        shared = self.factors.strides[0] == 0
+        shared = are_shared(self.factors)
         poisson = poisson_level(self.factors[:1] if shared else self.factors[chosen])
         parts = [
             self._gene_wise(g, rows, chosen, poisson)
@@ -86,7 +86,7 @@ class TransformInput:
 
     def _gene_wise(self, genes: slice, rows: np.ndarray, chosen: np.ndarray, poisson: float) -> np.ndarray:
         """Gene-wise dispersions of the chosen genes of a block, (chosen gene,)."""
-        shared = self.factors.strides[0] == 0
+        shared = are_shared(self.factors)
         block = GeneBlock.of(
             rows[chosen[genes]], self.factors[:1] if shared else self.factors[genes][chosen[genes]]
         )

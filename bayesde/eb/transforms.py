@@ -15,6 +15,8 @@ has the same noise everywhere (Anders and Huber 2010, doi:10.1186/gb-2010-11-10-
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,9 @@ import pandas as pd
 from scipy.interpolate import PPoly
 from scipy.linalg import solve_banded
 
-from bayesde.counts import Counts
+from bayesde.counts import Counts, chunk_cells
 from bayesde.design import Design
+from bayesde.eb.block import are_shared
 from bayesde.eb.fit import EbFit
 from bayesde.eb.transform_input import transform_input
 from bayesde.eb.trend import DispersionTrend
@@ -33,6 +36,8 @@ from bayesde.normalize.scaled import normalized_counts
 __all__ = ["vst"]
 
 GRID_POINTS = 1000
+PIECES = 4
+"""The formulas hold the values they transform several times over: they take a part of a chunk at a time."""
 SCALED_AT = (0.95, 0.999)
 """Quantiles of the genes' means between which the numerical transform has the slope of log2."""
 
@@ -88,19 +93,23 @@ def vst(
     given = transform_input(counts, design, blind, trend, size_factors)
     means = given.base_means()
     fitted = given.trend(means, n_genes)
-    q = normalized_counts(given.counts, given.factors)
+    values = normalized_counts(given.counts, given.factors)
+    transform: Callable[[np.ndarray], np.ndarray]
     if fitted.kind == "parametric":
-        values = _parametric(q, fitted.asymptotic_dispersion, fitted.extra_poisson)
+        transform = partial(_parametric, a0=fitted.asymptotic_dispersion, a1=fitted.extra_poisson)
     elif fitted.kind == "mean":
-        values = _constant(q, fitted.asymptotic_dispersion)
+        transform = partial(_constant, alpha=fitted.asymptotic_dispersion)
     else:
-        values = _numerical(q, means, fitted, float(np.mean(1.0 / _sample_factors(given.factors))))
+        xi = float(np.mean(1.0 / _sample_factors(given.factors)))
+        transform = _numerical(values.max(), means, fitted, xi)
+    for genes in given.counts.chunks(max(1, chunk_cells() // PIECES)):
+        values[genes] = transform(values[genes])
     return pd.DataFrame(values, index=given.counts.genes, columns=given.counts.samples, copy=False)
 
 
 def _sample_factors(factors: np.ndarray) -> np.ndarray:
     """Size factors, or the geometric mean of a sample's factors, (sample,)."""
-    if factors.strides[0] == 0:
+    if are_shared(factors):
         return factors[0]
     return np.exp(np.log(factors).mean(axis=0))
 
@@ -113,16 +122,18 @@ def _constant(q: np.ndarray, alpha: float) -> np.ndarray:
     return (2.0 * np.arcsinh(np.sqrt(alpha * q)) - math.log(alpha) - math.log(4.0)) / math.log(2.0)
 
 
-def _numerical(q: np.ndarray, means: np.ndarray, trend: DispersionTrend, xi: float) -> np.ndarray:
+def _numerical(
+    largest: float, means: np.ndarray, trend: DispersionTrend, xi: float
+) -> Callable[[np.ndarray], np.ndarray]:
     """Integrate by the trapezoid rule on a grid even in asinh, and join the sums by a spline."""
-    grid = np.sinh(np.linspace(0.0, math.asinh(q.max()), GRID_POINTS))[1:]
+    grid = np.sinh(np.linspace(0.0, math.asinh(largest), GRID_POINTS))[1:]
     density = 1.0 / np.sqrt(trend(grid) * grid**2 + xi * grid)
     areas = np.cumsum(np.diff(grid) * (density[1:] + density[:-1]) / 2.0)
     curve = _spline(np.arcsinh((grid[1:] + grid[:-1]) / 2.0), areas)
     low, high = _scaling_range(means)
     at_low, at_high = curve(np.arcsinh([low, high]))
     slope = (math.log2(high) - math.log2(low)) / (at_high - at_low)
-    return slope * (curve(np.arcsinh(q)) - at_low) + math.log2(low)
+    return lambda q: slope * (curve(np.arcsinh(q)) - at_low) + math.log2(low)
 
 
 def _scaling_range(means: np.ndarray) -> tuple[float, float]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts import Counts
+from bayesde.counts import Counts, chunks
 from bayesde.eb.dispersion_search import SMALLEST_WEIGHT
 from bayesde.eb.layout import DesignLayout
+from bayesde.eb.separation import distinct_patterns
 from bayesde.errors import InputError, first_few
 
 __all__ = ["observation_weights", "too_little_weight"]
@@ -45,7 +46,9 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
             f"the weights have shape {weights.shape}; one for each count is needed, "
             f"({counts.n_genes}, {counts.n_samples})."
         )
-    bad = np.asarray(~(np.isfinite(weights) & (weights >= 0.0)).all(axis=1))
+    bad = np.zeros(len(weights), dtype=bool)
+    for some in counts.chunks():
+        bad[some] = ~(np.isfinite(weights[some]) & (weights[some] >= 0.0)).all(axis=1)
     if bad.any():
         raise InputError(
             f"weights must be finite and 0 or more; see the gene(s) {first_few(counts.genes[bad])}."
@@ -81,19 +84,25 @@ def too_little_weight(weights: np.ndarray, layout: DesignLayout) -> np.ndarray:
     ndarray of bool (gene,)
     """
     out = np.zeros(len(weights), dtype=bool)
-    least = SMALLEST_WEIGHT * weights.max(axis=1, keepdims=True)
-    doubtful = np.flatnonzero((weights <= least).any(axis=1))
-    if not doubtful.size:
-        return out
-    patterns = np.hstack([weights[doubtful] > 0.0, weights[doubtful] > least[doubtful]])
-    distinct, which = np.unique(patterns, axis=0, return_inverse=True)
-    m, x = layout.n_samples, layout.matrix
-    lost = [
-        np.linalg.matrix_rank(x[pattern[:m]]) < x.shape[1] or _loses_rank(x[pattern[m:]])
-        for pattern in distinct
-    ]
-    out[doubtful] = np.array(lost)[which.ravel()]
+    judged: dict[bytes, bool] = {}
+    for some in chunks(weights.shape):
+        usable = weights[some] > SMALLEST_WEIGHT * weights[some].max(axis=1, keepdims=True)
+        doubtful = np.flatnonzero(~usable.all(axis=1))
+        patterns = np.hstack([weights[some][doubtful] > 0.0, usable[doubtful]])
+        distinct, which = distinct_patterns(patterns)
+        lost = [_lost(packed, layout, judged) for packed in distinct]
+        out[some][doubtful] = np.array(lost, dtype=bool)[which]
     return out
+
+
+def _lost(packed: np.ndarray, layout: DesignLayout, judged: dict[bytes, bool]) -> bool:
+    """Judge a pattern of positive and of usable weights, packed as bits, once."""
+    key = packed.tobytes()
+    if key not in judged:
+        m, x = layout.n_samples, layout.matrix
+        pattern = np.unpackbits(packed, count=2 * m).astype(bool)
+        judged[key] = bool(np.linalg.matrix_rank(x[pattern[:m]]) < x.shape[1] or _loses_rank(x[pattern[m:]]))
+    return judged[key]
 
 
 def _loses_rank(rows: np.ndarray) -> bool:

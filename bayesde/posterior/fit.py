@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesde.counts import Counts
+from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.errors import InputError, OptionError, first_few
@@ -169,7 +169,7 @@ def fit_posterior(
     Raises
     ------
     InputError
-        If arguments do not go together.
+        If arguments do not go together, or the empirical-Bayes fit has observation weights.
     OptionError
         If an option has a value that is not allowed.
     ToolchainError
@@ -183,6 +183,7 @@ def fit_posterior(
     check_whole("seed", seed, 0, 2**32 - 1)
     check_whole("workers", workers, 1, 1024)
     fit = eb if eb is not None else fit_eb(counts, design)
+    _check_unweighted(fit)
     _check_same(counts, design, fit)
     rows = _selected(counts, fit, genes)
     if engine == "joint":
@@ -244,10 +245,7 @@ def _chain_settings(draws: int, chains: int, warmup: int, options: SamplingOptio
 
 def _check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
     """Refuse a fit of other counts or of another design than those that a posterior is asked for."""
-    same = fit.counts is counts or (
-        np.array_equal(fit.counts.matrix, counts.matrix) and fit.counts.genes.equals(counts.genes)
-    )
-    if not same:
+    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
     if design is fit.design:
         return
@@ -261,6 +259,25 @@ def _check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
             f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
             f"{first_few(fit.design.coefficients)}, but the posterior is asked for with "
             f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
+        )
+
+
+def _same_counts(one: Counts, other: Counts) -> bool:
+    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
+    return (
+        one.genes.equals(other.genes)
+        and np.array_equal(one.library_sizes, other.library_sizes)
+        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
+    )
+
+
+def _check_unweighted(fit: EbFit) -> None:
+    """Refuse a fit with observation weights, which the posterior would leave out without a word."""
+    if fit.weights is not None:
+        raise InputError(
+            "the empirical-Bayes fit has observation weights, and the posterior has none: every count counts "
+            "in full. Fit the counts without weights, or leave out the samples that are not to be believed "
+            "(counts.subset(samples=...))."
         )
 
 
@@ -300,7 +317,7 @@ def _check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | None) -> N
 def _conditional_model(fit: EbFit, hyper: Hyperparameters, rows: np.ndarray) -> ConditionalModel:
     shrunken, scales = hyper.scales_of(fit.design)
     return ConditionalModel(
-        y=fit.counts.matrix[rows],
+        y=_whole_counts(fit.counts, rows),
         log_nf=np.log(fit.normalization_factors[rows]),
         x=fit.design.matrix,
         base_mean=fit.base_mean[rows],
@@ -310,6 +327,14 @@ def _conditional_model(fit: EbFit, hyper: Hyperparameters, rows: np.ndarray) -> 
         dispersion_sd=hyper.dispersion_sd,
         nu=hyper.degrees_of_freedom,
     )
+
+
+def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:
+    """Return the counts of some genes (positions), int64 (chosen gene, sample), without making all."""
+    out = np.empty((rows.size, counts.n_samples), dtype=np.int64)
+    for some in chunks(out.shape):
+        out[some] = counts.rows(rows[some])
+    return out
 
 
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:

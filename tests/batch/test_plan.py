@@ -101,7 +101,7 @@ def joint_plan(trend):
         ({"shrinkage": "apeglmm"}, "Did you mean 'apeglm'"),
         ({"shrinkage": "none", "shrink": True}, "leave --shrink out"),
         ({"shrink": "yes"}, "shrink must be true or false"),
-        ({"test": "lrt", "reduced": 1}, "a design must be a formula"),
+        ({"test": "lrt", "reduced": 1}, "reduced must be a formula"),
         ({"references": "a"}, "references must be levels by factor"),
     ],
 )

@@ -78,6 +78,9 @@ def test_the_report_of_a_run(bayesde, run):
     assert page.row("model")[1:] == ["design", "~ type + condition"]
     record = json.loads((run / "run.json").read_text())
     assert page.row("counts")[2] == record["inputs"]["counts"]["sha256"]
+    assert page.row("results.tsv")[1] == record["tables"]["results.tsv"]
+    for line in record["fit"]:
+        assert line in page.text
     for sample, factor in record["size_factors"].items():
         assert float(page.row(sample)[1]) == pytest.approx(factor, abs=5e-5)
 

@@ -49,12 +49,14 @@ def tables(counts, design="~ condition", reduced="~ 1", **how):
             "threshold": fit.results(lfc_threshold=1.0),
             "less": fit.results(lfc_threshold=1.0, alternative="lessAbs"),
             "negative": fit.results(contrast=-last),
-            "shrink": fit.shrink(),
-            "shrink_threshold": fit.shrink(lfc_threshold=0.5),
-            "shrink_contrast": fit.shrink(contrast=-last),
         }
-        if reduced is not None:
-            made["lrt"] = fit.test_lrt(reduced)
+        if reduced is not None:  # else there is no effect to shrink either
+            made |= {
+                "shrink": fit.shrink(),
+                "shrink_threshold": fit.shrink(lfc_threshold=0.5),
+                "shrink_contrast": fit.shrink(contrast=-fit.design.contrast().vector),
+                "lrt": fit.test_lrt(reduced),
+            }
     return fit, made, [str(warning.message) for warning in told]
 
 

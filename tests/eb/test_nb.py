@@ -9,6 +9,7 @@ from bayesde.eb.nb import (
     cholesky,
     gamma_excess,
     gamma_excess_slope,
+    gamma_excess_with_slope,
     invert,
     log_determinant,
     log_one_plus,
@@ -67,6 +68,13 @@ def test_the_constant_is_what_the_log_pmf_has_beside_its_mean(y, dispersion):
     exact = mpmath.loggamma(y + r) - mpmath.loggamma(r) - mpmath.loggamma(y + 1) + y * mpmath.log(alpha)
     ours = nb_constant(float(y), dispersion, gamma_excess(1.0 / dispersion))
     assert ours == pytest.approx(float(exact), rel=1e-13, abs=1e-13)
+
+
+@pytest.mark.parametrize("x", [1e-5, 0.3, 1.0, 4.7, 9.999, 10.0, 25.0, 1e8])
+def test_both_at_once_are_what_each_is_alone(x):
+    value, slope = gamma_excess_with_slope(x)
+    assert value == pytest.approx(gamma_excess(x), rel=1e-14)
+    assert slope == pytest.approx(gamma_excess_slope(x), rel=1e-13)
 
 
 def test_log_pmf_sums_to_one():

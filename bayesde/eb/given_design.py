@@ -1,0 +1,53 @@
+"""The design that a fit or a test is given: a formula, or a matrix whose rows must be the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bayesde.counts import Counts
+from bayesde.design import Design
+from bayesde.errors import InputError
+
+__all__ = ["given_design"]
+
+
+def given_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None = None) -> Design:
+    """Return the design of a formula, or check one that was made before.
+
+    Parameters
+    ----------
+    design : str or Design
+    counts : Counts
+    references : mapping, optional
+        Reference level of a factor, for a formula.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    InputError
+        If its rows are not the samples of the counts in order, or references come with a made design.
+    """
+    if isinstance(design, str):
+        return Design.from_formula(design, counts.sample_table, references=references)
+    if references:
+        raise InputError("reference levels are part of a design that was made before; give them there.")
+    if not isinstance(design, Design):
+        raise InputError(f"a formula or a Design is needed; got {type(design).__name__}.")
+    if design.n_samples != counts.n_samples:
+        raise InputError(f"the design has {design.n_samples} rows, but there are {counts.n_samples} samples.")
+    _check_samples(design, counts)
+    return design
+
+
+def _check_samples(design: Design, counts: Counts) -> None:
+    """Refuse a design whose rows are other samples, or the same in another order."""
+    unnamed = tuple(f"sample{j + 1}" for j in range(design.n_samples))
+    for j, (row, sample) in enumerate(zip(design.samples, counts.samples, strict=True)):
+        if row != sample and design.samples != unnamed:
+            raise InputError(
+                f"the design's rows are not the samples of the counts in order: row {j + 1} is '{row}', "
+                f"sample {j + 1} is '{sample}'. Make the design from the sample table of the counts."
+            )
