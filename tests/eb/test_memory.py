@@ -53,6 +53,7 @@ def mostly_zero():
     mean = np.exp(rng.normal(-4.0, 1.5, (GENES, 1)))
     mean[::30] = np.exp(rng.normal(6.0, 0.3, (GENES // 30, 1)))
     matrix = rng.poisson(mean * rng.gamma(10.0, 0.1, (GENES, SAMPLES)))
+    matrix[::300, 7] *= 1000  # outliers, to be replaced
     matrix[:, 0] += matrix.sum(axis=1) == 0
     return matrix
 

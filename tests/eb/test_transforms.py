@@ -75,7 +75,7 @@ def test_the_noise_is_the_same_at_all_means(trend):
         if trend.kind == "mean":
             return transforms._constant(q, 0.1)
         means = np.concatenate([counts.matrix[0], np.geomspace(1.0, 1e5, 2000)])
-        return transforms._numerical(np.append(q, 2e5), means, trend, 1.0)[:-1]
+        return transforms._numerical(2e5, means, trend, 1.0)(q)
 
     stabilized = (f(q + step) - f(q - step)) / (2.0 * step) * np.sqrt(q + trend(q) * q**2)
     np.testing.assert_allclose(stabilized, stabilized[0], rtol=0.02 if trend.kind == "local" else 1e-6)
