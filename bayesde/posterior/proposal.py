@@ -1,16 +1,22 @@
 r"""Each gene's proposal distribution: a mixture of Student-t distributions, its draws and their weights.
 
 The posterior of theta = (beta, ln alpha) under a Cauchy prior has a spike where a coefficient is zero, a wide
-shoulder, and sometimes a second mode. One distribution around the mode misses most of that; a mixture of four
+shoulder, and sometimes a second mode. One distribution around the mode misses most of that; a mixture
 does not:
 
     q(theta) = sum_c  share_c  t_df(theta | location_c, scale_c)
 
 Its components are Laplace approximations: at the modes under the prior with every scale S_k multiplied by 25,
-5 and 1, each followed from the one before, wide to narrow, and at the mode that is reached from no effect.
-Shares follow the components' masses by Laplace's approximation, but none is below `SMALLEST_SHARE`: the wide
-ones bound the weights, because the Cauchy density is never above its peak. Draws are stratified: each
-component gives exactly its share of them.
+5 and 1, each followed from the one before, wide to narrow, and, if that is another one, at the mode that is
+reached from no effect. Where one group has no counts the posterior also has the tails of the Cauchy prior: a
+last component has the prior itself for the shrunken coefficients s, and for the others u and ln alpha
+
+    (beta_u, a) | beta_s ~ t_df(location + C (beta_s - mode_s)),   C = -(X_u' Y X_u)^-1 X_u' Y X_s,  Y = diag(y),
+
+so that the others make way by as much as keeps the expected counts where counts are. Shares follow the
+components' masses by Laplace's approximation, but none is below `SMALLEST_SHARE`: the wide ones bound the
+weights, because the Cauchy density is never above its peak. Draws are stratified: each component gives exactly
+its share of them.
 
 What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients that
 are not shrunken: everything that does not depend on the hyperparameters.
@@ -26,43 +32,66 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from bayesde.eb.nb import gamma_excess, log_ratio
+from bayesde.eb.cauchy_mode import grouped_rows
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.counts_density import log_likelihoods
 from bayesde.posterior.mode import climb, fill_factor, starting_points
-from bayesde.posterior.model import NUISANCE_SD, ConditionalModel, log_density, log_density_derivatives
+from bayesde.posterior.model import NUISANCE_SD, ConditionalModel, log_density, log_density_derivatives, log_residual_density
 
-__all__ = ["Draws", "Proposal", "draw", "gene_seeds", "laplace_mixture"]
+__all__ = ["Draws", "Proposal", "draw", "fitted_shares", "gene_seeds", "laplace_mixture"]
 
 WIDER = (25.0, 5.0, 1.0)
 """By what the prior's scales are multiplied, for one component after the other."""
-COMPONENTS = len(WIDER) + 1
+LAPLACE = len(WIDER) + 1
+COMPONENTS = LAPLACE + 1
 DF = 6.0
-SMALLEST_SHARE = 0.1
-LARGEST_ETA = 700.0
-"""Log means are cut here, where the exponential would overflow."""
+SMALLEST_SHARE = 0.08
+PILOT = 200
+"""Draws that the shares are fitted to."""
+EM_STEPS = 10
+STRETCH = 3.0
+"""By how much the last component is wider than Laplace's approximation: with few counts and a large dispersion
+the posterior of the level falls off slowly, and on one side only."""
+SAME = 0.1
+"""Two modes that are nearer to one another, in standard deviations, are one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """Mixtures of Student-t distributions with `DF` degrees of freedom.
+    """Mixtures of Student-t distributions with `DF` degrees of freedom, and of the prior.
 
     Attributes
     ----------
     location : ndarray (gene, component, P + 1)
-        Coefficients and log dispersion, natural log.
+        Coefficients and log dispersion, natural log. The last component is the one with the prior.
     factor : ndarray (gene, component, P + 1, P + 1)
-        Lower Cholesky factor of the inverse of the component's scale matrix.
+        Lower Cholesky factor of the inverse of the component's scale matrix; of the last one, the rows and
+        columns of what is not shrunken.
+    slope : ndarray (gene, P + 1, P + 1)
+        C: how row i makes way for the shrunken coefficient of column k, in the last component.
     share : ndarray (gene, component)
         Weights of the mixture, adding up to 1.
+    shrunken : ndarray of bool (P + 1,)
+    prior_scale : ndarray (P + 1,)
+        Scale of the Cauchy distributions of the last component.
     """
 
     location: np.ndarray
     factor: np.ndarray
+    slope: np.ndarray
     share: np.ndarray
+    shrunken: np.ndarray
+    prior_scale: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Proposal:
         """Take some of the genes, by index or by mask."""
-        return Proposal(self.location[rows], self.factor[rows], self.share[rows])
+        parts = (self.location[rows], self.factor[rows], self.slope[rows], self.share[rows])
+        return Proposal(*parts, self.shrunken, self.prior_scale)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the kernels take."""
+        return (self.location, self.factor, self.slope, self.share, self.shrunken, self.prior_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +127,7 @@ def gene_seeds(names: Iterable[str], seed: int) -> np.ndarray:
 
 
 def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Proposal:
-    """Build every gene's mixture of Laplace approximations.
+    """Build every gene's mixture.
 
     Parameters
     ----------
@@ -116,7 +145,8 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
     n_genes, d = start.shape
     location = np.empty((n_genes, COMPONENTS, d))
     factor = np.zeros((n_genes, COMPONENTS, d, d))
-    log_mass = np.empty((n_genes, COMPONENTS))
+    log_mass = np.full((n_genes, COMPONENTS), -np.inf)
+    shrunken = np.append(model.shrunken, False)
     over_genes(
         _laplace,
         n_genes,
@@ -135,14 +165,75 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
         factor,
         log_mass,
     )
-    return Proposal(location, factor, floored_shares(log_mass))
+    location[:, -1] = location[:, len(WIDER) - 1]
+    share = floored_shares(log_mass)
+    scale = np.append(model.shrinkage_scale, 1.0)
+    return Proposal(location, factor, _slopes(model), share, shrunken, scale)
+
+
+def fitted_shares(
+    model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int = PILOT
+) -> Proposal:
+    """Fit the shares of the components to the posterior by a few draws of each.
+
+    They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
+    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x), and none is below `SMALLEST_SHARE`.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    proposal : Proposal
+    seeds : ndarray of uint32 (gene,)
+    n_draws : int
+
+    Returns
+    -------
+    Proposal
+    """
+    used = proposal.share > 0.0
+    even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
+    pilot = draw(model, even, seeds ^ np.uint32(0x9E3779B9), n_draws)
+    share = even.share.copy()
+    over_genes(
+        _fit_shares,
+        model.n_genes,
+        *even.arrays,
+        pilot.theta,
+        pilot.log_ratio,
+        model.shrinkage_scale,
+        model.log_trend,
+        model.dispersion_sd,
+        model.nu,
+        share,
+    )
+    left = 1.0 - SMALLEST_SHARE * used.sum(axis=1, keepdims=True)
+    return replace(proposal, share=np.where(used, SMALLEST_SHARE + left * share, 0.0))
+
+
+def _slopes(model: ConditionalModel) -> np.ndarray:
+    """Return C of the last component (gene, P + 1, P + 1); zero but in rows of unshrunken coefficients."""
+    d = model.n_coefficients + 1
+    slope = np.zeros((model.n_genes, d, d))
+    fixed, moved = np.flatnonzero(~model.shrunken), np.flatnonzero(model.shrunken)
+    if not fixed.size or not moved.size:
+        return slope
+    weights = model.y + 1e-3 * (model.y.mean(axis=1, keepdims=True) + 1e-3)
+    weighted = (weights[:, :, None] * model.x[:, fixed]).transpose(0, 2, 1)
+    answer = -np.linalg.solve(weighted @ model.x[:, fixed], weighted @ model.x[:, moved])
+    slope[np.ix_(np.arange(model.n_genes), fixed, moved)] = answer
+    return slope
 
 
 def floored_shares(log_mass: np.ndarray) -> np.ndarray:
-    """Turn log masses (gene, component) into shares that add up to 1, none below `SMALLEST_SHARE`."""
-    mass = np.exp(np.nan_to_num(log_mass - log_mass.max(axis=1, keepdims=True), nan=-700.0))
+    """Turn log masses (gene, component) into shares that add up to 1, none below `SMALLEST_SHARE`.
+
+    A mass of NaN (a component that is another one again) gets none; one of -inf the smallest.
+    """
+    none = np.isnan(log_mass)
+    mass = np.exp(np.where(none, -np.inf, log_mass) - np.nanmax(log_mass, axis=1, keepdims=True))
     share = mass / mass.sum(axis=1, keepdims=True)
-    return SMALLEST_SHARE + (1.0 - SMALLEST_SHARE * share.shape[1]) * share
+    left = 1.0 - SMALLEST_SHARE * (~none).sum(axis=1, keepdims=True)
+    return np.where(none, 0.0, SMALLEST_SHARE + left * share)
 
 
 def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int) -> Draws:
@@ -162,27 +253,22 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     Draws
     """
     counts = stratified_counts(proposal.share, n_draws)
-    proposal = replace(proposal, share=counts / n_draws)
+    exact = replace(proposal, share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
-    log_ratio = np.empty((model.n_genes, n_draws))
-    arguments = (proposal.location, proposal.factor, proposal.share)
-    over_genes(_draw, model.n_genes, *arguments, counts, seeds, theta)
+    log_q = np.empty((model.n_genes, n_draws))
+    over_genes(_draw, model.n_genes, *exact.arrays, counts, seeds, theta)
+    over_genes(_log_proposal, model.n_genes, *exact.arrays, theta, log_q)
+    log_ratio = np.empty_like(log_q)
+    rows, bounds, order = grouped_rows(model.x)
     over_genes(
-        _log_ratio,
-        model.n_genes,
-        *arguments,
-        theta,
-        model.y,
-        model.log_nf,
-        model.x,
-        model.shrunken,
-        log_ratio,
+        log_likelihoods, model.n_genes, theta, model.y, model.log_nf, rows, bounds, order, model.shrunken, log_ratio
     )
+    log_ratio -= log_q
     return Draws(theta, log_ratio)
 
 
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
-    """Return how many of the draws each component gives (gene, component): largest remainders are rounded up."""
+    """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
     exact = share * n_draws
     counts = np.floor(exact).astype(np.int64)
     order = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1, kind="stable")
@@ -197,34 +283,49 @@ def _laplace(  # type: ignore[no-untyped-def]
     """Fill location, factor and log mass of the components of some genes."""
     d = start.shape[1]
     gradient, hessian = np.empty(d), np.empty((d, d))
+    n_wide = wider.size
     for g in range(first, last):
-        for c in range(wider.size + 1):
-            if c == wider.size:
+        for c in range(n_wide + 1):
+            near = scale * (wider[c] if c < n_wide else 1.0)
+            if c == n_wide:
                 location[g, c] = null[g]
             else:
                 location[g, c] = start[g] if c == 0 else location[g, c - 1]
-            near = scale * (wider[c] if c < wider.size else 1.0)
             climb(location[g, c], y[g], log_nf[g], x, shrunken, near, log_trend[g], sd, nu)
             log_density_derivatives(
                 location[g, c], y[g], log_nf[g], x, shrunken, near, log_trend[g], sd, nu, gradient, hessian
             )
             fill_factor(location[g, c], hessian, shrunken, near, factor[g, c])
-            log_mass[g, c] = _log_mass(
-                location[g, c], factor[g, c], y[g], log_nf[g], x, shrunken, scale, log_trend[g], sd, nu
-            )
+            value = log_density(location[g, c], y[g], log_nf[g], x, shrunken, scale, log_trend[g], sd, nu)
+            for k in range(d):
+                value -= math.log(factor[g, c, k, k])
+            log_mass[g, c] = value
+        if _distance_squared(location[g, n_wide], location[g, n_wide - 1], factor[g, n_wide - 1]) < SAME**2:
+            log_mass[g, n_wide] = math.nan
+        # of the last component: what is not shrunken, given the coefficients that are
+        for k in range(d - 1):
+            if shrunken[k]:
+                hessian[k, :] = 0.0
+                hessian[:, k] = 0.0
+                hessian[k, k] = -1.0
+        fill_factor(location[g, n_wide], hessian, np.zeros_like(shrunken), scale, factor[g, n_wide + 1])
+        factor[g, n_wide + 1] /= STRETCH
 
 
 @njit(cache=True)
-def _log_mass(theta, factor, y, log_nf, x, shrunken, scale, log_trend, sd, nu):  # type: ignore[no-untyped-def]
-    """Log of what the posterior holds around theta, by Laplace's approximation, up to a constant."""
-    value = log_density(theta, y, log_nf, x, shrunken, scale, log_trend, sd, nu)
-    for k in range(theta.size):
-        value -= math.log(factor[k, k])
-    return value
+def _distance_squared(one, other, factor):  # type: ignore[no-untyped-def]
+    """Return |factor' (one - other)|^2, for a lower triangle."""
+    square = 0.0
+    for k in range(one.size):
+        total = 0.0
+        for b in range(k, one.size):
+            total += factor[b, k] * (one[b] - other[b])
+        square += total * total
+    return square
 
 
 @njit(cache=True, nogil=True)
-def _draw(first, last, location, factor, share, counts, seeds, theta):  # type: ignore[no-untyped-def]
+def _draw(first, last, location, factor, slope, share, shrunken, scale, counts, seeds, theta):  # type: ignore[no-untyped-def]
     """Fill theta (gene, draw, P + 1) of some genes; every gene starts the generator anew."""
     d = location.shape[2]
     z = np.empty(d)
@@ -240,77 +341,142 @@ def _draw(first, last, location, factor, share, counts, seeds, theta):  # type: 
                     for b in range(k + 1, d):
                         z[k] -= factor[g, c, b, k] * z[b]
                     z[k] /= factor[g, c, k, k]
+                if c == location.shape[1] - 1:
+                    _make_way(z, location[g, c], slope[g], shrunken, scale)
                 for k in range(d):
                     theta[g, m, k] = location[g, c, k] + z[k]
                 m += 1
 
 
 @njit(cache=True)
-def log_proposal(theta, location, factor, share, logs):  # type: ignore[no-untyped-def]
-    """Log density of one gene's mixture at theta; ``logs`` (component,) is room to work in."""
-    d = theta.size
-    constant = math.lgamma(0.5 * (DF + d)) - math.lgamma(0.5 * DF) - 0.5 * d * math.log(DF * math.pi)
-    highest = -math.inf
-    for c in range(share.size):
-        logs[c] = -math.inf
-        if share[c] > 0.0:
-            square, log_root = 0.0, 0.0
-            for k in range(d):
-                total = 0.0
-                for b in range(k, d):
-                    total += factor[c, b, k] * (theta[b] - location[c, b])
-                square += total * total
-                log_root += math.log(factor[c, k, k])
-            logs[c] = math.log(share[c]) + log_root - 0.5 * (DF + d) * math.log1p(square / DF)
-            highest = max(highest, logs[c])
-    total = 0.0
-    for c in range(share.size):
-        total += math.exp(logs[c] - highest)
-    return constant + highest + math.log(total)
+def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
+    """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
+    for k in range(z.size):
+        if shrunken[k]:
+            z[k] = scale[k] * math.tan(math.pi * (np.random.random() - 0.5)) - location[k]
+    for i in range(z.size):
+        if not shrunken[i]:
+            for k in range(z.size):
+                if shrunken[k]:
+                    z[i] += slope[i, k] * z[k]
 
 
 @njit(cache=True)
-def log_likelihood(theta, y, log_nf, x, constant):  # type: ignore[no-untyped-def]
-    r"""Log probability of one gene's counts at theta = (beta, ln alpha).
-
-    sum_j (y+r) ln((y+r)/(mu+r)) + A(y+r) - A(r) + y ln mu, r = 1/alpha, and ``constant`` = -sum_j (y + ln y!);
-    A is ``gamma_excess``.
-    """
-    p = theta.size - 1
-    r = math.exp(-theta[p])
-    total = constant - y.size * gamma_excess(r)
-    for j in range(y.size):
-        eta = log_nf[j]
-        for k in range(p):
-            eta += x[j, k] * theta[k]
-        eta = min(max(eta, -LARGEST_ETA), LARGEST_ETA)
-        count = float(y[j])
-        total += (count + r) * log_ratio(count, math.exp(eta), r) + gamma_excess(count + r) + count * eta
-    return total
+def _heights(factor, share, shrunken, scale, heights):  # type: ignore[no-untyped-def]
+    """Fill the densities of one gene's components at their peaks, times their shares."""
+    for c in range(share.size):
+        d, height = 0, 0.0
+        for k in range(factor.shape[1]):
+            if c == share.size - 1 and shrunken[k]:
+                height -= math.log(math.pi * scale[k])
+            else:
+                d += 1
+                height += math.log(factor[c, k, k])
+        height += math.lgamma(0.5 * (DF + d)) - math.lgamma(0.5 * DF) - 0.5 * d * math.log(DF * math.pi)
+        heights[c] = share[c] * math.exp(height)
 
 
 @njit(cache=True)
-def log_likelihood_constant(y):  # type: ignore[no-untyped-def]
-    """Return what the log probability of the counts of one gene owes to them alone."""
-    total = 0.0
-    for j in range(y.size):
-        total -= y[j] + math.lgamma(y[j] + 1.0)
+def _root_power(base, twice):  # type: ignore[no-untyped-def]
+    """Return base^(twice / 2) for whole ``twice``."""
+    result = math.sqrt(base) if twice % 2 else 1.0
+    power = twice // 2
+    while power:
+        if power % 2:
+            result *= base
+        base *= base
+        power //= 2
+    return result
+
+
+@njit(cache=True)
+def _prior_part(theta, location, factor, slope, shrunken, scale, gap):  # type: ignore[no-untyped-def]
+    """Density of the last component at theta over that at its peak; ``gap`` (P + 1,) is overwritten."""
+    odds, n_free = 1.0, 0
+    for k in range(theta.size):
+        gap[k] = theta[k] - location[k]
+        if shrunken[k]:
+            odds *= 1.0 + (theta[k] / scale[k]) ** 2
+    for i in range(theta.size):
+        if not shrunken[i]:
+            n_free += 1
+            for k in range(theta.size):
+                if shrunken[k]:
+                    gap[i] -= slope[i, k] * gap[k]
+    square = 0.0
+    for k in range(theta.size):
+        if not shrunken[k]:
+            total = 0.0
+            for b in range(k, theta.size):
+                if not shrunken[b]:
+                    total += factor[b, k] * gap[b]
+            square += total * total
+    return 1.0 / (odds * _root_power(1.0 + square / DF, int(DF) + n_free))
+
+
+@njit(cache=True)
+def component_densities(theta, location, factor, slope, shrunken, scale, heights, gap, parts):  # type: ignore[no-untyped-def]
+    """Fill share times density of one gene's components at theta, return the sum; ``gap`` is room to work in."""
+    last = heights.size - 1
+    parts[last] = heights[last] * _prior_part(
+        theta, location[last], factor[last], slope, shrunken, scale, gap
+    )
+    total = parts[last]
+    for c in range(last):
+        parts[c] = 0.0
+        if heights[c] > 0.0:
+            square = _distance_squared(theta, location[c], factor[c])
+            parts[c] = heights[c] / _root_power(1.0 + square / DF, int(DF) + theta.size)
+        total += parts[c]
     return total
 
 
 @njit(cache=True, nogil=True)
-def _log_ratio(first, last, location, factor, share, theta, y, log_nf, x, shrunken, log_ratio):  # type: ignore[no-untyped-def]
-    """Fill ln p(y | theta) + ln p(unshrunken) - ln q(theta) of some genes."""
+def _log_proposal(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
+    """Fill ln q (gene, draw) of some genes."""
     d = theta.shape[2]
-    point, logs = np.empty(d), np.empty(share.shape[1])
-    wide = -math.log(NUISANCE_SD * math.sqrt(2.0 * math.pi))
+    point, gap, heights, parts = np.empty(d), np.empty(d), np.empty(share.shape[1]), np.empty(share.shape[1])
     for g in range(first, last):
-        constant = log_likelihood_constant(y[g])
+        _heights(factor[g], share[g], shrunken, scale, heights)
         for m in range(theta.shape[1]):
-            value = 0.0
             for k in range(d):
                 point[k] = theta[g, m, k]
-                if k < d - 1 and not shrunken[k]:
-                    value += wide - 0.5 * (point[k] / NUISANCE_SD) ** 2
-            value += log_likelihood(point, y[g], log_nf[g], x, constant)
-            log_ratio[g, m] = value - log_proposal(point, location[g], factor[g], share[g], logs)
+            log_q[g, m] = math.log(
+                component_densities(
+                    point, location[g], factor[g], slope[g], shrunken, scale, heights, gap, parts
+                )
+            )
+
+
+@njit(cache=True, nogil=True)
+def _fit_shares(  # type: ignore[no-untyped-def]
+    first, last, location, factor, slope, share, shrunken, scale, theta, log_ratio, near, log_trend, sd, nu, fitted
+):
+    """Fill the shares of some genes that fit their weighted draws; weights are cut at sqrt(draw) times the mean."""
+    n_draws, d = theta.shape[1:]
+    n = share.shape[1]
+    point, gap, heights = np.empty(d), np.empty(d), np.empty(n)
+    weights, parts = np.empty(n_draws), np.empty((n_draws, n))
+    for g in range(first, last):
+        _heights(factor[g], share[g], shrunken, scale, heights)
+        for m in range(n_draws):
+            for k in range(d):
+                point[k] = theta[g, m, k]
+            component_densities(
+                point, location[g], factor[g], slope[g], shrunken, scale, heights, gap, parts[m]
+            )
+            parts[m] /= np.where(share[g] > 0.0, share[g], 1.0)
+            weights[m] = log_ratio[g, m]
+            for k in range(d - 1):
+                if shrunken[k]:
+                    weights[m] -= math.log1p((point[k] / near[k]) ** 2)
+            weights[m] += log_residual_density((point[d - 1] - log_trend[g]) / sd, nu)
+        weights[:] = np.exp(weights - weights.max())
+        weights[:] = np.minimum(weights, math.sqrt(n_draws) * weights.mean())
+        weights /= weights.sum()
+        for _ in range(EM_STEPS):
+            new = np.zeros(n)
+            for m in range(n_draws):
+                responsible = fitted[g] * parts[m]
+                new += weights[m] / responsible.sum() * responsible
+            fitted[g] = new
