@@ -448,6 +448,19 @@ def _log_proposal(first, last, location, factor, slope, share, shrunken, scale, 
             )
 
 
+@njit(cache=True)
+def _em_step(weights, parts, share, new):  # type: ignore[no-untyped-def]
+    """Move shares to the weighted means of the components' responsibilities; ``new`` is room to work in."""
+    new[:] = 0.0
+    for m in range(weights.size):
+        total = 0.0
+        for c in range(share.size):
+            total += share[c] * parts[m, c]
+        for c in range(share.size):
+            new[c] += weights[m] * share[c] * parts[m, c] / total
+    share[:] = new
+
+
 @njit(cache=True, nogil=True)
 def _fit_shares(  # type: ignore[no-untyped-def]
     first, last, location, factor, slope, share, shrunken, scale, theta, log_ratio, near, log_trend, sd, nu, fitted
@@ -475,8 +488,4 @@ def _fit_shares(  # type: ignore[no-untyped-def]
         weights[:] = np.minimum(weights, math.sqrt(n_draws) * weights.mean())
         weights /= weights.sum()
         for _ in range(EM_STEPS):
-            new = np.zeros(n)
-            for m in range(n_draws):
-                responsible = fitted[g] * parts[m]
-                new += weights[m] / responsible.sum() * responsible
-            fitted[g] = new
+            _em_step(weights, parts, fitted[g], heights)

@@ -1,0 +1,453 @@
+r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
+
+With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
+hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is estimated for any phi by
+
+    p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
+    ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
+
+and its gradient (Fisher's identity) by  sum_g sum_m [w_gm / sum_m w_gm]  d ln p(theta_gm | phi) / d phi. All
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal. Priors are
+those of engine joint (`stan/README.md` says why): normal on each logarithm, nu ~ Gamma(2, 0.1) above 2.
+
+The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall and
+Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi; its
+points, weighted by the surface, stand for the posterior of phi, and a gene's weights are averaged over them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+
+from bayesde.errors import FitError
+from bayesde.eb.threads import over_genes
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.joint import HYPERPRIORS, LOG_SCALE_PRIOR, START_NU
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.proposal import Draws
+
+__all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
+
+MAX_STEPS = 60
+FLAT = 1e-3
+"""Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
+LARGEST_MOVE = 1.0
+"""Of any logarithm in one step."""
+DIFFERENCE = 1e-3
+"""Step of the finite differences of the score."""
+POINT_DF = 7.0
+SMALLEST_EXTRA = 1e-3
+LARGEST_LOG_RATIO = 600.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which number of psi is what.
+
+    Attributes
+    ----------
+    coefficients : tuple of str
+        Names of the design's columns.
+    shrunken : tuple of int
+        Those with a Cauchy prior; psi starts with their ln S_k, then come ln sigma and ln a0.
+    trend : bool
+        Whether ln a1 follows; otherwise a1 = 0.
+    student_t : bool
+        Whether ln(nu - 2) comes last.
+    """
+
+    coefficients: tuple[str, ...]
+    shrunken: tuple[int, ...]
+    trend: bool
+    student_t: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the hyperparameters, as `Hyperparameters.draws` has them."""
+        names = [f"shrinkage_scale[{self.coefficients[k]}]" for k in self.shrunken]
+        names += ["dispersion_sd", "asymptotic_dispersion"]
+        return names + ["extra_poisson"] * self.trend + ["nu"] * self.student_t
+
+    def psi(self, hyper: Hyperparameters) -> np.ndarray:
+        """Return where the search starts."""
+        scales = [hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken]
+        values = [*scales, hyper.dispersion_sd, hyper.asymptotic_dispersion]
+        values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
+        values += [(hyper.nu or START_NU) - 2.0] * self.student_t
+        return np.log(values)
+
+    def phi(self, psi: np.ndarray) -> np.ndarray:
+        """Turn psi (..., hyperparameter) into the hyperparameters."""
+        phi = np.exp(psi)
+        if self.student_t:
+            phi[..., -1] += 2.0
+        return phi
+
+    def hyperparameters(self, values: np.ndarray) -> Hyperparameters:
+        """Name the values phi (hyperparameter,)."""
+        known = dict(zip(self.names, values.tolist(), strict=True))
+        return Hyperparameters(
+            shrinkage_scale={
+                self.coefficients[k]: known[f"shrinkage_scale[{self.coefficients[k]}]"] for k in self.shrunken
+            },
+            dispersion_sd=known["dispersion_sd"],
+            asymptotic_dispersion=known["asymptotic_dispersion"],
+            extra_poisson=known.get("extra_poisson", 0.0),
+            residuals="student_t" if self.student_t else "normal",
+            nu=known.get("nu"),
+            source="psis",
+        )
+
+    def parts(self, psi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Return scales (shrunken,), log trend (gene,), sigma and nu at psi."""
+        phi, n = self.phi(psi), len(self.shrunken)
+        trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
+        return phi[:n], np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+
+    def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""
+        normal = [LOG_SCALE_PRIOR] * len(self.shrunken) + [tuple(HYPERPRIORS["dispersion_sd_hyper"][:2])]
+        for name in ("log_asymptotic_dispersion", "log_extra_poisson")[: 1 + self.trend]:
+            normal.append((HYPERPRIORS[f"{name}_mean"], HYPERPRIORS[f"{name}_sd"]))
+        mean, sd = np.array(normal).T
+        z = (psi[: mean.size] - mean) / sd
+        value, gradient, curvature = -0.5 * float(z @ z), -z / sd, sd**-2.0
+        if self.student_t:
+            above, shape, rate = math.exp(psi[-1]), HYPERPRIORS["nu_shape"], HYPERPRIORS["nu_rate"]
+            nu = above + 2.0
+            value += (shape - 1.0) * math.log(nu) - rate * nu + psi[-1]
+            gradient = np.append(gradient, above * ((shape - 1.0) / nu - rate) + 1.0)
+            curvature = np.append(curvature, above * rate)
+        return value, gradient, curvature
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """ln p(phi | y) up to a constant, from draws.
+
+    Attributes
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    ratio : ndarray (gene, draw)
+        p(y | theta) / q(theta), over its value at the draw of largest weight.
+    """
+
+    layout: Layout
+    base_mean: np.ndarray
+    theta: np.ndarray
+    ratio: np.ndarray
+
+    @classmethod
+    def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
+        """Make the surface; the ratios are overwritten by their exponentials to save room."""
+        ratio = draws.log_ratio
+        scale, trend, sd, nu = _parts_of(model)
+        over_genes(
+            _exponentiate, model.n_genes, draws.theta, _columns(layout), scale, trend, sd, nu, ratio
+        )
+        return cls(layout, model.base_mean, draws.theta, ratio)
+
+    def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
+        scale, trend, sd, nu = self.layout.parts(psi, self.base_mean)
+        n = len(self.layout.shrunken)
+        log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
+        columns = _columns(self.layout)
+        over_genes(
+            _moments, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, log_evidence, moments
+        )
+        value, gradient, _ = self.layout.log_prior(psi)
+        log_evidence += _log_constant(scale, sd, nu)
+        scores = self._scores(psi, trend, moments, nu)
+        return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
+
+    def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
+        """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
+        n = len(self.layout.shrunken)
+        columns = [moments[:, : n + 1]]
+        share = np.exp(psi[n + 1] - trend)[:, None]  # of a0 in the trend
+        columns.append(moments[:, n + 1 : n + 2] * share)
+        if self.layout.trend:
+            columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
+        if self.layout.student_t:
+            columns.append((moments[:, n + 2 :] + _log_height_slope(nu)) * (nu - 2.0))
+        return np.hstack(columns)
+
+    def log_evidence(self, psi: np.ndarray) -> float:
+        """Return the log density of psi only."""
+        scale, trend, sd, nu = self.layout.parts(psi, self.base_mean)
+        evidence = np.empty(trend.size)
+        columns = _columns(self.layout)
+        over_genes(_evidence, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, evidence)
+        evidence += _log_constant(scale, sd, nu)
+        return float(evidence.sum()) + self.layout.log_prior(psi)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class HyperPosterior:
+    """Weighted points of psi.
+
+    Attributes
+    ----------
+    layout : Layout
+    psi : ndarray (point, hyperparameter)
+    weight : ndarray (point,)
+        Adding up to 1.
+    """
+
+    layout: Layout
+    psi: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def effective_size(self) -> float:
+        """Effective number of points."""
+        return float(1.0 / np.sum(self.weight**2))
+
+    def summary(self, rng: np.random.Generator) -> Hyperparameters:
+        """Return posterior means, standard deviations and draws of equal weight."""
+        phi = self.layout.phi(self.psi)
+        mean = self.weight @ phi
+        sd = np.sqrt(self.weight @ (phi - mean) ** 2)
+        ladder = (np.arange(self.weight.size) + rng.random()) / self.weight.size
+        taken = np.minimum(np.searchsorted(np.cumsum(self.weight), ladder), self.weight.size - 1)
+        drawn = phi[rng.permutation(taken)]
+        names = self.layout.names
+        return replace(
+            self.layout.hyperparameters(mean),
+            sd=dict(zip(names, sd.tolist(), strict=True)),
+            draws={name: drawn[:, i] for i, name in enumerate(names)},
+        )
+
+
+def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
+    """Find the maximum of the surface.
+
+    Parameters
+    ----------
+    surface : Surface
+    psi : ndarray (hyperparameter,)
+        Where to start.
+
+    Returns
+    -------
+    ndarray (hyperparameter,)
+
+    Raises
+    ------
+    FitError
+        If it is not reached.
+    """
+    value, gradient, scores = surface.evaluate(psi)
+    for _ in range(MAX_STEPS):
+        curvature = scores.T @ scores + np.diag(surface.layout.log_prior(psi)[2])
+        step = np.linalg.solve(curvature, gradient)
+        slope = float(gradient @ step)
+        if 0.5 * slope < FLAT:
+            return psi
+        length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
+        while True:
+            trial = surface.evaluate(psi + length * step)
+            if trial[0] > value + 1e-4 * length * slope:
+                break
+            length *= 0.5
+            if length < 1e-8:
+                raise FitError("the marginal likelihood of the hyperparameters has no maximum that can be found.")
+        psi = psi + length * step
+        value, gradient, scores = trial
+    raise FitError(f"the hyperparameters did not converge in {MAX_STEPS} steps.")
+
+
+def hyper_posterior(
+    surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
+) -> HyperPosterior:
+    """Sample the posterior of the hyperparameters by importance, from a Student-t distribution around its mode.
+
+    Parameters
+    ----------
+    surface : Surface
+    center : ndarray (hyperparameter,)
+        The maximum.
+    n_points : int
+    rng : Generator
+
+    Returns
+    -------
+    HyperPosterior
+    """
+    root = np.linalg.cholesky(np.linalg.inv(_information(surface, center)))
+    z = rng.standard_normal((n_points, center.size))
+    z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, n_points))[:, None]
+    psi = center + z @ root.T
+    log_weight = np.array([surface.log_evidence(point) for point in psi])
+    log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
+    weight = np.exp(log_weight - log_weight.max())
+    return HyperPosterior(surface.layout, psi, weight / weight.sum())
+
+
+def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
+    """Return the negative Hessian by differences of the gradient; the genes' scores help out if it is not definite."""
+    size = center.size
+    hessian = np.empty((size, size))
+    for i in range(size):
+        shift = np.zeros(size)
+        shift[i] = DIFFERENCE
+        hessian[i] = surface.evaluate(center + shift)[1] - surface.evaluate(center - shift)[1]
+    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
+    if np.linalg.eigvalsh(information)[0] > 0.0:
+        return information
+    _, _, scores = surface.evaluate(center)
+    return scores.T @ scores + np.diag(surface.layout.log_prior(center)[2])
+
+
+def gene_weights(
+    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, ratio: np.ndarray, points: HyperPosterior
+) -> np.ndarray:
+    """Average every gene's normalized weights over the points of the hyperparameters.
+
+    Parameters
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    ratio : ndarray (gene, draw)
+        As `Surface` has them.
+    points : HyperPosterior
+
+    Returns
+    -------
+    ndarray (gene, draw)
+        Each gene's add up to 1.
+    """
+    parts = [layout.parts(psi, base_mean) for psi in points.psi]
+    weights = np.zeros(ratio.shape)
+    over_genes(
+        _average,
+        ratio.shape[0],
+        theta,
+        ratio,
+        _columns(layout),
+        np.stack([scale for scale, _, _, _ in parts]),
+        np.stack([trend for _, trend, _, _ in parts]),
+        np.array([sd for _, _, sd, _ in parts]),
+        np.array([nu for _, _, _, nu in parts]),
+        points.weight,
+        weights,
+    )
+    return weights
+
+
+def _columns(layout: Layout) -> np.ndarray:
+    return np.array(layout.shrunken, dtype=np.int64)
+
+
+def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, float]:
+    return model.shrinkage_scale[model.shrunken], model.log_trend, model.dispersion_sd, model.nu
+
+
+def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
+    """Log of the height of the priors of one gene's shrunken coefficients and log dispersion at their peaks."""
+    value = -float(np.log(math.pi * scale).sum()) - math.log(sd)
+    if math.isinf(nu):
+        return value - 0.5 * math.log(2.0 * math.pi)
+    return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
+
+
+def _log_height_slope(nu: float) -> float:
+    """Derivative by nu of the log height of Student's t."""
+    from scipy.special import digamma
+
+    return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
+
+
+@njit(cache=True)
+def _prior_shape(theta, columns, inverse_scale, log_trend, inverse_sd, nu):  # type: ignore[no-untyped-def]
+    """Density of the priors at theta, over that at their peaks."""
+    odds = 1.0
+    for i in range(columns.size):
+        u = theta[columns[i]] * inverse_scale[i]
+        odds *= 1.0 + u * u
+    z = (theta[theta.size - 1] - log_trend) * inverse_sd
+    if math.isinf(nu):
+        return math.exp(-0.5 * z * z) / odds
+    return math.exp(-0.5 * (nu + 1.0) * math.log1p(z * z / nu)) / odds
+
+
+@njit(cache=True, nogil=True)
+def _exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio):  # type: ignore[no-untyped-def]
+    """Replace log ratios by ratios over that at the draw of largest weight."""
+    for g in range(first, last):
+        highest, at = -math.inf, 0
+        for m in range(theta.shape[1]):
+            weight = ratio[g, m] + math.log(
+                _prior_shape(theta[g, m], columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu) + 1e-300
+            )
+            if weight > highest:
+                highest, at = weight, m
+        top = ratio[g, at]
+        for m in range(theta.shape[1]):
+            ratio[g, m] = math.exp(min(ratio[g, m] - top, LARGEST_LOG_RATIO))
+
+
+@njit(cache=True, nogil=True)
+def _evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
+    """Fill ln mean_m of the weights of some genes."""
+    inverse, inverse_sd = 1.0 / scale, 1.0 / sd
+    for g in range(first, last):
+        total = 0.0
+        for m in range(theta.shape[1]):
+            total += ratio[g, m] * _prior_shape(theta[g, m], columns, inverse, log_trend[g], inverse_sd, nu)
+        log_evidence[g] = math.log(total / theta.shape[1])
+
+
+@njit(cache=True, nogil=True)
+def _moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
+    """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
+
+    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu.
+    """
+    inverse, inverse_sd, n = 1.0 / scale, 1.0 / sd, columns.size
+    gaussian = math.isinf(nu)
+    for g in range(first, last):
+        total = 0.0
+        moments[g, :] = 0.0
+        for m in range(theta.shape[1]):
+            weight = ratio[g, m] * _prior_shape(
+                theta[g, m], columns, inverse, log_trend[g], inverse_sd, nu
+            )
+            total += weight
+            for i in range(n):
+                u = theta[g, m, columns[i]] * inverse[i]
+                moments[g, i] += weight * (1.0 - 2.0 / (1.0 + u * u))
+            z = (theta[g, m, theta.shape[2] - 1] - log_trend[g]) * inverse_sd
+            pull = z if gaussian else (nu + 1.0) * z / (nu + z * z)
+            moments[g, n] += weight * (pull * z - 1.0)
+            moments[g, n + 1] += weight * pull * inverse_sd
+            if not gaussian:
+                moments[g, n + 2] += weight * 0.5 * (pull * z / nu - math.log1p(z * z / nu))
+        for i in range(n + 3):
+            moments[g, i] /= total
+        log_evidence[g] = math.log(total / theta.shape[1])
+
+
+@njit(cache=True, nogil=True)
+def _average(first, last, theta, ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
+    """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
+    one = np.empty(theta.shape[1])
+    for g in range(first, last):
+        for s in range(share.size):
+            total = 0.0
+            for m in range(theta.shape[1]):
+                one[m] = ratio[g, m] * _prior_shape(
+                    theta[g, m], columns, 1.0 / scale[s], log_trend[s, g], 1.0 / sd[s], nu[s]
+                )
+                total += one[m]
+            for m in range(theta.shape[1]):
+                weights[g, m] += one[m] * (share[s] / total)
