@@ -368,13 +368,13 @@ def _log_height_slope(nu: float) -> float:
 
 
 @njit(cache=True)
-def _prior_shape(theta, columns, inverse_scale, log_trend, inverse_sd, nu):  # type: ignore[no-untyped-def]
-    """Density of the priors at theta, over that at their peaks."""
+def _prior_shape(theta, m, columns, inverse_scale, log_trend, inverse_sd, nu):  # type: ignore[no-untyped-def]
+    """Density of the priors at draw m of one gene's theta (draw, P + 1), over that at their peaks."""
     odds = 1.0
     for i in range(columns.size):
-        u = theta[columns[i]] * inverse_scale[i]
+        u = theta[m, columns[i]] * inverse_scale[i]
         odds *= 1.0 + u * u
-    z = (theta[theta.size - 1] - log_trend) * inverse_sd
+    z = (theta[m, theta.shape[1] - 1] - log_trend) * inverse_sd
     if math.isinf(nu):
         return math.exp(-0.5 * z * z) / odds
     return math.exp(-0.5 * (nu + 1.0) * math.log1p(z * z / nu)) / odds
@@ -384,10 +384,12 @@ def _prior_shape(theta, columns, inverse_scale, log_trend, inverse_sd, nu):  # t
 def _exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio):  # type: ignore[no-untyped-def]
     """Replace log ratios by ratios over that at the draw of largest weight."""
     for g in range(first, last):
+        points = theta[g]
         highest, at = -math.inf, 0
+        inverse, inverse_sd = 1.0 / scale, 1.0 / sd
         for m in range(theta.shape[1]):
             weight = ratio[g, m] + math.log(
-                _prior_shape(theta[g, m], columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu) + 1e-300
+                _prior_shape(points, m, columns, inverse, log_trend[g], inverse_sd, nu) + 1e-300
             )
             if weight > highest:
                 highest, at = weight, m
@@ -401,9 +403,10 @@ def _evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_
     """Fill ln mean_m of the weights of some genes."""
     inverse, inverse_sd = 1.0 / scale, 1.0 / sd
     for g in range(first, last):
+        points = theta[g]
         total = 0.0
         for m in range(theta.shape[1]):
-            total += ratio[g, m] * _prior_shape(theta[g, m], columns, inverse, log_trend[g], inverse_sd, nu)
+            total += ratio[g, m] * _prior_shape(points, m, columns, inverse, log_trend[g], inverse_sd, nu)
         log_evidence[g] = math.log(total / theta.shape[1])
 
 
@@ -416,17 +419,18 @@ def _moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_e
     inverse, inverse_sd, n = 1.0 / scale, 1.0 / sd, columns.size
     gaussian = math.isinf(nu)
     for g in range(first, last):
+        points = theta[g]
         total = 0.0
         moments[g, :] = 0.0
         for m in range(theta.shape[1]):
             weight = ratio[g, m] * _prior_shape(
-                theta[g, m], columns, inverse, log_trend[g], inverse_sd, nu
+                points, m, columns, inverse, log_trend[g], inverse_sd, nu
             )
             total += weight
             for i in range(n):
-                u = theta[g, m, columns[i]] * inverse[i]
+                u = points[m, columns[i]] * inverse[i]
                 moments[g, i] += weight * (1.0 - 2.0 / (1.0 + u * u))
-            z = (theta[g, m, theta.shape[2] - 1] - log_trend[g]) * inverse_sd
+            z = (points[m, theta.shape[2] - 1] - log_trend[g]) * inverse_sd
             pull = z if gaussian else (nu + 1.0) * z / (nu + z * z)
             moments[g, n] += weight * (pull * z - 1.0)
             moments[g, n + 1] += weight * pull * inverse_sd
@@ -442,11 +446,13 @@ def _average(first, last, theta, ratio, columns, scale, log_trend, sd, nu, share
     """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
     one = np.empty(theta.shape[1])
     for g in range(first, last):
+        points = theta[g]
         for s in range(share.size):
+            inverse, inverse_sd = 1.0 / scale[s], 1.0 / sd[s]
             total = 0.0
             for m in range(theta.shape[1]):
                 one[m] = ratio[g, m] * _prior_shape(
-                    theta[g, m], columns, 1.0 / scale[s], log_trend[s, g], 1.0 / sd[s], nu[s]
+                    points, m, columns, inverse, log_trend[s, g], inverse_sd, nu[s]
                 )
                 total += one[m]
             for m in range(theta.shape[1]):

@@ -300,7 +300,7 @@ def _laplace(  # type: ignore[no-untyped-def]
             for k in range(d):
                 value -= math.log(factor[g, c, k, k])
             log_mass[g, c] = value
-        if _distance_squared(location[g, n_wide], location[g, n_wide - 1], factor[g, n_wide - 1]) < SAME**2:
+        if _distance_squared(location[g, n_wide], location[g], factor[g], n_wide - 1) < SAME**2:
             log_mass[g, n_wide] = math.nan
         # of the last component: what is not shrunken, given the coefficients that are
         for k in range(d - 1):
@@ -313,13 +313,13 @@ def _laplace(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _distance_squared(one, other, factor):  # type: ignore[no-untyped-def]
-    """Return |factor' (one - other)|^2, for a lower triangle."""
+def _distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def]
+    """Return |factor' (theta - location)|^2 for component c, its factor a lower triangle."""
     square = 0.0
-    for k in range(one.size):
+    for k in range(theta.size):
         total = 0.0
-        for b in range(k, one.size):
-            total += factor[b, k] * (one[b] - other[b])
+        for b in range(k, theta.size):
+            total += factor[c, b, k] * (theta[b] - location[c, b])
         square += total * total
     return square
 
@@ -331,7 +331,7 @@ def _draw(first, last, location, factor, slope, share, shrunken, scale, counts, 
     z = np.empty(d)
     for g in range(first, last):
         np.random.seed(seeds[g])
-        m = 0
+        way, m = slope[g], 0
         for c in range(location.shape[1]):
             for _ in range(counts[g, c]):
                 stretch = math.sqrt(DF / np.random.chisquare(DF))
@@ -342,7 +342,7 @@ def _draw(first, last, location, factor, slope, share, shrunken, scale, counts, 
                         z[k] -= factor[g, c, b, k] * z[b]
                     z[k] /= factor[g, c, k, k]
                 if c == location.shape[1] - 1:
-                    _make_way(z, location[g, c], slope[g], shrunken, scale)
+                    _make_way(z, location[g, c], way, shrunken, scale)
                 for k in range(d):
                     theta[g, m, k] = location[g, c, k] + z[k]
                 m += 1
@@ -390,11 +390,11 @@ def _root_power(base, twice):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _prior_part(theta, location, factor, slope, shrunken, scale, gap):  # type: ignore[no-untyped-def]
-    """Density of the last component at theta over that at its peak; ``gap`` (P + 1,) is overwritten."""
+def _prior_part(theta, location, factor, c, slope, shrunken, scale, gap):  # type: ignore[no-untyped-def]
+    """Density of the last component (c) at theta over that at its peak; ``gap`` (P + 1,) is overwritten."""
     odds, n_free = 1.0, 0
     for k in range(theta.size):
-        gap[k] = theta[k] - location[k]
+        gap[k] = theta[k] - location[c, k]
         if shrunken[k]:
             odds *= 1.0 + (theta[k] / scale[k]) ** 2
     for i in range(theta.size):
@@ -409,7 +409,7 @@ def _prior_part(theta, location, factor, slope, shrunken, scale, gap):  # type: 
             total = 0.0
             for b in range(k, theta.size):
                 if not shrunken[b]:
-                    total += factor[b, k] * gap[b]
+                    total += factor[c, b, k] * gap[b]
             square += total * total
     return 1.0 / (odds * _root_power(1.0 + square / DF, int(DF) + n_free))
 
@@ -418,14 +418,12 @@ def _prior_part(theta, location, factor, slope, shrunken, scale, gap):  # type: 
 def component_densities(theta, location, factor, slope, shrunken, scale, heights, gap, parts):  # type: ignore[no-untyped-def]
     """Fill share times density of one gene's components at theta, return the sum; ``gap`` is room to work in."""
     last = heights.size - 1
-    parts[last] = heights[last] * _prior_part(
-        theta, location[last], factor[last], slope, shrunken, scale, gap
-    )
+    parts[last] = heights[last] * _prior_part(theta, location, factor, last, slope, shrunken, scale, gap)
     total = parts[last]
     for c in range(last):
         parts[c] = 0.0
         if heights[c] > 0.0:
-            square = _distance_squared(theta, location[c], factor[c])
+            square = _distance_squared(theta, location, factor, c)
             parts[c] = heights[c] / _root_power(1.0 + square / DF, int(DF) + theta.size)
         total += parts[c]
     return total
@@ -437,14 +435,13 @@ def _log_proposal(first, last, location, factor, slope, share, shrunken, scale, 
     d = theta.shape[2]
     point, gap, heights, parts = np.empty(d), np.empty(d), np.empty(share.shape[1]), np.empty(share.shape[1])
     for g in range(first, last):
-        _heights(factor[g], share[g], shrunken, scale, heights)
+        where, how, way = location[g], factor[g], slope[g]
+        _heights(how, share[g], shrunken, scale, heights)
         for m in range(theta.shape[1]):
             for k in range(d):
                 point[k] = theta[g, m, k]
             log_q[g, m] = math.log(
-                component_densities(
-                    point, location[g], factor[g], slope[g], shrunken, scale, heights, gap, parts
-                )
+                component_densities(point, where, how, way, shrunken, scale, heights, gap, parts)
             )
 
 
