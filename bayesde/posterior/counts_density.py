@@ -52,9 +52,9 @@ def excess_slope(counts, a):  # type: ignore[no-untyped-def]
 def interpolated_excess(counts, a, first, table):  # type: ignore[no-untyped-def]
     """Return E(a) from a table (point, value and slope) that starts at ``first`` and is filled on the way."""
     place = (a - first) / STEP
-    i = int(math.floor(place))
     if not 0.0 <= place < table.shape[0] - 1:
         return excess(counts, a)
+    i = math.floor(place)
     for point in (i, i + 1):
         if math.isnan(table[point, 0]):
             table[point, 0] = excess(counts, first + point * STEP)

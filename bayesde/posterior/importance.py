@@ -6,29 +6,29 @@ hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is est
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
 
-and its gradient (Fisher's identity) by  sum_g sum_m [w_gm / sum_m w_gm]  d ln p(theta_gm | phi) / d phi. All
-work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal. Priors are
-those of engine joint (`stan/README.md` says why): normal on each logarithm, nu ~ Gamma(2, 0.1) above 2.
+and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal. Priors
+are those of engine joint (`stan/README.md` says why): normal on each logarithm, nu ~ Gamma(2, 0.1) above 2.
 
-The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall and
-Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi; its
-points, weighted by the surface, stand for the posterior of phi, and a gene's weights are averaged over them.
+The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
+and Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi;
+its points, weighted by the surface, stand for the posterior of phi, and a gene's weights are averaged over
+them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
-from bayesde.errors import FitError
 from bayesde.eb.threads import over_genes
+from bayesde.errors import FitError
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.joint import HYPERPRIORS, LOG_SCALE_PRIOR, START_NU
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.prior_weights import average_weights, exponentiate, fill_evidence, fill_moments
 from bayesde.posterior.proposal import Draws
 
 __all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
@@ -42,7 +42,6 @@ DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 POINT_DF = 7.0
 SMALLEST_EXTRA = 1e-3
-LARGEST_LOG_RATIO = 600.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ class Layout:
             source="psis",
         )
 
-    def parts(self, psi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Return scales (shrunken,), log trend (gene,), sigma and nu at psi."""
-        phi, n = self.phi(psi), len(self.shrunken)
+    def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Return scales (shrunken,), log trend (gene,), sigma and nu of the hyperparameters phi."""
+        n = len(self.shrunken)
         trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
         return phi[:n], np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
 
@@ -149,19 +148,31 @@ class Surface:
         """Make the surface; the ratios are overwritten by their exponentials to save room."""
         ratio = draws.log_ratio
         scale, trend, sd, nu = _parts_of(model)
-        over_genes(
-            _exponentiate, model.n_genes, draws.theta, _columns(layout), scale, trend, sd, nu, ratio
-        )
+        over_genes(exponentiate, model.n_genes, draws.theta, _columns(layout), scale, trend, sd, nu, ratio)
         return cls(layout, model.base_mean, draws.theta, ratio)
+
+    def genes(self, rows: np.ndarray) -> Surface:
+        """Take some of the genes, by index."""
+        return Surface(self.layout, self.base_mean[rows], self.theta[rows], self.ratio[rows])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
-        scale, trend, sd, nu = self.layout.parts(psi, self.base_mean)
+        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
         n = len(self.layout.shrunken)
         log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
         columns = _columns(self.layout)
         over_genes(
-            _moments, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, log_evidence, moments
+            fill_moments,
+            trend.size,
+            self.theta,
+            self.ratio,
+            columns,
+            scale,
+            trend,
+            sd,
+            nu,
+            log_evidence,
+            moments,
         )
         value, gradient, _ = self.layout.log_prior(psi)
         log_evidence += _log_constant(scale, sd, nu)
@@ -182,29 +193,41 @@ class Surface:
 
     def log_evidence(self, psi: np.ndarray) -> float:
         """Return the log density of psi only."""
-        scale, trend, sd, nu = self.layout.parts(psi, self.base_mean)
+        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
         evidence = np.empty(trend.size)
         columns = _columns(self.layout)
-        over_genes(_evidence, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, evidence)
+        over_genes(fill_evidence, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, evidence)
         evidence += _log_constant(scale, sd, nu)
         return float(evidence.sum()) + self.layout.log_prior(psi)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class HyperPosterior:
-    """Weighted points of psi.
+    """Weighted points of the hyperparameters.
 
     Attributes
     ----------
     layout : Layout
-    psi : ndarray (point, hyperparameter)
+    phi : ndarray (point, hyperparameter)
     weight : ndarray (point,)
         Adding up to 1.
     """
 
     layout: Layout
-    psi: np.ndarray
+    phi: np.ndarray
     weight: np.ndarray
+
+    @classmethod
+    def fixed(cls, layout: Layout, hyper: Hyperparameters, most: int) -> HyperPosterior:
+        """Take given values, or evenly at most so many of their draws."""
+        known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
+        for name in ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu"):
+            known[name] = getattr(hyper, name)
+        size = len(next(iter(hyper.draws.values()), [0]))
+        used = np.linspace(0, size - 1, min(size, most)).astype(int)
+        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
+        phi = np.column_stack(table).astype(np.float64)[used]
+        return cls(layout, phi, np.full(used.size, 1.0 / used.size))
 
     @property
     def effective_size(self) -> float:
@@ -213,12 +236,11 @@ class HyperPosterior:
 
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of equal weight."""
-        phi = self.layout.phi(self.psi)
-        mean = self.weight @ phi
-        sd = np.sqrt(self.weight @ (phi - mean) ** 2)
+        mean = self.weight @ self.phi
+        sd = np.sqrt(self.weight @ (self.phi - mean) ** 2)
         ladder = (np.arange(self.weight.size) + rng.random()) / self.weight.size
         taken = np.minimum(np.searchsorted(np.cumsum(self.weight), ladder), self.weight.size - 1)
-        drawn = phi[rng.permutation(taken)]
+        drawn = self.phi[rng.permutation(taken)]
         names = self.layout.names
         return replace(
             self.layout.hyperparameters(mean),
@@ -259,7 +281,9 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
                 break
             length *= 0.5
             if length < 1e-8:
-                raise FitError("the marginal likelihood of the hyperparameters has no maximum that can be found.")
+                raise FitError(
+                    "the marginal likelihood of the hyperparameters has no maximum that can be found."
+                )
         psi = psi + length * step
         value, gradient, scores = trial
     raise FitError(f"the hyperparameters did not converge in {MAX_STEPS} steps.")
@@ -268,7 +292,7 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
 def hyper_posterior(
     surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
 ) -> HyperPosterior:
-    """Sample the posterior of the hyperparameters by importance, from a Student-t distribution around its mode.
+    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode.
 
     Parameters
     ----------
@@ -289,11 +313,11 @@ def hyper_posterior(
     log_weight = np.array([surface.log_evidence(point) for point in psi])
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
     weight = np.exp(log_weight - log_weight.max())
-    return HyperPosterior(surface.layout, psi, weight / weight.sum())
+    return HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
 
 
 def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
-    """Return the negative Hessian by differences of the gradient; the genes' scores help out if it is not definite."""
+    """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
     size = center.size
     hessian = np.empty((size, size))
     for i in range(size):
@@ -326,10 +350,10 @@ def gene_weights(
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    parts = [layout.parts(psi, base_mean) for psi in points.psi]
+    parts = [layout.parts(phi, base_mean) for phi in points.phi]
     weights = np.zeros(ratio.shape)
     over_genes(
-        _average,
+        average_weights,
         ratio.shape[0],
         theta,
         ratio,
@@ -353,7 +377,7 @@ def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, f
 
 
 def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
-    """Log of the height of the priors of one gene's shrunken coefficients and log dispersion at their peaks."""
+    """Log of the height of one gene's priors (shrunken coefficients, log dispersion) at their peaks."""
     value = -float(np.log(math.pi * scale).sum()) - math.log(sd)
     if math.isinf(nu):
         return value - 0.5 * math.log(2.0 * math.pi)
@@ -361,99 +385,7 @@ def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
 
 
 def _log_height_slope(nu: float) -> float:
-    """Derivative by nu of the log height of Student's t."""
+    """Return the derivative by nu of the log height of Student's t."""
     from scipy.special import digamma
 
     return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
-
-
-@njit(cache=True)
-def _prior_shape(theta, m, columns, inverse_scale, log_trend, inverse_sd, nu):  # type: ignore[no-untyped-def]
-    """Density of the priors at draw m of one gene's theta (draw, P + 1), over that at their peaks."""
-    odds = 1.0
-    for i in range(columns.size):
-        u = theta[m, columns[i]] * inverse_scale[i]
-        odds *= 1.0 + u * u
-    z = (theta[m, theta.shape[1] - 1] - log_trend) * inverse_sd
-    if math.isinf(nu):
-        return math.exp(-0.5 * z * z) / odds
-    return math.exp(-0.5 * (nu + 1.0) * math.log1p(z * z / nu)) / odds
-
-
-@njit(cache=True, nogil=True)
-def _exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio):  # type: ignore[no-untyped-def]
-    """Replace log ratios by ratios over that at the draw of largest weight."""
-    for g in range(first, last):
-        points = theta[g]
-        highest, at = -math.inf, 0
-        inverse, inverse_sd = 1.0 / scale, 1.0 / sd
-        for m in range(theta.shape[1]):
-            weight = ratio[g, m] + math.log(
-                _prior_shape(points, m, columns, inverse, log_trend[g], inverse_sd, nu) + 1e-300
-            )
-            if weight > highest:
-                highest, at = weight, m
-        top = ratio[g, at]
-        for m in range(theta.shape[1]):
-            ratio[g, m] = math.exp(min(ratio[g, m] - top, LARGEST_LOG_RATIO))
-
-
-@njit(cache=True, nogil=True)
-def _evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
-    """Fill ln mean_m of the weights of some genes."""
-    inverse, inverse_sd = 1.0 / scale, 1.0 / sd
-    for g in range(first, last):
-        points = theta[g]
-        total = 0.0
-        for m in range(theta.shape[1]):
-            total += ratio[g, m] * _prior_shape(points, m, columns, inverse, log_trend[g], inverse_sd, nu)
-        log_evidence[g] = math.log(total / theta.shape[1])
-
-
-@njit(cache=True, nogil=True)
-def _moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
-    """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
-
-    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu.
-    """
-    inverse, inverse_sd, n = 1.0 / scale, 1.0 / sd, columns.size
-    gaussian = math.isinf(nu)
-    for g in range(first, last):
-        points = theta[g]
-        total = 0.0
-        moments[g, :] = 0.0
-        for m in range(theta.shape[1]):
-            weight = ratio[g, m] * _prior_shape(
-                points, m, columns, inverse, log_trend[g], inverse_sd, nu
-            )
-            total += weight
-            for i in range(n):
-                u = points[m, columns[i]] * inverse[i]
-                moments[g, i] += weight * (1.0 - 2.0 / (1.0 + u * u))
-            z = (points[m, theta.shape[2] - 1] - log_trend[g]) * inverse_sd
-            pull = z if gaussian else (nu + 1.0) * z / (nu + z * z)
-            moments[g, n] += weight * (pull * z - 1.0)
-            moments[g, n + 1] += weight * pull * inverse_sd
-            if not gaussian:
-                moments[g, n + 2] += weight * 0.5 * (pull * z / nu - math.log1p(z * z / nu))
-        for i in range(n + 3):
-            moments[g, i] /= total
-        log_evidence[g] = math.log(total / theta.shape[1])
-
-
-@njit(cache=True, nogil=True)
-def _average(first, last, theta, ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
-    """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
-    one = np.empty(theta.shape[1])
-    for g in range(first, last):
-        points = theta[g]
-        for s in range(share.size):
-            inverse, inverse_sd = 1.0 / scale[s], 1.0 / sd[s]
-            total = 0.0
-            for m in range(theta.shape[1]):
-                one[m] = ratio[g, m] * _prior_shape(
-                    points, m, columns, inverse, log_trend[s, g], inverse_sd, nu[s]
-                )
-                total += one[m]
-            for m in range(theta.shape[1]):
-                weights[g, m] += one[m] * (share[s] / total)

@@ -1,25 +1,25 @@
 r"""Each gene's proposal distribution: a mixture of Student-t distributions, its draws and their weights.
 
-The posterior of theta = (beta, ln alpha) under a Cauchy prior has a spike where a coefficient is zero, a wide
-shoulder, and sometimes a second mode. One distribution around the mode misses most of that; a mixture
+The posterior of theta = (beta, ln alpha) under a Cauchy prior has a spike where a coefficient is zero, a
+wide shoulder, and sometimes a second mode. One distribution around the mode misses most of that; a mixture
 does not:
 
     q(theta) = sum_c  share_c  t_df(theta | location_c, scale_c)
 
-Its components are Laplace approximations: at the modes under the prior with every scale S_k multiplied by 25,
-5 and 1, each followed from the one before, wide to narrow, and, if that is another one, at the mode that is
-reached from no effect. Where one group has no counts the posterior also has the tails of the Cauchy prior: a
-last component has the prior itself for the shrunken coefficients s, and for the others u and ln alpha
+Its components are Laplace approximations: at the modes under the prior with every scale S_k multiplied by
+25, 5 and 1, each followed from the one before, wide to narrow, and, if that is another one, at the mode
+that is reached from no effect. Where one group has no counts the posterior also has the tails of the Cauchy
+prior: a last component has the prior itself for the shrunken coefficients s, and for the others u and ln
+alpha
 
-    (beta_u, a) | beta_s ~ t_df(location + C (beta_s - mode_s)),   C = -(X_u' Y X_u)^-1 X_u' Y X_s,  Y = diag(y),
+    (beta_u, a) | beta_s ~ t_df(location + C (beta_s - mode_s)),  C = -(X_u' Y X_u)^-1 X_u' Y X_s,
 
-so that the others make way by as much as keeps the expected counts where counts are. Shares follow the
-components' masses by Laplace's approximation, but none is below `SMALLEST_SHARE`: the wide ones bound the
-weights, because the Cauchy density is never above its peak. Draws are stratified: each component gives exactly
-its share of them.
+with Y = diag(y), so that the others make way by as much as keeps the expected counts where counts are. Shares
+are fitted to a few pilot draws, but none is below `SMALLEST_SHARE`: the wide components bound the weights,
+because the Cauchy density is never above its peak.
 
-What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients that
-are not shrunken: everything that does not depend on the hyperparameters.
+What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients
+that are not shrunken: everything that does not depend on the hyperparameters.
 """
 
 from __future__ import annotations
@@ -35,63 +35,37 @@ from numba import njit
 from bayesde.eb.cauchy_mode import grouped_rows
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.counts_density import log_likelihoods
+from bayesde.posterior.mixture import (
+    Proposal,
+    component_densities,
+    component_heights,
+    distance_squared,
+    draw_mixture,
+    log_mixture,
+    stratified_counts,
+)
 from bayesde.posterior.mode import climb, fill_factor, starting_points
-from bayesde.posterior.model import NUISANCE_SD, ConditionalModel, log_density, log_density_derivatives, log_residual_density
+from bayesde.posterior.model import (
+    ConditionalModel,
+    log_density_derivatives,
+    log_residual_density,
+)
 
-__all__ = ["Draws", "Proposal", "draw", "fitted_shares", "gene_seeds", "laplace_mixture"]
+__all__ = ["Draws", "draw", "fitted_shares", "gene_seeds", "laplace_mixture"]
 
 WIDER = (25.0, 5.0, 1.0)
 """By what the prior's scales are multiplied, for one component after the other."""
 LAPLACE = len(WIDER) + 1
 COMPONENTS = LAPLACE + 1
-DF = 6.0
 SMALLEST_SHARE = 0.08
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
 STRETCH = 3.0
-"""By how much the last component is wider than Laplace's approximation: with few counts and a large dispersion
-the posterior of the level falls off slowly, and on one side only."""
+"""By how much the last component is wider than Laplace's approximation: with few counts and a large
+dispersion the posterior of the level falls off slowly, and on one side only."""
 SAME = 0.1
 """Two modes that are nearer to one another, in standard deviations, are one."""
-
-
-@dataclass(frozen=True, eq=False)
-class Proposal:
-    """Mixtures of Student-t distributions with `DF` degrees of freedom, and of the prior.
-
-    Attributes
-    ----------
-    location : ndarray (gene, component, P + 1)
-        Coefficients and log dispersion, natural log. The last component is the one with the prior.
-    factor : ndarray (gene, component, P + 1, P + 1)
-        Lower Cholesky factor of the inverse of the component's scale matrix; of the last one, the rows and
-        columns of what is not shrunken.
-    slope : ndarray (gene, P + 1, P + 1)
-        C: how row i makes way for the shrunken coefficient of column k, in the last component.
-    share : ndarray (gene, component)
-        Weights of the mixture, adding up to 1.
-    shrunken : ndarray of bool (P + 1,)
-    prior_scale : ndarray (P + 1,)
-        Scale of the Cauchy distributions of the last component.
-    """
-
-    location: np.ndarray
-    factor: np.ndarray
-    slope: np.ndarray
-    share: np.ndarray
-    shrunken: np.ndarray
-    prior_scale: np.ndarray
-
-    def genes(self, rows: np.ndarray) -> Proposal:
-        """Take some of the genes, by index or by mask."""
-        parts = (self.location[rows], self.factor[rows], self.slope[rows], self.share[rows])
-        return Proposal(*parts, self.shrunken, self.prior_scale)
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """What the kernels take."""
-        return (self.location, self.factor, self.slope, self.share, self.shrunken, self.prior_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +114,13 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
     Returns
     -------
     Proposal
+        With equal shares; a component that is another one again has none.
     """
     start, null = starting_points(model, beta, log_dispersion)
     n_genes, d = start.shape
     location = np.empty((n_genes, COMPONENTS, d))
     factor = np.zeros((n_genes, COMPONENTS, d, d))
-    log_mass = np.full((n_genes, COMPONENTS), -np.inf)
+    used = np.ones((n_genes, COMPONENTS), dtype=np.bool_)
     shrunken = np.append(model.shrunken, False)
     over_genes(
         _laplace,
@@ -163,10 +138,10 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
         model.nu,
         location,
         factor,
-        log_mass,
+        used,
     )
-    location[:, -1] = location[:, len(WIDER) - 1]
-    share = floored_shares(log_mass)
+    location[:, -1] = location[:, LAPLACE - 1]
+    share = used / used.sum(axis=1, keepdims=True)
     scale = np.append(model.shrinkage_scale, 1.0)
     return Proposal(location, factor, _slopes(model), share, shrunken, scale)
 
@@ -224,18 +199,6 @@ def _slopes(model: ConditionalModel) -> np.ndarray:
     return slope
 
 
-def floored_shares(log_mass: np.ndarray) -> np.ndarray:
-    """Turn log masses (gene, component) into shares that add up to 1, none below `SMALLEST_SHARE`.
-
-    A mass of NaN (a component that is another one again) gets none; one of -inf the smallest.
-    """
-    none = np.isnan(log_mass)
-    mass = np.exp(np.where(none, -np.inf, log_mass) - np.nanmax(log_mass, axis=1, keepdims=True))
-    share = mass / mass.sum(axis=1, keepdims=True)
-    left = 1.0 - SMALLEST_SHARE * (~none).sum(axis=1, keepdims=True)
-    return np.where(none, 0.0, SMALLEST_SHARE + left * share)
-
-
 def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int) -> Draws:
     """Draw from every gene's proposal and evaluate likelihood and proposal there.
 
@@ -256,31 +219,47 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     exact = replace(proposal, share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
     log_q = np.empty((model.n_genes, n_draws))
-    over_genes(_draw, model.n_genes, *exact.arrays, counts, seeds, theta)
-    over_genes(_log_proposal, model.n_genes, *exact.arrays, theta, log_q)
+    over_genes(draw_mixture, model.n_genes, *exact.arrays, counts, seeds, theta)
+    over_genes(log_mixture, model.n_genes, *exact.arrays, theta, log_q)
     log_ratio = np.empty_like(log_q)
     rows, bounds, order = grouped_rows(model.x)
     over_genes(
-        log_likelihoods, model.n_genes, theta, model.y, model.log_nf, rows, bounds, order, model.shrunken, log_ratio
+        log_likelihoods,
+        model.n_genes,
+        theta,
+        model.y,
+        model.log_nf,
+        rows,
+        bounds,
+        order,
+        model.shrunken,
+        log_ratio,
     )
     log_ratio -= log_q
+    log_ratio[~np.isfinite(log_ratio)] = -np.inf
     return Draws(theta, log_ratio)
-
-
-def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
-    """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
-    exact = share * n_draws
-    counts = np.floor(exact).astype(np.int64)
-    order = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1, kind="stable")
-    counts += order < (n_draws - counts.sum(axis=1, keepdims=True))
-    return counts
 
 
 @njit(cache=True, nogil=True)
 def _laplace(  # type: ignore[no-untyped-def]
-    first, last, start, null, wider, y, log_nf, x, shrunken, scale, log_trend, sd, nu, location, factor, log_mass
+    first,
+    last,
+    start,
+    null,
+    wider,
+    y,
+    log_nf,
+    x,
+    shrunken,
+    scale,
+    log_trend,
+    sd,
+    nu,
+    location,
+    factor,
+    used,
 ):
-    """Fill location, factor and log mass of the components of some genes."""
+    """Fill location and factor of the components of some genes, and which of them are no repetition."""
     d = start.shape[1]
     gradient, hessian = np.empty(d), np.empty((d, d))
     n_wide = wider.size
@@ -296,12 +275,8 @@ def _laplace(  # type: ignore[no-untyped-def]
                 location[g, c], y[g], log_nf[g], x, shrunken, near, log_trend[g], sd, nu, gradient, hessian
             )
             fill_factor(location[g, c], hessian, shrunken, near, factor[g, c])
-            value = log_density(location[g, c], y[g], log_nf[g], x, shrunken, scale, log_trend[g], sd, nu)
-            for k in range(d):
-                value -= math.log(factor[g, c, k, k])
-            log_mass[g, c] = value
-        if _distance_squared(location[g, n_wide], location[g], factor[g], n_wide - 1) < SAME**2:
-            log_mass[g, n_wide] = math.nan
+        if distance_squared(location[g, n_wide], location[g], factor[g], n_wide - 1) < SAME**2:
+            used[g, n_wide] = False
         # of the last component: what is not shrunken, given the coefficients that are
         for k in range(d - 1):
             if shrunken[k]:
@@ -313,139 +288,6 @@ def _laplace(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def]
-    """Return |factor' (theta - location)|^2 for component c, its factor a lower triangle."""
-    square = 0.0
-    for k in range(theta.size):
-        total = 0.0
-        for b in range(k, theta.size):
-            total += factor[c, b, k] * (theta[b] - location[c, b])
-        square += total * total
-    return square
-
-
-@njit(cache=True, nogil=True)
-def _draw(first, last, location, factor, slope, share, shrunken, scale, counts, seeds, theta):  # type: ignore[no-untyped-def]
-    """Fill theta (gene, draw, P + 1) of some genes; every gene starts the generator anew."""
-    d = location.shape[2]
-    z = np.empty(d)
-    for g in range(first, last):
-        np.random.seed(seeds[g])
-        way, m = slope[g], 0
-        for c in range(location.shape[1]):
-            for _ in range(counts[g, c]):
-                stretch = math.sqrt(DF / np.random.chisquare(DF))
-                for k in range(d):
-                    z[k] = stretch * np.random.standard_normal()
-                for k in range(d - 1, -1, -1):  # solve L' x = z
-                    for b in range(k + 1, d):
-                        z[k] -= factor[g, c, b, k] * z[b]
-                    z[k] /= factor[g, c, k, k]
-                if c == location.shape[1] - 1:
-                    _make_way(z, location[g, c], way, shrunken, scale)
-                for k in range(d):
-                    theta[g, m, k] = location[g, c, k] + z[k]
-                m += 1
-
-
-@njit(cache=True)
-def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
-    """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
-    for k in range(z.size):
-        if shrunken[k]:
-            z[k] = scale[k] * math.tan(math.pi * (np.random.random() - 0.5)) - location[k]
-    for i in range(z.size):
-        if not shrunken[i]:
-            for k in range(z.size):
-                if shrunken[k]:
-                    z[i] += slope[i, k] * z[k]
-
-
-@njit(cache=True)
-def _heights(factor, share, shrunken, scale, heights):  # type: ignore[no-untyped-def]
-    """Fill the densities of one gene's components at their peaks, times their shares."""
-    for c in range(share.size):
-        d, height = 0, 0.0
-        for k in range(factor.shape[1]):
-            if c == share.size - 1 and shrunken[k]:
-                height -= math.log(math.pi * scale[k])
-            else:
-                d += 1
-                height += math.log(factor[c, k, k])
-        height += math.lgamma(0.5 * (DF + d)) - math.lgamma(0.5 * DF) - 0.5 * d * math.log(DF * math.pi)
-        heights[c] = share[c] * math.exp(height)
-
-
-@njit(cache=True)
-def _root_power(base, twice):  # type: ignore[no-untyped-def]
-    """Return base^(twice / 2) for whole ``twice``."""
-    result = math.sqrt(base) if twice % 2 else 1.0
-    power = twice // 2
-    while power:
-        if power % 2:
-            result *= base
-        base *= base
-        power //= 2
-    return result
-
-
-@njit(cache=True)
-def _prior_part(theta, location, factor, c, slope, shrunken, scale, gap):  # type: ignore[no-untyped-def]
-    """Density of the last component (c) at theta over that at its peak; ``gap`` (P + 1,) is overwritten."""
-    odds, n_free = 1.0, 0
-    for k in range(theta.size):
-        gap[k] = theta[k] - location[c, k]
-        if shrunken[k]:
-            odds *= 1.0 + (theta[k] / scale[k]) ** 2
-    for i in range(theta.size):
-        if not shrunken[i]:
-            n_free += 1
-            for k in range(theta.size):
-                if shrunken[k]:
-                    gap[i] -= slope[i, k] * gap[k]
-    square = 0.0
-    for k in range(theta.size):
-        if not shrunken[k]:
-            total = 0.0
-            for b in range(k, theta.size):
-                if not shrunken[b]:
-                    total += factor[c, b, k] * gap[b]
-            square += total * total
-    return 1.0 / (odds * _root_power(1.0 + square / DF, int(DF) + n_free))
-
-
-@njit(cache=True)
-def component_densities(theta, location, factor, slope, shrunken, scale, heights, gap, parts):  # type: ignore[no-untyped-def]
-    """Fill share times density of one gene's components at theta, return the sum; ``gap`` is room to work in."""
-    last = heights.size - 1
-    parts[last] = heights[last] * _prior_part(theta, location, factor, last, slope, shrunken, scale, gap)
-    total = parts[last]
-    for c in range(last):
-        parts[c] = 0.0
-        if heights[c] > 0.0:
-            square = _distance_squared(theta, location, factor, c)
-            parts[c] = heights[c] / _root_power(1.0 + square / DF, int(DF) + theta.size)
-        total += parts[c]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _log_proposal(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
-    """Fill ln q (gene, draw) of some genes."""
-    d = theta.shape[2]
-    point, gap, heights, parts = np.empty(d), np.empty(d), np.empty(share.shape[1]), np.empty(share.shape[1])
-    for g in range(first, last):
-        where, how, way = location[g], factor[g], slope[g]
-        _heights(how, share[g], shrunken, scale, heights)
-        for m in range(theta.shape[1]):
-            for k in range(d):
-                point[k] = theta[g, m, k]
-            log_q[g, m] = math.log(
-                component_densities(point, where, how, way, shrunken, scale, heights, gap, parts)
-            )
-
-
-@njit(cache=True)
 def _em_step(weights, parts, share, new):  # type: ignore[no-untyped-def]
     """Move shares to the weighted means of the components' responsibilities; ``new`` is room to work in."""
     new[:] = 0.0
@@ -453,34 +295,51 @@ def _em_step(weights, parts, share, new):  # type: ignore[no-untyped-def]
         total = 0.0
         for c in range(share.size):
             total += share[c] * parts[m, c]
-        for c in range(share.size):
-            new[c] += weights[m] * share[c] * parts[m, c] / total
+        if total > 0.0:
+            for c in range(share.size):
+                new[c] += weights[m] * share[c] * parts[m, c] / total
     share[:] = new
 
 
 @njit(cache=True, nogil=True)
 def _fit_shares(  # type: ignore[no-untyped-def]
-    first, last, location, factor, slope, share, shrunken, scale, theta, log_ratio, near, log_trend, sd, nu, fitted
+    first,
+    last,
+    location,
+    factor,
+    slope,
+    share,
+    shrunken,
+    scale,
+    theta,
+    log_ratio,
+    near,
+    log_trend,
+    sd,
+    nu,
+    fitted,
 ):
-    """Fill the shares of some genes that fit their weighted draws; weights are cut at sqrt(draw) times the mean."""
+    """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     point, gap, heights = np.empty(d), np.empty(d), np.empty(n)
     weights, parts = np.empty(n_draws), np.empty((n_draws, n))
     for g in range(first, last):
-        _heights(factor[g], share[g], shrunken, scale, heights)
+        where, how, way = location[g], factor[g], slope[g]
+        unit = np.where(share[g] > 0.0, share[g], 1.0)
+        component_heights(how, share[g], shrunken, scale, heights)
         for m in range(n_draws):
             for k in range(d):
                 point[k] = theta[g, m, k]
-            component_densities(
-                point, location[g], factor[g], slope[g], shrunken, scale, heights, gap, parts[m]
-            )
-            parts[m] /= np.where(share[g] > 0.0, share[g], 1.0)
+            component_densities(point, where, how, way, shrunken, scale, heights, gap, parts[m])
+            parts[m] /= unit
             weights[m] = log_ratio[g, m]
             for k in range(d - 1):
                 if shrunken[k]:
                     weights[m] -= math.log1p((point[k] / near[k]) ** 2)
             weights[m] += log_residual_density((point[d - 1] - log_trend[g]) / sd, nu)
+        if not weights.max() > -math.inf:
+            continue
         weights[:] = np.exp(weights - weights.max())
         weights[:] = np.minimum(weights, math.sqrt(n_draws) * weights.mean())
         weights /= weights.sum()
