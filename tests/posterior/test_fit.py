@@ -244,7 +244,7 @@ def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"engine": "psis"}, OptionError, "engine must be one of 'nuts', 'joint'"),
+        ({"engine": "vb"}, OptionError, "engine must be one of 'nuts', 'joint', 'psis'"),
         ({"draws": 0}, OptionError, "draws must be a whole number"),
         ({"chains": 1.5}, OptionError, "chains must be a whole number"),
         ({"seed": -1}, OptionError, "seed"),
