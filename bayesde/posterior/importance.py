@@ -234,12 +234,16 @@ class HyperPosterior:
         """Effective number of points."""
         return float(1.0 / np.sum(self.weight**2))
 
+    def thinned(self, size: int) -> HyperPosterior:
+        """Take fewer points, of equal weight, by systematic resampling."""
+        taken = _systematic(self.weight, size, 0.5)
+        return HyperPosterior(self.layout, self.phi[taken], np.full(size, 1.0 / size))
+
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of equal weight."""
         mean = self.weight @ self.phi
         sd = np.sqrt(self.weight @ (self.phi - mean) ** 2)
-        ladder = (np.arange(self.weight.size) + rng.random()) / self.weight.size
-        taken = np.minimum(np.searchsorted(np.cumsum(self.weight), ladder), self.weight.size - 1)
+        taken = _systematic(self.weight, self.weight.size, rng.random())
         drawn = self.phi[rng.permutation(taken)]
         names = self.layout.names
         return replace(
@@ -314,6 +318,12 @@ def hyper_posterior(
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
     weight = np.exp(log_weight - log_weight.max())
     return HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
+
+
+def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
+    """Return which points systematic resampling takes."""
+    ladder = (np.arange(size) + offset) / size
+    return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
 
 
 def _information(surface: Surface, center: np.ndarray) -> np.ndarray:

@@ -56,6 +56,9 @@ FAR = math.log(2.0)
 MAX_ROUNDS = 12
 FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 32, 400, 400_000
 """The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
+FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
+"""A gene's weights are averaged over fewer still: it is its own counts that it mostly depends on."""
+FEW_POINTS = 20.0
 ADAPTATIONS = 3
 LONG_PILOT = 1000
 SMALLEST_SIZE = 0.1
@@ -183,6 +186,9 @@ def importance_sample(
         )
         points, sampled = learn(model, start, layout, layout.psi(hyper), draws, rng, progress)
         hyper = points.summary(rng)
+        points = points.thinned(
+            min(points.weight.size, max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes))
+        )
     else:
         layout = Layout(coefficients, shrunken, True, math.isfinite(model.nu))
         points = HyperPosterior.fixed(layout, hyper, USED_DRAWS)
@@ -260,7 +266,14 @@ def learn(
     say(2, 3, "posterior of the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
     points = hyper_posterior(sampled.surface, psi, n_points, rng)
-    logger.info("%.0f effective of %d points of the hyperparameters", points.effective_size, n_points)
+    enough = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
+    logger.log(
+        logging.INFO if enough else logging.WARNING,
+        "%.0f effective of %d points of the hyperparameters%s",
+        points.effective_size,
+        n_points,
+        "" if enough else ": their posterior is only roughly known",
+    )
     return points, sampled
 
 

@@ -184,6 +184,32 @@ def test_engines_agree_when_they_share_hyperparameters(by_joint, pasilla_fit, pa
     assert np.sqrt((sizes**2).mean()) < 1.5
 
 
+def test_weighted_draws_agree_with_nuts(by_nuts, pasilla_fit, panel_names):
+    """Means, standard deviations and false sign rates of engine psis, under the same hyperparameters."""
+    psis = fit_posterior(
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        engine="psis",
+        genes=panel_names,
+        eb=pasilla_fit,
+        hyperparameters=Hyperparameters.from_eb(pasilla_fit),
+        draws=4000,
+    )
+    one, two = by_nuts.results(CONTRAST).loc[panel_names], psis.results(CONTRAST).loc[panel_names]
+    fine = two["status"] == "ok"
+    assert fine.sum() >= 38
+    one, two = one[fine], two[fine]
+    size = np.minimum(one["ess_bulk"], two["ess_bulk"])
+    settled = two["lfc_se"] < 3.0  # beyond, the Cauchy prior's tail rules, whose mean hardly settles
+    assert settled.sum() >= 25
+    error = two["lfc_se"] * np.sqrt(2.0 / size)
+    z = ((one["log2_fold_change"] - two["log2_fold_change"]) / error)[settled]
+    assert (np.abs(z) < 4.0).all()
+    np.testing.assert_allclose(one["lfc_se"][settled], two["lfc_se"][settled], rtol=0.25)
+    spread = np.sqrt(np.maximum(one["lfsr"] * (1.0 - one["lfsr"]), 1e-4) * 2.0 / size)
+    assert (np.abs(one["lfsr"] - two["lfsr"]) < 5.0 * spread).all()
+
+
 def test_joint_samples_the_hyperparameters(by_joint):
     hyper = by_joint.hyperparameters
     assert hyper.source == "joint"

@@ -1,4 +1,4 @@
-"""Proposals of engine psis: their density and draws against SciPy, the counts' density, and what they cover."""
+"""Proposals of engine psis: density and draws against SciPy, the counts' density, what they cover."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_both_modes_are_covered():
     beta, log_dispersion = np.array([[3.3, 1.1]]), np.log([0.1])
     modes = find_modes(model, beta, log_dispersion)
     effects = np.sort([modes.location[0, 1], modes.other[0, 1]])
-    assert effects[0] < 0.1 < 0.8 < effects[1]
+    assert effects[0] < 0.1 < 0.6 < effects[1]
     mixture = laplace_mixture(model, beta, log_dispersion)
     for mode in (modes.location[0], modes.other[0]):
         gaps = [

@@ -8,6 +8,7 @@ import pytest
 from numba.core import config
 
 from bayesde.counts import Counts
+from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.arviz_adapter import import_arviz
@@ -27,8 +28,6 @@ def names(pasilla_fit):
 @pytest.fixture(scope="module")
 def panel_fit(pasilla_fit, names):
     """A fit of these genes alone, so that the hyperparameters are learnt from them."""
-    from bayesde.eb.fit import fit_eb
-
     rows = pasilla_fit.counts.genes.get_indexer(names)
     counts = Counts(
         pasilla_fit.counts.matrix[rows], genes=names, sample_table=pasilla_fit.counts.sample_table
@@ -104,8 +103,6 @@ def test_numbers_do_not_depend_on_threads(panel_fit, posterior, monkeypatch):
 
 
 def test_numbers_do_not_depend_on_the_order_of_genes(panel_fit, posterior):
-    from bayesde.eb.fit import fit_eb
-
     turned = Counts(
         panel_fit.counts.matrix[::-1],
         genes=panel_fit.counts.genes[::-1],
@@ -170,27 +167,3 @@ def test_genes_without_counts_are_left_out(tiny_fit):
 def test_what_is_refused(tiny_fit, arguments, error, message):
     with pytest.raises(error, match=message):
         run(tiny_fit, **arguments)
-
-
-def test_agreement_with_nuts(pasilla_fit, panel, cmdstan):
-    """Means, standard deviations and false sign rates of 40 genes, hyperparameters fixed."""
-    genes = list(pasilla_fit.counts.genes[panel])
-    hyper = Hyperparameters.from_eb(pasilla_fit)
-    shared = {"genes": genes, "hyperparameters": hyper, "eb": pasilla_fit}
-    nuts = fit_posterior(pasilla_fit.counts, pasilla_fit.design, seed=3, **shared)
-    psis = fit_posterior(pasilla_fit.counts, pasilla_fit.design, engine="psis", draws=4000, **shared)
-    one, two = nuts.results(CONTRAST).loc[genes], psis.results(CONTRAST).loc[genes]
-    fine = (one["status"] == "ok") & (two["status"] == "ok")
-    assert fine.sum() >= 36
-    one, two = one[fine], two[fine]
-    size = np.minimum(one["ess_bulk"], two["ess_bulk"])
-    error = two["lfc_se"] * np.sqrt(2.0 / size)
-    bounded = two["lfc_se"] < 3.0  # beyond, a Cauchy tail rules, whose mean hardly settles
-    z = ((one["log2_fold_change"] - two["log2_fold_change"]) / error)[bounded]
-    assert bounded.sum() >= 25
-    assert (np.abs(z) < 4.0).all()
-    np.testing.assert_allclose(one["lfc_se"][bounded], two["lfc_se"][bounded], rtol=0.3)
-    spread = np.sqrt(
-        np.maximum(one["lfsr"] * (1.0 - one["lfsr"]), 1e-4) * 2.0 / np.minimum(one["ess_tail"], size)
-    )
-    assert (np.abs(one["lfsr"] - two["lfsr"]) < 5.0 * spread).all()

@@ -24,6 +24,7 @@ def weighted():
     z = rng.standard_t(5, (4, 4000))
     log_weights = norm.logpdf(0.98 * z, scale=0.7) - t.logpdf(z, 5)
     theta = np.zeros((4, 4000, 3), dtype=np.float32)
+    theta[:, :, 0] = np.arange(4000)
     theta[:, :, 1] = CENTERS[:, None] + 0.98 * z
     theta[:, :, 2] = rng.normal(-1.0, 0.2, (4, 4000))
     log_weights -= np.log(np.exp(log_weights).sum(axis=1, keepdims=True))
@@ -61,7 +62,7 @@ def test_turned_around_contrast_has_the_same_rates(weighted):
 def test_equal_weights_give_the_summary_of_plain_draws(weighted):
     theta = weighted[0]
     equal = np.full(theta.shape[:2], -math.log(theta.shape[1]), dtype=np.float32)
-    vector = np.array([0.3, 1.0])
+    vector = np.array([0.0, 1.0])
     found = weighted_summary(theta, equal, vector, 0.5)
     plain = contrast_summary(theta[:, :, :2].transpose(1, 0, 2)[None], vector, 0.5)
     for name in ("log2_fold_change", "lfc_se", "lfc_lower", "lfc_upper"):
@@ -105,9 +106,8 @@ def test_resampled_draws_have_the_weighted_moments(weighted):
     np.testing.assert_allclose(drawn[0, :, :, 1].std(axis=0), 0.7, rtol=0.05)
     weights = np.exp(log_weights.astype(float))
     for g in range(4):
-        values, times = np.unique(drawn[0, :, g, 1], return_counts=True)
-        place = np.searchsorted(np.sort(theta[g, :, 1]), values)
-        expected = 4000 * weights[g][np.argsort(theta[g, :, 1])][place] / weights[g].sum()
+        times = np.bincount(drawn[0, :, g, 0].astype(int), minlength=4000)
+        expected = 4000 * weights[g] / weights[g].sum()
         assert (np.abs(times - expected) < 1.0 + 1e-6).all()  # systematic: never off by one or more
     halves = drawn[0, :2000, :, 1].mean(axis=0) - drawn[0, 2000:, :, 1].mean(axis=0)
     assert np.abs(halves).max() < 4.0 * 0.7 * math.sqrt(2.0 / 2000.0)
