@@ -105,8 +105,8 @@ _COLUMN_LIST = (
     Column(
         "ess_bulk",
         "draws",
-        "smallest bulk effective sample size of the gene's parameters; of engine psis, what the weighted draws "
-        "are worth",
+        "smallest bulk effective sample size of the gene's parameters; of engine psis, what the weighted "
+        "draws are worth",
         diagnostic=True,
     ),
     Column(

@@ -28,7 +28,7 @@ DIRECT = 1e6
 """Up to this r the logarithm of a rounded ratio is precise enough."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def excess(counts, a):  # type: ignore[no-untyped-def]
     """Return E(a)."""
     r = math.exp(-a)
@@ -38,7 +38,7 @@ def excess(counts, a):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def excess_slope(counts, a):  # type: ignore[no-untyped-def]
     """Return dE/da."""
     r = math.exp(-a)
@@ -48,7 +48,7 @@ def excess_slope(counts, a):  # type: ignore[no-untyped-def]
     return -r * total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def interpolated_excess(counts, a, first, table):  # type: ignore[no-untyped-def]
     """Return E(a) from a table (point, value and slope) that starts at ``first`` and is filled on the way."""
     place = (a - first) / STEP
@@ -65,7 +65,7 @@ def interpolated_excess(counts, a, first, table):  # type: ignore[no-untyped-def
     return (1.0 - t) * table[i, 0] + t * table[i + 1, 0] + t * (1.0 - t) * ((1.0 - t) * bend + t * twist)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def log_probability(theta, counts, factors, linear, rows, bounds, constant, first, table):  # type: ignore[no-untyped-def]
     """Log probability of one gene's counts at theta = (beta, ln alpha).
 
@@ -90,7 +90,7 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant, firs
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken, value):  # type: ignore[no-untyped-def]
     """Fill ln p(y | theta) + ln p(unshrunken coefficients) at the draws of some genes.
 

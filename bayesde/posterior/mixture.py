@@ -76,7 +76,7 @@ def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     return counts
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def]
     """Return |factor' (theta - location)|^2 for component c, its factor a lower triangle."""
     square = 0.0
@@ -88,7 +88,7 @@ def distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def
     return square
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def draw_mixture(first, last, location, factor, slope, share, shrunken, scale, counts, seeds, theta):  # type: ignore[no-untyped-def]
     """Fill theta (gene, draw, P + 1) of some genes; every gene starts the generator anew."""
     d = location.shape[2]
@@ -112,7 +112,7 @@ def draw_mixture(first, last, location, factor, slope, share, shrunken, scale, c
                 m += 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
     """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
     for k in range(z.size):
@@ -125,7 +125,7 @@ def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-d
                     z[i] += slope[i, k] * z[k]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def component_heights(factor, share, shrunken, scale, heights):  # type: ignore[no-untyped-def]
     """Fill the densities of one gene's components at their peaks, times their shares."""
     for c in range(share.size):
@@ -140,70 +140,110 @@ def component_heights(factor, share, shrunken, scale, heights):  # type: ignore[
         heights[c] = share[c] * math.exp(height)
 
 
-@njit(cache=True)
-def _root_power(base, twice):  # type: ignore[no-untyped-def]
-    """Return base^(twice / 2) for whole ``twice``."""
-    result = math.sqrt(base) if twice % 2 else 1.0
+@njit(cache=True, error_model="numpy")
+def component_densities(points, location, factor, slope, shrunken, scale, heights, work, parts):  # type: ignore[no-untyped-def]
+    """Fill share times density of one gene's components.
+
+    Loops run over the draws innermost, so that they become vector instructions.
+
+    Parameters
+    ----------
+    points : ndarray (P + 1, draw)
+    location, factor, slope : ndarray
+        The gene's.
+    shrunken, scale : ndarray
+        As `Proposal` has them.
+    heights : ndarray (component,)
+        From `component_heights`.
+    work : ndarray (P + 3, draw)
+        Room to work in.
+    parts : ndarray (component, draw)
+        Written to.
+    """
+    d = points.shape[0]
+    square, total = work[d], work[d + 1]
+    for c in range(heights.size):
+        prior = c == heights.size - 1
+        out = parts[c]
+        out[:] = heights[c]
+        if not heights[c] > 0.0:
+            continue
+        _fill_gaps(points, location[c], slope, shrunken, prior, work)
+        square[:] = 0.0
+        free = 0
+        for k in range(d):
+            if not (prior and shrunken[k]):
+                free += 1
+                total[:] = 0.0
+                for b in range(k, d):
+                    if not (prior and shrunken[b]):
+                        _add_multiple(factor[c, b, k], work[b], total)
+                for m in range(total.size):
+                    square[m] += total[m] * total[m]
+        for m in range(square.size):
+            square[m] = 1.0 + square[m] / DF
+        _divide_by_root_power(square, int(DF) + free, out)
+        if prior:
+            for k in range(d):
+                if shrunken[k]:
+                    row = points[k]
+                    for m in range(row.size):
+                        u = row[m] / scale[k]
+                        out[m] /= 1.0 + u * u
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_gaps(points, location, slope, shrunken, prior, work):  # type: ignore[no-untyped-def]
+    """Fill the distances from the location (P + 1, draw), less what makes way for shrunken coefficients."""
+    d = points.shape[0]
+    for k in range(d):
+        row, gap, center = points[k], work[k], location[k]
+        for m in range(row.size):
+            gap[m] = row[m] - center
+    if prior:
+        for i in range(d):
+            if not shrunken[i]:
+                for k in range(d):
+                    if shrunken[k]:
+                        _add_multiple(-slope[i, k], work[k], work[i])
+
+
+@njit(cache=True, error_model="numpy")
+def _add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
+    for m in range(total.size):
+        total[m] += factor * values[m]
+
+
+@njit(cache=True, error_model="numpy")
+def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
+    """Divide by base^(twice / 2), for whole ``twice``; the base is overwritten."""
+    if twice % 2:
+        for m in range(out.size):
+            out[m] /= math.sqrt(base[m])
     power = twice // 2
     while power:
         if power % 2:
-            result *= base
-        base *= base
+            for m in range(out.size):
+                out[m] /= base[m]
         power //= 2
-    return result
+        if power:
+            for m in range(out.size):
+                base[m] *= base[m]
 
 
-@njit(cache=True)
-def _prior_part(theta, location, factor, c, slope, shrunken, scale, gap):  # type: ignore[no-untyped-def]
-    """Density of the last component (c) at theta over that at its peak; ``gap`` (P + 1,) is overwritten."""
-    odds, n_free = 1.0, 0
-    for k in range(theta.size):
-        gap[k] = theta[k] - location[c, k]
-        if shrunken[k]:
-            odds *= 1.0 + (theta[k] / scale[k]) ** 2
-    for i in range(theta.size):
-        if not shrunken[i]:
-            n_free += 1
-            for k in range(theta.size):
-                if shrunken[k]:
-                    gap[i] -= slope[i, k] * gap[k]
-    square = 0.0
-    for k in range(theta.size):
-        if not shrunken[k]:
-            total = 0.0
-            for b in range(k, theta.size):
-                if not shrunken[b]:
-                    total += factor[c, b, k] * gap[b]
-            square += total * total
-    return 1.0 / (odds * _root_power(1.0 + square / DF, int(DF) + n_free))
-
-
-@njit(cache=True)
-def component_densities(theta, location, factor, slope, shrunken, scale, heights, gap, parts):  # type: ignore[no-untyped-def]
-    """Fill share times density of one gene's components at theta, return the sum; ``gap`` is work space."""
-    last = heights.size - 1
-    parts[last] = heights[last] * _prior_part(theta, location, factor, last, slope, shrunken, scale, gap)
-    total = parts[last]
-    for c in range(last):
-        parts[c] = 0.0
-        if heights[c] > 0.0:
-            square = distance_squared(theta, location, factor, c)
-            parts[c] = heights[c] / _root_power(1.0 + square / DF, int(DF) + theta.size)
-        total += parts[c]
-    return total
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_mixture(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
     """Fill ln q (gene, draw) of some genes."""
-    d = theta.shape[2]
-    point, gap, heights, parts = np.empty(d), np.empty(d), np.empty(share.shape[1]), np.empty(share.shape[1])
+    n_draws, d = theta.shape[1:]
+    n = share.shape[1]
+    points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
+    heights = np.empty(n)
     for g in range(first, last):
-        where, how, way = location[g], factor[g], slope[g]
-        component_heights(how, share[g], shrunken, scale, heights)
-        for m in range(theta.shape[1]):
-            for k in range(d):
-                point[k] = theta[g, m, k]
-            log_q[g, m] = math.log(
-                component_densities(point, where, how, way, shrunken, scale, heights, gap, parts)
-            )
+        points[:, :] = theta[g].T
+        component_heights(factor[g], share[g], shrunken, scale, heights)
+        component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        for m in range(n_draws):
+            total = 0.0
+            for c in range(n):
+                total += parts[c, m]
+            log_q[g, m] = math.log(total)

@@ -19,7 +19,7 @@ LARGEST_LOG_RATIO = 600.0
 """Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _prior_shape(theta, m, columns, inverse_scale, log_trend, inverse_sd, nu):  # type: ignore[no-untyped-def]
     """Density of the priors at draw m of one gene's theta (draw, P + 1), over that at their peaks."""
     odds = 1.0
@@ -32,7 +32,7 @@ def _prior_shape(theta, m, columns, inverse_scale, log_trend, inverse_sd, nu):  
     return math.exp(-0.5 * (nu + 1.0) * math.log1p(z * z / nu)) / odds
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio):  # type: ignore[no-untyped-def]
     """Replace log ratios by ratios over that at the draw of largest weight."""
     for g in range(first, last):
@@ -50,7 +50,7 @@ def exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio): 
             ratio[g, m] = math.exp(min(ratio[g, m] - top, LARGEST_LOG_RATIO))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def fill_evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights of some genes."""
     inverse, inverse_sd = 1.0 / scale, 1.0 / sd
@@ -62,7 +62,7 @@ def fill_evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, 
         log_evidence[g] = math.log(total / theta.shape[1]) if total > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def fill_moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
 
@@ -93,7 +93,7 @@ def fill_moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, l
                 moments[g, i] /= total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def average_weights(first, last, theta, ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
     """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
     one = np.empty(theta.shape[1])

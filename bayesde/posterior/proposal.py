@@ -240,7 +240,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     return Draws(theta, log_ratio)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _laplace(  # type: ignore[no-untyped-def]
     first,
     last,
@@ -287,21 +287,21 @@ def _laplace(  # type: ignore[no-untyped-def]
         factor[g, n_wide + 1] /= STRETCH
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _em_step(weights, parts, share, new):  # type: ignore[no-untyped-def]
     """Move shares to the weighted means of the components' responsibilities; ``new`` is room to work in."""
     new[:] = 0.0
     for m in range(weights.size):
         total = 0.0
         for c in range(share.size):
-            total += share[c] * parts[m, c]
+            total += share[c] * parts[c, m]
         if total > 0.0:
             for c in range(share.size):
-                new[c] += weights[m] * share[c] * parts[m, c] / total
+                new[c] += weights[m] * share[c] * parts[c, m] / total
     share[:] = new
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit_shares(  # type: ignore[no-untyped-def]
     first,
     last,
@@ -322,26 +322,22 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
-    point, gap, heights = np.empty(d), np.empty(d), np.empty(n)
-    weights, parts = np.empty(n_draws), np.empty((n_draws, n))
+    points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
+    weights, heights, new = np.empty(n_draws), np.empty(n), np.empty(n)
     for g in range(first, last):
-        where, how, way = location[g], factor[g], slope[g]
-        unit = np.where(share[g] > 0.0, share[g], 1.0)
-        component_heights(how, share[g], shrunken, scale, heights)
+        points[:, :] = theta[g].T
+        component_heights(factor[g], np.ones(n), shrunken, scale, heights)
+        component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
         for m in range(n_draws):
-            for k in range(d):
-                point[k] = theta[g, m, k]
-            component_densities(point, where, how, way, shrunken, scale, heights, gap, parts[m])
-            parts[m] /= unit
             weights[m] = log_ratio[g, m]
             for k in range(d - 1):
                 if shrunken[k]:
-                    weights[m] -= math.log1p((point[k] / near[k]) ** 2)
-            weights[m] += log_residual_density((point[d - 1] - log_trend[g]) / sd, nu)
+                    weights[m] -= math.log1p((points[k, m] / near[k]) ** 2)
+            weights[m] += log_residual_density((points[d - 1, m] - log_trend[g]) / sd, nu)
         if not weights.max() > -math.inf:
             continue
         weights[:] = np.exp(weights - weights.max())
         weights[:] = np.minimum(weights, math.sqrt(n_draws) * weights.mean())
         weights /= weights.sum()
         for _ in range(EM_STEPS):
-            _em_step(weights, parts, fitted[g], heights)
+            _em_step(weights, parts, fitted[g], new)

@@ -392,7 +392,7 @@ def resampled(genes: WeightedGenes, seeds: np.ndarray) -> np.ndarray:
     return result.transpose(1, 0, 2)[None]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[no-untyped-def]
     """Systematic resampling of some genes, then a random order."""
     n_draws = theta.shape[1]

@@ -75,7 +75,7 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
         panel_model.shrunken,
         found,
     )
-    for g in range(0, 40, 3):
+    for g in range(0, 40, 5):
         for m in range(0, 100, 5):
             theta = drawn[g, m].astype(np.float64)
             log_mu = panel_model.log_nf[g].astype(np.longdouble) + panel_model.x @ theta[:-1]
