@@ -63,7 +63,8 @@ ADAPTATIONS = 3
 LONG_PILOT = 1000
 SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
-NEW_STREAM = 0x85EBCA6B
+NEW_STREAM, RESAMPLING = 0x85EBCA6B, 0xC2B2AE35
+"""What a gene's seed is combined with for other random numbers."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -336,19 +337,23 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> WeightedGenes:
         log_weights,
         {"pareto_k": pareto_k, "ess_bulk": size, "attempts": np.ones(size.size)},
     )
-    bad = np.flatnonzero(_fails(pareto_k, size, log_weights.shape[1]))
+    trouble = _trouble(pareto_k, size, log_weights.shape[1])
+    bad = np.flatnonzero(trouble > 1.0)
     current, newest = sampled.genes(bad), log_weights[bad]
     for attempt in range(ADAPTATIONS):
         if not bad.size:
             break
         current = _again(current, np.exp(newest), attempt)
         newest, k = smoothed(_weights(current, points))
-        better = k < pareto_k[bad]
+        new_size = effective_size(newest)
+        new_trouble = _trouble(k, new_size, log_weights.shape[1])
+        better = new_trouble < trouble[bad]
         taken = bad[better]
         result.theta[taken], log_weights[taken] = current.surface.theta[better], newest[better]
-        pareto_k[taken], size[taken] = k[better], effective_size(newest[better])
+        pareto_k[taken], size[taken] = k[better], new_size[better]
+        trouble[taken] = new_trouble[better]
         result.report["attempts"][bad] += 1.0
-        still = np.flatnonzero(_fails(pareto_k[bad], size[bad], log_weights.shape[1]))
+        still = np.flatnonzero(trouble[bad] > 1.0)
         current, newest, bad = current.genes(still), newest[still], bad[still]
     return result
 
@@ -358,8 +363,9 @@ def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
     return gene_weights(surface.layout, surface.base_mean, surface.theta, surface.ratio, points)
 
 
-def _fails(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray:
-    return (pareto_k > MAX_K) | ~(size >= SMALLEST_SIZE * n_draws)
+def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray:
+    """Return how far weights are from what can be trusted: above 1, they cannot."""
+    return np.maximum(pareto_k / MAX_K, SMALLEST_SIZE * n_draws / size)
 
 
 def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
@@ -388,7 +394,7 @@ def resampled(genes: WeightedGenes, seeds: np.ndarray) -> np.ndarray:
         One chain; a draw of large weight appears more than once. The order is random.
     """
     result = np.empty_like(genes.theta)
-    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds, result)
+    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds ^ np.uint32(RESAMPLING), result)
     return result.transpose(1, 0, 2)[None]
 
 

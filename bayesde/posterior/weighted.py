@@ -135,9 +135,8 @@ def weighted_probability_below(values: np.ndarray, weights: np.ndarray, bound: f
     """
     beyond = np.where(values < bound, weights, 0.0)
     share = beyond.sum(axis=1)
-    squares = (beyond**2).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        number = np.where(squares > 0.0, share**2 / squares, 0.0)
+    relative = beyond / np.maximum(beyond.max(axis=1, keepdims=True), FLOOR)
+    number = relative.sum(axis=1) ** 2 / np.maximum((relative**2).sum(axis=1), FLOOR)
     few = np.flatnonzero(share < 0.5)
     tail = np.maximum(_continued_tail(values[few], weights[few], bound), FLOOR)
     outermost = np.maximum(weights[few, :OUTERMOST].sum(axis=1), FLOOR)

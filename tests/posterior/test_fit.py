@@ -17,9 +17,12 @@ from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.chains import ChainSettings
 from bayesde.posterior.diagnostics import effective_sizes
+from bayesde.posterior.fit import _conditional_model
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.nuts import sample_genes
+from bayesde.posterior.proposal import gene_seeds
+from bayesde.posterior.psis import Start, importance_sample
 from bayesde.posterior.summaries import LARGEST_EFFECT
 from bayesde.results import s_values
 
@@ -208,6 +211,30 @@ def test_weighted_draws_agree_with_nuts(by_nuts, pasilla_fit, panel_names):
     np.testing.assert_allclose(one["lfc_se"][settled], two["lfc_se"][settled], rtol=0.25)
     spread = np.sqrt(np.maximum(one["lfsr"] * (1.0 - one["lfsr"]), 1e-4) * 2.0 / size)
     assert (np.abs(one["lfsr"] - two["lfsr"]) < 5.0 * spread).all()
+
+
+def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, panel):
+    """From the same 40 genes, where the posterior is wide."""
+    hyper = Hyperparameters.from_eb(pasilla_fit)
+    _, learnt = importance_sample(
+        _conditional_model(pasilla_fit, hyper, panel),
+        Start(
+            pasilla_fit.beta[panel],
+            np.log(pasilla_fit.dispersion[panel]),
+            gene_seeds(pasilla_fit.counts.genes[panel], 1),
+        ),
+        hyper,
+        np.arange(panel.size),
+        coefficients=pasilla_fit.design.coefficients,
+        learning=True,
+        draws=2000,
+        seed=1,
+        options=SamplingOptions(),
+    )
+    for name, draws in by_joint.hyperparameters.draws.items():
+        one, two = np.log(draws), np.log(learnt.draws[name])
+        assert abs(one.mean() - two.mean()) < 0.35 * one.std(), name
+        assert two.std() == pytest.approx(one.std(), rel=0.3), name
 
 
 def test_joint_samples_the_hyperparameters(by_joint):
