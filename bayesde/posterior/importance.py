@@ -78,11 +78,11 @@ class Layout:
         values = [*scales, hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
         values += [(hyper.nu or START_NU) - 2.0] * self.student_t
-        return np.log(values)
+        return np.asarray(np.log(values), dtype=np.float64)
 
     def phi(self, psi: np.ndarray) -> np.ndarray:
         """Turn psi (..., hyperparameter) into the hyperparameters."""
-        phi = np.exp(psi)
+        phi = np.asarray(np.exp(psi))
         if self.student_t:
             phi[..., -1] += 2.0
         return phi
@@ -110,7 +110,8 @@ class Layout:
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""
-        normal = [LOG_SCALE_PRIOR] * len(self.shrunken) + [tuple(HYPERPRIORS["dispersion_sd_hyper"][:2])]
+        normal: list[tuple[float, ...]] = [LOG_SCALE_PRIOR] * len(self.shrunken)
+        normal.append(tuple(HYPERPRIORS["dispersion_sd_hyper"][:2]))
         for name in ("log_asymptotic_dispersion", "log_extra_poisson")[: 1 + self.trend]:
             normal.append((HYPERPRIORS[f"{name}_mean"], HYPERPRIORS[f"{name}_sd"]))
         mean, sd = np.array(normal).T

@@ -97,7 +97,7 @@ def gene_seeds(names: Iterable[str], seed: int) -> np.ndarray:
     """
     key = int(seed).to_bytes(8, "little")
     digests = (hashlib.blake2b(str(name).encode(), digest_size=4, key=key).digest() for name in names)
-    return np.frombuffer(b"".join(digests), dtype=np.uint32)
+    return np.frombuffer(b"".join(digests), dtype="<u4").astype(np.uint32)
 
 
 def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Proposal:
