@@ -26,10 +26,11 @@ def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return ArviZ's smoothing of log weights (..., draw) into (normalized log weights, Pareto k)."""
     arviz = import_arviz()
     if int(arviz.__version__.split(".")[0]) < 1:
-        return arviz.psislw  # type: ignore[no-any-return]
+        found: Callable[..., Any] = arviz.psislw
+        return found
     from arviz_stats.base import array_stats
 
-    return array_stats.psislw  # type: ignore[no-any-return]
+    return array_stats.psislw
 
 
 def to_arviz(draws: xr.Dataset) -> Any:
