@@ -203,7 +203,8 @@ def test_weighted_draws_agree_with_nuts(by_nuts, pasilla_fit, panel_names):
     assert fine.sum() >= 38
     one, two = one[fine], two[fine]
     size = np.minimum(one["ess_bulk"], two["ess_bulk"])
-    settled = two["lfc_se"] < 3.0  # beyond, the Cauchy prior's tail rules, whose mean hardly settles
+    # beyond, the Cauchy prior's tail rules, whose moments hardly settle
+    settled = np.maximum(one["lfc_se"], two["lfc_se"]) < 1.5
     assert settled.sum() >= 25
     error = two["lfc_se"] * np.sqrt(2.0 / size)
     z = ((one["log2_fold_change"] - two["log2_fold_change"]) / error)[settled]
@@ -234,7 +235,8 @@ def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, pa
     for name, draws in by_joint.hyperparameters.draws.items():
         one, two = np.log(draws), np.log(learnt.draws[name])
         assert abs(one.mean() - two.mean()) < 0.35 * one.std(), name
-        assert two.std() == pytest.approx(one.std(), rel=0.3), name
+        widths = [np.diff(np.quantile(logs, [0.16, 0.84]))[0] for logs in (one, two)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.3), name
 
 
 def test_joint_samples_the_hyperparameters(by_joint):
