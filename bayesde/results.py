@@ -103,7 +103,11 @@ _COLUMN_LIST = (
     Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
     Column("rhat", "", "largest R-hat of the gene's parameters (rank-normalized, split)", diagnostic=True),
     Column(
-        "ess_bulk", "draws", "smallest bulk effective sample size of the gene's parameters", diagnostic=True
+        "ess_bulk",
+        "draws",
+        "smallest bulk effective sample size of the gene's parameters; of engine psis, what the weighted "
+        "draws are worth",
+        diagnostic=True,
     ),
     Column(
         "ess_tail", "draws", "smallest tail effective sample size of the gene's parameters", diagnostic=True

@@ -1,9 +1,13 @@
-"""Each gene's whole posterior, by Stan.
+"""Each gene's whole posterior, by importance sampling or by Stan.
 
 The steps, in order: the values of the priors (``hyperparameters``), one gene's log density given them
-(``model``), its mode and curvature (``mode``), from which the samplers start (``stan_data``). Engine ``nuts``
-samples genes in ``blocks``, engine ``joint`` genes and hyperparameters together, both by ``chains``; they
-hand over ``draws`` and ``diagnostics``, from which ``summaries`` make the results table. ``fit`` runs them.
+(``model``), its mode and curvature (``mode``). Engine ``psis`` makes each gene a ``proposal`` of them, a
+``mixture``, weighs its draws by the counts (``counts_density``) and the priors (``prior_weights``),
+learns the hyperparameters from the same draws (``importance``), smooths the weights (``pareto``), adapts
+what does not serve (``adapt``) and has its own summaries (``weighted``). For Stan the modes become starts
+(``stan_data``); engine ``nuts`` samples genes in ``blocks``, engine ``joint`` genes and hyperparameters
+together, both by ``chains``; they hand over ``draws`` and ``diagnostics``, from which ``summaries`` make
+the results table. ``fit`` runs them.
 """
 
 from __future__ import annotations

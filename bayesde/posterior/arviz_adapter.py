@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-__all__ = ["import_arviz", "to_arviz"]
+__all__ = ["import_arviz", "import_psislw", "to_arviz"]
 
 
 def import_arviz() -> ModuleType:
@@ -18,6 +20,17 @@ def import_arviz() -> ModuleType:
         import arviz
 
     return arviz
+
+
+def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return ArviZ's smoothing of log weights (..., draw) into (normalized log weights, Pareto k)."""
+    arviz = import_arviz()
+    if int(arviz.__version__.split(".")[0]) < 1:
+        found: Callable[..., Any] = arviz.psislw
+        return found
+    from arviz_stats.base import array_stats
+
+    return array_stats.psislw
 
 
 def to_arviz(draws: xr.Dataset) -> Any:

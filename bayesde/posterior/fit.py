@@ -29,15 +29,21 @@ from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.nuts import Progress, SampledGenes, sample_genes
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions, check_whole
+from bayesde.posterior.pareto import MAX_K
+from bayesde.posterior.proposal import gene_seeds
+from bayesde.posterior.psis import SMALLEST_SIZE, Start, WeightedGenes, importance_sample, resampled
 from bayesde.posterior.stan_data import prior_shaped
-from bayesde.posterior.summaries import contrast_summary, gene_status, log2_to_natural
+from bayesde.posterior.summaries import contrast_summary, gene_status, importance_status, log2_to_natural
+from bayesde.posterior.weighted import mean_dispersion, weighted_summary
 from bayesde.results import ResultsTable, build_results, s_values
 
 __all__ = ["ENGINES", "Posterior", "fit_posterior"]
 
 logger = logging.getLogger(__name__)
 
-ENGINES = ("nuts", "joint")
+ENGINES = ("nuts", "joint", "psis")
+FEWEST_WEIGHTED = 100
+"""Draws of a gene that engine psis needs, for the tail of their weights to be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +55,20 @@ class Posterior:
     draws : xarray.Dataset
         ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of
         the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
+        Engine psis has one chain, of draws resampled by their weights: a draw may appear more than once.
     design : Design
     eb : EbFit
         Where normalization, starts and, unless given or sampled, hyperparameters come from.
     hyperparameters : Hyperparameters
-        What the genes were sampled under, or (joint) its posterior.
+        What the genes were sampled under, or (psis, joint) its posterior.
     diagnostics : pandas.DataFrame
         One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters),
         ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``,
-        ``all_zero``, ``status``.
-    engine : {"nuts", "joint"}
+        ``all_zero``, ``status``. Of engine psis: ``pareto_k``, ``ess_bulk`` (effective number of weighted
+        draws), ``attempts`` and the last three.
+    engine : {"nuts", "joint", "psis"}
+    weighted : WeightedGenes or None
+        The weighted draws of engine psis, which its table is made from.
     """
 
     draws: xr.Dataset
@@ -67,6 +77,7 @@ class Posterior:
     hyperparameters: Hyperparameters
     diagnostics: pd.DataFrame
     engine: str
+    weighted: WeightedGenes | None = None
 
     def results(
         self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95
@@ -98,19 +109,26 @@ class Posterior:
         check_range("lfc_threshold", lfc_threshold, 0.0, 1e3)
         check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
         vector = self.design.contrast(contrast).vector
-        summary = contrast_summary(
-            self.draws["beta"].values, vector, log2_to_natural(float(lfc_threshold)), ci_prob
-        )
+        summary = self._summary(vector, log2_to_natural(float(lfc_threshold)), ci_prob)
         summary["s_value"] = s_values(summary.pop("local_rate"))
-        dispersion = np.exp(self.draws["log_dispersion"].values)
-        summary["dispersion"] = dispersion.mean(axis=(0, 1), dtype=np.float64)
         sampled = self.diagnostics["sampled"].to_numpy()
         columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in summary.items()}
-        for name in ("rhat", "ess_bulk", "ess_tail"):
-            columns[name] = self.diagnostics[name].to_numpy()
+        for name in ("rhat", "ess_bulk", "ess_tail", "pareto_k"):
+            if name in self.diagnostics:
+                columns[name] = self.diagnostics[name].to_numpy()
         columns |= {"base_mean": self.eb.base_mean, "engine": self.engine}
         columns["status"] = self.diagnostics["status"].to_numpy()
         return build_results(self.diagnostics.index, columns)
+
+    def _summary(self, vector: np.ndarray, threshold: float, ci_prob: float) -> dict[str, np.ndarray]:
+        """Summarize a contrast and the dispersion of the sampled genes."""
+        if self.weighted is not None:
+            theta, log_weights = self.weighted.theta, self.weighted.log_weights
+            summary = weighted_summary(theta, log_weights, vector, threshold, ci_prob)
+            return summary | {"dispersion": mean_dispersion(theta, log_weights)}
+        summary = contrast_summary(self.draws["beta"].values, vector, threshold, ci_prob)
+        dispersion = np.exp(self.draws["log_dispersion"].values)
+        return summary | {"dispersion": dispersion.mean(axis=(0, 1), dtype=np.float64)}
 
     def to_arviz(self) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
@@ -141,19 +159,22 @@ def fit_posterior(
     counts : Counts
     design : str or Design
         A formula over the sample table, or a design made before.
-    engine : {"nuts", "joint"}
+    engine : {"nuts", "joint", "psis"}
         ``nuts``: genes in blocks given the hyperparameters. ``joint``: genes and hyperparameters in one
-        posterior; for panels, up to some hundred genes.
+        posterior; for panels, up to some hundred genes. ``psis``: every gene by importance sampling, the
+        hyperparameters integrated over; needs no Stan, and takes seconds.
     genes : sequence of str, optional
         Only these get a posterior; normalization and the empirical-Bayes fit still use all.
     hyperparameters : Hyperparameters, optional
-        By default those of the empirical-Bayes fit. Engine joint samples them and takes none.
+        By default those of the empirical-Bayes fit; engine psis learns their posterior from all genes unless
+        they are given. Engine joint samples them and takes none.
     draws, chains, warmup : int
-        Draws kept of each chain, chains, and warm-up iterations of each.
+        Draws kept of each chain, chains, and warm-up iterations of each; of engine psis only the draws of a
+        gene, at least 100.
     seed : int
         The same seed gives the same draws, whatever the number of workers.
     workers : int
-        Processes of Stan at a time.
+        Processes of Stan at a time; engine psis shares its work among as many threads as numba has.
     eb : EbFit, optional
         A fit of the same counts and design, so that it is not made again.
     options : SamplingOptions, optional
@@ -186,6 +207,9 @@ def fit_posterior(
     _check_unweighted(fit)
     _check_same(counts, design, fit)
     rows = _selected(counts, fit, genes)
+    if engine == "psis":
+        check_whole("draws", draws, FEWEST_WEIGHTED, 10**6)
+        return _by_importance(fit, rows, hyperparameters, draws, seed, options, progress)
     if engine == "joint":
         _check_joint(rows, hyperparameters)
     hyper = hyperparameters or Hyperparameters.from_eb(fit)
@@ -222,9 +246,45 @@ def fit_posterior(
         if hyper.draws:
             sampled = _integrated(sampled, model, hyper, fit.design, seed)
     dataset = draws_dataset(sampled.draws, counts.genes[rows], fit.design.coefficients, shared)
-    diagnostics = _diagnostics(fit, rows, sampled.report, options)
+    diagnostics = _diagnostics(fit, rows, sampled.report)
+    diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
+    diagnostics.loc[fit.emptied, "status"] = "count_outlier"
     _say_what_failed(diagnostics)
     return Posterior(dataset, fit.design, fit, hyper, diagnostics, engine)
+
+
+def _by_importance(
+    fit: EbFit,
+    rows: np.ndarray,
+    given: Hyperparameters | None,
+    draws: int,
+    seed: int,
+    options: SamplingOptions,
+    progress: Progress | None,
+) -> Posterior:
+    """Run engine psis."""
+    everyone = np.flatnonzero(fit.estimated) if given is None else rows
+    hyper = given or Hyperparameters.from_eb(fit)
+    seeds = gene_seeds(fit.counts.genes[everyone], seed)
+    weighted, hyper = importance_sample(
+        _conditional_model(fit, hyper, everyone),
+        Start(fit.beta[everyone], np.log(fit.dispersion[everyone]), seeds),
+        hyper,
+        np.searchsorted(everyone, rows),
+        coefficients=fit.design.coefficients,
+        learning=given is None,
+        draws=draws,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
+    equal = resampled(weighted, seeds[np.searchsorted(everyone, rows)])
+    dataset = draws_dataset(equal, fit.counts.genes[rows], fit.design.coefficients)
+    diagnostics = _diagnostics(fit, rows, weighted.report)
+    diagnostics["status"] = importance_status(diagnostics, MAX_K, SMALLEST_SIZE * draws)
+    diagnostics.loc[fit.emptied, "status"] = "count_outlier"
+    _say_what_failed(diagnostics)
+    return Posterior(dataset, fit.design, fit, hyper, diagnostics, "psis", weighted)
 
 
 def _integrated(
@@ -344,17 +404,13 @@ def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return out
 
 
-def _diagnostics(
-    fit: EbFit, rows: np.ndarray, report: Mapping[str, np.ndarray], options: SamplingOptions
-) -> pd.DataFrame:
+def _diagnostics(fit: EbFit, rows: np.ndarray, report: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Put what is known of the sampled genes among all genes."""
     sampled = np.zeros(fit.counts.n_genes, dtype=bool)
     sampled[rows] = True
     columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in report.items()}
     columns |= {"sampled": sampled, "all_zero": fit.all_zero}
-    frame = pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
-    frame["status"] = gene_status(frame, options.max_rhat, options.min_ess)
-    frame.loc[fit.emptied, "status"] = "count_outlier"
-    return frame
+    return pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
 
 
 def _say_what_failed(diagnostics: pd.DataFrame) -> None:

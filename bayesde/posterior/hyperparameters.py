@@ -50,7 +50,7 @@ class Hyperparameters:
     draws : dict of str to ndarray (draw,)
         Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
         ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
-    source : {"eb", "joint", "file"}
+    source : {"eb", "psis", "joint", "file"}
     """
 
     shrinkage_scale: dict[str, float]

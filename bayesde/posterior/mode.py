@@ -16,7 +16,7 @@ from numba import njit, prange
 from bayesde.eb.nb import cholesky, solve
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
-__all__ = ["Modes", "find_modes"]
+__all__ = ["Modes", "climb", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
@@ -73,13 +73,7 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     -------
     Modes
     """
-    start = np.column_stack([np.clip(np.nan_to_num(beta), -10.0, 10.0), np.nan_to_num(log_dispersion)])
-    start[:, :-1] = _within_reach(model, start[:, :-1])
-    null = start.copy()
-    null[:, :-1][:, model.shrunken] = 0.0
-    constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
-    if constant.size:  # with an intercept, no effect at all means the mean count
-        null[:, constant[0]] = np.log(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
+    start, null = starting_points(model, beta, log_dispersion)
     arguments = (
         model.y,
         model.log_nf,
@@ -103,6 +97,20 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     )
 
 
+def starting_points(
+    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where searches start (gene, P + 1): the estimates, and no effect at all."""
+    start = np.column_stack([np.clip(np.nan_to_num(beta), -10.0, 10.0), np.nan_to_num(log_dispersion)])
+    start[:, :-1] = _within_reach(model, start[:, :-1])
+    null = start.copy()
+    null[:, :-1][:, model.shrunken] = 0.0
+    constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
+    if constant.size:  # with an intercept, no effect at all means the mean count
+        null[:, constant[0]] = np.log(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
+    return start, null
+
+
 def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
     """Halve starts whose expected counts would overflow."""
     size = np.abs(beta @ model.x.T + model.log_nf).max(axis=1)
@@ -110,7 +118,7 @@ def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _negative_definite(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
+def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
     """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
     negative = -hessian
     if cholesky(negative, factor):
@@ -128,7 +136,7 @@ def _negative_definite(theta, hessian, shrunken, scale, factor):  # type: ignore
 
 
 @njit(cache=True)
-def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
+def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Move theta to a mode by Newton steps with backtracking; return (log density, converged)."""
     d = theta.size
     gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
@@ -138,7 +146,7 @@ def _climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu): 
         log_density_derivatives(
             theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
         )
-        _negative_definite(theta, hessian, shrunken, scale, factor)
+        fill_factor(theta, hessian, shrunken, scale, factor)
         step = gradient.copy()
         solve(factor, step)
         slope = np.dot(gradient, step)
@@ -166,7 +174,7 @@ def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
     values, converged = np.empty((n_starts, n_genes)), np.zeros((n_starts, n_genes), dtype=np.bool_)
     for g in prange(n_genes):
         for s in range(n_starts):
-            values[s, g], converged[s, g] = _climb(
+            values[s, g], converged[s, g] = climb(
                 ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu
             )
     return ends, values, converged
@@ -192,7 +200,7 @@ def _curvature_scale(location, y, log_nf, x, shrunken, scale, log_trend, dispers
             gradient,
             hessian,
         )
-        _negative_definite(location[g], hessian, shrunken, scale, factor)
+        fill_factor(location[g], hessian, shrunken, scale, factor)
         for k in range(
             d
         ):  # -H = L L', so the inverse is U U' with U = (L')^-1; solve L' U = I column by column

@@ -97,6 +97,14 @@ def trigamma_excess(z: float) -> float:
 
 
 @njit(cache=True)
+def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
+    """Log density of a standardized residual around the dispersion trend, up to a constant."""
+    if math.isinf(nu):
+        return -0.5 * residual**2
+    return -0.5 * (nu + 1.0) * math.log1p(residual**2 / nu)
+
+
+@njit(cache=True)
 def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Log prior density of (beta, log dispersion), up to a constant."""
     p = theta.size - 1
@@ -106,10 +114,7 @@ def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ig
             total -= math.log1p((theta[k] / scale[k]) ** 2)
         else:
             total -= 0.5 * (theta[k] / NUISANCE_SD) ** 2
-    residual = (theta[p] - log_trend) / dispersion_sd
-    if math.isinf(nu):
-        return total - 0.5 * residual**2
-    return total - 0.5 * (nu + 1.0) * math.log1p(residual**2 / nu)
+    return total + log_residual_density((theta[p] - log_trend) / dispersion_sd, nu)
 
 
 @njit(cache=True)

@@ -33,9 +33,9 @@ class SamplingOptions:
     min_ess : float
         A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
     residuals : {"normal", "student_t"}
-        Distribution of log dispersions around the trend, when engine joint estimates it.
+        Distribution of log dispersions around the trend, when engine psis or joint estimates it.
     trend : {"parametric", "constant"}
-        Dispersion trend, when engine joint estimates it: a0 + a1 / mean, or a0.
+        Dispersion trend, when engine psis or joint estimates it: a0 + a1 / mean, or a0.
     """
 
     block_size: int = 20

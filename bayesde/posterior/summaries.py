@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesde.posterior.tails import probability_below
 
-__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status"]
+__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status"]
 
 LARGEST_EFFECT = 30.0
 """Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean:
@@ -87,19 +87,46 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
         not_converged, low_ess, divergences, ok.
     """
     low = ~(np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) >= min_ess)
-    conditions: list[Any] = [
-        diagnostics["all_zero"],
-        ~diagnostics["sampled"],
-        diagnostics["rhat"].isna(),
-        diagnostics["rhat"] > max_rhat,
-        low,
-        diagnostics["divergences"] > 0,
-    ]
-    names = ["all_zero", "not_selected", "failed", "not_converged", "low_ess", "divergences"]
-    arrays = [np.asarray(condition, dtype=bool) for condition in conditions]
-    return np.select(
-        arrays, [np.array(name, dtype=object) for name in names], default=np.array("ok", dtype=object)
+    return _first_that_applies(
+        {
+            "all_zero": diagnostics["all_zero"],
+            "not_selected": ~diagnostics["sampled"],
+            "failed": diagnostics["rhat"].isna(),
+            "not_converged": diagnostics["rhat"] > max_rhat,
+            "low_ess": low,
+            "divergences": diagnostics["divergences"] > 0,
+        }
     )
+
+
+def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -> np.ndarray:
+    """Say of every gene whether its weighted draws can be trusted.
+
+    Parameters
+    ----------
+    diagnostics : DataFrame (gene,)
+        ``pareto_k``, ``ess_bulk``, ``sampled``, ``all_zero``.
+
+    Returns
+    -------
+    ndarray of object (gene,)
+        The first that applies of all_zero, not_selected, high_pareto_k, low_ess, ok.
+    """
+    return _first_that_applies(
+        {
+            "all_zero": diagnostics["all_zero"],
+            "not_selected": ~diagnostics["sampled"],
+            "high_pareto_k": ~(diagnostics["pareto_k"] <= max_k),
+            "low_ess": ~(diagnostics["ess_bulk"] >= min_ess),
+        }
+    )
+
+
+def _first_that_applies(conditions: dict[str, Any]) -> np.ndarray:
+    """Return the name of each gene's first condition that is true, or ok."""
+    arrays = [np.asarray(condition, dtype=bool) for condition in conditions.values()]
+    names = [np.array(name, dtype=object) for name in conditions]
+    return np.select(arrays, names, default=np.array("ok", dtype=object))
 
 
 def log2_to_natural(value: float) -> float:

@@ -17,9 +17,12 @@ from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.chains import ChainSettings
 from bayesde.posterior.diagnostics import effective_sizes
+from bayesde.posterior.fit import _conditional_model
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.nuts import sample_genes
+from bayesde.posterior.proposal import gene_seeds
+from bayesde.posterior.psis import Start, importance_sample
 from bayesde.posterior.summaries import LARGEST_EFFECT
 from bayesde.results import s_values
 
@@ -184,6 +187,58 @@ def test_engines_agree_when_they_share_hyperparameters(by_joint, pasilla_fit, pa
     assert np.sqrt((sizes**2).mean()) < 1.5
 
 
+def test_weighted_draws_agree_with_nuts(by_nuts, pasilla_fit, panel_names):
+    """Means, standard deviations and false sign rates of engine psis, under the same hyperparameters."""
+    psis = fit_posterior(
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        engine="psis",
+        genes=panel_names,
+        eb=pasilla_fit,
+        hyperparameters=Hyperparameters.from_eb(pasilla_fit),
+        draws=4000,
+    )
+    one, two = by_nuts.results(CONTRAST).loc[panel_names], psis.results(CONTRAST).loc[panel_names]
+    fine = two["status"] == "ok"
+    assert fine.sum() >= 38
+    one, two = one[fine], two[fine]
+    size = np.minimum(one["ess_bulk"], two["ess_bulk"])
+    # beyond, the Cauchy prior's tail rules, whose moments hardly settle
+    settled = np.maximum(one["lfc_se"], two["lfc_se"]) < 1.5
+    assert settled.sum() >= 25
+    error = two["lfc_se"] * np.sqrt(2.0 / size)
+    z = ((one["log2_fold_change"] - two["log2_fold_change"]) / error)[settled]
+    assert (np.abs(z) < 4.0).all()
+    np.testing.assert_allclose(one["lfc_se"][settled], two["lfc_se"][settled], rtol=0.25)
+    spread = np.sqrt(np.maximum(one["lfsr"] * (1.0 - one["lfsr"]), 1e-4) * 2.0 / size)
+    assert (np.abs(one["lfsr"] - two["lfsr"]) < 5.0 * spread).all()
+
+
+def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, panel):
+    """From the same 40 genes, where the posterior is wide."""
+    hyper = Hyperparameters.from_eb(pasilla_fit)
+    _, learnt = importance_sample(
+        _conditional_model(pasilla_fit, hyper, panel),
+        Start(
+            pasilla_fit.beta[panel],
+            np.log(pasilla_fit.dispersion[panel]),
+            gene_seeds(pasilla_fit.counts.genes[panel], 1),
+        ),
+        hyper,
+        np.arange(panel.size),
+        coefficients=pasilla_fit.design.coefficients,
+        learning=True,
+        draws=2000,
+        seed=1,
+        options=SamplingOptions(),
+    )
+    for name, draws in by_joint.hyperparameters.draws.items():
+        one, two = np.log(draws), np.log(learnt.draws[name])
+        assert abs(one.mean() - two.mean()) < 0.35 * one.std(), name
+        widths = [np.diff(np.quantile(logs, [0.16, 0.84]))[0] for logs in (one, two)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.3), name
+
+
 def test_joint_samples_the_hyperparameters(by_joint):
     hyper = by_joint.hyperparameters
     assert hyper.source == "joint"
@@ -244,7 +299,7 @@ def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"engine": "psis"}, OptionError, "engine must be one of 'nuts', 'joint'"),
+        ({"engine": "vb"}, OptionError, "engine must be one of 'nuts', 'joint', 'psis'"),
         ({"draws": 0}, OptionError, "draws must be a whole number"),
         ({"chains": 1.5}, OptionError, "chains must be a whole number"),
         ({"seed": -1}, OptionError, "seed"),

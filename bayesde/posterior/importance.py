@@ -1,0 +1,402 @@
+r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
+
+With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
+hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is estimated for any phi by
+
+    p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
+    ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
+
+and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal. Priors
+are those of engine joint (`stan/README.md` says why): normal on each logarithm, nu ~ Gamma(2, 0.1) above 2.
+
+The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
+and Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi;
+its points, weighted by the surface, stand for the posterior of phi, and a gene's weights are averaged over
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.eb.threads import over_genes
+from bayesde.errors import FitError
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.joint import HYPERPRIORS, LOG_SCALE_PRIOR, START_NU
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.prior_weights import average_weights, exponentiate, fill_evidence, fill_moments
+from bayesde.posterior.proposal import Draws
+
+__all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
+
+MAX_STEPS = 60
+FLAT = 1e-3
+"""Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
+LARGEST_MOVE = 1.0
+"""Of any logarithm in one step."""
+DIFFERENCE = 1e-3
+"""Step of the finite differences of the score."""
+POINT_DF = 7.0
+SMALLEST_EXTRA = 1e-3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which number of psi is what.
+
+    Attributes
+    ----------
+    coefficients : tuple of str
+        Names of the design's columns.
+    shrunken : tuple of int
+        Those with a Cauchy prior; psi starts with their ln S_k, then come ln sigma and ln a0.
+    trend : bool
+        Whether ln a1 follows; otherwise a1 = 0.
+    student_t : bool
+        Whether ln(nu - 2) comes last.
+    """
+
+    coefficients: tuple[str, ...]
+    shrunken: tuple[int, ...]
+    trend: bool
+    student_t: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the hyperparameters, as `Hyperparameters.draws` has them."""
+        names = [f"shrinkage_scale[{self.coefficients[k]}]" for k in self.shrunken]
+        names += ["dispersion_sd", "asymptotic_dispersion"]
+        return names + ["extra_poisson"] * self.trend + ["nu"] * self.student_t
+
+    def psi(self, hyper: Hyperparameters) -> np.ndarray:
+        """Return where the search starts."""
+        scales = [hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken]
+        values = [*scales, hyper.dispersion_sd, hyper.asymptotic_dispersion]
+        values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
+        values += [(hyper.nu or START_NU) - 2.0] * self.student_t
+        return np.asarray(np.log(values), dtype=np.float64)
+
+    def phi(self, psi: np.ndarray) -> np.ndarray:
+        """Turn psi (..., hyperparameter) into the hyperparameters."""
+        phi = np.asarray(np.exp(psi))
+        if self.student_t:
+            phi[..., -1] += 2.0
+        return phi
+
+    def hyperparameters(self, values: np.ndarray) -> Hyperparameters:
+        """Name the values phi (hyperparameter,)."""
+        known = dict(zip(self.names, values.tolist(), strict=True))
+        return Hyperparameters(
+            shrinkage_scale={
+                self.coefficients[k]: known[f"shrinkage_scale[{self.coefficients[k]}]"] for k in self.shrunken
+            },
+            dispersion_sd=known["dispersion_sd"],
+            asymptotic_dispersion=known["asymptotic_dispersion"],
+            extra_poisson=known.get("extra_poisson", 0.0),
+            residuals="student_t" if self.student_t else "normal",
+            nu=known.get("nu"),
+            source="psis",
+        )
+
+    def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Return scales (shrunken,), log trend (gene,), sigma and nu of the hyperparameters phi."""
+        n = len(self.shrunken)
+        trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
+        return phi[:n], np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+
+    def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""
+        normal: list[tuple[float, ...]] = [LOG_SCALE_PRIOR] * len(self.shrunken)
+        normal.append(tuple(HYPERPRIORS["dispersion_sd_hyper"][:2]))
+        for name in ("log_asymptotic_dispersion", "log_extra_poisson")[: 1 + self.trend]:
+            normal.append((HYPERPRIORS[f"{name}_mean"], HYPERPRIORS[f"{name}_sd"]))
+        mean, sd = np.array(normal).T
+        z = (psi[: mean.size] - mean) / sd
+        value, gradient, curvature = -0.5 * float(z @ z), -z / sd, sd**-2.0
+        if self.student_t:
+            above, shape, rate = math.exp(psi[-1]), HYPERPRIORS["nu_shape"], HYPERPRIORS["nu_rate"]
+            nu = above + 2.0
+            value += (shape - 1.0) * math.log(nu) - rate * nu + psi[-1]
+            gradient = np.append(gradient, above * ((shape - 1.0) / nu - rate) + 1.0)
+            curvature = np.append(curvature, above * rate)
+        return value, gradient, curvature
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """ln p(phi | y) up to a constant, from draws.
+
+    Attributes
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    ratio : ndarray (gene, draw)
+        p(y | theta) / q(theta), over its value at the draw of largest weight.
+    """
+
+    layout: Layout
+    base_mean: np.ndarray
+    theta: np.ndarray
+    ratio: np.ndarray
+
+    @classmethod
+    def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
+        """Make the surface; the ratios are overwritten by their exponentials to save room."""
+        ratio = draws.log_ratio
+        scale, trend, sd, nu = _parts_of(model)
+        over_genes(exponentiate, model.n_genes, draws.theta, _columns(layout), scale, trend, sd, nu, ratio)
+        return cls(layout, model.base_mean, draws.theta, ratio)
+
+    def genes(self, rows: np.ndarray) -> Surface:
+        """Take some of the genes, by index."""
+        return Surface(self.layout, self.base_mean[rows], self.theta[rows], self.ratio[rows])
+
+    def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
+        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
+        n = len(self.layout.shrunken)
+        log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
+        columns = _columns(self.layout)
+        over_genes(
+            fill_moments,
+            trend.size,
+            self.theta,
+            self.ratio,
+            columns,
+            scale,
+            trend,
+            sd,
+            nu,
+            log_evidence,
+            moments,
+        )
+        value, gradient, _ = self.layout.log_prior(psi)
+        log_evidence += _log_constant(scale, sd, nu)
+        scores = self._scores(psi, trend, moments, nu)
+        return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
+
+    def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
+        """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
+        n = len(self.layout.shrunken)
+        columns = [moments[:, : n + 1]]
+        share = np.exp(psi[n + 1] - trend)[:, None]  # of a0 in the trend
+        columns.append(moments[:, n + 1 : n + 2] * share)
+        if self.layout.trend:
+            columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
+        if self.layout.student_t:
+            columns.append((moments[:, n + 2 :] + _log_height_slope(nu)) * (nu - 2.0))
+        return np.hstack(columns)
+
+    def log_evidence(self, psi: np.ndarray) -> float:
+        """Return the log density of psi only."""
+        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
+        evidence = np.empty(trend.size)
+        columns = _columns(self.layout)
+        over_genes(fill_evidence, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, evidence)
+        evidence += _log_constant(scale, sd, nu)
+        return float(evidence.sum()) + self.layout.log_prior(psi)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class HyperPosterior:
+    """Weighted points of the hyperparameters.
+
+    Attributes
+    ----------
+    layout : Layout
+    phi : ndarray (point, hyperparameter)
+    weight : ndarray (point,)
+        Adding up to 1.
+    """
+
+    layout: Layout
+    phi: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def fixed(cls, layout: Layout, hyper: Hyperparameters, most: int) -> HyperPosterior:
+        """Take given values, or evenly at most so many of their draws."""
+        known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
+        for name in ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu"):
+            known[name] = getattr(hyper, name)
+        size = len(next(iter(hyper.draws.values()), [0]))
+        used = np.linspace(0, size - 1, min(size, most)).astype(int)
+        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
+        phi = np.column_stack(table).astype(np.float64)[used]
+        return cls(layout, phi, np.full(used.size, 1.0 / used.size))
+
+    @property
+    def effective_size(self) -> float:
+        """Effective number of points."""
+        return float(1.0 / np.sum(self.weight**2))
+
+    def thinned(self, size: int) -> HyperPosterior:
+        """Take fewer points, of equal weight, by systematic resampling."""
+        taken = _systematic(self.weight, size, 0.5)
+        return HyperPosterior(self.layout, self.phi[taken], np.full(size, 1.0 / size))
+
+    def summary(self, rng: np.random.Generator) -> Hyperparameters:
+        """Return posterior means, standard deviations and draws of equal weight."""
+        mean = self.weight @ self.phi
+        sd = np.sqrt(self.weight @ (self.phi - mean) ** 2)
+        taken = _systematic(self.weight, self.weight.size, rng.random())
+        drawn = self.phi[rng.permutation(taken)]
+        names = self.layout.names
+        return replace(
+            self.layout.hyperparameters(mean),
+            sd=dict(zip(names, sd.tolist(), strict=True)),
+            draws={name: drawn[:, i] for i, name in enumerate(names)},
+        )
+
+
+def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
+    """Find the maximum of the surface.
+
+    Parameters
+    ----------
+    surface : Surface
+    psi : ndarray (hyperparameter,)
+        Where to start.
+
+    Returns
+    -------
+    ndarray (hyperparameter,)
+
+    Raises
+    ------
+    FitError
+        If it is not reached.
+    """
+    value, gradient, scores = surface.evaluate(psi)
+    for _ in range(MAX_STEPS):
+        curvature = scores.T @ scores + np.diag(surface.layout.log_prior(psi)[2])
+        step = np.linalg.solve(curvature, gradient)
+        slope = float(gradient @ step)
+        if 0.5 * slope < FLAT:
+            return psi
+        length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
+        while True:
+            trial = surface.evaluate(psi + length * step)
+            if trial[0] > value + 1e-4 * length * slope:
+                break
+            length *= 0.5
+            if length < 1e-8:
+                raise FitError(
+                    "the marginal likelihood of the hyperparameters has no maximum that can be found."
+                )
+        psi = psi + length * step
+        value, gradient, scores = trial
+    raise FitError(f"the hyperparameters did not converge in {MAX_STEPS} steps.")
+
+
+def hyper_posterior(
+    surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
+) -> HyperPosterior:
+    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode.
+
+    Parameters
+    ----------
+    surface : Surface
+    center : ndarray (hyperparameter,)
+        The maximum.
+    n_points : int
+    rng : Generator
+
+    Returns
+    -------
+    HyperPosterior
+    """
+    root = np.linalg.cholesky(np.linalg.inv(_information(surface, center)))
+    z = rng.standard_normal((n_points, center.size))
+    z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, n_points))[:, None]
+    psi = center + z @ root.T
+    log_weight = np.array([surface.log_evidence(point) for point in psi])
+    log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
+    weight = np.exp(log_weight - log_weight.max())
+    return HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
+
+
+def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
+    """Return which points systematic resampling takes."""
+    ladder = (np.arange(size) + offset) / size
+    return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
+
+
+def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
+    """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
+    size = center.size
+    hessian = np.empty((size, size))
+    for i in range(size):
+        shift = np.zeros(size)
+        shift[i] = DIFFERENCE
+        hessian[i] = surface.evaluate(center + shift)[1] - surface.evaluate(center - shift)[1]
+    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
+    if np.linalg.eigvalsh(information)[0] > 0.0:
+        return information
+    _, _, scores = surface.evaluate(center)
+    return scores.T @ scores + np.diag(surface.layout.log_prior(center)[2])
+
+
+def gene_weights(
+    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, ratio: np.ndarray, points: HyperPosterior
+) -> np.ndarray:
+    """Average every gene's normalized weights over the points of the hyperparameters.
+
+    Parameters
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    ratio : ndarray (gene, draw)
+        As `Surface` has them.
+    points : HyperPosterior
+
+    Returns
+    -------
+    ndarray (gene, draw)
+        Each gene's add up to 1.
+    """
+    parts = [layout.parts(phi, base_mean) for phi in points.phi]
+    weights = np.zeros(ratio.shape)
+    over_genes(
+        average_weights,
+        ratio.shape[0],
+        theta,
+        ratio,
+        _columns(layout),
+        np.stack([scale for scale, _, _, _ in parts]),
+        np.stack([trend for _, trend, _, _ in parts]),
+        np.array([sd for _, _, sd, _ in parts]),
+        np.array([nu for _, _, _, nu in parts]),
+        points.weight,
+        weights,
+    )
+    return weights
+
+
+def _columns(layout: Layout) -> np.ndarray:
+    return np.array(layout.shrunken, dtype=np.int64)
+
+
+def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, float]:
+    return model.shrinkage_scale[model.shrunken], model.log_trend, model.dispersion_sd, model.nu
+
+
+def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
+    """Log of the height of one gene's priors (shrunken coefficients, log dispersion) at their peaks."""
+    value = -float(np.log(math.pi * scale).sum()) - math.log(sd)
+    if math.isinf(nu):
+        return value - 0.5 * math.log(2.0 * math.pi)
+    return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
+
+
+def _log_height_slope(nu: float) -> float:
+    """Return the derivative by nu of the log height of Student's t."""
+    from scipy.special import digamma
+
+    return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)

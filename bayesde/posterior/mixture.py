@@ -1,0 +1,249 @@
+r"""A mixture of Student-t distributions for each gene, one with the prior's tails: draws and density.
+
+    q(theta) = sum_c  share_c  t_df(theta | location_c, scale_c)
+             + share_C  prod_s Cauchy(beta_s | 0, S_s)  t_df(beta_u, a | location + C (beta_s - mode_s))
+
+with theta = (beta, a = ln alpha), s the shrunken coefficients and u the others; `proposal` says how the parts
+are chosen. Draws are stratified: each component gives exactly its share of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "DF",
+    "Proposal",
+    "component_densities",
+    "component_heights",
+    "distance_squared",
+    "draw_mixture",
+    "log_mixture",
+    "stratified_counts",
+]
+
+DF = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Mixtures of Student-t distributions with `DF` degrees of freedom, and of the prior.
+
+    Attributes
+    ----------
+    location : ndarray (gene, component, P + 1)
+        Coefficients and log dispersion, natural log. The last component is the one with the prior.
+    factor : ndarray (gene, component, P + 1, P + 1)
+        Lower Cholesky factor of the inverse of the component's scale matrix; of the last one, the rows and
+        columns of what is not shrunken.
+    slope : ndarray (gene, P + 1, P + 1)
+        C: how row i makes way for the shrunken coefficient of column k, in the last component.
+    share : ndarray (gene, component)
+        Weights of the mixture, adding up to 1.
+    shrunken : ndarray of bool (P + 1,)
+    prior_scale : ndarray (P + 1,)
+        Scale of the Cauchy distributions of the last component.
+    """
+
+    location: np.ndarray
+    factor: np.ndarray
+    slope: np.ndarray
+    share: np.ndarray
+    shrunken: np.ndarray
+    prior_scale: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Proposal:
+        """Take some of the genes, by index or by mask."""
+        parts = (self.location[rows], self.factor[rows], self.slope[rows], self.share[rows])
+        return Proposal(*parts, self.shrunken, self.prior_scale)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the kernels take."""
+        return (self.location, self.factor, self.slope, self.share, self.shrunken, self.prior_scale)
+
+
+def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
+    """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
+    exact = share * n_draws
+    counts = np.floor(exact).astype(np.int64)
+    order = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1, kind="stable")
+    counts += order < (n_draws - counts.sum(axis=1, keepdims=True))
+    return counts
+
+
+@njit(cache=True, error_model="numpy")
+def distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def]
+    """Return |factor' (theta - location)|^2 for component c, its factor a lower triangle."""
+    square = 0.0
+    for k in range(theta.size):
+        total = 0.0
+        for b in range(k, theta.size):
+            total += factor[c, b, k] * (theta[b] - location[c, b])
+        square += total * total
+    return square
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_mixture(first, last, location, factor, slope, share, shrunken, scale, counts, seeds, theta):  # type: ignore[no-untyped-def]
+    """Fill theta (gene, draw, P + 1) of some genes; every gene starts the generator anew."""
+    d = location.shape[2]
+    z = np.empty(d)
+    for g in range(first, last):
+        np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
+        way, m = slope[g], 0
+        for c in range(location.shape[1]):
+            for _ in range(counts[g, c]):
+                stretch = math.sqrt(DF / np.random.chisquare(DF))  # noqa: NPY002
+                for k in range(d):
+                    z[k] = stretch * np.random.standard_normal()  # noqa: NPY002
+                for k in range(d - 1, -1, -1):  # solve L' x = z
+                    for b in range(k + 1, d):
+                        z[k] -= factor[g, c, b, k] * z[b]
+                    z[k] /= factor[g, c, k, k]
+                if c == location.shape[1] - 1:
+                    _make_way(z, location[g, c], way, shrunken, scale)
+                for k in range(d):
+                    theta[g, m, k] = location[g, c, k] + z[k]
+                m += 1
+
+
+@njit(cache=True, error_model="numpy")
+def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
+    """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
+    for k in range(z.size):
+        if shrunken[k]:
+            z[k] = scale[k] * math.tan(math.pi * (np.random.random() - 0.5)) - location[k]  # noqa: NPY002
+    for i in range(z.size):
+        if not shrunken[i]:
+            for k in range(z.size):
+                if shrunken[k]:
+                    z[i] += slope[i, k] * z[k]
+
+
+@njit(cache=True, error_model="numpy")
+def component_heights(factor, share, shrunken, scale, heights):  # type: ignore[no-untyped-def]
+    """Fill the densities of one gene's components at their peaks, times their shares."""
+    for c in range(share.size):
+        d, height = 0, 0.0
+        for k in range(factor.shape[1]):
+            if c == share.size - 1 and shrunken[k]:
+                height -= math.log(math.pi * scale[k])
+            else:
+                d += 1
+                height += math.log(factor[c, k, k])
+        height += math.lgamma(0.5 * (DF + d)) - math.lgamma(0.5 * DF) - 0.5 * d * math.log(DF * math.pi)
+        heights[c] = share[c] * math.exp(height)
+
+
+@njit(cache=True, error_model="numpy")
+def component_densities(points, location, factor, slope, shrunken, scale, heights, work, parts):  # type: ignore[no-untyped-def]
+    """Fill share times density of one gene's components.
+
+    Loops run over the draws innermost, so that they become vector instructions.
+
+    Parameters
+    ----------
+    points : ndarray (P + 1, draw)
+    location, factor, slope : ndarray
+        The gene's.
+    shrunken, scale : ndarray
+        As `Proposal` has them.
+    heights : ndarray (component,)
+        From `component_heights`.
+    work : ndarray (P + 3, draw)
+        Room to work in.
+    parts : ndarray (component, draw)
+        Written to.
+    """
+    d = points.shape[0]
+    square, total = work[d], work[d + 1]
+    for c in range(heights.size):
+        prior = c == heights.size - 1
+        out = parts[c]
+        out[:] = heights[c]
+        if not heights[c] > 0.0:
+            continue
+        _fill_gaps(points, location[c], slope, shrunken, prior, work)
+        square[:] = 0.0
+        free = 0
+        for k in range(d):
+            if not (prior and shrunken[k]):
+                free += 1
+                total[:] = 0.0
+                for b in range(k, d):
+                    if not (prior and shrunken[b]):
+                        _add_multiple(factor[c, b, k], work[b], total)
+                for m in range(total.size):
+                    square[m] += total[m] * total[m]
+        for m in range(square.size):
+            square[m] = 1.0 + square[m] / DF
+        _divide_by_root_power(square, int(DF) + free, out)
+        if prior:
+            for k in range(d):
+                if shrunken[k]:
+                    row = points[k]
+                    for m in range(row.size):
+                        u = row[m] / scale[k]
+                        out[m] /= 1.0 + u * u
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_gaps(points, location, slope, shrunken, prior, work):  # type: ignore[no-untyped-def]
+    """Fill the distances from the location (P + 1, draw), less what makes way for shrunken coefficients."""
+    d = points.shape[0]
+    for k in range(d):
+        row, gap, center = points[k], work[k], location[k]
+        for m in range(row.size):
+            gap[m] = row[m] - center
+    if prior:
+        for i in range(d):
+            if not shrunken[i]:
+                for k in range(d):
+                    if shrunken[k]:
+                        _add_multiple(-slope[i, k], work[k], work[i])
+
+
+@njit(cache=True, error_model="numpy")
+def _add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
+    for m in range(total.size):
+        total[m] += factor * values[m]
+
+
+@njit(cache=True, error_model="numpy")
+def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
+    """Divide by base^(twice / 2), for whole ``twice``; the base is overwritten."""
+    if twice % 2:
+        for m in range(out.size):
+            out[m] /= math.sqrt(base[m])
+    power = twice // 2
+    while power:
+        if power % 2:
+            for m in range(out.size):
+                out[m] /= base[m]
+        power //= 2
+        if power:
+            for m in range(out.size):
+                base[m] *= base[m]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_mixture(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
+    """Fill ln q (gene, draw) of some genes."""
+    n_draws, d = theta.shape[1:]
+    n = share.shape[1]
+    points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
+    heights = np.empty(n)
+    for g in range(first, last):
+        points[:, :] = theta[g].T
+        component_heights(factor[g], share[g], shrunken, scale, heights)
+        component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        for m in range(n_draws):
+            total = 0.0
+            for c in range(n):
+                total += parts[c, m]
+            log_q[g, m] = math.log(total)

@@ -1,0 +1,424 @@
+"""Engine psis: every gene's posterior by importance sampling, the hyperparameters integrated over.
+
+The hyperparameters' posterior is learnt from all genes: a proposal is built at the empirical-Bayes values,
+the marginal likelihood of its draws is maximized, and the proposal is built again where that has moved far;
+first with few draws of some of the genes, then with all. The last draws get weights with the
+hyperparameters averaged over. Genes whose weights are not to be trusted get an adapted proposal.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+
+from bayesde.eb.threads import over_genes
+from bayesde.errors import FitError
+from bayesde.posterior.adapt import adapted
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance import (
+    HyperPosterior,
+    Layout,
+    Surface,
+    gene_weights,
+    hyper_posterior,
+    maximize,
+)
+from bayesde.posterior.integrate import USED_DRAWS
+from bayesde.posterior.mixture import Proposal
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.pareto import MAX_K, effective_size, smoothed
+from bayesde.posterior.proposal import draw, fitted_shares, laplace_mixture
+
+__all__ = [
+    "SMALLEST_SIZE",
+    "Sampled",
+    "Start",
+    "WeightedGenes",
+    "importance_sample",
+    "learn",
+    "resampled",
+    "sample_given",
+    "weigh",
+]
+
+logger = logging.getLogger(__name__)
+
+SCOUTED_GENES, SCOUTED_DRAWS = 2000, 250
+"""While the hyperparameters are still on their way."""
+FAR = math.log(2.0)
+"""A change of ln S, ln sigma or the log trend after which the proposal is built again."""
+MAX_ROUNDS = 12
+FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 32, 400, 400_000
+"""The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
+FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
+"""A gene's weights are averaged over fewer still: it is its own counts that it mostly depends on."""
+FEW_POINTS = 20.0
+ADAPTATIONS = 3
+LONG_PILOT = 1000
+SMALLEST_SIZE = 0.1
+"""Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
+NEW_STREAM, RESAMPLING = 0x85EBCA6B, 0xC2B2AE35
+"""What a gene's seed is combined with for other random numbers."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where the searches for the genes' modes start, and the genes' seeds.
+
+    Attributes
+    ----------
+    beta : ndarray (gene, coefficient)
+    log_dispersion : ndarray (gene,)
+    seeds : ndarray of uint32 (gene,)
+    """
+
+    beta: np.ndarray
+    log_dispersion: np.ndarray
+    seeds: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Start:
+        """Take some of the genes, by index."""
+        return Start(self.beta[rows], self.log_dispersion[rows], self.seeds[rows])
+
+    def proposal(self, model: ConditionalModel) -> Proposal:
+        """Build the genes' proposals."""
+        mixture = laplace_mixture(model, self.beta, self.log_dispersion)
+        return fitted_shares(model, mixture, self.seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Draws of some genes, and what of their weights does not depend on the hyperparameters.
+
+    Attributes
+    ----------
+    model : ConditionalModel
+        What the proposal was made for.
+    proposal : Proposal
+    surface : Surface
+    seeds : ndarray of uint32 (gene,)
+    """
+
+    model: ConditionalModel
+    proposal: Proposal
+    surface: Surface
+    seeds: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Sampled:
+        """Take some of the genes, by index."""
+        return Sampled(
+            self.model.genes(rows), self.proposal.genes(rows), self.surface.genes(rows), self.seeds[rows]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedGenes:
+    """Weighted draws of genes.
+
+    Attributes
+    ----------
+    theta : ndarray of float32 (gene, draw, P + 1)
+        Coefficients and log dispersion, natural log.
+    log_weights : ndarray of float32 (gene, draw)
+        Smoothed; the exponentials of each gene's add up to 1.
+    report : dict of str to ndarray (gene,)
+        ``pareto_k``, ``ess_bulk`` (the effective number of draws) and ``attempts``.
+    """
+
+    theta: np.ndarray
+    log_weights: np.ndarray
+    report: dict[str, np.ndarray]
+
+
+def importance_sample(
+    model: ConditionalModel,
+    start: Start,
+    hyper: Hyperparameters,
+    keep: np.ndarray,
+    *,
+    coefficients: tuple[str, ...],
+    learning: bool,
+    draws: int,
+    seed: int,
+    options: SamplingOptions,
+    progress: Progress | None = None,
+) -> tuple[WeightedGenes, Hyperparameters]:
+    """Sample genes, with hyperparameters that are given or learnt.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        At `hyper`; of all genes if the hyperparameters are to be learnt.
+    start : Start
+        Of the same genes.
+    hyper : Hyperparameters
+        Given values (with draws, these are averaged over), or where the search for them starts.
+    keep : ndarray of int
+        The genes to return.
+    coefficients : tuple of str
+        Names of the design's columns.
+    learning : bool
+    draws : int
+        Of every gene.
+    seed : int
+    options : SamplingOptions
+        ``residuals`` and ``trend`` choose the model of the dispersions that is learnt.
+    progress : callable, optional
+
+    Returns
+    -------
+    genes : WeightedGenes
+    hyperparameters : Hyperparameters
+        Posterior means, standard deviations and draws if they were learnt; otherwise those given.
+    """
+    rng = np.random.default_rng(seed)
+    shrunken = tuple(np.flatnonzero(model.shrunken).tolist())
+    if learning:
+        layout = Layout(
+            coefficients, shrunken, options.trend == "parametric", options.residuals == "student_t"
+        )
+        points, sampled = learn(model, start, layout, layout.psi(hyper), draws, rng, progress)
+        hyper = points.summary(rng)
+        points = points.thinned(
+            min(points.weight.size, max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes))
+        )
+    else:
+        layout = Layout(coefficients, shrunken, True, math.isfinite(model.nu))
+        points = HyperPosterior.fixed(layout, hyper, USED_DRAWS)
+        sampled = sample_given(model, start, layout, draws)
+    if keep.size < model.n_genes:
+        sampled = sampled.genes(keep)
+    genes = weigh(sampled, points)
+    if progress is not None:
+        progress(3, 3, "weighing")
+    return genes, hyper
+
+
+def sample_given(model: ConditionalModel, start: Start, layout: Layout, n_draws: int) -> Sampled:
+    """Draw from proposals made for the model's hyperparameters.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    start : Start
+    layout : Layout
+    n_draws : int
+
+    Returns
+    -------
+    Sampled
+    """
+    proposal = start.proposal(model)
+    surface = Surface.of(layout, model, draw(model, proposal, start.seeds, n_draws))
+    return Sampled(model, proposal, surface, start.seeds)
+
+
+def learn(
+    model: ConditionalModel,
+    start: Start,
+    layout: Layout,
+    psi: np.ndarray,
+    n_draws: int,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> tuple[HyperPosterior, Sampled]:
+    """Learn the hyperparameters from all genes.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of all genes.
+    start : Start
+    layout : Layout
+    psi : ndarray (hyperparameter,)
+        Where the search starts.
+    n_draws : int
+        Of every gene, in the end.
+    rng : Generator
+    progress : callable, optional
+
+    Returns
+    -------
+    points : HyperPosterior
+    sampled : Sampled
+        All genes, drawn from proposals made near the maximum.
+
+    Raises
+    ------
+    FitError
+        If the search does not come to rest.
+    """
+    say = progress or (lambda done, total, text: None)
+    some = _spread_genes(model, start.seeds)
+    if some.size < model.n_genes or n_draws > SCOUTED_DRAWS:
+        say(0, 3, "hyperparameters, from some of the genes")
+        few = min(n_draws, SCOUTED_DRAWS)
+        psi, _ = _settle(model.genes(some), start.genes(some), layout, psi, few)
+    say(1, 3, f"drawing from {model.n_genes} genes")
+    psi, sampled = _settle(model, start, layout, psi, n_draws)
+    say(2, 3, "posterior of the hyperparameters")
+    n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
+    points = hyper_posterior(sampled.surface, psi, n_points, rng)
+    enough = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
+    logger.log(
+        logging.INFO if enough else logging.WARNING,
+        "%.0f effective of %d points of the hyperparameters%s",
+        points.effective_size,
+        n_points,
+        "" if enough else ": their posterior is only roughly known",
+    )
+    return points, sampled
+
+
+def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
+    """Choose at most `SCOUTED_GENES`, evenly by base mean; which ones does not depend on the genes' order."""
+    order = np.lexsort((seeds, model.base_mean))
+    return order[np.linspace(0, order.size - 1, min(order.size, SCOUTED_GENES)).astype(int)]
+
+
+def _settle(
+    model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int
+) -> tuple[np.ndarray, Sampled]:
+    """Maximize, with proposals made near the maximum."""
+    for _ in range(MAX_ROUNDS):
+        sampled = sample_given(_model_at(model, layout, psi), start, layout, n_draws)
+        psi = maximize(sampled.surface, psi)
+        if _change(sampled.model, _model_at(model, layout, psi)) < FAR:
+            return psi, sampled
+    raise FitError(
+        f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "
+        "more genes, or give values, such as Hyperparameters.from_eb(fit)."
+    )
+
+
+def _model_at(model: ConditionalModel, layout: Layout, psi: np.ndarray) -> ConditionalModel:
+    """Return the model with other hyperparameters."""
+    scale, trend, sd, nu = layout.parts(layout.phi(psi), model.base_mean)
+    scales = model.shrinkage_scale.copy()
+    scales[list(layout.shrunken)] = scale
+    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+
+
+def _change(model: ConditionalModel, new: ConditionalModel) -> float:
+    """Return the largest change of a log scale or of the log trend."""
+    changes = [
+        np.log(new.shrinkage_scale / model.shrinkage_scale),
+        new.log_trend - model.log_trend,
+        np.log([new.dispersion_sd / model.dispersion_sd]),
+    ]
+    return float(np.abs(np.concatenate(changes)).max())
+
+
+def weigh(sampled: Sampled, points: HyperPosterior) -> WeightedGenes:
+    """Weigh the draws with the hyperparameters integrated out; adapt the proposals that do not serve.
+
+    Parameters
+    ----------
+    sampled : Sampled
+        Its proposals are made near the points. The draws of genes that are adapted are overwritten.
+    points : HyperPosterior
+
+    Returns
+    -------
+    WeightedGenes
+    """
+    log_weights, pareto_k = smoothed(_weights(sampled, points))
+    size = effective_size(log_weights)
+    result = WeightedGenes(
+        sampled.surface.theta,
+        log_weights,
+        {"pareto_k": pareto_k, "ess_bulk": size, "attempts": np.ones(size.size)},
+    )
+    trouble = _trouble(pareto_k, size, log_weights.shape[1])
+    bad = np.flatnonzero(trouble > 1.0)
+    current, newest = sampled.genes(bad), log_weights[bad]
+    for attempt in range(ADAPTATIONS):
+        if not bad.size:
+            break
+        current = _again(current, np.exp(newest), attempt)
+        newest, k = smoothed(_weights(current, points))
+        new_size = effective_size(newest)
+        new_trouble = _trouble(k, new_size, log_weights.shape[1])
+        better = new_trouble < trouble[bad]
+        taken = bad[better]
+        result.theta[taken], log_weights[taken] = current.surface.theta[better], newest[better]
+        pareto_k[taken], size[taken] = k[better], new_size[better]
+        trouble[taken] = new_trouble[better]
+        result.report["attempts"][bad] += 1.0
+        still = np.flatnonzero(trouble[bad] > 1.0)
+        current, newest, bad = current.genes(still), newest[still], bad[still]
+    return result
+
+
+def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
+    surface = sampled.surface
+    return gene_weights(surface.layout, surface.base_mean, surface.theta, surface.ratio, points)
+
+
+def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray:
+    """Return how far weights are from what can be trusted: above 1, they cannot."""
+    return np.maximum(pareto_k / MAX_K, SMALLEST_SIZE * n_draws / size)
+
+
+def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
+    """Adapt proposals to weighted draws, and draw from them with new random numbers."""
+    n_draws = sampled.surface.theta.shape[1]
+    seeds = sampled.seeds ^ np.uint32(NEW_STREAM + attempt)
+    moved = adapted(sampled.proposal, sampled.surface.theta, weights)
+    proposal = fitted_shares(sampled.model, moved, seeds, LONG_PILOT)
+    draws = draw(sampled.model, proposal, seeds, n_draws)
+    return Sampled(
+        sampled.model, proposal, Surface.of(sampled.surface.layout, sampled.model, draws), sampled.seeds
+    )
+
+
+def resampled(genes: WeightedGenes, seeds: np.ndarray) -> np.ndarray:
+    """Draw from the weighted draws, so that all have the same weight.
+
+    Parameters
+    ----------
+    genes : WeightedGenes
+    seeds : ndarray of uint32 (gene,)
+
+    Returns
+    -------
+    ndarray of float32 (1, draw, gene, P + 1)
+        One chain; a draw of large weight appears more than once. The order is random.
+    """
+    result = np.empty_like(genes.theta)
+    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds ^ np.uint32(RESAMPLING), result)
+    return result.transpose(1, 0, 2)[None]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[no-untyped-def]
+    """Systematic resampling of some genes, then a random order."""
+    n_draws = theta.shape[1]
+    taken = np.empty(n_draws, dtype=np.int64)
+    for g in range(first, last):
+        np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
+        total = 0.0
+        for m in range(n_draws):
+            total += math.exp(log_weights[g, m])
+        offset, reached, at = np.random.random(), math.exp(log_weights[g, 0]), 0  # noqa: NPY002
+        for m in range(n_draws):
+            while reached < (m + offset) / n_draws * total and at < n_draws - 1:
+                at += 1
+                reached += math.exp(log_weights[g, at])
+            taken[m] = at
+        for m in range(n_draws - 1, 0, -1):
+            other = np.random.randint(0, m + 1)  # noqa: NPY002
+            kept = taken[m]
+            taken[m] = taken[other]
+            taken[other] = kept
+        for m in range(n_draws):
+            for k in range(theta.shape[2]):
+                result[g, m, k] = theta[g, taken[m], k]

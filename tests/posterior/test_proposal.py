@@ -1,0 +1,179 @@
+"""Proposals of engine psis: density and draws against SciPy, the counts' density, what they cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reference.log_density import nb_log_pmf
+from scipy.stats import cauchy, multivariate_t, norm
+
+from bayesde.eb.cauchy_mode import grouped_rows
+from bayesde.posterior.adapt import adapted
+from bayesde.posterior.counts_density import log_likelihoods
+from bayesde.posterior.mixture import DF, log_mixture, stratified_counts
+from bayesde.posterior.mode import find_modes
+from bayesde.posterior.model import NUISANCE_SD, ConditionalModel
+from bayesde.posterior.proposal import SMALLEST_SHARE, draw, fitted_shares, gene_seeds, laplace_mixture
+
+
+@pytest.fixture(scope="module")
+def start(pasilla_fit, panel):
+    return pasilla_fit.beta[panel], np.log(pasilla_fit.dispersion[panel])
+
+
+@pytest.fixture(scope="module")
+def seeds(pasilla_fit, panel):
+    return gene_seeds(pasilla_fit.counts.genes[panel], 1)
+
+
+@pytest.fixture(scope="module")
+def proposal(panel_model, start, seeds):
+    return fitted_shares(panel_model, laplace_mixture(panel_model, *start), seeds)
+
+
+def reference_log_mixture(proposal, g, theta):
+    """The mixture's density by SciPy's multivariate t and Cauchy."""
+    free = ~proposal.shrunken
+    total = np.zeros(len(theta))
+    for c, share in enumerate(proposal.share[g]):
+        factor, center = proposal.factor[g, c], proposal.location[g, c]
+        if c < proposal.share.shape[1] - 1:
+            scale = np.linalg.inv(factor @ factor.T)
+            total += share * multivariate_t(center, scale, df=DF).pdf(theta)
+            continue
+        scale = np.linalg.inv(factor @ factor.T)[np.ix_(free, free)]
+        gap = theta[:, ~free] - center[~free]
+        rest = theta[:, free] - center[free] - gap @ proposal.slope[g][np.ix_(free, ~free)].T
+        effects = cauchy.pdf(theta[:, ~free], scale=proposal.prior_scale[~free]).prod(axis=1)
+        total += share * effects * multivariate_t(np.zeros(free.sum()), scale, df=DF).pdf(rest)
+    return np.log(total)
+
+
+def test_density_of_the_mixture(panel_model, proposal, seeds):
+    drawn = draw(panel_model, proposal, seeds, 150)
+    log_q = np.empty(drawn.log_ratio.shape)
+    log_mixture(0, 40, *proposal.arrays, drawn.theta, log_q)
+    for g in range(40):
+        expected = reference_log_mixture(proposal, g, drawn.theta[g].astype(float))
+        np.testing.assert_allclose(log_q[g], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_density_of_the_counts(panel_model, proposal, seeds):
+    """To 1e-5, from deep in the Poisson limit to dispersions of 100, at draws far from the mode."""
+    drawn = draw(panel_model, proposal, seeds, 100).theta
+    drawn[:, ::10, -1] = np.linspace(-30.0, 5.0, 10)
+    found = np.empty(drawn.shape[:2])
+    log_likelihoods(
+        0,
+        40,
+        drawn,
+        panel_model.y,
+        panel_model.log_nf,
+        *grouped_rows(panel_model.x),
+        panel_model.shrunken,
+        found,
+    )
+    for g in range(0, 40, 5):
+        for m in range(0, 100, 5):
+            theta = drawn[g, m].astype(np.float64)
+            log_mu = panel_model.log_nf[g].astype(np.longdouble) + panel_model.x @ theta[:-1]
+            if np.abs(log_mu).max() > 500.0:
+                continue
+            expected = norm.logpdf(theta[0], 0.0, NUISANCE_SD)
+            expected += sum(
+                nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(panel_model.y[g], log_mu, strict=True)
+            )
+            assert found[g, m] == pytest.approx(float(expected), rel=1e-8, abs=1e-5)
+
+
+def test_draws_come_from_the_mixture(panel_model, proposal, seeds):
+    """E_q[p / q] = 1 for any density p within reach: here a normal one around each component."""
+    drawn = draw(panel_model, proposal, seeds, 4000)
+    scores = []
+    for g in range(0, 40, 4):
+        theta = drawn.theta[g].astype(float)
+        log_q = reference_log_mixture(proposal, g, theta)
+        for c in np.flatnonzero(proposal.share[g, :-1] > 0.0):
+            root = proposal.factor[g, c]
+            z = (theta - proposal.location[g, c]) @ root
+            ratio = np.exp(norm.logpdf(z).sum(axis=1) + np.log(np.diag(root)).sum() - log_q)
+            scores.append((ratio.mean() - 1.0) / (ratio.std() / np.sqrt(4000)))
+    assert np.abs(scores).max() < 4.5
+    assert 0.1 < np.std(scores) < 1.3  # stratified draws err less than independent ones
+
+
+def test_draws_are_shared_out_exactly():
+    share = np.array([[0.5, 0.3, 0.2], [0.335, 0.335, 0.33], [1.0, 0.0, 0.0]])
+    counts = stratified_counts(share, 101)
+    assert counts.sum(axis=1).tolist() == [101, 101, 101]
+    assert (np.abs(counts - 101 * share) < 1.0).all()
+    assert counts[2].tolist() == [101, 0, 0]
+
+
+def test_shares_have_a_floor_and_add_up(proposal):
+    used = proposal.share > 0.0
+    assert (proposal.share[used] >= SMALLEST_SHARE).all()
+    np.testing.assert_allclose(proposal.share.sum(axis=1), 1.0)
+
+
+def test_both_modes_are_covered():
+    """A gene with an effect of 1.2 that the prior (S = 0.02) does not expect has one mode at each."""
+    y = np.array([18, 30, 22, 41, 80, 71, 60, 122])
+    model = ConditionalModel(
+        y=y[None],
+        log_nf=np.zeros((1, 8)),
+        x=np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)]),
+        base_mean=np.array([y.mean()]),
+        log_trend=np.log([0.1]),
+        shrunken=np.array([False, True]),
+        shrinkage_scale=np.array([1.0, 0.02]),
+        dispersion_sd=0.5,
+        nu=np.inf,
+    )
+    beta, log_dispersion = np.array([[3.3, 1.1]]), np.log([0.1])
+    modes = find_modes(model, beta, log_dispersion)
+    effects = np.sort([modes.location[0, 1], modes.other[0, 1]])
+    assert effects[0] < 0.1 < 0.6 < effects[1]
+    mixture = laplace_mixture(model, beta, log_dispersion)
+    for mode in (modes.location[0], modes.other[0]):
+        gaps = [
+            np.linalg.norm((mode - center) @ root)
+            for center, root in zip(mixture.location[0, :-1], mixture.factor[0, :-1], strict=True)
+        ]
+        assert min(gaps) < 0.5
+
+
+def test_seeds_come_from_names():
+    names = ["a", "b", "c"]
+    seeds = gene_seeds(names, 7)
+    np.testing.assert_array_equal(gene_seeds(names[::-1], 7), seeds[::-1])
+    assert not (gene_seeds(names, 8) == seeds).any()
+    assert len(set(seeds)) == 3
+
+
+def test_genes_do_not_depend_on_their_neighbors(panel_model, proposal, seeds):
+    together = draw(panel_model, proposal, seeds, 50)
+    rows = np.array([30, 2, 17])
+    alone = draw(panel_model.genes(rows), proposal.genes(rows), seeds[rows], 50)
+    np.testing.assert_array_equal(alone.theta, together.theta[rows])
+    np.testing.assert_array_equal(alone.log_ratio, together.log_ratio[rows])
+
+
+def test_adapted_components_have_the_moments_of_their_draws(proposal):
+    """With one component, those of all weighted draws; with too few draws it stays."""
+    rng = np.random.default_rng(1)
+    d = proposal.location.shape[2]
+    share = np.zeros((2, proposal.share.shape[1]))
+    share[:, 0] = 1.0
+    single = replace(proposal.genes(np.array([0, 1])), share=share)
+    covariance = np.diag([1.0, 4.0, 9.0, 0.25])[:d, :d]
+    theta = rng.multivariate_normal(np.arange(d), covariance, (2, 20_000))
+    weights = np.full((2, 20_000), 1.0 / 20_000)
+    weights[1], weights[1, 0] = 0.0, 1.0
+    moved = adapted(single, theta, weights)
+    np.testing.assert_allclose(moved.location[0, 0], np.arange(d), atol=0.1)
+    scale = np.linalg.inv(moved.factor[0, 0] @ moved.factor[0, 0].T)
+    np.testing.assert_allclose(scale, covariance, atol=0.3)
+    np.testing.assert_array_equal(moved.location[1], single.location[1])
