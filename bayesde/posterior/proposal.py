@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from bayesde.eb.cauchy_mode import grouped_rows
+from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.counts_density import log_likelihoods
 from bayesde.posterior.mixture import (
@@ -222,16 +222,16 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     over_genes(draw_mixture, model.n_genes, *exact.arrays, counts, seeds, theta)
     over_genes(log_mixture, model.n_genes, *exact.arrays, theta, log_q)
     log_ratio = np.empty_like(log_q)
-    rows, bounds, order = grouped_rows(model.x)
+    cells = Cells.of(model.x)
     over_genes(
         log_likelihoods,
         model.n_genes,
         theta,
         model.y,
         model.log_nf,
-        rows,
-        bounds,
-        order,
+        cells.rows,
+        cells.bounds,
+        cells.order,
         model.shrunken,
         log_ratio,
     )
