@@ -101,7 +101,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     theta : ndarray of float32 (gene, draw, P + 1)
     y, log_nf : ndarray (gene, sample)
     rows, bounds, order : ndarray
-        See `bayesde.eb.cauchy_mode.grouped_rows`.
+        See `bayesde.eb.layout.Cells`.
     shrunken : ndarray of bool (coefficient,)
     value : ndarray (gene, draw)
         Written to.

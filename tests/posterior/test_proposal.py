@@ -9,7 +9,7 @@ import pytest
 from reference.log_density import nb_log_pmf
 from scipy.stats import cauchy, multivariate_t, norm
 
-from bayesde.eb.cauchy_mode import grouped_rows
+from bayesde.eb.layout import Cells
 from bayesde.posterior.adapt import adapted
 from bayesde.posterior.counts_density import log_likelihoods
 from bayesde.posterior.mixture import DF, log_mixture, stratified_counts
@@ -64,14 +64,16 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
     """To 1e-5, from deep in the Poisson limit to dispersions of 100, at draws far from the mode."""
     drawn = draw(panel_model, proposal, seeds, 100).theta
     drawn[:, ::10, -1] = np.linspace(-30.0, 5.0, 10)
-    found = np.empty(drawn.shape[:2])
+    found, cells = np.empty(drawn.shape[:2]), Cells.of(panel_model.x)
     log_likelihoods(
         0,
         40,
         drawn,
         panel_model.y,
         panel_model.log_nf,
-        *grouped_rows(panel_model.x),
+        cells.rows,
+        cells.bounds,
+        cells.order,
         panel_model.shrunken,
         found,
     )
