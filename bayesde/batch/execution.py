@@ -36,7 +36,7 @@ FAILED_STATUSES = ("not_converged", "low_ess", "divergences", "high_pareto_k", "
 """Statuses of genes whose numbers are there, or should be, but failed a check."""
 
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
-"""The Stan program of each engine, and whether it is compiled with threads."""
+"""The Stan program of each engine that has one, and whether it is compiled with threads."""
 
 _LOG_EVERY = 20.0  # seconds between two progress lines in the log
 
@@ -166,7 +166,7 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
     """Compile what the engine needs, so that a missing compiler is known before anything is written."""
-    if plan.command == "sample":
+    if plan.command == "sample" and plan.sample.engine in _PROGRAMS:
         from bayesde.stan_runtime import compiled_model  # loads cmdstanpy, which an EB run does without
 
         say = None if progress is None else (lambda message: progress(0, 0, message))
@@ -274,7 +274,7 @@ def _sample(
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior, blocks going into the run's folder."""
-    if plan.sample.engine == "joint":  # a single unit of work, which Ctrl-C ends as it stands
+    if plan.sample.engine != "nuts":  # a single unit of work, which Ctrl-C ends as it stands
         return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
     reporter = _Reporter(directory, progress)
 

@@ -15,7 +15,7 @@ from bayesde.posterior.options import SamplingOptions, check_whole
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 
-ENGINES = ("nuts", "joint")
+ENGINES = ("nuts", "joint", "psis")
 SIZE_FACTORS = ("ratio", "poscounts", "iterate")
 TESTS = ("wald", "lrt")
 SHRINKAGES = ("apeglm", "normal", "ashr", "none")
@@ -165,9 +165,9 @@ class SamplePlan:
 
     Parameters
     ----------
-    engine : {"nuts", "joint"}
+    engine : {"nuts", "joint", "psis"}
     draws, warmup, chains : int
-        Draws and warm-up iterations of each chain.
+        Draws and warm-up iterations of each chain; engine psis has draws only.
     seed : int
     ci_prob : float
         Probability that intervals hold; in (0, 1).
@@ -244,7 +244,7 @@ class RunPlan:
         unused = _changed(
             "model", self.model, ModelPlan(design=""), (*_CHOICES, "reduced", "shrink", "other_contrasts")
         )
-        if self.sample.engine != "joint":
+        if self.sample.engine == "nuts":
             unused += _changed("sampling", self.sampling, SamplingOptions(), ("residuals", "trend"))
         return unused
 

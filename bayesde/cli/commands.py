@@ -157,8 +157,9 @@ def sample(
     engine: Annotated[
         str | None,
         typer.Option(
-            metavar="nuts|joint",
-            help="`nuts`: genes in blocks, given the hyperparameters; `joint`: all at once.",
+            metavar="nuts|joint|psis",
+            help="`nuts`: genes in blocks, given the hyperparameters; `joint`: all at once; `psis`: "
+            "importance sampling, the hyperparameters integrated over, in seconds and without Stan [default: nuts].",
         ),
     ] = None,
     draws: Annotated[
@@ -192,7 +193,7 @@ def sample(
     workers: Workers = None,
     force: Force = False,
 ) -> None:
-    """Sample the posterior of every gene with Stan, resumably.
+    """Sample the posterior of every gene: with Stan, resumably, or by importance sampling.
 
     Writes results.tsv, diagnostics.tsv, the draws and pictures into DIR, and the point estimates of all genes
     into DIR/eb and DIR/shrunken. Exit code 3: finished, but some genes failed their diagnostics; the column
@@ -203,6 +204,8 @@ def sample(
         bayesde sample counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o post
 
         bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --engine joint --genes panel.txt -o panel
+
+        bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --engine psis -o quick
 
         bayesde resume post
     """
