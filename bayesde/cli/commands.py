@@ -159,7 +159,7 @@ def sample(
         typer.Option(
             metavar="nuts|joint|psis",
             help="`nuts`: genes in blocks, given the hyperparameters; `joint`: all at once; `psis`: "
-            "importance sampling, the hyperparameters integrated over, in seconds and without Stan [default: nuts].",
+            "importance sampling, hyperparameters integrated over, in seconds, without Stan [default: nuts].",
         ),
     ] = None,
     draws: Annotated[
