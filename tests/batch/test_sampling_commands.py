@@ -67,7 +67,7 @@ def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--engine", "psis"), "engine must be one of 'nuts', 'joint'"),
+        (("--engine", "vb"), "engine must be one of 'nuts', 'joint', 'psis'"),
         (("--draws", "0"), "draws must be a whole number"),
         (("--chains", "0"), "chains must be a whole number"),
         (("--seed", "-3"), "seed must be a whole number"),
