@@ -34,8 +34,8 @@ from numba import njit
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.counts_density import log_likelihoods
-from bayesde.posterior.mixture import (
+from bayesde.posterior.importance.counts_density import log_likelihoods
+from bayesde.posterior.importance.mixture import (
     Proposal,
     component_densities,
     component_heights,
@@ -58,6 +58,8 @@ WIDER = (25.0, 5.0, 1.0)
 LAPLACE = len(WIDER) + 1
 COMPONENTS = LAPLACE + 1
 SMALLEST_SHARE = 0.08
+LARGEST_FLOOR = 0.4
+"""Of all components together."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -132,7 +134,7 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
         model.log_nf,
         model.x,
         model.shrunken,
-        model.shrinkage_scale,
+        model.prior_scale,
         model.log_trend,
         model.dispersion_sd,
         model.nu,
@@ -181,8 +183,9 @@ def fitted_shares(
         model.nu,
         share,
     )
-    left = 1.0 - SMALLEST_SHARE * used.sum(axis=1, keepdims=True)
-    return replace(proposal, share=np.where(used, SMALLEST_SHARE + left * share, 0.0))
+    number = used.sum(axis=1, keepdims=True)
+    least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
+    return replace(proposal, share=np.where(used, least + (1.0 - least * number) * share, 0.0))
 
 
 def _slopes(model: ConditionalModel) -> np.ndarray:
@@ -233,6 +236,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
         cells.bounds,
         cells.order,
         model.shrunken,
+        model.unshrunken_sd,
         log_ratio,
     )
     log_ratio -= log_q
@@ -265,7 +269,7 @@ def _laplace(  # type: ignore[no-untyped-def]
     n_wide = wider.size
     for g in range(first, last):
         for c in range(n_wide + 1):
-            near = scale * (wider[c] if c < n_wide else 1.0)
+            near = np.where(shrunken, scale * (wider[c] if c < n_wide else 1.0), scale)
             if c == n_wide:
                 location[g, c] = null[g]
             else:
