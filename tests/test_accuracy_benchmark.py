@@ -79,14 +79,25 @@ def test_power_is_the_longest_list_that_keeps_the_rate(rng):
         assert metrics.power(order, false, rate) == max(allowed, default=0)
 
 
+def test_errors_of_power_without_false_signs_are_those_of_a_binomial_number(rng):
+    """One method calls all genes, the other two of three: the bootstrap draws the third with p = 1/3."""
+    none = np.zeros(600, dtype=bool)
+    orders = [np.arange(600), np.arange(400), np.arange(600)[::-1]]
+    first, second, third = metrics.power_errors(orders, [none] * 3, 0.05, rng)
+    assert first == third == 0.0
+    low, high = chi2.interval(1.0 - CHANCE, metrics.REPLICATES - 1)
+    expected = 600 * (1 / 3) * (2 / 3)
+    assert low < second**2 / expected * (metrics.REPLICATES - 1) < high
+
+
 def test_the_surest_come_first_and_of_equals_the_larger():
     answer = Answer("any", np.array([0.1, -5.0, 3.0, 1.0]), lfsr=np.array([0.2, 0.0, np.nan, 0.0]))
     assert metrics.surest_first(answer).tolist() == [1, 3, 0]
 
 
-def test_realised_rate_counts_genes_up_to_the_threshold():
+def test_realized_rate_counts_genes_up_to_the_threshold():
     answer = Answer("any", np.ones(4), s_value=np.array([0.01, 0.05, 0.06, np.nan]))
-    assert metrics.realised_rate(answer, np.array([False, True, True, True]), 0.05) == (2, 1)
+    assert metrics.realized_rate(answer, np.array([False, True, True, True]), 0.05) == (2, 1)
 
 
 def test_concordance_at_the_top():
@@ -175,6 +186,12 @@ def test_the_page_shows_what_was_measured(tmp_path):
     copy.write_text(written, encoding="utf-8")
     page.refresh(copy, tables)
     assert copy.read_text(encoding="utf-8") == written
+
+
+def test_few_genes_need_a_folder_of_their_own(capsys):
+    with pytest.raises(SystemExit):
+        run.parse(["--quick"])
+    assert "--out DIR" in capsys.readouterr().err
 
 
 def test_a_page_without_a_place_for_a_table_is_refused(tmp_path):

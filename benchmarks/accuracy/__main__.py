@@ -48,6 +48,7 @@ def measure(problem: Problem, *, peers: bool = True) -> Tables:
             "genes": case.effect.size,
             "in_both": int(case.seen_in_both.sum()),
             "left_out": case.left_out,
+            "distrusted": case.distrusted,
             "offset": case.offset,
             "note": note,
         }
@@ -100,7 +101,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few genes, simulated sets only: does all run?")
     parser.add_argument("--redraw", action="store_true", help="tables and pictures from what is measured")
     parser.add_argument("--out", type=Path, default=HERE / "results", metavar="DIR", help="folder of results")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.quick and chosen.out == HERE / "results":
+        parser.error(
+            "few genes are not for the results that are kept: give --quick a folder of its own, --out DIR"
+        )
+    return chosen
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ LEVELS = (0.5, 0.8, 0.95)
 MIDDLE = 1e-9
 """An interval of so little probability has the median at both ends."""
 LN2 = np.log(2.0)
+ALONE = bde.SamplingOptions(hand_over=False)
+"""No gene goes to Stan, so that the numbers are those of engine psis, with a Stan or without."""
 
 Interval = tuple[np.ndarray, np.ndarray]
 
@@ -40,6 +42,8 @@ class Answer:
     pit, dispersion_pit : ndarray (gene,) or None
         Posterior probability that effect, or dispersion, is below its true value.
     hyperparameters : mapping of str to (mean, sd)
+    trusted : ndarray of bool (gene,) or None
+        Whether the method's own diagnostics let a gene pass.
     """
 
     method: str
@@ -50,6 +54,7 @@ class Answer:
     pit: np.ndarray | None = None
     dispersion_pit: np.ndarray | None = None
     hyperparameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    trusted: np.ndarray | None = None
 
 
 def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:
@@ -77,7 +82,7 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
     contrast = (problem.factor, problem.level, problem.reference)
     answers = _psis(problem, fit, contrast)
     if problem.student_t:
-        options = bde.SamplingOptions(residuals="student_t")
+        options = bde.SamplingOptions(residuals="student_t", hand_over=False)
         answers += _psis(problem, fit, contrast, "psis, Student-t", options)[:1]
     answers += [_maximum_likelihood(fit, contrast), _apeglm(fit, contrast), _ashr(fit, contrast)]
     return answers, fit.base_mean
@@ -88,7 +93,7 @@ def _psis(
     fit: bde.EbFit,
     contrast: tuple[str, str, str],
     name: str = "psis",
-    options: bde.SamplingOptions | None = None,
+    options: bde.SamplingOptions = ALONE,
 ) -> list[Answer]:
     """Return the posterior mean with all that belongs to it, and the posterior median."""
     posterior = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
@@ -106,6 +111,7 @@ def _psis(
         pit,
         dispersion_pit,
         learnt,
+        table["status"].to_numpy() == "ok",
     )
     return [main, Answer(f"{name}, median", _interval(tables[MIDDLE])[0])]
 

@@ -30,7 +30,7 @@ COLUMNS = (
     "called_at_0.1 false_signs_at_0.1 power_at_0.01 power_at_0.05 power_at_0.01_se power_at_0.05_se "
     "top_100 top_500"
 ).split()
-"""Of the scores; README.md of the benchmarks explains them."""
+"""Of the scores; accuracy.md explains them."""
 
 Row = dict[str, Any]
 
@@ -69,6 +69,12 @@ class Case:
     def key(self) -> Row:
         """What the rows of this case start with."""
         return {"problem": self.problem.name, "truth": self.truth.name}
+
+    @property
+    def distrusted(self) -> int:
+        """How many genes the diagnostics of psis do not let pass."""
+        trusted = next(answer for answer in self.answers if answer.method == REFERENCE).trusted
+        return 0 if trusted is None else int((~trusted).sum())
 
     def strata(self) -> dict[str, np.ndarray]:
         """Name groups of genes: all, those with counts in both groups, quarters of these by base mean."""
@@ -149,6 +155,7 @@ def _of(answer: Answer, rows: np.ndarray) -> Answer:
         intervals={level: (ends[0][rows], ends[1][rows]) for level, ends in answer.intervals.items()},
         pit=some(answer.pit),
         dispersion_pit=some(answer.dispersion_pit),
+        trusted=some(answer.trusted),
     )
 
 
@@ -236,21 +243,21 @@ def _interval_numbers(chosen: Answer, effect: np.ndarray, error: np.ndarray | No
 
 
 def _sign_numbers(chosen: Answer, effect: np.ndarray) -> Row:
-    """Realised false sign rates at s-values, and power at false sign rates."""
+    """Realized false sign rates at s-values, and power at false sign rates."""
     order = metrics.surest_first(chosen)
     if order is None:
         return {}
     found: Row = {}
     false = metrics.false_signs(chosen.estimate, effect)
     for threshold in THRESHOLDS:
-        called, wrong = metrics.realised_rate(chosen, false, threshold)
+        called, wrong = metrics.realized_rate(chosen, false, threshold)
         found[f"called_at_{threshold:g}"] = called
         found[f"false_signs_at_{threshold:g}"] = wrong / called if called else np.nan
     return found | {f"power_at_{rate:g}": metrics.power(order, false, rate) for rate in RATES}
 
 
 def curves(case: Case) -> pd.DataFrame:
-    """Return the realised false sign rate at every s-value of a grid.
+    """Return the realized false sign rate at every s-value of a grid.
 
     Parameters
     ----------
@@ -267,7 +274,7 @@ def curves(case: Case) -> pd.DataFrame:
             continue
         false = metrics.false_signs(answer.estimate, case.effect)
         for threshold in S_GRID:
-            called, wrong = metrics.realised_rate(answer, false, threshold)
+            called, wrong = metrics.realized_rate(answer, false, threshold)
             rows.append(
                 case.key | {"method": answer.method, "s_value": threshold, "called": called, "false": wrong}
             )

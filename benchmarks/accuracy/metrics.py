@@ -30,7 +30,7 @@ __all__ = [
     "interval_width",
     "power",
     "power_errors",
-    "realised_rate",
+    "realized_rate",
     "surest_first",
     "widened",
 ]
@@ -77,7 +77,7 @@ def false_signs(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(estimate) * np.sign(truth) <= 0.0)
 
 
-def realised_rate(answer: Answer, false: np.ndarray, threshold: float) -> tuple[int, int]:
+def realized_rate(answer: Answer, false: np.ndarray, threshold: float) -> tuple[int, int]:
     """Return how many genes have an s-value up to a threshold, and how many of these a false sign.
 
     `answer` and `false` are of the same genes.

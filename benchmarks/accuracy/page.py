@@ -86,11 +86,20 @@ def _sets(cases: pd.DataFrame) -> list[str]:
     rows = [
         [
             _label(row["problem"], row["truth"]), row["title"], f"{row['genes']:,}", f"{row['in_both']:,}",
-            str(row["left_out"]), "" if row["truth"] == "simulated" else f"{row['offset']:+.3f}",
+            str(row["left_out"]), str(row["distrusted"]),
+            "" if row["truth"] == "simulated" else f"{row['offset']:+.3f}",
         ]
         for row in cases.to_dict("records")
     ]  # fmt: skip
-    head = ("set", "counts and truth", "genes judged", "seen in both groups", "left out", "offset, log2")
+    head = (
+        "set",
+        "counts and truth",
+        "genes judged",
+        "seen in both groups",
+        "left out",
+        "distrusted",
+        "offset, log2",
+    )
     return markdown_table(head, rows)
 
 
@@ -200,7 +209,7 @@ def _learnt(learnt: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
         for row in part.to_dict("records"):
             name = names.get(row["hyperparameter"], "S")
             true = "" if np.isnan(row["true"]) else f" ({row['true']:g})"
-            cells[name] = f"{row['mean']:.4f} ± {row['sd']:.4f}{true}"
+            cells[name] = f"{row['mean']:.3g} ± {row['sd']:.2g}{true}"
         label = f"`{problem}`" + ("" if method == "psis" else f", {method}")
         rows.append([label, *(cells.get(name, "") for name in ("S", "sigma", "a0", "a1", "nu"))])
     return markdown_table(("set", "S", "sigma", "a0", "a1", "nu"), rows)
