@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from bayesde.io import read_counts, read_tximport
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
-    from bayesde.posterior.fit import Posterior, fit_posterior
+    from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.posterior.result import Posterior
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -49,9 +51,11 @@ _HOMES = {
     "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
     "bayesde.options": ("EbOptions",),
-    "bayesde.posterior.fit": ("Posterior", "fit_posterior"),
+    "bayesde.posterior.fit": ("fit_posterior",),
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.options": ("SamplingOptions",),
+    "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
+    "bayesde.posterior.result": ("Posterior",),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
@@ -68,10 +72,13 @@ __all__ = [
     "FitError",
     "Hyperparameters",
     "InputError",
+    "LogNormal",
     "OptionError",
     "Posterior",
+    "Priors",
     "ResultsTable",
     "SamplingOptions",
+    "ShiftedGamma",
     "Simulation",
     "SimulationOptions",
     "ToolchainError",

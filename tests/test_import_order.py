@@ -54,8 +54,10 @@ def test_a_room_imports_only_from_rooms_before_it():
 def test_the_guide_for_contributors_names_every_room():
     guide = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+) \|", guide, flags=re.MULTILINE))))
-    inside = {path.stem for path in (PACKAGE / "eb").glob("*.py")} - {"__init__"}
-    assert named == set(ORDER) | inside
+    files = [path for room in ("eb", "posterior") for path in (PACKAGE / room).glob("*.py")]
+    packages = {path.parent.name for path in (PACKAGE / "posterior").glob("*/__init__.py")}
+    inside = {path.stem for path in files} - {"__init__"}
+    assert named == set(ORDER) | inside | packages
 
 
 def test_importing_the_package_is_light():

@@ -1,13 +1,10 @@
 """Each gene's whole posterior, by importance sampling or by Stan.
 
-The steps, in order: the values of the priors (``hyperparameters``), one gene's log density given them
-(``model``), its mode and curvature (``mode``). Engine ``psis`` makes each gene a ``proposal`` of them, a
-``mixture``, weighs its draws by the counts (``counts_density``) and the priors (``prior_weights``),
-learns the hyperparameters from the same draws (``importance``), smooths the weights (``pareto``), adapts
-what does not serve (``adapt``) and has its own summaries (``weighted``). For Stan the modes become starts
-(``stan_data``); engine ``nuts`` samples genes in ``blocks``, engine ``joint`` genes and hyperparameters
-together, both by ``chains``; they hand over ``draws`` and ``diagnostics``, from which ``summaries`` make
-the results table. ``fit`` runs them.
+The steps, in order: what all genes share (``priors``, ``hyperparameters``), one gene's log density given that
+(``model``), its mode and curvature (``mode``). A ``request`` goes to one of the ``engines``: psis, in the
+package ``importance``, or nuts and joint, in ``chains``. Each hands over ``gene_draws`` and ``diagnostics``,
+of which a ``result`` makes tables (``summaries``, ``weighted``, ``tails``) and labelled ``draws``. ``fit`` is
+the way in.
 """
 
 from __future__ import annotations
@@ -16,18 +13,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bayesde.posterior.fit import Posterior, fit_posterior
+    from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.posterior.result import Posterior
 
 _HOME_OF = {
     "Hyperparameters": "hyperparameters",
-    "Posterior": "fit",
+    "LogNormal": "priors",
+    "Posterior": "result",
+    "Priors": "priors",
     "SamplingOptions": "options",
+    "ShiftedGamma": "priors",
     "fit_posterior": "fit",
 }
 
-__all__ = ["Hyperparameters", "Posterior", "SamplingOptions", "fit_posterior"]
+__all__ = [
+    "Hyperparameters",
+    "LogNormal",
+    "Posterior",
+    "Priors",
+    "SamplingOptions",
+    "ShiftedGamma",
+    "fit_posterior",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ from bayesde.design import Design
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
 from bayesde.eb.fit import EbFit
+from bayesde.eb.shrink import prior_scale
 from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.options import nearest
@@ -67,19 +68,30 @@ class Hyperparameters:
         _check_values(self)
 
     @classmethod
-    def from_eb(cls, fit: EbFit) -> Hyperparameters:
-        """Take them from an empirical-Bayes fit: every coefficient but the intercept is shrunken.
+    def from_eb(cls, fit: EbFit, shrink: Sequence[str] | None = None) -> Hyperparameters:
+        """Take them from an empirical-Bayes fit.
 
-        Without an intercept nothing is shrunken, because the coefficients are then levels and not effects. In
-        place of a local dispersion trend stands the parametric one nearest to it. Both are told by a
-        ``BayesdeWarning``.
+        By default every coefficient but the intercept is shrunken. Without an intercept nothing is, because
+        the coefficients are then levels and not effects. In place of a local dispersion trend stands the
+        parametric one nearest to it. Both are told by a ``BayesdeWarning``.
+
+        Parameters
+        ----------
+        fit : EbFit
+        shrink : sequence of str, optional
+            The coefficients that are shrunken; empty for none.
+
+        Raises
+        ------
+        InputError
+            If the design has no such coefficient.
         """
         asymptotic, extra = fit.trend.asymptotic_dispersion, fit.trend.extra_poisson
         dispersion_var = fit.dispersion_prior_var
         if fit.trend.kind == "local":
             asymptotic, extra, dispersion_var = _nearest_parametric(fit)
         return cls(
-            shrinkage_scale=_effect_scales(fit),
+            shrinkage_scale=_effect_scales(fit) if shrink is None else _named_scales(fit, shrink),
             dispersion_sd=math.sqrt(dispersion_var),
             asymptotic_dispersion=float(asymptotic),
             extra_poisson=float(extra),
@@ -155,11 +167,26 @@ def _effect_scales(fit: EbFit) -> dict[str, float]:
         return fit.shrinkage_scales()
     warnings.warn(
         f"the design '{fit.design.formula}' has no intercept: its coefficients are levels, not effects, and "
-        "no effect is shrunken. Use a design with an intercept, or name scales in the hyperparameters.",
+        "no effect is shrunken. Use a design with an intercept, or name the coefficients to be shrunken "
+        "(SamplingOptions(shrink=[...]), --shrink-coefficient).",
         BayesdeWarning,
         stacklevel=4,
     )
     return {}
+
+
+def _named_scales(fit: EbFit, names: Sequence[str]) -> dict[str, float]:
+    """Scales of the coefficients that are named."""
+    known = fit.design.coefficients
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"shrink: the design has no coefficient {first_few(unknown)};{nearest(unknown[0], known)} its "
+            f"coefficients are {first_few(known, 20)}."
+        )
+    return {
+        name: prior_scale(fit.beta[:, k], fit.beta_se[:, k]) for k, name in enumerate(known) if name in names
+    }
 
 
 def _nearest_parametric(fit: EbFit) -> tuple[float, float, float]:

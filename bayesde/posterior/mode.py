@@ -79,7 +79,7 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
         model.log_nf,
         model.x,
         model.shrunken,
-        model.shrinkage_scale,
+        model.prior_scale,
         model.log_trend,
         model.dispersion_sd,
         model.nu,

@@ -9,17 +9,15 @@ normal or Student-t prior on a around the dispersion trend. `stan/README.md` has
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 
 from bayesde.eb.nb import gamma_excess_slope, log_ratio, nb_log_pmf
 
-__all__ = ["NUISANCE_SD", "ConditionalModel", "log_density", "log_density_derivatives"]
+__all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
 
-NUISANCE_SD = 15.0
-"""Prior sd of the coefficients that are not shrunken, natural log: apeglm's, flat within any real effect."""
 NORMAL, STUDENT_T = 0, 1
 ASYMPTOTIC = 10.0
 
@@ -39,13 +37,15 @@ class ConditionalModel:
     log_trend : ndarray (gene,)
         Natural log of the dispersion trend at the base mean.
     shrunken : ndarray of bool (coefficient,)
-        Cauchy prior where True, Normal(0, `NUISANCE_SD`) elsewhere.
+        Cauchy prior where True, Normal(0, `unshrunken_sd`) elsewhere.
     shrinkage_scale : ndarray (coefficient,)
         Scale of the Cauchy prior, natural log; 1 where not shrunken.
     dispersion_sd : float
         Scale of log dispersions around the trend.
     nu : float
         Degrees of freedom of the residuals around the trend; infinite for normal ones.
+    unshrunken_sd : float
+        Standard deviation of the normal priors, natural log.
     """
 
     y: np.ndarray
@@ -57,6 +57,12 @@ class ConditionalModel:
     shrinkage_scale: np.ndarray
     dispersion_sd: float
     nu: float
+    unshrunken_sd: float = 15.0
+
+    @property
+    def prior_scale(self) -> np.ndarray:
+        """Scale of every coefficient's prior (coefficient,): Cauchy where shrunken, normal elsewhere."""
+        return np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
 
     @property
     def n_genes(self) -> int:
@@ -70,17 +76,8 @@ class ConditionalModel:
 
     def genes(self, rows: np.ndarray) -> ConditionalModel:
         """Take some of the genes, by index or by mask."""
-        return ConditionalModel(
-            self.y[rows],
-            self.log_nf[rows],
-            self.x,
-            self.base_mean[rows],
-            self.log_trend[rows],
-            self.shrunken,
-            self.shrinkage_scale,
-            self.dispersion_sd,
-            self.nu,
-        )
+        own = {name: getattr(self, name)[rows] for name in ("y", "log_nf", "base_mean", "log_trend")}
+        return replace(self, **own)
 
 
 @njit(cache=True)
@@ -106,14 +103,14 @@ def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Log prior density of (beta, log dispersion), up to a constant."""
+    """Log prior density of (beta, log dispersion), up to a constant; ``scale`` is `prior_scale`."""
     p = theta.size - 1
     total = 0.0
     for k in range(p):
         if shrunken[k]:
             total -= math.log1p((theta[k] / scale[k]) ** 2)
         else:
-            total -= 0.5 * (theta[k] / NUISANCE_SD) ** 2
+            total -= 0.5 * (theta[k] / scale[k]) ** 2
     return total + log_residual_density((theta[p] - log_trend) / dispersion_sd, nu)
 
 
@@ -144,8 +141,8 @@ def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, grad
             gradient[k] = -2.0 * b / width
             hessian[k, k] = -2.0 * (scale[k] ** 2 - b * b) / width**2
         else:
-            gradient[k] = -b / NUISANCE_SD**2
-            hessian[k, k] = -1.0 / NUISANCE_SD**2
+            gradient[k] = -b / scale[k] ** 2
+            hessian[k, k] = -1.0 / scale[k] ** 2
     residual = (theta[p] - log_trend) / dispersion_sd
     if math.isinf(nu):
         gradient[p] = -residual / dispersion_sd

@@ -36,6 +36,14 @@ class SamplingOptions:
         Distribution of log dispersions around the trend, when engine psis or joint estimates it.
     trend : {"parametric", "constant"}
         Dispersion trend, when engine psis or joint estimates it: a0 + a1 / mean, or a0.
+    shrink : sequence of str, optional
+        The coefficients that are shrunken: by default all but the intercept (none in a design without one);
+        empty for none.
+    scales : {"coefficient", "term"}
+        Whether every shrunken coefficient has a scale S of its own, or those of one term of the formula
+        share one, so that it matters less which level of a factor is the reference. Engines psis and nuts.
+    hand_over : bool
+        Whether engine psis hands genes that it cannot do over to engine nuts, where there is a Stan.
     """
 
     block_size: int = 20
@@ -46,6 +54,9 @@ class SamplingOptions:
     min_ess: float = 400.0
     residuals: str = "normal"
     trend: str = "parametric"
+    shrink: tuple[str, ...] | None = None
+    scales: str = "coefficient"
+    hand_over: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (("block_size", 1, 10_000), ("max_treedepth", 1, 20)):
@@ -56,6 +67,18 @@ class SamplingOptions:
         check_range("min_ess", self.min_ess, 0.0, 1e6)
         check_choice("residuals", self.residuals, ("normal", "student_t"))
         check_choice("trend", self.trend, ("parametric", "constant"))
+        check_choice("scales", self.scales, ("coefficient", "term"))
+        if not isinstance(self.hand_over, bool):
+            raise OptionError(f"hand_over must be true or false; got {self.hand_over!r}.")
+        if self.shrink is not None:
+            object.__setattr__(self, "shrink", _names(self.shrink))
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Return a list of coefficients as a tuple."""
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise OptionError(f"shrink must be a list of names of coefficients; got {value!r}.")
+    return tuple(value)
 
 
 def check_whole(name: str, value: object, low: int, high: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayesde.posterior.blocks import BlockDraws, is_finished, plan_blocks, read_block, write_block
+from bayesde.posterior.chains.blocks import BlockDraws, is_finished, plan_blocks, read_block, write_block
 
 
 def keys(model, size=5, rescaling=(), **settings):

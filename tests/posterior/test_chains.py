@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from bayesde.posterior import fit_posterior
-from bayesde.posterior.chains import SamplerStopped, _signal_in
+from bayesde.posterior.chains.run import SamplerStopped, _signal_in
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,15 @@ def test_a_killed_chain_is_not_taken_for_a_bad_gene(tiny_fit, tmp_path, cmdstan)
     killer.start()
     try:
         with pytest.raises(SamplerStopped, match="signal 9"):
-            fit_posterior(tiny_fit.counts, tiny_fit.design, eb=tiny_fit, draws=20_000, directory=tmp_path)
+            fit_posterior(
+                tiny_fit.counts,
+                tiny_fit.design,
+                engine="nuts",
+                hyperparameters="eb",
+                eb=tiny_fit,
+                draws=20_000,
+                directory=tmp_path,
+            )
     finally:
         done.set()
         killer.join()

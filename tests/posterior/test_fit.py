@@ -15,14 +15,14 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
-from bayesde.posterior.chains import ChainSettings
+from bayesde.posterior.chains.nuts import sample_genes
+from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.fit import _conditional_model
+from bayesde.posterior.importance.engine import learn_hyperparameters
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.nuts import sample_genes
-from bayesde.posterior.proposal import gene_seeds
-from bayesde.posterior.psis import Start, importance_sample
+from bayesde.posterior.priors import Priors
+from bayesde.posterior.request import Request
 from bayesde.posterior.summaries import LARGEST_EFFECT
 from bayesde.results import s_values
 
@@ -43,7 +43,14 @@ def blocks(tmp_path_factory):
 @pytest.fixture(scope="session")
 def by_nuts(pasilla_fit, panel_names, blocks, cmdstan):
     return fit_posterior(
-        pasilla_fit.counts, pasilla_fit.design, genes=panel_names, eb=pasilla_fit, directory=blocks, seed=3
+        pasilla_fit.counts,
+        pasilla_fit.design,
+        engine="nuts",
+        hyperparameters="eb",
+        genes=panel_names,
+        eb=pasilla_fit,
+        directory=blocks,
+        seed=3,
     )
 
 
@@ -104,6 +111,8 @@ def test_numbers_depend_neither_on_workers_nor_on_what_is_already_there(
     again = fit_posterior(
         pasilla_fit.counts,
         pasilla_fit.design,
+        engine="nuts",
+        hyperparameters="eb",
         genes=panel_names[::-1],
         eb=pasilla_fit,
         directory=blocks,
@@ -167,6 +176,7 @@ def test_engines_agree_when_they_share_hyperparameters(by_joint, pasilla_fit, pa
     by_nuts = fit_posterior(
         pasilla_fit.counts,
         pasilla_fit.design,
+        engine="nuts",
         genes=panel_names,
         eb=pasilla_fit,
         hyperparameters=by_joint.hyperparameters,
@@ -217,20 +227,14 @@ def test_weighted_draws_agree_with_nuts(by_nuts, pasilla_fit, panel_names):
 def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, panel):
     """From the same 40 genes, where the posterior is wide."""
     hyper = Hyperparameters.from_eb(pasilla_fit)
-    _, learnt = importance_sample(
-        _conditional_model(pasilla_fit, hyper, panel),
-        Start(
-            pasilla_fit.beta[panel],
-            np.log(pasilla_fit.dispersion[panel]),
-            gene_seeds(pasilla_fit.counts.genes[panel], 1),
-        ),
+    request = Request(pasilla_fit, panel, hyper, True, 2000, 1, 1, 1, 1, SamplingOptions(), Priors())
+    learnt = learn_hyperparameters(
+        request.model(panel),
+        request.start(panel),
         hyper,
-        np.arange(panel.size),
-        coefficients=pasilla_fit.design.coefficients,
-        learning=True,
+        layout=request.layout,
         draws=2000,
         seed=1,
-        options=SamplingOptions(),
     )
     for name, draws in by_joint.hyperparameters.draws.items():
         one, two = np.log(draws), np.log(learnt.draws[name])
@@ -284,6 +288,8 @@ def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
         posterior = fit_posterior(
             tiny_fit.counts,
             tiny_fit.design,
+            engine="nuts",
+            hyperparameters="eb",
             eb=tiny_fit,
             draws=100,
             warmup=100,
@@ -299,7 +305,7 @@ def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"engine": "vb"}, OptionError, "engine must be one of 'nuts', 'joint', 'psis'"),
+        ({"engine": "vb"}, OptionError, "engine must be one of 'psis', 'nuts', 'joint'"),
         ({"draws": 0}, OptionError, "draws must be a whole number"),
         ({"chains": 1.5}, OptionError, "chains must be a whole number"),
         ({"seed": -1}, OptionError, "seed"),
@@ -377,7 +383,14 @@ def test_a_gene_emptied_by_outlier_replacement_is_left_out(cmdstan):
     fit = fit_eb(counts, "~ group", options=EbOptions(trend="mean"))
     assert fit.emptied.tolist() == [i == 7 for i in range(40)]
     posterior = fit_posterior(
-        counts, fit.design, eb=fit, genes=list(counts.genes[6:9]), draws=200, chains=2, warmup=150
+        counts,
+        fit.design,
+        engine="nuts",
+        eb=fit,
+        genes=list(counts.genes[6:9]),
+        draws=200,
+        chains=2,
+        warmup=150,
     )
     table = posterior.results()
     assert table["status"].iloc[7] == "count_outlier"

@@ -10,11 +10,18 @@ from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError
 from bayesde.posterior import Hyperparameters, fit_posterior
-from bayesde.posterior.fit import _check_same, _conditional_model
+from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.priors import Priors
+from bayesde.posterior.request import Request, check_same
 
 
 def kept_as(counts: Counts, matrix) -> Counts:
     return Counts(matrix, genes=counts.genes, samples=counts.samples, sample_table=counts.sample_table)
+
+
+def model_of(fit, hyper, rows):
+    request = Request(fit, rows, hyper, False, 10, 1, 10, 1, 1, SamplingOptions(), Priors())
+    return request.model(rows)
 
 
 def test_a_fit_with_weights_is_refused(tiny_fit):
@@ -30,7 +37,7 @@ def test_counts_may_be_kept_in_any_form(tiny_fit, tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     dense, rows = tiny_fit.counts, np.array([0, 5, 11])
     hyper = Hyperparameters.from_eb(tiny_fit)
-    expected = _conditional_model(tiny_fit, hyper, rows)
+    expected = model_of(tiny_fit, hyper, rows)
     np.testing.assert_array_equal(expected.y, dense.matrix[rows])
     with h5py.File(tmp_path / "counts.h5", "w") as file:
         forms = [sparse.csr_array(dense.matrix), file.create_dataset("counts", data=dense.matrix)]
@@ -38,12 +45,12 @@ def test_counts_may_be_kept_in_any_form(tiny_fit, tmp_path, monkeypatch):
         fits = [fit_eb(counts, tiny_fit.design, options=tiny_fit.options) for counts in others]
         monkeypatch.setattr(Counts, "matrix", property(lambda self: pytest.fail("all counts were made")))
         for counts, fit in zip(others, fits, strict=True):
-            model = _conditional_model(fit, hyper, rows)
+            model = model_of(fit, hyper, rows)
             np.testing.assert_array_equal(model.y, expected.y)
             assert model.y.dtype == np.int64
             np.testing.assert_array_equal(model.log_nf, expected.log_nf)
-            _check_same(counts, fit.design, tiny_fit)
-            _check_same(dense, fit.design, fit)
+            check_same(counts, fit.design, tiny_fit)
+            check_same(dense, fit.design, fit)
 
 
 def test_other_counts_are_refused(tiny_fit):
@@ -52,4 +59,4 @@ def test_other_counts_are_refused(tiny_fit):
     renamed = Counts(tiny_fit.counts.matrix, sample_table=tiny_fit.counts.sample_table)
     for counts in (kept_as(tiny_fit.counts, sparse.csr_array(other)), renamed):
         with pytest.raises(InputError, match="other counts"):
-            _check_same(counts, tiny_fit.design, tiny_fit)
+            check_same(counts, tiny_fit.design, tiny_fit)

@@ -12,9 +12,9 @@ from scipy.stats import t as student
 
 import bayesde as bde
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance import HyperPosterior, Layout, Surface, gene_weights, maximize
+from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.surface import HyperPosterior, Layout, Surface, gene_weights, maximize
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.proposal import draw, fitted_shares, laplace_mixture
 
 SCALE, SD, TREND = 0.2, 0.6, 0.05
 LAYOUT = Layout(("Intercept", "group"), (1,), False, False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from bayesde.posterior.chains.integrate import integrated_draws, mixture_weights
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.integrate import integrated_draws, mixture_weights
 from bayesde.posterior.model import ConditionalModel
 
 COEFFICIENTS = ("Intercept", "group")

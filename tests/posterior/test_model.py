@@ -31,7 +31,7 @@ def arguments(model, g):
         model.log_nf[g],
         model.x,
         model.shrunken,
-        model.shrinkage_scale,
+        model.prior_scale,
         model.log_trend[g],
         model.dispersion_sd,
         model.nu,

@@ -10,12 +10,18 @@ from reference.log_density import nb_log_pmf
 from scipy.stats import cauchy, multivariate_t, norm
 
 from bayesde.eb.layout import Cells
-from bayesde.posterior.adapt import adapted
-from bayesde.posterior.counts_density import log_likelihoods
-from bayesde.posterior.mixture import DF, log_mixture, stratified_counts
+from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.counts_density import log_likelihoods
+from bayesde.posterior.importance.mixture import DF, log_mixture, stratified_counts
+from bayesde.posterior.importance.proposal import (
+    SMALLEST_SHARE,
+    draw,
+    fitted_shares,
+    gene_seeds,
+    laplace_mixture,
+)
 from bayesde.posterior.mode import find_modes
-from bayesde.posterior.model import NUISANCE_SD, ConditionalModel
-from bayesde.posterior.proposal import SMALLEST_SHARE, draw, fitted_shares, gene_seeds, laplace_mixture
+from bayesde.posterior.model import ConditionalModel
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,7 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
         cells.bounds,
         cells.order,
         panel_model.shrunken,
+        15.0,
         found,
     )
     for g in range(0, 40, 5):
@@ -83,7 +90,7 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
             log_mu = panel_model.log_nf[g].astype(np.longdouble) + panel_model.x @ theta[:-1]
             if np.abs(log_mu).max() > 500.0:
                 continue
-            expected = norm.logpdf(theta[0], 0.0, NUISANCE_SD)
+            expected = norm.logpdf(theta[0], 0.0, 15.0)
             expected += sum(
                 nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(panel_model.y[g], log_mu, strict=True)
             )

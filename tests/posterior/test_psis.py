@@ -113,8 +113,8 @@ def test_numbers_do_not_depend_on_the_order_of_genes(panel_fit, posterior):
 
 def monte_carlo_error(posterior):
     """Standard error of the posterior means of the contrast, log2, by sum of (w (x - mean))^2."""
-    effect = np.clip(posterior.weighted.theta[:, :, 2].astype(float), -30.0, 30.0) / np.log(2.0)
-    weights = np.exp(posterior.weighted.log_weights.astype(float))
+    effect = np.clip(posterior.gene_draws.theta[:, :, 2].astype(float), -30.0, 30.0) / np.log(2.0)
+    weights = np.exp(posterior.gene_draws.log_weights.astype(float))
     mean = (weights * effect).sum(axis=1, keepdims=True)
     return np.sqrt(((weights * (effect - mean)) ** 2).sum(axis=1))
 

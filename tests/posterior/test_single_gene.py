@@ -28,7 +28,13 @@ def sample(start, scale):
         shrinkage_scale=scale, dispersion_sd=SD, asymptotic_dispersion=DISPERSION, extra_poisson=0.0
     )
     return bde.fit_posterior(
-        start.counts, start.design, eb=start, hyperparameters=hyperparameters, draws=2000, seed=1
+        start.counts,
+        start.design,
+        engine="nuts",
+        eb=start,
+        hyperparameters=hyperparameters,
+        draws=2000,
+        seed=1,
     )
 
 

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import norm, t
 
 from bayesde.posterior.arviz_adapter import import_arviz
-from bayesde.posterior.pareto import effective_size, smoothed
-from bayesde.posterior.psis import WeightedGenes, resampled
+from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.importance.pareto import effective_size, smoothed
 from bayesde.posterior.summaries import contrast_summary
 from bayesde.posterior.weighted import mean_dispersion, weighted_quantiles, weighted_summary
 
@@ -100,7 +101,7 @@ def test_weights_that_are_nothing_are_not_trusted():
 def test_resampled_draws_have_the_weighted_moments(weighted):
     theta, log_weights = weighted
     seeds = np.arange(4, dtype=np.uint32)
-    drawn = resampled(WeightedGenes(theta, log_weights, {}), seeds)
+    drawn = resampled(GeneDraws(theta, log_weights), seeds)
     assert drawn.shape == (1, 4000, 4, 3)
     np.testing.assert_allclose(drawn[0, :, :, 1].mean(axis=0), CENTERS, atol=0.05)
     np.testing.assert_allclose(drawn[0, :, :, 1].std(axis=0), 0.7, rtol=0.05)

@@ -7,8 +7,8 @@ hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is est
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
 
 and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
-work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal. Priors
-are those of engine joint (`stan/README.md` says why): normal on each logarithm, nu ~ Gamma(2, 0.1) above 2.
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal, under the
+priors of `bayesde.posterior.priors`.
 
 The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
 and Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi;
@@ -19,17 +19,22 @@ them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.joint import HYPERPRIORS, LOG_SCALE_PRIOR, START_NU
+from bayesde.posterior.importance.prior_weights import (
+    average_weights,
+    exponentiate,
+    fill_evidence,
+    fill_moments,
+)
+from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.prior_weights import average_weights, exponentiate, fill_evidence, fill_moments
-from bayesde.posterior.proposal import Draws
+from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
 
 __all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
 
@@ -42,6 +47,7 @@ DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 POINT_DF = 7.0
 SMALLEST_EXTRA = 1e-3
+START_NU = 8.0
 
 
 @dataclass(frozen=True)
@@ -53,32 +59,56 @@ class Layout:
     coefficients : tuple of str
         Names of the design's columns.
     shrunken : tuple of int
-        Those with a Cauchy prior; psi starts with their ln S_k, then come ln sigma and ln a0.
+        Those with a Cauchy prior.
     trend : bool
         Whether ln a1 follows; otherwise a1 = 0.
     student_t : bool
         Whether ln(nu - 2) comes last.
+    scale_of : tuple of int
+        Which scale each shrunken coefficient has: 0, 1, ... if each has its own (by default), or the same
+        number for those of one term. psi starts with the ln S in this order, then come ln sigma and ln a0.
+    priors : Priors
     """
 
     coefficients: tuple[str, ...]
     shrunken: tuple[int, ...]
     trend: bool
     student_t: bool
+    scale_of: tuple[int, ...] = ()
+    priors: Priors = field(default_factory=Priors)
+
+    def __post_init__(self) -> None:
+        if not self.scale_of:
+            object.__setattr__(self, "scale_of", tuple(range(len(self.shrunken))))
 
     @property
-    def names(self) -> list[str]:
-        """Names of the hyperparameters, as `Hyperparameters.draws` has them."""
-        names = [f"shrinkage_scale[{self.coefficients[k]}]" for k in self.shrunken]
-        names += ["dispersion_sd", "asymptotic_dispersion"]
+    def n_scales(self) -> int:
+        """Number of different scales S."""
+        return len(set(self.scale_of))
+
+    @property
+    def shared(self) -> list[str]:
+        """Names of the hyperparameters after the scales."""
+        names = ["dispersion_sd", "asymptotic_dispersion"]
         return names + ["extra_poisson"] * self.trend + ["nu"] * self.student_t
 
+    def table(self, phi: np.ndarray) -> dict[str, np.ndarray]:
+        """Name the values phi (..., hyperparameter), the scale by every coefficient that has it."""
+        scales = {
+            f"shrinkage_scale[{self.coefficients[k]}]": phi[..., i]
+            for k, i in zip(self.shrunken, self.scale_of, strict=True)
+        }
+        return scales | {name: phi[..., self.n_scales + i] for i, name in enumerate(self.shared)}
+
     def psi(self, hyper: Hyperparameters) -> np.ndarray:
-        """Return where the search starts."""
-        scales = [hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken]
-        values = [*scales, hyper.dispersion_sd, hyper.asymptotic_dispersion]
+        """Return where the search starts; coefficients that share a scale start at their geometric mean."""
+        logs = np.log([hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken])
+        group = np.array(self.scale_of, dtype=int)
+        scales = [float(logs[group == i].mean()) for i in range(self.n_scales)]
+        values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
         values += [(hyper.nu or START_NU) - 2.0] * self.student_t
-        return np.asarray(np.log(values), dtype=np.float64)
+        return np.array([*scales, *np.log(values)])
 
     def phi(self, psi: np.ndarray) -> np.ndarray:
         """Turn psi (..., hyperparameter) into the hyperparameters."""
@@ -89,7 +119,7 @@ class Layout:
 
     def hyperparameters(self, values: np.ndarray) -> Hyperparameters:
         """Name the values phi (hyperparameter,)."""
-        known = dict(zip(self.names, values.tolist(), strict=True))
+        known = {name: float(value) for name, value in self.table(values).items()}
         return Hyperparameters(
             shrinkage_scale={
                 self.coefficients[k]: known[f"shrinkage_scale[{self.coefficients[k]}]"] for k in self.shrunken
@@ -104,26 +134,17 @@ class Layout:
 
     def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Return scales (shrunken,), log trend (gene,), sigma and nu of the hyperparameters phi."""
-        n = len(self.shrunken)
+        n = self.n_scales
         trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
-        return phi[:n], np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+        scale = phi[list(self.scale_of)]
+        return scale, np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""
-        normal: list[tuple[float, ...]] = [LOG_SCALE_PRIOR] * len(self.shrunken)
-        normal.append(tuple(HYPERPRIORS["dispersion_sd_hyper"][:2]))
-        for name in ("log_asymptotic_dispersion", "log_extra_poisson")[: 1 + self.trend]:
-            normal.append((HYPERPRIORS[f"{name}_mean"], HYPERPRIORS[f"{name}_sd"]))
-        mean, sd = np.array(normal).T
-        z = (psi[: mean.size] - mean) / sd
-        value, gradient, curvature = -0.5 * float(z @ z), -z / sd, sd**-2.0
-        if self.student_t:
-            above, shape, rate = math.exp(psi[-1]), HYPERPRIORS["nu_shape"], HYPERPRIORS["nu_rate"]
-            nu = above + 2.0
-            value += (shape - 1.0) * math.log(nu) - rate * nu + psi[-1]
-            gradient = np.append(gradient, above * ((shape - 1.0) / nu - rate) + 1.0)
-            curvature = np.append(curvature, above * rate)
-        return value, gradient, curvature
+        laws: list[LogNormal | ShiftedGamma] = [self.priors.shrinkage_scale] * self.n_scales
+        laws += [getattr(self.priors, name) for name in self.shared]
+        parts = np.array([law.log_density(value) for law, value in zip(laws, psi.tolist(), strict=True)])
+        return float(parts[:, 0].sum()), parts[:, 1], parts[:, 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,9 +203,12 @@ class Surface:
 
     def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
         """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
-        n = len(self.layout.shrunken)
-        columns = [moments[:, : n + 1]]
-        share = np.exp(psi[n + 1] - trend)[:, None]  # of a0 in the trend
+        n, scale_of = len(self.layout.shrunken), np.array(self.layout.scale_of, dtype=int)
+        columns = [
+            moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.layout.n_scales)
+        ]
+        columns.append(moments[:, n : n + 1])
+        share = np.exp(psi[self.layout.n_scales + 1] - trend)[:, None]  # of a0 in the trend
         columns.append(moments[:, n + 1 : n + 2] * share)
         if self.layout.trend:
             columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
@@ -226,7 +250,8 @@ class HyperPosterior:
             known[name] = getattr(hyper, name)
         size = len(next(iter(hyper.draws.values()), [0]))
         used = np.linspace(0, size - 1, min(size, most)).astype(int)
-        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
+        names = [f"shrinkage_scale[{layout.coefficients[k]}]" for k in layout.shrunken] + layout.shared
+        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in names]
         phi = np.column_stack(table).astype(np.float64)[used]
         return cls(layout, phi, np.full(used.size, 1.0 / used.size))
 
@@ -246,11 +271,10 @@ class HyperPosterior:
         sd = np.sqrt(self.weight @ (self.phi - mean) ** 2)
         taken = _systematic(self.weight, self.weight.size, rng.random())
         drawn = self.phi[rng.permutation(taken)]
-        names = self.layout.names
         return replace(
             self.layout.hyperparameters(mean),
-            sd=dict(zip(names, sd.tolist(), strict=True)),
-            draws={name: drawn[:, i] for i, name in enumerate(names)},
+            sd={name: float(value) for name, value in self.layout.table(sd).items()},
+            draws=self.layout.table(drawn),
         )
 
 

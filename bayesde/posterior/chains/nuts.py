@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesde.errors import FitError
-from bayesde.posterior.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
-from bayesde.posterior.chains import ChainSettings, SamplerStopped, run_chains
+from bayesde.posterior.chains.blocks import (
+    Block,
+    BlockDraws,
+    is_finished,
+    plan_blocks,
+    read_block,
+    write_block,
+)
+from bayesde.posterior.chains.run import ChainSettings, SamplerStopped, run_chains
+from bayesde.posterior.chains.stan_data import chain_starts, genes_data
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.mode import Modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.stan_data import chain_starts, genes_data
 from bayesde.stan_runtime import compiled_model
 
 if TYPE_CHECKING:

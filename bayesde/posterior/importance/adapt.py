@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesde.posterior.mixture import DF, Proposal
+from bayesde.posterior.importance.mixture import DF, Proposal
 
 __all__ = ["adapted"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.posterior.mode import Modes
-from bayesde.posterior.model import NUISANCE_SD, ConditionalModel
+from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["chain_starts", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
 
@@ -89,7 +89,7 @@ def shared_data(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) 
         "scale": coupled_scale(model, modes, noncentered).tolist(),
         "noncentered": noncentered.astype(int).tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
-        "wide_sd": NUISANCE_SD,
+        "wide_sd": model.unshrunken_sd,
         "residuals": int(np.isfinite(model.nu)),
         "use_likelihood": 1,
     }

@@ -10,34 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.chains import Chains, ChainSettings, run_chains
+from bayesde.posterior.chains.nuts import Progress, SampledGenes
+from bayesde.posterior.chains.run import Chains, ChainSettings, run_chains
+from bayesde.posterior.chains.stan_data import chain_starts, shared_data
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.mode import Modes
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.nuts import Progress, SampledGenes
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.stan_data import chain_starts, shared_data
+from bayesde.posterior.priors import Priors
 from bayesde.stan_runtime import compiled_model
 
-__all__ = ["HYPERPRIORS", "sample_joint"]
+__all__ = ["sample_joint"]
 
 logger = logging.getLogger(__name__)
 
-LOG_SCALE_PRIOR = (math.log(0.2), 1.5)
-HYPERPRIORS: dict[str, Any] = {
-    "dispersion_sd_prior": 0,
-    "dispersion_sd_hyper": [math.log(0.7), 0.7, 1.0],
-    "log_asymptotic_dispersion_mean": math.log(0.05),
-    "log_asymptotic_dispersion_sd": 2.0,
-    "log_extra_poisson_mean": math.log(2.0),
-    "log_extra_poisson_sd": 2.0,
-    "nu_known": 0,
-    "nu_value": 1.0,
-    "nu_shape": 2.0,
-    "nu_rate": 0.1,
-}
-"""Priors of the hyperparameters; stan/README.md says why."""
 START_JITTER = 0.2
 """Starts of the hyperparameters lie this far (sd of the log) from the empirical-Bayes values."""
 START_NU = 8.0
@@ -55,6 +42,7 @@ def sample_joint(
     *,
     coefficients: Sequence[str],
     options: SamplingOptions,
+    priors: Priors,
     seed: int,
     threads: int = 1,
     progress: Progress | None = None,
@@ -74,6 +62,8 @@ def sample_joint(
         Names of the design's columns.
     options : SamplingOptions
         ``residuals`` and ``trend`` choose the model of the dispersions.
+    priors : Priors
+        Of the hyperparameters.
     seed : int
     threads : int
         Processor cores to use; does not change a number.
@@ -91,7 +81,7 @@ def sample_joint(
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    data = _joint_data(model, modes, noncentered, options)
+    data = _joint_data(model, modes, noncentered, options, priors)
     starts = _starts(model, modes, noncentered, start, settings, options, np.random.default_rng(seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
@@ -116,22 +106,42 @@ def sample_joint(
 
 
 def _joint_data(
-    model: ConditionalModel, modes: Modes, noncentered: np.ndarray, options: SamplingOptions
+    model: ConditionalModel,
+    modes: Modes,
+    noncentered: np.ndarray,
+    options: SamplingOptions,
+    priors: Priors,
 ) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
     p = model.n_coefficients
     return (
         shared_data(model, modes, noncentered)
-        | HYPERPRIORS
+        | _hyperpriors(priors)
         | {
             "base_mean": model.base_mean.tolist(),
-            "log_scale_mean": [LOG_SCALE_PRIOR[0]] * p,
-            "log_scale_sd": [LOG_SCALE_PRIOR[1]] * p,
+            "log_scale_mean": [priors.shrinkage_scale.log_median] * p,
+            "log_scale_sd": [priors.shrinkage_scale.log_sd] * p,
             "residuals": int(options.residuals == "student_t"),
             "trend": int(options.trend == "parametric"),
             "grainsize": max(1, model.n_genes // 8),
         }
     )
+
+
+def _hyperpriors(priors: Priors) -> dict[str, Any]:
+    """Return the priors of the hyperparameters as data."""
+    return {
+        "dispersion_sd_prior": 0,
+        "dispersion_sd_hyper": [priors.dispersion_sd.log_median, priors.dispersion_sd.log_sd, 1.0],
+        "log_asymptotic_dispersion_mean": priors.asymptotic_dispersion.log_median,
+        "log_asymptotic_dispersion_sd": priors.asymptotic_dispersion.log_sd,
+        "log_extra_poisson_mean": priors.extra_poisson.log_median,
+        "log_extra_poisson_sd": priors.extra_poisson.log_sd,
+        "nu_known": 0,
+        "nu_value": 1.0,
+        "nu_shape": priors.nu.shape,
+        "nu_rate": priors.nu.rate,
+    }
 
 
 def _starts(

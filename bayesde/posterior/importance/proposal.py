@@ -34,8 +34,8 @@ from numba import njit
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.counts_density import log_likelihoods
-from bayesde.posterior.mixture import (
+from bayesde.posterior.importance.counts_density import log_likelihoods
+from bayesde.posterior.importance.mixture import (
     Proposal,
     component_densities,
     component_heights,
@@ -132,7 +132,7 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
         model.log_nf,
         model.x,
         model.shrunken,
-        model.shrinkage_scale,
+        model.prior_scale,
         model.log_trend,
         model.dispersion_sd,
         model.nu,
@@ -233,6 +233,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
         cells.bounds,
         cells.order,
         model.shrunken,
+        model.unshrunken_sd,
         log_ratio,
     )
     log_ratio -= log_q
@@ -265,7 +266,7 @@ def _laplace(  # type: ignore[no-untyped-def]
     n_wide = wider.size
     for g in range(first, last):
         for c in range(n_wide + 1):
-            near = scale * (wider[c] if c < n_wide else 1.0)
+            near = np.where(shrunken, scale * (wider[c] if c < n_wide else 1.0), scale)
             if c == n_wide:
                 location[g, c] = null[g]
             else:

@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 
 from bayesde.eb.nb import gamma_excess, gamma_excess_slope, log_ratio
-from bayesde.posterior.model import NUISANCE_SD
 
 __all__ = ["log_likelihoods"]
 
@@ -91,7 +90,7 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant, firs
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken, value):  # type: ignore[no-untyped-def]
+def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken, wide_sd, value):  # type: ignore[no-untyped-def]
     """Fill ln p(y | theta) + ln p(unshrunken coefficients) at the draws of some genes.
 
     Parameters
@@ -103,13 +102,15 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     rows, bounds, order : ndarray
         See `bayesde.eb.layout.Cells`.
     shrunken : ndarray of bool (coefficient,)
+    wide_sd : float
+        Of the normal priors of the others.
     value : ndarray (gene, draw)
         Written to.
     """
     m, d = y.shape[1], theta.shape[2]
     counts, factors, linear = np.empty(m), np.empty(m), np.empty(rows.shape[0])
     point, table = np.empty(d), np.empty((POINTS, 2))
-    wide = -math.log(NUISANCE_SD * math.sqrt(2.0 * math.pi))
+    wide = -math.log(wide_sd * math.sqrt(2.0 * math.pi))
     for g in range(first, last):
         constant = 0.0
         linear[:] = 0.0
@@ -126,7 +127,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
             for k in range(d):
                 point[k] = theta[g, draw, k]
                 if k < d - 1 and not shrunken[k]:
-                    prior += wide - 0.5 * (point[k] / NUISANCE_SD) ** 2
+                    prior += wide - 0.5 * (point[k] / wide_sd) ** 2
             value[g, draw] = prior + log_probability(
                 point, counts, factors, linear, rows, bounds, constant, start, table
             )

@@ -18,9 +18,14 @@ from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
-from bayesde.posterior.adapt import adapted
+from bayesde.posterior.chains.integrate import USED_DRAWS
+from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance import (
+from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.mixture import Proposal
+from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
+from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Layout,
     Surface,
@@ -28,20 +33,16 @@ from bayesde.posterior.importance import (
     hyper_posterior,
     maximize,
 )
-from bayesde.posterior.integrate import USED_DRAWS
-from bayesde.posterior.mixture import Proposal
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.pareto import MAX_K, effective_size, smoothed
-from bayesde.posterior.proposal import draw, fitted_shares, laplace_mixture
 
 __all__ = [
     "SMALLEST_SIZE",
     "Sampled",
     "Start",
-    "WeightedGenes",
+    "Weighed",
     "importance_sample",
     "learn",
+    "learn_hyperparameters",
     "resampled",
     "sample_given",
     "weigh",
@@ -63,6 +64,8 @@ ADAPTATIONS = 3
 LONG_PILOT = 1000
 SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
+STAGES = 4
+"""Of the work, as progress counts them."""
 NEW_STREAM, RESAMPLING = 0x85EBCA6B, 0xC2B2AE35
 """What a gene's seed is combined with for other random numbers."""
 
@@ -120,21 +123,17 @@ class Sampled:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedGenes:
-    """Weighted draws of genes.
+class Weighed:
+    """What engine psis gives.
 
     Attributes
     ----------
-    theta : ndarray of float32 (gene, draw, P + 1)
-        Coefficients and log dispersion, natural log.
-    log_weights : ndarray of float32 (gene, draw)
-        Smoothed; the exponentials of each gene's add up to 1.
+    draws : GeneDraws
     report : dict of str to ndarray (gene,)
         ``pareto_k``, ``ess_bulk`` (the effective number of draws) and ``attempts``.
     """
 
-    theta: np.ndarray
-    log_weights: np.ndarray
+    draws: GeneDraws
     report: dict[str, np.ndarray]
 
 
@@ -144,13 +143,12 @@ def importance_sample(
     hyper: Hyperparameters,
     keep: np.ndarray,
     *,
-    coefficients: tuple[str, ...],
+    layout: Layout,
     learning: bool,
     draws: int,
     seed: int,
-    options: SamplingOptions,
     progress: Progress | None = None,
-) -> tuple[WeightedGenes, Hyperparameters]:
+) -> tuple[Weighed, Hyperparameters]:
     """Sample genes, with hyperparameters that are given or learnt.
 
     Parameters
@@ -163,43 +161,76 @@ def importance_sample(
         Given values (with draws, these are averaged over), or where the search for them starts.
     keep : ndarray of int
         The genes to return.
-    coefficients : tuple of str
-        Names of the design's columns.
+    layout : Layout
+        Which hyperparameters there are, and their priors.
     learning : bool
     draws : int
         Of every gene.
     seed : int
-    options : SamplingOptions
-        ``residuals`` and ``trend`` choose the model of the dispersions that is learnt.
     progress : callable, optional
 
     Returns
     -------
-    genes : WeightedGenes
+    genes : Weighed
     hyperparameters : Hyperparameters
         Posterior means, standard deviations and draws if they were learnt; otherwise those given.
     """
-    rng = np.random.default_rng(seed)
-    shrunken = tuple(np.flatnonzero(model.shrunken).tolist())
+    say = progress or _unheard
     if learning:
-        layout = Layout(
-            coefficients, shrunken, options.trend == "parametric", options.residuals == "student_t"
-        )
+        rng = np.random.default_rng(seed)
         points, sampled = learn(model, start, layout, layout.psi(hyper), draws, rng, progress)
         hyper = points.summary(rng)
         points = points.thinned(
             min(points.weight.size, max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes))
         )
     else:
-        layout = Layout(coefficients, shrunken, True, math.isfinite(model.nu))
+        say(1, STAGES, f"drawing from {model.n_genes:,} genes")
         points = HyperPosterior.fixed(layout, hyper, USED_DRAWS)
         sampled = sample_given(model, start, layout, draws)
     if keep.size < model.n_genes:
         sampled = sampled.genes(keep)
+    say(3, STAGES, f"weighing the draws of {keep.size:,} genes")
     genes = weigh(sampled, points)
-    if progress is not None:
-        progress(3, 3, "weighing")
+    say(STAGES, STAGES, "weighing")
     return genes, hyper
+
+
+def learn_hyperparameters(
+    model: ConditionalModel,
+    start: Start,
+    hyper: Hyperparameters,
+    *,
+    layout: Layout,
+    seed: int,
+    draws: int = 500,
+    progress: Progress | None = None,
+) -> Hyperparameters:
+    """Learn the hyperparameters from all genes, for another engine to sample under.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    start : Start
+    hyper : Hyperparameters
+        Where the search starts.
+    layout : Layout
+    seed : int
+    draws : int
+        Of every gene.
+    progress : callable, optional
+
+    Returns
+    -------
+    Hyperparameters
+        Posterior means, standard deviations and draws.
+    """
+    rng = np.random.default_rng(seed)
+    points, _ = learn(model, start, layout, layout.psi(hyper), draws, rng, progress)
+    return points.summary(rng)
+
+
+def _unheard(done: int, total: int, text: str) -> None:
+    """Tell nobody."""
 
 
 def sample_given(model: ConditionalModel, start: Start, layout: Layout, n_draws: int) -> Sampled:
@@ -256,15 +287,15 @@ def learn(
     FitError
         If the search does not come to rest.
     """
-    say = progress or (lambda done, total, text: None)
+    say = progress or _unheard
     some = _spread_genes(model, start.seeds)
     if some.size < model.n_genes or n_draws > SCOUTED_DRAWS:
-        say(0, 3, "hyperparameters, from some of the genes")
+        say(0, STAGES, "learning the hyperparameters from some of the genes")
         few = min(n_draws, SCOUTED_DRAWS)
         psi, _ = _settle(model.genes(some), start.genes(some), layout, psi, few)
-    say(1, 3, f"drawing from {model.n_genes} genes")
+    say(1, STAGES, f"drawing from {model.n_genes:,} genes")
     psi, sampled = _settle(model, start, layout, psi, n_draws)
-    say(2, 3, "posterior of the hyperparameters")
+    say(2, STAGES, "learning the hyperparameters from all genes")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
     points = hyper_posterior(sampled.surface, psi, n_points, rng)
     enough = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
@@ -317,7 +348,7 @@ def _change(model: ConditionalModel, new: ConditionalModel) -> float:
     return float(np.abs(np.concatenate(changes)).max())
 
 
-def weigh(sampled: Sampled, points: HyperPosterior) -> WeightedGenes:
+def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
     """Weigh the draws with the hyperparameters integrated out; adapt the proposals that do not serve.
 
     Parameters
@@ -328,15 +359,12 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> WeightedGenes:
 
     Returns
     -------
-    WeightedGenes
+    Weighed
     """
     log_weights, pareto_k = smoothed(_weights(sampled, points))
     size = effective_size(log_weights)
-    result = WeightedGenes(
-        sampled.surface.theta,
-        log_weights,
-        {"pareto_k": pareto_k, "ess_bulk": size, "attempts": np.ones(size.size)},
-    )
+    theta, log_ratio = sampled.surface.theta, _log_ratio(sampled.surface)
+    attempts = np.ones(size.size)
     trouble = _trouble(pareto_k, size, log_weights.shape[1])
     bad = np.flatnonzero(trouble > 1.0)
     current, newest = sampled.genes(bad), log_weights[bad]
@@ -349,13 +377,21 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> WeightedGenes:
         new_trouble = _trouble(k, new_size, log_weights.shape[1])
         better = new_trouble < trouble[bad]
         taken = bad[better]
-        result.theta[taken], log_weights[taken] = current.surface.theta[better], newest[better]
+        theta[taken], log_weights[taken] = current.surface.theta[better], newest[better]
+        log_ratio[taken] = _log_ratio(current.surface.genes(better))
         pareto_k[taken], size[taken] = k[better], new_size[better]
         trouble[taken] = new_trouble[better]
-        result.report["attempts"][bad] += 1.0
+        attempts[bad] += 1.0
         still = np.flatnonzero(trouble[bad] > 1.0)
         current, newest, bad = current.genes(still), newest[still], bad[still]
-    return result
+    report = {"pareto_k": pareto_k, "ess_bulk": size, "attempts": attempts}
+    return Weighed(GeneDraws(theta, log_weights, log_ratio), report)
+
+
+def _log_ratio(surface: Surface) -> np.ndarray:
+    """Return what of the weights does not depend on the hyperparameters, as `GeneDraws` has it."""
+    with np.errstate(divide="ignore"):
+        return np.log(surface.ratio.astype(np.float32))
 
 
 def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
@@ -380,12 +416,13 @@ def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
     )
 
 
-def resampled(genes: WeightedGenes, seeds: np.ndarray) -> np.ndarray:
+def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
     """Draw from the weighted draws, so that all have the same weight.
 
     Parameters
     ----------
-    genes : WeightedGenes
+    genes : GeneDraws
+        With weights.
     seeds : ndarray of uint32 (gene,)
 
     Returns

@@ -1,0 +1,174 @@
+"""The three engines: from a request to a posterior."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.posterior.chains.integrate import integrated_draws
+from bayesde.posterior.chains.joint import sample_joint
+from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
+from bayesde.posterior.chains.run import ChainSettings
+from bayesde.posterior.chains.stan_data import prior_shaped
+from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
+from bayesde.posterior.importance.pareto import MAX_K
+from bayesde.posterior.mode import find_modes
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.request import Request
+from bayesde.posterior.result import Posterior
+from bayesde.posterior.summaries import gene_status, importance_status
+
+__all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
+
+logger = logging.getLogger(__name__)
+
+
+def by_importance(request: Request) -> Posterior:
+    """Run engine psis."""
+    rows = request.rows
+    everyone = request.everyone if request.learning else rows
+    weighed, hyper = importance_sample(
+        request.model(everyone),
+        request.start(everyone),
+        request.hyperparameters,
+        np.searchsorted(everyone, rows),
+        layout=request.layout,
+        learning=request.learning,
+        draws=request.draws,
+        seed=request.seed,
+        progress=request.progress,
+    )
+    diagnostics = _diagnostics(request, weighed.report, "psis")
+    smallest = SMALLEST_SIZE * request.draws
+    diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
+    return _finished(request, weighed.draws, hyper, diagnostics, "psis")
+
+
+def by_blocks(request: Request) -> Posterior:
+    """Run engine nuts, with hyperparameters that are learnt before if they are not given."""
+    hyper = request.hyperparameters
+    if request.learning:
+        everyone = request.everyone
+        model, start = request.model(everyone), request.start(everyone)
+        hyper = learn_hyperparameters(
+            model, start, hyper, layout=request.layout, seed=request.seed, progress=request.progress
+        )
+    sampled = sampled_in_blocks(request, request.rows, hyper)
+    diagnostics = _diagnostics(request, sampled.report, "nuts")
+    options = request.options
+    diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
+    return _finished(request, _stacked(sampled), hyper, diagnostics, "nuts")
+
+
+def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
+    """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
+    fit, model = request.fit, request.model(rows, hyper)
+    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
+    sampled = sample_genes(
+        model,
+        modes,
+        prior_shaped(model, modes, fit.beta_se[rows]),
+        _chain_settings(request),
+        options=request.options,
+        seed=request.seed,
+        workers=request.workers,
+        directory=request.directory,
+        progress=request.progress,
+    )
+    return _integrated(sampled, model, hyper, request) if hyper.draws else sampled
+
+
+def jointly(request: Request) -> Posterior:
+    """Run engine joint."""
+    fit, rows = request.fit, request.rows
+    model = request.model(rows)
+    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
+    sampled, hyper, shared = sample_joint(
+        model,
+        modes,
+        prior_shaped(model, modes, fit.beta_se[rows]),
+        request.hyperparameters,
+        _chain_settings(request),
+        coefficients=fit.design.coefficients,
+        options=request.options,
+        priors=request.priors,
+        seed=request.seed,
+        threads=request.workers,
+        progress=request.progress,
+    )
+    diagnostics = _diagnostics(request, sampled.report, "joint")
+    options = request.options
+    diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
+    return _finished(request, _stacked(sampled), hyper, diagnostics, "joint", shared)
+
+
+ENGINES: dict[str, Callable[[Request], Posterior]] = {
+    "psis": by_importance,
+    "nuts": by_blocks,
+    "joint": jointly,
+}
+
+
+def _chain_settings(request: Request) -> ChainSettings:
+    options = request.options
+    return ChainSettings(
+        request.chains, request.warmup, request.draws, options.adapt_delta, options.max_treedepth
+    )
+
+
+def _integrated(
+    sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, request: Request
+) -> SampledGenes:
+    """Let the uncertainty of the hyperparameters into the draws, and take their diagnostics anew."""
+    rng = np.random.default_rng(request.seed)
+    draws, _ = integrated_draws(sampled.draws, model, hyper, request.fit.design.coefficients, rng)
+    return SampledGenes(draws, sampled.report | chain_diagnostics(draws))
+
+
+def _stacked(sampled: SampledGenes) -> GeneDraws:
+    """Put chains one after the other."""
+    chains, length, n_genes, size = sampled.draws.shape
+    theta = np.ascontiguousarray(sampled.draws.transpose(2, 0, 1, 3)).reshape(n_genes, chains * length, size)
+    return GeneDraws(theta, chains=chains)
+
+
+def _finished(
+    request: Request,
+    draws: GeneDraws,
+    hyper: Hyperparameters,
+    diagnostics: pd.DataFrame,
+    engine: str,
+    shared: dict[str, np.ndarray] | None = None,
+) -> Posterior:
+    """Put a posterior together, and say what failed."""
+    diagnostics.loc[request.fit.emptied, "status"] = "count_outlier"
+    _say_what_failed(diagnostics)
+    return Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+
+
+def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str) -> pd.DataFrame:
+    """Put what is known of the sampled genes among all genes."""
+    fit = request.fit
+    sampled = np.zeros(fit.counts.n_genes, dtype=bool)
+    sampled[request.rows] = True
+    columns: dict[str, Any] = {}
+    for name, values in report.items():
+        columns[name] = np.full(sampled.size, np.nan)
+        columns[name][sampled] = values
+    columns |= {"sampled": sampled, "all_zero": fit.all_zero, "engine": engine}
+    return pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
+
+
+def _say_what_failed(diagnostics: pd.DataFrame) -> None:
+    """Log how many of the sampled genes did not pass, and why."""
+    status = diagnostics.loc[diagnostics["sampled"], "status"]
+    troubles = status[status != "ok"].value_counts()
+    text = ", ".join(f"{count} {name}" for name, count in troubles.items())
+    logger.info("%d genes sampled; %s", len(status), text or "all passed their checks")

@@ -1,0 +1,140 @@
+r"""The priors of what all genes share, and of the coefficients that are not shrunken.
+
+    ln S_k   ~ Normal(ln 0.2, 1.5)      scale of the Cauchy prior of coefficient k
+    ln sigma ~ Normal(ln 0.7, 0.7)      scale of log dispersions around their trend
+    ln a0    ~ Normal(ln 0.05, 2)       dispersion at high counts
+    ln a1    ~ Normal(ln 2, 2)          what low counts add, times the mean
+    nu       ~ Gamma(2, 0.1) above 2    degrees of freedom of Student-t residuals (Juarez and Steel 2010,
+                                        doi:10.1198/jbes.2009.07145)
+    beta_u   ~ Normal(0, 15)            coefficients that are not shrunken, as apeglm has them (Zhu, Ibrahim
+                                        and Love 2018, doi:10.1093/bioinformatics/bty895)
+
+All in natural-log units. They are weak, but proper: a coefficient without effects would otherwise let S_k go
+to 0 without end. `stan/README.md` says what the defaults mean for real experiments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesde.errors import OptionError
+from bayesde.options import check_range
+
+__all__ = ["LogNormal", "Priors", "ShiftedGamma"]
+
+LARGEST = 1e6
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """A positive number whose natural log is normal.
+
+    Parameters
+    ----------
+    median : float
+        Above 0.
+    log_sd : float
+        Standard deviation of the natural log, above 0: 95 % lie within a factor exp(2 log_sd) of the median.
+    """
+
+    median: float
+    log_sd: float
+
+    def __post_init__(self) -> None:
+        check_range("median", self.median, 0.0, LARGEST, open_ends=True)
+        check_range("log_sd", self.log_sd, 0.0, 100.0, open_ends=True)
+
+    @property
+    def log_median(self) -> float:
+        """Mean of the natural log."""
+        return math.log(self.median)
+
+    def log_density(self, psi: float) -> tuple[float, float, float]:
+        """Return the log density of psi = ln value, its slope, and its curvature, the latter negated."""
+        z = (psi - self.log_median) / self.log_sd
+        height = -math.log(self.log_sd * math.sqrt(2.0 * math.pi))
+        return height - 0.5 * z * z, -z / self.log_sd, self.log_sd**-2.0
+
+    def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draw values, ndarray (size,)."""
+        return np.asarray(self.median * np.exp(self.log_sd * rng.standard_normal(size)))
+
+
+@dataclass(frozen=True)
+class ShiftedGamma:
+    """A Gamma distribution cut off below.
+
+    Parameters
+    ----------
+    shape, rate : float
+        Above 0.
+    above : float
+        Values are larger than this, 0 or more.
+    """
+
+    shape: float
+    rate: float
+    above: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_range("shape", self.shape, 0.0, LARGEST, open_ends=True)
+        check_range("rate", self.rate, 0.0, LARGEST, open_ends=True)
+        if self.above != 2.0:
+            raise OptionError(
+                f"above must be 2, below which residuals have no variance and Stan's program does not go; "
+                f"got {self.above!r}."
+            )
+
+    def log_density(self, psi: float) -> tuple[float, float, float]:
+        """Return what `LogNormal.log_density` does of psi = ln(value - above), up to a constant."""
+        beyond = math.exp(psi)
+        value = beyond + self.above
+        log_density = (self.shape - 1.0) * math.log(value) - self.rate * value + psi
+        slope = beyond * ((self.shape - 1.0) / value - self.rate) + 1.0
+        return log_density, slope, beyond * self.rate
+
+    def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draw values, ndarray (size,), by the inverse of the distribution function."""
+        from scipy.stats import gamma  # slow to load
+
+        law = gamma(self.shape, scale=1.0 / self.rate)
+        return np.asarray(law.isf(rng.random(size) * law.sf(self.above)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priors:
+    """Priors of a whole experiment.
+
+    Parameters
+    ----------
+    shrinkage_scale : LogNormal
+        S_k of every shrunken coefficient, natural log of fold changes.
+    dispersion_sd : LogNormal
+        sigma, scale of log dispersions around their trend.
+    asymptotic_dispersion, extra_poisson : LogNormal
+        a0 and a1 of the trend a0 + a1 / mean.
+    nu : ShiftedGamma
+        Degrees of freedom of Student-t residuals.
+    unshrunken_sd : float
+        Standard deviation of the normal prior of the other coefficients, natural log.
+    """
+
+    shrinkage_scale: LogNormal = field(default_factory=lambda: LogNormal(0.2, 1.5))
+    dispersion_sd: LogNormal = field(default_factory=lambda: LogNormal(0.7, 0.7))
+    asymptotic_dispersion: LogNormal = field(default_factory=lambda: LogNormal(0.05, 2.0))
+    extra_poisson: LogNormal = field(default_factory=lambda: LogNormal(2.0, 2.0))
+    nu: ShiftedGamma = field(default_factory=lambda: ShiftedGamma(2.0, 0.1))
+    unshrunken_sd: float = 15.0
+
+    def __post_init__(self) -> None:
+        check_range("unshrunken_sd", self.unshrunken_sd, 0.0, 1000.0, open_ends=True)
+        for name in ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu"):
+            kind = ShiftedGamma if name == "nu" else LogNormal
+            if not isinstance(getattr(self, name), kind):
+                raise OptionError(
+                    f"{name} must be a {kind.__name__}; got {getattr(self, name)!r}. For example "
+                    f"{'ShiftedGamma(2.0, 0.1)' if name == 'nu' else 'LogNormal(0.2, 1.5)'}."
+                )

@@ -1,0 +1,220 @@
+"""What a posterior is asked for: counts, a fit, genes and options that go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts, chunks
+from bayesde.design import Design
+from bayesde.errors import InputError, OptionError, first_few
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.engine import Start
+from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.importance.surface import Layout
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
+from bayesde.posterior.priors import Priors
+
+if TYPE_CHECKING:
+    from bayesde.eb.fit import EbFit
+
+__all__ = ["Progress", "Request", "check_joint", "check_same", "check_unweighted", "selected_genes"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be sampled, and how.
+
+    Attributes
+    ----------
+    fit : EbFit
+    rows : ndarray of int (gene,)
+        The genes that get a posterior.
+    hyperparameters : Hyperparameters
+        Where they are fixed, or where the search for them starts.
+    learning : bool
+        Whether they are learnt.
+    draws, chains, warmup : int
+    seed, workers : int
+    options : SamplingOptions
+    priors : Priors
+    directory : Path or None
+    progress : callable or None
+    """
+
+    fit: EbFit
+    rows: np.ndarray
+    hyperparameters: Hyperparameters
+    learning: bool
+    draws: int
+    chains: int
+    warmup: int
+    seed: int
+    workers: int
+    options: SamplingOptions
+    priors: Priors
+    directory: Path | None = None
+    progress: Progress | None = None
+
+    @property
+    def everyone(self) -> np.ndarray:
+        """All genes that can be fitted (positions): those that hyperparameters are learnt from."""
+        return np.flatnonzero(self.fit.estimated)
+
+    @property
+    def layout(self) -> Layout:
+        """Which hyperparameters there are."""
+        design, hyper = self.fit.design, self.hyperparameters
+        shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
+        if not self.learning:
+            student_t = hyper.residuals == "student_t"
+            return Layout(design.coefficients, shrunken, True, student_t, priors=self.priors)
+        groups = _scale_groups(design, shrunken, self.options.scales)
+        trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
+        return Layout(design.coefficients, shrunken, trend, student_t, groups, self.priors)
+
+    def seeds(self, rows: np.ndarray) -> np.ndarray:
+        """Return the seeds of some genes, ndarray of uint32."""
+        return gene_seeds(self.fit.counts.genes[rows], self.seed)
+
+    def start(self, rows: np.ndarray) -> Start:
+        """Return where searches for the modes of some genes start."""
+        return Start(self.fit.beta[rows], np.log(self.fit.dispersion[rows]), self.seeds(rows))
+
+    def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
+        """Return data and priors of some genes, under hyperparameters (by default those asked for)."""
+        fit, hyper = self.fit, hyper or self.hyperparameters
+        shrunken, scales = hyper.scales_of(fit.design)
+        return ConditionalModel(
+            y=_whole_counts(fit.counts, rows),
+            log_nf=np.log(fit.normalization_factors[rows]),
+            x=fit.design.matrix,
+            base_mean=fit.base_mean[rows],
+            log_trend=hyper.log_trend(fit.base_mean[rows]),
+            shrunken=shrunken,
+            shrinkage_scale=scales,
+            dispersion_sd=hyper.dispersion_sd,
+            nu=hyper.degrees_of_freedom,
+            unshrunken_sd=self.priors.unshrunken_sd,
+        )
+
+
+def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
+    """Return which scale each shrunken coefficient has: its own, or that of its term."""
+    if scales == "coefficient":
+        return tuple(range(len(shrunken)))
+    term_of = {column: name for name, columns in design.terms.items() for column in columns}
+    names = [term_of.get(k, design.coefficients[k]) for k in shrunken]
+    order = list(dict.fromkeys(names))
+    return tuple(order.index(name) for name in names)
+
+
+def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
+    """Refuse a fit of other counts or of another design than those that a posterior is asked for."""
+    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
+        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
+    if design is fit.design:
+        return
+    if isinstance(design, str):
+        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
+        asked = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in asked.factors}
+        design = Design.from_formula(design, counts.sample_table, references=shared)
+    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
+        raise InputError(
+            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
+            f"{first_few(fit.design.coefficients)}, but the posterior is asked for with "
+            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
+        )
+
+
+def _same_counts(one: Counts, other: Counts) -> bool:
+    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
+    return (
+        one.genes.equals(other.genes)
+        and np.array_equal(one.library_sizes, other.library_sizes)
+        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
+    )
+
+
+def check_unweighted(fit: EbFit) -> None:
+    """Refuse a fit with observation weights, which the posterior would leave out without a word."""
+    if fit.weights is not None:
+        raise InputError(
+            "the empirical-Bayes fit has observation weights, and the posterior has none: every count counts "
+            "in full. Fit the counts without weights, or leave out the samples that are not to be believed "
+            "(counts.subset(samples=...))."
+        )
+
+
+def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
+    """Return the rows to sample: those asked for that have estimates to start from."""
+    if genes is None:
+        return np.flatnonzero(fit.estimated)
+    if isinstance(genes, str):
+        raise InputError(f"genes: a list of names is needed; got the text {genes!r}.")
+    names = pd.Index(list(genes), dtype=object)
+    if not names.size:
+        raise InputError("genes: the list of genes is empty; leave it out to sample all.")
+    if names.has_duplicates:
+        raise InputError(f"genes: named twice: {first_few(names[names.duplicated()].unique())}.")
+    rows = counts.genes.get_indexer(names)
+    if (rows < 0).any():
+        raise InputError(f"genes: there are no counts of {first_few(names[rows < 0])}.")
+    rows = np.sort(rows)[fit.estimated[np.sort(rows)]]
+    if not rows.size:
+        raise InputError("genes: none of the genes asked for has counts that can be fitted.")
+    return rows
+
+
+def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
+    """Refuse what engine joint cannot do."""
+    if hyperparameters is not None:
+        raise OptionError(
+            "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
+        )
+    if rows.size > JOINT_GENE_LIMIT:
+        raise OptionError(
+            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for "
+            f"{rows.size} genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use "
+            "engine 'nuts'."
+        )
+
+
+def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:
+    """Return the counts of some genes (positions), int64 (chosen gene, sample), without making all."""
+    out = np.empty((rows.size, counts.n_samples), dtype=np.int64)
+    for some in chunks(out.shape):
+        out[some] = counts.rows(rows[some])
+    return out
+
+
+def starting_values(
+    fit: EbFit, hyperparameters: Hyperparameters | str | None, options: SamplingOptions
+) -> Hyperparameters:
+    """Return hyperparameters to sample under, or to start the search for them from.
+
+    Raises
+    ------
+    OptionError
+        For a text other than ``"eb"``, or if they are given and so is what is to be shrunken.
+    """
+    if isinstance(hyperparameters, Hyperparameters):
+        if options.shrink is not None:
+            raise OptionError(
+                "shrink: the hyperparameters that are given say what is shrunken; leave one of them out."
+            )
+        return hyperparameters
+    if hyperparameters not in (None, "eb"):
+        raise OptionError(
+            f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."
+        )
+    return Hyperparameters.from_eb(fit, shrink=options.shrink)
