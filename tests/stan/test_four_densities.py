@@ -13,7 +13,7 @@ from reference.log_density import log_hyperprior
 from reference.stan_points import gradient
 
 from bayesde.eb.layout import Cells
-from bayesde.posterior.counts_density import log_likelihoods
+from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.model import log_density, log_density_derivatives, log_prior
 from bayesde.stan_runtime import compiled_model
 
@@ -79,7 +79,7 @@ def test_compiled_density_of_draws(genes, reference):
     for gene, row in zip(genes, found, strict=True):
         cells = Cells.of(gene.x)
         layout = (cells.rows, cells.bounds, cells.order)
-        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken)
+        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken, gene.wide_sd)
         log_likelihoods(0, 1, gene.theta[None].astype(np.float32), *data, row[None])
         row += [gene.log_priors(theta)[[0, 2]].sum() for theta in gene.theta]
     assert_same(found, reference)
