@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from bayesde.posterior.importance.elementary import logarithms
+
 __all__ = [
     "DF",
     "Proposal",
@@ -22,11 +24,13 @@ __all__ = [
     "component_heights",
     "distance_squared",
     "draw_mixture",
-    "log_mixture",
     "stratified_counts",
+    "subtract_log_mixture",
 ]
 
 DF = 6.0
+SMALLEST = 2.3e-308
+"""Of doubles that have all their digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,18 +236,22 @@ def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_mixture(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
-    """Fill ln q (gene, draw) of some genes."""
+def subtract_log_mixture(  # type: ignore[no-untyped-def]
+    first, last, location, factor, slope, share, shrunken, scale, theta, value
+):
+    """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
-    heights = np.empty(n)
+    heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
     for g in range(first, last):
         points[:, :] = theta[g].T
         component_heights(factor[g], share[g], shrunken, scale, heights)
         component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        total = parts[0]
+        for c in range(1, n):
+            _add_multiple(1.0, parts[c], total)
+        logarithms(total, bits, log_q)
         for m in range(n_draws):
-            total = 0.0
-            for c in range(n):
-                total += parts[c, m]
-            log_q[g, m] = math.log(total)
+            gap = value[g, m] - log_q[m]
+            value[g, m] = gap if SMALLEST < total[m] < math.inf and abs(gap) < math.inf else -math.inf
