@@ -1,12 +1,10 @@
 r"""The log probability of a gene's counts at many draws of its parameters.
 
     ln p(y | beta, a) = sum_j (y+r) ln((y+r) / (mu+r)) + y ln mu - y - ln y! + E(a),
-    E(a) = sum_j A(y_j + r) - A(r),     r = exp(-a),  mu_j = nf_j exp(x_j . beta),
+    r = exp(-a),  mu_j = nf_j exp(x_j . beta),
 
-where A(z) = ln Gamma(z) - (z ln z - z + ln(2 pi) / 2). E varies slowly and depends on a alone: it is
-interpolated between points `STEP` apart, by the cubic that has its values and slopes there, to about 1e-6.
-Loops run over the draws innermost, so that they become vector instructions; the few draws that are too far
-out for those are done one by one.
+where E depends on a alone (`bayesde.posterior.importance.excess`). Loops run over the draws innermost, so
+that they become vector instructions; the few draws that are too far out for those are done one by one.
 """
 
 from __future__ import annotations
@@ -16,14 +14,12 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesde.eb.nb import gamma_excess_with_slope, log_ratio
+from bayesde.eb.nb import log_ratio
 from bayesde.posterior.importance.elementary import exponentials, logarithms
+from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 
 __all__ = ["log_likelihoods"]
 
-STEP = 0.1
-POINTS = 256
-"""Draws beyond them are evaluated directly."""
 LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
 DIRECT = 1e6
@@ -33,46 +29,14 @@ REACH = 300.0
 
 
 @njit(cache=True, error_model="numpy")
-def excess(counts, a):  # type: ignore[no-untyped-def]
-    """Return E(a) and its derivative; a count of zero adds nothing to either."""
-    r = math.exp(-a)
-    value, slope, times = 0.0, 0.0, 0
-    for j in range(counts.size):
-        if counts[j] > 0.0:
-            more, steeper = gamma_excess_with_slope(counts[j] + r)
-            value, slope, times = value + more, slope + steeper, times + 1
-    if times == 0:
-        return 0.0, 0.0
-    least, steepness = gamma_excess_with_slope(r)
-    return value - times * least, -r * (slope - times * steepness)
-
-
-@njit(cache=True, error_model="numpy")
-def interpolated_excess(counts, a, first, table):  # type: ignore[no-untyped-def]
-    """Return E(a) from a table (point, value and slope) that starts at ``first`` and is filled on the way."""
-    place = (a - first) / STEP
-    if not 0.0 <= place < table.shape[0] - 1:
-        return excess(counts, a)[0]
-    i = math.floor(place)
-    for point in (i, i + 1):
-        if math.isnan(table[point, 0]):
-            value, slope = excess(counts, first + point * STEP)
-            table[point, 0], table[point, 1] = value, STEP * slope
-    t = place - i
-    gap = table[i + 1, 0] - table[i, 0]
-    bend, twist = table[i, 1] - gap, gap - table[i + 1, 1]
-    return (1.0 - t) * table[i, 0] + t * table[i + 1, 0] + t * (1.0 - t) * ((1.0 - t) * bend + t * twist)
-
-
-@njit(cache=True, error_model="numpy")
-def log_probability(theta, counts, factors, linear, rows, bounds, constant, first, table):  # type: ignore[no-untyped-def]
+def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # type: ignore[no-untyped-def]
     """Log probability of one gene's counts at theta = (beta, ln alpha).
 
     counts and factors are ordered by the rows of the design, ``linear`` has the sums of counts of each.
     """
     p = theta.size - 1
     r = math.exp(-theta[p])
-    total = constant + interpolated_excess(counts, theta[p], first, table)
+    total = constant + excess(counts, theta[p])
     for cell in range(rows.shape[0]):
         eta = 0.0
         for k in range(p):
@@ -148,25 +112,24 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     """
     n_draws, d = theta.shape[1:]
     counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
-    point, points, table = np.empty(d), np.empty((d, n_draws)), np.empty((POINTS, 2))
+    point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((3, n_draws))
     r, reach, bits = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
-    work = np.empty((3, n_draws))
+    table, room, point_bits = np.empty((2, POINTS)), np.empty((7, POINTS)), np.empty(POINTS, dtype=np.int64)
     for g in range(first, last):
         constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
         points[:, :] = theta[g].T
         out, log_dispersion = value[g], points[d - 1]
-        table[:, :] = np.nan
-        start = (math.floor(log_dispersion.mean() / STEP) - POINTS // 2) * STEP
+        start = fill_table(counts, log_dispersion, room, point_bits, table)
+        out[:] = constant
+        add_excess(counts, log_dispersion, start, table, out)
         for m in range(n_draws):
-            out[m] = constant + interpolated_excess(counts, log_dispersion[m], start, table)
-            r[m] = -log_dispersion[m]
-        exponentials(r, bits, work[0])
-        r[:] = work[0]
+            work[0, m] = -log_dispersion[m]
+        exponentials(work[0], bits, r)
         _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, out)
         for m in range(n_draws):
             if not (r[m] < DIRECT and log_dispersion[m] < REACH and reach[m] < REACH):
                 point[:] = points[:, m]
-                out[m] = log_probability(point, counts, factors, linear, rows, bounds, constant, start, table)
+                out[m] = log_probability(point, counts, factors, linear, rows, bounds, constant)
         for k in range(d - 1):
             if not shrunken[k]:
                 _add_wide_prior(points[k], wide_sd, out)

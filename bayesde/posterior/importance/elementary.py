@@ -6,8 +6,8 @@ that is nothing but additions and multiplications, which the compiler turns into
     exp(x) = 2^k exp(r),      k = round(x / ln 2), |r| <= ln(2) / 2,   exp(r) by its Taylor series,
     ln(x)  = k ln 2 + ln(m),  x = 2^k m, 1/sqrt(2) <= m < sqrt(2),     ln(m) = 2 artanh((m - 1) / (m + 1)),
 
-with ln 2 in two parts (Cody and Waite 1980) and powers of two made from their bits. Both are right to a unit
-or two in the last place of the result, ln near 1 to one of 1.
+with ln 2 in two parts (Cody and Waite 1980) and powers of two made from their bits. Both are right to two
+units in the last place.
 """
 
 from __future__ import annotations
