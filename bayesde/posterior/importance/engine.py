@@ -396,7 +396,7 @@ def _log_ratio(surface: Surface) -> np.ndarray:
                 rows = slice(start, min(start + GENES_AT_A_TIME, last))
                 log_ratio[rows] = np.log(surface.ratio[rows])
 
-    over_genes(fill, log_ratio.shape[0])
+    over_genes(fill, surface.theta.shape[0])
     return log_ratio
 
 
@@ -407,7 +407,8 @@ def _smoothed_weights(sampled: Sampled, points: HyperPosterior) -> tuple[np.ndar
     def weights_of(rows: slice) -> np.ndarray:
         return gene_weights(layout, surface.base_mean[rows], surface.theta[rows], surface.ratio[rows], points)
 
-    return smoothed_in_parts(weights_of, *surface.ratio.shape)
+    n_genes, n_draws = surface.ratio.shape
+    return smoothed_in_parts(weights_of, n_genes, n_draws)
 
 
 def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray:

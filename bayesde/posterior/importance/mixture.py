@@ -122,7 +122,7 @@ def draw_mixture(
             stream.standard_gamma(0.5 * DF, out=gamma[i])
             n_prior = int(counts[g, -1])
             prior[i, :, :n_prior] = stream.standard_cauchy((effects, n_prior))
-        _place(start, end, *proposal.arrays, counts, normal, gamma, prior, theta)
+        _place(start, end, *proposal.arrays, counts, normal, gamma, prior, theta)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
