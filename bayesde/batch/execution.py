@@ -20,6 +20,7 @@ from bayesde.batch.interrupt import Stopper, run_stoppable
 from bayesde.batch.messages import kept_messages
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
+from bayesde.batch.unused import unused
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import summary_lines
 from bayesde.errors import InputError, first_few
@@ -233,8 +234,8 @@ def _compute(
     """Fit (unless that was done), sample, and write the results."""
     inputs, timings = start.inputs, start.timings
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
-    if unused := plan.unused():
-        logger.info("set, but not used by this run: %s", ", ".join(unused))
+    if names := unused(plan):
+        logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start)
     if plan.command == "eb":
         with _timed(timings, "results"):
@@ -304,13 +305,14 @@ def _posterior(
         inputs.design,
         engine=sample.engine,
         genes=inputs.genes,
-        hyperparameters=inputs.hyperparameters,
+        hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
         draws=sample.draws,
         chains=sample.chains,
         warmup=sample.warmup,
         seed=sample.seed,
         workers=workers,
         eb=fit,
+        priors=plan.priors,
         options=plan.sampling,
         directory=directory.blocks,
         progress=progress,
