@@ -26,7 +26,7 @@ from bayesde.posterior.options import SamplingOptions
 __all__ = ["Hyperparameters", "check_fixed", "named_coefficients"]
 
 REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "residuals", "nu")
-OPTIONAL = ("sd", "draws", "source")
+OPTIONAL = ("sd", "draws", "source", "checks")
 RESIDUALS = ("normal", "student_t")
 LARGEST = 1e6
 
@@ -53,6 +53,8 @@ class Hyperparameters:
         Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
         ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
     source : {"eb", "psis", "joint", "file"}
+    checks : dict of str to float
+        How well engine psis knows them: its ``points``, and how many ``effective_points`` they are worth.
     """
 
     shrinkage_scale: dict[str, float]
@@ -64,6 +66,7 @@ class Hyperparameters:
     sd: dict[str, float] = field(default_factory=dict)
     draws: dict[str, np.ndarray] = field(default_factory=dict)
     source: str = "eb"
+    checks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -106,7 +109,8 @@ class Hyperparameters:
         ----------
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
-            ``extra_poisson``, ``residuals``, ``nu`` and, if wanted, ``sd``, ``draws``, ``source``.
+            ``extra_poisson``, ``residuals``, ``nu`` and, if wanted, ``sd``, ``draws``; ``source``
+            and ``checks`` are passed over.
 
         Raises
         ------
@@ -129,7 +133,7 @@ class Hyperparameters:
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write them to a file, under a temporary name first."""
         values: dict[str, Any] = {name: getattr(self, name) for name in REQUIRED}
-        values |= {"sd": self.sd, "source": self.source}
+        values |= {"sd": self.sd, "source": self.source, "checks": self.checks}
         values["draws"] = {name: column.tolist() for name, column in self.draws.items()} or None
         write_atomically(path, json.dumps(values, indent=1) + "\n")
 

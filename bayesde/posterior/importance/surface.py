@@ -275,6 +275,7 @@ class HyperPosterior:
             self.layout.hyperparameters(mean),
             sd={name: float(value) for name, value in self.layout.table(sd).items()},
             draws=self.layout.table(drawn),
+            checks={"points": float(self.weight.size), "effective_points": self.effective_size},
         )
 
 
