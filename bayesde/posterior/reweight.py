@@ -47,7 +47,7 @@ __all__ = ["chains_log_ratio", "hyper_points", "log_hyperparameters", "reweighte
 MOST_POINTS = 200
 """Points of the hyperparameters that weights are averaged over, evenly from those there are."""
 ENOUGH_POINTS, FEWEST_POINTS = 50.0, 10.0
-"""Effective points below which others are looked for, and, where none can be found, below which that fails."""
+"""Effective points below which others are looked for; and those needed where none can be found."""
 FEWEST_NEW = 32
 FEWEST_FOR_K = 25
 """Points below which the tail of their weights is too short for a Pareto k."""
@@ -158,9 +158,9 @@ def _under(posterior: Posterior, priors: Priors) -> HyperPosterior:
     if _are_enough(points, before, FEWEST_POINTS):
         return points
     raise FitError(
-        f"of {before.weight.size} points of the hyperparameters {points.effective_size:.1f} effective ones are "
-        "left under these priors, and others cannot be found without the draws of all genes; fit again with "
-        "these priors."
+        f"of {before.weight.size} points of the hyperparameters {points.effective_size:.1f} effective ones "
+        "are left under these priors, and others cannot be found without the draws of all genes; fit again "
+        "with these priors."
     )
 
 
