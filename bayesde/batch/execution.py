@@ -237,20 +237,23 @@ def _compute(
     if names := unused(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start)
+    lines = summary_lines(fit)
     if plan.command == "eb":
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
+        lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
     for sentence in written.findings.values():
         logger.info("%s", sentence)
-    factors, lines = fit.size_factors, summary_lines(fit)
+    factors = fit.size_factors
     directory.update(
         contrast=inputs.contrast.name,
         fit=lines,
+        step=None,
         tables=written.findings,
         timings=timings,
         size_factors=None if factors is None else factors.to_dict(),
@@ -275,9 +278,10 @@ def _sample(
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior, blocks going into the run's folder."""
-    if plan.sample.engine != "nuts":  # a single unit of work, which Ctrl-C ends as it stands
-        return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
-    reporter = _Reporter(directory, progress)
+    in_blocks = plan.sample.engine == "nuts"
+    reporter = _Reporter(directory, progress, in_blocks)
+    if not in_blocks:  # a single unit of work, which Ctrl-C ends as it stands
+        return _posterior(plan, inputs, fit, directory, workers, reporter)
 
     def work(stopper: Stopper) -> Any:
         def watched(done: int, total: int, message: str) -> None:
@@ -320,17 +324,23 @@ def _posterior(
 
 
 class _Reporter:
-    """Passes progress on, writes it to the log now and then, and the number of units to the record once."""
+    """Passes progress on, writes it to the log now and then, and to the record what `status` looks for.
 
-    def __init__(self, directory: RunDirectory, progress: Progress | None) -> None:
-        self._directory, self._progress = directory, progress or _unheard
-        self._done, self._total, self._logged = 0, -1, 0.0
+    That is the number of blocks, whose folders are counted, or the step that other engines have come to.
+    """
+
+    def __init__(self, directory: RunDirectory, progress: Progress | None, in_blocks: bool) -> None:
+        self._directory, self._progress, self._in_blocks = directory, progress or _unheard, in_blocks
+        self._done, self._total, self._message, self._logged = 0, -1, "", 0.0
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        if self._total != total:
+        if self._in_blocks and self._total != total:
             self._directory.update(n_blocks=total)
-        self._done, self._total = done, total
-        if done == total or time.monotonic() - self._logged > _LOG_EVERY:
+        new = not self._in_blocks and message != self._message
+        if new:
+            self._directory.update(step=f"{done} of {total} done: {message}")
+        self._done, self._total, self._message = done, total, message
+        if new or done == total or time.monotonic() - self._logged > _LOG_EVERY:
             logger.info("%d of %d: %s", done, total, message)
             self._logged = time.monotonic()
         self._progress(done, total, message)

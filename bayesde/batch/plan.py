@@ -190,7 +190,7 @@ class SamplePlan:
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, ENGINES)
         check_choice("hyperparameters", self.hyperparameters, HYPERPARAMETERS)
-        check_whole("draws", self.draws, FEWEST_WEIGHTED if self.engine == "psis" else 4, 10**7)
+        check_whole("draws", self.draws, 4, 10**7)
         check_whole("warmup", self.warmup, 1, 10**7)
         check_whole("chains", self.chains, 1, 1000)
         check_whole("seed", self.seed, 0, 2**32 - 1)
@@ -234,6 +234,8 @@ class RunPlan:
             )
         if self.command == "sample":
             self._check_fixed()
+            if self.sample.engine == "psis":
+                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, 10**7)
             if self.sample.engine == "joint":
                 self._check_joint()
 

@@ -33,7 +33,7 @@ def checked(posterior: Posterior) -> str:
     str
         For example ``"12,359 genes by psis: Pareto k <= 0.7 for 12,355; 4 handed over to nuts, of which 4
         passed (R-hat <= 1.01, effective sizes >= 400, no divergence); hyperparameters: 310 effective points
-        of 400; nothing failed"``.
+        of 400 (Pareto k 0.21); nothing failed"``.
     """
     sampled = posterior.diagnostics[posterior.diagnostics["sampled"]]
     by_weights = posterior.engine == "psis"
@@ -92,7 +92,8 @@ def _of_hyperparameters(posterior: Posterior) -> str:
 
 def _of_points(hyper: Hyperparameters) -> str:
     checks = hyper.checks
-    return f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
+    told = f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
+    return told + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
 
 
 def _failures(sampled: pd.DataFrame) -> str:
@@ -116,8 +117,8 @@ def hyperparameter_summary(posterior: Posterior) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per hyperparameter, natural-log units: ``mean``, ``sd``, ``lower`` and ``upper`` (ends of the
-        90 % interval). Engine joint adds ``rhat``, ``ess_bulk`` and ``ess_tail``; engine psis, whose
-        posterior of the hyperparameters is a set of weighted points, ``points`` and ``effective_points``.
+        90 % interval). Engine joint adds ``rhat``, ``ess_bulk`` and ``ess_tail``; engine psis, which
+        has weighted points, ``points``, ``effective_points`` and the ``pareto_k`` of their weights.
     """
     hyper = posterior.hyperparameters
     scales = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}

@@ -54,7 +54,8 @@ class Hyperparameters:
         ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
     source : {"eb", "psis", "joint", "file"}
     checks : dict of str to float
-        How well engine psis knows them: its ``points``, and how many ``effective_points`` they are worth.
+        How well engine psis knows them: its ``points``, how many ``effective_points`` they are worth, and the
+        ``pareto_k`` of their weights.
     """
 
     shrinkage_scale: dict[str, float]

@@ -49,8 +49,6 @@ MOST_POINTS = 200
 ENOUGH_POINTS, FEWEST_POINTS = 50.0, 10.0
 """Effective points below which others are looked for; and those needed where none can be found."""
 FEWEST_NEW = 32
-FEWEST_FOR_K = 25
-"""Points below which the tail of their weights is too short for a Pareto k."""
 GENES_AT_A_TIME = 500
 ROUNDS = 5
 """Of the iteration for draws of chains: the normalizing constants hardly differ, and settle at once."""
@@ -176,9 +174,7 @@ def _are_enough(points: HyperPosterior, before: HyperPosterior, least: float) ->
     """Tell whether points that were made under other priors may stand for these."""
     if points.effective_size < min(least, 0.5 * before.effective_size):
         return False
-    if points.weight.size < FEWEST_FOR_K or np.ptp(points.weight) <= EVEN:
-        return True
-    return bool(smoothed(points.weight[None])[1][0] <= MAX_K)
+    return points.checks.get("pareto_k", 0.0) <= MAX_K
 
 
 def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosterior) -> HyperPosterior:
