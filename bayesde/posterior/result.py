@@ -18,6 +18,7 @@ from bayesde.posterior.draws import draws_dataset
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.request import Request
 from bayesde.posterior.summaries import contrast_summary, log2_to_natural
 from bayesde.posterior.weighted import mean_dispersion, weighted_summary
@@ -47,6 +48,8 @@ class Posterior:
         What was asked for.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
+    left_out : pandas.DataFrame or None
+        ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
     """
 
     gene_draws: GeneDraws
@@ -55,6 +58,7 @@ class Posterior:
     engine: str
     request: Request
     shared: dict[str, np.ndarray]
+    left_out: pd.DataFrame | None = None
 
     @property
     def design(self) -> Design:
@@ -141,6 +145,19 @@ class Posterior:
     def to_arviz(self) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
         return to_arviz(self.draws)
+
+    @property
+    def left_out_mask(self) -> np.ndarray:
+        """Which counts (sampled gene, sample) the posterior was made without."""
+        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
+        if self.left_out is not None:
+            genes = self.genes.get_indexer(self.left_out["gene"])
+            mask[genes, pd.Index(self.design.samples).get_indexer(self.left_out["sample"])] = True
+        return mask
+
+    def loo(self, *, refit: bool = True) -> LeaveOneOut:
+        """Leave out every count in turn: see `bayesde.posterior.loo.leave_one_out`."""
+        return leave_one_out(self, refit=refit)
 
 
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
