@@ -16,6 +16,7 @@ from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import prior_shaped
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
@@ -48,7 +49,30 @@ def by_importance(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, weighed.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
+    _hand_over(request, weighed.draws, hyper, diagnostics)
     return _finished(request, weighed.draws, hyper, diagnostics, "psis")
+
+
+def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
+    """Let Stan sample the genes that importance sampling could not do, and write what it found into both."""
+    rows = failed_genes(diagnostics)
+    if not rows.size or not request.options.hand_over:
+        return
+    if not stan_is_there():
+        logger.info(
+            "%d genes cannot be done by importance sampling, and there is no Stan to hand them over to: "
+            "'bayesde install-stan' installs it",
+            rows.size,
+        )
+        return
+    sampled = sampled_in_blocks(request, rows, hyper)
+    replace_genes(draws, np.searchsorted(request.rows, rows), _stacked(sampled), request.model(rows, hyper))
+    better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
+    better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
+    better = better.assign(engine="nuts", pareto_k=np.nan)
+    for name in better.columns.difference(diagnostics.columns):
+        diagnostics[name] = np.nan
+    diagnostics.loc[better.index, better.columns] = better
 
 
 def by_blocks(request: Request) -> Posterior:
