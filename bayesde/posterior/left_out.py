@@ -31,7 +31,7 @@ from bayesde.posterior.model import ConditionalModel
 if TYPE_CHECKING:
     from bayesde.posterior.result import Posterior
 
-__all__ = ["by_pattern", "sample_without"]
+__all__ = ["by_pattern", "copied", "only_samples", "sample_without", "without_samples", "write_over"]
 
 GENES_AT_A_TIME = 1000
 
@@ -99,8 +99,8 @@ def sample_without(
 def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:
     """Drop samples, given as a mask, from counts, factors and design."""
     kept = ~left_out
-    counts = {name: np.ascontiguousarray(getattr(model, name)[:, kept]) for name in ("y", "log_nf")}
-    return replace(model, x=np.ascontiguousarray(model.x[kept]), **counts)
+    y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
+    return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]))
 
 
 def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:
@@ -108,14 +108,17 @@ def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalMod
     return without_samples(model, ~samples)
 
 
-def with_replaced(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> GeneDraws:
-    """Put new draws of some genes, as many and weighted alike, in the place of theirs; the rest is copied."""
-    theta, log_weights, log_ratio = np.array(draws.theta), None, None
-    theta[genes] = new.theta
+def copied(draws: GeneDraws) -> GeneDraws:
+    """Copy draws, so that some of them can be written over."""
+    log_weights = None if draws.log_weights is None else np.array(draws.log_weights)
+    log_ratio = None if draws.log_ratio is None else np.array(draws.log_ratio)
+    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains)
+
+
+def write_over(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:
+    """Put new draws of some genes, as many and weighted alike, in the place of theirs."""
+    draws.theta[genes] = new.theta
     if draws.log_weights is not None:
-        log_weights = np.array(draws.log_weights)
-        log_weights[genes] = new.log_weights
+        draws.log_weights[genes] = new.log_weights
     if draws.log_ratio is not None:
-        log_ratio = np.array(draws.log_ratio)
-        log_ratio[genes] = np.nan if new.log_ratio is None else new.log_ratio
-    return GeneDraws(theta, log_weights, log_ratio, draws.chains)
+        draws.log_ratio[genes] = np.nan if new.log_ratio is None else new.log_ratio

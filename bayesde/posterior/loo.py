@@ -1,7 +1,8 @@
 r"""Leave-one-sample-out: what a gene's other counts predict of each of its counts.
 
-With draws theta_m of the posterior, of weights w_m, those of the posterior without the count y_gj are the same
-draws with the weights (Gelfand, Dey and Chang 1992; Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4)
+With draws theta_m of the posterior, of weights w_m, those of the posterior without the count y_gj are the
+same draws with the weights (Gelfand, Dey and Chang 1992; Vehtari, Gelman and Gabry 2017,
+doi:10.1007/s11222-016-9696-4)
 
     w_mj  proportional to  w_m / p(y_gj | theta_m),
 
@@ -9,9 +10,10 @@ whose tail is smoothed by a generalized Pareto distribution (PSIS; ArviZ's). Fro
 
     elpd_gj = ln sum_m w_mj p(y_gj | theta_m),    P(Y < y_gj) = sum_m w_mj P(Y < y_gj | theta_m),
 
-and the probability of a larger count. With seven samples and a handful of parameters a single count often moves its
-gene's posterior too far for that. Where the shape k of the tail is above 0.7, or fewer than `FEWEST` draws
-count, the gene is sampled again without the sample: leave-one-out as it is meant.
+and so the probability of a larger count. The draws of engine psis come from proposals that are wider than
+the posteriors, which serve for leaving out too; draws of chains do not reach as far. Where the shape k of the
+tail is above 0.7, or fewer than `FEWEST` draws count, the gene is sampled again without the sample:
+leave-one-out as it is meant.
 
 The hyperparameters are those of all counts, and so is the mean at which the dispersion trend is read off:
 both are taken as known when a count is left out.
@@ -34,18 +36,16 @@ from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.left_out import GENES_AT_A_TIME, by_pattern, only_samples, sample_without
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.pointwise import Prediction, log_probabilities, predictions
+from bayesde.posterior.outlier_counts import outlier_counts
+from bayesde.posterior.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
 
 if TYPE_CHECKING:
     from bayesde.posterior.result import Posterior
 
 __all__ = ["LeaveOneOut", "leave_one_out"]
 
-VALUES_AT_A_TIME = 2_000_000
+VALUES_AT_A_TIME = 500_000
 """Log probabilities (gene, sample, draw) that a thread holds at a time."""
-NO_WEIGHT = 1e-250
-"""Weights below it have lost their value to the floor of double precision."""
-FLOOR = -700.0
 FEWEST = 50.0
 """Effective draws without a count, below which the gene is sampled again."""
 REFIT_DRAWS = 1000
@@ -61,9 +61,9 @@ class LeaveOneOut:
         ``count``; ``expected``, the predicted mean (its geometric mean over draws); ``elpd``, natural log of
         the predictive probability of the count, and its Monte-Carlo standard error ``elpd_error``; ``lpd``,
         the same from the posterior that has seen the count; ``below`` and ``above``, the probabilities of a
-        smaller and of a larger count; ``pareto_k`` and ``ess`` (effective draws) of the weights; ``refitted``,
-        whether the gene was sampled again without the count, to which ``pareto_k`` and ``ess`` then refer;
-        ``left_out``, whether the posterior had been made without the count.
+        smaller and of a larger count; ``pareto_k`` and ``ess`` (effective draws) of the weights;
+        ``refitted``, whether the gene was sampled again without the count, to which ``pareto_k`` and ``ess``
+        then refer; ``left_out``, whether the posterior had been made without the count.
     """
 
     pointwise: xr.Dataset
@@ -81,8 +81,9 @@ class LeaveOneOut:
         is below any t with a probability of at most t.
         """
         equal = np.exp(self.pointwise["elpd"])
-        smaller = np.minimum(self.pointwise["below"], self.pointwise["above"]) + equal
-        return np.minimum(2.0 * smaller, 1.0).rename("tail_probability")
+        smaller = self.pointwise["below"].clip(max=self.pointwise["above"])
+        tail: xr.DataArray = 2.0 * (smaller + equal)
+        return tail.clip(max=1.0).rename("tail_probability")
 
     def pit(self, seed: int | None = 1) -> xr.DataArray:
         """Probability integral transform P(Y < y) + v P(Y = y) of every count (gene, sample).
@@ -96,7 +97,8 @@ class LeaveOneOut:
         """
         share: Any = 0.5 if seed is None else self._uniform(seed)
         value = self.pointwise["below"] + share * np.exp(self.pointwise["elpd"])
-        return np.minimum(value, 1.0).rename("pit")
+        transformed: xr.DataArray = value.clip(max=1.0)
+        return transformed.rename("pit")
 
     def _uniform(self, seed: int) -> np.ndarray:
         genes, samples = (self.pointwise[name].to_numpy() for name in ("gene", "sample"))
@@ -127,6 +129,10 @@ class LeaveOneOut:
             },
             dtype=object,
         )
+
+    def outlier_counts(self, false_flags: float = 1.0) -> pd.DataFrame:
+        """Flag counts that no draw explains: see `bayesde.posterior.outlier_counts.outlier_counts`."""
+        return outlier_counts(self, false_flags)
 
     def genes(self) -> pd.DataFrame:
         """Return a table by gene.
@@ -169,7 +175,7 @@ def leave_one_out(
     """
     say = progress or _unheard
     shape = (posterior.gene_draws.n_genes, posterior.design.n_samples)
-    found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k", "ess")}
+    found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
     left_out = posterior.left_out_mask
     size = max(1, VALUES_AT_A_TIME // (shape[1] * posterior.gene_draws.n_draws))
     size = min(size, GENES_AT_A_TIME)
@@ -182,7 +188,7 @@ def leave_one_out(
     with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
         for done, _ in enumerate(pool.map(work, pieces), 1):
             say(done, len(pieces), "leaving out each count by weights")
-    doubtful = ~((found["pareto_k"] <= MAX_K) & (found["ess"] >= FEWEST)) & refit
+    doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
     for j in range(shape[1]):
         say(j, shape[1], "sampling genes again without a sample")
         _refit(posterior, j, np.flatnonzero(doubtful[:, j]), left_out, found)
@@ -193,20 +199,14 @@ def leave_one_out(
 def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict[str, np.ndarray]:
     """Leave out the counts of some genes by weights."""
     draws = posterior.gene_draws.genes(rows)
-    weights = draws.weights()
     theta = np.asarray(draws.theta)
     model = posterior.request.model(posterior.request.rows[rows])
     log_p = log_probabilities(model, theta)
-    with np.errstate(divide="ignore"):
-        log_w = np.where(weights > NO_WEIGHT, np.log(weights), -np.inf)[:, None, :]
-    seen = predictions(model, theta, log_p, np.broadcast_to(log_w, log_p.shape))
-    log_weights = np.where(left_out[:, :, None], log_w, log_w - log_p)
-    log_weights -= log_weights.max(axis=2, keepdims=True)
-    smoothed, pareto_k = import_psislw()(np.maximum(log_weights, FLOOR))
+    log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
+    with np.errstate(all="ignore"):  # where it fails, k is not finite, and the gene is sampled again
+        smoothed, pareto_k = import_psislw()(log_weights)
     unseen = predictions(model, theta, log_p, smoothed)
-    ess = 1.0 / np.exp(2.0 * smoothed).sum(axis=2)
-    own = {"lpd": seen.log_density, "pareto_k": np.nan_to_num(pareto_k, nan=np.inf), "ess": ess}
-    return unseen._asdict() | own
+    return unseen._asdict() | {"lpd": seen, "pareto_k": np.nan_to_num(pareto_k, nan=np.inf)}
 
 
 def _refit(
@@ -222,7 +222,7 @@ def _refit(
         weighed = sample_without(posterior, rows, pattern, REFIT_DRAWS)
         model = only_samples(posterior.request.model(posterior.request.rows[rows]), only)
         values = _exactly(model, weighed.draws.theta, weighed.draws.weights())
-        values |= {name: weighed.report[key] for name, key in (("pareto_k", "pareto_k"), ("ess", "ess_bulk"))}
+        values["pareto_k"] = weighed.report["pareto_k"]
         for name, column in values.items():
             found[name][rows, j] = column
 
@@ -232,7 +232,9 @@ def _exactly(model: ConditionalModel, theta: np.ndarray, weights: np.ndarray) ->
     log_p = log_probabilities(model, theta)
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)[:, None, :]
-    return {name: values[:, 0] for name, values in predictions(model, theta, log_p, log_weights)._asdict().items()}
+    return {
+        name: values[:, 0] for name, values in predictions(model, theta, log_p, log_weights)._asdict().items()
+    }
 
 
 def _labelled(
@@ -245,7 +247,8 @@ def _labelled(
         "elpd": found["log_density"],
         "elpd_error": found["error"],
         "lpd": found["lpd"],
-        **{name: found[name] for name in ("below", "above", "pareto_k", "ess")},
+        "ess": found["size"],
+        **{name: found[name] for name in ("below", "above", "pareto_k")},
         "refitted": refitted,
         "left_out": left_out,
     }

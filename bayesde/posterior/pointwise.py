@@ -23,10 +23,14 @@ from bayesde.posterior.count_tails import count_tails
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.summaries import LARGEST_EFFECT
 
-__all__ = ["Prediction", "log_probabilities", "predictions"]
+__all__ = ["Prediction", "leave_out_weights", "log_probabilities", "predictions"]
 
 LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
+NO_WEIGHT = 1e-250
+"""Weights below it have lost their value to the floor of double precision."""
+FLOOR = -700.0
+"""Of log weights, below the largest."""
 NEGLIGIBLE = 1e-14
 """Draws of smaller weight are left out of tail probabilities, which are known to about this times their
 number."""
@@ -45,6 +49,8 @@ class Prediction(NamedTuple):
         Predictive probabilities of a smaller and of a larger count.
     log_expected : ndarray (gene, sample)
         Weighted mean of the draws' ln mu, which are cut at plus and minus `LARGEST_EFFECT`.
+    size : ndarray (gene, sample)
+        Effective number of draws, 1 / sum of squares of the weights.
     """
 
     log_density: np.ndarray
@@ -52,6 +58,7 @@ class Prediction(NamedTuple):
     below: np.ndarray
     above: np.ndarray
     log_expected: np.ndarray
+    size: np.ndarray
 
 
 def log_probabilities(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
@@ -71,6 +78,32 @@ def log_probabilities(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
     value = np.empty((*model.y.shape, theta.shape[1]))
     over_genes(_fill_log_probabilities, model.n_genes, theta, model.y, model.log_nf, model.x, value)
     return value
+
+
+def leave_out_weights(
+    log_p: np.ndarray, weights: np.ndarray, left_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take every count in turn out of the weights.
+
+    Parameters
+    ----------
+    log_p : ndarray (gene, sample, draw)
+        Log probabilities of the counts.
+    weights : ndarray (gene, draw)
+        Each gene's add up to 1.
+    left_out : ndarray of bool (gene, sample)
+        Counts that the weights have nothing of as it is.
+
+    Returns
+    -------
+    log_weights : ndarray (gene, sample, draw)
+        ln w - ln p, over the largest of them.
+    log_density : ndarray (gene, sample)
+        ln sum w p: what the draws that have seen the count say of it.
+    """
+    ratio, seen = np.empty_like(log_p), np.empty(log_p.shape[:2])
+    over_genes(_fill_leave_out_weights, weights.shape[0], log_p, weights, left_out, ratio, seen)
+    return ratio, seen
 
 
 def predictions(
@@ -130,7 +163,7 @@ def _fill_log_probabilities(first, last, theta, y, log_nf, x, value):  # type: i
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, found):  # type: ignore[no-untyped-def]
-    log_density, error, below, above, log_expected = found
+    log_density, error, below, above, log_expected, size = found
     n_draws, p = theta.shape[1], x.shape[1]
     r = np.empty(n_draws)
     for g in range(first, last):
@@ -162,4 +195,24 @@ def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, foun
             variance = squares / density**2 - 2.0 * products / density + weights_squared
             error[g, j] = math.sqrt(max(variance, 0.0))
             below[g, j], above[g, j] = min(lower, 1.0), min(upper, 1.0)
-            log_expected[g, j] = level
+            log_expected[g, j], size[g, j] = level, 1.0 / weights_squared
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_leave_out_weights(first, last, log_p, weights, left_out, ratio, seen):  # type: ignore[no-untyped-def]
+    n_draws = weights.shape[1]
+    log_weight = np.empty(n_draws)
+    for g in range(first, last):
+        for m in range(n_draws):
+            log_weight[m] = math.log(weights[g, m]) if weights[g, m] > NO_WEIGHT else -math.inf
+        for j in range(log_p.shape[1]):
+            largest, highest = -math.inf, -math.inf
+            for m in range(n_draws):
+                ratio[g, j, m] = log_weight[m] if left_out[g, j] else log_weight[m] - log_p[g, j, m]
+                largest = max(largest, ratio[g, j, m])
+                highest = max(highest, log_p[g, j, m])
+            total = 0.0
+            for m in range(n_draws):
+                ratio[g, j, m] = max(ratio[g, j, m] - largest, FLOOR)
+                total += weights[g, m] * math.exp(log_p[g, j, m] - highest)
+            seen[g, j] = highest + math.log(total)
