@@ -33,28 +33,32 @@ if TYPE_CHECKING:
 
 __all__ = ["by_pattern", "copied", "only_samples", "sample_without", "without_samples", "write_over"]
 
-GENES_AT_A_TIME = 1000
+DRAWS_AT_A_TIME = 1_000_000
+"""Of all genes that are sampled again together."""
 
 
-def by_pattern(left_out: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def by_pattern(left_out: np.ndarray, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Group genes by which of their counts are left out.
 
     Parameters
     ----------
     left_out : ndarray of bool (gene, sample)
+    draws : int
+        Of every gene, to be held in memory.
 
     Yields
     ------
     genes : ndarray of int
-        At most `GENES_AT_A_TIME`.
+        Not too many for that.
     samples : ndarray of bool (sample,)
         What is left out of them.
     """
     patterns, which = np.unique(left_out, axis=0, return_inverse=True)
     for i, pattern in enumerate(patterns):
         genes = np.flatnonzero(which.ravel() == i)
-        for start in range(0, genes.size, GENES_AT_A_TIME):
-            yield genes[start : start + GENES_AT_A_TIME], pattern
+        size = max(1, DRAWS_AT_A_TIME // draws)
+        for start in range(0, genes.size, size):
+            yield genes[start : start + size], pattern
 
 
 def sample_without(

@@ -34,7 +34,7 @@ from numba.core import config
 from bayesde.posterior.arviz_adapter import import_psislw
 from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.importance.proposal import gene_seeds
-from bayesde.posterior.left_out import GENES_AT_A_TIME, by_pattern, only_samples, sample_without
+from bayesde.posterior.left_out import by_pattern, only_samples, sample_without
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.outlier_counts import outlier_counts
 from bayesde.posterior.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
@@ -48,7 +48,10 @@ VALUES_AT_A_TIME = 500_000
 """Log probabilities (gene, sample, draw) that a thread holds at a time."""
 FEWEST = 50.0
 """Effective draws without a count, below which the gene is sampled again."""
-REFIT_DRAWS = 1000
+REFIT_DRAWS, MANY_DRAWS = 1000, 10_000
+LARGEST_ERROR = 0.2
+"""Of ln p of a count; a gene that was sampled again is sampled with many draws where its error is larger: a
+count far from what is expected lies in the tail of what was drawn without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,6 @@ def leave_one_out(
     found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
     left_out = posterior.left_out_mask
     size = max(1, VALUES_AT_A_TIME // (shape[1] * posterior.gene_draws.n_draws))
-    size = min(size, GENES_AT_A_TIME)
     pieces = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
 
     def work(rows: slice) -> None:
@@ -191,7 +193,9 @@ def leave_one_out(
     doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
     for j in range(shape[1]):
         say(j, shape[1], "sampling genes again without a sample")
-        _refit(posterior, j, np.flatnonzero(doubtful[:, j]), left_out, found)
+        genes = np.flatnonzero(doubtful[:, j])
+        _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
+        _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
     say(shape[1], shape[1], "sampling genes again without a sample")
     return LeaveOneOut(_labelled(posterior, found, doubtful, left_out))
 
@@ -210,16 +214,21 @@ def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict
 
 
 def _refit(
-    posterior: Posterior, j: int, genes: np.ndarray, left_out: np.ndarray, found: dict[str, np.ndarray]
+    posterior: Posterior,
+    j: int,
+    genes: np.ndarray,
+    left_out: np.ndarray,
+    found: dict[str, np.ndarray],
+    draws: int,
 ) -> None:
     """Sample some genes again without sample j, and write down what they predict of it."""
     without = left_out[genes].copy()
     without[:, j] = True
     only = np.zeros(without.shape[1], dtype=bool)
     only[j] = True
-    for some, pattern in by_pattern(without):
+    for some, pattern in by_pattern(without, draws):
         rows = genes[some]
-        weighed = sample_without(posterior, rows, pattern, REFIT_DRAWS)
+        weighed = sample_without(posterior, rows, pattern, draws)
         model = only_samples(posterior.request.model(posterior.request.rows[rows]), only)
         values = _exactly(model, weighed.draws.theta, weighed.draws.weights())
         values["pareto_k"] = weighed.report["pareto_k"]

@@ -99,7 +99,7 @@ def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
     _check_something_left(posterior, genes, everything)
     draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
     means = _kept_means(posterior, genes, everything[genes])
-    for some, pattern in by_pattern(everything[genes]):
+    for some, pattern in by_pattern(everything[genes], draws.n_draws):
         rows = genes[some]
         weighed = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
         write_over(draws, rows, _alike(posterior, rows, weighed))

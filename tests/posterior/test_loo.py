@@ -22,7 +22,7 @@ from bayesde.posterior.importance.engine import resampled
 from bayesde.posterior.left_out import sample_without
 from bayesde.posterior.pointwise import log_probabilities
 
-BETA, LOG_DISPERSION = np.linspace(-4.0, 11.0, 1501), np.linspace(-8.0, 5.0, 326)
+BETA, LOG_DISPERSION = np.linspace(-6.0, 10.0, 401), np.linspace(-6.0, 5.0, 111)
 ATTRIBUTES = ("elpd", "below", "above", "pareto_k", "ess", "lpd", "expected")
 
 
@@ -78,14 +78,16 @@ def test_quadrature_gives_the_same(single):
     found = posterior.loo().pointwise
     model = posterior.request.model(posterior.request.rows)
     exact = np.array([[by_quadrature(model, g, j) for j in range(6)] for g in range(12)])
+    assert found["refitted"].any()
     error = 5.0 * found["elpd_error"].to_numpy() + 1e-3
     assert np.median(error) < 0.1
     assert (np.abs(found["elpd"].to_numpy() - exact[..., 0]) < error).all()
     for name, column in (("below", exact[..., 1]), ("above", exact[..., 2])):
         np.testing.assert_allclose(found[name], column, rtol=0.15, atol=0.02)
     # the outlier: a probability of one in some thousands, with a relative error below one
-    assert exact[5, 3, 2] < 1e-3
-    assert found["above"].to_numpy()[5, 3] == pytest.approx(exact[5, 3, 2], rel=0.5)
+    assert exact[5, 3, 2] < 1e-4
+    assert found["elpd_error"].to_numpy()[5, 3] < 0.3
+    assert found["above"].to_numpy()[5, 3] == pytest.approx(exact[5, 3, 2], rel=0.6)
 
 
 def test_log_probabilities_agree_with_scipy(posterior):
@@ -93,7 +95,11 @@ def test_log_probabilities_agree_with_scipy(posterior):
     theta = posterior.gene_draws.theta[:, :50]
     found = log_probabilities(model, theta)
     mean = np.exp(
-        np.clip(np.einsum("gmk,jk->gjm", theta[..., :-1].astype(float), model.x) + model.log_nf[:, :, None], -700, 700)
+        np.clip(
+            np.einsum("gmk,jk->gjm", theta[..., :-1].astype(float), model.x) + model.log_nf[:, :, None],
+            -700,
+            700,
+        )
     )
     dispersion = np.exp(theta[:, None, :, -1].astype(float))
     size, y = 1.0 / dispersion, model.y[:, :, None]
@@ -133,7 +139,8 @@ def test_arviz_gives_the_same_from_draws_of_equal_weight(posterior):
         posterior={"draw_number": np.arange(theta.shape[1], dtype=float)[None]},
         log_likelihood={"y": log_p.transpose(2, 0, 1)[None]},
     )
-    theirs = arviz.loo(data, pointwise=True, reff=1.0)
+    with pytest.warns(UserWarning, match="shape parameter"):
+        theirs = arviz.loo(data, pointwise=True, reff=1.0)
     np.testing.assert_allclose(found.pointwise["elpd"], theirs.loo_i, rtol=1e-6, atol=1e-8)
     same = np.isclose(found.pointwise["pareto_k"], theirs.pareto_k, atol=1e-6)
     assert same.mean() > 0.99  # draws that appear several times tie
@@ -171,7 +178,9 @@ def test_memory_maps_are_read_as_they_are(posterior, left_out, tmp_path):
     other = replace(posterior, gene_draws=GeneDraws(maps["theta"], maps["log_weights"])).loo(refit=False)
     once = ~left_out.pointwise["refitted"].to_numpy()
     for name in ATTRIBUTES:
-        np.testing.assert_array_equal(other.pointwise[name].to_numpy()[once], left_out.pointwise[name].to_numpy()[once])
+        np.testing.assert_array_equal(
+            other.pointwise[name].to_numpy()[once], left_out.pointwise[name].to_numpy()[once]
+        )
 
 
 def test_a_sample_that_alone_has_a_coefficient_can_be_left_out():
