@@ -172,10 +172,11 @@ def test_growth_is_written_as_table_page_and_picture(tmp_path):
             "seconds": [0.1, 1.0, 0.1, 0.1],
             "cpu_seconds": [0.1, 1.0, 0.1, 0.1],
             "peak_mb": [1.0, 10.0, 1.0, 2.0],
+            "process_mb": [101.0, 110.0, 101.0, 102.0],
             "repeats": [2, 2, 2, 2],
         }
     )
-    growth.write(tmp_path, table, {"Date": "today"})
+    growth.write(tmp_path, growth.SERIES["growth"], table, {"Date": "today"})
     assert {path.name for path in tmp_path.iterdir()} == {"growth.tsv", "growth.md", "growth.png"}
     assert (tmp_path / "growth.png").read_bytes()[:4] == b"\x89PNG"
     assert "| 1,000 | 8 | 1 |" in (tmp_path / "growth.md").read_text()
