@@ -52,9 +52,9 @@ class Agreement:
 
     def holds(self, tool: Tool) -> bool:
         """Tell whether the tool computed what it should."""
-        least = LEAST_CORRELATION[tool.same_model]
-        least_shrunken = LEAST_MEAN_AND_MODE if tool.shrinks else LEAST_SHRUNKEN
-        return self.effect >= least and not self.shrunken < least_shrunken
+        if tool.shrinks:
+            return self.shrunken >= LEAST_MEAN_AND_MODE
+        return self.effect >= LEAST_CORRELATION[tool.same_model] and not self.shrunken < LEAST_SHRUNKEN
 
 
 def agreement(answer: pd.DataFrame, ours: pd.DataFrame) -> Agreement:
