@@ -25,6 +25,7 @@ from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.importance.pareto import GENES_AT_A_TIME, MAX_K, smoothed_in_parts
 from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.split_modes import split_modes
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Layout,
@@ -417,10 +418,13 @@ def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray
 
 
 def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
-    """Adapt proposals to weighted draws, and draw from them with new random numbers."""
+    """Split proposals by modes, later adapt them to weighted draws, and draw with new random numbers."""
     n_draws = sampled.surface.theta.shape[1]
     seeds = sampled.seeds ^ np.uint32(NEW_STREAM + attempt)
-    moved = adapted(sampled.proposal, sampled.surface.theta, weights)
+    if attempt == 0 and sampled.model.shrunken.sum() > 1:
+        moved = split_modes(sampled.model, sampled.proposal)
+    else:
+        moved = adapted(sampled.proposal, sampled.surface.theta, weights)
     proposal = fitted_shares(sampled.model, moved, seeds, LONG_PILOT)
     draws = draw(sampled.model, proposal, seeds, n_draws)
     return Sampled(

@@ -56,6 +56,8 @@ WIDER = (25.0, 5.0, 1.0)
 LAPLACE = len(WIDER) + 1
 COMPONENTS = LAPLACE + 1
 SMALLEST_SHARE = 0.08
+LARGEST_FLOOR = 0.4
+"""Of all components together."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -179,8 +181,9 @@ def fitted_shares(
         model.nu,
         share,
     )
-    left = 1.0 - SMALLEST_SHARE * used.sum(axis=1, keepdims=True)
-    return replace(proposal, share=np.where(used, SMALLEST_SHARE + left * share, 0.0))
+    number = used.sum(axis=1, keepdims=True)
+    least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
+    return replace(proposal, share=np.where(used, least + (1.0 - least * number) * share, 0.0))
 
 
 def _slopes(model: ConditionalModel) -> np.ndarray:
