@@ -39,6 +39,9 @@ LEAST_SHRUNKEN = 0.99
 LEAST_MEAN_AND_MODE = 0.95
 """Of posterior means with apeglm's modes: where a posterior has two modes, they are not the same."""
 
+COUNTED = {"untrusted": "{} genes with a status that says no", "by_nuts": "{} genes by nuts"}
+"""Columns of an answer that are told as a number of genes."""
+
 Row = dict[str, Any]
 
 
@@ -49,6 +52,7 @@ class Agreement:
     genes: int
     effect: float
     shrunken: float
+    note: str = ""
 
     def holds(self, tool: Tool) -> bool:
         """Tell whether the tool computed what it should."""
@@ -76,6 +80,7 @@ def agreement(answer: pd.DataFrame, ours: pd.DataFrame) -> Agreement:
         int(answer["log2_fold_change"].notna().sum()),
         correlation("log2_fold_change"),
         correlation("shrunken"),
+        "; ".join(text.format(answer[column].sum()) for column, text in COUNTED.items() if column in answer),
     )
 
 
@@ -93,7 +98,7 @@ def session_rows(folder: SetFolder, tool: Tool, session: Session, agreed: Agreem
         "lfc_correlation": agreed.effect,
         "shrunken_correlation": agreed.shrunken,
         "agrees": "yes" if agreed.holds(tool) else "NO",
-        "note": _notes(session),
+        "note": _notes(session, agreed.note),
     }
     steps = list(session.first.steps)
     tasks = {step: [step] for step in steps}
@@ -104,9 +109,9 @@ def session_rows(folder: SetFolder, tool: Tool, session: Session, agreed: Agreem
     return [common | {"task": task} | _seconds(session, parts) for task, parts in tasks.items()]
 
 
-def _notes(session: Session) -> str:
+def _notes(session: Session, counted: str) -> str:
     alone = "" if session.warm else "first call only"
-    return "; ".join(note for note in (session.ready.get("note", ""), alone) if note)
+    return "; ".join(note for note in (session.ready.get("note", ""), counted, alone) if note)
 
 
 def _seconds(session: Session, steps: Sequence[str]) -> Row:

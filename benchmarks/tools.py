@@ -60,6 +60,17 @@ TOOLS = {
     for tool in (
         Tool("bayesde", "bayesde eb", "bayesde_eb", "bayesde", "bayesde", True, "all"),
         Tool("psis", "bayesde psis", "bayesde_psis", "bayesde", "bayesde", False, "all", shrinks=True),
+        Tool(
+            "psis-nuts",
+            "bayesde psis, rest by nuts",
+            "bayesde_psis",
+            "bayesde",
+            "bayesde",
+            False,
+            "all",
+            ("nuts",),
+            shrinks=True,
+        ),
         Tool("pydeseq2", "PyDESeq2", "pydeseq2_wald", "pip", "pydeseq2", True, "2"),
         Tool("inmoose", "inmoose deseq2", "inmoose_deseq2", "pip", "inmoose", True),
         Tool("pylimma", "pylimma voom", "pylimma_voom", "pip", "pylimma", False),

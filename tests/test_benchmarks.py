@@ -22,7 +22,7 @@ QUICK = Limits(repeats=2, timeout=60.0)
 def results(tmp_path_factory) -> Path:
     """What a run on the tiny set writes, with a peer that cannot be had: there is no R on an empty path."""
     folder = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "benchmarks", "--sets", "tiny", "--only", "bayesde", "limma"]
+    command = [sys.executable, "-m", "benchmarks", "--sets", "tiny", "--only", "bayesde", "psis", "limma"]
     ran = subprocess.run(
         [*command, "--repeats", "1", "--out", str(folder)],
         cwd=REPOSITORY,
@@ -43,6 +43,17 @@ def test_a_run_yields_tables(results):
     assert (ours["ratio"] == 1).all()
     assert ours.loc["whole", "seconds"] == pytest.approx(ours["seconds"].iloc[:3].sum(), abs=3e-4)
     assert "simulated, 400 genes x 6 samples" in (results / "speed.md").read_text()
+
+
+def test_a_posterior_is_the_whole_analysis(results):
+    table = pd.read_csv(results / "speed.tsv", sep="\t")
+    psis = table[table["tool"] == "bayesde psis"].set_index("task")
+    assert list(psis.index) == ["fit", "results", "whole"]
+    assert (psis["agrees"] == "yes").all()
+    ours = table[table["tool"] == "bayesde eb"].set_index("task")
+    expected = psis.loc["whole", "seconds"] / ours.loc["whole", "seconds"]
+    assert psis.loc["whole", "ratio"] == pytest.approx(expected, rel=0.02)
+    assert "genes with a status that says no" in psis["note"].iloc[0]
 
 
 def test_a_peer_that_cannot_be_had_is_a_row_with_the_reason(results):

@@ -7,7 +7,7 @@ import pandas as pd
 from panel_data import Panel, panel, quiet
 from worker import Clock, Data
 
-from bayesde.posterior import fit_posterior
+from bayesde.posterior import SamplingOptions, fit_posterior
 from bayesde.stan_runtime import compiled_model
 
 PACKAGE = "bayesde"
@@ -31,14 +31,15 @@ def run(prepared: tuple[Panel, list[str], int, int], clock: Clock) -> pd.DataFra
     some, genes, warmup, draws = prepared
     common = {"eb": some.fit, "draws": draws}
     with clock("hyperparameters"):
-        hyper = fit_posterior(some.counts, some.fit.design, engine="psis", **common).hyperparameters
+        alone = SamplingOptions(hand_over=False)
+        first = fit_posterior(some.counts, some.fit.design, engine="psis", options=alone, **common)
     with clock("sample"):
         posterior = fit_posterior(
             some.counts,
             some.fit.design,
             engine="nuts",
             genes=genes,
-            hyperparameters=hyper,
+            hyperparameters=first.hyperparameters,
             chains=CHAINS,
             warmup=warmup,
             workers=CORES,

@@ -11,7 +11,7 @@ import pandas as pd
 from panel_data import Panel, panel
 from worker import Clock, Data
 
-from bayesde.posterior import fit_posterior
+from bayesde.posterior import SamplingOptions, fit_posterior
 from bayesde.posterior.result import Posterior
 
 PACKAGE = "bayesde"
@@ -25,7 +25,15 @@ def prepare(data: Data, size: str, draws: str) -> tuple[Panel, int]:
 
 def _fitted(prepared: tuple[Panel, int], seed: int) -> Posterior:
     some, draws = prepared
-    return fit_posterior(some.counts, some.fit.design, engine="psis", eb=some.fit, draws=draws, seed=seed)
+    return fit_posterior(
+        some.counts,
+        some.fit.design,
+        engine="psis",
+        eb=some.fit,
+        draws=draws,
+        seed=seed,
+        options=SamplingOptions(hand_over=False),
+    )
 
 
 def run(prepared: tuple[Panel, int], clock: Clock) -> pd.DataFrame:
