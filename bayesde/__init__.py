@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from bayesde.io import read_counts, read_tximport
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
+    from bayesde.posterior.compare import compare_posteriors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
+    from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.prior_check import prior_predictive
     from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
@@ -54,8 +56,10 @@ _HOMES = {
     "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
     "bayesde.options": ("EbOptions",),
+    "bayesde.posterior.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
+    "bayesde.posterior.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.prior_check": ("prior_predictive",),
     "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
@@ -78,6 +82,7 @@ __all__ = [
     "FitError",
     "Hyperparameters",
     "InputError",
+    "LeaveOneOut",
     "LogNormal",
     "OptionError",
     "Posterior",
@@ -88,6 +93,7 @@ __all__ = [
     "Simulation",
     "SimulationOptions",
     "ToolchainError",
+    "compare_posteriors",
     "cpm",
     "fit_eb",
     "fit_posterior",
