@@ -50,8 +50,8 @@ ENOUGH_POINTS, FEWEST_POINTS = 50.0, 10.0
 """Effective points below which others are looked for; and those needed where none can be found."""
 FEWEST_NEW = 32
 GENES_AT_A_TIME = 500
-ROUNDS = 5
-"""Of the iteration for draws of chains: the normalizing constants hardly differ, and settle at once."""
+MOST_ROUNDS, SETTLED = 100, 1e-3
+"""Of the iteration for draws of chains, which ends when no log ratio changes by more."""
 EVEN = 1e-9
 """Weights that differ by less, of their size, are equal, and have no tail."""
 
@@ -225,10 +225,12 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
     """
     ratio = np.ones(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(ROUNDS if points.weight.size > 1 else 1):
-            share = gene_weights(points.layout, base_mean, theta, ratio, points)
-            ratio /= share * theta.shape[1]
+        for turn in range(MOST_ROUNDS):
+            change = gene_weights(points.layout, base_mean, theta, ratio, points) * theta.shape[1]
+            ratio /= change
             ratio /= np.median(ratio, axis=1, keepdims=True)
+            if turn and not (np.abs(np.log(change)) > SETTLED).any():
+                break
         return np.asarray(np.log(ratio))
 
 
