@@ -1,4 +1,5 @@
-"""What is estimated: the model matrix of a formula (``model``, ``formula``, ``rank``) and contrasts."""
+"""What is estimated: the model matrix of a formula (``model``, ``formula``, ``rank``), rows of
+``new_samples``, and contrasts."""
 
 from bayesde.design.contrast import Contrast
 from bayesde.design.model import Design
