@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.result import Posterior
+    from bayesde.posterior.reweight import reweighted
+    from bayesde.posterior.sensitivity import power_scaling, sensitivity
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -60,6 +62,8 @@ _HOMES = {
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
     "bayesde.posterior.result": ("Posterior",),
+    "bayesde.posterior.reweight": ("reweighted",),
+    "bayesde.posterior.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
@@ -97,11 +101,14 @@ __all__ = [
     "load_pasilla",
     "norm_transform",
     "normalization_factors",
+    "power_scaling",
     "read_counts",
     "read_results",
     "read_tximport",
+    "reweighted",
     "rlog",
     "s_values",
+    "sensitivity",
     "simulate",
     "size_factors",
     "vst",

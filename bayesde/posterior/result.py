@@ -15,6 +15,7 @@ from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.options import check_range
 from bayesde.posterior.arviz_adapter import to_arviz
+from bayesde.posterior.checks import checked, hyperparameter_summary
 from bayesde.posterior.draws import draws_dataset
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
@@ -144,6 +145,16 @@ class Posterior:
         summary = contrast_summary(self.draws["beta"].values, vector, threshold, ci_prob)
         dispersion = np.exp(self.draws["log_dispersion"].values)
         return summary | {"dispersion": dispersion.mean(axis=(0, 1), dtype=np.float64)}
+
+    @property
+    def checked(self) -> str:
+        """One sentence on what was checked, and what failed."""
+        return checked(self)
+
+    @property
+    def hyperparameter_summary(self) -> pd.DataFrame:
+        """One row per hyperparameter: mean, sd, 90 % interval, and how well its sampling went."""
+        return hyperparameter_summary(self)
 
     def to_arviz(self) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
