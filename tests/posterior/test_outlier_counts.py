@@ -15,6 +15,7 @@ from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.reweight import reweighted
 
 HYPER = Hyperparameters({"group[T.b]": 0.2}, 0.4, 0.03, 2.0)
 PLANTED = {("g10", "s1"): 12.0, ("g50", "s6"): 12.0, ("g90", "s0"): 0.02, ("g130", "s3"): 30.0}
@@ -113,6 +114,11 @@ def test_what_was_left_out_is_known_and_not_flagged_again(posterior, flagged):
     assert float(point["lpd"]) == pytest.approx(float(point["elpd"]), abs=4.0 * float(point["elpd_error"]))
     more = new.without_outliers(pd.DataFrame({"gene": ["g10", "g0"], "sample": ["s2", "s2"]}))
     assert len(more.left_out) == len(flagged) + 2
+
+
+def test_other_priors_come_before_leaving_out(posterior, flagged):
+    with pytest.raises(InputError, match="counts were left out"):
+        reweighted(posterior.without_outliers(flagged), hyperparameters=HYPER)
 
 
 def test_by_default_the_flagged_counts_are_left_out(posterior, flagged):
