@@ -81,10 +81,16 @@ def reweighted(
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, or priors are asked for of what is fixed.
+        If other coefficients are shrunken than before, priors are asked for of what is fixed, or counts were
+        left out.
     FitError
         If the draws say too little of the hyperparameters under these priors.
     """
+    if posterior.left_out is not None:
+        raise InputError(
+            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; weigh "
+            "the posterior with all counts anew, and leave them out of what comes of it (without_outliers)."
+        )
     request, known = posterior.request, posterior.hyperparameters
     asked = replace(request, priors=priors or request.priors)
     if hyperparameters is not None:
