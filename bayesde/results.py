@@ -100,8 +100,8 @@ _COLUMN_LIST = (
     Column(
         "lfsr",
         "probability",
-        "local false sign rate: posterior probability that the sign is wrong; where few draws have the other "
-        "sign, the tail is followed beyond them by Laplace's approximation of the contrast's density",
+        "local false sign rate: posterior probability that the sign is wrong; of draws, where few have the "
+        "other sign, followed beyond them by Laplace's approximation of the contrast's density",
     ),
     Column(
         "s_value",

@@ -24,7 +24,7 @@ from bayesde.posterior.model import ConditionalModel, log_density, log_density_d
 
 __all__ = ["tail_ratios"]
 
-MAX_NEWTON, FLAT = 25, 1e-4
+MAX_NEWTON, FLAT = 25, 2e-3
 MAX_POINTS = 400
 OF_CURVATURE, OF_SPIKE, LARGEST_FALL = 0.5, 0.4, 3.0
 """A step is no longer than these shares of the curvature's length, of the distance to the prior's spike at 0

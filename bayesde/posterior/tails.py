@@ -9,7 +9,8 @@ n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
       ln P(v < b) = [n_b ln s_b + 12 ln(s_a R)] / (n_b + 12),       R = P(v < b) / P(v < a),
 
   with R from Laplace's approximation of the contrast's marginal density (`bayesde.posterior.marginal`), which
-  knows the data and so the shape of the tail; where there is no model, from an exponential tail with the mean
+  knows the data and so the shape of the tail (at the hyperparameters' posterior means: what is uncertain
+  about them comes in through s_a only); where there is no model, from an exponential tail with the mean
   excess of the draws beyond a, R = exp(-(a - b) / mean excess).
 
 Draws of engine psis reach far out, with small weights, so that s_b is often worth something at 1e-8;
