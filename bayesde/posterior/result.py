@@ -14,11 +14,16 @@ import xarray as xr
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.posterior.arviz_adapter import to_arviz
+from bayesde.posterior.checks import checked, hyperparameter_summary
 from bayesde.posterior.contrasts import event_probability, joint_summary, read_contrasts
 from bayesde.posterior.draws import contrast_array, draws_dataset, equal_draws, positions
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.left_out import without_counts
+from bayesde.posterior.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.outlier_counts import without_outliers
+from bayesde.posterior.predict import predict_counts, predictive_check
 from bayesde.posterior.request import Request
 from bayesde.posterior.tables import results_table, summary_table, threshold_of
 from bayesde.results import ResultsTable, to_log2
@@ -47,6 +52,8 @@ class Posterior:
         What was asked for.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
+    left_out : pandas.DataFrame or None
+        ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
     """
 
     gene_draws: GeneDraws
@@ -55,6 +62,7 @@ class Posterior:
     engine: str
     request: Request
     shared: dict[str, np.ndarray]
+    left_out: pd.DataFrame | None = None
 
     @property
     def design(self) -> Design:
@@ -74,7 +82,12 @@ class Posterior:
     @property
     def model(self) -> ConditionalModel:
         """Data and priors of the sampled genes, at the hyperparameters' posterior means."""
-        return self.request.model(self.request.rows, self.hyperparameters)
+        model = self.request.model(self.request.rows, self.hyperparameters)
+        return (
+            model
+            if self.left_out is None
+            else without_counts(model, self.left_out_mask, self.hyperparameters)
+        )
 
     @cached_property
     def draws(self) -> xr.Dataset:
@@ -253,6 +266,45 @@ class Posterior:
         effects = to_log2(theta[..., :-1].astype(np.float64) @ read.vector)
         return contrast_array(effects, self.genes[rows], read.name)
 
+    @property
+    def checked(self) -> str:
+        """One sentence on what was checked, and what failed."""
+        return checked(self)
+
+    @property
+    def hyperparameter_summary(self) -> pd.DataFrame:
+        """One row per hyperparameter: mean, sd, 90 % interval, and how well its sampling went."""
+        return hyperparameter_summary(self)
+
     def to_arviz(self) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
         return to_arviz(self.draws)
+
+    @property
+    def left_out_mask(self) -> np.ndarray:
+        """Which counts (sampled gene, sample) the posterior was made without."""
+        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
+        if self.left_out is not None:
+            genes = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
+            samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
+            mask[genes, samples] = True
+        return mask
+
+    def loo(self, *, refit: bool = True) -> LeaveOneOut:
+        """Leave out every count in turn: see `bayesde.posterior.loo.leave_one_out`."""
+        return leave_one_out(self, refit=refit)
+
+    def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
+        """Leave counts out for good, by default those that `LeaveOneOut.outlier_counts` flags.
+
+        See `bayesde.posterior.outlier_counts.without_outliers`.
+        """
+        return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
+
+    def predict(self, genes: Sequence[str] | None = None, **arguments: Any) -> xr.DataArray:
+        """Draw counts: see `bayesde.posterior.predict.predict_counts` for what may be asked for."""
+        return predict_counts(self, genes, **arguments)
+
+    def predictive_check(self, genes: Sequence[str] | None = None, **arguments: Any) -> pd.DataFrame:
+        """Compare genes with replicates: see `bayesde.posterior.predict.predictive_check`."""
+        return predictive_check(self, genes, **arguments)

@@ -11,9 +11,9 @@ from bayesde.eb.threads import over_genes
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.tails import FLOOR, Sorted, probabilities_below
-from bayesde.posterior.weighted import MOMENTS, fill_summaries
+from bayesde.posterior.weighted import LARGEST_EFFECT, MOMENTS, fill_summaries
 
-__all__ = ["contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
+__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
 
 
 def contrast_summary(

@@ -9,7 +9,9 @@ import pytest
 from scipy.stats import cauchy, nbinom, norm
 from scipy.stats import t as student
 
+import bayesde as bde
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.left_out import without_counts, without_samples
 from bayesde.posterior.marginal import tail_ratios
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.summaries import contrast_summary
@@ -129,6 +131,19 @@ def test_false_sign_rate_beyond_all_draws(known, turn):
         assert math.log(found["lfdr"][0] / within) == pytest.approx(0.0, abs=0.5)
     assert found["lfsr"][0] < found["fsos"][0]
     assert found["lfdr"][0] < found["fsos"][0]
+
+
+def test_tail_without_a_count_is_that_of_the_other_samples(known):
+    """A count that is dropped from one gene, and its whole sample dropped, are the same."""
+    model, grid = known
+    left_out = np.array([False, False, True, False, False, False])
+    hyper = bde.Hyperparameters({"group": SCALE}, SD, TREND, 0.0)
+    single, whole = without_counts(model, left_out[None], hyper), without_samples(model, left_out)
+    start, bounds = grid.theta[[grid.share.argmax()]], np.array([[-0.5, -1.0]])
+    found = tail_ratios(single, EFFECT, start, start[:, 1:2] + bounds)
+    assert single.base_mean[0] == pytest.approx(model.y[0, ~left_out].mean())
+    np.testing.assert_allclose(found, tail_ratios(whole, EFFECT, start, start[:, 1:2] + bounds), rtol=1e-9)
+    assert not np.allclose(found, tail_ratios(model, EFFECT, start, start[:, 1:2] + bounds), rtol=0.02)
 
 
 def test_a_bound_within_the_draws_is_left_to_them(known):
