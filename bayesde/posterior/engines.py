@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.posterior.chains.integrate import integrated_draws
+from bayesde.posterior.chains.integrate import hyper_points
 from bayesde.posterior.chains.joint import sample_joint
 from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
 from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import prior_shaped
-from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
-from bayesde.posterior.mode import find_modes
-from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import gene_status, importance_status
@@ -64,36 +61,29 @@ def by_blocks(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "nuts")
+    return _finished(request, sampled.draws, hyper, diagnostics, "nuts")
 
 
 def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
     """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
-    fit, model = request.fit, request.model(rows, hyper)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    sampled = sample_genes(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
+    fit = request.fit
+    return sample_genes(
+        Rescaled.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
+        points=hyper_points(hyper, fit.design.coefficients),
         workers=request.workers,
         directory=request.directory,
         progress=request.progress,
     )
-    return _integrated(sampled, model, hyper, request) if hyper.draws else sampled
 
 
 def jointly(request: Request) -> Posterior:
     """Run engine joint."""
     fit, rows = request.fit, request.rows
-    model = request.model(rows)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
     sampled, hyper, shared = sample_joint(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
+        Rescaled.of(request.model(rows), request.start(rows), fit.beta_se[rows]),
         request.hyperparameters,
         _chain_settings(request),
         coefficients=fit.design.coefficients,
@@ -106,7 +96,7 @@ def jointly(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "joint")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "joint", shared)
+    return _finished(request, sampled.draws, hyper, diagnostics, "joint", shared)
 
 
 ENGINES: dict[str, Callable[[Request], Posterior]] = {
@@ -121,22 +111,6 @@ def _chain_settings(request: Request) -> ChainSettings:
     return ChainSettings(
         request.chains, request.warmup, request.draws, options.adapt_delta, options.max_treedepth
     )
-
-
-def _integrated(
-    sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, request: Request
-) -> SampledGenes:
-    """Let the uncertainty of the hyperparameters into the draws, and take their diagnostics anew."""
-    rng = np.random.default_rng(request.seed)
-    draws, _ = integrated_draws(sampled.draws, model, hyper, request.fit.design.coefficients, rng)
-    return SampledGenes(draws, sampled.report | chain_diagnostics(draws))
-
-
-def _stacked(sampled: SampledGenes) -> GeneDraws:
-    """Put chains one after the other."""
-    chains, length, n_genes, size = sampled.draws.shape
-    theta = np.ascontiguousarray(sampled.draws.transpose(2, 0, 1, 3)).reshape(n_genes, chains * length, size)
-    return GeneDraws(theta, chains=chains)
 
 
 def _finished(

@@ -12,10 +12,11 @@ import numpy as np
 
 from bayesde.posterior.chains.nuts import Progress, SampledGenes
 from bayesde.posterior.chains.run import Chains, ChainSettings, run_chains
-from bayesde.posterior.chains.stan_data import chain_starts, shared_data
+from bayesde.posterior.chains.stan_data import Rescaled, shared_data
+from bayesde.posterior.chains.starts import chain_starts
 from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.mode import Modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.priors import Priors
@@ -34,9 +35,7 @@ KEPT_DRAWS = 1000
 
 
 def sample_joint(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
+    genes: Rescaled,
     start: Hyperparameters,
     settings: ChainSettings,
     *,
@@ -51,10 +50,8 @@ def sample_joint(
 
     Parameters
     ----------
-    model : ConditionalModel
-        Its hyperparameters are those that the rescaling was made with; they are sampled anew.
-    modes : Modes
-    noncentered : ndarray of bool (gene, P + 1)
+    genes : Rescaled
+        The hyperparameters of its model are those that the rescaling was made with; they are sampled anew.
     start : Hyperparameters
         Where the chains start.
     settings : ChainSettings
@@ -81,8 +78,9 @@ def sample_joint(
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    data = _joint_data(model, modes, noncentered, options, priors)
-    starts = _starts(model, modes, noncentered, start, settings, options, np.random.default_rng(seed))
+    model = genes.model
+    data = _joint_data(genes, options, priors)
+    starts = _starts(genes, start, settings, options, np.random.default_rng(seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     if progress is not None:
@@ -105,17 +103,11 @@ def sample_joint(
     return _genes(chains, model, attempts), hyper, shared
 
 
-def _joint_data(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    options: SamplingOptions,
-    priors: Priors,
-) -> dict[str, Any]:
+def _joint_data(genes: Rescaled, options: SamplingOptions, priors: Priors) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
-    p = model.n_coefficients
+    model, p = genes.model, genes.model.n_coefficients
     return (
-        shared_data(model, modes, noncentered)
+        shared_data(genes)
         | _hyperpriors(priors)
         | {
             "base_mean": model.base_mean.tolist(),
@@ -145,15 +137,13 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
 
 
 def _starts(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
+    genes: Rescaled,
     start: Hyperparameters,
     settings: ChainSettings,
     options: SamplingOptions,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    genes = chain_starts(model, modes, noncentered, settings.chains, rng)
+    model = genes.model
     scales = np.log(np.maximum(model.shrinkage_scale[model.shrunken], SMALLEST_START))
     trend = [math.log(max(start.extra_poisson, SMALLEST_START))] if options.trend == "parametric" else []
     nu = [START_NU] if options.residuals == "student_t" else []
@@ -170,7 +160,7 @@ def _starts(
             "log_extra_poisson": near(trend).tolist(),
             "nu": nu,
         }
-        for z in genes
+        for z in chain_starts(genes, settings.chains)
     ]
 
 
@@ -223,4 +213,6 @@ def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGen
     for name in ("divergences", "treedepth_hits", "gradients"):
         report[name] = np.full(model.n_genes, float(getattr(chains, name)))
     report["attempts"] = np.full(model.n_genes, float(attempts))
-    return SampledGenes(draws.astype(np.float32), report)
+    theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32)
+    shape = (model.n_genes, -1, draws.shape[3])
+    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report)
