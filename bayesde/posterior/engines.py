@@ -81,18 +81,7 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
 
 def jointly(request: Request) -> Posterior:
     """Run engine joint."""
-    fit, rows = request.fit, request.rows
-    sampled, hyper, shared = sample_joint(
-        Rescaled.of(request.model(rows), request.start(rows), fit.beta_se[rows]),
-        request.hyperparameters,
-        _chain_settings(request),
-        coefficients=fit.design.coefficients,
-        options=request.options,
-        priors=request.priors,
-        seed=request.seed,
-        threads=request.workers,
-        progress=request.progress,
-    )
+    sampled, hyper, shared = sample_joint(request, _chain_settings(request))
     diagnostics = _diagnostics(request, sampled.report, "joint")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)

@@ -26,8 +26,9 @@ __all__ = ["hyper_points", "integrated_draws", "mixture_weights"]
 USED_DRAWS = 200
 """Draws of the hyperparameters that weights are averaged over, evenly from those there are: their own
 Monte-Carlo error is then well below that of a gene's draws."""
-EVEN = 1e-9
-"""Weights that differ by less, of their size, are equal: nothing to resample, and no tail to fit."""
+NEARLY_EQUAL = 0.99
+"""Where the weighted draws are worth this share of as many equal ones, no weight can matter, whatever the
+shape of the largest: k, which knows that shape but not its size, is then reported as 0."""
 RESAMPLING = 0x165667B1
 """What a gene's seed is combined with for other random numbers."""
 
@@ -72,14 +73,15 @@ def integrated_draws(
     weights = mixture_weights(draws, model, points)
     log_weights, pareto_k = smoothed(weights)
     known = np.isfinite(weights).all(axis=1)
-    even = np.ptp(weights, axis=1) <= EVEN * weights.max(axis=1)
-    pareto_k = np.where(known, np.where(even, 0.0, pareto_k), np.nan)
+    share = 1.0 / (weights.shape[1] * (weights**2).sum(axis=1))
+    log_weights = np.where((share > NEARLY_EQUAL)[:, None], np.log(weights), log_weights)
+    pareto_k = np.where(known, np.where(share > NEARLY_EQUAL, 0.0, pareto_k), np.nan)
     result = draws.copy()
-    for g in np.flatnonzero(known & ~even).tolist():
-        offsets = np.random.default_rng(int(seeds[g]) ^ RESAMPLING).random(chains)
+    for g in np.flatnonzero(known).tolist():
+        rng = np.random.default_rng(int(seeds[g]) ^ RESAMPLING)
         by_chain = np.exp(log_weights[g].astype(np.float64)).reshape(chains, length)
         for c in range(chains):
-            result[c, :, g] = draws[c, _systematic(by_chain[c], float(offsets[c])), g]
+            result[c, :, g] = draws[c, _systematic(by_chain[c], rng.random()), g]
     return result, pareto_k
 
 

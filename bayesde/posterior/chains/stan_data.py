@@ -1,7 +1,8 @@
 """What the Stan programs are given: data of some genes, and the coordinates in which they are sampled.
 
 The sampler moves z; a gene's parameters are theta = location + scale e, where e_i = z_i but for what is
-noncentered: there z_i stands for theta_i on the scale of its prior, and e_i is solved for (stan/README.md).
+noncentered: there z_i stands for theta_i on the scale of its prior, as far as the counts let it go, and e_i
+is solved for (stan/README.md).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ PRIOR_SHAPES = 0.5
 """Standard error over prior scale from which the prior's shape shows. Between 0.25 and 1 this hardly matters
 to engine nuts; engine joint reaches an R-hat below 1.01 for all of 200 genes of pasilla at 0.5, for 99 % at
 1."""
+WIDTH, FEW_COUNTS = 1.2, 2.0
+"""In standard errors, and natural log."""
+SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,11 @@ class Rescaled:
     scale : ndarray (gene, P + 1, P + 1)
         Upper triangles.
     noncentered : ndarray of bool (gene, P + 1)
+    width : ndarray (gene, P)
+        Of noncentered coefficients, natural log: beyond it they grow evenly with z; 0 for none.
+    precision, pull : ndarray (gene,)
+        Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
+        counts' is like; 0 for none.
     """
 
     model: ConditionalModel
@@ -44,6 +53,9 @@ class Rescaled:
     location: np.ndarray
     scale: np.ndarray
     noncentered: np.ndarray
+    width: np.ndarray
+    precision: np.ndarray
+    pull: np.ndarray
 
     @classmethod
     def of(cls, model: ConditionalModel, start: Start, beta_se: np.ndarray) -> Rescaled:
@@ -62,30 +74,22 @@ class Rescaled:
         """
         modes = find_modes(model, start.beta, start.log_dispersion)
         noncentered = prior_shaped(model, modes, beta_se)
-        return cls(model, start, modes.location, coupled_scale(model, modes, noncentered), noncentered)
+        scale, none = coupled_scale(model, modes, noncentered), np.zeros(model.n_genes)
+        widths = _widths(beta_se)
+        return cls(model, start, modes.location, scale, noncentered, widths, none, none)
 
     def genes(self, rows: np.ndarray) -> Rescaled:
         """Take some of the genes, by index."""
-        return Rescaled(
-            self.model.genes(rows),
-            self.start.genes(rows),
-            self.location[rows],
-            self.scale[rows],
-            self.noncentered[rows],
-        )
+        names = ("location", "scale", "noncentered", "width", "precision", "pull")
+        own = {name: getattr(self, name)[rows] for name in names}
+        return Rescaled(self.model.genes(rows), self.start.genes(rows), **own)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What draws depend on beside the model: arrays with genes first."""
         start = self.start
-        return (
-            self.location,
-            self.scale,
-            self.noncentered,
-            start.beta,
-            start.log_dispersion,
-            start.seeds,
-        )
+        coordinates = (self.location, self.scale, self.noncentered, self.width, self.precision, self.pull)
+        return (*coordinates, start.beta, start.log_dispersion, start.seeds)
 
     def z(self, theta: np.ndarray) -> np.ndarray:
         """Return where the sampler is when a gene's parameters are theta.
@@ -102,10 +106,34 @@ class Rescaled:
         model, each = self.model, (slice(None), *[None] * (theta.ndim - 2))
         gap = (theta - self.location[each])[..., None]
         e = np.linalg.solve(self.scale[each], gap)[..., 0]
-        slopes = np.arcsinh(theta[..., :-1] / model.shrinkage_scale) / (np.pi / 2.0)
-        residual = (theta[..., -1] - model.log_trend[each]) / model.dispersion_sd
+        slopes = _unbounded(theta[..., :-1], model.shrinkage_scale, self.width[each]) / (np.pi / 2.0)
+        prior = model.dispersion_sd**-2
+        variance = 1.0 / (self.precision[each] + prior)
+        mean = variance * (self.pull[each] + model.log_trend[each] * prior)
+        residual = (theta[..., -1] - mean) / np.sqrt(variance)
         on_prior_scale = np.concatenate([slopes, residual[..., None]], axis=-1)
         return np.where(self.noncentered[each], on_prior_scale, e)
+
+
+def _widths(beta_se: np.ndarray) -> np.ndarray:
+    """Return how far the counts let a coefficient go, from its standard error (NaN counts as no bound).
+
+    About one standard error; more where that is large, because a group then has next to no counts, and the
+    likelihood falls off slowly on one side.
+    """
+    return np.asarray(np.nan_to_num(WIDTH * beta_se * (1.0 + (beta_se / FEW_COUNTS) ** 2)))
+
+
+def _unbounded(beta: np.ndarray, scale: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Return x with width asinh(scale / width sinh(x)) = beta, or scale sinh(x) where the width is 0."""
+    bound = np.where(width > 0.0, width, 1.0)
+    size = np.abs(beta) / bound
+    log_sinh = size + np.log(-np.expm1(-2.0 * np.maximum(size, SMALLEST))) - np.log(2.0)
+    log_ratio = np.log(bound / scale) + log_sinh
+    far = log_ratio + np.log(2.0)
+    near = np.arcsinh(np.exp(np.minimum(log_ratio, 20.0)))
+    bounded = np.sign(beta) * np.where(log_ratio > 20.0, far, near)
+    return np.where(width > 0.0, bounded, np.arcsinh(beta / scale))
 
 
 def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> np.ndarray:
@@ -173,6 +201,9 @@ def shared_data(genes: Rescaled) -> dict[str, Any]:
         "location": genes.location.tolist(),
         "scale": genes.scale.tolist(),
         "noncentered": genes.noncentered.astype(int).tolist(),
+        "width": genes.width.tolist(),
+        "precision": genes.precision.tolist(),
+        "pull": genes.pull.tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
         "wide_sd": model.unshrunken_sd,
         "residuals": int(np.isfinite(model.nu)),
