@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.posterior.chains.integrate import integrated_draws
+from bayesde.posterior.chains.integrate import hyper_points
 from bayesde.posterior.chains.joint import sample_joint
 from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
 from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import prior_shaped
-from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
-from bayesde.posterior.mode import find_modes
-from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import gene_status, importance_status
@@ -66,10 +63,10 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
         )
         return
     sampled = sampled_in_blocks(request, rows, hyper)
-    replace_genes(draws, np.searchsorted(request.rows, rows), _stacked(sampled), request.model(rows, hyper))
+    replace_genes(draws, np.searchsorted(request.rows, rows), sampled.draws, request.model(rows, hyper))
     better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
     better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
-    better = better.assign(engine="nuts", pareto_k=np.nan)
+    better = better.assign(engine="nuts")
     for name in better.columns.difference(diagnostics.columns):
         diagnostics[name] = np.nan
     diagnostics.loc[better.index, better.columns] = better
@@ -88,49 +85,31 @@ def by_blocks(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "nuts")
+    return _finished(request, sampled.draws, hyper, diagnostics, "nuts")
 
 
 def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
     """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
-    fit, model = request.fit, request.model(rows, hyper)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    sampled = sample_genes(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
+    fit = request.fit
+    return sample_genes(
+        Rescaled.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
+        points=hyper_points(hyper, fit.design.coefficients),
         workers=request.workers,
         directory=request.directory,
         progress=request.progress,
     )
-    return _integrated(sampled, model, hyper, request) if hyper.draws else sampled
 
 
 def jointly(request: Request) -> Posterior:
     """Run engine joint."""
-    fit, rows = request.fit, request.rows
-    model = request.model(rows)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    sampled, hyper, shared = sample_joint(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
-        request.hyperparameters,
-        _chain_settings(request),
-        coefficients=fit.design.coefficients,
-        options=request.options,
-        priors=request.priors,
-        seed=request.seed,
-        threads=request.workers,
-        progress=request.progress,
-    )
+    sampled, hyper, shared = sample_joint(request, _chain_settings(request))
     diagnostics = _diagnostics(request, sampled.report, "joint")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "joint", shared)
+    return _finished(request, sampled.draws, hyper, diagnostics, "joint", shared)
 
 
 ENGINES: dict[str, Callable[[Request], Posterior]] = {
@@ -145,22 +124,6 @@ def _chain_settings(request: Request) -> ChainSettings:
     return ChainSettings(
         request.chains, request.warmup, request.draws, options.adapt_delta, options.max_treedepth
     )
-
-
-def _integrated(
-    sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, request: Request
-) -> SampledGenes:
-    """Let the uncertainty of the hyperparameters into the draws, and take their diagnostics anew."""
-    rng = np.random.default_rng(request.seed)
-    draws, _ = integrated_draws(sampled.draws, model, hyper, request.fit.design.coefficients, rng)
-    return SampledGenes(draws, sampled.report | chain_diagnostics(draws))
-
-
-def _stacked(sampled: SampledGenes) -> GeneDraws:
-    """Put chains one after the other."""
-    chains, length, n_genes, size = sampled.draws.shape
-    theta = np.ascontiguousarray(sampled.draws.transpose(2, 0, 1, 3)).reshape(n_genes, chains * length, size)
-    return GeneDraws(theta, chains=chains)
 
 
 def _finished(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.tails import FLOOR, Sorted, probabilities_below
 from bayesde.posterior.weighted import LARGEST_EFFECT, MOMENTS, fill_summaries
@@ -97,14 +98,16 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
-        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``.
+        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``; and ``pareto_k`` if
+        the draws were reweighted.
 
     Returns
     -------
     ndarray of object (gene,)
         A status of the results table; the first that applies of all_zero, not_selected, failed,
-        not_converged, low_ess, divergences, ok.
+        not_converged, low_ess, divergences, high_pareto_k, ok.
     """
+    pareto_k = diagnostics.get("pareto_k", pd.Series(0.0, index=diagnostics.index))
     low = ~(np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) >= min_ess)
     return _first_that_applies(
         {
@@ -114,6 +117,7 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
             "not_converged": diagnostics["rhat"] > max_rhat,
             "low_ess": low,
             "divergences": diagnostics["divergences"] > 0,
+            "high_pareto_k": pareto_k > MAX_K,
         }
     )
 

@@ -10,64 +10,40 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.chains.nuts import Progress, SampledGenes
+from bayesde.posterior.chains.nuts import SampledGenes
+from bayesde.posterior.chains.prepare import FirstLook, first_look
 from bayesde.posterior.chains.run import Chains, ChainSettings, run_chains
-from bayesde.posterior.chains.stan_data import chain_starts, shared_data
+from bayesde.posterior.chains.stan_data import Rescaled, shared_data
 from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.mode import Modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.priors import Priors
+from bayesde.posterior.request import Request
 from bayesde.stan_runtime import compiled_model
 
 __all__ = ["sample_joint"]
 
 logger = logging.getLogger(__name__)
 
-START_JITTER = 0.2
-"""Starts of the hyperparameters lie this far (sd of the log) from the empirical-Bayes values."""
-START_NU = 8.0
-SMALLEST_START = 1e-3
+START_SPREAD = 1.5
+"""Starts of the hyperparameters are spread this much wider than their posterior."""
 KEPT_DRAWS = 1000
 """Of each hyperparameter, in `Hyperparameters.draws`; evenly from all chains."""
 
 
 def sample_joint(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    start: Hyperparameters,
-    settings: ChainSettings,
-    *,
-    coefficients: Sequence[str],
-    options: SamplingOptions,
-    priors: Priors,
-    seed: int,
-    threads: int = 1,
-    progress: Progress | None = None,
+    request: Request, settings: ChainSettings
 ) -> tuple[SampledGenes, Hyperparameters, dict[str, np.ndarray]]:
     """Sample genes and hyperparameters together; once more, with smaller steps, if that diverged.
 
     Parameters
     ----------
-    model : ConditionalModel
-        Its hyperparameters are those that the rescaling was made with; they are sampled anew.
-    modes : Modes
-    noncentered : ndarray of bool (gene, P + 1)
-    start : Hyperparameters
-        Where the chains start.
+    request : Request
+        ``options.residuals`` and ``options.trend`` choose the model of the dispersions; ``workers`` is the
+        number of processor cores to use, and does not change a number.
     settings : ChainSettings
-    coefficients : sequence of str
-        Names of the design's columns.
-    options : SamplingOptions
-        ``residuals`` and ``trend`` choose the model of the dispersions.
-    priors : Priors
-        Of the hyperparameters.
-    seed : int
-    threads : int
-        Processor cores to use; does not change a number.
-    progress : callable, optional
 
     Returns
     -------
@@ -78,17 +54,22 @@ def sample_joint(
     shared : dict of str to ndarray (chain, draw)
         All draws of the hyperparameters, by the names that `Hyperparameters.draws` has.
     """
+    progress, options = request.progress, request.options
+    coefficients = request.fit.design.coefficients
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    data = _joint_data(model, modes, noncentered, options, priors)
-    starts = _starts(model, modes, noncentered, start, settings, options, np.random.default_rng(seed))
+    look = first_look(request, settings.chains)
+    model = look.genes.model
+    data = _joint_data(look.genes, options, request.priors)
+    starts = _starts(look, coefficients, np.random.default_rng(request.seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
-    stan_seed, attempts = seed % (2**31 - 2) + 1, 1
-    chains = run_chains(program, data, starts, settings, stan_seed, names, threads)
+    seed, attempts = request.seed % (2**31 - 2) + 1, 1
+    common = (names, request.workers, _variances(look))
+    chains = run_chains(program, data, starts, settings, seed, *common)
     if chains.divergences:
         logger.info("%d divergent transitions: sampling again with smaller steps", chains.divergences)
         careful = replace(
@@ -97,7 +78,7 @@ def sample_joint(
             max_treedepth=options.max_treedepth + 2,
             warmup=2 * settings.warmup,
         )
-        chains, attempts = run_chains(program, data, starts, careful, stan_seed + 1, names, threads), 2
+        chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
     shared = _shared_draws(chains, model, coefficients)
@@ -105,17 +86,11 @@ def sample_joint(
     return _genes(chains, model, attempts), hyper, shared
 
 
-def _joint_data(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    options: SamplingOptions,
-    priors: Priors,
-) -> dict[str, Any]:
+def _joint_data(genes: Rescaled, options: SamplingOptions, priors: Priors) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
-    p = model.n_coefficients
+    model, p = genes.model, genes.model.n_coefficients
     return (
-        shared_data(model, modes, noncentered)
+        shared_data(genes)
         | _hyperpriors(priors)
         | {
             "base_mean": model.base_mean.tolist(),
@@ -144,34 +119,32 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
     }
 
 
-def _starts(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    start: Hyperparameters,
-    settings: ChainSettings,
-    options: SamplingOptions,
-    rng: np.random.Generator,
-) -> list[dict[str, Any]]:
-    genes = chain_starts(model, modes, noncentered, settings.chains, rng)
-    scales = np.log(np.maximum(model.shrinkage_scale[model.shrunken], SMALLEST_START))
-    trend = [math.log(max(start.extra_poisson, SMALLEST_START))] if options.trend == "parametric" else []
-    nu = [START_NU] if options.residuals == "student_t" else []
+def _starts(look: FirstLook, coefficients: Sequence[str], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return starts of all parameters: hyperparameters from wider than their posterior."""
+    scales = [
+        f"shrinkage_scale[{coefficients[k]}]" for k in np.flatnonzero(look.genes.model.shrunken).tolist()
+    ]
 
-    def near(value: Any) -> Any:
-        return np.asarray(value) + START_JITTER * rng.standard_normal(np.shape(value))
+    def near(*names: str) -> list[float]:
+        known = [look.hyper[name] for name in names if name in look.hyper]
+        return [mean + START_SPREAD * sd * float(rng.standard_normal()) for mean, sd in known]
 
     return [
         {
             "z": z.tolist(),
-            "log_shrinkage_scale": near(scales).tolist(),
-            "log_dispersion_sd": float(near(math.log(start.dispersion_sd))),
-            "log_asymptotic_dispersion": float(near(math.log(start.asymptotic_dispersion))),
-            "log_extra_poisson": near(trend).tolist(),
-            "nu": nu,
+            "log_shrinkage_scale": near(*scales),
+            "log_dispersion_sd": near("dispersion_sd")[0],
+            "log_asymptotic_dispersion": near("asymptotic_dispersion")[0],
+            "log_extra_poisson": near("extra_poisson"),
+            "nu": [2.0 + math.exp(value) for value in near("nu")],
         }
-        for z in genes
+        for z in look.starts
     ]
+
+
+def _variances(look: FirstLook) -> np.ndarray:
+    """Return the variances of all that the sampler moves, in the order of its declaration."""
+    return np.concatenate([look.variances.ravel(), [sd**2 for _, sd in look.hyper.values()]])
 
 
 def _shared_draws(
@@ -223,4 +196,6 @@ def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGen
     for name in ("divergences", "treedepth_hits", "gradients"):
         report[name] = np.full(model.n_genes, float(getattr(chains, name)))
     report["attempts"] = np.full(model.n_genes, float(attempts))
-    return SampledGenes(draws.astype(np.float32), report)
+    theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32)
+    shape = (model.n_genes, -1, draws.shape[3])
+    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report)
