@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesde.datasets import load_airway, load_pasilla
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.posterior import Hyperparameters, Posterior, fit_posterior
+from bayesde.posterior import Hyperparameters, Posterior, SamplingOptions, fit_posterior
 from bayesde.posterior.gene_draws import GeneDraws
 from benchmarks.agreement.moments import agreement, moments, z_scores
 from benchmarks.agreement.pages import score_picture, write_page
@@ -23,6 +23,16 @@ SETS = {"pasilla": (load_pasilla, "~ type + condition"), "airway": (load_airway,
 NARROW = 1.5 * np.log(2.0)
 """Posterior sd below which moments settle: where one group has no counts the Cauchy prior's tails leave
 none."""
+
+
+NUTS_DRAWS, SMALLEST_SIZE = 500, 200.0
+"""Of each of four chains on whole data sets, and the effective number that every parameter of a gene needs."""
+
+
+def tell(done: int, total: int, text: str) -> None:
+    """Print every fiftieth step."""
+    if done % 50 == 0:
+        print(f"{time.strftime('%H:%M:%S')} {done} of {total}: {text}", flush=True)
 
 
 def spread_panel(fit: EbFit, size: int) -> list[str]:
@@ -118,7 +128,16 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int) -> No
         hyper = Hyperparameters.from_json(given)  # those that finished blocks were sampled under
         psis, _ = timed(fit, "psis", seed=1, genes=genes, hyperparameters=hyper, draws=draws)
         nuts, seconds = timed(
-            fit, "nuts", seed=1, genes=genes, hyperparameters=hyper, workers=2, directory=folder / "blocks"
+            fit,
+            "nuts",
+            seed=1,
+            draws=NUTS_DRAWS,
+            genes=genes,
+            hyperparameters=hyper,
+            workers=2,
+            directory=folder / "blocks",
+            options=SamplingOptions(min_ess=SMALLEST_SIZE),
+            progress=tell,
         )
         table, scores = compare(psis, nuts, f"psis and nuts, {len(nuts.genes):,} genes of {name}")
     write_page(RESULTS / name, table)
