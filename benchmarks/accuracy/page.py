@@ -110,8 +110,9 @@ def _grid(part: pd.DataFrame, cases: pd.DataFrame, methods: tuple[str, ...], cel
     rows = []
     for problem, truth in _order(cases):
         values = [found.get((problem, truth, name)) for name in used]
-        if any(value is not None for value in values):
-            rows.append([_label(problem, truth), *("" if value is None else cell(value) for value in values)])
+        cells = ["" if value is None else cell(value) for value in values]
+        if any(cells):
+            rows.append([_label(problem, truth), *cells])
     return markdown_table(["set", *used], rows) if rows else []
 
 
@@ -176,6 +177,8 @@ def _power(row: pd.Series) -> str:
 
 def _tops(row: pd.Series) -> str:
     values = [row["top_100"], row["top_500"]]
+    if np.isnan(values).all():
+        return ""
     return " / ".join("–" if np.isnan(value) else f"{100.0 * value:.0f}" for value in values)
 
 

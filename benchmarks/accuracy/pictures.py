@@ -82,8 +82,13 @@ def _legend(figure: Figure, methods: Sequence[str], line: Literal["none", "-"] =
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
 
 
-def _rows(ax: Axes, found: list[tuple[str, pd.Series]], methods: Sequence[str]) -> None:
-    """Draw one row of dots a case, a method at a fixed height within it; values by method."""
+def _rows(
+    ax: Axes,
+    found: list[tuple[str, pd.Series]],
+    methods: Sequence[str],
+    errors: Sequence[pd.Series] | None = None,
+) -> None:
+    """Draw one row of dots a case, a method at a fixed height within it; values and errors by method."""
     heights = np.linspace(-SPREAD, SPREAD, len(methods))
     for at, (_, values) in enumerate(found):
         if at % 2:
@@ -91,7 +96,9 @@ def _rows(ax: Axes, found: list[tuple[str, pd.Series]], methods: Sequence[str]) 
         for method, height in zip(methods, heights, strict=True):
             if method in values and np.isfinite(values[method]):
                 color, mark = STYLES[method]
-                ax.plot(values[method], at + height, color=color, marker=mark, markersize=5, linestyle="none")
+                reach = None if errors is None else 2.0 * errors[at][method]
+                ax.errorbar(values[method], at + height, xerr=reach, color=color, marker=mark, markersize=5,
+                            linestyle="none", elinewidth=1.0)  # fmt: skip
     ax.set_ylim(len(found) - 0.5, -0.5)
     ax.set_yticks(range(len(found)), [label for label, _ in found])
     ax.tick_params(axis="y", length=0)
@@ -119,19 +126,19 @@ def _coverage(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
 
 
 def _power(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
-    """Genes called at the same realized false sign rate, as shares of those that psis calls."""
+    """Genes called at the same realized false sign rate, over those of psis, with two standard errors."""
     everyone = scores[(scores["stratum"] == "all") & scores["power_at_0.05"].notna()]
     methods = [name for name in STYLES if (everyone["method"] == name).any()]
     shown = _cases(cases, simulated=True)
     figure = Figure(figsize=(9.5, 0.62 * len(shown) + 1.5), layout="constrained")
     for panel, rate in zip(figure.subplots(1, 2, sharey=True), ("0.01", "0.05"), strict=True):
-        found = []
+        found, errors = [], []
         for case in shown:
-            called = _of(everyone, case).set_index("method")[f"power_at_{rate}"]
-            found.append(
-                (case[2], called / called["psis"] if called.get("psis", 0.0) > 0.0 else called * np.nan)
-            )
-        _rows(panel, found, methods)
+            part = _of(everyone, case).set_index("method")
+            reference = max(part[f"power_at_{rate}"]["psis"], 1.0)
+            found.append((case[2], part[f"power_at_{rate}"] / reference))
+            errors.append(part[f"power_at_{rate}_se"] / reference)
+        _rows(panel, found, methods, errors)
         panel.axvline(1.0, color="black", linewidth=0.8)
         panel.set_title(f"at a realized false sign rate of {100 * float(rate):.0f} %", fontsize=10)
         panel.set_xlabel("genes called, over those of psis")
