@@ -171,10 +171,11 @@ def _finished(
     engine: str,
     shared: dict[str, np.ndarray] | None = None,
 ) -> Posterior:
-    """Put a posterior together, and say what failed."""
+    """Put a posterior together, and say what was checked and what failed."""
     diagnostics.loc[request.fit.emptied, "status"] = "count_outlier"
-    _say_what_failed(diagnostics)
-    return Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+    posterior = Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+    logger.info("%s", posterior.checked)
+    return posterior
 
 
 def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str) -> pd.DataFrame:
@@ -188,11 +189,3 @@ def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str
         columns[name][sampled] = values
     columns |= {"sampled": sampled, "all_zero": fit.all_zero, "engine": engine}
     return pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
-
-
-def _say_what_failed(diagnostics: pd.DataFrame) -> None:
-    """Log how many of the sampled genes did not pass, and why."""
-    status = diagnostics.loc[diagnostics["sampled"], "status"]
-    troubles = status[status != "ok"].value_counts()
-    text = ", ".join(f"{count} {name}" for name, count in troubles.items())
-    logger.info("%d genes sampled; %s", len(status), text or "all passed their checks")

@@ -26,6 +26,7 @@ import numpy as np
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.prior_weights import (
     average_weights,
     exponentiate,
@@ -48,6 +49,8 @@ DIFFERENCE = 1e-3
 POINT_DF = 7.0
 SMALLEST_EXTRA = 1e-3
 START_NU = 8.0
+FEWEST_FOR_K = 25
+"""Points below which the tail of their weights is too short for a Pareto k."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,15 @@ class HyperPosterior:
         """Effective number of points."""
         return float(1.0 / np.sum(self.weight**2))
 
+    @property
+    def checks(self) -> dict[str, float]:
+        """Number of points, how many effective ones they are worth, and their Pareto k where it is known."""
+        found = {"points": float(self.weight.size), "effective_points": self.effective_size}
+        if self.weight.size >= FEWEST_FOR_K and np.ptp(self.weight) > 0.0:
+            pareto_k = float(smoothed(self.weight[None])[1][0])
+            found |= {"pareto_k": pareto_k} if math.isfinite(pareto_k) else {}
+        return found
+
     def thinned(self, size: int) -> HyperPosterior:
         """Take fewer points, of equal weight, by systematic resampling."""
         taken = _systematic(self.weight, size, 0.5)
@@ -279,6 +291,7 @@ class HyperPosterior:
             self.layout.hyperparameters(mean),
             sd={name: float(value) for name, value in self.layout.table(sd).items()},
             draws=self.layout.table(drawn),
+            checks=self.checks,
         )
 
 
