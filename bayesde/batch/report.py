@@ -29,6 +29,7 @@ _ADVICE = {
     "ok": "Nothing.",
     "all_zero": "Nothing: the gene was not seen in any sample.",
     "count_outlier": "Look at the gene's counts; if they are right, --no-cooks keeps its p-value.",
+    "outlier_left_out": "Look at the counts that were left out.",
     "low_mean": "Nothing; --no-filtering adjusts the p-values of all genes, and finds fewer.",
     "not_converged": "Do not rely on the estimate; for chains, raise --warmup and --draws.",
     "low_ess": "Raise --draws.",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.result import Posterior
 
-__all__ = ["checked", "hyperparameter_summary"]
+__all__ = ["NO_FAILURE", "checked", "hyperparameter_summary"]
 
-UNSAMPLED = ("all_zero", "not_selected", "count_outlier")
+NO_FAILURE = ("ok", "all_zero", "not_selected", "count_outlier", "outlier_left_out")
 INTERVAL = (0.05, 0.95)
 
 
@@ -98,7 +98,7 @@ def _of_points(hyper: Hyperparameters) -> str:
 
 def _failures(sampled: pd.DataFrame) -> str:
     """Say which checks failed, and the first genes that failed them."""
-    failed = sampled[(sampled["status"] != "ok") & ~sampled["status"].isin(UNSAMPLED)]
+    failed = sampled[~sampled["status"].isin(NO_FAILURE)]
     if failed.empty:
         return "nothing failed"
     counts = ", ".join(f"{count:,} {name}" for name, count in failed["status"].value_counts().items())

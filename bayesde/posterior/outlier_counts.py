@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.result import Posterior
 
-__all__ = ["outlier_counts", "without_outliers"]
+__all__ = ["kept_means", "outlier_counts", "without_outliers"]
 
 HALF_A_COUNT = 0.5
 """What all other counts of a gene are taken to have together where they have none: the trend needs a mean."""
@@ -98,7 +98,7 @@ def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
     genes = np.flatnonzero(new.any(axis=1))
     _check_something_left(posterior, genes, everything)
     draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
-    means = _kept_means(posterior, genes, everything[genes])
+    means = kept_means(posterior, genes, everything[genes])
     for some, pattern in by_pattern(everything[genes], draws.n_draws):
         rows = genes[some]
         weighed = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
@@ -138,8 +138,8 @@ def _check_something_left(posterior: Posterior, genes: np.ndarray, left_out: np.
         raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
 
 
-def _kept_means(posterior: Posterior, genes: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """Return the means of the normalized counts that are kept (gene,)."""
+def kept_means(posterior: Posterior, genes: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return the means of the normalized counts that are kept (gene,), for some genes that were sampled."""
     model = posterior.request.model(posterior.request.rows[genes])
     kept = ~left_out
     total = np.where(kept, model.y * np.exp(-model.log_nf), 0.0).sum(axis=1)

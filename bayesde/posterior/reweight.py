@@ -38,6 +38,7 @@ from bayesde.posterior.importance.surface import (
     hyper_posterior,
     maximize,
 )
+from bayesde.posterior.outlier_counts import kept_means
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import importance_status
@@ -97,7 +98,15 @@ def reweighted(
             hyper = replace(summary, source=known.source)
     genes, pareto_k = _weighed(posterior, points, asked.priors.unshrunken_sd)
     diagnostics = _judged(posterior, genes, pareto_k)
-    return Posterior(genes, hyper, diagnostics, posterior.engine, asked, {})
+    return replace(
+        posterior,
+        gene_draws=genes,
+        hyperparameters=hyper,
+        diagnostics=diagnostics,
+        request=asked,
+        shared={},
+        statistics={},
+    )
 
 
 def hyper_points(posterior: Posterior) -> HyperPosterior:
@@ -182,11 +191,21 @@ def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosteri
     request, draws = posterior.request, posterior.gene_draws
     ratio = np.concatenate([_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    surface = Surface(points.layout, request.fit.base_mean[request.rows], theta, ratio)
+    surface = Surface(points.layout, _base_mean(posterior), theta, ratio)
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
     return hyper_posterior(surface, center, max(FEWEST_NEW, before.weight.size), rng)
+
+
+def _base_mean(posterior: Posterior) -> np.ndarray:
+    """Return the means at which the sampled genes' dispersion trend is read off."""
+    mean = posterior.eb.base_mean[posterior.request.rows]
+    left_out = posterior.left_out_mask
+    genes = np.flatnonzero(left_out.any(axis=1))
+    if genes.size:
+        mean[genes] = kept_means(posterior, genes, left_out[genes])
+    return mean
 
 
 def _chunks(n_genes: int) -> list[slice]:
@@ -195,7 +214,7 @@ def _chunks(n_genes: int) -> list[slice]:
 
 def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
     """Return p(y | theta) / q(theta) of some genes' draws, up to a factor of the gene."""
-    draws, base_mean = posterior.gene_draws, posterior.eb.base_mean[posterior.request.rows[rows]]
+    draws = posterior.gene_draws
     engine = posterior.diagnostics["engine"].to_numpy()[posterior.request.rows[rows]]
     weighted = engine == "psis" if draws.log_ratio is not None else np.zeros(engine.size, dtype=bool)
     log_ratio = np.empty((engine.size, draws.n_draws))
@@ -203,7 +222,8 @@ def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndar
         log_ratio[weighted] = draws.log_ratio[rows][weighted]
     if not weighted.all():
         theta = np.asarray(draws.theta[rows][~weighted], dtype=np.float32)
-        log_ratio[~weighted] = chains_log_ratio(theta, base_mean[~weighted], points)
+        base_mean = _base_mean(posterior)[rows][~weighted]
+        log_ratio[~weighted] = chains_log_ratio(theta, base_mean, points)
     return np.exp(log_ratio)
 
 
@@ -241,12 +261,11 @@ def _weighed(
     draws, before = posterior.gene_draws, hyper_points(posterior)
     log_weights, pareto_k = np.empty(draws.theta.shape[:2], dtype=np.float32), np.empty(draws.n_genes)
     log_ratio = np.empty_like(log_weights)
-    wide = _change_of_wide(posterior, unshrunken_sd)
+    wide, base_mean = _change_of_wide(posterior, unshrunken_sd), _base_mean(posterior)
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
         ratio = _ratio(posterior, rows, before) * np.exp(wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2))
-        base_mean = posterior.eb.base_mean[posterior.request.rows[rows]]
-        weights = gene_weights(points.layout, base_mean, theta, ratio, points)
+        weights = gene_weights(points.layout, base_mean[rows], theta, ratio, points)
         log_weights[rows], pareto_k[rows] = _smoothed(weights)
         with np.errstate(divide="ignore"):
             log_ratio[rows] = np.log(ratio)
@@ -284,6 +303,6 @@ def _judged(posterior: Posterior, genes: GeneDraws, pareto_k: np.ndarray) -> pd.
     anew = pd.Series(importance_status(frame, MAX_K, smallest), index=frame.index)
     kept = frame["status"]
     of_weights = (frame["engine"] == "psis") & kept.isin(["ok", "high_pareto_k", "low_ess"])
-    too_far = (frame["engine"] != "psis") & (kept == "ok") & (frame["pareto_k"] > MAX_K)
+    too_far = ~of_weights & kept.isin(["ok", "outlier_left_out"]) & (frame["pareto_k"] > MAX_K)
     frame["status"] = kept.mask(of_weights, anew).mask(too_far, "high_pareto_k")
     return frame
