@@ -9,6 +9,7 @@ import pytest
 
 from bayesde.eb.fit import fit_eb
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
+from bayesde.posterior.arviz_adapter import import_arviz
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.simulation import simulate
 
@@ -84,6 +85,19 @@ def test_hyperparameters_that_were_sampled(posterior):
     size = min(found["ess_bulk"].min(), found["ess_tail"].min())
     expected = f"largest R-hat {found['rhat'].max():.3f}, smallest effective size {size:,.0f} ("
     assert expected in made.checked
+
+
+def test_arviz_reads_hyperparameters_and_the_statistics_of_the_sampler(posterior):
+    rng = np.random.default_rng(7)
+    energy = rng.normal(size=(1, 300)).cumsum(axis=1)
+    shared = {"dispersion_sd": rng.gamma(9.0, size=(1, 300)), "nu": rng.gamma(3.0, size=(1, 300))}
+    statistics = {"energy": energy, "diverging": np.zeros((1, 300), dtype=bool)}
+    made = dataclasses.replace(posterior, engine="joint", shared=shared, statistics=statistics).to_arviz()
+    bfmi = np.asarray(import_arviz().bfmi(made)).ravel()
+    np.testing.assert_allclose(bfmi, np.square(np.diff(energy)).mean() / energy.var(), rtol=0.02)
+    drawn = made["posterior"]["hyperparameters"].sel(hyperparameter="nu")
+    np.testing.assert_array_equal(drawn.values, shared["nu"])
+    assert not made["sample_stats"]["diverging"].values.any()
 
 
 def test_a_summary_of_the_hyperparameters(posterior):
