@@ -189,9 +189,9 @@ def _are_enough(points: HyperPosterior, before: HyperPosterior, least: float) ->
 def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosterior) -> HyperPosterior:
     """Look for the posterior of the hyperparameters anew, on the marginal likelihood of the same draws."""
     request, draws = posterior.request, posterior.gene_draws
-    ratio = np.concatenate([_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
+    log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    surface = Surface(points.layout, _base_mean(posterior), theta, ratio)
+    surface = Surface(points.layout, _base_mean(posterior), theta, np.exp(log_ratio))
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
@@ -212,8 +212,8 @@ def _chunks(n_genes: int) -> list[slice]:
     return [slice(at, min(at + GENES_AT_A_TIME, n_genes)) for at in range(0, n_genes, GENES_AT_A_TIME)]
 
 
-def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
-    """Return p(y | theta) / q(theta) of some genes' draws, up to a factor of the gene."""
+def _log_ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
+    """Return ln p(y | theta) - ln q(theta) of some genes' draws, up to a constant of the gene."""
     draws = posterior.gene_draws
     engine = posterior.diagnostics["engine"].to_numpy()[posterior.request.rows[rows]]
     weighted = engine == "psis" if draws.log_ratio is not None else np.zeros(engine.size, dtype=bool)
@@ -224,7 +224,7 @@ def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndar
         theta = np.asarray(draws.theta[rows][~weighted], dtype=np.float32)
         base_mean = _base_mean(posterior)[rows][~weighted]
         log_ratio[~weighted] = chains_log_ratio(theta, base_mean, points)
-    return np.exp(log_ratio)
+    return log_ratio
 
 
 def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPosterior) -> np.ndarray:
@@ -243,15 +243,16 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
         ln p(y | theta) - ln q(theta), up to a constant of the gene, as `GeneDraws.log_ratio` has it. NaN
         for a gene without draws.
     """
-    ratio = np.ones(theta.shape[:2])
+    log_ratio = np.zeros(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
         for turn in range(MOST_ROUNDS):
-            change = gene_weights(points.layout, base_mean, theta, ratio, points) * theta.shape[1]
-            ratio /= change
-            ratio /= np.median(ratio, axis=1, keepdims=True)
-            if turn and not (np.abs(np.log(change)) > SETTLED).any():
+            weights = gene_weights(points.layout, base_mean, theta, np.exp(log_ratio), points)
+            change = np.log(weights * theta.shape[1])
+            log_ratio -= change
+            log_ratio -= np.median(log_ratio, axis=1, keepdims=True)
+            if turn and not (np.abs(change) > SETTLED).any():
                 break
-        return np.asarray(np.log(ratio))
+    return log_ratio
 
 
 def _weighed(
@@ -264,11 +265,9 @@ def _weighed(
     wide, base_mean = _change_of_wide(posterior, unshrunken_sd), _base_mean(posterior)
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
-        ratio = _ratio(posterior, rows, before) * np.exp(wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2))
-        weights = gene_weights(points.layout, base_mean[rows], theta, ratio, points)
-        log_weights[rows], pareto_k[rows] = _smoothed(weights)
-        with np.errstate(divide="ignore"):
-            log_ratio[rows] = np.log(ratio)
+        some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
+        weights = gene_weights(points.layout, base_mean[rows], theta, np.exp(some), points)
+        log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 
 
