@@ -83,6 +83,7 @@ def test_hyperparameters_that_were_sampled(posterior):
     for name, values in found.items():
         np.testing.assert_allclose(table.loc[list(shared), name], values)
     size = min(found["ess_bulk"].min(), found["ess_tail"].min())
+    assert made.checked.endswith("only roughly known")
     expected = f"largest R-hat {found['rhat'].max():.3f}, smallest effective size {size:,.0f} ("
     assert expected in made.checked
 
@@ -98,6 +99,13 @@ def test_arviz_reads_hyperparameters_and_the_statistics_of_the_sampler(posterior
     drawn = made["posterior"]["hyperparameters"].sel(hyperparameter="nu")
     np.testing.assert_array_equal(drawn.values, shared["nu"])
     assert not made["sample_stats"]["diverging"].values.any()
+
+
+@pytest.mark.parametrize("found", [{"effective_points": 12.0}, {"pareto_k": 0.8}])
+def test_hyperparameters_that_are_only_roughly_known(posterior, found):
+    known = dataclasses.replace(posterior.hyperparameters, checks=posterior.hyperparameters.checks | found)
+    made = dataclasses.replace(with_statuses(posterior, []), hyperparameters=known)
+    assert made.checked.endswith("failed: the hyperparameters, which are only roughly known")
 
 
 def test_a_summary_of_the_hyperparameters(posterior):
