@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,8 @@ class Posterior:
         What was asked for.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
+    statistics : dict of str to ndarray (chain, draw)
+        Engine joint: what the sampler tells of every draw, its energy for example.
     left_out : pandas.DataFrame or None
         ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
     """
@@ -62,6 +64,7 @@ class Posterior:
     engine: str
     request: Request
     shared: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
 
     @property
@@ -277,8 +280,11 @@ class Posterior:
         return hyperparameter_summary(self)
 
     def to_arviz(self) -> Any:
-        """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
-        return to_arviz(self.draws)
+        """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x).
+
+        Of engine joint with ``hyperparameters``, for trace and rank plots, and the group ``sample_stats``.
+        """
+        return to_arviz(self.draws, self.statistics)
 
     @property
     def left_out_mask(self) -> np.ndarray:

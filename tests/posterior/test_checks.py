@@ -9,6 +9,7 @@ import pytest
 
 from bayesde.eb.fit import fit_eb
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
+from bayesde.posterior.arviz_adapter import import_arviz
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.simulation import simulate
 
@@ -82,8 +83,29 @@ def test_hyperparameters_that_were_sampled(posterior):
     for name, values in found.items():
         np.testing.assert_allclose(table.loc[list(shared), name], values)
     size = min(found["ess_bulk"].min(), found["ess_tail"].min())
+    assert made.checked.endswith("only roughly known")
     expected = f"largest R-hat {found['rhat'].max():.3f}, smallest effective size {size:,.0f} ("
     assert expected in made.checked
+
+
+def test_arviz_reads_hyperparameters_and_the_statistics_of_the_sampler(posterior):
+    rng = np.random.default_rng(7)
+    energy = rng.normal(size=(1, 300)).cumsum(axis=1)
+    shared = {"dispersion_sd": rng.gamma(9.0, size=(1, 300)), "nu": rng.gamma(3.0, size=(1, 300))}
+    statistics = {"energy": energy, "diverging": np.zeros((1, 300), dtype=bool)}
+    made = dataclasses.replace(posterior, engine="joint", shared=shared, statistics=statistics).to_arviz()
+    bfmi = np.asarray(import_arviz().bfmi(made)).ravel()
+    np.testing.assert_allclose(bfmi, np.square(np.diff(energy)).mean() / energy.var(), rtol=0.02)
+    drawn = made["posterior"]["hyperparameters"].sel(hyperparameter="nu")
+    np.testing.assert_array_equal(drawn.values, shared["nu"])
+    assert not made["sample_stats"]["diverging"].values.any()
+
+
+@pytest.mark.parametrize("found", [{"effective_points": 12.0}, {"pareto_k": 0.8}])
+def test_hyperparameters_that_are_only_roughly_known(posterior, found):
+    known = dataclasses.replace(posterior.hyperparameters, checks=posterior.hyperparameters.checks | found)
+    made = dataclasses.replace(with_statuses(posterior, []), hyperparameters=known)
+    assert made.checked.endswith("failed: the hyperparameters, which are only roughly known")
 
 
 def test_a_summary_of_the_hyperparameters(posterior):

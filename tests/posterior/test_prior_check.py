@@ -14,6 +14,7 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.plots import prior_predictive_plot
 from bayesde.posterior.prior_check import _replicate_ratio, as_observed
+from benchmarks import priors as picture_of_priors
 
 SHARP = Priors(
     shrinkage_scale=LogNormal(0.3, 1e-6),
@@ -85,6 +86,12 @@ def test_the_picture(pasilla_fit):
         "pasilla",
     ]
     figure.canvas.draw()
+
+
+def test_the_picture_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_of_priors, "MORE", {})  # those that do not ship with the package
+    picture_of_priors.main(tmp_path / "priors.png")
+    assert (tmp_path / "priors.png").stat().st_size > 50_000
 
 
 @pytest.mark.parametrize("formula", ["~ 0 + condition", "~ 1"])

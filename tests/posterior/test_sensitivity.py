@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import warnings
 
 import numpy as np
@@ -194,8 +192,14 @@ def test_a_prior_that_says_much_is_found_to_be_informative(fit, posterior):
     assert power_scaling(strong).loc[f"shrinkage_scale[{EFFECT}]", "shrinkage_scale"] > 0.05
 
 
-def test_scales_that_are_shared_by_a_term(fit):
+def test_scales_that_are_shared_by_a_term():
+    three = fit_eb(simulate(60, groups=(3, 3, 3), seed=8).counts, "~ condition")
     options = SamplingOptions(hand_over=False, scales="term")
-    shared = fit_posterior(fit.counts, fit.design, eb=fit, draws=500, options=options)
-    with_other = reweighted(shared, priors=dataclasses.replace(OTHER, nu=Priors().nu))
-    assert math.isfinite(with_other.hyperparameters.shrinkage_scale[EFFECT])
+    shared = fit_posterior(three.counts, three.design, eb=three, draws=500, options=options)
+    weighed = reweighted(shared, priors=OTHER)
+    for posterior in (shared, weighed):
+        one, two = posterior.hyperparameters.shrinkage_scale.values()
+        assert one == two
+    assert list(weighed.hyperparameters.shrinkage_scale) == list(three.design.coefficients[1:])
+    own = run(three, draws=500).hyperparameters.shrinkage_scale.values()
+    assert min(own) < next(iter(shared.hyperparameters.shrinkage_scale.values())) < max(own)

@@ -42,6 +42,9 @@ __all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posteri
 MAX_STEPS = 60
 FLAT = 1e-3
 """Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
+OVERSHOT = 0.5
+"""Slope beyond the maximum along a step, over that at its start, from which the step is shortened: where the
+scores' products are half the curvature, steps would go to and fro."""
 LARGEST_MOVE = 1.0
 """Of any logarithm in one step."""
 DIFFERENCE = 1e-3
@@ -323,9 +326,11 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
         length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
         while True:
             trial = surface.evaluate(psi + length * step)
-            if trial[0] > value + 1e-4 * length * slope:
+            ahead = float(trial[1] @ step)
+            higher = trial[0] > value + 1e-4 * length * slope
+            if higher and ahead > -OVERSHOT * slope:
                 break
-            length *= 0.5
+            length *= slope / (slope - ahead) if higher else 0.5
             if length < 1e-8:
                 raise FitError(
                     "the marginal likelihood of the hyperparameters has no maximum that can be found."
