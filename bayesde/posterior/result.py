@@ -307,10 +307,27 @@ class Posterior:
         """
         return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
 
-    def predict(self, genes: Sequence[str] | None = None, **arguments: Any) -> xr.DataArray:
-        """Draw counts: see `bayesde.posterior.predict.predict_counts` for what may be asked for."""
-        return predict_counts(self, genes, **arguments)
+    def predict(
+        self,
+        genes: Sequence[str] | None = None,
+        *,
+        draws: int = 100,
+        seed: int | None = None,
+        samples: Any = None,
+        normalization_factors: Any = None,
+    ) -> xr.DataArray:
+        """Draw counts (draw, gene, sample): see `bayesde.posterior.predict.predict_counts`."""
+        return predict_counts(
+            self,
+            genes,
+            draws=draws,
+            seed=seed,
+            samples=samples,
+            normalization_factors=normalization_factors,
+        )
 
-    def predictive_check(self, genes: Sequence[str] | None = None, **arguments: Any) -> pd.DataFrame:
+    def predictive_check(
+        self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None
+    ) -> pd.DataFrame:
         """Compare genes with replicates: see `bayesde.posterior.predict.predictive_check`."""
-        return predictive_check(self, genes, **arguments)
+        return predictive_check(self, genes, draws=draws, seed=seed)

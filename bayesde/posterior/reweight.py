@@ -89,8 +89,9 @@ def reweighted(
     """
     if posterior.left_out is not None:
         raise InputError(
-            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; weigh "
-            "the posterior with all counts anew, and leave them out of what comes of it (without_outliers)."
+            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; "
+            "weigh the posterior with all counts anew, and leave counts out of what comes of that "
+            "(without_outliers)."
         )
     request, known = posterior.request, posterior.hyperparameters
     asked = replace(request, priors=priors or request.priors)
