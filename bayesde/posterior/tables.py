@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,8 @@ def _models(posterior: Posterior) -> list[ConditionalModel]:
     size = min(MOST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
         return [posterior.model()]
-    points = HyperPosterior.fixed(posterior.request.layout, posterior.hyperparameters, size)
+    given = replace(posterior.request, hyperparameters=posterior.hyperparameters, learning=False)
+    points = HyperPosterior.fixed(given.layout, posterior.hyperparameters, size)
     return [posterior.model(points.layout.hyperparameters(phi)) for phi in points.phi]
 
 
