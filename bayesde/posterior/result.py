@@ -82,15 +82,11 @@ class Posterior:
         """Names of the genes that were sampled, in the order of `gene_draws`."""
         return self.eb.counts.genes[self.request.rows]
 
-    @property
-    def model(self) -> ConditionalModel:
-        """Data and priors of the sampled genes, at the hyperparameters' posterior means."""
-        model = self.request.model(self.request.rows, self.hyperparameters)
-        return (
-            model
-            if self.left_out is None
-            else without_counts(model, self.left_out_mask, self.hyperparameters)
-        )
+    def model(self, hyper: Hyperparameters | None = None) -> ConditionalModel:
+        """Return data and priors of the sampled genes, under hyperparameters; by default posterior means."""
+        hyper = hyper or self.hyperparameters
+        model = self.request.model(self.request.rows, hyper)
+        return model if self.left_out is None else without_counts(model, self.left_out_mask, hyper)
 
     @cached_property
     def draws(self) -> xr.Dataset:

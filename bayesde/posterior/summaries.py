@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def contrast_summary(
     vector: np.ndarray,
     threshold: float = 0.0,
     ci_prob: float = 0.95,
-    model: ConditionalModel | None = None,
+    models: Sequence[ConditionalModel] = (),
 ) -> dict[str, np.ndarray]:
     """Summarize the posterior of a contrast for every gene.
 
@@ -35,9 +36,9 @@ def contrast_summary(
         Natural log; 0 for none.
     ci_prob : float
         Probability within the intervals.
-    model : ConditionalModel, optional
-        Of the same genes: small probabilities are then followed beyond the draws by the model itself, not by
-        the shape of the outer draws.
+    models : sequence of ConditionalModel
+        Of the same genes, each under other values of the hyperparameters: small probabilities are then
+        followed beyond the draws by the model itself, not by the shape of the outer draws.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def contrast_summary(
     """
     parts = []
     for rows, theta, weights in draws.pieces():
-        some = None if model is None else model.genes(np.arange(rows.start, rows.stop))
+        some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
         effect = theta[:, :, :-1] @ vector
         ordered = Sorted.of(effect, weights)
         parts.append(_moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta))
@@ -66,12 +67,12 @@ def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
 
 
 def _rates(
-    draws: Sorted, vector: np.ndarray, threshold: float, model: ConditionalModel | None, theta: np.ndarray
+    draws: Sorted, vector: np.ndarray, threshold: float, models: list[ConditionalModel], theta: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return the probabilities of some genes' contrast to be wrong, small or large."""
     bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
-    below = probabilities_below(draws, bounds, model, vector, theta).T
-    above = probabilities_below(draws.turned, bounds, model, -vector, theta).T  # of minus the contrast
+    below = probabilities_below(draws, bounds, models, vector, theta).T
+    above = probabilities_below(draws.turned, bounds, models, -vector, theta).T  # of minus the contrast
     if threshold == 0.0:
         return {"lfsr": np.minimum(below[0], above[0])}
     larger = np.minimum(below[2] + above[2], 1.0)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayesde.options import check_choice, check_range
+from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.precision import monte_carlo_errors
 from bayesde.posterior.summaries import contrast_summary, mean_dispersion
 from bayesde.posterior.weighted import MOMENTS
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
 if TYPE_CHECKING:
+    from bayesde.posterior.model import ConditionalModel
     from bayesde.posterior.result import Posterior
 
 __all__ = ["results_table", "summary_table", "threshold_of"]
 
+MOST_AVERAGED, FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 200, 16, 10_000
+"""Draws of the hyperparameters that tails are averaged over: the fewer genes, the more uncertain they are.
+Where it would be fewer than the second, there are so many genes that their means do."""
 _INTERVALS = {"equal_tailed": ("lower", "upper"), "hdi": ("hdi_lower", "hdi_upper")}
 _DIAGNOSTICS = ("rhat", "ess_bulk", "ess_tail", "pareto_k", "engine", "status")
 
@@ -98,7 +104,17 @@ def _summary(
     threshold = threshold_of(lfc_threshold)
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
     vector = posterior.design.contrast(contrast).vector
-    return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, posterior.model)
+    return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
+
+
+def _models(posterior: Posterior) -> list[ConditionalModel]:
+    """Return the model of the sampled genes at draws of the hyperparameters; of many genes at their means."""
+    size = min(MOST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
+    if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
+        return [posterior.model()]
+    given = replace(posterior.request, hyperparameters=posterior.hyperparameters, learning=False)
+    points = HyperPosterior.fixed(given.layout, posterior.hyperparameters, size)
+    return [posterior.model(points.layout.hyperparameters(phi)) for phi in points.phi]
 
 
 def _among_all(posterior: Posterior, values: np.ndarray) -> np.ndarray:

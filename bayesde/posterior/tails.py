@@ -9,9 +9,9 @@ n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
       ln P(v < b) = [n_b ln s_b + 12 ln(s_a R)] / (n_b + 12),       R = P(v < b) / P(v < a),
 
   with R from Laplace's approximation of the contrast's marginal density (`bayesde.posterior.marginal`), which
-  knows the data and so the shape of the tail (at the hyperparameters' posterior means: what is uncertain
-  about them comes in through s_a only); where there is no model, from an exponential tail with the mean
-  excess of the draws beyond a, R = exp(-(a - b) / mean excess).
+  knows the data and so the shape of the tail, given the hyperparameters; averaged over draws of these where
+  they are uncertain. Where there is no model, R is from an exponential tail with the mean excess of the draws
+  beyond a, R = exp(-(a - b) / mean excess).
 
 Draws of engine psis reach far out, with small weights, so that s_b is often worth something at 1e-8;
 draws of equal weight end at 1 / draws.
@@ -27,12 +27,18 @@ Shrunken by a Cauchy prior of scale 0.056, many of these posteriors have two mod
 | the former, without the model | 0.06 | 0.25 | 0.46 | 2.8 | 12 |
 | the latter, without the model | 0.02 | 0.10 | 0.23 | 2.1 | 19 |
 
+A panel of 60 genes leaves dispersion_sd uncertain by a quarter; averaged over 166 draws of the
+hyperparameters the errors of 1,000 draws (against 40,000) are 0.06, 0.16, 0.18, 0.30 and 2.3, and with the
+hyperparameters at their means 0.06, 0.16, 0.20, 0.88 and 3.7, on average too small by 0.7 and 2.4 in the last
+two.
+
 Without the model it depends on the posterior: of 4,000 draws of a normal the error is 0.4 at e^-7 and 5 (too
 large) at e^-21; of Student's t with 10 and 5 degrees of freedom 1.1 at e^-10 and 1.2 at e^-8 (too small).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +88,7 @@ class Sorted:
 def probabilities_below(
     draws: Sorted,
     bounds: list[float],
-    model: ConditionalModel | None = None,
+    models: Sequence[ConditionalModel] = (),
     vector: np.ndarray | None = None,
     theta: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -93,8 +99,9 @@ def probabilities_below(
     draws : Sorted
     bounds : list of float
         In descending order.
-    model : ConditionalModel, optional
-        Of the genes, for the tail to be followed by; with `vector` and `theta`.
+    models : sequence of ConditionalModel
+        Of the genes, each under other values of the hyperparameters, for the tail to be followed by; with
+        `vector` and `theta`.
     vector : ndarray (coefficient,), optional
         The values are theta's coefficients times this.
     theta : ndarray (gene, draw, P + 1), optional
@@ -125,9 +132,11 @@ def probabilities_below(
     gap = np.maximum(entered[:, None] - limits, 0.0)
     with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
         ratio = np.where(gap > 0.0, np.exp(-gap / excess[few, None]), 1.0)
-    if model is not None and vector is not None and theta is not None and few.size:
-        points = theta[few, start[few]]
-        followed = tail_ratios(model.genes(few), vector, points, np.tile(limits, (few.size, 1)))
+    if models and vector is not None and theta is not None and few.size:
+        points, beyond = theta[few, start[few]], np.tile(limits, (few.size, 1))
+        followed = np.mean(
+            [tail_ratios(model.genes(few), vector, points, beyond) for model in models], axis=0
+        )
         ratio = np.where(np.isnan(followed), ratio, followed)
     result = share
     result[few] = _combined(share[few], size[few], entry[few, None] * ratio)

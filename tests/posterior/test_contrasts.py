@@ -169,6 +169,18 @@ def test_sure_genes_are_ranked_beyond_their_draws(posterior):
     assert sure.nunique() == sure.size
 
 
+@pytest.mark.parametrize("scales", ["coefficient", "term"])
+def test_hyperparameters_may_be_learnt(posterior, scales):
+    """Tails are averaged over their draws then; of genes that counting can judge, nothing depends on it."""
+    options = bde.SamplingOptions(scales=scales, hand_over=False)
+    learnt = bde.fit_posterior(posterior.eb.counts, "~ group", eb=posterior.eb, draws=400, options=options)
+    rates = learnt.summary("group[T.b]")["lfsr"].drop("g3")
+    up = learnt.probability(lambda e: e[..., 0] > 0.0, ["group[T.b]"]).drop("g3")
+    counted = rates > 0.05
+    np.testing.assert_allclose(np.minimum(up, 1.0 - up)[counted], rates[counted], rtol=0.5)
+    assert 0.0 < rates.min() < 1e-4
+
+
 def test_draws_of_a_contrast_are_those_of_its_coefficients(posterior):
     drawn = posterior.contrast_draws(("group", "c", "b"), ["g9", "g2"])
     beta = posterior.draws["beta"].sel(gene=["g9", "g2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_tail_of_a_sum_of_coefficients_against_a_grid(known):
 @pytest.mark.parametrize("turn", [1.0, -1.0])
 def test_false_sign_rate_beyond_all_draws(known, turn):
     model, grid = known
-    found = contrast_summary(grid.draws(4000), turn * EFFECT, 0.2, model=model)
+    found = contrast_summary(grid.draws(4000), turn * EFFECT, 0.2, models=[model])
     below, above = grid.below(EFFECT, 0.0), grid.below(-EFFECT, 0.0)
     assert math.log(found["lfsr"][0] / min(below, above)) == pytest.approx(0.0, abs=0.5)
     small = min(grid.below(EFFECT, 0.2), grid.below(-EFFECT, 0.2))
@@ -144,6 +145,21 @@ def test_tail_without_a_count_is_that_of_the_other_samples(known):
     assert single.base_mean[0] == pytest.approx(model.y[0, ~left_out].mean())
     np.testing.assert_allclose(found, tail_ratios(whole, EFFECT, start, start[:, 1:2] + bounds), rtol=1e-9)
     assert not np.allclose(found, tail_ratios(model, EFFECT, start, start[:, 1:2] + bounds), rtol=0.02)
+
+
+def test_tails_are_averaged_over_hyperparameters(known):
+    """A wider prior of dispersions makes heavier tails; of both there is the mean."""
+    model, grid = known
+    wider = dataclasses.replace(model, dispersion_sd=2.0 * SD)
+    values = np.array([grid.draws(2000).theta[0, :, :2].astype(float) @ EFFECT])
+    theta, weights = grid.draws(2000).theta.astype(float), np.full((1, 2000), 1 / 2000)
+    bound = [values.min() - 1.0]
+
+    def below(*models):
+        return probabilities_below(Sorted.of(values, weights), bound, models, EFFECT, theta)[0, 0]
+
+    assert below(wider) > 1.2 * below(model)
+    assert below(model, wider) == pytest.approx(0.5 * (below(model) + below(wider)), rel=1e-6)
 
 
 def test_a_bound_within_the_draws_is_left_to_them(known):
