@@ -8,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from bayesde.posterior import fit_posterior
+from bayesde.errors import FitError
+from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.chains.run import SamplerStopped, _signal_in
 
 
