@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from bayesde.io import read_counts, read_tximport
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
+    from bayesde.posterior.compare import compare_posteriors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
+    from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.result import Posterior
+    from bayesde.posterior.reweight import reweighted
+    from bayesde.posterior.sensitivity import power_scaling, sensitivity
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -51,11 +55,15 @@ _HOMES = {
     "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
     "bayesde.options": ("EbOptions",),
+    "bayesde.posterior.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
+    "bayesde.posterior.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
     "bayesde.posterior.result": ("Posterior",),
+    "bayesde.posterior.reweight": ("reweighted",),
+    "bayesde.posterior.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
@@ -72,6 +80,7 @@ __all__ = [
     "FitError",
     "Hyperparameters",
     "InputError",
+    "LeaveOneOut",
     "LogNormal",
     "OptionError",
     "Posterior",
@@ -82,6 +91,7 @@ __all__ = [
     "Simulation",
     "SimulationOptions",
     "ToolchainError",
+    "compare_posteriors",
     "cpm",
     "fit_eb",
     "fit_posterior",
@@ -91,11 +101,14 @@ __all__ = [
     "load_pasilla",
     "norm_transform",
     "normalization_factors",
+    "power_scaling",
     "read_counts",
     "read_results",
     "read_tximport",
+    "reweighted",
     "rlog",
     "s_values",
+    "sensitivity",
     "simulate",
     "size_factors",
     "vst",

@@ -128,6 +128,7 @@ STATUSES: dict[str, str] = {
     "ok": "nothing is missing and every check was passed",
     "all_zero": "the gene has no counts, so nothing can be estimated",
     "count_outlier": "a single count dominates the estimate (Cook's distance): no p-value",
+    "outlier_left_out": "counts that no draw explains were left out, and the gene sampled without them",
     "low_weight": "too few observations have enough weight to estimate the coefficients",
     "low_mean": "the mean count is too low for the test to find anything: no adjusted p-value",
     "not_converged": "the estimate did not converge, or chains disagree (R-hat)",

@@ -20,6 +20,7 @@ from bayesde.batch.interrupt import Stopper, run_stoppable
 from bayesde.batch.messages import kept_messages
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
+from bayesde.batch.unused import unused
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import summary_lines
 from bayesde.errors import InputError, first_few
@@ -233,23 +234,26 @@ def _compute(
     """Fit (unless that was done), sample, and write the results."""
     inputs, timings = start.inputs, start.timings
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
-    if unused := plan.unused():
-        logger.info("set, but not used by this run: %s", ", ".join(unused))
+    if names := unused(plan):
+        logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start)
+    lines = summary_lines(fit)
     if plan.command == "eb":
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
     else:
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
+        lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
     for sentence in written.findings.values():
         logger.info("%s", sentence)
-    factors, lines = fit.size_factors, summary_lines(fit)
+    factors = fit.size_factors
     directory.update(
         contrast=inputs.contrast.name,
         fit=lines,
+        step=None,
         tables=written.findings,
         timings=timings,
         size_factors=None if factors is None else factors.to_dict(),
@@ -274,9 +278,10 @@ def _sample(
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior, blocks going into the run's folder."""
-    if plan.sample.engine != "nuts":  # a single unit of work, which Ctrl-C ends as it stands
-        return _posterior(plan, inputs, fit, directory, workers, progress or _unheard)
-    reporter = _Reporter(directory, progress)
+    in_blocks = plan.sample.engine == "nuts"
+    reporter = _Reporter(directory, progress, in_blocks)
+    if not in_blocks:  # a single unit of work, which Ctrl-C ends as it stands
+        return _posterior(plan, inputs, fit, directory, workers, reporter)
 
     def work(stopper: Stopper) -> Any:
         def watched(done: int, total: int, message: str) -> None:
@@ -304,13 +309,14 @@ def _posterior(
         inputs.design,
         engine=sample.engine,
         genes=inputs.genes,
-        hyperparameters=inputs.hyperparameters,
+        hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
         draws=sample.draws,
         chains=sample.chains,
         warmup=sample.warmup,
         seed=sample.seed,
         workers=workers,
         eb=fit,
+        priors=plan.priors,
         options=plan.sampling,
         directory=directory.blocks,
         progress=progress,
@@ -318,17 +324,23 @@ def _posterior(
 
 
 class _Reporter:
-    """Passes progress on, writes it to the log now and then, and the number of units to the record once."""
+    """Passes progress on, writes it to the log now and then, and to the record what `status` looks for.
 
-    def __init__(self, directory: RunDirectory, progress: Progress | None) -> None:
-        self._directory, self._progress = directory, progress or _unheard
-        self._done, self._total, self._logged = 0, -1, 0.0
+    That is the number of blocks, whose folders are counted, or the step that other engines have come to.
+    """
+
+    def __init__(self, directory: RunDirectory, progress: Progress | None, in_blocks: bool) -> None:
+        self._directory, self._progress, self._in_blocks = directory, progress or _unheard, in_blocks
+        self._done, self._total, self._message, self._logged = 0, -1, "", 0.0
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        if self._total != total:
+        if self._in_blocks and self._total != total:
             self._directory.update(n_blocks=total)
-        self._done, self._total = done, total
-        if done == total or time.monotonic() - self._logged > _LOG_EVERY:
+        new = not self._in_blocks and message != self._message
+        if new:
+            self._directory.update(step=f"{done} of {total} done: {message}")
+        self._done, self._total, self._message = done, total, message
+        if new or done == total or time.monotonic() - self._logged > _LOG_EVERY:
             logger.info("%d of %d: %s", done, total, message)
             self._logged = time.monotonic()
         self._progress(done, total, message)

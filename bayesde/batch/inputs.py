@@ -18,7 +18,7 @@ from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
 from bayesde.io.text import check_file
-from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed, named_coefficients
 from bayesde.posterior.options import JOINT_GENE_LIMIT
 
 __all__ = ["RunInputs", "file_hashes", "load"]
@@ -87,9 +87,11 @@ def load(plan: RunPlan) -> RunInputs:
             counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
         )
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
+    named_coefficients(design, plan.sampling.shrink or ())
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:
         fixed.scales_of(design)
+        check_fixed(fixed, plan.sampling)
     _check_panel(plan, counts, genes)
     return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
 
@@ -218,5 +220,5 @@ def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -
         raise InputError(
             f"engine 'joint' is for panels of up to {JOINT_GENE_LIMIT} genes; {expressed.sum()} were asked "
             "for. Use "
-            "--engine nuts, or choose genes by --genes FILE"
+            "--engine psis or nuts, or choose genes by --genes FILE"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
-from bayesde.posterior.options import SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, JOINT_SCALES, SamplingOptions, check_whole
+from bayesde.posterior.priors import Priors
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 
-ENGINES = ("nuts", "joint", "psis")
+ENGINES = ("psis", "nuts", "joint")
+HYPERPARAMETERS = ("integrated", "eb")
 SIZE_FACTORS = ("ratio", "poscounts", "iterate")
 TESTS = ("wald", "lrt")
 SHRINKAGES = ("apeglm", "normal", "ashr", "none")
@@ -165,23 +167,29 @@ class SamplePlan:
 
     Parameters
     ----------
-    engine : {"nuts", "joint", "psis"}
+    engine : {"psis", "nuts", "joint"}
     draws, warmup, chains : int
-        Draws and warm-up iterations of each chain; engine psis has draws only.
+        Draws and warm-up iterations of each chain. Of engine psis only the draws of a gene, at least 100; the
+        others are for genes that it hands over to engine nuts.
     seed : int
     ci_prob : float
         Probability that intervals hold; in (0, 1).
+    hyperparameters : {"integrated", "eb"}
+        Whether they are learnt from all genes and integrated over, or fixed at the values of the
+        empirical-Bayes fit; other values come in a file.
     """
 
-    engine: str = "nuts"
+    engine: str = "psis"
     draws: int = 1000
     warmup: int = 300
     chains: int = 4
     seed: int = 1
     ci_prob: float = 0.95
+    hyperparameters: str = "integrated"
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, ENGINES)
+        check_choice("hyperparameters", self.hyperparameters, HYPERPARAMETERS)
         check_whole("draws", self.draws, 4, 10**7)
         check_whole("warmup", self.warmup, 1, 10**7)
         check_whole("chains", self.chains, 1, 1000)
@@ -200,8 +208,9 @@ class RunPlan:
     model : ModelPlan
     eb : EbOptions
     sample : SamplePlan
-        Used by ``sample`` only, as is `sampling`.
+        Used by ``sample`` only, as are `sampling` and `priors`.
     sampling : SamplingOptions
+    priors : Priors
     """
 
     command: str
@@ -210,22 +219,10 @@ class RunPlan:
     eb: EbOptions = field(default_factory=EbOptions)
     sample: SamplePlan = field(default_factory=SamplePlan)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
         check_choice("command", self.command, ("eb", "sample"))
-        if (
-            self.command == "sample"
-            and self.sample.engine == "joint"
-            and self.files.hyperparameters is not None
-        ):
-            raise OptionError(
-                "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them"
-            )
-
-        if self.command == "sample" and self.sample.engine == "joint" and self.eb.trend == "local":
-            raise OptionError(
-                "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
-            )
         if self.files.average_lengths is not None and self.files.normalization_factors is not None:
             raise OptionError(
                 "average_lengths: normalization factors already say everything; leave one of them out"
@@ -235,24 +232,54 @@ class RunPlan:
                 "control_genes: normalization factors take the place of size factors, which control genes "
                 "are for; leave one of them out"
             )
+        if self.command == "sample":
+            self._check_fixed()
+            if self.sample.engine == "psis":
+                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, 10**7)
+            if self.sample.engine == "joint":
+                self._check_joint()
 
-    def unused(self) -> list[str]:
-        """Name the tables and options of a configuration that were set and that this run does not use."""
-        if self.command == "eb":
-            kinds = {"sample": SamplePlan, "sampling": SamplingOptions}
-            return [f"[{name}]" for name, kind in kinds.items() if getattr(self, name) != kind()]
-        unused = _changed(
-            "model", self.model, ModelPlan(design=""), (*_CHOICES, "reduced", "shrink", "other_contrasts")
-        )
-        if self.sample.engine == "nuts":
-            unused += _changed("sampling", self.sampling, SamplingOptions(), ("residuals", "trend"))
-        return unused
+    @property
+    def fixed(self) -> bool:
+        """Whether the hyperparameters are given or those of the empirical-Bayes fit, and not learnt."""
+        return self.files.hyperparameters is not None or self.sample.hyperparameters == "eb"
+
+    def _check_fixed(self) -> None:
+        """Refuse options that speak against hyperparameters that are fixed."""
+        if self.files.hyperparameters is not None:
+            if self.sample.hyperparameters == "eb":
+                raise OptionError(
+                    "hyperparameters: they are either those of a file or 'eb'; leave one of them out"
+                )
+            if self.sampling.shrink is not None:
+                raise OptionError(
+                    "shrink: the file of hyperparameters says what is shrunken; leave one of them out"
+                )
+        elif self.sample.hyperparameters == "eb" and self.sampling.residuals == "student_t":
+            raise OptionError(
+                "residuals: the empirical-Bayes fit has normal ones, and its values are to be used; leave "
+                "--residuals out, or --hyperparameters eb"
+            )
+
+    def _check_joint(self) -> None:
+        """Refuse what engine joint cannot do."""
+        if self.fixed:
+            raise OptionError(
+                "hyperparameters: engine 'joint' samples them and takes none; use engine 'psis' or 'nuts' to "
+                "fix them"
+            )
+        if self.eb.trend == "local":
+            raise OptionError(
+                "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
+            )
+        if self.sampling.scales == "term":
+            raise OptionError(JOINT_SCALES)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""
         values = dataclasses.asdict(self)
         if self.command == "eb":
-            del values["sample"], values["sampling"]
+            del values["sample"], values["sampling"], values["priors"]
         return values
 
     @classmethod
@@ -265,19 +292,17 @@ class RunPlan:
             If keys or values are not those of a plan.
         """
         try:
-            parts = {
-                name: options_from_dict(kind, values[name], where)
-                for name, kind in _PARTS.items()
-                if name in values
-            }
+            parts = {name: _part(name, values[name], where) for name in _PARTS if name in values}
             return cls(command=values["command"], **parts)
         except (KeyError, TypeError) as error:
             raise OptionError(f"{where} does not hold the plan of a run ({error})") from error
 
 
-def _changed(table: str, options: Any, default: Any, names: Iterable[str]) -> list[str]:
-    """Name those of some options that differ from their defaults."""
-    return [f"[{table}] {name}" for name in names if getattr(options, name) != getattr(default, name)]
+def _part(name: str, values: Mapping[str, Any], where: str) -> Any:
+    """Make one part of a plan of plain values."""
+    if name == "priors":
+        return Priors.from_dict(values, where)
+    return options_from_dict(_PARTS[name], values, where)
 
 
 _PARTS: dict[str, Any] = {
@@ -286,11 +311,12 @@ _PARTS: dict[str, Any] = {
     "eb": EbOptions,
     "sample": SamplePlan,
     "sampling": SamplingOptions,
+    "priors": Priors,
 }
 
 
 def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Read options from a TOML file with the tables ``[model]``, ``[eb]``, ``[sample]`` and ``[sampling]``.
+    """Read options from a TOML file: ``[model]``, ``[eb]``, ``[sample]``, ``[sampling]`` and ``[priors]``.
 
     Parameters
     ----------
@@ -306,7 +332,9 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
             [sample]
             draws = 2000
             [sampling]
-            adapt_delta = 0.95
+            residuals = "student_t"
+            [priors]
+            shrinkage_scale = {median = 0.3, log_sd = 1.0}
 
     Returns
     -------
@@ -323,10 +351,12 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
     for name, table in values.items():
         if not isinstance(table, dict):
             raise OptionError(f"'{path}': {name} must be a table, [{name}]; got {table!r}")
-        kind = _ModelKeys if name == "model" else _PARTS[name]  # a model is whole with the command line only
         where = f"'{path}' [{name}]"
         try:
-            options_from_dict(kind, table, where)
+            if name == "model":  # which is whole with the command line only
+                options_from_dict(_ModelKeys, table, where)
+            else:
+                _part(name, table, where)
         except OptionError as error:
             raise error if str(error).startswith(where) else OptionError(f"{where}: {error}") from None
     return values
@@ -340,6 +370,7 @@ class _ConfigTables:
     eb: Any = None
     sample: Any = None
     sampling: Any = None
+    priors: Any = None
 
 
 _ModelKeys: Any = dataclasses.make_dataclass(

@@ -101,7 +101,7 @@ def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) 
         ("Pictures", _pictures(directory, table)),
         ("Size factors", _size_factors(record)),
         ("Hyperparameters", _hyperparameters(directory.path / "hyperparameters.json")),
-        ("Diagnostics of the chains", _diagnostics(directory.path / "diagnostics.tsv")),
+        ("Diagnostics of the sampled genes", _diagnostics(directory.path / "diagnostics.tsv")),
         ("Columns of results.tsv", _columns(directory.path, table)),
         ("Input files, versions and times", _provenance(record)),
     ]
@@ -158,7 +158,7 @@ def _question(record: dict[str, Any]) -> str:
     """Tabulate the options of the run."""
     plan = record["plan"]
     rows = []
-    for part in ("model", "eb", "sample", "sampling"):
+    for part in ("model", "eb", "sample", "sampling", "priors"):
         for name, value in plan.get(part, {}).items():
             if value not in (None, {}, []):
                 rows.append((part, name, _MEANT.get(value, value) if name == "test" else value))

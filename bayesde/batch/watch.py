@@ -29,6 +29,8 @@ class RunStatus:
         Finished blocks with a gene that could not be sampled.
     seconds_left : float or None
         Of a running one, from the time that its blocks took so far.
+    step : str or None
+        Of a running one without blocks: what it is doing.
     """
 
     state: str
@@ -37,6 +39,7 @@ class RunStatus:
     running: int
     failed: int
     seconds_left: float | None
+    step: str | None = None
 
     def lines(self) -> list[str]:
         """Return the state as lines of text."""
@@ -46,6 +49,8 @@ class RunStatus:
                 f"blocks   {self.done} of {self.total} done, {self.running} running, {self.failed} with "
                 "failures"
             )
+        if self.step is not None:
+            rows.append(f"steps    {self.step}")
         if self.seconds_left is not None:
             rows.append(f"left     about {_duration(self.seconds_left)}")
         return rows
@@ -81,7 +86,8 @@ def status(path: str | Path) -> RunStatus:
     if state == "running" and total is not None:
         left = _seconds_left(times, int(total), record.get("resumed") or record.get("started"))
         running = min(int(record.get("workers", 1)), int(total) - done)
-    return RunStatus(state, done, total, running, sum(map(_has_failures, marks)), left)
+    step = record.get("step") if state == "running" else None
+    return RunStatus(state, done, total, running, sum(map(_has_failures, marks)), left, step)
 
 
 def _has_failures(mark: Path) -> bool:

@@ -208,7 +208,8 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="TOML",
-        help="Options from a file, tables [model], [eb], [sample], [sampling]; those given here come first.",
+        help="Options from a file, tables [model], [eb], [sample], [sampling], [priors]; those given here "
+        "come first.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in DIR.")]

@@ -10,8 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +19,6 @@ from bayesde.cli.arguments import (
     Alternative,
     Config,
     Contrasts,
-    ContrastText,
     ControlGenes,
     Counts,
     DesignFormula,
@@ -45,18 +43,14 @@ from bayesde.cli.arguments import (
     Weights,
     Workers,
 )
+from bayesde.cli.demonstration import demo
 from bayesde.cli.planning import build_plan, eb_options, model_options
+from bayesde.cli.running import carry_out, cores, finish, shown_progress
+from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeWarning
 
-if TYPE_CHECKING:
-    from bayesde.batch import RunPlan
-    from bayesde.batch.execution import Progress, RunOutcome
-
 __all__ = ["app", "main"]
-
-FAILED_GENES = 3
-"""Exit code of a run that finished with genes that failed a check."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,8 +60,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Bayesian differential expression for RNA-seq counts.\n\n"
     "Start with `bayesde demo`, which runs on real counts that ship with the package. Point estimates "
-    "(`bayesde eb`) take seconds; posteriors (`bayesde sample`) use Stan and can be interrupted and gone "
-    "on with.",
+    "(`bayesde eb`) take a second, the posteriors of all genes (`bayesde sample`) some more; with Stan "
+    "(`--engine nuts`) they take longer, and can be interrupted and gone on with.",
 )
 
 
@@ -143,85 +137,7 @@ def eb(
     model |= {"shrink": shrink or None, "shrinkage": shrinkage}
     options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
     plan = build_plan("eb", files, model, options, config, {})
-    _carry_out(plan, out, force, 1)
-
-
-@app.command()
-def sample(
-    counts: Counts,
-    samples: Samples,
-    out: OutputFolder,
-    design: DesignFormula = None,
-    contrast: ContrastText = None,
-    reference: References = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="nuts|joint|psis",
-            help="`nuts`: genes in blocks, given the hyperparameters; `joint`: all at once; `psis`: "
-            "importance sampling, hyperparameters integrated over, in seconds, without Stan [default: nuts].",
-        ),
-    ] = None,
-    draws: Annotated[
-        int | None, typer.Option(metavar="N", help="Draws of each chain [default: 1000].")
-    ] = None,
-    chains: Annotated[int | None, typer.Option(metavar="N", help="Chains [default: 4].")] = None,
-    warmup: Annotated[
-        int | None, typer.Option(metavar="N", help="Warm-up iterations of each chain [default: 300].")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed; same seed, same draws [default: 1].")
-    ] = None,
-    genes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Only these genes get a posterior, one name a line; all are used for the rest.",
-        ),
-    ] = None,
-    hyperparameters: Annotated[
-        Path | None,
-        typer.Option(metavar="JSON", help="Fixed values, as hyperparameters.json of another run."),
-    ] = None,
-    size_factors: SizeFactors = None,
-    control_genes: ControlGenes = None,
-    normalization_factors: Factors = None,
-    average_lengths: Lengths = None,
-    lfc_threshold: Threshold = None,
-    trend: Trend = None,
-    config: Config = None,
-    workers: Workers = None,
-    force: Force = False,
-) -> None:
-    """Sample the posterior of every gene: with Stan, resumably, or by importance sampling.
-
-    Writes results.tsv, diagnostics.tsv, the draws and pictures into DIR, and the point estimates of all genes
-    into DIR/eb and DIR/shrunken. Exit code 3: finished, but some genes failed their diagnostics; the column
-    `status` says which.
-
-    For example:
-
-        bayesde sample counts.tsv.gz samples.tsv -d '~ batch + condition' -c condition,treated,control -o post
-
-        bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --engine joint --genes panel.txt -o panel
-
-        bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --engine psis -o quick
-
-        bayesde resume post
-    """
-    files = {
-        "counts": counts,
-        "samples": samples,
-        "control_genes": control_genes,
-        "normalization_factors": normalization_factors,
-        "average_lengths": average_lengths,
-        "genes": genes,
-        "hyperparameters": hyperparameters,
-    }
-    chosen = {"engine": engine, "draws": draws, "chains": chains, "warmup": warmup, "seed": seed}
-    model = model_options(design, [contrast] if contrast else None, reference, size_factors, lfc_threshold)
-    plan = build_plan("sample", files, model, eb_options(trend), config, chosen)
-    _carry_out(plan, out, force, workers)
+    carry_out(plan, out, force, 1)
 
 
 @app.command()
@@ -239,9 +155,9 @@ def resume(
     """
     from bayesde.batch import resume as go_on
 
-    with _shown_progress() as progress:
-        outcome = go_on(directory, workers=workers or _cores(), progress=progress)
-    _finish(outcome)
+    with shown_progress() as progress:
+        outcome = go_on(directory, workers=workers or cores(), progress=progress)
+    finish(outcome)
 
 
 @app.command()
@@ -269,36 +185,6 @@ def report(directory: Directory) -> None:
     from bayesde.batch import write_report
 
     typer.echo(f"the report is {write_report(directory)}")
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")] = Path(
-        "demo"
-    ),
-    workers: Workers = None,
-    force: Force = False,
-) -> None:
-    """Run the whole road on real counts that ship with the package.
-
-    Point estimates of all 14,599 genes of the pasilla experiment, the posterior of 200 of them by Stan; a
-    table, pictures, and a few lines of both on the screen. Builds what Stan needs at the first use. An
-    earlier demo in DIR is replaced, any other run only with --force.
-
-    For example:
-
-        bayesde demo --out demo
-    """
-    from rich.console import Console
-
-    from bayesde.batch.demo import demo_plan, demo_table, holds_demo
-
-    plan = demo_plan()
-    with _shown_progress() as progress:
-        outcome = _run(plan, out, force or holds_demo(out, plan), workers, progress)
-    Console().print(demo_table(outcome))
-    typer.echo(f"pictures in {outcome.directory / 'plots'}, draws in {outcome.directory / 'posterior.zarr'}")
-    _finish(outcome)
 
 
 @app.command()
@@ -342,71 +228,9 @@ def install_stan(
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
+app.command()(sample)
+app.command()(demo)
 app.command()(simulate)
-
-
-def _carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
-    """Run a plan, with a progress bar where somebody may see it."""
-    with _shown_progress() as progress:
-        outcome = _run(plan, out, force, workers, progress)
-    _finish(outcome)
-
-
-def _run(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress) -> RunOutcome:
-    """Run a plan; say how to go on with it if the user stops it."""
-    from bayesde.batch import run
-
-    try:
-        return run(plan, out, force=force, workers=workers or _cores(), progress=progress)
-    except KeyboardInterrupt:
-        if (out / "run.json").exists():
-            typer.echo(f"\nstopped; 'bayesde resume {out}' goes on with it", err=True)
-        raise
-
-
-def _finish(outcome: RunOutcome) -> None:
-    """Say what was found and where the results are; exit with 3 if genes failed a check."""
-    for note in outcome.notes:
-        typer.echo(note, err=True)
-    typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
-    if outcome.n_failed:
-        typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
-        raise typer.Exit(FAILED_GENES)
-
-
-def _cores() -> int:
-    """Count the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _shown_progress() -> Iterator[Progress]:
-    """Offer a progress bar on a terminal; elsewhere one line as each long step begins."""
-    if not sys.stderr.isatty():
-        yield _say_once()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("reading", total=None)
-        yield lambda done, total, message: bars.update(
-            task, completed=done, total=total or None, description=message
-        )
-
-
-def _say_once() -> Progress:
-    """Make what prints each message when it is first heard."""
-    said: set[str] = set()
-
-    def say(done: int, total: int, message: str) -> None:
-        if message not in said and (done < total or not total):
-            said.add(message)
-            typer.echo(f"{message} ({total} blocks)" if total > 1 else message, err=True)
-
-    return say
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -11,7 +11,7 @@ from bayesde.errors import InputError, OptionError
 if TYPE_CHECKING:
     from bayesde.batch import RunPlan
 
-__all__ = ["build_plan", "eb_options", "model_options"]
+__all__ = ["build_plan", "eb_options", "model_options", "sampling_options"]
 
 
 def model_options(
@@ -52,6 +52,45 @@ def eb_options(
     }
 
 
+def sampling_options(
+    residuals: str | None,
+    shrink: list[str] | None,
+    scales: str | None,
+    no_hand_over: bool,
+    priors: list[str] | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Gather what is said of the model of the posterior: for the tables ``[sampling]`` and ``[priors]``."""
+    sampling = {
+        "residuals": residuals,
+        "shrink": None if not shrink else _coefficients(shrink),
+        "scales": scales,
+        "hand_over": False if no_hand_over else None,
+    }
+    return sampling, dict(map(_prior, priors or []))
+
+
+def _coefficients(names: list[str]) -> tuple[str, ...]:
+    """Read the coefficients to be shrunken; ``none`` is no coefficient."""
+    if "none" not in names:
+        return tuple(names)
+    if len(names) > 1:
+        raise OptionError("--shrink-coefficient: 'none' shrinks nothing; give it alone or leave it out")
+    return ()
+
+
+def _prior(text: str) -> tuple[str, list[float] | float]:
+    """Read ``NAME=VALUE`` or ``NAME=VALUE,VALUE``."""
+    name, _, values = text.partition("=")
+    try:
+        numbers = [float(part) for part in values.split(",")]
+    except ValueError:
+        raise OptionError(
+            f"--prior {text!r} is not understood; write it as NAME=VALUE,VALUE, such as "
+            "shrinkage_scale=0.2,1.5"
+        ) from None
+    return name.strip(), numbers[0] if len(numbers) == 1 else numbers
+
+
 def _contrast(text: str) -> tuple[str, ...] | tuple[float, ...] | str:
     """Tell ``factor,level,reference`` and weights, ``0,1,-1`` or ``[0,1,-1]``, from a contrast."""
     bare = text.strip()
@@ -89,24 +128,28 @@ def build_plan(
     eb: dict[str, Any],
     config: Path | None,
     chosen: dict[str, Any],
+    sampling: dict[str, Any] | None = None,
+    priors: dict[str, Any] | None = None,
 ) -> RunPlan:
     """Put a plan together: defaults, then the configuration file, then the command line."""
     from bayesde.batch.plan import ModelPlan, RunFiles, RunPlan, SamplePlan, read_config
     from bayesde.options import EbOptions
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.priors import Priors
 
     tables = {} if config is None else read_config(config)
     if files.get("normalization_factors") is not None and model["size_factors"] is not None:
         raise OptionError("--normalization-factors take the place of size factors: leave out --size-factors")
     asked_trend = eb["trend"]
-    model, eb, sample = (
-        tables.get(name, {}) | {key: value for key, value in given.items() if value is not None}
-        for name, given in (("model", model), ("eb", eb), ("sample", chosen))
+    given = {"model": model, "eb": eb, "sample": chosen, "sampling": sampling or {}, "priors": priors or {}}
+    model, eb, sample, sampling, priors = (
+        tables.get(name, {}) | {key: value for key, value in values.items() if value is not None}
+        for name, values in given.items()
     )
     _read_contrasts(model)
-    sampling = tables.get("sampling", {})
-    if sample.get("engine") == "joint" and (asked_trend is not None or "trend" not in sampling):
-        sampling = sampling | {"trend": "constant" if eb.get("trend") == "mean" else "parametric"}
+    learnt = command == "sample" and files.get("hyperparameters") is None
+    if learnt and (asked_trend is not None or "trend" not in sampling):
+        sampling["trend"] = "constant" if eb.get("trend") == "mean" else "parametric"
     if not model.get("design"):
         raise OptionError("a design is needed: --design FORMULA, such as --design '~ batch + condition'")
     return RunPlan(
@@ -116,4 +159,5 @@ def build_plan(
         eb=EbOptions(**eb),
         sample=SamplePlan(**sample),
         sampling=SamplingOptions(**sampling),
+        priors=Priors.from_dict(priors),
     )

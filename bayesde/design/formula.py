@@ -20,6 +20,7 @@ from bayesde.options import nearest
 
 __all__ = [
     "check_variables",
+    "level_text",
     "materialized",
     "parsed_formula",
     "prepared",
@@ -129,12 +130,12 @@ def _levels(column: pd.Series) -> tuple[list[str], list[str]]:
     else:
         found = list(column.unique())
         alike = len({isinstance(value, str) for value in found}) == 1
-        order = sorted(found) if alike else sorted(found, key=_level_text)
-    texts = {value: _level_text(value) for value in order}
+        order = sorted(found) if alike else sorted(found, key=level_text)
+    texts = {value: level_text(value) for value in order}
     return [texts[value] for value in column], list(dict.fromkeys(texts.values()))
 
 
-def _level_text(value: Any) -> str:
+def level_text(value: Any) -> str:
     """Write a level; 2.0 is written 2."""
     return str(int(value)) if isinstance(value, (float, np.floating)) and value.is_integer() else str(value)
 

@@ -3,8 +3,9 @@
 The steps, in order: what all genes share (``priors``, ``hyperparameters``), one gene's log density given that
 (``model``), its mode and curvature (``mode``). A ``request`` goes to one of the ``engines``: psis, in the
 package ``importance``, or nuts and joint, in ``chains``. Each hands over ``gene_draws`` and ``diagnostics``,
-of which a ``result`` makes tables (``summaries``, ``weighted``, ``tails``) and labelled ``draws``. ``fit`` is
-the way in.
+of which a ``result`` makes tables (``summaries``, ``weighted``, ``tails``) and labelled ``draws``, predicted
+counts (``predict``) and what is left of the counts that others do not explain (``loo``, ``outlier_counts``,
+``compare``). ``fit`` is the way in.
 """
 
 from __future__ import annotations
@@ -13,29 +14,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bayesde.posterior.compare import compare_posteriors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.hyperparameters import Hyperparameters
+    from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.result import Posterior
 
 _HOME_OF = {
     "Hyperparameters": "hyperparameters",
+    "LeaveOneOut": "loo",
     "LogNormal": "priors",
     "Posterior": "result",
     "Priors": "priors",
     "SamplingOptions": "options",
     "ShiftedGamma": "priors",
+    "compare_posteriors": "compare",
     "fit_posterior": "fit",
 }
 
 __all__ = [
     "Hyperparameters",
+    "LeaveOneOut",
     "LogNormal",
     "Posterior",
     "Priors",
     "SamplingOptions",
     "ShiftedGamma",
+    "compare_posteriors",
     "fit_posterior",
 ]
 

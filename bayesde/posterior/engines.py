@@ -15,6 +15,7 @@ from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
@@ -45,7 +46,30 @@ def by_importance(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, weighed.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
+    _hand_over(request, weighed.draws, hyper, diagnostics)
     return _finished(request, weighed.draws, hyper, diagnostics, "psis")
+
+
+def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
+    """Let Stan sample the genes that importance sampling could not do, and write what it found into both."""
+    rows = failed_genes(diagnostics)
+    if not rows.size or not request.options.hand_over:
+        return
+    if not stan_is_there():
+        logger.info(
+            "%d genes cannot be done by importance sampling, and there is no Stan to hand them over to: "
+            "'bayesde install-stan' installs it",
+            rows.size,
+        )
+        return
+    sampled = sampled_in_blocks(request, rows, hyper)
+    replace_genes(draws, np.searchsorted(request.rows, rows), _stacked(sampled), request.model(rows, hyper))
+    better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
+    better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
+    better = better.assign(engine="nuts", pareto_k=np.nan)
+    for name in better.columns.difference(diagnostics.columns):
+        diagnostics[name] = np.nan
+    diagnostics.loc[better.index, better.columns] = better
 
 
 def by_blocks(request: Request) -> Posterior:
@@ -110,10 +134,11 @@ def _finished(
     engine: str,
     shared: dict[str, np.ndarray] | None = None,
 ) -> Posterior:
-    """Put a posterior together, and say what failed."""
+    """Put a posterior together, and say what was checked and what failed."""
     diagnostics.loc[request.fit.emptied, "status"] = "count_outlier"
-    _say_what_failed(diagnostics)
-    return Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+    posterior = Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+    logger.info("%s", posterior.checked)
+    return posterior
 
 
 def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str) -> pd.DataFrame:
@@ -127,11 +152,3 @@ def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str
         columns[name][sampled] = values
     columns |= {"sampled": sampled, "all_zero": fit.all_zero, "engine": engine}
     return pd.DataFrame(columns, index=pd.Index(fit.counts.genes, name="gene"))
-
-
-def _say_what_failed(diagnostics: pd.DataFrame) -> None:
-    """Log how many of the sampled genes did not pass, and why."""
-    status = diagnostics.loc[diagnostics["sampled"], "status"]
-    troubles = status[status != "ok"].value_counts()
-    text = ", ".join(f"{count} {name}" for name, count in troubles.items())
-    logger.info("%d genes sampled; %s", len(status), text or "all passed their checks")

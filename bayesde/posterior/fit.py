@@ -12,7 +12,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.options import check_choice
 from bayesde.posterior.engines import ENGINES
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.options import SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import (
     Progress,
@@ -26,9 +26,6 @@ from bayesde.posterior.request import (
 from bayesde.posterior.result import Posterior
 
 __all__ = ["fit_posterior"]
-
-FEWEST_WEIGHTED = 100
-"""Draws of a gene that engine psis needs, for the tail of their weights to be told."""
 
 
 def fit_posterior(
@@ -108,7 +105,7 @@ def fit_posterior(
     check_same(counts, design, fit)
     rows = selected_genes(counts, fit, genes)
     if engine == "joint":
-        check_joint(rows, hyperparameters)
+        check_joint(rows, hyperparameters, options)
     request = Request(
         fit,
         rows,

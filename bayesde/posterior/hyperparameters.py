@@ -18,14 +18,15 @@ from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrink import prior_scale
-from bayesde.errors import BayesdeWarning, InputError, first_few
+from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.io import write_atomically
 from bayesde.options import nearest
+from bayesde.posterior.options import SamplingOptions
 
-__all__ = ["Hyperparameters"]
+__all__ = ["Hyperparameters", "check_fixed", "named_coefficients"]
 
 REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "residuals", "nu")
-OPTIONAL = ("sd", "draws", "source")
+OPTIONAL = ("sd", "draws", "source", "checks")
 RESIDUALS = ("normal", "student_t")
 LARGEST = 1e6
 
@@ -52,6 +53,9 @@ class Hyperparameters:
         Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
         ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
     source : {"eb", "psis", "joint", "file"}
+    checks : dict of str to float
+        How well engine psis knows them: its ``points``, how many ``effective_points`` they are worth, and the
+        ``pareto_k`` of their weights.
     """
 
     shrinkage_scale: dict[str, float]
@@ -63,6 +67,7 @@ class Hyperparameters:
     sd: dict[str, float] = field(default_factory=dict)
     draws: dict[str, np.ndarray] = field(default_factory=dict)
     source: str = "eb"
+    checks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -79,12 +84,12 @@ class Hyperparameters:
         ----------
         fit : EbFit
         shrink : sequence of str, optional
-            The coefficients that are shrunken; empty for none.
+            The coefficients that are shrunken, by name or by their term's; empty for none.
 
         Raises
         ------
         InputError
-            If the design has no such coefficient.
+            If the design has no such coefficient or term.
         """
         asymptotic, extra = fit.trend.asymptotic_dispersion, fit.trend.extra_poisson
         dispersion_var = fit.dispersion_prior_var
@@ -105,7 +110,8 @@ class Hyperparameters:
         ----------
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
-            ``extra_poisson``, ``residuals``, ``nu`` and, if wanted, ``sd``, ``draws``, ``source``.
+            ``extra_poisson``, ``residuals``, ``nu`` and, if wanted, ``sd``, ``draws``; ``source``
+            and ``checks`` are passed over.
 
         Raises
         ------
@@ -128,7 +134,7 @@ class Hyperparameters:
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write them to a file, under a temporary name first."""
         values: dict[str, Any] = {name: getattr(self, name) for name in REQUIRED}
-        values |= {"sd": self.sd, "source": self.source}
+        values |= {"sd": self.sd, "source": self.source, "checks": self.checks}
         values["draws"] = {name: column.tolist() for name, column in self.draws.items()} or None
         write_atomically(path, json.dumps(values, indent=1) + "\n")
 
@@ -177,16 +183,63 @@ def _effect_scales(fit: EbFit) -> dict[str, float]:
 
 def _named_scales(fit: EbFit, names: Sequence[str]) -> dict[str, float]:
     """Scales of the coefficients that are named."""
-    known = fit.design.coefficients
+    return {
+        fit.design.coefficients[k]: prior_scale(fit.beta[:, k], fit.beta_se[:, k])
+        for k in named_coefficients(fit.design, names)
+    }
+
+
+def named_coefficients(design: Design, names: Sequence[str]) -> tuple[int, ...]:
+    """Find coefficients by their names or by that of their term.
+
+    Parameters
+    ----------
+    design : Design
+    names : sequence of str
+        Of coefficients, ``"condition[T.treated]"``, or of terms of the formula, ``"condition"``, which stand
+        for all their coefficients.
+
+    Returns
+    -------
+    tuple of int
+        Columns of the design, in ascending order.
+
+    Raises
+    ------
+    InputError
+        If the design has none of that name.
+    """
+    known: dict[str, tuple[int, ...]] = dict(design.terms)
+    known |= {name: (k,) for k, name in enumerate(design.coefficients)}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
-            f"shrink: the design has no coefficient {first_few(unknown)};{nearest(unknown[0], known)} its "
-            f"coefficients are {first_few(known, 20)}."
+            f"shrink: the design has no coefficient or term {first_few(unknown)};"
+            f"{nearest(unknown[0], known)} its coefficients are {first_few(design.coefficients, 20)}, its "
+            f"terms {first_few(design.terms, 20)}."
         )
-    return {
-        name: prior_scale(fit.beta[:, k], fit.beta_se[:, k]) for k, name in enumerate(known) if name in names
-    }
+    return tuple(sorted({k for name in names for k in known[name]}))
+
+
+def check_fixed(hyper: Hyperparameters, options: SamplingOptions) -> None:
+    """Refuse options that speak of another model than the hyperparameters that are fixed.
+
+    Raises
+    ------
+    OptionError
+        If they ask for other residuals or for another trend.
+    """
+    if options.residuals != "normal" and options.residuals != hyper.residuals:
+        raise OptionError(
+            f"residuals: the hyperparameters are fixed, and are of {hyper.residuals} residuals; leave "
+            f"'{options.residuals}' out, or let the hyperparameters be learnt, which gives nu as well."
+        )
+    if options.trend == "constant" and hyper.extra_poisson > 0.0:
+        raise OptionError(
+            f"trend: the hyperparameters are fixed, and their trend is {hyper.asymptotic_dispersion:.3g} + "
+            f"{hyper.extra_poisson:.3g} / mean; leave 'constant' out, let them be learnt, or fit the point "
+            "estimates with trend='mean' (--trend mean)."
+        )
 
 
 def _nearest_parametric(fit: EbFit) -> tuple[float, float, float]:

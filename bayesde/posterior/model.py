@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from bayesde.eb.nb import gamma_excess_slope, nb_log_pmf
+from bayesde.eb.nb import gamma_excess_slope, log_ratio, nb_log_pmf
 
 __all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
 
@@ -177,7 +177,7 @@ def log_density_derivatives(  # type: ignore[no-untyped-def]
             eta += x[j, k] * theta[k]
         mu, count = math.exp(eta), float(y[j])
         d = (count - mu) / (mu + r)
-        l_r = gamma_excess_slope(count + r) - slope_r + math.log1p(d) - d
+        l_r = gamma_excess_slope(count + r) - slope_r + log_ratio(count, mu, r) - d
         l_rr = trigamma_excess(count + r) - curve_r + d * d / (count + r)
         curve = -mu * (r / (mu + r)) * ((count + r) / (mu + r))
         mixed = -mu * (r / (mu + r)) * d

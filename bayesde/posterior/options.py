@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from bayesde.errors import OptionError
 from bayesde.options import check_choice, check_range
 
-__all__ = ["JOINT_GENE_LIMIT", "SamplingOptions"]
+__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "JOINT_SCALES", "SamplingOptions"]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes; above this it would not end in a day."""
+FEWEST_WEIGHTED = 100
+"""Draws of a gene that engine psis needs, for the tail of their weights to be told."""
+JOINT_SCALES = (
+    "scales: engine 'joint' has a scale for every coefficient; choose 'coefficient', or engine 'psis' or "
+    "'nuts'."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +39,12 @@ class SamplingOptions:
     min_ess : float
         A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
     residuals : {"normal", "student_t"}
-        Distribution of log dispersions around the trend, when engine psis or joint estimates it.
+        Distribution of log dispersions around the trend, where hyperparameters are learnt.
     trend : {"parametric", "constant"}
-        Dispersion trend, when engine psis or joint estimates it: a0 + a1 / mean, or a0.
+        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0.
     shrink : sequence of str, optional
-        The coefficients that are shrunken: by default all but the intercept (none in a design without one);
-        empty for none.
+        The coefficients that are shrunken, by name or by that of their term in the formula: by default all
+        but the intercept (none in a design without one); empty for none.
     scales : {"coefficient", "term"}
         Whether every shrunken coefficient has a scale S of its own, or those of one term of the formula
         share one, so that it matters less which level of a factor is the reference. Engines psis and nuts.

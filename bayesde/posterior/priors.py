@@ -15,13 +15,16 @@ to 0 without end. `stan/README.md` says what the defaults mean for real experime
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from bayesde.errors import OptionError
-from bayesde.options import check_range
+from bayesde.errors import OptionError, first_few
+from bayesde.options import check_range, nearest
 
 __all__ = ["LogNormal", "Priors", "ShiftedGamma"]
 
@@ -138,3 +141,58 @@ class Priors:
                     f"{name} must be a {kind.__name__}; got {getattr(self, name)!r}. For example "
                     f"{'ShiftedGamma(2.0, 0.1)' if name == 'nu' else 'LogNormal(0.2, 1.5)'}."
                 )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "priors") -> Priors:
+        """Make priors from plain values, as TOML and JSON have them.
+
+        Parameters
+        ----------
+        values : mapping
+            By name: ``{"median": 0.2, "log_sd": 1.5}``, of which what is left out keeps its default, or
+            ``[0.2, 1.5]``; for ``unshrunken_sd`` a number. Priors that are not named keep their defaults.
+        where : str
+            How messages call the source of the values.
+
+        Raises
+        ------
+        OptionError
+            For an unknown name (with the nearest match) or a value that is not allowed.
+        """
+        usual = cls()
+        names = [entry.name for entry in dataclasses.fields(cls)]
+        _check_names(values, names, where)
+        laws = {name: _law(value, getattr(usual, name), f"{where}: {name}") for name, value in values.items()}
+        try:
+            return cls(**laws)
+        except OptionError as error:
+            raise OptionError(f"{where}: {error}") from None
+
+
+def _law(value: Any, usual: Any, where: str) -> Any:
+    """Make one prior of plain values; `usual` is its default."""
+    if isinstance(usual, float) or isinstance(value, type(usual)):
+        return value
+    names = [entry.name for entry in dataclasses.fields(usual)]
+    if isinstance(value, Mapping):
+        _check_names(value, names, where)
+        given = dict(value)
+    elif isinstance(value, list | tuple) and len(value) == 2:
+        given = dict(zip(names, value, strict=False))
+    else:
+        pair = ", ".join(f"{name} = {getattr(usual, name):g}" for name in names[:2])
+        raise OptionError(f"{where} must be a table, {{{pair}}}, or two numbers; got {value!r}.")
+    try:
+        return dataclasses.replace(usual, **given)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from None
+
+
+def _check_names(values: Mapping[str, Any], allowed: list[str], where: str) -> None:
+    """Refuse names that mean nothing here."""
+    unknown = [name for name in values if name not in allowed]
+    if unknown:
+        raise OptionError(
+            f"{where}: unknown key {first_few(unknown)}.{nearest(unknown[0], allowed)} "
+            f"Allowed are {', '.join(allowed)}."
+        )

@@ -13,18 +13,26 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
-from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed
 from bayesde.posterior.importance.engine import Start
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.importance.surface import Layout
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
+from bayesde.posterior.options import JOINT_GENE_LIMIT, JOINT_SCALES, SamplingOptions
 from bayesde.posterior.priors import Priors
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["Progress", "Request", "check_joint", "check_same", "check_unweighted", "selected_genes"]
+__all__ = [
+    "Progress",
+    "Request",
+    "check_joint",
+    "check_same",
+    "check_unweighted",
+    "selected_genes",
+    "starting_values",
+]
 
 Progress = Callable[[int, int, str], None]
 
@@ -175,8 +183,12 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
     return rows
 
 
-def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
+def check_joint(
+    rows: np.ndarray, hyperparameters: Hyperparameters | str | None, options: SamplingOptions
+) -> None:
     """Refuse what engine joint cannot do."""
+    if options.scales == "term":
+        raise OptionError(JOINT_SCALES)
     if hyperparameters is not None:
         raise OptionError(
             "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
@@ -205,16 +217,21 @@ def starting_values(
     Raises
     ------
     OptionError
-        For a text other than ``"eb"``, or if they are given and so is what is to be shrunken.
+        For a text other than ``"eb"``, or if options ask for something else than what is fixed.
     """
+    if hyperparameters is None:
+        return Hyperparameters.from_eb(fit, shrink=options.shrink)
     if isinstance(hyperparameters, Hyperparameters):
+        fixed = hyperparameters
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the hyperparameters that are given say what is shrunken; leave one of them out."
             )
-        return hyperparameters
-    if hyperparameters not in (None, "eb"):
+    elif hyperparameters == "eb":
+        fixed = Hyperparameters.from_eb(fit, shrink=options.shrink)
+    else:
         raise OptionError(
             f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."
         )
-    return Hyperparameters.from_eb(fit, shrink=options.shrink)
+    check_fixed(fixed, options)
+    return fixed

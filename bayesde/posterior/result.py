@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +15,14 @@ from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.options import check_range
 from bayesde.posterior.arviz_adapter import to_arviz
+from bayesde.posterior.checks import checked, hyperparameter_summary
 from bayesde.posterior.draws import draws_dataset
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.loo import LeaveOneOut, leave_one_out
+from bayesde.posterior.outlier_counts import without_outliers
+from bayesde.posterior.predict import predict_counts, predictive_check
 from bayesde.posterior.request import Request
 from bayesde.posterior.summaries import contrast_summary, log2_to_natural
 from bayesde.posterior.weighted import mean_dispersion, weighted_summary
@@ -47,6 +52,8 @@ class Posterior:
         What was asked for.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
+    left_out : pandas.DataFrame or None
+        ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
     """
 
     gene_draws: GeneDraws
@@ -55,6 +62,7 @@ class Posterior:
     engine: str
     request: Request
     shared: dict[str, np.ndarray]
+    left_out: pd.DataFrame | None = None
 
     @property
     def design(self) -> Design:
@@ -138,9 +146,48 @@ class Posterior:
         dispersion = np.exp(self.draws["log_dispersion"].values)
         return summary | {"dispersion": dispersion.mean(axis=(0, 1), dtype=np.float64)}
 
+    @property
+    def checked(self) -> str:
+        """One sentence on what was checked, and what failed."""
+        return checked(self)
+
+    @property
+    def hyperparameter_summary(self) -> pd.DataFrame:
+        """One row per hyperparameter: mean, sd, 90 % interval, and how well its sampling went."""
+        return hyperparameter_summary(self)
+
     def to_arviz(self) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
         return to_arviz(self.draws)
+
+    @property
+    def left_out_mask(self) -> np.ndarray:
+        """Which counts (sampled gene, sample) the posterior was made without."""
+        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
+        if self.left_out is not None:
+            genes = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
+            samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
+            mask[genes, samples] = True
+        return mask
+
+    def loo(self, *, refit: bool = True) -> LeaveOneOut:
+        """Leave out every count in turn: see `bayesde.posterior.loo.leave_one_out`."""
+        return leave_one_out(self, refit=refit)
+
+    def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
+        """Leave counts out for good, by default those that `LeaveOneOut.outlier_counts` flags.
+
+        See `bayesde.posterior.outlier_counts.without_outliers`.
+        """
+        return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
+
+    def predict(self, genes: Sequence[str] | None = None, **arguments: Any) -> xr.DataArray:
+        """Draw counts: see `bayesde.posterior.predict.predict_counts` for what may be asked for."""
+        return predict_counts(self, genes, **arguments)
+
+    def predictive_check(self, genes: Sequence[str] | None = None, **arguments: Any) -> pd.DataFrame:
+        """Compare genes with replicates: see `bayesde.posterior.predict.predictive_check`."""
+        return predictive_check(self, genes, **arguments)
 
 
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -59,6 +59,26 @@
   }
 
   /**
+   * Logs of ratios, to full precision both near 0 and for ratios far from 1.
+   *
+   * @param above numerators
+   * @param below denominators
+   * @param gap their differences, which the caller may know better than the difference of the rounded two
+   * @return log(above / below)
+   */
+  vector log_ratio_of(vector above, vector below, vector gap) {
+    vector[rows(gap)] u = gap ./ below;
+    if (min(u) > -0.5) {
+      return log1p(u);
+    }
+    vector[rows(gap)] result;
+    for (n in 1 : rows(gap)) {
+      result[n] = u[n] > -0.5 ? log1p(u[n]) : log(above[n] / below[n]);
+    }
+    return result;
+  }
+
+  /**
    * Log probability of the counts of one gene without cancellation: Loader's saddle-point form (2000).
    *
    * @param y counts, as reals
@@ -80,7 +100,7 @@
       }
     }
     return total + dot_product(y, log_mu - log_y) - 0.5 * sum(log1p(y / r))
-           + dot_product(y_plus_r, log1p((y - mu) ./ (r + mu)));
+           + dot_product(y_plus_r, log_ratio_of(y_plus_r, r + mu, y - mu));
   }
 
   /**

@@ -37,7 +37,7 @@ def plan(folder):
         command="sample",
         files=RunFiles(counts=str(counts), samples=str(samples), genes=str(folder / "genes.txt")),
         model=ModelPlan(design="~ type + condition", contrast=("condition", "treated", "untreated")),
-        sample=SamplePlan(draws=60, warmup=120, chains=2, seed=11),
+        sample=SamplePlan(engine="nuts", draws=60, warmup=120, chains=2, seed=11),
         sampling=SamplingOptions(block_size=BLOCK),
     )
 
@@ -101,6 +101,7 @@ def test_stopped_at_any_time_and_gone_on_with(folder, undisturbed, how):
     command = [sys.executable, "-m", "bayesde", "sample", counts, samples, "--design", "~ type + condition"]
     command += ["--contrast", "condition,treated,untreated", "--genes", folder / "genes.txt", "--out", out]
     command += ["--draws", "60", "--warmup", "120", "--chains", "2", "--seed", "11", "--workers", "1"]
+    command += ["--engine", "nuts"]
     command += ["--config", folder / "run.toml"]
     process = subprocess.Popen(
         [str(word) for word in command], start_new_session=True, stderr=subprocess.PIPE
@@ -147,7 +148,7 @@ def test_another_seed_gives_other_draws(folder, undisturbed):
         command="sample",
         files=made.files,
         model=made.model,
-        sample=SamplePlan(draws=60, warmup=120, chains=2, seed=12),
+        sample=SamplePlan(engine="nuts", draws=60, warmup=120, chains=2, seed=12),
         sampling=made.sampling,
     )
     out = run(other, folder / "seed").directory

@@ -1,12 +1,14 @@
 """Plans: what is allowed, and that a plan survives the way through JSON."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from bayesde import OptionError
+from bayesde import LogNormal, OptionError, Priors, ShiftedGamma
 from bayesde.batch import ModelPlan, RunFiles, RunPlan, SamplePlan
+from bayesde.batch.unused import unused
 from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
@@ -22,7 +24,8 @@ def test_a_plan_comes_back_from_json():
         model=MODEL,
         eb=EbOptions(fdr=0.05),
         sample=SamplePlan(engine="joint", seed=7),
-        sampling=SamplingOptions(adapt_delta=0.95),
+        sampling=SamplingOptions(adapt_delta=0.95, shrink=["b"]),
+        priors=OTHER_PRIORS,
     )
     assert RunPlan.from_dict(json.loads(json.dumps(plan.to_dict())), "run.json") == plan
 
@@ -51,6 +54,7 @@ def test_what_is_not_a_plan(values):
     [
         ({"engine": "nutz"}, "Did you mean 'nuts'"),
         ({"draws": 0}, "draws must be a whole number"),
+        ({"hyperparameters": "fixed"}, "hyperparameters must be one of 'integrated', 'eb'"),
         ({"chains": 2.5}, "chains must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"ci_prob": 1.0}, "ci_prob must be a number"),
@@ -61,30 +65,61 @@ def test_sampling_options(options, words):
         SamplePlan(**options)
 
 
-def test_options_that_a_run_does_not_use_are_named():
-    set_for_joint = SamplingOptions(residuals="student_t", trend="constant")
-    for engine, unused in (("nuts", ["[sampling] residuals", "[sampling] trend"]), ("joint", [])):
-        chosen = SamplePlan(engine=engine)
-        plan = RunPlan(command="sample", files=FILES, model=MODEL, sample=chosen, sampling=set_for_joint)
-        assert plan.unused() == unused
+EVERYTHING = SamplingOptions(block_size=7, residuals="student_t", min_ess=100.0, hand_over=False)
+OTHER_PRIORS = Priors(nu=ShiftedGamma(2.0, 0.2), extra_poisson=LogNormal(1.0, 1.0), unshrunken_sd=9.0)
+UNUSED = {
+    "psis": ["[sample] warmup", "[sampling] block_size", "[sampling] min_ess"],
+    "nuts": ["[sampling] hand_over"],
+    "joint": ["[sampling] block_size", "[sampling] hand_over"],
+}
 
 
+@pytest.mark.parametrize("engine", UNUSED)
+def test_options_that_a_run_does_not_use_are_named(engine):
+    chosen = SamplePlan(engine=engine, warmup=123)
+    plan = RunPlan(
+        command="sample", files=FILES, model=MODEL, sample=chosen, sampling=EVERYTHING, priors=OTHER_PRIORS
+    )
+    assert unused(plan) == UNUSED[engine]
+
+
+def test_engine_psis_needs_some_draws():
+    with pytest.raises(OptionError, match="draws must be a whole number from 100"):
+        RunPlan(command="sample", files=FILES, model=MODEL, sample=SamplePlan(draws=99))
+
+
+def test_engine_psis_uses_the_options_of_chains_for_what_it_hands_over():
+    sampling = dataclasses.replace(EVERYTHING, hand_over=True)
+    plan = RunPlan(command="sample", files=FILES, model=MODEL, sampling=sampling)
+    assert unused(plan) == []
+
+
+def test_priors_of_what_is_not_learnt_are_not_used():
+    chosen = SamplePlan(hyperparameters="eb")
+    plan = RunPlan(command="sample", files=FILES, model=MODEL, sample=chosen, priors=OTHER_PRIORS)
+    assert unused(plan) == ["[priors] extra_poisson", "[priors] nu"]
+    normal = SamplingOptions(trend="constant", shrink=())
+    plan = RunPlan(command="sample", files=FILES, model=MODEL, sampling=normal, priors=OTHER_PRIORS)
+    assert unused(plan) == ["[priors] extra_poisson", "[priors] nu"]
+
+
+@pytest.mark.parametrize("engine", ["psis", "nuts", "joint"])
 @pytest.mark.parametrize(("trend", "sampled"), [(None, "parametric"), ("mean", "constant")])
-def test_the_trend_is_that_of_engine_joint_too(trend, sampled):
-    plan = joint_plan(trend)
+def test_the_trend_is_that_of_the_engine_too(engine, trend, sampled):
+    plan = plan_of(engine, trend)
     assert plan.sampling.trend == sampled
     assert plan.eb.trend == (trend or "parametric")
 
 
 def test_engine_joint_has_no_local_trend():
     with pytest.raises(OptionError, match="choose 'parametric' or 'mean'"):
-        joint_plan("local")
+        plan_of("joint", "local")
 
 
-def joint_plan(trend):
+def plan_of(engine, trend):
     model = model_options("~ a", None, None, None, 0.0)
     files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
-    return build_plan("sample", files, model, eb_options(trend), None, {"engine": "joint"})
+    return build_plan("sample", files, model, eb_options(trend), None, {"engine": engine})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +148,7 @@ def test_options_of_tests_and_shrinkage(options, words):
 def test_a_sampling_run_names_the_options_of_the_model_that_it_does_not_use():
     model = ModelPlan(design="~ a", test="lrt", reduced="~ 1")
     plan = RunPlan(command="sample", files=FILES, model=model)
-    assert plan.unused() == ["[model] test", "[model] reduced"]
+    assert unused(plan) == ["[model] test", "[model] reduced"]
 
 
 def test_further_contrasts_come_back_from_json():

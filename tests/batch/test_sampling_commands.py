@@ -6,18 +6,26 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bayesde import datasets, read_results
 from bayesde.batch import demo as demonstration
 from bayesde.batch.directory import RunDirectory
+from bayesde.batch.execution import RunOutcome
+from bayesde.batch.plan import SamplePlan
 from bayesde.posterior.options import SamplingOptions
+from bayesde.results import build_results
 
 COUNTS, SAMPLES = datasets.path("pasilla")
 MODEL = ("--design", "~ type + condition", "--contrast", "condition,treated,untreated")
 GENES = ("FBgn0000008", "FBgn0039155", "FBgn0000003")
-QUICK = "[sampling]\nmin_ess = 0.0\nmax_rhat = 10.0\n[sample]\ndraws = 50\nwarmup = 100\nchains = 2\n"
+QUICK = (
+    "[sampling]\nmin_ess = 0.0\nmax_rhat = 10.0\n"
+    '[sample]\nengine = "nuts"\ndraws = 50\nwarmup = 100\nchains = 2\n'
+)
 
 
 @pytest.fixture
@@ -52,6 +60,7 @@ def hyperparameters(**changes):
         (hyperparameters(shrinkage_scale={"condition[T.trt]": 1.0}), "not in the design"),
         (hyperparameters(dispersion_sd=-1), "dispersion_sd must be a number"),
         (hyperparameters(sigma=1), "unknown key 'sigma'"),
+        (hyperparameters(residuals="student_t", nu=0), "nu must be a number"),
         ("{}", "missing key"),
         ("{", "not valid JSON"),
     ],
@@ -67,7 +76,20 @@ def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--engine", "vb"), "engine must be one of 'nuts', 'joint', 'psis'"),
+        (("--engine", "vb"), "engine must be one of 'psis', 'nuts', 'joint'"),
+        (("--engine", "psis", "--draws", "50"), "draws must be a whole number from 100"),
+        (("--residuals", "cauchy"), "residuals must be one of 'normal', 'student_t'"),
+        (("--scales", "terms"), "Did you mean 'term'"),
+        (("--engine", "joint", "--scales", "term"), "choose 'coefficient', or engine 'psis'"),
+        (("--shrink-coefficient", "conditions"), "Did you mean 'condition'"),
+        (("--shrink-coefficient", "none", "--shrink-coefficient", "type"), "give it alone"),
+        (("--prior", "shrinkage_scale"), "write it as NAME=VALUE,VALUE"),
+        (("--prior", "shrinkage_scal=0.2,1.5"), "Did you mean 'shrinkage_scale'"),
+        (("--prior", "shrinkage_scale=0.2"), "must be a table, {median = 0.2, log_sd = 1.5}, or two numbers"),
+        (("--prior", "dispersion_sd=0.7,-1"), "priors: dispersion_sd: log_sd must be a number"),
+        (("--prior", "unshrunken_sd=0"), "unshrunken_sd must be a number"),
+        (("--hyperparameters", "eb", "--residuals", "student_t"), "leave --residuals out"),
+        (("--hyperparameters", "eb", "--engine", "joint"), "engine 'joint' samples them"),
         (("--draws", "0"), "draws must be a whole number"),
         (("--chains", "0"), "chains must be a whole number"),
         (("--seed", "-3"), "seed must be a whole number"),
@@ -153,22 +175,59 @@ def test_genes_that_fail_a_check_make_exit_code_3(bayesde, folder):
     assert code == 3
 
 
-@pytest.mark.usefixtures("cmdstan")
-def test_the_demo(bayesde, folder, monkeypatch):
-    plan = demonstration.demo_plan()
-    quick = dataclasses.replace(
-        plan,
-        files=dataclasses.replace(plan.files, genes=str(folder / "genes.txt")),
-        sample=dataclasses.replace(plan.sample, draws=50, warmup=100),
-        sampling=SamplingOptions(min_ess=0.0, max_rhat=10.0),
-    )
+def quick_demo(folder, monkeypatch, stan):
+    """Make the demonstration small: three genes by Stan, or a machine without a compiler."""
+    plan, check = demonstration.demo_plan(), demonstration.check_plan
+    quick = dataclasses.replace(plan, sample=SamplePlan(draws=100), sampling=SamplingOptions(hand_over=False))
+
+    def quick_check(directory):
+        full = check(directory)
+        return dataclasses.replace(
+            full,
+            files=dataclasses.replace(full.files, genes=str(folder / "genes.txt")),
+            sample=dataclasses.replace(full.sample, draws=50, warmup=100),
+            sampling=SamplingOptions(min_ess=0.0, max_rhat=10.0),
+        )
+
     monkeypatch.setattr(demonstration, "demo_plan", lambda: quick)
+    monkeypatch.setattr(demonstration, "check_plan", quick_check)
+    if not stan:
+        monkeypatch.setattr(demonstration, "missing_for_stan", lambda: "no compiler")
+
+
+def test_the_demo_without_a_compiler(bayesde, folder, monkeypatch):
+    quick_demo(folder, monkeypatch, stan=False)
+    code, out, told = bayesde("demo", "--out", folder / "demo")
+    assert code in (0, 3)
+    assert "95 % interval" in out
+    assert "the comparison with Stan: no compiler" in told
+    assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
+    table = read_results(folder / "demo")
+    assert table["log2_fold_change"].notna().sum() > 12_000
+    assert set(table["engine"]) == {"psis"}
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_the_demo_compares_its_engines(bayesde, folder, monkeypatch):
+    quick_demo(folder, monkeypatch, stan=True)
     for _ in range(2):  # a second time in the same folder is a new run
         code, out, _ = bayesde("demo", "--out", folder / "demo")
         assert code in (0, 3)
-        assert "FBgn0039155" in out
-        assert "95 % interval" in out
-        assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
+        assert "psis against nuts on 3 genes" in out
+    assert set(read_results(folder / "demo" / "stan")["engine"]) == {"nuts"}
+
+
+def outcome(folder, means):
+    columns = {"log2_fold_change": means, "lfc_se": np.ones(4), "lfsr": np.full(4, 0.1)}
+    columns |= {"engine": [folder] * 4, "status": ["ok", "ok", "ok", "low_ess"]}
+    return RunOutcome(Path(folder), build_results(list("abcd"), columns))
+
+
+def test_agreement_is_counted_in_posterior_standard_deviations():
+    one, two = outcome("x", np.array([0.0, 1.0, 2.0, 3.0])), outcome("y", np.array([0.05, 1.0, 1.0, 99.0]))
+    told = demonstration.agreement(one, two)
+    assert "x against y on 3 genes: 2 posterior means within 0.1 posterior sd" in told
+    assert f"the farthest {1.0:.2g} apart (c)" in told
 
 
 def test_the_demo_replaces_no_other_run(bayesde, tmp_path):

@@ -298,7 +298,7 @@ def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
     assert posterior.diagnostics.loc["g3", "status"] == "all_zero"
     assert "g3" not in posterior.draws["gene"].values
     assert np.isnan(posterior.results().loc["g3", "log2_fold_change"])
-    assert "11 genes sampled" in caplog.text
+    assert "11 genes by nuts" in caplog.text
 
 
 @pytest.mark.parametrize(

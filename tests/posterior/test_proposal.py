@@ -12,7 +12,7 @@ from scipy.stats import cauchy, multivariate_t, norm
 from bayesde.eb.layout import Cells
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.counts_density import log_likelihoods
-from bayesde.posterior.importance.mixture import DF, log_mixture, stratified_counts
+from bayesde.posterior.importance.mixture import DF, stratified_counts, subtract_log_mixture
 from bayesde.posterior.importance.proposal import (
     SMALLEST_SHARE,
     draw,
@@ -59,11 +59,15 @@ def reference_log_mixture(proposal, g, theta):
 
 def test_density_of_the_mixture(panel_model, proposal, seeds):
     drawn = draw(panel_model, proposal, seeds, 150)
-    log_q = np.empty(drawn.log_ratio.shape)
-    log_mixture(0, 40, *proposal.arrays, drawn.theta, log_q)
+    drawn.theta[0, 3] = np.nan
+    value = np.full(drawn.log_ratio.shape, 2.0)
+    value[0, 5] = np.nan
+    subtract_log_mixture(0, 40, *proposal.arrays, drawn.theta, value)
+    assert np.flatnonzero(np.isneginf(value)).tolist() == [3, 5]
+    drawn.theta[0, [3, 5]], value[0, [3, 5]] = drawn.theta[0, 0], value[0, 0]
     for g in range(40):
         expected = reference_log_mixture(proposal, g, drawn.theta[g].astype(float))
-        np.testing.assert_allclose(log_q[g], expected, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(2.0 - value[g], expected, rtol=1e-9, atol=1e-9)
 
 
 def test_density_of_the_counts(panel_model, proposal, seeds):

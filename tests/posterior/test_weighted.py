@@ -11,7 +11,7 @@ from scipy.stats import norm, t
 from bayesde.posterior.arviz_adapter import import_arviz
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.engine import resampled
-from bayesde.posterior.importance.pareto import effective_size, smoothed
+from bayesde.posterior.importance.pareto import effective_size, smoothed, smoothed_in_parts
 from bayesde.posterior.summaries import contrast_summary
 from bayesde.posterior.weighted import mean_dispersion, weighted_quantiles, weighted_summary
 
@@ -87,6 +87,19 @@ def test_smoothing_is_arvizs_gene_by_gene():
         assert pareto_k[g] == pytest.approx(float(k))
     assert pareto_k[0] > 0.7 > pareto_k[-1]
     np.testing.assert_allclose(np.exp(log_weights.astype(float)).sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_weights_may_be_computed_and_smoothed_in_parts():
+    weights = np.random.default_rng(3).pareto(3.0, (700, 120)) + 1.0
+    log_weights, pareto_k, size = smoothed_in_parts(lambda rows: weights[rows], 700, 120)
+    expected, k = smoothed(weights)
+    np.testing.assert_array_equal(log_weights, expected)
+    np.testing.assert_array_equal(pareto_k, k)
+    np.testing.assert_allclose(
+        size,
+        np.exp(expected.astype(float)).sum(axis=1) ** 2 / (np.exp(expected.astype(float)) ** 2).sum(axis=1),
+        rtol=1e-5,
+    )
 
 
 def test_weights_that_are_nothing_are_not_trusted():

@@ -103,9 +103,9 @@ def joint_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> 
     }
 
 
-def gradient(function, vector: np.ndarray) -> np.ndarray:
+def gradient(function, vector: np.ndarray, step: float = 1e-4) -> np.ndarray:
     """Central differences of fourth order, in extended precision."""
-    step = np.longdouble(1e-4)
+    step = np.longdouble(step)
     result = np.empty(len(vector))
     for i in range(len(vector)):
         values = []

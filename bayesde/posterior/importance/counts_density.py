@@ -1,10 +1,10 @@
 r"""The log probability of a gene's counts at many draws of its parameters.
 
     ln p(y | beta, a) = sum_j (y+r) ln((y+r) / (mu+r)) + y ln mu - y - ln y! + E(a),
-    E(a) = sum_j A(y_j + r) - A(r),     r = exp(-a),  mu_j = nf_j exp(x_j . beta),
+    r = exp(-a),  mu_j = nf_j exp(x_j . beta),
 
-where A(z) = ln Gamma(z) - (z ln z - z + ln(2 pi) / 2). E varies slowly and depends on a alone: it is
-interpolated between points `STEP` apart, by the cubic that has its values and slopes there, to about 1e-6.
+where E depends on a alone (`bayesde.posterior.importance.excess`). Loops run over the draws innermost, so
+that they become vector instructions; the few draws that are too far out for those are done one by one.
 """
 
 from __future__ import annotations
@@ -14,65 +14,29 @@ import math
 import numpy as np
 from numba import njit
 
-from bayesde.eb.nb import gamma_excess, gamma_excess_slope, log_ratio
+from bayesde.eb.nb import log_ratio
+from bayesde.posterior.importance.elementary import exponentials, logarithms
+from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 
 __all__ = ["log_likelihoods"]
 
-STEP = 0.1
-POINTS = 256
-"""Draws beyond them are evaluated directly."""
 LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
 DIRECT = 1e6
 """Up to this r the logarithm of a rounded ratio is precise enough."""
+REACH = 300.0
+"""Log means, and log dispersions, within which no ratio of counts leaves the range of normal doubles."""
 
 
 @njit(cache=True, error_model="numpy")
-def excess(counts, a):  # type: ignore[no-untyped-def]
-    """Return E(a)."""
-    r = math.exp(-a)
-    total = -counts.size * gamma_excess(r)
-    for j in range(counts.size):
-        total += gamma_excess(counts[j] + r)
-    return total
-
-
-@njit(cache=True, error_model="numpy")
-def excess_slope(counts, a):  # type: ignore[no-untyped-def]
-    """Return dE/da."""
-    r = math.exp(-a)
-    total = -counts.size * gamma_excess_slope(r)
-    for j in range(counts.size):
-        total += gamma_excess_slope(counts[j] + r)
-    return -r * total
-
-
-@njit(cache=True, error_model="numpy")
-def interpolated_excess(counts, a, first, table):  # type: ignore[no-untyped-def]
-    """Return E(a) from a table (point, value and slope) that starts at ``first`` and is filled on the way."""
-    place = (a - first) / STEP
-    if not 0.0 <= place < table.shape[0] - 1:
-        return excess(counts, a)
-    i = math.floor(place)
-    for point in (i, i + 1):
-        if math.isnan(table[point, 0]):
-            table[point, 0] = excess(counts, first + point * STEP)
-            table[point, 1] = STEP * excess_slope(counts, first + point * STEP)
-    t = place - i
-    gap = table[i + 1, 0] - table[i, 0]
-    bend, twist = table[i, 1] - gap, gap - table[i + 1, 1]
-    return (1.0 - t) * table[i, 0] + t * table[i + 1, 0] + t * (1.0 - t) * ((1.0 - t) * bend + t * twist)
-
-
-@njit(cache=True, error_model="numpy")
-def log_probability(theta, counts, factors, linear, rows, bounds, constant, first, table):  # type: ignore[no-untyped-def]
+def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # type: ignore[no-untyped-def]
     """Log probability of one gene's counts at theta = (beta, ln alpha).
 
     counts and factors are ordered by the rows of the design, ``linear`` has the sums of counts of each.
     """
     p = theta.size - 1
     r = math.exp(-theta[p])
-    total = constant + interpolated_excess(counts, theta[p], first, table)
+    total = constant + excess(counts, theta[p])
     for cell in range(rows.shape[0]):
         eta = 0.0
         for k in range(p):
@@ -87,6 +51,45 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant, firs
             else:
                 total += (counts[j] + r) * log_ratio(counts[j], mu, r)
     return total
+
+
+@njit(cache=True, error_model="numpy")
+def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, value):  # type: ignore[no-untyped-def]
+    """Add what depends on the means at one gene's draws; fill the largest log mean in `reach`.
+
+    Parameters
+    ----------
+    points : ndarray (P + 1, draw)
+    r : ndarray (draw,)
+        exp(-a).
+    counts, factors, linear, rows, bounds : ndarray
+        As `log_probability` takes them.
+    work : ndarray (3, draw)
+    bits : ndarray of int64 (draw,)
+        Room to work in.
+    reach, value : ndarray (draw,)
+        Written to.
+    """
+    eta, level, log_level = work[0], work[1], work[2]
+    reach[:] = 0.0
+    for cell in range(rows.shape[0]):
+        eta[:] = 0.0
+        for k in range(rows.shape[1]):
+            row, multiple = points[k], rows[cell, k]
+            for m in range(eta.size):
+                eta[m] += multiple * row[m]
+        total = linear[cell]
+        for m in range(eta.size):
+            reach[m] = max(reach[m], abs(eta[m]))
+            value[m] += total * eta[m]
+        exponentials(eta, bits, level)
+        for j in range(bounds[cell], bounds[cell + 1]):
+            count, factor = counts[j], factors[j]
+            for m in range(eta.size):
+                eta[m] = (count + r[m]) / (factor * level[m] + r[m])
+            logarithms(eta, bits, log_level)
+            for m in range(eta.size):
+                value[m] += (count + r[m]) * log_level[m]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -107,27 +110,49 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     value : ndarray (gene, draw)
         Written to.
     """
-    m, d = y.shape[1], theta.shape[2]
-    counts, factors, linear = np.empty(m), np.empty(m), np.empty(rows.shape[0])
-    point, table = np.empty(d), np.empty((POINTS, 2))
-    wide = -math.log(wide_sd * math.sqrt(2.0 * math.pi))
+    n_draws, d = theta.shape[1:]
+    counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
+    point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((3, n_draws))
+    r, reach, bits = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
+    table, room, point_bits = np.empty((2, POINTS)), np.empty((7, POINTS)), np.empty(POINTS, dtype=np.int64)
     for g in range(first, last):
-        constant = 0.0
-        linear[:] = 0.0
-        for cell in range(rows.shape[0]):
-            for j in range(bounds[cell], bounds[cell + 1]):
-                counts[j] = y[g, order[j]]
-                factors[j] = math.exp(log_nf[g, order[j]])
-                linear[cell] += counts[j]
-                constant += counts[j] * (log_nf[g, order[j]] - 1.0) - math.lgamma(counts[j] + 1.0)
-        table[:, :] = np.nan
-        start = np.median(theta[g, :, d - 1]) - 0.5 * POINTS * STEP
-        for draw in range(theta.shape[1]):
-            prior = 0.0
-            for k in range(d):
-                point[k] = theta[g, draw, k]
-                if k < d - 1 and not shrunken[k]:
-                    prior += wide - 0.5 * (point[k] / wide_sd) ** 2
-            value[g, draw] = prior + log_probability(
-                point, counts, factors, linear, rows, bounds, constant, start, table
-            )
+        constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
+        points[:, :] = theta[g].T
+        out, log_dispersion = value[g], points[d - 1]
+        start = fill_table(counts, log_dispersion, room, point_bits, table)
+        out[:] = constant
+        add_excess(counts, log_dispersion, start, table, out)
+        for m in range(n_draws):
+            work[0, m] = -log_dispersion[m]
+        exponentials(work[0], bits, r)
+        _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, out)
+        for m in range(n_draws):
+            if not (r[m] < DIRECT and log_dispersion[m] < REACH and reach[m] < REACH):
+                point[:] = points[:, m]
+                out[m] = log_probability(point, counts, factors, linear, rows, bounds, constant)
+        for k in range(d - 1):
+            if not shrunken[k]:
+                _add_wide_prior(points[k], wide_sd, out)
+
+
+@njit(cache=True, error_model="numpy")
+def _order_counts(y, log_nf, bounds, order, counts, factors, linear):  # type: ignore[no-untyped-def]
+    """Order one gene's counts and factors by rows of the design, and sum counts; return what is constant."""
+    constant = 0.0
+    linear[:] = 0.0
+    for cell in range(linear.size):
+        for j in range(bounds[cell], bounds[cell + 1]):
+            counts[j] = y[order[j]]
+            factors[j] = math.exp(log_nf[order[j]])
+            linear[cell] += counts[j]
+            constant += counts[j] * (log_nf[order[j]] - 1.0) - math.lgamma(counts[j] + 1.0)
+    return constant
+
+
+@njit(cache=True, error_model="numpy")
+def _add_wide_prior(values, wide_sd, out):  # type: ignore[no-untyped-def]
+    """Add the log density of a normal prior."""
+    peak = -math.log(wide_sd * math.sqrt(2.0 * math.pi))
+    for m in range(out.size):
+        z = values[m] / wide_sd
+        out[m] += peak - 0.5 * z * z

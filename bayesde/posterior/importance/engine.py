@@ -23,8 +23,9 @@ from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.mixture import Proposal
-from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
+from bayesde.posterior.importance.pareto import GENES_AT_A_TIME, MAX_K, smoothed_in_parts
 from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.split_modes import split_modes
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Layout,
@@ -361,8 +362,7 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
     -------
     Weighed
     """
-    log_weights, pareto_k = smoothed(_weights(sampled, points))
-    size = effective_size(log_weights)
+    log_weights, pareto_k, size = _smoothed_weights(sampled, points)
     theta, log_ratio = sampled.surface.theta, _log_ratio(sampled.surface)
     attempts = np.ones(size.size)
     trouble = _trouble(pareto_k, size, log_weights.shape[1])
@@ -372,8 +372,7 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
         if not bad.size:
             break
         current = _again(current, np.exp(newest), attempt)
-        newest, k = smoothed(_weights(current, points))
-        new_size = effective_size(newest)
+        newest, k, new_size = _smoothed_weights(current, points)
         new_trouble = _trouble(k, new_size, log_weights.shape[1])
         better = new_trouble < trouble[bad]
         taken = bad[better]
@@ -390,13 +389,27 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
 
 def _log_ratio(surface: Surface) -> np.ndarray:
     """Return what of the weights does not depend on the hyperparameters, as `GeneDraws` has it."""
-    with np.errstate(divide="ignore"):
-        return np.log(surface.ratio.astype(np.float32))
+    log_ratio = np.empty(surface.ratio.shape, dtype=np.float32)
+
+    def fill(first: int, last: int) -> None:
+        with np.errstate(divide="ignore"):
+            for start in range(first, last, GENES_AT_A_TIME):
+                rows = slice(start, min(start + GENES_AT_A_TIME, last))
+                log_ratio[rows] = np.log(surface.ratio[rows])
+
+    over_genes(fill, surface.theta.shape[0])
+    return log_ratio
 
 
-def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
-    surface = sampled.surface
-    return gene_weights(surface.layout, surface.base_mean, surface.theta, surface.ratio, points)
+def _smoothed_weights(sampled: Sampled, points: HyperPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return log weights, Pareto's k and effective sizes."""
+    layout, surface = sampled.surface.layout, sampled.surface
+
+    def weights_of(rows: slice) -> np.ndarray:
+        return gene_weights(layout, surface.base_mean[rows], surface.theta[rows], surface.ratio[rows], points)
+
+    n_genes, n_draws = surface.ratio.shape
+    return smoothed_in_parts(weights_of, n_genes, n_draws)
 
 
 def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray:
@@ -405,10 +418,13 @@ def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray
 
 
 def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
-    """Adapt proposals to weighted draws, and draw from them with new random numbers."""
+    """Split proposals by modes, later adapt them to weighted draws, and draw with new random numbers."""
     n_draws = sampled.surface.theta.shape[1]
     seeds = sampled.seeds ^ np.uint32(NEW_STREAM + attempt)
-    moved = adapted(sampled.proposal, sampled.surface.theta, weights)
+    if attempt == 0 and sampled.model.shrunken.sum() > 1:
+        moved = split_modes(sampled.model, sampled.proposal)
+    else:
+        moved = adapted(sampled.proposal, sampled.surface.theta, weights)
     proposal = fitted_shares(sampled.model, moved, seeds, LONG_PILOT)
     draws = draw(sampled.model, proposal, seeds, n_draws)
     return Sampled(

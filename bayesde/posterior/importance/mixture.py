@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from bayesde.posterior.importance.elementary import logarithms
+
 __all__ = [
     "DF",
     "Proposal",
@@ -22,11 +24,15 @@ __all__ = [
     "component_heights",
     "distance_squared",
     "draw_mixture",
-    "log_mixture",
     "stratified_counts",
+    "subtract_log_mixture",
 ]
 
 DF = 6.0
+GENES_AT_A_TIME = 32
+"""Whose random numbers are drawn before they become draws; so many stay in the cache."""
+SMALLEST = 2.3e-308
+"""Of doubles that have all their digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,41 +94,91 @@ def distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def
     return square
 
 
+def draw_mixture(
+    first: int, last: int, proposal: Proposal, counts: np.ndarray, seeds: np.ndarray, theta: np.ndarray
+) -> None:
+    """Fill theta (gene, draw, P + 1) of some genes; every gene has a stream of random numbers of its own.
+
+    Parameters
+    ----------
+    first, last : int
+        The range of genes.
+    proposal : Proposal
+    counts : ndarray of int (gene, component)
+        Draws from each component.
+    seeds : ndarray of uint32 (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+        Written to.
+    """
+    n_draws, d = theta.shape[1:]
+    effects = int(proposal.shrunken.sum())
+    normal, gamma = np.empty((GENES_AT_A_TIME, d, n_draws)), np.empty((GENES_AT_A_TIME, n_draws))
+    prior = np.empty((GENES_AT_A_TIME, effects, n_draws))
+    for start in range(first, last, GENES_AT_A_TIME):
+        end = min(start + GENES_AT_A_TIME, last)
+        for i, g in enumerate(range(start, end)):
+            stream = np.random.Generator(np.random.SFC64(int(seeds[g])))
+            stream.standard_normal(out=normal[i])
+            stream.standard_gamma(0.5 * DF, out=gamma[i])
+            n_prior = int(counts[g, -1])
+            prior[i, :, :n_prior] = stream.standard_cauchy((effects, n_prior))
+        _place(start, end, *proposal.arrays, counts, normal, gamma, prior, theta)  # type: ignore[call-arg]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def draw_mixture(first, last, location, factor, slope, share, shrunken, scale, counts, seeds, theta):  # type: ignore[no-untyped-def]
-    """Fill theta (gene, draw, P + 1) of some genes; every gene starts the generator anew."""
-    d = location.shape[2]
-    z = np.empty(d)
+def _place(  # type: ignore[no-untyped-def]
+    first, last, location, factor, slope, share, shrunken, scale, counts, normal, gamma, prior, theta
+):
+    """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws."""
+    n_draws, d = theta.shape[1:]
     for g in range(first, last):
-        np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
-        way, m = slope[g], 0
-        for c in range(location.shape[1]):
-            for _ in range(counts[g, c]):
-                stretch = math.sqrt(DF / np.random.chisquare(DF))  # noqa: NPY002
-                for k in range(d):
-                    z[k] = stretch * np.random.standard_normal()  # noqa: NPY002
-                for k in range(d - 1, -1, -1):  # solve L' x = z
-                    for b in range(k + 1, d):
-                        z[k] -= factor[g, c, b, k] * z[b]
-                    z[k] /= factor[g, c, k, k]
-                if c == location.shape[1] - 1:
-                    _make_way(z, location[g, c], way, shrunken, scale)
-                for k in range(d):
-                    theta[g, m, k] = location[g, c, k] + z[k]
-                m += 1
+        z, stretch = normal[g - first], gamma[g - first]
+        for m in range(n_draws):
+            stretch[m] = math.sqrt(0.5 * DF / stretch[m])
+        for k in range(d):
+            row = z[k]
+            for m in range(n_draws):
+                row[m] *= stretch[m]
+        begin = 0
+        for c in range(counts.shape[1]):
+            end = begin + counts[g, c]
+            part = z[:, begin:end]
+            _solve(factor[g, c], part)
+            if c == counts.shape[1] - 1:
+                _make_way(part, prior[g - first], location[g, c], slope[g], shrunken, scale)
+            for k in range(d):
+                row, center = part[k], location[g, c, k]
+                for m in range(row.size):
+                    theta[g, begin + m, k] = center + row[m]
+            begin = end
 
 
 @njit(cache=True, error_model="numpy")
-def _make_way(z, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
+def _solve(factor, z):  # type: ignore[no-untyped-def]
+    """Solve factor' x = z for every column of z, in place; the factor is a lower triangle."""
+    for k in range(z.shape[0] - 1, -1, -1):
+        row, inverse = z[k], 1.0 / factor[k, k]
+        for b in range(k + 1, z.shape[0]):
+            _add_multiple(-factor[b, k], z[b], row)
+        for m in range(row.size):
+            row[m] *= inverse
+
+
+@njit(cache=True, error_model="numpy")
+def _make_way(z, prior, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
     """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
-    for k in range(z.size):
+    d, i = z.shape[0], 0
+    for k in range(d):
         if shrunken[k]:
-            z[k] = scale[k] * math.tan(math.pi * (np.random.random() - 0.5)) - location[k]  # noqa: NPY002
-    for i in range(z.size):
-        if not shrunken[i]:
-            for k in range(z.size):
-                if shrunken[k]:
-                    z[i] += slope[i, k] * z[k]
+            row, standard = z[k], prior[i]
+            for m in range(row.size):
+                row[m] = scale[k] * standard[m] - location[k]
+            i += 1
+    for k in range(d):
+        if not shrunken[k]:
+            for b in range(d):
+                if shrunken[b]:
+                    _add_multiple(slope[k, b], z[b], z[k])
 
 
 @njit(cache=True, error_model="numpy")
@@ -232,18 +288,22 @@ def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_mixture(first, last, location, factor, slope, share, shrunken, scale, theta, log_q):  # type: ignore[no-untyped-def]
-    """Fill ln q (gene, draw) of some genes."""
+def subtract_log_mixture(  # type: ignore[no-untyped-def]
+    first, last, location, factor, slope, share, shrunken, scale, theta, value
+):
+    """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
-    heights = np.empty(n)
+    heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
     for g in range(first, last):
         points[:, :] = theta[g].T
         component_heights(factor[g], share[g], shrunken, scale, heights)
         component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        total = parts[0]
+        for c in range(1, n):
+            _add_multiple(1.0, parts[c], total)
+        logarithms(total, bits, log_q)
         for m in range(n_draws):
-            total = 0.0
-            for c in range(n):
-                total += parts[c, m]
-            log_q[g, m] = math.log(total)
+            gap = value[g, m] - log_q[m]
+            value[g, m] = gap if SMALLEST < total[m] < math.inf and abs(gap) < math.inf else -math.inf

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesde.eb.threads import over_genes
 from bayesde.posterior.arviz_adapter import import_psislw
 
-__all__ = ["MAX_K", "effective_size", "smoothed"]
+__all__ = ["MAX_K", "effective_size", "smoothed", "smoothed_in_parts"]
 
 MAX_K = 0.7
-GENES_AT_A_TIME = 1000
+GENES_AT_A_TIME = 250
 SMALLEST = 1e-300
 
 
@@ -46,6 +47,41 @@ def smoothed(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         result[rows], pareto_k[rows] = psislw(np.log(np.maximum(part, SMALLEST)))
     pareto_k[~np.isfinite(weights).all(axis=1) | np.isnan(pareto_k)] = np.inf
     return result, pareto_k
+
+
+def smoothed_in_parts(
+    weights_of: Callable[[slice], np.ndarray], n_genes: int, n_draws: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Smooth weights that are computed on the way, some genes after the other.
+
+    ArviZ's fit is Python, of which one thread runs at a time; the others compute weights meanwhile.
+
+    Parameters
+    ----------
+    weights_of : callable
+        Returns the weights (gene, draw) of a range of genes; called from several threads.
+    n_genes, n_draws : int
+
+    Returns
+    -------
+    log_weights : ndarray of float32 (gene, draw)
+    pareto_k : ndarray (gene,)
+        Both as `smoothed` gives them.
+    size : ndarray (gene,)
+        As `effective_size` does.
+    """
+    import_psislw()  # not by two threads at once
+    log_weights = np.empty((n_genes, n_draws), dtype=np.float32)
+    pareto_k, size = np.empty(n_genes), np.empty(n_genes)
+
+    def smooth_some(first: int, last: int) -> None:
+        for start in range(first, last, GENES_AT_A_TIME):
+            rows = slice(start, min(start + GENES_AT_A_TIME, last))
+            log_weights[rows], pareto_k[rows] = smoothed(weights_of(rows))
+            size[rows] = effective_size(log_weights[rows])
+
+    over_genes(smooth_some, n_genes)
+    return log_weights, pareto_k, size
 
 
 def effective_size(log_weights: np.ndarray) -> np.ndarray:

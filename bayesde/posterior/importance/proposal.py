@@ -35,21 +35,19 @@ from numba import njit
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.importance.counts_density import log_likelihoods
+from bayesde.posterior.importance.elementary import exponentials, sum_of
 from bayesde.posterior.importance.mixture import (
     Proposal,
     component_densities,
     component_heights,
     distance_squared,
     draw_mixture,
-    log_mixture,
     stratified_counts,
+    subtract_log_mixture,
 )
+from bayesde.posterior.importance.prior_weights import log_prior_shape
 from bayesde.posterior.mode import climb, fill_factor, starting_points
-from bayesde.posterior.model import (
-    ConditionalModel,
-    log_density_derivatives,
-    log_residual_density,
-)
+from bayesde.posterior.model import ConditionalModel, log_density_derivatives
 
 __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds", "laplace_mixture"]
 
@@ -58,6 +56,8 @@ WIDER = (25.0, 5.0, 1.0)
 LAPLACE = len(WIDER) + 1
 COMPONENTS = LAPLACE + 1
 SMALLEST_SHARE = 0.08
+LARGEST_FLOOR = 0.4
+"""Of all components together."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -181,8 +181,9 @@ def fitted_shares(
         model.nu,
         share,
     )
-    left = 1.0 - SMALLEST_SHARE * used.sum(axis=1, keepdims=True)
-    return replace(proposal, share=np.where(used, SMALLEST_SHARE + left * share, 0.0))
+    number = used.sum(axis=1, keepdims=True)
+    least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
+    return replace(proposal, share=np.where(used, least + (1.0 - least * number) * share, 0.0))
 
 
 def _slopes(model: ConditionalModel) -> np.ndarray:
@@ -218,11 +219,8 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     counts = stratified_counts(proposal.share, n_draws)
     exact = replace(proposal, share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
-    log_q = np.empty((model.n_genes, n_draws))
-    over_genes(draw_mixture, model.n_genes, *exact.arrays, counts, seeds, theta)
-    over_genes(log_mixture, model.n_genes, *exact.arrays, theta, log_q)
-    log_ratio = np.empty_like(log_q)
-    cells = Cells.of(model.x)
+    log_ratio, cells = np.empty((model.n_genes, n_draws)), Cells.of(model.x)
+    over_genes(draw_mixture, model.n_genes, exact, counts, seeds, theta)
     over_genes(
         log_likelihoods,
         model.n_genes,
@@ -236,8 +234,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
         model.unshrunken_sd,
         log_ratio,
     )
-    log_ratio -= log_q
-    log_ratio[~np.isfinite(log_ratio)] = -np.inf
+    over_genes(subtract_log_mixture, model.n_genes, *exact.arrays, theta, log_ratio)
     return Draws(theta, log_ratio)
 
 
@@ -289,17 +286,23 @@ def _laplace(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _em_step(weights, parts, share, new):  # type: ignore[no-untyped-def]
-    """Move shares to the weighted means of the components' responsibilities; ``new`` is room to work in."""
-    new[:] = 0.0
-    for m in range(weights.size):
-        total = 0.0
-        for c in range(share.size):
-            total += share[c] * parts[c, m]
-        if total > 0.0:
-            for c in range(share.size):
-                new[c] += weights[m] * share[c] * parts[c, m] / total
-    share[:] = new
+def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def]
+    """Move shares to the weighted means of the components' responsibilities.
+
+    ``total`` and ``work`` are room to work in.
+    """
+    total[:] = 0.0
+    for c in range(share.size):
+        part, multiple = parts[c], share[c]
+        for m in range(total.size):
+            total[m] += multiple * part[m]
+    for m in range(total.size):
+        total[m] = weights[m] / total[m] if total[m] > 0.0 else 0.0
+    for c in range(share.size):
+        part = parts[c]
+        for m in range(total.size):
+            work[m] = part[m] * total[m]
+        share[c] *= sum_of(work)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -324,21 +327,27 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
-    weights, heights, new = np.empty(n_draws), np.empty(n), np.empty(n)
+    weights, heights, bits = np.empty(n_draws), np.empty(n), np.empty(n_draws, dtype=np.int64)
+    columns, even = np.flatnonzero(shrunken), np.ones(n)
+    inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
         points[:, :] = theta[g].T
-        component_heights(factor[g], np.ones(n), shrunken, scale, heights)
+        component_heights(factor[g], even, shrunken, scale, heights)
         component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        log_prior_shape(
+            points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, bits, work[0], work[1], weights
+        )
         for m in range(n_draws):
-            weights[m] = log_ratio[g, m]
-            for k in range(d - 1):
-                if shrunken[k]:
-                    weights[m] -= math.log1p((points[k, m] / near[k]) ** 2)
-            weights[m] += log_residual_density((points[d - 1, m] - log_trend[g]) / sd, nu)
-        if not weights.max() > -math.inf:
+            weights[m] += log_ratio[g, m]
+        highest = weights.max()
+        if not highest > -math.inf:
             continue
-        weights[:] = np.exp(weights - weights.max())
-        weights[:] = np.minimum(weights, math.sqrt(n_draws) * weights.mean())
-        weights /= weights.sum()
+        for m in range(n_draws):
+            work[0, m] = weights[m] - highest
+        exponentials(work[0], bits, weights)
+        most = math.sqrt(n_draws) * (sum_of(weights) / n_draws)
+        for m in range(n_draws):
+            weights[m] = min(weights[m], most)
+        weights /= sum_of(weights)
         for _ in range(EM_STEPS):
-            _em_step(weights, parts, fitted[g], new)
+            _em_step(weights, parts, fitted[g], work[0], work[1])

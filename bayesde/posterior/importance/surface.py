@@ -26,6 +26,7 @@ import numpy as np
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.prior_weights import (
     average_weights,
     exponentiate,
@@ -48,6 +49,8 @@ DIFFERENCE = 1e-3
 POINT_DF = 7.0
 SMALLEST_EXTRA = 1e-3
 START_NU = 8.0
+FEWEST_FOR_K = 25
+"""Points below which the tail of their weights is too short for a Pareto k."""
 
 
 @dataclass(frozen=True)
@@ -216,14 +219,18 @@ class Surface:
             columns.append((moments[:, n + 2 :] + _log_height_slope(nu)) * (nu - 2.0))
         return np.hstack(columns)
 
-    def log_evidence(self, psi: np.ndarray) -> float:
-        """Return the log density of psi only."""
-        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
-        evidence = np.empty(trend.size)
-        columns = _columns(self.layout)
-        over_genes(fill_evidence, trend.size, self.theta, self.ratio, columns, scale, trend, sd, nu, evidence)
-        evidence += _log_constant(scale, sd, nu)
-        return float(evidence.sum()) + self.layout.log_prior(psi)[0]
+    def log_evidence(self, psi: np.ndarray) -> np.ndarray:
+        """Return only the log density of psi (..., hyperparameter)."""
+        points = np.atleast_2d(psi)
+        scale, trend, sd, nu = _parts_at(self.layout, self.layout.phi(points), self.base_mean)
+        evidence, columns = np.empty(trend.shape), _columns(self.layout)
+        over_genes(
+            fill_evidence, trend.shape[1], self.theta, self.ratio, columns, scale, trend, sd, nu, evidence
+        )
+        heights = [_log_constant(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
+        value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
+        value += [self.layout.log_prior(point)[0] for point in points]
+        return np.asarray(value.reshape(np.shape(psi)[:-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +267,15 @@ class HyperPosterior:
         """Effective number of points."""
         return float(1.0 / np.sum(self.weight**2))
 
+    @property
+    def checks(self) -> dict[str, float]:
+        """Number of points, how many effective ones they are worth, and their Pareto k where it is known."""
+        found = {"points": float(self.weight.size), "effective_points": self.effective_size}
+        if self.weight.size >= FEWEST_FOR_K and np.ptp(self.weight) > 0.0:
+            pareto_k = float(smoothed(self.weight[None])[1][0])
+            found |= {"pareto_k": pareto_k} if math.isfinite(pareto_k) else {}
+        return found
+
     def thinned(self, size: int) -> HyperPosterior:
         """Take fewer points, of equal weight, by systematic resampling."""
         taken = _systematic(self.weight, size, 0.5)
@@ -275,6 +291,7 @@ class HyperPosterior:
             self.layout.hyperparameters(mean),
             sd={name: float(value) for name, value in self.layout.table(sd).items()},
             draws=self.layout.table(drawn),
+            checks=self.checks,
         )
 
 
@@ -339,7 +356,7 @@ def hyper_posterior(
     z = rng.standard_normal((n_points, center.size))
     z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, n_points))[:, None]
     psi = center + z @ root.T
-    log_weight = np.array([surface.log_evidence(point) for point in psi])
+    log_weight = surface.log_evidence(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
     weight = np.exp(log_weight - log_weight.max())
     return HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
@@ -385,22 +402,19 @@ def gene_weights(
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    parts = [layout.parts(phi, base_mean) for phi in points.phi]
-    weights = np.zeros(ratio.shape)
+    parts, weights = _parts_at(layout, points.phi, base_mean), np.empty(ratio.shape)
     over_genes(
-        average_weights,
-        ratio.shape[0],
-        theta,
-        ratio,
-        _columns(layout),
-        np.stack([scale for scale, _, _, _ in parts]),
-        np.stack([trend for _, trend, _, _ in parts]),
-        np.array([sd for _, _, sd, _ in parts]),
-        np.array([nu for _, _, _, nu in parts]),
-        points.weight,
-        weights,
+        average_weights, ratio.shape[0], theta, ratio, _columns(layout), *parts, points.weight, weights
     )
     return weights
+
+
+def _parts_at(
+    layout: Layout, phi: np.ndarray, base_mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return scales (point, shrunken), log trend (point, gene), sigma and nu (point,)."""
+    scale, trend, sd, nu = zip(*(layout.parts(point, base_mean) for point in phi), strict=True)
+    return np.stack(scale), np.stack(trend), np.array(sd), np.array(nu)
 
 
 def _columns(layout: Layout) -> np.ndarray:

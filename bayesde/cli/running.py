@@ -1,0 +1,85 @@
+"""Carrying out a plan from the command line: progress as it goes on, and what is said at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bayesde.batch import RunPlan
+    from bayesde.batch.execution import Progress, RunOutcome
+
+__all__ = ["carry_out", "cores", "finish", "run_plan", "shown_progress"]
+
+FAILED_GENES = 3
+"""Exit code of a run that finished with genes that failed a check."""
+
+
+def carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
+    """Run a plan, with a progress bar on a terminal, and say what was found."""
+    with shown_progress() as progress:
+        outcome = run_plan(plan, out, force, workers, progress)
+    finish(outcome)
+
+
+def run_plan(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress) -> RunOutcome:
+    """Run a plan; say how to go on with it if the user stops it."""
+    from bayesde.batch import run
+
+    try:
+        return run(plan, out, force=force, workers=workers or cores(), progress=progress)
+    except KeyboardInterrupt:
+        if (out / "run.json").exists():
+            typer.echo(f"\nstopped; 'bayesde resume {out}' goes on with it", err=True)
+        raise
+
+
+def finish(outcome: RunOutcome) -> None:
+    """Say what was found and where the results are; exit with 3 if genes failed a check."""
+    for note in outcome.notes:
+        typer.echo(note, err=True)
+    typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
+    if outcome.n_failed:
+        typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
+        raise typer.Exit(FAILED_GENES)
+
+
+def cores() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """Offer a progress bar on a terminal; elsewhere one line as each long step begins."""
+    if not sys.stderr.isatty():
+        yield _say_once()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading", total=None)
+        yield lambda done, total, message: bars.update(
+            task, completed=done, total=total or None, description=message
+        )
+
+
+def _say_once() -> Progress:
+    """Make what prints each message when it is first heard."""
+    said: set[str] = set()
+
+    def say(done: int, total: int, message: str) -> None:
+        if message not in said and (done < total or not total):
+            said.add(message)
+            typer.echo(message, err=True)
+
+    return say

@@ -1,0 +1,162 @@
+"""What each engine says of a data set: the posterior probability below the truth, of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.posterior import SamplingOptions
+from bayesde.posterior.chains.joint import sample_joint
+from bayesde.posterior.chains.nuts import sample_genes
+from bayesde.posterior.chains.run import ChainSettings
+from bayesde.posterior.chains.stan_data import prior_shaped
+from bayesde.posterior.diagnostics import effective_sizes
+from bayesde.posterior.importance.engine import Start, importance_sample
+from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.mode import find_modes
+from benchmarks.calibration.experiments import COEFFICIENTS, CONTRAST, Experiment
+
+QUANTITIES = (*(f"beta[{name}]" for name in COEFFICIENTS), "log_dispersion", "contrast")
+"""Of every gene; the contrast is condition - batch."""
+PSIS_DRAWS = 1000
+CHAINS = ChainSettings(chains=2, warmup=300, draws=250, adapt_delta=0.9, max_treedepth=10)
+OPTIONS = SamplingOptions(max_rhat=1.05, min_ess=100.0)
+EVERY = {"nuts": 5, "joint": 10}
+"""Of the draws of a chain every so many-th is taken for ranks, so that they are nearly independent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An engine's answer to one data set.
+
+    Attributes
+    ----------
+    shared : dict of str to float
+        Posterior probability below the true hyperparameters; empty where they are given.
+    genes : ndarray (gene, quantity)
+        The same of every gene's `QUANTITIES`.
+    trouble : int
+        Genes that did not pass the engine's checks (psis: k > 0.7 or few effective draws; chains: R-hat above
+        1.05, or fewer than 100 effective draws).
+    smallest_size : float
+        Effective number of draws of the hyperparameters, the smallest; of the genes where those are given.
+    """
+
+    shared: dict[str, float]
+    genes: np.ndarray
+    trouble: int
+    smallest_size: float
+
+
+def quantities(theta: np.ndarray) -> np.ndarray:
+    """Append the contrast to coefficients and log dispersion (..., P + 1)."""
+    return np.concatenate([theta, (theta[..., :-1] @ CONTRAST)[..., None]], axis=-1)
+
+
+def by_importance(experiment: Experiment, seed: int) -> Answer:
+    """Ask engine psis. Its weighted draws have their weights below the truth added up."""
+    beta, _, log_dispersion = experiment.estimates()
+    model = experiment.model_at_guess
+    seeds = gene_seeds(map(str, range(model.n_genes)), seed)
+    weighed, hyper = importance_sample(
+        model,
+        Start(beta, log_dispersion, seeds),
+        experiment.guess,
+        np.arange(model.n_genes),
+        layout=experiment.variant.layout,
+        learning=True,
+        draws=PSIS_DRAWS,
+        seed=seed,
+    )
+    rng, report = np.random.default_rng(seed), weighed.report
+    below = quantities(weighed.draws.theta.astype(float)) < quantities(experiment.theta)[:, None, :]
+    share = np.einsum("gm,gmq->gq", weighed.draws.weights(), below)
+    genes = _rank_of_share(share, report["ess_bulk"][:, None], rng)
+    shared = {
+        name: float(
+            _rank_of_share(np.mean(hyper.draws[name] < truth), np.unique(hyper.draws[name]).size, rng)
+        )
+        for name, truth in experiment.phi.items()
+    }
+    trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess_bulk"] < 0.1 * PSIS_DRAWS)))
+    sizes = [np.unique(draws).size for draws in hyper.draws.values()]
+    return Answer(shared, genes, trouble, float(min(sizes)))
+
+
+def _ranks(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn the rank of the truth among draws (draw, ...) into a number that is uniform under the null."""
+    rank = (draws < truth).sum(axis=0)
+    return (rank + rng.random(rank.shape)) / (draws.shape[0] + 1.0)
+
+
+def _rank_of_share(share: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Do the same with the share of weighted draws below the truth; size is their effective number."""
+    return (share * size + rng.random(np.shape(share))) / (size + 1.0)
+
+
+def _thinned(draws: np.ndarray, engine: str) -> np.ndarray:
+    """Take some draws of (chain, draw, ...) and put the chains one after the other."""
+    some = draws[:, EVERY[engine] - 1 :: EVERY[engine]]
+    return some.reshape(-1, *some.shape[2:])
+
+
+def _failed(report: dict[str, np.ndarray], options: SamplingOptions) -> int:
+    size = np.minimum(report["ess_bulk"], report["ess_tail"])
+    return int(np.sum(~((report["rhat"] <= options.max_rhat) & (size >= options.min_ess))))
+
+
+def by_blocks(experiment: Experiment, seed: int) -> Answer:
+    """Ask engine nuts, under the true hyperparameters."""
+    beta, beta_se, log_dispersion = experiment.estimates()
+    model = experiment.model
+    modes = find_modes(model, beta, log_dispersion)
+    sampled = sample_genes(
+        model, modes, prior_shaped(model, modes, beta_se), CHAINS, options=OPTIONS, seed=seed
+    )
+    rng = np.random.default_rng(seed)
+    drawn = quantities(_thinned(sampled.draws, "nuts").astype(float))
+    genes = _ranks(drawn, quantities(experiment.theta), rng)
+    size = float(np.min(sampled.report["ess_bulk"]))
+    return Answer({}, genes, _failed(sampled.report, OPTIONS), size)
+
+
+def jointly(experiment: Experiment, seed: int) -> Answer:
+    """Ask engine joint."""
+    beta, beta_se, log_dispersion = experiment.estimates()
+    model, variant = experiment.model_at_guess, experiment.variant
+    modes = find_modes(model, beta, log_dispersion)
+    options = replace(
+        OPTIONS,
+        residuals="student_t" if variant.student_t else "normal",
+        trend="parametric" if variant.trend else "constant",
+    )
+    sampled, _, shared = sample_joint(
+        model,
+        modes,
+        prior_shaped(model, modes, beta_se),
+        experiment.guess,
+        CHAINS,
+        coefficients=COEFFICIENTS,
+        options=options,
+        priors=variant.layout.priors,
+        seed=seed,
+    )
+    rng = np.random.default_rng(seed)
+    genes = _ranks(
+        quantities(_thinned(sampled.draws, "joint").astype(float)), quantities(experiment.theta), rng
+    )
+    ranks = {
+        name: float(_ranks(_thinned(shared[name], "joint"), np.asarray(truth), rng))
+        for name, truth in experiment.phi.items()
+    }
+    sizes = effective_sizes(np.stack([shared[name] for name in experiment.phi]))
+    return Answer(ranks, genes, _failed(sampled.report, options), float(sizes.min()))
+
+
+ENGINES: dict[str, Callable[[Experiment, int], Answer]] = {
+    "psis": by_importance,
+    "nuts": by_blocks,
+    "joint": jointly,
+}

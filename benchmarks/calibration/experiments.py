@@ -1,0 +1,196 @@
+r"""Data sets drawn from the model and its priors, with the truth.
+
+    S_k, sigma, a0, a1, nu   from `PRIORS`, which are narrower than the package's defaults
+    base_mean_g              log-normal, a covariate: without influence on counts but by the trend
+    log alpha_g              Normal or Student-t around ln(a0 + a1 / base_mean_g), scale sigma
+    beta_g0                  Normal(0, 1.5), a level: factors are around 100
+    beta_gk                  Cauchy(0, S_k)
+    y_gj                     NB(nf_j exp(x_j beta_g), alpha_g)
+
+A Cauchy distribution yields means that no count can have. Data sets with a count above `LARGEST_COUNT` are
+drawn anew, as a whole: which data sets are looked at may depend on the data, and the posterior of those that
+are left is what it was. (Genes may not be left out one by one: the others' posterior of phi would change.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.posterior import LogNormal, Priors, ShiftedGamma
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.surface import Layout
+from bayesde.posterior.model import ConditionalModel
+
+COEFFICIENTS = ("Intercept", "batch", "condition")
+DESIGN = np.column_stack([np.ones(6), [0, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]]).astype(float)
+CONTRAST = np.array([0.0, -1.0, 1.0])
+PRIORS = Priors(
+    shrinkage_scale=LogNormal(0.3, 0.5),
+    dispersion_sd=LogNormal(0.5, 0.4),
+    asymptotic_dispersion=LogNormal(0.05, 0.5),
+    extra_poisson=LogNormal(2.0, 0.5),
+    nu=ShiftedGamma(2.0, 0.1),
+    unshrunken_sd=1.5,
+)
+ANALYSIS_PRIORS = PRIORS
+"""The priors that engines are told."""
+LEVEL, FACTOR_SD = 100.0, 0.3
+MEDIAN_BASE_MEAN, BASE_MEAN_SD = 40.0, 1.2
+LARGEST_COUNT = 10_000_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which model of the dispersions a data set is drawn from.
+
+    Attributes
+    ----------
+    student_t : bool
+        Student-t residuals; otherwise normal ones.
+    trend : bool
+        Parametric trend; otherwise a constant.
+    """
+
+    student_t: bool
+    trend: bool
+
+    @property
+    def layout(self) -> Layout:
+        """The hyperparameters that there are."""
+        shrunken = tuple(range(1, len(COEFFICIENTS)))
+        return Layout(COEFFICIENTS, shrunken, self.trend, self.student_t, priors=ANALYSIS_PRIORS)
+
+
+VARIANTS = (Variant(True, True), Variant(False, False), Variant(False, True), Variant(False, True))
+"""Taken in turn: half of the data sets are of the default model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A data set with its truth.
+
+    Attributes
+    ----------
+    variant : Variant
+    model : ConditionalModel
+        At the true hyperparameters.
+    phi : dict of str to float
+        The true hyperparameters, by the names of `Hyperparameters.draws`.
+    theta : ndarray (gene, P + 1)
+        The true coefficients and log dispersions, natural log.
+    """
+
+    variant: Variant
+    model: ConditionalModel
+    phi: dict[str, float]
+    theta: np.ndarray
+
+    @property
+    def guess(self) -> Hyperparameters:
+        """Where searches for the hyperparameters start: the priors' medians."""
+        return Hyperparameters(
+            shrinkage_scale=dict.fromkeys(COEFFICIENTS[1:], PRIORS.shrinkage_scale.median),
+            dispersion_sd=PRIORS.dispersion_sd.median,
+            asymptotic_dispersion=PRIORS.asymptotic_dispersion.median,
+            extra_poisson=PRIORS.extra_poisson.median if self.variant.trend else 0.0,
+            residuals="student_t" if self.variant.student_t else "normal",
+            nu=10.0 if self.variant.student_t else None,
+        )
+
+    @property
+    def model_at_guess(self) -> ConditionalModel:
+        """The model at the guessed hyperparameters: it knows nothing of the truth."""
+        guess, model = self.guess, self.model
+        scale = np.where(model.shrunken, PRIORS.shrinkage_scale.median, 1.0)
+        return replace(
+            model,
+            shrinkage_scale=scale,
+            log_trend=guess.log_trend(model.base_mean),
+            dispersion_sd=guess.dispersion_sd,
+            nu=guess.degrees_of_freedom,
+        )
+
+    def estimates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return rough coefficients, their standard errors and log dispersions, to start engines from.
+
+        Least squares of log((y + 1/2) / nf), the guessed trend, and Fisher's information there.
+        """
+        model = self.model
+        log_dispersion = self.guess.log_trend(model.base_mean)
+        beta = (np.log(model.y + 0.5) - model.log_nf) @ np.linalg.pinv(model.x).T
+        mu = np.exp(beta @ model.x.T + model.log_nf)
+        weight = mu / (1.0 + np.exp(log_dispersion)[:, None] * mu)
+        information = np.einsum("gj,jk,jm->gkm", weight, model.x, model.x)
+        information += np.eye(model.n_coefficients) / PRIORS.unshrunken_sd**2
+        covariance = np.linalg.inv(information)
+        return beta, np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)), log_dispersion
+
+
+def draw_experiment(number: int, n_genes: int, seed: int) -> Experiment:
+    """Draw a data set.
+
+    Parameters
+    ----------
+    number : int
+        The same number, seed and size give the same data set.
+    n_genes : int
+    seed : int
+
+    Returns
+    -------
+    Experiment
+    """
+    rng = np.random.default_rng([seed, number])
+    variant = VARIANTS[number % len(VARIANTS)]
+    while True:
+        experiment = _attempt(variant, n_genes, rng)
+        if experiment.model.y.max() <= LARGEST_COUNT:
+            return experiment
+
+
+def _attempt(variant: Variant, n_genes: int, rng: np.random.Generator) -> Experiment:
+    phi = _hyperparameters(variant, rng)
+    base_mean = MEDIAN_BASE_MEAN * np.exp(BASE_MEAN_SD * rng.standard_normal(n_genes))
+    log_trend = np.log(phi["asymptotic_dispersion"] + phi.get("extra_poisson", 0.0) / base_mean)
+    nu = phi.get("nu", math.inf)
+    residual = rng.standard_t(nu, n_genes) if variant.student_t else rng.standard_normal(n_genes)
+    scale = np.array([1.0] + [phi[f"shrinkage_scale[{name}]"] for name in COEFFICIENTS[1:]])
+    level = PRIORS.unshrunken_sd * rng.standard_normal((n_genes, 1))
+    beta = np.hstack([level, scale[1:] * rng.standard_cauchy((n_genes, scale.size - 1))])
+    theta = np.column_stack([beta, log_trend + phi["dispersion_sd"] * residual])
+    factors = math.log(LEVEL) + FACTOR_SD * rng.standard_normal(len(DESIGN))
+    log_nf = np.tile(factors, (n_genes, 1))
+    model = ConditionalModel(
+        y=_counts(beta @ DESIGN.T + log_nf, theta[:, -1], rng),
+        log_nf=log_nf,
+        x=DESIGN,
+        base_mean=base_mean,
+        log_trend=log_trend,
+        shrunken=np.array([False, True, True]),
+        shrinkage_scale=scale,
+        dispersion_sd=phi["dispersion_sd"],
+        nu=nu,
+        unshrunken_sd=PRIORS.unshrunken_sd,
+    )
+    return Experiment(variant, model, phi, theta)
+
+
+def _hyperparameters(variant: Variant, rng: np.random.Generator) -> dict[str, float]:
+    """Draw phi from its priors."""
+    scales = [f"shrinkage_scale[{name}]" for name in COEFFICIENTS[1:]]
+    phi = dict(zip(scales, PRIORS.shrinkage_scale.draw(rng, len(scales)).tolist(), strict=True))
+    for name in variant.layout.shared:
+        phi[name] = float(getattr(PRIORS, name).draw(rng, 1)[0])
+    return phi
+
+
+def _counts(log_mean: np.ndarray, log_dispersion: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw counts (gene, sample): Poisson with a Gamma mean; rates are cut far above `LARGEST_COUNT`."""
+    alpha = np.exp(log_dispersion)[:, None]
+    shape = np.broadcast_to(1.0 / alpha, log_mean.shape)
+    with np.errstate(divide="ignore"):
+        log_rate = np.log(rng.gamma(shape) * alpha) + log_mean
+    return rng.poisson(np.exp(np.minimum(log_rate, math.log(1e12)))).astype(np.int64)

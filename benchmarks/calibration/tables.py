@@ -1,0 +1,71 @@
+"""What has been calibrated so far, on disk: a line a data set and a line a gene, appended as they come.
+
+``ENGINE_sets.tsv`` has a row for every data set: its number, what was noticed, and the posterior probability
+below every true hyperparameter. ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A
+data set that has a line in the former is finished; a run goes on where an earlier one ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.calibration.engines import QUANTITIES, Answer
+from benchmarks.calibration.experiments import COEFFICIENTS, Experiment
+
+GENES_WRITTEN = 25
+SHARED = (
+    *(f"shrinkage_scale[{name}]" for name in COEFFICIENTS[1:]),
+    "dispersion_sd",
+    "asymptotic_dispersion",
+    "extra_poisson",
+    "nu",
+)
+SET_COLUMNS = ("set", "genes", "residuals", "trend", "trouble", "smallest_ess", *SHARED)
+GENE_COLUMNS = ("set", "gene", *QUANTITIES)
+
+
+class Tables:
+    """The two tables of an engine."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sets, self._genes = folder / f"{engine}_sets.tsv", folder / f"{engine}_genes.tsv"
+
+    def sets(self) -> pd.DataFrame:
+        """Return what is there of the data sets."""
+        if not self._sets.exists():
+            return pd.DataFrame(columns=list(SET_COLUMNS))
+        return pd.read_csv(self._sets, sep="\t").sort_values("set", ignore_index=True)
+
+    def genes(self) -> pd.DataFrame:
+        """Return what is there of the genes of finished data sets."""
+        table = pd.read_csv(self._genes, sep="\t").drop_duplicates(["set", "gene"], keep="last")
+        return table[table["set"].isin(self.sets()["set"])].sort_values(["set", "gene"], ignore_index=True)
+
+    def append(self, number: int, experiment: Experiment, answer: Answer) -> None:
+        """Write a data set's answer, genes first."""
+        _append(
+            self._genes,
+            GENE_COLUMNS,
+            [
+                (number, gene, *(f"{value:.3f}" for value in row))
+                for gene, row in enumerate(answer.genes[:GENES_WRITTEN])
+            ],
+        )
+        variant = experiment.variant
+        kind = ("student_t" if variant.student_t else "normal", "parametric" if variant.trend else "constant")
+        numbers = [f"{answer.shared[name]:.4f}" if name in answer.shared else "" for name in SHARED]
+        noticed = (answer.trouble, f"{answer.smallest_size:.0f}")
+        row = (number, experiment.model.n_genes, *kind, *noticed, *numbers)
+        _append(self._sets, SET_COLUMNS, [row])
+
+
+def _append(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    lines = ["\t".join(map(str, row)) + "\n" for row in rows]
+    if not path.exists():
+        lines.insert(0, "\t".join(header) + "\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(lines))

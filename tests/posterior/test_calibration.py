@@ -1,0 +1,132 @@
+"""Engines calibrated by simulation, on fewer and smaller data sets than `make calibrate` takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayesde.posterior import LogNormal
+from benchmarks.calibration import engines
+from benchmarks.calibration.experiments import PRIORS, VARIANTS, draw_experiment
+from benchmarks.calibration.pictures import columns_of, draw_picture, summary
+from benchmarks.calibration.tables import SHARED, Tables
+from benchmarks.calibration.uniformity import clustered, independent, p_values
+
+SMALLEST_P = 1e-4
+"""Of a right engine one test in ten thousand would find less."""
+
+
+def shared_by_name(answers):
+    names = [name for name in SHARED if any(name in answer.shared for answer in answers)]
+    return {name: np.array([a.shared[name] for a in answers if name in a.shared]) for name in names}
+
+
+@pytest.fixture(scope="module")
+def by_importance():
+    """80 data sets of 20 genes with 300 draws each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "PSIS_DRAWS", 300)
+        return [engines.by_importance(draw_experiment(i, 20, 3), 3 + i) for i in range(80)]
+
+
+def test_psis_hyperparameters(by_importance):
+    found = shared_by_name(by_importance)
+    assert list(found) == list(SHARED)
+    for name, u in found.items():
+        assert min(p_values(u)) > SMALLEST_P, name
+
+
+@pytest.mark.parametrize("quantity", range(len(engines.QUANTITIES)), ids=engines.QUANTITIES)
+def test_psis_genes(by_importance, quantity):
+    u = np.stack([answer.genes[:, quantity] for answer in by_importance])
+    assert clustered(u).p_value > 1e-3
+
+
+def test_another_prior_is_noticed(monkeypatch):
+    """Scales of the dispersions that the analysis holds for three times what they are."""
+    monkeypatch.setattr(engines, "PSIS_DRAWS", 200)
+    wrong = replace(PRIORS, dispersion_sd=LogNormal(1.5, 0.1))
+    monkeypatch.setattr("benchmarks.calibration.experiments.ANALYSIS_PRIORS", wrong)
+    answers = [engines.by_importance(draw_experiment(i, 10, 4), i) for i in range(20)]
+    assert min(p_values(shared_by_name(answers)["dispersion_sd"])) < SMALLEST_P
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_nuts_genes():
+    """Given the hyperparameters the genes of a data set are independent."""
+    genes = np.vstack([engines.by_blocks(draw_experiment(number, 40, 5), number).genes for number in (0, 2)])
+    for quantity, name in enumerate(engines.QUANTITIES):
+        assert min(p_values(genes[:, quantity])) > SMALLEST_P, name
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_joint_hyperparameters():
+    answers = [engines.jointly(draw_experiment(i, 6, 6), i) for i in range(16)]
+    for name, u in shared_by_name(answers).items():
+        assert min(p_values(u)) > SMALLEST_P, name
+
+
+def test_data_sets_are_of_their_variant():
+    for number, variant in enumerate(VARIANTS):
+        experiment = draw_experiment(number, 30, 7)
+        assert experiment.variant == variant
+        assert ("nu" in experiment.phi) == variant.student_t
+        assert ("extra_poisson" in experiment.phi) == variant.trend
+        assert np.isfinite(experiment.model.nu) == variant.student_t
+        again = draw_experiment(number, 30, 7)
+        np.testing.assert_array_equal(experiment.model.y, again.model.y)
+        assert experiment.phi == again.phi
+
+
+def test_counts_have_the_mean_and_variance_of_the_model():
+    """Standardized by the truth, over genes of moderate dispersion: mean 0 and variance 1."""
+    z = []
+    for number in range(60):
+        experiment = draw_experiment(number, 50, 8)
+        model, theta = experiment.model, experiment.theta
+        log_mean = theta[:, :-1] @ model.x.T + model.log_nf
+        alpha = np.exp(theta[:, -1:])
+        usual = (np.abs(log_mean - 4.0) < 3.0) & (alpha < 0.5)
+        mean = np.exp(np.where(usual, log_mean, 0.0))
+        z.append(((model.y - mean) / np.sqrt(mean + alpha * mean**2))[usual])
+    z = np.concatenate(z)
+    assert abs(z.mean()) < 4.0 / np.sqrt(z.size)
+    assert abs(np.mean(z**2) - 1.0) < 0.1
+
+
+def test_p_values_of_uniform_numbers_are_uniform():
+    rng = np.random.default_rng(9)
+    alone = [independent(rng.random(60)).p_value for _ in range(60)]
+    effects = rng.normal(size=(60, 30, 1))
+    from scipy.stats import norm
+
+    together = [clustered(norm.cdf((e + rng.normal(size=(30, 20))) / np.sqrt(2.0))).p_value for e in effects]
+    for found in (alone, together):
+        assert min(p_values(np.array(found))) > 1e-3
+
+
+@pytest.mark.parametrize("power", [0.7, 1.4])
+def test_numbers_that_are_not_uniform_are_noticed(power):
+    u = np.random.default_rng(10).random(400)
+    wrong = np.where(u < 0.5, 0.5 * (2 * u) ** power, 1 - 0.5 * (2 - 2 * u) ** power)
+    assert independent(u).p_value > 0.01
+    assert independent(wrong).p_value < 0.01
+    assert p_values(wrong)[1] < 1e-3
+    assert clustered(wrong.reshape(40, 10)).p_value < 0.01
+
+
+def test_tables_pictures_and_going_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "PSIS_DRAWS", 100)
+    tables = Tables(tmp_path, "psis")
+    for number in (1, 0, 2, 3):
+        experiment = draw_experiment(number, 5, 11)
+        tables.append(number, experiment, engines.by_importance(experiment, number))
+    assert tables.sets()["set"].tolist() == [0, 1, 2, 3]
+    assert len(tables.genes()) == 20
+    found = columns_of(tables)
+    assert {"S[batch]", "sigma", "nu", "contrast"} <= set(found)
+    assert summary(found)["ranks"].tolist()[-1] == 20
+    draw_picture(found, "four data sets", tmp_path / "psis.png")
+    assert (tmp_path / "psis.png").stat().st_size > 10_000

@@ -1,0 +1,172 @@
+"""The two compiled densities, the NumPy reference and both Stan programs at the same 1,000 points."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference.density_points import GENES, POINTS, gene_points
+from reference.log_density import log_hyperprior
+from reference.stan_points import gradient
+
+from bayesde.eb.layout import Cells
+from bayesde.posterior.importance.counts_density import log_likelihoods
+from bayesde.posterior.model import log_density, log_density_derivatives, log_prior
+from bayesde.stan_runtime import compiled_model
+
+TOLERANCE = 1e-8
+"""Relative, or absolute where the number is below 1."""
+
+
+@pytest.fixture(scope="module")
+def genes():
+    return list(gene_points())
+
+
+@pytest.fixture(scope="module")
+def reference(genes):
+    """Log posterior density of every gene at its points, (gene, point)."""
+    return np.array([[gene.reference(theta) for theta in gene.theta] for gene in genes])
+
+
+def assert_same(found, expected, tolerance=TOLERANCE):
+    error = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    assert float(error.max()) < tolerance, np.unravel_index(error.argmax(), error.shape)
+
+
+def arguments(gene):
+    nu = np.inf if gene.nu is None else gene.nu
+    prior = (gene.shrunken, gene.scale, gene.log_trend, gene.dispersion_sd, nu)
+    return (gene.y, gene.log_nf, gene.x, *prior)
+
+
+def constant(gene):
+    """What the compiled prior leaves out: the height of the reference's at its peak."""
+    peak = np.append(np.zeros(gene.x.shape[1]), gene.log_trend)
+    assert log_prior(peak, *arguments(gene)[3:]) == 0.0
+    return gene.log_priors(peak).sum()
+
+
+def compiled_gradients(gene):
+    slopes, curve = np.empty(gene.theta.shape), np.empty((gene.theta.shape[1],) * 2)
+    for theta, slope in zip(gene.theta, slopes, strict=True):
+        log_density_derivatives(theta, *arguments(gene), slope, curve)
+    return slopes
+
+
+def test_the_points_reach_the_extremes(genes):
+    counts, theta = [gene.y for gene in genes], np.concatenate([gene.theta[:, -1] for gene in genes])
+    assert GENES * POINTS == theta.size == 1000
+    assert max(y.max() for y in counts) == 10_000_000
+    assert sum(not y.any() for y in counts) > 5
+    assert sum(y.any() and not y[1::2].any() for y in counts) > 5
+    np.testing.assert_allclose([theta.min(), theta.max()], np.log([1e-8, 1e3]), rtol=1e-6)
+
+
+def test_compiled_density(genes, reference):
+    found = [
+        [log_density(theta, *arguments(gene)) + constant(gene) for theta in gene.theta] for gene in genes
+    ]
+    assert_same(np.array(found), reference)
+
+
+def test_compiled_density_of_draws(genes, reference):
+    """Its counts' part, and the wide priors; the rest of the prior from the reference."""
+    found = np.empty((GENES, POINTS))
+    for gene, row in zip(genes, found, strict=True):
+        cells = Cells.of(gene.x)
+        layout = (cells.rows, cells.bounds, cells.order)
+        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken, gene.wide_sd)
+        log_likelihoods(0, 1, gene.theta[None].astype(np.float32), *data, row[None])
+        row += [gene.log_priors(theta)[[0, 2]].sum() for theta in gene.theta]
+    assert_same(found, reference)
+
+
+def test_compiled_gradient(genes):
+    """Against differences of the reference, at four points of every gene."""
+    for gene in genes:
+        numeric = [gradient(gene.reference, theta, 1e-5) for theta in gene.theta[1:5]]
+        assert_same(compiled_gradients(gene)[1:5], np.array(numeric), 1e-7)
+
+
+def stan_log_prob(program, data, points, folder):
+    """Log density and gradient at many points in one call: ``points`` is a table of natural parameters."""
+    (folder / "data.json").write_text(json.dumps(data))
+    points.to_csv(folder / "points.csv", index=False)
+    command = [program.exe_file, "log_prob", f"constrained_params={folder / 'points.csv'}", "jacobian=0"]
+    command += ["data", f"file={folder / 'data.json'}", "output", f"file={folder / 'out.csv'}", "sig_figs=18"]
+    subprocess.run(command, check=True, capture_output=True)
+    out = pd.read_csv(folder / "out.csv", comment="#").to_numpy(float)
+    return out[:, 0], out[:, 1:]
+
+
+def theta_table(gene):
+    return pd.DataFrame(gene.theta, columns=[f"z.1.{k + 1}" for k in range(gene.theta.shape[1])])
+
+
+def genes_program_data(gene):
+    return gene.stan_data() | {
+        "shrinkage_scale": gene.scale.tolist(),
+        "log_trend": [gene.log_trend],
+        "dispersion_sd": gene.dispersion_sd,
+        "nu": gene.nu or 1.0,
+    }
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_stan_program_of_genes(genes, reference, tmp_path):
+    program = compiled_model("genes")
+    for gene, expected in zip(genes, reference, strict=True):
+        value, slope = stan_log_prob(program, genes_program_data(gene), theta_table(gene), tmp_path)
+        assert_same(value, expected)
+        assert_same(slope, compiled_gradients(gene))
+
+
+def joint_program_data(gene):
+    p = gene.x.shape[1]
+    return gene.stan_data() | {
+        "base_mean": [gene.base_mean],
+        "log_scale_mean": [-1.6] * p,
+        "log_scale_sd": [1.5] * p,
+        "dispersion_sd_prior": 0,
+        "dispersion_sd_hyper": [-0.3, 0.9, 1.0],
+        "log_asymptotic_dispersion_mean": -3.0,
+        "log_asymptotic_dispersion_sd": 2.0,
+        "log_extra_poisson_mean": 0.5,
+        "log_extra_poisson_sd": 2.0,
+        "nu_known": 0,
+        "nu_value": 1.0,
+        "nu_shape": 2.0,
+        "nu_rate": 0.1,
+        "trend": int(gene.extra_poisson is not None),
+        "grainsize": 1,
+    }
+
+
+def hyperparameters(gene):
+    return {
+        "log_shrinkage_scale": np.log(gene.scale[gene.shrunken]),
+        "log_dispersion_sd": np.log(gene.dispersion_sd),
+        "log_asymptotic_dispersion": np.log(gene.asymptotic_dispersion),
+        "log_extra_poisson": [] if gene.extra_poisson is None else [np.log(gene.extra_poisson)],
+        "nu": [] if gene.nu is None else [gene.nu],
+    }
+
+
+@pytest.mark.usefixtures("cmdstan")
+def test_stan_program_of_genes_and_hyperparameters(genes, reference, tmp_path):
+    """Less the hyperprior, it is the same density."""
+    program = compiled_model("joint", threads=True)
+    for gene, expected in zip(genes, reference, strict=True):
+        data, shared, table = joint_program_data(gene), hyperparameters(gene), theta_table(gene)
+        for name, value in shared.items():
+            if np.ndim(value):
+                table[[f"{name}.{i + 1}" for i in range(len(value))]] = np.tile(value, (POINTS, 1))
+            else:
+                table[name] = value
+        value, slope = stan_log_prob(program, data, table, tmp_path)
+        assert_same(value - log_hyperprior(data, shared), expected)
+        assert_same(slope[:, : gene.theta.shape[1]], compiled_gradients(gene))
