@@ -8,8 +8,7 @@ import time
 import psutil
 import pytest
 
-from bayesde.errors import FitError
-from bayesde.posterior import Hyperparameters, fit_posterior
+from bayesde.posterior import fit_posterior
 from bayesde.posterior.chains.run import SamplerStopped, _signal_in
 
 

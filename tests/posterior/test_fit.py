@@ -19,7 +19,7 @@ from bayesde.posterior.chains.nuts import sample_genes
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.importance.engine import learn_hyperparameters
+from bayesde.posterior.importance.engine import Start, learn_hyperparameters
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
