@@ -12,6 +12,7 @@ import pandas as pd
 from bayesde.posterior.chains.integrate import hyper_points
 from bayesde.posterior.chains.joint import sample_joint
 from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
+from bayesde.posterior.chains.prepare import first_look
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
@@ -66,7 +67,7 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
     replace_genes(draws, np.searchsorted(request.rows, rows), sampled.draws, request.model(rows, hyper))
     better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
     better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
-    better = better.assign(engine="nuts")
+    better = better.assign(engine="nuts", pareto_k=better.get("pareto_k", np.nan))
     for name in better.columns.difference(diagnostics.columns):
         diagnostics[name] = np.nan
     diagnostics.loc[better.index, better.columns] = better
@@ -105,9 +106,25 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
 
 def jointly(request: Request) -> Posterior:
     """Run engine joint."""
-    sampled, hyper, shared = sample_joint(request, _chain_settings(request))
+    rows, options = request.rows, request.options
+    look = first_look(
+        request.model(rows),
+        request.start(rows),
+        request.fit.beta_se[rows],
+        layout=request.layout,
+        hyper=request.hyperparameters,
+        chains=request.chains,
+        seed=request.seed,
+    )
+    sampled, hyper, shared = sample_joint(
+        look,
+        _chain_settings(request),
+        options=options,
+        seed=request.seed,
+        threads=request.workers,
+        progress=request.progress,
+    )
     diagnostics = _diagnostics(request, sampled.report, "joint")
-    options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
     return _finished(request, sampled.draws, hyper, diagnostics, "joint", shared)
 

@@ -23,19 +23,26 @@
   }
 
   /**
+   * Log of twice the hyperbolic cosine, which does not overflow.
+   */
+  real log_two_cosh(real x) {
+    return log_sum_exp(x, -x);
+  }
+
+  /**
    * Log density of z where bounded_cauchy(z, scale, width) is Cauchy(0, scale): that of a hyperbolic secant
    * distribution, if there is no width.
+   *
+   * The derivative by z is scale pi / 2 cosh(pi z / 2) / cosh(beta / width), because
+   * sinh(beta / width) = scale / width sinh(pi z / 2).
    *
    * @param beta bounded_cauchy(z, scale, width)
    */
   real bounded_cauchy_log_density(real z, real beta, real scale, data real width) {
-    real x = 0.5 * pi() * z;
     if (width == 0) {
-      return -log_sum_exp(x, -x);
+      return -log_two_cosh(0.5 * pi() * z);
     }
-    real log_slope = abs(x) > 300 ? log(0.5 * width / scale)
-                                  : log_sum_exp(-x, x) - log(4) - 0.5 * log1p(square(scale / width * sinh(x)));
-    return log_slope - log1p(square(beta / scale));
+    return log_two_cosh(0.5 * pi() * z) - log_two_cosh(beta / width) - log2() - log1p(square(beta / scale));
   }
 
   /**

@@ -88,7 +88,7 @@ def residual_log_density(data: Mapping, g: int, log_dispersion, log_trend, sd, n
 
 
 def bounded_cauchy(z, scale, width) -> tuple[np.longdouble, np.longdouble]:
-    """A coefficient from z, and its derivative: with density sech(pi z / 2) / 2 a Cauchy number, if unbounded."""
+    """A coefficient from z, and its derivative; with no width Cauchy if z has density sech(pi z / 2)/2."""
     x = PI / 2 * Extended(z)
     if width == 0:
         return scale * np.sinh(x), scale * np.cosh(x) * PI / 2

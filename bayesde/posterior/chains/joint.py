@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.chains.nuts import SampledGenes
-from bayesde.posterior.chains.prepare import FirstLook, first_look
+from bayesde.posterior.chains.nuts import Progress, SampledGenes
+from bayesde.posterior.chains.prepare import FirstLook
 from bayesde.posterior.chains.run import Chains, ChainSettings, run_chains
-from bayesde.posterior.chains.stan_data import Rescaled, shared_data
+from bayesde.posterior.chains.stan_data import shared_data
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.surface import Layout
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.priors import Priors
-from bayesde.posterior.request import Request
 from bayesde.stan_runtime import compiled_model
 
 __all__ = ["sample_joint"]
@@ -34,16 +33,26 @@ KEPT_DRAWS = 1000
 
 
 def sample_joint(
-    request: Request, settings: ChainSettings
+    look: FirstLook,
+    settings: ChainSettings,
+    *,
+    options: SamplingOptions,
+    seed: int,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> tuple[SampledGenes, Hyperparameters, dict[str, np.ndarray]]:
     """Sample genes and hyperparameters together; once more, with smaller steps, if that diverged.
 
     Parameters
     ----------
-    request : Request
-        ``options.residuals`` and ``options.trend`` choose the model of the dispersions; ``workers`` is the
-        number of processor cores to use, and does not change a number.
+    look : FirstLook
+        Its layout chooses the model of the dispersions, and has the priors of the hyperparameters.
     settings : ChainSettings
+    options : SamplingOptions
+    seed : int
+    threads : int
+        Processor cores to use; does not change a number.
+    progress : callable, optional
 
     Returns
     -------
@@ -54,21 +63,17 @@ def sample_joint(
     shared : dict of str to ndarray (chain, draw)
         All draws of the hyperparameters, by the names that `Hyperparameters.draws` has.
     """
-    progress, options = request.progress, request.options
-    coefficients = request.fit.design.coefficients
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    look = first_look(request, settings.chains)
-    model = look.genes.model
-    data = _joint_data(look.genes, options, request.priors)
-    starts = _starts(look, coefficients, np.random.default_rng(request.seed))
+    model, layout = look.genes.model, look.layout
+    data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
-    seed, attempts = request.seed % (2**31 - 2) + 1, 1
-    common = (names, request.workers, _variances(look))
+    seed, attempts = seed % (2**31 - 2) + 1, 1
+    common = (names, threads, _variances(look))
     chains = run_chains(program, data, starts, settings, seed, *common)
     if chains.divergences:
         logger.info("%d divergent transitions: sampling again with smaller steps", chains.divergences)
@@ -81,23 +86,24 @@ def sample_joint(
         chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    shared = _shared_draws(chains, model, coefficients)
-    hyper = _posterior_of(shared, model, coefficients, options)
+    shared = _shared_draws(chains, layout)
+    hyper = _posterior_of(shared, layout)
     return _genes(chains, model, attempts), hyper, shared
 
 
-def _joint_data(genes: Rescaled, options: SamplingOptions, priors: Priors) -> dict[str, Any]:
+def _joint_data(look: FirstLook) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
-    model, p = genes.model, genes.model.n_coefficients
+    model, layout = look.genes.model, look.layout
+    p = model.n_coefficients
     return (
-        shared_data(genes)
-        | _hyperpriors(priors)
+        shared_data(look.genes)
+        | _hyperpriors(layout.priors)
         | {
             "base_mean": model.base_mean.tolist(),
-            "log_scale_mean": [priors.shrinkage_scale.log_median] * p,
-            "log_scale_sd": [priors.shrinkage_scale.log_sd] * p,
-            "residuals": int(options.residuals == "student_t"),
-            "trend": int(options.trend == "parametric"),
+            "log_scale_mean": [layout.priors.shrinkage_scale.log_median] * p,
+            "log_scale_sd": [layout.priors.shrinkage_scale.log_sd] * p,
+            "residuals": int(layout.student_t),
+            "trend": int(layout.trend),
             "grainsize": max(1, model.n_genes // 8),
         }
     )
@@ -119,11 +125,9 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
     }
 
 
-def _starts(look: FirstLook, coefficients: Sequence[str], rng: np.random.Generator) -> list[dict[str, Any]]:
+def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return starts of all parameters: hyperparameters from wider than their posterior."""
-    scales = [
-        f"shrinkage_scale[{coefficients[k]}]" for k in np.flatnonzero(look.genes.model.shrunken).tolist()
-    ]
+    scales = [name for name in look.hyper if name.startswith("shrinkage_scale")]
 
     def near(*names: str) -> list[float]:
         known = [look.hyper[name] for name in names if name in look.hyper]
@@ -147,13 +151,11 @@ def _variances(look: FirstLook) -> np.ndarray:
     return np.concatenate([look.variances.ravel(), [sd**2 for _, sd in look.hyper.values()]])
 
 
-def _shared_draws(
-    chains: Chains, model: ConditionalModel, coefficients: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _shared_draws(chains: Chains, layout: Layout) -> dict[str, np.ndarray]:
     drawn = chains.variables
     shared = {
-        f"shrinkage_scale[{coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
-        for k in np.flatnonzero(model.shrunken).tolist()
+        f"shrinkage_scale[{layout.coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
+        for k in layout.shrunken
     }
     shared["dispersion_sd"] = drawn["dispersion_sd"]
     shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
@@ -164,24 +166,17 @@ def _shared_draws(
     return shared
 
 
-def _posterior_of(
-    shared: dict[str, np.ndarray],
-    model: ConditionalModel,
-    coefficients: Sequence[str],
-    options: SamplingOptions,
-) -> Hyperparameters:
+def _posterior_of(shared: dict[str, np.ndarray], layout: Layout) -> Hyperparameters:
     """Summarize the draws of the hyperparameters."""
     mean = {name: float(values.mean()) for name, values in shared.items()}
     step = max(1, next(iter(shared.values())).size // KEPT_DRAWS)
+    names = [layout.coefficients[k] for k in layout.shrunken]
     return Hyperparameters(
-        shrinkage_scale={
-            coefficients[k]: mean[f"shrinkage_scale[{coefficients[k]}]"]
-            for k in np.flatnonzero(model.shrunken).tolist()
-        },
+        shrinkage_scale={name: mean[f"shrinkage_scale[{name}]"] for name in names},
         dispersion_sd=mean["dispersion_sd"],
         asymptotic_dispersion=mean["asymptotic_dispersion"],
         extra_poisson=mean.get("extra_poisson", 0.0),
-        residuals=options.residuals,
+        residuals="student_t" if layout.student_t else "normal",
         nu=mean.get("nu"),
         sd={name: float(values.std(ddof=1)) for name, values in shared.items()},
         draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in shared.items()},

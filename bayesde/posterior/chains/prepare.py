@@ -29,9 +29,9 @@ from bayesde.errors import FitError
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.chains.starts import chain_starts
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import Sampled, learn
+from bayesde.posterior.importance.engine import Sampled, Start, learn
 from bayesde.posterior.importance.surface import HyperPosterior, Layout, gene_weights
-from bayesde.posterior.request import Request
+from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["FirstLook", "first_look", "informed"]
 
@@ -52,6 +52,8 @@ class FirstLook:
 
     Attributes
     ----------
+    layout : Layout
+        Which hyperparameters there are, and their priors.
     genes : Rescaled
     starts : ndarray (chain, gene, P + 1)
         On the sampler's scale.
@@ -62,44 +64,67 @@ class FirstLook:
         that `Hyperparameters.draws` has.
     """
 
+    layout: Layout
     genes: Rescaled
     starts: np.ndarray
     variances: np.ndarray
     hyper: dict[str, tuple[float, float]]
 
 
-def first_look(request: Request, chains: int) -> FirstLook:
+def first_look(
+    model: ConditionalModel,
+    start: Start,
+    beta_se: np.ndarray,
+    *,
+    layout: Layout,
+    hyper: Hyperparameters,
+    chains: int,
+    seed: int,
+) -> FirstLook:
     """Learn the hyperparameters from the genes of the panel alone, by engine psis, and prepare a joint run.
 
     Parameters
     ----------
-    request : Request
-    chains : int
+    model : ConditionalModel
+        At `hyper`.
+    start : Start
+    beta_se : ndarray (gene, coefficient)
+        Standard errors of the maximum-likelihood coefficients, natural log.
+    layout : Layout
+        Which hyperparameters there are, and their priors.
+    hyper : Hyperparameters
+        Where the search for them starts.
+    chains, seed : int
 
     Returns
     -------
     FirstLook
-        If the genes say too little of the hyperparameters for that, around the empirical-Bayes values.
+        If the genes say too little of the hyperparameters for that, around the values given.
     """
-    rows, layout = request.rows, request.layout
-    model, start, beta_se = request.model(rows), request.start(rows), request.fit.beta_se[rows]
-    rng = np.random.default_rng(request.seed)
+    rng = np.random.default_rng(seed)
     try:
-        points, sampled = learn(model, start, layout, layout.psi(request.hyperparameters), DRAWS, rng)
+        points, sampled = learn(model, start, layout, layout.psi(hyper), DRAWS, rng)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = Rescaled.of(model, start, beta_se)
-        around = {name: (value, UNKNOWN_SD) for name, value in _logarithms(layout, request.hyperparameters)}
-        return FirstLook(genes, chain_starts(genes, chains), np.ones(genes.location.shape), around)
-    hyper = points.summary(rng)
-    weights = _weights(sampled, points)
-    theta = sampled.surface.theta.astype(np.float64)
-    genes = informed(Rescaled.of(request.model(rows, hyper), start, beta_se), theta, weights)
+        around = {name: (float(v), UNKNOWN_SD) for name, v in layout.table(layout.psi(hyper)).items()}
+        even = np.ones(genes.location.shape)
+        return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
+    theta, weights = sampled.surface.theta.astype(np.float64), _weights(sampled, points)
+    genes = informed(Rescaled.of(_at_mean(model, points), start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
     starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)
-    _, variance = _moments(z, weights)
-    return FirstLook(genes, starts, np.clip(variance, LOWEST, HIGHEST), _spread(layout, points))
+    variance = np.clip(_moments(z, weights)[1], LOWEST, HIGHEST)
+    return FirstLook(layout, genes, starts, variance, _spread(layout, points))
+
+
+def _at_mean(model: ConditionalModel, points: HyperPosterior) -> ConditionalModel:
+    """Return the model with the hyperparameters' posterior mean."""
+    scale, trend, sd, nu = points.layout.parts(points.weight @ points.phi, model.base_mean)
+    scales = model.shrinkage_scale.copy()
+    scales[list(points.layout.shrunken)] = scale
+    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
 
 
 def informed(genes: Rescaled, theta: np.ndarray, weights: np.ndarray) -> Rescaled:
@@ -146,10 +171,6 @@ def _taken(weights: np.ndarray, chains: int, rng: np.random.Generator) -> np.nda
     ladder = np.cumsum(weights, axis=1)
     level = rng.random((weights.shape[0], chains, 1)) * ladder[:, None, -1:]
     return np.asarray(np.minimum((ladder[:, None, :] < level).sum(axis=2), weights.shape[1] - 1))
-
-
-def _logarithms(layout: Layout, hyper: Hyperparameters) -> list[tuple[str, float]]:
-    return [(name, float(value)) for name, value in layout.table(layout.psi(hyper)).items()]
 
 
 def _spread(layout: Layout, points: HyperPosterior) -> dict[str, tuple[float, float]]:
