@@ -25,8 +25,8 @@ NARROW = 1.5 * np.log(2.0)
 none."""
 
 
-NUTS_DRAWS, SMALLEST_SIZE = 500, 200.0
-"""Of each of four chains on whole data sets, and the effective number that every parameter of a gene needs."""
+NUTS_DRAWS, CHECKS = 500, SamplingOptions(min_ess=200.0, max_rhat=1.03)
+"""Of each of four chains on whole data sets, and what is asked of every gene: with half the usual draws."""
 
 
 def tell(done: int, total: int, text: str) -> None:
@@ -118,13 +118,13 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int) -> No
     if n_genes is not None:
         known = fit.counts.genes[fit.estimated]
         genes = sorted(np.random.default_rng(1).choice(known, n_genes, replace=False).tolist())
-    psis, _ = timed(fit, "psis", seed=1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = blocks or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         given = folder / "hyperparameters.json"
         if not given.exists():
-            psis.hyperparameters.to_json(given)
+            learnt, _ = timed(fit, "psis", seed=1)
+            learnt.hyperparameters.to_json(given)
         hyper = Hyperparameters.from_json(given)  # those that finished blocks were sampled under
         psis, _ = timed(fit, "psis", seed=1, genes=genes, hyperparameters=hyper, draws=draws)
         nuts, seconds = timed(
@@ -136,7 +136,7 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int) -> No
             hyperparameters=hyper,
             workers=2,
             directory=folder / "blocks",
-            options=SamplingOptions(min_ess=SMALLEST_SIZE),
+            options=CHECKS,
             progress=tell,
         )
         table, scores = compare(psis, nuts, f"psis and nuts, {len(nuts.genes):,} genes of {name}")
