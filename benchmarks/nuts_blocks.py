@@ -40,7 +40,7 @@ def processor_seconds() -> float:
 
 
 def spread_panel(fit: EbFit, size: int) -> np.ndarray:
-    """Return genes (positions) at equal steps of the rank of their base mean, from the lowest to the highest."""
+    """Return genes (positions) at equal steps of the rank of their base mean."""
     expressed = np.flatnonzero(fit.estimated)
     order = expressed[np.argsort(fit.base_mean[expressed], kind="stable")]
     return np.sort(order[np.linspace(0, order.size - 1, size).astype(int)])
@@ -144,8 +144,10 @@ def main() -> None:
         print(lines[-1], flush=True)
     text = (
         f"Engine nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
-        f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; first attempts only. Made by "
-        "`python -m benchmarks.nuts_blocks --out FILE`.\n\n" + "\n".join(lines) + "\n"
+        f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; "
+        "first attempts only. Made by `python -m benchmarks.nuts_blocks --out FILE`.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
     print(text)
     if arguments.out is not None:
