@@ -242,8 +242,8 @@ def pit_histogram(loo: LeaveOneOut, *, bins: int = 20, seed: int = 1, ax: Axes |
 
     Bars are level if the model is right; higher at both ends, if counts vary more than it has them vary; in
     the middle, if less. The band holds 99 % of bars of independent uniform values. Genes without a count have
-    no posterior, so that in genes with hardly any (a mean below 1/2) those seen are larger than predicted, and
-    raise the last bar.
+    no posterior, so that in genes with hardly any (a mean below 1/2) those seen are larger than predicted,
+    and raise the last bar.
 
     Parameters
     ----------
