@@ -38,10 +38,13 @@ parameters {
 }
 model {
   for (g in 1 : G) {
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend[g], dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
+                                         shrinkage_scale, log_trend[g], dispersion_sd);
     vector[P] beta_g = head(theta, P);
-    target += coefficients_log_prior(beta_g, z[g], noncentered[g], shrunken, shrinkage_scale, wide_sd);
-    target += dispersion_log_prior(theta[P + 1], z[g, P + 1], noncentered[g, P + 1], log_trend[g], dispersion_sd, residuals, nu);
+    target += coefficients_log_prior(beta_g, z[g], noncentered[g], width[g], shrunken, shrinkage_scale,
+                                     wide_sd);
+    target += dispersion_log_prior(theta[P + 1], noncentered[g, P + 1], precision[g], log_trend[g], dispersion_sd,
+                                   residuals, nu);
     if (use_likelihood) {
       target += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
     }
@@ -51,7 +54,8 @@ generated quantities {
   array[G] vector[P] beta;  // coefficients, natural log
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend[g], dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
+                                         shrinkage_scale, log_trend[g], dispersion_sd);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

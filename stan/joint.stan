@@ -12,18 +12,21 @@ functions {
   // Log density of the genes start..end: priors given the hyperparameters, and counts.
   real some_genes(array[] vector z, int start, int end, data array[,] int y, data array[] vector counts, data array[] vector log_y,
                   data vector saturated, data matrix x, data array[] vector log_nf, data array[] vector location,
-                  data array[] matrix scale, data array[,] int noncentered, data array[] int shrunken,
+                  data array[] matrix scale, data array[,] int noncentered, data array[] vector width,
+                  data vector precision, data vector pull, data array[] int shrunken,
                   data real wide_sd, data int residuals, data int use_likelihood, vector shrinkage_scale,
                   vector log_trend, real dispersion_sd, real nu) {
     int P = cols(x);
     real total = 0;
     for (i in 1 : size(z)) {
       int g = start + i - 1;
-      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend[g],
-                                           dispersion_sd);
+      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
+                                           shrinkage_scale, log_trend[g], dispersion_sd);
       vector[P] beta_g = head(theta, P);
-      total += coefficients_log_prior(beta_g, z[i], noncentered[g], shrunken, shrinkage_scale, wide_sd);
-      total += dispersion_log_prior(theta[P + 1], z[i, P + 1], noncentered[g, P + 1], log_trend[g], dispersion_sd, residuals, nu);
+      total += coefficients_log_prior(beta_g, z[i], noncentered[g], width[g], shrunken, shrinkage_scale,
+                                      wide_sd);
+      total += dispersion_log_prior(theta[P + 1], noncentered[g, P + 1], precision[g], log_trend[g], dispersion_sd,
+                                    residuals, nu);
       if (use_likelihood) {
         total += nb_gene(y[g], counts[g], log_y[g], saturated[g], x, log_nf[g], beta_g, theta[P + 1]);
       }
@@ -99,7 +102,7 @@ model {
   target += normal_lpdf(log_extra_poisson | log_extra_poisson_mean, log_extra_poisson_sd);
   target += gamma_lpdf(nu | nu_shape, nu_rate);  // the constant of the truncation at 2 is left out
   target += reduce_sum_static(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale, noncentered,
-                       shrunken, wide_sd, residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
+                       width, precision, pull, shrunken, wide_sd, residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
                        sample_nu ? nu[1] : nu_value);
 }
 generated quantities {
@@ -107,8 +110,8 @@ generated quantities {
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
     real log_trend = log_trend_at(base_mean[g : g], log_asymptotic_dispersion, log_extra_poisson)[1];
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], shrinkage_scale, log_trend,
-                                       dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
+                                       shrinkage_scale, log_trend, dispersion_sd);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.posterior.chains.integrate import integrated_draws
+from bayesde.posterior.chains.integrate import hyper_points
 from bayesde.posterior.chains.joint import sample_joint
 from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
+from bayesde.posterior.chains.prepare import first_look
 from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import prior_shaped
-from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
-from bayesde.posterior.mode import find_modes
-from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import gene_status, importance_status
@@ -50,7 +48,7 @@ def by_importance(request: Request) -> Posterior:
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
     _hand_over(request, weighed.draws, hyper, diagnostics)
-    return _finished(request, weighed.draws, hyper, diagnostics, "psis")
+    return _finished(Posterior(weighed.draws, hyper, diagnostics, "psis", request, {}))
 
 
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
@@ -66,10 +64,10 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
         )
         return
     sampled = sampled_in_blocks(request, rows, hyper)
-    replace_genes(draws, np.searchsorted(request.rows, rows), _stacked(sampled), request.model(rows, hyper))
+    replace_genes(draws, np.searchsorted(request.rows, rows), sampled.draws, request.model(rows, hyper))
     better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
     better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
-    better = better.assign(engine="nuts", pareto_k=np.nan)
+    better = better.assign(engine="nuts", pareto_k=better.get("pareto_k", np.nan))
     for name in better.columns.difference(diagnostics.columns):
         diagnostics[name] = np.nan
     diagnostics.loc[better.index, better.columns] = better
@@ -88,49 +86,48 @@ def by_blocks(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "nuts")
+    return _finished(Posterior(sampled.draws, hyper, diagnostics, "nuts", request, {}))
 
 
 def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
     """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
-    fit, model = request.fit, request.model(rows, hyper)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    sampled = sample_genes(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
+    fit = request.fit
+    return sample_genes(
+        Rescaled.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
+        points=hyper_points(hyper, fit.design.coefficients),
         workers=request.workers,
         directory=request.directory,
         progress=request.progress,
     )
-    return _integrated(sampled, model, hyper, request) if hyper.draws else sampled
 
 
 def jointly(request: Request) -> Posterior:
     """Run engine joint."""
-    fit, rows = request.fit, request.rows
-    model = request.model(rows)
-    modes = find_modes(model, fit.beta[rows], np.log(fit.dispersion[rows]))
+    rows, options = request.rows, request.options
+    look = first_look(
+        request.model(rows),
+        request.start(rows),
+        request.fit.beta_se[rows],
+        layout=request.layout,
+        hyper=request.hyperparameters,
+        chains=request.chains,
+        seed=request.seed,
+    )
     sampled, hyper, shared = sample_joint(
-        model,
-        modes,
-        prior_shaped(model, modes, fit.beta_se[rows]),
-        request.hyperparameters,
+        look,
         _chain_settings(request),
-        coefficients=fit.design.coefficients,
-        options=request.options,
-        priors=request.priors,
+        options=options,
         seed=request.seed,
         threads=request.workers,
         progress=request.progress,
     )
     diagnostics = _diagnostics(request, sampled.report, "joint")
-    options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, _stacked(sampled), hyper, diagnostics, "joint", shared)
+    known = (sampled.draws, hyper, diagnostics, "joint", request, shared)
+    return _finished(Posterior(*known, statistics=sampled.statistics))
 
 
 ENGINES: dict[str, Callable[[Request], Posterior]] = {
@@ -147,33 +144,9 @@ def _chain_settings(request: Request) -> ChainSettings:
     )
 
 
-def _integrated(
-    sampled: SampledGenes, model: ConditionalModel, hyper: Hyperparameters, request: Request
-) -> SampledGenes:
-    """Let the uncertainty of the hyperparameters into the draws, and take their diagnostics anew."""
-    rng = np.random.default_rng(request.seed)
-    draws, _ = integrated_draws(sampled.draws, model, hyper, request.fit.design.coefficients, rng)
-    return SampledGenes(draws, sampled.report | chain_diagnostics(draws))
-
-
-def _stacked(sampled: SampledGenes) -> GeneDraws:
-    """Put chains one after the other."""
-    chains, length, n_genes, size = sampled.draws.shape
-    theta = np.ascontiguousarray(sampled.draws.transpose(2, 0, 1, 3)).reshape(n_genes, chains * length, size)
-    return GeneDraws(theta, chains=chains)
-
-
-def _finished(
-    request: Request,
-    draws: GeneDraws,
-    hyper: Hyperparameters,
-    diagnostics: pd.DataFrame,
-    engine: str,
-    shared: dict[str, np.ndarray] | None = None,
-) -> Posterior:
-    """Put a posterior together, and say what was checked and what failed."""
-    diagnostics.loc[request.fit.emptied, "status"] = "count_outlier"
-    posterior = Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+def _finished(posterior: Posterior) -> Posterior:
+    """Say what was checked and what failed."""
+    posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
     logger.info("%s", posterior.checked)
     return posterior
 

@@ -9,14 +9,16 @@ the Cauchy from below, and the rest a ridge.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
+from bayesde.eb.threads import over_genes
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
-__all__ = ["Modes", "climb", "fill_factor", "find_modes", "starting_points"]
+__all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
@@ -74,7 +76,21 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     Modes
     """
     start, null = starting_points(model, beta, log_dispersion)
-    arguments = (
+    arguments = density_arguments(model)
+    ends = np.stack([start, null])
+    values, converged = np.empty(ends.shape[:2]), np.empty(ends.shape[:2], dtype=np.bool_)
+    over_genes(_search, model.n_genes, *arguments, ends, values, converged)
+    best = (values[1] > values[0]).astype(np.intp)
+    genes = np.arange(model.n_genes)
+    location = ends[best, genes]
+    scale = np.zeros((*location.shape, location.shape[1]))
+    over_genes(_fill_scale, model.n_genes, *arguments, location, scale)
+    return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
+
+
+def density_arguments(model: ConditionalModel) -> tuple[Any, ...]:
+    """Return what `log_density` takes after theta, for all genes."""
+    return (
         model.y,
         model.log_nf,
         model.x,
@@ -83,17 +99,6 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
         model.log_trend,
         model.dispersion_sd,
         model.nu,
-    )
-    ends, values, converged = _search(np.stack([start, null]), *arguments)
-    best = (values[1] > values[0]).astype(np.intp)
-    genes = np.arange(model.n_genes)
-    location = ends[best, genes]
-    return Modes(
-        location,
-        _curvature_scale(location, *arguments),
-        ends[1 - best, genes],
-        values[best, genes],
-        converged[best, genes],
     )
 
 
@@ -166,47 +171,38 @@ def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  
     return value, False
 
 
-@njit(cache=True, parallel=True)
-def _search(starts, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Climb from each of starts (start, gene, P + 1)."""
-    n_starts, n_genes = starts.shape[:2]
-    ends = starts.copy()
-    values, converged = np.empty((n_starts, n_genes)), np.zeros((n_starts, n_genes), dtype=np.bool_)
-    for g in prange(n_genes):
-        for s in range(n_starts):
+@njit(cache=True, nogil=True)
+def _search(  # type: ignore[no-untyped-def]
+    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, ends, values, converged
+):
+    """Climb from each of the starts that ends (start, gene, P + 1) holds."""
+    for g in range(first, last):
+        for s in range(ends.shape[0]):
             values[s, g], converged[s, g] = climb(
                 ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu
             )
-    return ends, values, converged
 
 
-@njit(cache=True, parallel=True)
-def _curvature_scale(location, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Return U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian."""
-    n_genes, d = location.shape
-    result = np.zeros((n_genes, d, d))
-    for g in prange(n_genes):
-        gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+@njit(cache=True, nogil=True)
+def _fill_scale(  # type: ignore[no-untyped-def]
+    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, location, result
+):
+    """Fill U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian.
+
+    -H = L L', so the inverse is U U' with U = (L')^-1: L' U = I is solved column by column.
+    """
+    d = location.shape[1]
+    gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+    for g in range(first, last):
+        theta, trend = location[g], log_trend[g]
         log_density_derivatives(
-            location[g],
-            y[g],
-            log_nf[g],
-            x,
-            shrunken,
-            scale,
-            log_trend[g],
-            dispersion_sd,
-            nu,
-            gradient,
-            hessian,
+            theta, y[g], log_nf[g], x, shrunken, scale, trend, dispersion_sd, nu, gradient, hessian
         )
-        fill_factor(location[g], hessian, shrunken, scale, factor)
-        for k in range(
-            d
-        ):  # -H = L L', so the inverse is U U' with U = (L')^-1; solve L' U = I column by column
+        factor[:, :] = 0.0
+        fill_factor(theta, hessian, shrunken, scale, factor)
+        for k in range(d):
             for a in range(k, -1, -1):
                 total = 1.0 if a == k else 0.0
                 for b in range(a + 1, k + 1):
                     total -= factor[b, a] * result[g, b, k]
                 result[g, a, k] = total / factor[a, a]
-    return result

@@ -38,7 +38,7 @@ from bayesde.posterior.importance.surface import (
     hyper_posterior,
     maximize,
 )
-from bayesde.posterior.outlier_counts import kept_means
+from bayesde.posterior.left_out import kept_means
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import importance_status
@@ -82,10 +82,17 @@ def reweighted(
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, or priors are asked for of what is fixed.
+        If other coefficients are shrunken than before, priors are asked for of what is fixed, or counts were
+        left out.
     FitError
         If the draws say too little of the hyperparameters under these priors.
     """
+    if posterior.left_out is not None:
+        raise InputError(
+            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; "
+            "weigh the posterior with all counts anew, and leave counts out of what comes of that "
+            "(without_outliers)."
+        )
     request, known = posterior.request, posterior.hyperparameters
     asked = replace(request, priors=priors or request.priors)
     if hyperparameters is not None:
@@ -191,7 +198,7 @@ def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosteri
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    surface = Surface(points.layout, _base_mean(posterior), theta, np.exp(log_ratio))
+    surface = Surface(points.layout, _base_mean(posterior), theta, log_ratio.astype(np.float32))
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
@@ -204,7 +211,7 @@ def _base_mean(posterior: Posterior) -> np.ndarray:
     left_out = posterior.left_out_mask
     genes = np.flatnonzero(left_out.any(axis=1))
     if genes.size:
-        mean[genes] = kept_means(posterior, genes, left_out[genes])
+        mean[genes] = kept_means(posterior.request.model(posterior.request.rows[genes]), left_out[genes])
     return mean
 
 
@@ -246,7 +253,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
     log_ratio = np.zeros(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
         for turn in range(MOST_ROUNDS):
-            weights = gene_weights(points.layout, base_mean, theta, np.exp(log_ratio), points)
+            weights = gene_weights(points.layout, base_mean, theta, log_ratio, points)
             change = np.log(weights * theta.shape[1])
             log_ratio -= change
             log_ratio -= np.median(log_ratio, axis=1, keepdims=True)
@@ -266,7 +273,7 @@ def _weighed(
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
         some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
-        weights = gene_weights(points.layout, base_mean[rows], theta, np.exp(some), points)
+        weights = gene_weights(points.layout, base_mean[rows], theta, some, points)
         log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bayesde.posterior import SamplingOptions
 from bayesde.posterior.chains.joint import sample_joint
-from bayesde.posterior.chains.nuts import sample_genes
+from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
+from bayesde.posterior.chains.prepare import first_look
 from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import prior_shaped
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.diagnostics import effective_sizes
 from bayesde.posterior.importance.engine import Start, importance_sample
 from bayesde.posterior.importance.proposal import gene_seeds
-from bayesde.posterior.mode import find_modes
 from benchmarks.calibration.experiments import COEFFICIENTS, CONTRAST, Experiment
 
 QUANTITIES = (*(f"beta[{name}]" for name in COEFFICIENTS), "log_dispersion", "contrast")
@@ -102,6 +102,13 @@ def _thinned(draws: np.ndarray, engine: str) -> np.ndarray:
     return some.reshape(-1, *some.shape[2:])
 
 
+def _by_chain(sampled: SampledGenes) -> np.ndarray:
+    """Return draws as (chain, draw, gene, P + 1)."""
+    draws = sampled.draws
+    shape = (draws.n_genes, draws.chains, -1, draws.theta.shape[2])
+    return draws.theta.reshape(shape).transpose(1, 2, 0, 3).astype(float)
+
+
 def _failed(report: dict[str, np.ndarray], options: SamplingOptions) -> int:
     size = np.minimum(report["ess_bulk"], report["ess_tail"])
     return int(np.sum(~((report["rhat"] <= options.max_rhat) & (size >= options.min_ess))))
@@ -111,12 +118,10 @@ def by_blocks(experiment: Experiment, seed: int) -> Answer:
     """Ask engine nuts, under the true hyperparameters."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model = experiment.model
-    modes = find_modes(model, beta, log_dispersion)
-    sampled = sample_genes(
-        model, modes, prior_shaped(model, modes, beta_se), CHAINS, options=OPTIONS, seed=seed
-    )
+    start = Start(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed))
+    sampled = sample_genes(Rescaled.of(model, start, beta_se), CHAINS, options=OPTIONS, seed=seed)
     rng = np.random.default_rng(seed)
-    drawn = quantities(_thinned(sampled.draws, "nuts").astype(float))
+    drawn = quantities(_thinned(_by_chain(sampled), "nuts"))
     genes = _ranks(drawn, quantities(experiment.theta), rng)
     size = float(np.min(sampled.report["ess_bulk"]))
     return Answer({}, genes, _failed(sampled.report, OPTIONS), size)
@@ -126,33 +131,24 @@ def jointly(experiment: Experiment, seed: int) -> Answer:
     """Ask engine joint."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model, variant = experiment.model_at_guess, experiment.variant
-    modes = find_modes(model, beta, log_dispersion)
-    options = replace(
-        OPTIONS,
-        residuals="student_t" if variant.student_t else "normal",
-        trend="parametric" if variant.trend else "constant",
-    )
-    sampled, _, shared = sample_joint(
+    look = first_look(
         model,
-        modes,
-        prior_shaped(model, modes, beta_se),
-        experiment.guess,
-        CHAINS,
-        coefficients=COEFFICIENTS,
-        options=options,
-        priors=variant.layout.priors,
+        Start(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed)),
+        beta_se,
+        layout=variant.layout,
+        hyper=experiment.guess,
+        chains=CHAINS.chains,
         seed=seed,
     )
+    sampled, _, shared = sample_joint(look, CHAINS, options=OPTIONS, seed=seed)
     rng = np.random.default_rng(seed)
-    genes = _ranks(
-        quantities(_thinned(sampled.draws, "joint").astype(float)), quantities(experiment.theta), rng
-    )
+    genes = _ranks(quantities(_thinned(_by_chain(sampled), "joint")), quantities(experiment.theta), rng)
     ranks = {
         name: float(_ranks(_thinned(shared[name], "joint"), np.asarray(truth), rng))
         for name, truth in experiment.phi.items()
     }
     sizes = effective_sizes(np.stack([shared[name] for name in experiment.phi]))
-    return Answer(ranks, genes, _failed(sampled.report, options), float(sizes.min()))
+    return Answer(ranks, genes, _failed(sampled.report, OPTIONS), float(sizes.min()))
 
 
 ENGINES: dict[str, Callable[[Experiment, int], Answer]] = {

@@ -7,3 +7,7 @@
   // 0: moves with z; 1: a coefficient (shrunken only) is S_k times a Cauchy number, the log dispersion (last) is
   // log_trend + dispersion_sd z
   array[G, P + 1] int<lower=0, upper=1> noncentered;
+  array[G] vector<lower=0>[P] width;  // of noncentered coefficients, see bounded_cauchy; natural log, 0 for none
+  // Of noncentered log dispersions, a normal density that the counts' is like, see gene_effects; both 0 for none.
+  vector<lower=0>[G] precision;
+  vector[G] pull;  // precision times mean

@@ -1,42 +1,83 @@
   /**
-   * A number with the hyperbolic secant distribution turned into a standard Cauchy number.
+   * A number with the hyperbolic secant distribution turned into a Cauchy number, which the data keep in bounds.
    *
-   * If z has density sech(pi z / 2) / 2, whose variance is 1 and whose tails are exponential, then sinh(pi z / 2) is
-   * Cauchy(0, 1).
+   * If z has density sech(pi z / 2) / 2, whose variance is 1 and whose tails are exponential, then
+   * scale sinh(pi z / 2) is Cauchy(0, scale). Far out that grows faster and faster, which suits only a coefficient
+   * that nothing but its prior bounds. Where the counts say what it is to within about a width,
+   * width asinh(scale / width sinh(pi z / 2)) is the same up to about that width, and grows evenly beyond.
    *
    * @param z real number
-   * @return sinh(pi z / 2)
+   * @param scale Cauchy scale, natural log
+   * @param width natural log; 0 for none
+   * @return coefficient, natural log
    */
-  real cauchy_of_secant(real z) {
-    return sinh(0.5 * pi() * z);
+  real bounded_cauchy(real z, real scale, data real width) {
+    real x = 0.5 * pi() * z;
+    if (width == 0) {
+      return scale * sinh(x);
+    }
+    if (abs(x) > 300) {  // sinh would overflow soon
+      return (x > 0 ? 1 : -1) * width * (abs(x) + log(scale / width));
+    }
+    return width * asinh(scale / width * sinh(x));
   }
 
   /**
-   * Log density of the hyperbolic secant distribution.
+   * Log of twice the hyperbolic cosine, which does not overflow.
    */
-  real secant_log_density(real z) {
-    return -log_sum_exp(0.5 * pi() * z, -0.5 * pi() * z);
+  real log_two_cosh(real x) {
+    return log_sum_exp(x, -x);
+  }
+
+  /**
+   * Log density of z where bounded_cauchy(z, scale, width) is Cauchy(0, scale): that of a hyperbolic secant
+   * distribution, if there is no width.
+   *
+   * The derivative by z is scale pi / 2 cosh(pi z / 2) / cosh(beta / width), because
+   * sinh(beta / width) = scale / width sinh(pi z / 2).
+   *
+   * @param beta bounded_cauchy(z, scale, width)
+   */
+  real bounded_cauchy_log_density(real z, real beta, real scale, data real width) {
+    if (width == 0) {
+      return -log_two_cosh(0.5 * pi() * z);
+    }
+    return log_two_cosh(0.5 * pi() * z) - log_two_cosh(beta / width) - log2() - log1p(square(beta / scale));
+  }
+
+  /**
+   * Variance of a non-centered log dispersion given the counts, if those say of it what a normal density would.
+   *
+   * @param precision of that density
+   * @param dispersion_sd scale of log dispersions around the trend
+   */
+  real partial_variance(data real precision, real dispersion_sd) {
+    return inv(precision + inv_square(dispersion_sd));
   }
 
   /**
    * One gene's parameters from what the sampler moves.
    *
-   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where z_k has the hyperbolic
-   * secant distribution and stands for beta_k = S_k cauchy_of_secant(z_k), and e_k is what makes theta_k equal to that.
-   * A non-centered log dispersion is log_trend + dispersion_sd z.
+   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where
+   * beta_k = bounded_cauchy(z_k, S_k, width_k), and e_k is what makes theta_k equal to that.
+   * A non-centered log dispersion is where its prior and a normal density of what the counts say meet: with the
+   * latter's precision and pull = precision times mean, v = 1 / (precision + 1 / dispersion_sd^2), it is
+   * v (pull + log_trend / dispersion_sd^2) + sqrt(v) z; with both 0, log_trend + dispersion_sd z.
    * scale is upper triangular, so e is found from the last element to the first.
    *
    * @param z what the sampler moves
    * @param location centre, natural log
    * @param scale upper triangular
    * @param noncentered 1 where the coefficient, or (last) the log dispersion, is non-centered
+   * @param width of non-centered coefficients, see bounded_cauchy
+   * @param precision, pull of a non-centered log dispersion
    * @param shrinkage_scale Cauchy scales, natural log
    * @param log_trend natural log of the dispersion trend at this gene
    * @param dispersion_sd scale of log dispersions around the trend
    * @return theta = (beta, log_dispersion), natural log
    */
-  vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered,
-                      vector shrinkage_scale, real log_trend, real dispersion_sd) {
+  vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered, data vector width,
+                      data real precision, data real pull, vector shrinkage_scale, real log_trend, real dispersion_sd) {
     if (sum(noncentered) == 0) {
       return location + scale * z;
     }
@@ -50,7 +91,12 @@
         rest += scale[k, m] * e[m];
       }
       if (noncentered[k]) {
-        theta[k] = k < D ? shrinkage_scale[k] * cauchy_of_secant(z[k]) : log_trend + dispersion_sd * z[k];
+        if (k < D) {
+          theta[k] = bounded_cauchy(z[k], shrinkage_scale[k], width[k]);
+        } else {
+          real v = partial_variance(precision, dispersion_sd);
+          theta[k] = v * (pull + log_trend * inv_square(dispersion_sd)) + sqrt(v) * z[k];
+        }
         e[k] = (theta[k] - rest) / scale[k, k];
       } else {
         theta[k] = rest + scale[k, k] * z[k];

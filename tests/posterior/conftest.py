@@ -10,7 +10,10 @@ from bayesde.counts import Counts
 from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import fit_eb
 from bayesde.options import EbOptions
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.engine import Start
+from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.model import ConditionalModel
 
 
@@ -42,6 +45,14 @@ def panel_model(pasilla_fit, panel):
         dispersion_sd=hyper.dispersion_sd,
         nu=hyper.degrees_of_freedom,
     )
+
+
+@pytest.fixture(scope="session")
+def panel_genes(pasilla_fit, panel, panel_model):
+    """The same genes as the sampler gets them."""
+    fit = pasilla_fit
+    start = Start(fit.beta[panel], np.log(fit.dispersion[panel]), gene_seeds(fit.counts.genes[panel], 1))
+    return Rescaled.of(panel_model, start, fit.beta_se[panel])
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.chains.nuts import sample_genes
 from bayesde.posterior.chains.run import ChainSettings
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.importance.engine import learn_hyperparameters
-from bayesde.posterior.mode import find_modes
+from bayesde.posterior.importance.engine import Start, learn_hyperparameters
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
@@ -142,15 +142,14 @@ def test_draws_follow_a_posterior_that_can_be_summed_up(cmdstan):
         dispersion_sd=0.6,
         nu=np.inf,
     )
-    modes = find_modes(model, np.array([[3.6, 0.4]]), np.log([0.05]))
+    start = Start(np.array([[3.6, 0.4]]), np.log([0.05]), np.array([1], dtype=np.uint32))
     expected = grid_moments(model)
-    for noncentered in (False, True):
-        choice = np.array([[False, noncentered, False]])
-        sampled = sample_genes(
-            model, modes, choice, ChainSettings(4, 500, 2000, 0.9, 10), options=SamplingOptions(), seed=1
-        )
+    for beta_se in (0.0, 0.2):  # centered, and on the scale of the prior as far as the counts let it go
+        genes = Rescaled.of(model, start, np.full((1, 2), beta_se))
+        settings = ChainSettings(4, 500, 2000, 0.9, 10)
+        sampled = sample_genes(genes, settings, options=SamplingOptions(), seed=1)
         for k, (mean, sd) in enumerate(expected):
-            drawn = sampled.draws[:, :, 0, k].astype(float)
+            drawn = sampled.draws.theta[0, :, k].reshape(4, 2000).astype(float)
             error = sd / np.sqrt(effective_sizes(drawn[None])[0])
             assert abs(drawn.mean() - mean) < 4.5 * error
             assert drawn.std() == pytest.approx(sd, rel=0.08)

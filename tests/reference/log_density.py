@@ -72,17 +72,29 @@ def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray) -> np.longdoub
     return sum(nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(data["y"][g], log_mu, strict=True))
 
 
-def residual_log_density(data: Mapping, g: int, log_dispersion, z, log_trend, sd, nu):
+def conditional_variance(data: Mapping, g: int, sd) -> np.longdouble:
+    """Variance of a log dispersion where its prior and a normal density of given precision meet."""
+    return 1 / (Extended(data["precision"][g]) + 1 / Extended(sd) ** 2)
+
+
+def residual_log_density(data: Mapping, g: int, log_dispersion, log_trend, sd, nu):
+    """Of the log dispersion where it is sampled as it is, or of the z that moves it."""
+    total = Extended(0)
     if data["noncentered"][g][-1]:
-        return student_t(z, nu, 0, 1) if data["residuals"] == 1 else normal(z, 0, 1)
+        total += np.log(np.sqrt(conditional_variance(data, g, sd)))
     if data["residuals"] == 1:
-        return student_t(log_dispersion, nu, log_trend, sd)
-    return normal(log_dispersion, log_trend, sd)
+        return total + student_t(log_dispersion, nu, log_trend, sd)
+    return total + normal(log_dispersion, log_trend, sd)
 
 
-def cauchy_of_secant(z) -> np.longdouble:
-    """A Cauchy number from one with density sech(pi z / 2) / 2."""
-    return np.sinh(PI / 2 * Extended(z))
+def bounded_cauchy(z, scale, width) -> tuple[np.longdouble, np.longdouble]:
+    """A coefficient from z, and its derivative; with no width Cauchy if z has density sech(pi z / 2)/2."""
+    x = PI / 2 * Extended(z)
+    if width == 0:
+        return scale * np.sinh(x), scale * np.cosh(x) * PI / 2
+    inner = Extended(scale) / width * np.sinh(x)
+    slope = scale * np.cosh(x) * PI / 2 / np.sqrt(1 + inner**2)
+    return width * np.log(np.abs(inner) + np.sqrt(inner**2 + 1)) * np.sign(inner), slope
 
 
 def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd) -> np.ndarray:
@@ -92,7 +104,11 @@ def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_tre
     e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
     for i in reversed(range(size)):
         if data["noncentered"][g][i]:
-            theta[i] = scales[i] * cauchy_of_secant(z[g, i]) if i < size - 1 else log_trend + sd * z[g, i]
+            if i < size - 1:
+                theta[i] = bounded_cauchy(z[g, i], scales[i], data["width"][g][i])[0]
+            else:
+                v = conditional_variance(data, g, sd)
+                theta[i] = v * (data["pull"][g] + log_trend / Extended(sd) ** 2) + np.sqrt(v) * z[g, i]
             e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
         else:
             e[i] = z[g, i]
@@ -103,10 +119,9 @@ def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_tre
 def coefficients_log_density(data: Mapping, g: int, theta, z, scales):
     total = Extended(0)
     for k, shrunken in enumerate(data["shrunken"]):
+        total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
         if data["noncentered"][g][k]:
-            total -= np.log(2 * np.cosh(PI / 2 * Extended(z[g, k])))
-        else:
-            total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
+            total += np.log(bounded_cauchy(z[g, k], scales[k], data["width"][g][k])[1])
     return total
 
 
@@ -117,7 +132,7 @@ def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
         log_trend, sd = Extended(data["log_trend"][g]), Extended(data["dispersion_sd"])
         theta = gene_theta(data, g, z, scales, log_trend, sd)
         total += coefficients_log_density(data, g, theta, z, scales)
-        total += residual_log_density(data, g, theta[-1], z[g, -1], log_trend, sd, data["nu"])
+        total += residual_log_density(data, g, theta[-1], log_trend, sd, data["nu"])
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)
     return total
@@ -160,7 +175,7 @@ def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) ->
             trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]
         theta = gene_theta(data, g, z, scales, np.log(trend), sd)
         total += coefficients_log_density(data, g, theta, z, scales)
-        total += residual_log_density(data, g, theta[-1], z[g, -1], np.log(trend), sd, nu)
+        total += residual_log_density(data, g, theta[-1], np.log(trend), sd, nu)
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)
     if jacobian:

@@ -23,6 +23,8 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
     location[:, -1] = -1.5
     shrunken = np.array([0, 1, 1])
     noncentered = rng.integers(0, 2, (n_genes, n_coefficients + 1)) * np.append(shrunken, 1) * (not extreme)
+    width = rng.uniform(0.01, 2.0, (n_genes, n_coefficients)) * rng.integers(0, 2, (n_genes, n_coefficients))
+    precision = rng.uniform(0.0, 5.0, n_genes) * rng.integers(0, 2, n_genes)
     return {
         "G": n_genes,
         "N": n_samples,
@@ -33,6 +35,9 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         "location": location.tolist(),
         "scale": (triangle + diagonal).tolist(),
         "noncentered": noncentered.tolist(),
+        "width": width.tolist(),
+        "precision": precision.tolist(),
+        "pull": (precision * rng.normal(-2, 1, n_genes)).tolist(),
         "shrunken": shrunken.tolist(),
         "wide_sd": 15.0,
         "residuals": 0,

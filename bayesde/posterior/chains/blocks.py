@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bayesde
-from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.stan_runtime import stan_source_dir
 
 __all__ = ["Block", "BlockDraws", "is_finished", "plan_blocks", "program_hash", "read_block", "write_block"]
@@ -78,35 +78,37 @@ def program_hash(name: str) -> str:
 
 
 def plan_blocks(
-    model: ConditionalModel, rescaling: Sequence[np.ndarray], size: int, settings: Mapping[str, Any]
+    genes: Rescaled, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
 ) -> list[Block]:
-    """Cut the genes into blocks of like information: by base mean.
+    """Cut the genes into blocks of like information.
 
     Parameters
     ----------
-    model : ConditionalModel
-    rescaling : sequence of ndarray (gene, ...)
-        What the sampler is given of every gene beside its data and priors.
+    genes : Rescaled
     size : int
         Genes in a block.
     settings : mapping
         Everything else that the draws depend on, the run's seed among it.
+    order : ndarray of int (gene,), optional
+        Which genes follow each other; by default from the lowest base mean up.
 
     Returns
     -------
     list of Block
         Every gene in one of them.
     """
-    order = np.argsort(model.base_mean, kind="stable")
+    model = genes.model
+    order = np.argsort(model.base_mean, kind="stable") if order is None else order
     common = hashlib.sha256(f"{bayesde.__version__} {program_hash('genes')}".encode())
     common.update(json.dumps(dict(settings), sort_keys=True).encode())
-    for part in (model.x, model.shrunken, model.shrinkage_scale, [model.dispersion_sd, model.nu]):
+    scalars = [model.dispersion_sd, model.nu, model.unshrunken_sd]
+    for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]
         digest = common.copy()
-        for part in (model.y, model.log_nf, model.log_trend, *rescaling):
+        for part in (model.y, model.log_nf, model.log_trend, *genes.arrays):
             digest.update(np.ascontiguousarray(part[rows], dtype=np.float64).tobytes())
         blocks.append(Block(rows, digest.hexdigest()[:32]))
     return blocks

@@ -5,35 +5,52 @@ weights
 
     w_m = mean_s  r_ms / sum_m r_ms,     r_ms = p(theta_m | phi_s) / p(theta_m | phi_0),
 
-over draws phi_s of the hyperparameters' posterior: the likelihood of the counts cancels. Every chain is
-resampled by its own weights, so that chains stay independent and their diagnostics can be taken anew.
+over draws phi_s of the hyperparameters' posterior: the likelihood of the counts cancels. This is importance
+sampling as engine psis does it, with the posterior at phi_0 for a proposal; so the weights are smoothed in
+the same way, and their Pareto k tells whether phi_0 was near enough. Every chain is resampled by its own
+weights, so that chains stay independent and their diagnostics can be taken anew.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numba import njit, prange
 
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.model import ConditionalModel, log_prior
+from bayesde.posterior.importance.pareto import smoothed
+from bayesde.posterior.importance.proposal import Draws
+from bayesde.posterior.importance.surface import HyperPosterior, Layout, Surface, gene_weights
+from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["integrated_draws", "mixture_weights"]
+__all__ = ["hyper_points", "integrated_draws", "mixture_weights"]
 
 USED_DRAWS = 200
 """Draws of the hyperparameters that weights are averaged over, evenly from those there are: their own
 Monte-Carlo error is then well below that of a gene's draws."""
+NEARLY_EQUAL = 0.99
+"""Where the weighted draws are worth this share of as many equal ones, no weight can matter, whatever the
+shape of the largest: k, which knows that shape but not its size, is then reported as 0."""
+RESAMPLING = 0x165667B1
+"""What a gene's seed is combined with for other random numbers."""
 
-GENES_AT_A_TIME = 500
+
+def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> HyperPosterior | None:
+    """Return the draws of hyperparameters that weights are averaged over; None if there are none.
+
+    Parameters
+    ----------
+    hyper : Hyperparameters
+    coefficients : tuple of str
+        Names of the design's columns.
+    """
+    if not hyper.draws:
+        return None
+    shrunken = tuple(k for k, name in enumerate(coefficients) if name in hyper.shrinkage_scale)
+    layout = Layout(coefficients, shrunken, True, hyper.residuals == "student_t")
+    return HyperPosterior.fixed(layout, hyper, USED_DRAWS)
 
 
 def integrated_draws(
-    draws: np.ndarray,
-    model: ConditionalModel,
-    hyper: Hyperparameters,
-    coefficients: tuple[str, ...],
-    rng: np.random.Generator,
+    draws: np.ndarray, model: ConditionalModel, points: HyperPosterior, seeds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resample every gene's draws, so that they have the hyperparameters integrated out.
 
@@ -42,32 +59,30 @@ def integrated_draws(
     draws : ndarray of float32 (chain, draw, gene, P + 1)
         Made under `model`.
     model : ConditionalModel
-    hyper : Hyperparameters
-        With draws.
-    coefficients : tuple of str
-        Names of the design's columns.
-    rng : Generator
+    points : HyperPosterior
+    seeds : ndarray of uint32 (gene,)
 
     Returns
     -------
     draws : ndarray of float32 (chain, draw, gene, P + 1)
         Of equal weight; in the chain and order that they had, some repeated, some left out.
-    efficiency : ndarray (gene,)
-        1 / (M sum_m w_m^2), the share of the draws that the weighted ones are worth.
+    pareto_k : ndarray (gene,)
+        Of the weights; NaN for a gene without draws.
     """
     chains, length = draws.shape[:2]
+    weights = mixture_weights(draws, model, points)
+    log_weights, pareto_k = smoothed(weights)
+    known = np.isfinite(weights).all(axis=1)
+    share = 1.0 / (weights.shape[1] * (weights**2).sum(axis=1))
+    log_weights = np.where((share > NEARLY_EQUAL)[:, None], np.log(weights), log_weights)
+    pareto_k = np.where(known, np.where(share > NEARLY_EQUAL, 0.0, pareto_k), np.nan)
     result = draws.copy()
-    efficiency = np.full(model.n_genes, np.nan)
-    for start in range(0, model.n_genes, GENES_AT_A_TIME):
-        rows = np.arange(start, min(start + GENES_AT_A_TIME, model.n_genes))
-        weights = mixture_weights(draws[:, :, rows], model.genes(rows), hyper, coefficients)
-        efficiency[rows] = 1.0 / (chains * length * (weights**2).sum(axis=1))
-        offsets = rng.random((rows.size, chains))
-        for g, weight, offset in zip(rows, weights.reshape(rows.size, chains, length), offsets, strict=True):
-            if np.isfinite(weight).all():
-                for c in range(chains):
-                    result[c, :, g] = result[c, _systematic(weight[c], offset[c]), g]
-    return result, efficiency
+    for g in np.flatnonzero(known).tolist():
+        rng = np.random.default_rng(int(seeds[g]) ^ RESAMPLING)
+        by_chain = np.exp(log_weights[g].astype(np.float64)).reshape(chains, length)
+        for c in range(chains):
+            result[c, :, g] = draws[c, _systematic(by_chain[c], rng.random()), g]
+    return result, pareto_k
 
 
 def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
@@ -77,55 +92,20 @@ def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
     return np.minimum(np.searchsorted(steps / steps[-1], ladder), weights.size - 1)
 
 
-def mixture_weights(
-    draws: np.ndarray, model: ConditionalModel, hyper: Hyperparameters, coefficients: tuple[str, ...]
-) -> np.ndarray:
-    """Return the weights of every gene's draws, (gene, chain * draw), each gene's summing to 1."""
-    flat = draws.reshape(-1, *draws.shape[2:])
-    fixed: dict[str, float] = {
-        f"shrinkage_scale[{name}]": hyper.shrinkage_scale.get(name, 1.0) for name in coefficients
-    }
-    fixed |= {"dispersion_sd": hyper.dispersion_sd, "asymptotic_dispersion": hyper.asymptotic_dispersion}
-    fixed |= {"extra_poisson": hyper.extra_poisson, "nu": hyper.degrees_of_freedom}
-    size = len(next(iter(hyper.draws.values())))
-    table = {
-        name: np.asarray(hyper.draws.get(name, np.full(size, value)), dtype=np.float64)
-        for name, value in fixed.items()
-    }
-    used = np.linspace(0, size - 1, min(size, USED_DRAWS)).astype(int)
-    table = {name: column[used] for name, column in table.items()}
-    scales = np.stack([table[f"shrinkage_scale[{name}]"] for name in coefficients], axis=1)
-    log_trend = np.log(table["asymptotic_dispersion"] + table["extra_poisson"] / model.base_mean[:, None])
-    return _weights(
-        np.ascontiguousarray(flat.transpose(1, 0, 2), dtype=np.float64),
-        model.shrunken,
-        (scales, log_trend, table["dispersion_sd"], table["nu"]),
-        (model.shrinkage_scale, model.log_trend, model.dispersion_sd, model.nu),
-    )
+def mixture_weights(draws: np.ndarray, model: ConditionalModel, points: HyperPosterior) -> np.ndarray:
+    """Return the weights of every gene's draws, (gene, chain * draw), each gene's adding up to 1."""
+    flat = draws.reshape(-1, *draws.shape[2:]).transpose(1, 0, 2)
+    theta = np.ascontiguousarray(flat, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_ratio = -_log_prior(theta.astype(np.float64), model)
+    surface = Surface.of(points.layout, model, Draws(theta, log_ratio))
+    return gene_weights(points.layout, model.base_mean, theta, surface.log_ratio, points)
 
 
-@njit(cache=True, parallel=True)
-def _weights(draws, shrunken, sampled, start):  # type: ignore[no-untyped-def]
-    """Average the normalized ratios of prior densities over draws (gene, draw, P + 1)."""
-    scales, log_trend, sd, nu = sampled
-    scale_0, log_trend_0, sd_0, nu_0 = start
-    n_genes, n_draws = draws.shape[:2]
-    n_hyper = sd.size
-    weights = np.zeros((n_genes, n_draws))
-    for g in prange(n_genes):
-        before, ratio = np.empty(n_draws), np.empty(n_draws)
-        for m in range(n_draws):
-            before[m] = log_prior(draws[g, m], shrunken, scale_0, log_trend_0[g], sd_0, nu_0)
-        for s in range(n_hyper):
-            highest = -math.inf
-            for m in range(n_draws):
-                now = log_prior(draws[g, m], shrunken, scales[s], log_trend[g, s], sd[s], nu[s])
-                ratio[m] = now - before[m]
-                highest = max(highest, ratio[m])
-            total = 0.0
-            for m in range(n_draws):
-                ratio[m] = math.exp(ratio[m] - highest)
-                total += ratio[m]
-            for m in range(n_draws):
-                weights[g, m] += ratio[m] / (total * n_hyper)
-    return weights
+def _log_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
+    """Return ln p(theta | phi_0) (gene, draw) of coefficients and log dispersion, but for a constant."""
+    shrunken = theta[:, :, :-1][:, :, model.shrunken] / model.shrinkage_scale[model.shrunken]
+    residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
+    square = residual**2
+    tail = 0.5 * square if np.isinf(model.nu) else 0.5 * (model.nu + 1.0) * np.log1p(square / model.nu)
+    return np.asarray(-np.log1p(shrunken**2).sum(axis=2) - tail)

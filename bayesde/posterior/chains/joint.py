@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bayesde.posterior.chains.nuts import Progress, SampledGenes
+from bayesde.posterior.chains.prepare import FirstLook
 from bayesde.posterior.chains.run import Chains, ChainSettings, run_chains
-from bayesde.posterior.chains.stan_data import chain_starts, shared_data
+from bayesde.posterior.chains.stan_data import shared_data
 from bayesde.posterior.diagnostics import chain_diagnostics
+from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.mode import Modes
+from bayesde.posterior.importance.surface import Layout
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.priors import Priors
@@ -25,24 +26,17 @@ __all__ = ["sample_joint"]
 
 logger = logging.getLogger(__name__)
 
-START_JITTER = 0.2
-"""Starts of the hyperparameters lie this far (sd of the log) from the empirical-Bayes values."""
-START_NU = 8.0
-SMALLEST_START = 1e-3
+START_SPREAD = 1.5
+"""Starts of the hyperparameters are spread this much wider than their posterior."""
 KEPT_DRAWS = 1000
 """Of each hyperparameter, in `Hyperparameters.draws`; evenly from all chains."""
 
 
 def sample_joint(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    start: Hyperparameters,
+    look: FirstLook,
     settings: ChainSettings,
     *,
-    coefficients: Sequence[str],
     options: SamplingOptions,
-    priors: Priors,
     seed: int,
     threads: int = 1,
     progress: Progress | None = None,
@@ -51,19 +45,10 @@ def sample_joint(
 
     Parameters
     ----------
-    model : ConditionalModel
-        Its hyperparameters are those that the rescaling was made with; they are sampled anew.
-    modes : Modes
-    noncentered : ndarray of bool (gene, P + 1)
-    start : Hyperparameters
-        Where the chains start.
+    look : FirstLook
+        Its layout chooses the model of the dispersions, and has the priors of the hyperparameters.
     settings : ChainSettings
-    coefficients : sequence of str
-        Names of the design's columns.
     options : SamplingOptions
-        ``residuals`` and ``trend`` choose the model of the dispersions.
-    priors : Priors
-        Of the hyperparameters.
     seed : int
     threads : int
         Processor cores to use; does not change a number.
@@ -81,14 +66,15 @@ def sample_joint(
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    data = _joint_data(model, modes, noncentered, options, priors)
-    starts = _starts(model, modes, noncentered, start, settings, options, np.random.default_rng(seed))
+    model, layout = look.genes.model, look.layout
+    data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
-    stan_seed, attempts = seed % (2**31 - 2) + 1, 1
-    chains = run_chains(program, data, starts, settings, stan_seed, names, threads)
+    seed, attempts = seed % (2**31 - 2) + 1, 1
+    common = (names, threads, _variances(look))
+    chains = run_chains(program, data, starts, settings, seed, *common)
     if chains.divergences:
         logger.info("%d divergent transitions: sampling again with smaller steps", chains.divergences)
         careful = replace(
@@ -97,32 +83,27 @@ def sample_joint(
             max_treedepth=options.max_treedepth + 2,
             warmup=2 * settings.warmup,
         )
-        chains, attempts = run_chains(program, data, starts, careful, stan_seed + 1, names, threads), 2
+        chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    shared = _shared_draws(chains, model, coefficients)
-    hyper = _posterior_of(shared, model, coefficients, options)
+    shared = _shared_draws(chains, layout)
+    hyper = _posterior_of(shared, layout)
     return _genes(chains, model, attempts), hyper, shared
 
 
-def _joint_data(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    options: SamplingOptions,
-    priors: Priors,
-) -> dict[str, Any]:
+def _joint_data(look: FirstLook) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
+    model, layout = look.genes.model, look.layout
     p = model.n_coefficients
     return (
-        shared_data(model, modes, noncentered)
-        | _hyperpriors(priors)
+        shared_data(look.genes)
+        | _hyperpriors(layout.priors)
         | {
             "base_mean": model.base_mean.tolist(),
-            "log_scale_mean": [priors.shrinkage_scale.log_median] * p,
-            "log_scale_sd": [priors.shrinkage_scale.log_sd] * p,
-            "residuals": int(options.residuals == "student_t"),
-            "trend": int(options.trend == "parametric"),
+            "log_scale_mean": [layout.priors.shrinkage_scale.log_median] * p,
+            "log_scale_sd": [layout.priors.shrinkage_scale.log_sd] * p,
+            "residuals": int(layout.student_t),
+            "trend": int(layout.trend),
             "grainsize": max(1, model.n_genes // 8),
         }
     )
@@ -144,43 +125,37 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
     }
 
 
-def _starts(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
-    start: Hyperparameters,
-    settings: ChainSettings,
-    options: SamplingOptions,
-    rng: np.random.Generator,
-) -> list[dict[str, Any]]:
-    genes = chain_starts(model, modes, noncentered, settings.chains, rng)
-    scales = np.log(np.maximum(model.shrinkage_scale[model.shrunken], SMALLEST_START))
-    trend = [math.log(max(start.extra_poisson, SMALLEST_START))] if options.trend == "parametric" else []
-    nu = [START_NU] if options.residuals == "student_t" else []
+def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return starts of all parameters: hyperparameters from wider than their posterior."""
+    scales = [name for name in look.hyper if name.startswith("shrinkage_scale")]
 
-    def near(value: Any) -> Any:
-        return np.asarray(value) + START_JITTER * rng.standard_normal(np.shape(value))
+    def near(*names: str) -> list[float]:
+        known = [look.hyper[name] for name in names if name in look.hyper]
+        return [mean + START_SPREAD * sd * float(rng.standard_normal()) for mean, sd in known]
 
     return [
         {
             "z": z.tolist(),
-            "log_shrinkage_scale": near(scales).tolist(),
-            "log_dispersion_sd": float(near(math.log(start.dispersion_sd))),
-            "log_asymptotic_dispersion": float(near(math.log(start.asymptotic_dispersion))),
-            "log_extra_poisson": near(trend).tolist(),
-            "nu": nu,
+            "log_shrinkage_scale": near(*scales),
+            "log_dispersion_sd": near("dispersion_sd")[0],
+            "log_asymptotic_dispersion": near("asymptotic_dispersion")[0],
+            "log_extra_poisson": near("extra_poisson"),
+            "nu": [2.0 + math.exp(value) for value in near("nu")],
         }
-        for z in genes
+        for z in look.starts
     ]
 
 
-def _shared_draws(
-    chains: Chains, model: ConditionalModel, coefficients: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _variances(look: FirstLook) -> np.ndarray:
+    """Return the variances of all that the sampler moves, in the order of its declaration."""
+    return np.concatenate([look.variances.ravel(), [sd**2 for _, sd in look.hyper.values()]])
+
+
+def _shared_draws(chains: Chains, layout: Layout) -> dict[str, np.ndarray]:
     drawn = chains.variables
     shared = {
-        f"shrinkage_scale[{coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
-        for k in np.flatnonzero(model.shrunken).tolist()
+        f"shrinkage_scale[{layout.coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
+        for k in layout.shrunken
     }
     shared["dispersion_sd"] = drawn["dispersion_sd"]
     shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
@@ -191,24 +166,17 @@ def _shared_draws(
     return shared
 
 
-def _posterior_of(
-    shared: dict[str, np.ndarray],
-    model: ConditionalModel,
-    coefficients: Sequence[str],
-    options: SamplingOptions,
-) -> Hyperparameters:
+def _posterior_of(shared: dict[str, np.ndarray], layout: Layout) -> Hyperparameters:
     """Summarize the draws of the hyperparameters."""
     mean = {name: float(values.mean()) for name, values in shared.items()}
     step = max(1, next(iter(shared.values())).size // KEPT_DRAWS)
+    names = [layout.coefficients[k] for k in layout.shrunken]
     return Hyperparameters(
-        shrinkage_scale={
-            coefficients[k]: mean[f"shrinkage_scale[{coefficients[k]}]"]
-            for k in np.flatnonzero(model.shrunken).tolist()
-        },
+        shrinkage_scale={name: mean[f"shrinkage_scale[{name}]"] for name in names},
         dispersion_sd=mean["dispersion_sd"],
         asymptotic_dispersion=mean["asymptotic_dispersion"],
         extra_poisson=mean.get("extra_poisson", 0.0),
-        residuals=options.residuals,
+        residuals="student_t" if layout.student_t else "normal",
         nu=mean.get("nu"),
         sd={name: float(values.std(ddof=1)) for name, values in shared.items()},
         draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in shared.items()},
@@ -223,4 +191,6 @@ def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGen
     for name in ("divergences", "treedepth_hits", "gradients"):
         report[name] = np.full(model.n_genes, float(getattr(chains, name)))
     report["attempts"] = np.full(model.n_genes, float(attempts))
-    return SampledGenes(draws.astype(np.float32), report)
+    theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32)
+    shape = (model.n_genes, -1, draws.shape[3])
+    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report, chains.statistics)

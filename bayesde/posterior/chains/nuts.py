@@ -1,11 +1,15 @@
-"""Engine nuts: genes in blocks, given the hyperparameters; those that fail a check once more, alone."""
+"""Engine nuts: genes in blocks, given the hyperparameters; those that fail a check once more, alone.
+
+A block's draws are reweighted to the hyperparameters' posterior, checked and written to a file as soon as
+they are there: of a whole transcriptome only the blocks under way are in memory.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +24,14 @@ from bayesde.posterior.chains.blocks import (
     read_block,
     write_block,
 )
+from bayesde.posterior.chains.draws_file import DrawsFile
+from bayesde.posterior.chains.integrate import integrated_draws
 from bayesde.posterior.chains.run import ChainSettings, SamplerStopped, run_chains
-from bayesde.posterior.chains.stan_data import chain_starts, genes_data
+from bayesde.posterior.chains.stan_data import Rescaled, genes_data
+from bayesde.posterior.chains.starts import chain_starts
 from bayesde.posterior.diagnostics import chain_diagnostics
-from bayesde.posterior.mode import Modes
-from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.stan_runtime import compiled_model
 
@@ -39,6 +46,8 @@ Progress = Callable[[int, int, str], None]
 """Called with the number of blocks done, of all blocks, and a line of text."""
 RERUN_LENGTH = 4
 """A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
+CHECKS = ("rhat", "ess_bulk", "ess_tail")
+FARED = ("divergences", "treedepth_hits", "gradients")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,43 +56,43 @@ class SampledGenes:
 
     Attributes
     ----------
-    draws : ndarray of float32 (chain, draw, gene, P + 1)
-        Coefficients and log dispersion, natural log; NaN for a gene that could not be sampled.
+    draws : GeneDraws
+        Of equal weight, chain after chain; NaN for a gene that could not be sampled.
     report : dict of str to ndarray (gene,)
-        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last block that
-        the gene was sampled in; ``gradients`` per draw; ``attempts``.
+        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last run that the
+        gene was sampled in; ``gradients`` per draw; ``attempts``; and, where the uncertainty of the
+        hyperparameters was let in, ``pareto_k`` of the weights that did it.
+    statistics : dict of str to ndarray (chain, draw)
+        What the sampler tells of every draw, where all genes were sampled together.
     """
 
-    draws: np.ndarray
+    draws: GeneDraws
     report: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class _Sampler:
     """What every block needs."""
 
-    model: ConditionalModel
-    modes: Modes
-    noncentered: np.ndarray
+    genes: Rescaled
     settings: ChainSettings
     options: SamplingOptions
     program: CmdStanModel
+    points: HyperPosterior | None
 
-    def attempt(self, rows: np.ndarray, settings: ChainSettings, seed: int) -> BlockDraws:
+    def attempt(self, rows: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockDraws:
         """Sample some genes together, once."""
-        model, modes, noncentered = self.model.genes(rows), self.modes.genes(rows), self.noncentered[rows]
-        rng = np.random.default_rng(seed)
-        starts = chain_starts(model, modes, noncentered, settings.chains, rng)
-        data = genes_data(model, modes, noncentered)
-        inits = [{"z": start.tolist()} for start in starts]
-        chains = run_chains(self.program, data, inits, settings, seed, ("beta", "log_dispersion"))
-        draws = np.concatenate(
-            [chains.variables["beta"], chains.variables["log_dispersion"][..., None]], axis=-1
-        )
+        genes = self.genes.genes(rows)
+        starts = [{"z": z.tolist()} for z in chain_starts(genes, settings.chains, number)]
+        names = ("beta", "log_dispersion")
+        chains = run_chains(self.program, genes_data(genes), starts, settings, seed, names)
+        beta, log_dispersion = (chains.variables[name] for name in names)
+        draws = np.concatenate([beta, log_dispersion[..., None]], axis=-1).astype(np.float32)
         report = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
-        for name in ("divergences", "treedepth_hits", "gradients"):
+        for name in FARED:
             report[name] = [float(getattr(chains, name))] * rows.size
-        return BlockDraws(draws.astype(np.float32), report)
+        return BlockDraws(draws, report)
 
     def failed(self, result: BlockDraws) -> np.ndarray:
         """Tell which genes fail a check."""
@@ -104,48 +113,60 @@ class _Sampler:
         )
 
     def block(self, block: Block) -> BlockDraws:
-        """Sample a block; with smaller steps if it diverged; then each gene that fails, alone."""
-        result = self._try(block.rows, self.settings, block.seed)
+        """Sample a block; with smaller steps if it diverged; then each gene that fails, alone.
+
+        So no gene has more than three attempts. What the last one gives is kept, good or not, unless it gave
+        no draws at all.
+        """
+        result = self._try(block.rows, self.settings, block.seed, 0)
         attempts = np.ones(block.rows.size)
-        if max(result.report["divergences"]) > 0:
-            result = self._try(block.rows, self.careful(), block.seed + 1)
+        if not max(result.report["divergences"]) == 0:
+            again = self._try(block.rows, self.careful(), block.seed + 1, 1)
+            result = again if np.isfinite(again.draws).all() else result
             attempts += 1.0
         draws, report = result.draws.copy(), {name: list(values) for name, values in result.report.items()}
         for i in np.flatnonzero(self.failed(result)).tolist():
-            alone = self._try(block.rows[i : i + 1], self.careful(RERUN_LENGTH), block.seed + 2 + i)
-            draws[:, :, i] = alone.draws[:, :, 0]
-            for name, values in alone.report.items():
-                report[name][i] = values[0]
+            alone = self._try(block.rows[i : i + 1], self.careful(RERUN_LENGTH), block.seed + 2 + i, 2)
             attempts[i] += 1.0
+            if np.isfinite(alone.draws).all():
+                draws[:, :, i] = alone.draws[:, :, 0]
+                for name, values in alone.report.items():
+                    report[name][i] = values[0]
         return BlockDraws(draws, {**report, "attempts": attempts.tolist()})
 
-    def _try(self, rows: np.ndarray, settings: ChainSettings, seed: int) -> BlockDraws:
+    def _try(self, rows: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockDraws:
         """Sample some genes together; NaN for all where Stan gives up."""
         try:
-            return self.attempt(rows, settings, seed)
+            return self.attempt(rows, settings, seed, number)
         except SamplerStopped:
             raise
         except FitError as problem:
             logger.warning("%d gene(s) could not be sampled together: %s", rows.size, problem)
-            return _nothing((settings.chains, settings.draws, rows.size, self.modes.location.shape[1]))
+            return _nothing((settings.chains, settings.draws, rows.size, self.genes.location.shape[1]))
+
+    def finished(self, block: Block, result: BlockDraws) -> BlockDraws:
+        """Let the uncertainty of the hyperparameters into a block, and take its diagnostics anew."""
+        if self.points is None:
+            return result
+        genes = self.genes.genes(block.rows)
+        draws, pareto_k = integrated_draws(result.draws, genes.model, self.points, genes.start.seeds)
+        anew = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
+        return BlockDraws(draws, {**result.report, **anew, "pareto_k": pareto_k.tolist()})
 
 
 def _nothing(shape: tuple[int, ...]) -> BlockDraws:
     """Stand for draws that could not be made."""
-    names = ("rhat", "ess_bulk", "ess_tail", "divergences", "treedepth_hits", "gradients")
-    return BlockDraws(
-        np.full(shape, np.nan, dtype=np.float32), {name: [float("nan")] * shape[2] for name in names}
-    )
+    draws = np.full(shape, np.nan, dtype=np.float32)
+    return BlockDraws(draws, {name: [float("nan")] * shape[2] for name in CHECKS + FARED})
 
 
 def sample_genes(
-    model: ConditionalModel,
-    modes: Modes,
-    noncentered: np.ndarray,
+    genes: Rescaled,
     settings: ChainSettings,
     *,
     options: SamplingOptions,
     seed: int,
+    points: HyperPosterior | None = None,
     workers: int = 1,
     directory: Path | None = None,
     progress: Progress | None = None,
@@ -154,46 +175,70 @@ def sample_genes(
 
     Parameters
     ----------
-    model : ConditionalModel
-    modes : Modes
-    noncentered : ndarray of bool (gene, P + 1)
-        Which coefficients are sampled on the scale of their prior.
+    genes : Rescaled
     settings : ChainSettings
     options : SamplingOptions
     seed : int
         The run's seed.
+    points : HyperPosterior, optional
+        Points of the hyperparameters that the draws are reweighted to, in place of those they are made with.
     workers : int
         Blocks that are sampled at a time.
     directory : Path, optional
-        Where finished blocks are kept; those found there are not sampled again.
+        Where finished blocks are kept, and all draws in the end; blocks found there are not sampled again.
+        Without it the draws are in a temporary file that goes away with them.
     progress : callable, optional
         Called with (blocks done, blocks, text) from this thread.
 
     Returns
     -------
     SampledGenes
+        Its draws are a memory map.
     """
-    noncentered = noncentered.copy()
-    noncentered[:, -1] = False  # with the trend and its scale fixed the gene's own curvature serves better
-    rescaling = (modes.location, modes.other, modes.scale, noncentered)
-    plan = plan_blocks(
-        model, rescaling, options.block_size, {**asdict(settings), **asdict(options), "seed": seed}
-    )
+    genes = replace(genes, noncentered=_without_dispersion(genes.noncentered))
+    plan = plan_blocks(genes, options.block_size, {**asdict(settings), **asdict(options), "seed": seed})
     program = compiled_model("genes", progress=None if progress is None else _as_text(progress, len(plan)))
-    sampler = _Sampler(model, modes, noncentered, settings, options, program)
-    shape = (settings.chains, settings.draws, model.n_genes, modes.location.shape[1])
-    draws = np.empty(shape, dtype=np.float32)
+    sampler = _Sampler(genes, settings, options, program, points)
+    n_genes, size = genes.location.shape
     report: dict[str, np.ndarray] = {}
-    text = f"sampling {model.n_genes:,} genes"
+    text = f"sampling {n_genes:,} genes"
     if progress is not None:
         progress(0, len(plan), text)
-    for done, (block, result) in enumerate(_run(plan, sampler, workers, directory), start=1):
-        draws[:, :, block.rows] = result.draws
-        for name, values in result.report.items():
-            report.setdefault(name, np.full(model.n_genes, np.nan))[block.rows] = values
-        if progress is not None:
-            progress(done, len(plan), text)
-    return SampledGenes(draws, report)
+    with DrawsFile((n_genes, settings.chains * settings.draws, size), directory) as file:
+        for done, (block, result) in enumerate(_run(plan, sampler, workers, directory), start=1):
+            file.write(block.rows, _chain_after_chain(result.draws))
+            for name, values in result.report.items():
+                report.setdefault(name, np.full(n_genes, np.nan))[block.rows] = values
+            if progress is not None:
+                progress(done, len(plan), text)
+        theta = file.finished()
+    _say_what_was_repeated(report)
+    return SampledGenes(GeneDraws(theta, chains=settings.chains), report)
+
+
+def _without_dispersion(noncentered: np.ndarray) -> np.ndarray:
+    """With the trend and its scale fixed, a gene's own curvature serves better than its prior's scale."""
+    changed = noncentered.copy()
+    changed[:, -1] = False
+    return changed
+
+
+def _chain_after_chain(draws: np.ndarray) -> np.ndarray:
+    """Turn (chain, draw, gene, P + 1) into (gene, chain * draw, P + 1)."""
+    chains, length, n_genes, size = draws.shape
+    return draws.transpose(2, 0, 1, 3).reshape(n_genes, chains * length, size)
+
+
+def _say_what_was_repeated(report: dict[str, np.ndarray]) -> None:
+    """Log how many genes were sampled more than once."""
+    attempts = report["attempts"]
+    if (attempts > 1).any():
+        logger.info(
+            "%d of %d genes were sampled again, %d of them twice",
+            np.count_nonzero(attempts > 1),
+            attempts.size,
+            np.count_nonzero(attempts > 2),
+        )
 
 
 def _as_text(progress: Progress, total: int) -> Callable[[str], Any]:
@@ -206,21 +251,17 @@ def _run(
     """Read finished blocks and sample the others; yield each as it comes."""
 
     def work(block: Block) -> BlockDraws:
+        if directory is not None and is_finished(directory, block.key):
+            return sampler.finished(block, read_block(directory, block.key))
         result = sampler.block(block)
         if directory is not None:
             write_block(directory, block.key, result)
-        return result
+        return sampler.finished(block, result)
 
-    missing = []
-    for block in plan:
-        if directory is not None and is_finished(directory, block.key):
-            yield block, read_block(directory, block.key)
-        else:
-            missing.append(block)
     with ThreadPoolExecutor(max_workers=workers) as pool:
         pending: dict[Future[BlockDraws], Block] = {}
         try:
-            for block in missing:
+            for block in plan:
                 if len(pending) >= 2 * workers:
                     yield from _collect(pending)
                 pending[pool.submit(work, block)] = block

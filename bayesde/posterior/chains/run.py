@@ -88,6 +88,7 @@ def run_chains(
     seed: int,
     variables: Sequence[str],
     threads: int = 1,
+    variances: np.ndarray | None = None,
 ) -> Chains:
     """Sample a Stan program.
 
@@ -104,6 +105,9 @@ def run_chains(
         Which variables to return.
     threads : int
         Chains that run at a time (or, in a program with threads, threads in all).
+    variances : ndarray (parameter,), optional
+        Of the unconstrained parameters, in the order of their declaration: where the adaptation of the
+        metric starts. By default all 1.
 
     Returns
     -------
@@ -114,7 +118,8 @@ def run_chains(
     FitError
         If a chain cannot be run to its end; the message has Stan's own.
     """
-    n_parameters = sum(np.size(value) for value in starts[0].values())
+    if variances is None:
+        variances = np.ones(sum(np.size(value) for value in starts[0].values()))
     with tempfile.TemporaryDirectory(prefix="bayesde-") as folder:
         try:
             fit = program.sample(
@@ -127,7 +132,7 @@ def run_chains(
                 thin=settings.thin,
                 max_treedepth=settings.max_treedepth,
                 adapt_delta=settings.adapt_delta,
-                inv_metric={"inv_metric": [1.0] * n_parameters},
+                inv_metric={"inv_metric": variances.tolist()},
                 output_dir=folder,
                 sig_figs=SIGNIFICANT_DIGITS,
                 show_progress=False,

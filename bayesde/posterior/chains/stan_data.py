@@ -1,27 +1,139 @@
-"""What the Stan programs are given: data of some genes, rescaled by their modes, and where chains start."""
+"""What the Stan programs are given: data of some genes, and the coordinates in which they are sampled.
+
+The sampler moves z; a gene's parameters are theta = location + scale e, where e_i = z_i but for what is
+noncentered: there z_i stands for theta_i on the scale of its prior, as far as the counts let it go, and e_i
+is solved for (stan/README.md).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.mode import Modes
+from bayesde.posterior.importance.engine import Start
+from bayesde.posterior.mode import Modes, find_modes
 from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["chain_starts", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
-
-START_SPREAD = 1.5
-"""Starts are spread wider than the posterior, in units of the curvature at the mode, so that R-hat can see
-a chain that does not find its way back."""
-WIDEST_START = 2.0
-"""Of a coefficient on its prior's scale: beyond, the Cauchy number is so large that counts overflow."""
-
+__all__ = ["Rescaled", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
 
 PRIOR_SHAPES = 0.5
 """Standard error over prior scale from which the prior's shape shows. Between 0.25 and 1 this hardly matters
 to engine nuts; engine joint reaches an R-hat below 1.01 for all of 200 genes of pasilla at 0.5, for 99 % at
 1."""
+WIDTH, FEW_COUNTS = 1.2, 2.0
+"""In standard errors, and natural log."""
+SMALLEST = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled:
+    """Genes, and the coordinates in which they are sampled.
+
+    Attributes
+    ----------
+    model : ConditionalModel
+    start : Start
+        Where searches for the genes' modes started, and the genes' seeds.
+    location : ndarray (gene, P + 1)
+        Each gene's mode, natural log.
+    scale : ndarray (gene, P + 1, P + 1)
+        Upper triangles.
+    noncentered : ndarray of bool (gene, P + 1)
+    width : ndarray (gene, P)
+        Of noncentered coefficients, natural log: beyond it they grow evenly with z; 0 for none.
+    precision, pull : ndarray (gene,)
+        Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
+        counts' is like; 0 for none.
+    """
+
+    model: ConditionalModel
+    start: Start
+    location: np.ndarray
+    scale: np.ndarray
+    noncentered: np.ndarray
+    width: np.ndarray
+    precision: np.ndarray
+    pull: np.ndarray
+
+    @classmethod
+    def of(cls, model: ConditionalModel, start: Start, beta_se: np.ndarray) -> Rescaled:
+        """Choose coordinates by the genes' modes and by what the data say of every parameter.
+
+        Parameters
+        ----------
+        model : ConditionalModel
+        start : Start
+        beta_se : ndarray (gene, coefficient)
+            Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
+
+        Returns
+        -------
+        Rescaled
+        """
+        modes = find_modes(model, start.beta, start.log_dispersion)
+        noncentered = prior_shaped(model, modes, beta_se)
+        scale, none = coupled_scale(model, modes, noncentered), np.zeros(model.n_genes)
+        widths = _widths(beta_se)
+        return cls(model, start, modes.location, scale, noncentered, widths, none, none)
+
+    def genes(self, rows: np.ndarray) -> Rescaled:
+        """Take some of the genes, by index."""
+        names = ("location", "scale", "noncentered", "width", "precision", "pull")
+        own = {name: getattr(self, name)[rows] for name in names}
+        return Rescaled(self.model.genes(rows), self.start.genes(rows), **own)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What draws depend on beside the model: arrays with genes first."""
+        start = self.start
+        coordinates = (self.location, self.scale, self.noncentered, self.width, self.precision, self.pull)
+        return (*coordinates, start.beta, start.log_dispersion, start.seeds)
+
+    def z(self, theta: np.ndarray) -> np.ndarray:
+        """Return where the sampler is when a gene's parameters are theta.
+
+        Parameters
+        ----------
+        theta : ndarray (gene, ..., P + 1)
+            Coefficients and log dispersion, natural log.
+
+        Returns
+        -------
+        ndarray (gene, ..., P + 1)
+        """
+        model, each = self.model, (slice(None), *[None] * (theta.ndim - 2))
+        gap = (theta - self.location[each])[..., None]
+        e = np.linalg.solve(self.scale[each], gap)[..., 0]
+        slopes = _unbounded(theta[..., :-1], model.shrinkage_scale, self.width[each]) / (np.pi / 2.0)
+        prior = model.dispersion_sd**-2
+        variance = 1.0 / (self.precision[each] + prior)
+        mean = variance * (self.pull[each] + model.log_trend[each] * prior)
+        residual = (theta[..., -1] - mean) / np.sqrt(variance)
+        on_prior_scale = np.concatenate([slopes, residual[..., None]], axis=-1)
+        return np.where(self.noncentered[each], on_prior_scale, e)
+
+
+def _widths(beta_se: np.ndarray) -> np.ndarray:
+    """Return how far the counts let a coefficient go, from its standard error (NaN counts as no bound).
+
+    About one standard error; more where that is large, because a group then has next to no counts, and the
+    likelihood falls off slowly on one side.
+    """
+    return np.asarray(np.nan_to_num(WIDTH * beta_se * (1.0 + (beta_se / FEW_COUNTS) ** 2)))
+
+
+def _unbounded(beta: np.ndarray, scale: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Return x with width asinh(scale / width sinh(x)) = beta, or scale sinh(x) where the width is 0."""
+    bound = np.where(width > 0.0, width, 1.0)
+    size = np.abs(beta) / bound
+    log_sinh = size + np.log(-np.expm1(-2.0 * np.maximum(size, SMALLEST))) - np.log(2.0)
+    log_ratio = np.log(bound / scale) + log_sinh
+    far = log_ratio + np.log(2.0)
+    near = np.arcsinh(np.exp(np.minimum(log_ratio, 20.0)))
+    bounded = np.sign(beta) * np.where(log_ratio > 20.0, far, near)
+    return np.where(width > 0.0, bounded, np.arcsinh(beta / scale))
 
 
 def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> np.ndarray:
@@ -76,8 +188,9 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
     return scale
 
 
-def shared_data(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) -> dict[str, Any]:
+def shared_data(genes: Rescaled) -> dict[str, Any]:
     """Return the data that both programs read."""
+    model = genes.model
     return {
         "G": model.n_genes,
         "N": model.x.shape[0],
@@ -85,9 +198,12 @@ def shared_data(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) 
         "y": model.y.tolist(),
         "x": model.x.tolist(),
         "log_nf": model.log_nf.tolist(),
-        "location": modes.location.tolist(),
-        "scale": coupled_scale(model, modes, noncentered).tolist(),
-        "noncentered": noncentered.astype(int).tolist(),
+        "location": genes.location.tolist(),
+        "scale": genes.scale.tolist(),
+        "noncentered": genes.noncentered.astype(int).tolist(),
+        "width": genes.width.tolist(),
+        "precision": genes.precision.tolist(),
+        "pull": genes.pull.tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
         "wide_sd": model.unshrunken_sd,
         "residuals": int(np.isfinite(model.nu)),
@@ -95,39 +211,12 @@ def shared_data(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) 
     }
 
 
-def genes_data(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) -> dict[str, Any]:
+def genes_data(genes: Rescaled) -> dict[str, Any]:
     """Return the data of stan/genes.stan."""
-    return shared_data(model, modes, noncentered) | {
+    model = genes.model
+    return shared_data(genes) | {
         "shrinkage_scale": model.shrinkage_scale.tolist(),
         "log_trend": model.log_trend.tolist(),
         "dispersion_sd": model.dispersion_sd,
         "nu": model.nu if np.isfinite(model.nu) else 1.0,
     }
-
-
-def chain_starts(
-    model: ConditionalModel, modes: Modes, noncentered: np.ndarray, chains: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw rescaled starts, every second chain around each gene's other mode.
-
-    Returns
-    -------
-    ndarray (chain, gene, P + 1)
-        Standard normal numbers times `START_SPREAD` around 0 (the best mode) or the other one; for a
-        noncentered coefficient around the number that stands for the mode, within `WIDEST_START`.
-    """
-    gap = modes.other - modes.location
-    other = np.linalg.solve(coupled_scale(model, modes, noncentered), gap[:, :, None])[:, :, 0]
-    starts = START_SPREAD * rng.standard_normal((chains, *modes.location.shape))
-    for chain in range(chains):
-        noise = starts[chain].copy()
-        starts[chain] += [np.zeros_like(other), other][chain % 2]
-        centre = _on_prior_scale(model, [modes.location, modes.other][chain % 2])
-        starts[chain][noncentered] = np.clip(centre + noise, -WIDEST_START, WIDEST_START)[noncentered]
-    return starts
-
-
-def _on_prior_scale(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
-    """Return what stands for theta (gene, P + 1) where it is noncentered."""
-    slopes = np.arcsinh(theta[:, :-1] / model.shrinkage_scale) / (np.pi / 2.0)
-    return np.column_stack([slopes, (theta[:, -1] - model.log_trend) / model.dispersion_sd])
