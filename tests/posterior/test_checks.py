@@ -93,8 +93,10 @@ def test_arviz_reads_hyperparameters_and_the_statistics_of_the_sampler(posterior
     energy = rng.normal(size=(1, 300)).cumsum(axis=1)
     shared = {"dispersion_sd": rng.gamma(9.0, size=(1, 300)), "nu": rng.gamma(3.0, size=(1, 300))}
     statistics = {"energy": energy, "diverging": np.zeros((1, 300), dtype=bool)}
-    made = dataclasses.replace(posterior, engine="joint", shared=shared, statistics=statistics).to_arviz()
+    sampled = dataclasses.replace(posterior, engine="joint", shared=shared, statistics=statistics)
+    made = sampled.to_arviz()
     bfmi = np.asarray(import_arviz().bfmi(made)).ravel()
+    assert f"smallest E-BFMI {bfmi.min():.2f}" in sampled.checked
     np.testing.assert_allclose(bfmi, np.square(np.diff(energy)).mean() / energy.var(), rtol=0.02)
     drawn = made["posterior"]["hyperparameters"].sel(hyperparameter="nu")
     np.testing.assert_array_equal(drawn.values, shared["nu"])
