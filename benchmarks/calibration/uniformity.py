@@ -7,9 +7,10 @@ Binomial(n, z); the band that holds at all z together takes a smaller tail proba
 Genes of one data set share hyperparameters that are only known as well as the data set tells, so that their
 u are not independent. Data sets are: with F_i the distribution function of data set i,
 
-    t(z) = mean_i (F_i(z) - z) / se,     se^2 = var_i (F_i(z)) / n,
+    t(z) = mean_i (F_i(z) - z) / se,     se^2 = max{mean_i (F_i(z) - z)^2,  z (1 - z) / genes} / n,
 
-and the band comes from the largest |t| when the sign of every data set's deviation is drawn at random.
+and the band comes from the largest |t| when the sign of every data set's deviation is drawn at random, which
+leaves se as it is.
 """
 
 from __future__ import annotations
@@ -56,18 +57,26 @@ def independent(u: np.ndarray, seed: int = 0) -> Deviation:
     """Compare independent numbers (number,) with uniform ones."""
     rng = np.random.default_rng(seed)
     n = u.size
-    simulated = np.sort([_tail(distribution(rng.random(n)), n) for _ in range(SIMULATIONS)])
+    tails = _tails(n)
+    simulated = np.sort([_tail(distribution(rng.random(n)), tails) for _ in range(SIMULATIONS)])
     tail = np.quantile(simulated, 1.0 - BAND)
     found = distribution(u)
-    p_value = (1 + np.searchsorted(simulated, _tail(found, n), side="right")) / (1 + SIMULATIONS)
+    p_value = (1 + np.searchsorted(simulated, _tail(found, tails), side="right")) / (1 + SIMULATIONS)
     band = binom.ppf([[0.5 * tail], [1.0 - 0.5 * tail]], n, GRID) / n - GRID
     return Deviation(found - GRID, band[0], band[1], float(min(1.0, p_value)))
 
 
-def _tail(found: np.ndarray, n: int) -> float:
-    """Return the smallest two-sided binomial tail probability of a distribution function."""
-    counts = np.round(n * found)
-    return float(2.0 * min(binom.cdf(counts, n, GRID).min(), binom.sf(counts - 1, n, GRID).min()))
+def _tails(n: int) -> np.ndarray:
+    """Return two-sided binomial tail probabilities of all counts at all points, (point, count)."""
+    counts = np.arange(n + 1)
+    at = GRID[:, None]
+    return 2.0 * np.minimum(binom.cdf(counts, n, at), binom.sf(counts - 1, n, at))
+
+
+def _tail(found: np.ndarray, tails: np.ndarray) -> float:
+    """Return the smallest tail probability of a distribution function."""
+    counts = np.round((tails.shape[1] - 1) * found).astype(int)
+    return float(tails[np.arange(GRID.size), counts].min())
 
 
 def clustered(u: np.ndarray, seed: int = 0) -> Deviation:
@@ -75,7 +84,8 @@ def clustered(u: np.ndarray, seed: int = 0) -> Deviation:
     rng = np.random.default_rng(seed)
     gaps = distribution(u) - GRID
     n = gaps.shape[0]
-    error = np.maximum(gaps.std(axis=0, ddof=1) / np.sqrt(n), 1e-12)
+    square = np.maximum(np.mean(gaps**2, axis=0), GRID * (1.0 - GRID) / u.shape[1])
+    error = np.sqrt(square / n)
     signs = rng.choice([-1.0, 1.0], (SIMULATIONS, n))
     largest = np.sort(np.abs(signs @ gaps / n / error).max(axis=1))
     mean = gaps.mean(axis=0)
