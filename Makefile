@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test check bench calibrate clean
 
 install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
 
@@ -29,6 +29,10 @@ check: install  ## formatting, lint, types, import order
 
 bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
 	$(BIN)/python -m benchmarks $(BENCH)
+
+calibrate: install  ## ranks of the truth under every engine, and its accuracy; CALIBRATE="--engine psis" and the like narrow the former
+	$(BIN)/python -m benchmarks.calibration $(CALIBRATE)
+	$(BIN)/python -m benchmarks.accuracy
 
 clean:
 	rm -rf $(VENV) benchmarks/.venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.prior_check import prior_predictive
     from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.result import Posterior
     from bayesde.posterior.reweight import reweighted
@@ -60,6 +61,7 @@ _HOMES = {
     "bayesde.posterior.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
+    "bayesde.posterior.prior_check": ("prior_predictive",),
     "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
     "bayesde.posterior.result": ("Posterior",),
     "bayesde.posterior.reweight": ("reweighted",),
@@ -102,6 +104,7 @@ __all__ = [
     "norm_transform",
     "normalization_factors",
     "power_scaling",
+    "prior_predictive",
     "read_counts",
     "read_results",
     "read_tximport",

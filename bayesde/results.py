@@ -27,6 +27,8 @@ __all__ = [
     "read_results",
     "s_values",
     "tab_separated",
+    "to_log2",
+    "to_natural",
     "write_results",
 ]
 
@@ -67,16 +69,29 @@ _COLUMN_LIST = (
     Column(
         "log2_fold_change",
         "log2",
-        "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean, as the "
-        "engine says; draws beyond e^30-fold, which no counts can tell apart, are averaged as e^30-fold",
+        "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean (or median, if "
+        "asked for), as the engine says; draws beyond e^30-fold, which no counts can tell apart, are taken "
+        "for e^30-fold",
         "log2FoldChange",
         natural_log=True,
     ),
     Column(
         "lfc_se", "log2", "standard error, or posterior standard deviation, of the contrast", "lfcSE", True
     ),
-    Column("lfc_lower", "log2", "lower end of the interval of the contrast", None, True),
-    Column("lfc_upper", "log2", "upper end of the interval of the contrast", None, True),
+    Column(
+        "lfc_lower",
+        "log2",
+        "lower end of the interval of the contrast; of a posterior equal-tailed, or shortest if asked for",
+        None,
+        True,
+    ),
+    Column(
+        "lfc_upper",
+        "log2",
+        "upper end of the interval of the contrast; of a posterior equal-tailed, or shortest if asked for",
+        None,
+        True,
+    ),
     Column("stat", "", "test statistic: Wald (estimate / standard error) or likelihood ratio", "stat"),
     Column("p_value", "probability", "p-value of the test", "pvalue"),
     Column(
@@ -85,20 +100,21 @@ _COLUMN_LIST = (
     Column(
         "lfsr",
         "probability",
-        "local false sign rate: posterior probability that the sign is wrong; from draws, values below "
-        "50 / draws lean on a normal tail fitted to the outer draws",
+        "local false sign rate: posterior probability that the sign is wrong; of draws, where few have the "
+        "other sign, followed beyond them by Laplace's approximation of the contrast's density",
     ),
     Column(
         "s_value",
         "probability",
-        "expected share of wrong signs among the genes down to this one; with a threshold, of effects of "
-        "wrong sign or smaller than it",
+        "expected share of wrong signs among the genes down to this one, in the order of lfsr; with a "
+        "threshold, of effects of wrong sign or smaller than it (FSOS), in the order of that probability",
         "svalue",
     ),
     Column(
         "prob_gt_threshold",
         "probability",
-        "posterior probability that the absolute contrast exceeds the threshold",
+        "posterior probability that the absolute contrast exceeds the threshold; what is missing to 1 is the "
+        "local false discovery probability",
     ),
     Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
     Column("rhat", "", "largest R-hat of the gene's parameters (rank-normalized, split)", diagnostic=True),
@@ -214,9 +230,17 @@ def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
     values = np.array(given, dtype=object if column.text else np.float64)
     if values.shape != (n_genes,):
         raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},)")
-    if column.natural_log:
-        values /= math.log(2.0)
-    return values
+    return to_log2(values) if column.natural_log else values
+
+
+def to_log2(natural: Any) -> Any:
+    """Turn natural logarithms (of fold changes) into log2."""
+    return natural / math.log(2.0)
+
+
+def to_natural(log2: Any) -> Any:
+    """Turn log2 (of fold changes) into natural logarithms."""
+    return log2 * math.log(2.0)
 
 
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:

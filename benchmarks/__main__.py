@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import growth, report
+from benchmarks import growth, panel, report
 from benchmarks.measure import Limits, MeasurementError, Session, run_command, run_session
 from benchmarks.sets import QUICK, SETS, DataSet, SetFolder, remove, simulated, write_set
 from benchmarks.tools import PEERS_ENVIRONMENT, TOOLS, Environment, Tool
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PARTS = (*TOOLS, "command", "growth")
+PARTS = (*TOOLS, "command", "panel", *growth.SERIES)
+OWN_SETS = {"panel", *growth.SERIES}
 COMMAND_RUNS = 3
 
 
@@ -37,6 +38,7 @@ class Benchmark:
         self._load = os.getloadavg()[0]
         self._rows: list[report.Row] = []
         self._left_out: list[str] = []
+        self._ran: set[str] = set()
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
@@ -44,11 +46,14 @@ class Benchmark:
 
     def run(self, sets: Sequence[DataSet]) -> None:
         """Measure everything, writing the results after each measurement."""
-        if set(self._parts) != {"growth"}:
+        if not set(self._parts) <= OWN_SETS:
             for data in sets:
                 self._measure_set(data)
-        if "growth" in self._parts:
-            self._measure_growth()
+        if "panel" in self._parts:
+            self._measure_panel()
+        for name, series in growth.SERIES.items():
+            if name in self._parts:
+                self._measure_growth(series)
         self.say(f"done; results are in {self._results}")
 
     def _measure_set(self, data: DataSet) -> None:
@@ -58,8 +63,8 @@ class Benchmark:
             return
         self.say(f"{data.title}")
         folder = write_set(data, self._scratch / data.name)
-        if "command" in self._parts:
-            self._measure_command(folder)
+        for title in report.COMMANDS if "command" in self._parts else ():
+            self._measure_command(folder, title)
         ours = None
         for tool in self._tools(folder.n_samples):
             answer = self._measure_tool(folder, tool, ours)
@@ -75,30 +80,25 @@ class Benchmark:
         ]
         return [TOOLS["bayesde"], *chosen] if chosen or "bayesde" in self._parts else []
 
-    def _measure_command(self, folder: SetFolder) -> None:
-        """Time ``bayesde eb`` as a command, at the very first with an empty cache of kernels."""
-        data = folder.data
-        contrast = f"{data.factor},{data.level},{data.reference}"
-        command = [sys.executable, "-m", "bayesde", "eb", str(folder.counts_file), str(folder.samples_file)]
-        command += [
-            "--design",
-            data.formula,
-            "--contrast",
-            contrast,
-            "--out",
-            str(folder.path / "out"),
-            "--force",
-        ]
-        very_first = not Path(self._kernels["NUMBA_CACHE_DIR"]).exists()
-        tasks = {"very first run": 1} if very_first else {}
-        for task, repeats in {**tasks, "with cached kernels": COMMAND_RUNS}.items():
+    def _measure_command(self, folder: SetFolder, title: str) -> None:
+        """Time a command, at the very first with a cache of kernels that has none of its own."""
+        data, (name, *options) = folder.data, report.COMMANDS[title]
+        command = [sys.executable, "-m", "bayesde", name, str(folder.counts_file), str(folder.samples_file)]
+        command += ["--design", data.formula, "--contrast", f"{data.factor},{data.level},{data.reference}"]
+        command += ["--out", str(folder.path / "out"), "--force", *options]
+        tasks = {} if title in self._ran else {"very first run": 1}
+        self._ran.add(title)
+        for task, repeats in {
+            **tasks,
+            "with cached kernels": min(COMMAND_RUNS, self._limits.repeats),
+        }.items():
             try:
                 runs = [run_command(command, self._kernels, self._limits.timeout) for _ in range(repeats)]
             except MeasurementError as error:
-                self._fail(folder, report.COMMAND, error)
+                self._fail(folder, title, error)
                 return
-            row = report.command_row(folder, task, runs)
-            self.say(f"  command, {task}: {row['seconds']:.2f} s")
+            row = report.command_row(folder, title, task, runs)
+            self.say(f"  {title}, {task}: {row['seconds']:.2f} s")
             self._add([row])
 
     def _measure_tool(self, folder: SetFolder, tool: Tool, ours: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -135,27 +135,45 @@ class Benchmark:
         self._rows += rows
         report.write_speed(self._results, self._rows, report.machine(self._load), self._left_out)
 
-    def _measure_growth(self) -> None:
-        """Measure both series of sizes."""
+    def _measure_panel(self) -> None:
+        """Measure the engines, and a plain Stan program, on a panel of genes."""
+        self.say("panel")
+        folder = write_set(panel.DATA, self._scratch / "panel", command_files=False)
+
+        def session_of(job: panel.Job) -> tuple[Session, pd.DataFrame]:
+            file = folder.path / "answer.tsv"
+            file.unlink(missing_ok=True)
+            session = self._session(folder, job.tool, file, job.limits)
+            seconds = session.representative[-1].steps["sample"]
+            self.say(f"  {job.title}, {job.genes} genes: {seconds:.1f} s")
+            return session, pd.read_csv(file, sep="\t", index_col="name")
+
+        about = report.machine(self._load)
+        jobs = panel.jobs(quick=self._quick)
+        panel.measure(jobs, session_of, lambda table: panel.write(self._results, table, about))
+        remove(folder)
+
+    def _measure_growth(self, series: growth.Series) -> None:
+        """Measure a tool with more and more genes, and samples."""
 
         def session_of(size: growth.Size) -> Session:
             data = simulated("growth", size.genes, size.samples)
             folder = write_set(data, self._scratch / "growth", command_files=False)
             try:
                 limits = replace(growth.LIMITS, repeats=min(growth.LIMITS.repeats, self._limits.repeats))
-                session = self._session(folder, TOOLS["bayesde"], folder.path / "answer.tsv", limits)
+                session = self._session(folder, TOOLS[series.tool], folder.path / "answer.tsv", limits)
             finally:
                 remove(folder)
             seconds = min(call.seconds for call in session.representative)
             self.say(f"  {data.title}: {seconds:.2f} s, {session.peak_mb:.0f} MB")
             return session
 
-        self.say("growth")
+        self.say(f"growth of {series.title}")
         about = report.machine(self._load)
         growth.measure(
-            growth.sizes(quick=self._quick),
+            growth.sizes(series, quick=self._quick),
             session_of,
-            lambda table: growth.write(self._results, table, about),
+            lambda table: growth.write(self._results, series, table, about),
         )
 
 

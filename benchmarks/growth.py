@@ -1,4 +1,4 @@
-"""How time and memory of bayesde eb grow with genes and samples."""
+"""How time and memory of bayesde grow with genes and samples: point estimates, and posteriors by psis."""
 
 from __future__ import annotations
 
@@ -18,12 +18,53 @@ from benchmarks.measure import Limits, Session
 from benchmarks.report import heading, markdown_table, number
 
 FEW_SAMPLES, FEW_GENES = 8, 2_000
-GENES = (5_000, 20_000, 80_000, 300_000)
-SAMPLES = (6, 20, 100, 500, 2_000)
-QUICK_GENES, QUICK_SAMPLES = (500, 1_000, 2_000), (6, 12, 24)
 LIMITS = Limits(repeats=3, budget=10.0)
 MEASURES = {"seconds": "seconds, warm", "peak_mb": "peak memory, MB"}
 BLUE, GREY = "#0072B2", "#9A9A9A"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is made larger and larger.
+
+    Attributes
+    ----------
+    tool : str
+        Its name in `tools.TOOLS`.
+    title, work : str
+    file : str
+        Name of the results' files.
+    genes, samples : tuple of int
+        The sizes.
+    """
+
+    tool: str
+    title: str
+    work: str
+    file: str
+    genes: tuple[int, ...]
+    samples: tuple[int, ...]
+
+
+SERIES = {
+    "growth": Series(
+        "bayesde",
+        "bayesde eb",
+        "Fit, results and shrinkage",
+        "growth",
+        (5_000, 20_000, 80_000, 300_000),
+        (6, 20, 100, 500, 2_000),
+    ),
+    "growth-psis": Series(
+        "psis",
+        "bayesde psis",
+        "Posteriors of 1,000 draws a gene, hyperparameters integrated over, and the table of a contrast",
+        "growth_psis",
+        (1_000, 4_000, 10_000, 20_000, 40_000),
+        (8, 25, 80, 200),
+    ),
+}
+QUICK_GENES, QUICK_SAMPLES = (500, 1_000, 2_000), (6, 12, 24)
 
 
 @dataclass(frozen=True)
@@ -40,9 +81,9 @@ class Size:
         return self.genes if self.axis == "genes" else self.samples
 
 
-def sizes(*, quick: bool = False) -> list[Size]:
-    """Return both series."""
-    genes, samples = (QUICK_GENES, QUICK_SAMPLES) if quick else (GENES, SAMPLES)
+def sizes(series: Series, *, quick: bool = False) -> list[Size]:
+    """Return the sizes of both axes."""
+    genes, samples = (QUICK_GENES, QUICK_SAMPLES) if quick else (series.genes, series.samples)
     return [Size("genes", n, FEW_SAMPLES) for n in genes] + [Size("samples", FEW_GENES, m) for m in samples]
 
 
@@ -63,6 +104,7 @@ def measure(
                 "seconds": median(call.seconds for call in calls),
                 "cpu_seconds": median(call.cpu for call in calls),
                 "peak_mb": session.peak_mb,
+                "process_mb": session.baseline_mb + session.peak_mb,
                 "repeats": len(session.warm),
             }
         )
@@ -89,34 +131,36 @@ def slopes(table: pd.DataFrame) -> dict[tuple[str, str], float]:
     }
 
 
-def write(folder: Path, table: pd.DataFrame, about: Mapping[str, str]) -> None:
-    """Write growth.tsv, growth.md and growth.png."""
+def write(folder: Path, series: Series, table: pd.DataFrame, about: Mapping[str, str]) -> None:
+    """Write a table, a page and a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     text = table.drop(columns="value").round(4).to_csv(sep="\t", index=False, lineterminator="\n")
-    write_atomically(folder / "growth.tsv", text)
-    write_atomically(folder / "growth.md", page(table, about))
-    figure = draw(table)
-    figure.savefig(folder / "growth.png", dpi=150)
+    write_atomically(folder / f"{series.file}.tsv", text)
+    write_atomically(folder / f"{series.file}.md", page(series, table, about))
+    figure = draw(series, table)
+    figure.savefig(folder / f"{series.file}.png", dpi=150)
 
 
-def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
-    """Return growth.md."""
-    lines = heading("Growth of bayesde eb", about)
+def page(series: Series, table: pd.DataFrame, about: Mapping[str, str]) -> str:
+    """Return the page."""
+    lines = heading(f"Growth of {series.title}", about)
     lines += [
-        "Fit, results and shrinkage of simulated counts of two groups, warm. The slope is that of the "
-        "logarithms over the upper half of the sizes: 1 is linear.",
+        f"{series.work}, of simulated counts of two groups, warm. The slope is that of the logarithms over "
+        "the upper half of the sizes: 1 is linear. Peak memory is in excess of what the process had before; "
+        "the last column has that of the whole process.",
         "",
-        "![time and memory against genes and samples](growth.png)",
+        f"![time and memory against genes and samples]({series.file}.png)",
         "",
     ]
-    head = ("genes", "samples", "seconds", "CPU, s", "peak memory, MB", "warm calls")
+    head = ("genes", "samples", "seconds", "CPU, s", "peak memory, MB", "warm calls", "process, MB")
     fitted = slopes(table)
     for axis, part in table.groupby("axis", sort=False):
         found = ", ".join(f"{MEASURES[name]} {fitted[str(axis), name]:.2f}" for name in MEASURES)
         rows = [
             [
                 f"{row['genes']:,}", f"{row['samples']:,}", number(row["seconds"]),
-                number(row["cpu_seconds"]),                 f"{row['peak_mb']:,.0f}", str(row["repeats"]),
+                number(row["cpu_seconds"]), f"{row['peak_mb']:,.0f}", str(row["repeats"]),
+                f"{row['process_mb']:,.0f}",
             ]
             for row in part.to_dict("records")
         ]  # fmt: skip
@@ -124,7 +168,7 @@ def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(series: Series, table: pd.DataFrame) -> Figure:
     """Draw time (above) and memory (below) against genes (left) and samples (right)."""
     axes_names = list(dict.fromkeys(table["axis"]))
     figure = Figure(figsize=(4.2 * len(axes_names), 6.4), layout="constrained")
@@ -135,17 +179,18 @@ def draw(table: pd.DataFrame) -> Figure:
         fixed = f"{FEW_SAMPLES} samples" if axis == "genes" else f"{FEW_GENES:,} genes"
         for row, (name, label) in enumerate(MEASURES.items()):
             panel = grid[row, column]
-            _panel(panel, part["value"].to_numpy(float), part[name].to_numpy(float), fitted[axis, name])
+            values = part["value"].to_numpy(float), part[name].to_numpy(float)
+            _panel(panel, *values, fitted[axis, name], series.title)
             panel.set_xlabel(f"{axis} ({fixed})")
             if column == 0:
                 panel.set_ylabel(label)
     return figure
 
 
-def _panel(ax: Axes, value: np.ndarray, measure: np.ndarray, fitted: float) -> None:
+def _panel(ax: Axes, value: np.ndarray, measure: np.ndarray, fitted: float, title: str) -> None:
     """Draw one series, with a line of slope 1 through its last point."""
     ax.plot(value, measure[-1] * value / value[-1], color=GREY, linestyle="--", label="linear")
-    label = "bayesde eb" if np.isnan(fitted) else f"bayesde eb, slope {fitted:.2f} in the upper half"
+    label = title if np.isnan(fitted) else f"{title}, slope {fitted:.2f} in the upper half"
     ax.plot(value, measure, color=BLUE, marker="o", label=label)
     ax.set(xscale="log", yscale="log")
     ax.set_ylim(measure.min() / 2.0, measure.max() * (measure.max() / measure.min()) ** 0.2 * 2.0)

@@ -36,6 +36,12 @@ LEAST_CORRELATION = {True: 0.999, False: 0.8}
 LEAST_SHRUNKEN = 0.99
 """The same of shrunken ones; apeglm's implementations stop at slightly different modes."""
 
+LEAST_MEAN_AND_MODE = 0.95
+"""Of posterior means with apeglm's modes: where a posterior has two modes, they are not the same."""
+
+COUNTED = {"untrusted": "{} genes with a status that says no", "by_nuts": "{} genes by nuts"}
+"""Columns of an answer that are told as a number of genes."""
+
 Row = dict[str, Any]
 
 
@@ -46,11 +52,13 @@ class Agreement:
     genes: int
     effect: float
     shrunken: float
+    note: str = ""
 
     def holds(self, tool: Tool) -> bool:
         """Tell whether the tool computed what it should."""
-        least = LEAST_CORRELATION[tool.same_model]
-        return self.effect >= least and not self.shrunken < LEAST_SHRUNKEN
+        if tool.shrinks:
+            return self.shrunken >= LEAST_MEAN_AND_MODE
+        return self.effect >= LEAST_CORRELATION[tool.same_model] and not self.shrunken < LEAST_SHRUNKEN
 
 
 def agreement(answer: pd.DataFrame, ours: pd.DataFrame) -> Agreement:
@@ -72,6 +80,7 @@ def agreement(answer: pd.DataFrame, ours: pd.DataFrame) -> Agreement:
         int(answer["log2_fold_change"].notna().sum()),
         correlation("log2_fold_change"),
         correlation("shrunken"),
+        "; ".join(text.format(answer[column].sum()) for column, text in COUNTED.items() if column in answer),
     )
 
 
@@ -89,18 +98,20 @@ def session_rows(folder: SetFolder, tool: Tool, session: Session, agreed: Agreem
         "lfc_correlation": agreed.effect,
         "shrunken_correlation": agreed.shrunken,
         "agrees": "yes" if agreed.holds(tool) else "NO",
-        "note": _notes(session),
+        "note": _notes(session, agreed.note),
     }
     steps = list(session.first.steps)
-    tasks = {step: [step] for step in steps} | {"test": ["fit", "results"]}
-    if "shrink" in steps:
+    tasks = {step: [step] for step in steps}
+    if not tool.shrinks:
+        tasks["test"] = ["fit", "results"]
+    if "shrink" in steps or tool.shrinks:
         tasks["whole"] = steps
     return [common | {"task": task} | _seconds(session, parts) for task, parts in tasks.items()]
 
 
-def _notes(session: Session) -> str:
+def _notes(session: Session, counted: str) -> str:
     alone = "" if session.warm else "first call only"
-    return "; ".join(note for note in (session.ready.get("note", ""), alone) if note)
+    return "; ".join(note for note in (session.ready.get("note", ""), counted, alone) if note)
 
 
 def _seconds(session: Session, steps: Sequence[str]) -> Row:
@@ -114,10 +125,10 @@ def _seconds(session: Session, steps: Sequence[str]) -> Row:
     }
 
 
-def command_row(folder: SetFolder, task: str, runs: Sequence[CommandRun]) -> Row:
-    """Return the row of ``bayesde eb`` as a command."""
+def command_row(folder: SetFolder, title: str, task: str, runs: Sequence[CommandRun]) -> Row:
+    """Return the row of a command."""
     seconds = [run.seconds for run in runs]
-    return _identity(folder, COMMAND) | {
+    return _identity(folder, title) | {
         "version": version("bayesde"),
         "cores": "all",
         "task": task,
@@ -131,7 +142,11 @@ def command_row(folder: SetFolder, task: str, runs: Sequence[CommandRun]) -> Row
     }
 
 
-COMMAND = "bayesde eb (command)"
+COMMANDS = {
+    "bayesde eb (command)": ("eb",),
+    "bayesde sample (command)": ("sample", "--engine", "psis"),
+}
+"""Titles of the commands that are timed, and what they are called with."""
 
 
 def failure_row(folder: SetFolder, title: str, reason: str) -> Row:
@@ -195,12 +210,13 @@ def page(table: pd.DataFrame, about: Mapping[str, str], left_out: Sequence[str])
         "Test: fit and results table. Whole: also the shrunken effects. Warm calls, medians; x is the time "
         "as a multiple of bayesde's. Start: imports and reading. CPU: processor time of one warm call. "
         "Memory: peak in excess of what the process had before the first call. r: correlation of log2 fold "
-        "changes with bayesde's. README.md has the details.",
+        "changes with bayesde's (psis: of posterior means with estimates that are not shrunken), and of "
+        "shrunken ones (psis: of posterior means with apeglm's modes). README.md has the details.",
         "",
     ]
     for title, part in table.groupby("title", sort=False):
-        lines += [f"## {title}", "", *_tools(part[part["tool"] != COMMAND]), "", *_notes_of(part)]
-    lines += _commands(table[(table["tool"] == COMMAND) & table["task"].notna()])
+        lines += [f"## {title}", "", *_tools(part[~part["tool"].isin(COMMANDS)]), "", *_notes_of(part)]
+    lines += _commands(table[table["tool"].isin(COMMANDS) & table["task"].notna()])
     lines += [f"Left out: {text}." for text in left_out]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -209,7 +225,7 @@ def _tools(part: pd.DataFrame) -> list[str]:
     """Return the table of one set."""
     head = (
         "tool", "version", "test, s", "x", "whole, s", "x", "first call, s", "start, s", "CPU, s",
-        "memory, MB", "genes", "r",
+        "memory, MB", "genes", "r", "r, shrunken",
     )  # fmt: skip
     rows = [_tool_row(str(tool), of_tool, len(head)) for tool, of_tool in part.groupby("tool", sort=False)]
     return markdown_table(head, rows)
@@ -218,24 +234,28 @@ def _tools(part: pd.DataFrame) -> list[str]:
 def _tool_row(title: str, part: pd.DataFrame, width: int) -> list[str]:
     """Return the cells of one tool, empty ones where it was not measured."""
     tasks = {row["task"]: {str(k): v for k, v in row.items()} for row in part.to_dict("records")}
-    if "test" not in tasks:
+    test, whole = tasks.get("test"), tasks.get("whole")
+    row = whole or test
+    if row is None:
         return [title, *[""] * (width - 1)]
-    test, whole = tasks["test"], tasks.get("whole")
     return [
         title,
-        test["version"],
+        row["version"],
         *_timed(test),
-        *(_timed(whole) if whole else ("", "")),
-        number((whole or test)["first_seconds"]),
-        number(test["start_up_seconds"]),
-        number(test["cpu_seconds"]),
-        f"{test['peak_mb']:,.0f}",
-        f"{test['genes']:,.0f}",
-        f"{test['lfc_correlation']:.4f}" + ("" if test["agrees"] == "yes" else " (does not agree)"),
+        *_timed(whole),
+        number(row["first_seconds"]),
+        number(row["start_up_seconds"]),
+        number(row["cpu_seconds"]),
+        f"{row['peak_mb']:,.0f}",
+        f"{row['genes']:,.0f}",
+        f"{row['lfc_correlation']:.4f}" + ("" if row["agrees"] == "yes" else " (does not agree)"),
+        "" if np.isnan(row["shrunken_correlation"]) else f"{row['shrunken_correlation']:.4f}",
     ]
 
 
-def _timed(row: Row) -> tuple[str, str]:
+def _timed(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
     ratio = row["ratio"]
     return number(row["seconds"]), "" if np.isnan(ratio) else f"{ratio:.3g}"
 
@@ -252,15 +272,19 @@ def _commands(part: pd.DataFrame) -> list[str]:
     """Return the table of the command line's times."""
     if part.empty:
         return []
-    head = ("data", "task", "seconds", "fastest", "runs", "CPU, s", "peak memory, MB")
+    head = ("command", "data", "task", "seconds", "fastest", "runs", "CPU, s", "peak memory, MB")
     rows = [
         [
-            row["title"], row["task"], number(row["seconds"]), number(row["fastest"]),
+            f"`bayesde {' '.join(COMMANDS[row['tool']])}`", row["title"], row["task"],
+            number(row["seconds"]), number(row["fastest"]),
             f"{row['repeats']:.0f}", number(row["cpu_seconds"]), f"{row['peak_mb']:,.0f}",
         ]
         for _, row in part.iterrows()
     ]  # fmt: skip
-    text = "`bayesde eb` from a fresh process to its end: reading, fit, tests, shrinkage, tables, pictures."
+    text = (
+        "From a fresh process to its end. `bayesde eb`: reading, fit, tests, shrinkage, tables, pictures; "
+        "`bayesde sample`: reading, fit, posteriors of 1,000 draws a gene, tables, draws on disk, report."
+    )
     return ["## As a command", "", text, "", *markdown_table(head, rows), ""]
 
 

@@ -39,6 +39,8 @@ class Tool:
     arguments : tuple of str
     least_samples : int
         Smaller sets are none of its business.
+    shrinks : bool
+        Whether all its estimates are shrunken, so that its results are the whole analysis.
     """
 
     name: str
@@ -50,12 +52,25 @@ class Tool:
     cores: str = "1"
     arguments: tuple[str, ...] = ()
     least_samples: int = 2
+    shrinks: bool = False
 
 
 TOOLS = {
     tool.name: tool
     for tool in (
         Tool("bayesde", "bayesde eb", "bayesde_eb", "bayesde", "bayesde", True, "all"),
+        Tool("psis", "bayesde psis", "bayesde_psis", "bayesde", "bayesde", False, "all", shrinks=True),
+        Tool(
+            "psis-nuts",
+            "bayesde psis, rest by nuts",
+            "bayesde_psis",
+            "bayesde",
+            "bayesde",
+            False,
+            "all",
+            ("nuts",),
+            shrinks=True,
+        ),
         Tool("pydeseq2", "PyDESeq2", "pydeseq2_wald", "pip", "pydeseq2", True, "2"),
         Tool("inmoose", "inmoose deseq2", "inmoose_deseq2", "pip", "inmoose", True),
         Tool("pylimma", "pylimma voom", "pylimma_voom", "pip", "pylimma", False),

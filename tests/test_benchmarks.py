@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import growth, report, sets
+from benchmarks import growth, panel, report, sets
 from benchmarks.measure import Limits, MeasurementError, run_command, run_session
 from benchmarks.tools import TOOLS
 
@@ -22,7 +22,7 @@ QUICK = Limits(repeats=2, timeout=60.0)
 def results(tmp_path_factory) -> Path:
     """What a run on the tiny set writes, with a peer that cannot be had: there is no R on an empty path."""
     folder = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "benchmarks", "--sets", "tiny", "--only", "bayesde", "limma"]
+    command = [sys.executable, "-m", "benchmarks", "--sets", "tiny", "--only", "bayesde", "psis", "limma"]
     ran = subprocess.run(
         [*command, "--repeats", "1", "--out", str(folder)],
         cwd=REPOSITORY,
@@ -43,6 +43,17 @@ def test_a_run_yields_tables(results):
     assert (ours["ratio"] == 1).all()
     assert ours.loc["whole", "seconds"] == pytest.approx(ours["seconds"].iloc[:3].sum(), abs=3e-4)
     assert "simulated, 400 genes x 6 samples" in (results / "speed.md").read_text()
+
+
+def test_a_posterior_is_the_whole_analysis(results):
+    table = pd.read_csv(results / "speed.tsv", sep="\t")
+    psis = table[table["tool"] == "bayesde psis"].set_index("task")
+    assert list(psis.index) == ["fit", "results", "whole"]
+    assert (psis["agrees"] == "yes").all()
+    ours = table[table["tool"] == "bayesde eb"].set_index("task")
+    expected = psis.loc["whole", "seconds"] / ours.loc["whole", "seconds"]
+    assert psis.loc["whole", "ratio"] == pytest.approx(expected, rel=0.02)
+    assert "genes with a status that says no" in psis["note"].iloc[0]
 
 
 def test_a_peer_that_cannot_be_had_is_a_row_with_the_reason(results):
@@ -172,10 +183,79 @@ def test_growth_is_written_as_table_page_and_picture(tmp_path):
             "seconds": [0.1, 1.0, 0.1, 0.1],
             "cpu_seconds": [0.1, 1.0, 0.1, 0.1],
             "peak_mb": [1.0, 10.0, 1.0, 2.0],
+            "process_mb": [101.0, 110.0, 101.0, 102.0],
             "repeats": [2, 2, 2, 2],
         }
     )
-    growth.write(tmp_path, table, {"Date": "today"})
+    growth.write(tmp_path, growth.SERIES["growth"], table, {"Date": "today"})
     assert {path.name for path in tmp_path.iterdir()} == {"growth.tsv", "growth.md", "growth.png"}
     assert (tmp_path / "growth.png").read_bytes()[:4] == b"\x89PNG"
     assert "| 1,000 | 8 | 1 |" in (tmp_path / "growth.md").read_text()
+
+
+def panel_rows(tool, genes, seconds, sizes, rhat=1.0, **more):
+    names = [f"parameter {i}" for i in range(len(sizes))]
+    common = {
+        "tool": tool,
+        "genes": genes,
+        "seconds": seconds,
+        "cpu_seconds": 2.0 * seconds,
+        "process_mb": 300.0,
+    }
+    values = {"mean": 0.1, "sd": 0.01, "rhat": rhat} | more
+    return pd.DataFrame({"name": names, "ess_bulk": sizes}).assign(**common, **values)
+
+
+CHAINS = {
+    "chains": 4,
+    "warmup": 200,
+    "draws": 200,
+    "gradients": 900.0,
+    "divergences": 3,
+    "treedepth_hits": 400,
+}
+
+
+@pytest.fixture
+def panel_table():
+    """Joint: 50 s for 400 draws of the worst; the plain program: 100 s for 20, which have not mixed."""
+    nuts = pd.DataFrame([{"tool": panel.NUTS, "genes": 200, "name": "genes", "seconds": 3.0, "sampled": 40}])
+    nuts = nuts.assign(ess_bulk=900.0, rhat=1.004, again=2, **CHAINS)
+    return pd.concat(
+        [
+            panel_rows("bayesde joint", 200, 50.0, [800.0, 400.0], **CHAINS),
+            panel_rows("plain Stan program", 200, 100.0, [20.0, 90.0], rhat=1.3, **CHAINS),
+            panel_rows("bayesde psis", 200, 1.0, [50.0, 200.0], rhat=np.nan),
+            nuts,
+            pd.DataFrame(
+                [{"tool": "plain Stan program", "genes": 900, "note": "stopped, as it took too long"}]
+            ),
+        ],
+        ignore_index=True,
+    )
+
+
+def test_an_effective_draw_costs_what_the_worst_hyperparameter_takes(panel_table):
+    found = panel.costs(panel_table).set_index("tool")
+    assert list(found.index) == ["bayesde joint", "plain Stan program", "bayesde psis"]
+    np.testing.assert_allclose(found["per_100"], [12.5, 500.0, 2.0])
+    np.testing.assert_allclose(found["ratio"], [1.0, 40.0, 0.16])
+    assert list(found["worst"]) == ["parameter 1", "parameter 0", "parameter 0"]
+
+
+def test_the_panel_is_written_with_what_failed_and_what_is_extrapolated(panel_table, tmp_path):
+    panel.write(tmp_path, panel_table, {"Date": "today"})
+    text = (tmp_path / "panel.md").read_text()
+    assert "20 (not converged)" in text
+    assert "75 ms a gene (extrapolated to 20,000 genes: 25 min)" in text
+    assert "plain Stan program, 900 genes: stopped" in text
+    assert len(pd.read_csv(tmp_path / "panel.tsv", sep="\t")) == len(panel_table)
+
+
+def test_a_posterior_is_compared_with_shrunken_effects_only():
+    rng = np.random.default_rng(2)
+    shrunken = rng.normal(size=500)
+    ours = pd.DataFrame({"base_mean": 50.0, "log2_fold_change": rng.normal(size=500), "shrunken": shrunken})
+    posterior = ours.assign(log2_fold_change=shrunken)
+    assert report.agreement(posterior, ours).holds(TOOLS["psis"])
+    assert not report.agreement(posterior.assign(shrunken=-shrunken), ours).holds(TOOLS["psis"])

@@ -9,8 +9,15 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bayesde import Counts, InputError, datasets, fit_eb
-from bayesde.plots import dispersion_plot, interval_plot, ma_plot, p_value_histogram
+from bayesde import Counts, InputError, datasets, fit_eb, fit_posterior
+from bayesde.plots import (
+    dispersion_plot,
+    interval_plot,
+    ma_plot,
+    p_value_histogram,
+    pit_histogram,
+    predicted_counts_plot,
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +134,45 @@ def test_logarithmic_axes_mark_powers_of_ten_where_there_are_some():
     narrow.figure.canvas.draw()
     labels = [label.get_text() for label in narrow.get_xticklabels(minor=True)]
     assert any(labels), "without powers of ten in sight other numbers are marked"
+
+
+@pytest.fixture(scope="module")
+def posterior(fit):
+    genes = list(fit.counts.genes[fit.estimated][::400])
+    return fit_posterior(fit.counts, fit.design, eb=fit, genes=genes, hyperparameters="eb")
+
+
+def test_pit_histogram_counts_every_count(posterior):
+    loo = posterior.loo(refit=False)
+    ax = pit_histogram(loo, bins=10)
+    bars = ax.patches[-1].get_data().values
+    expected = np.histogram(loo.pit(1).to_numpy(), 10, (0.0, 1.0))[0]
+    np.testing.assert_array_equal(bars, expected)
+    assert expected.sum() == loo.pointwise["elpd"].size
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert f"counts ({expected.sum():,})" in labels
+
+
+def test_predicted_counts_plot_shows_counts_and_what_was_left_out(posterior):
+    gene = posterior.genes[10]
+    own = plt.subplots()[1]
+    assert predicted_counts_plot(posterior, gene, ax=own) is own
+    normalized = (
+        posterior.eb.counts.matrix[posterior.request.rows[10]]
+        / posterior.eb.normalization_factors[posterior.request.rows[10]]
+    )
+    shown = {line.get_label(): line.get_ydata() for line in own.lines}
+    np.testing.assert_allclose(shown["count"], normalized)
+    bars = np.array([segment[:, 1] for segment in own.collections[0].get_segments()])
+    assert ((bars[:, 0] <= shown["median predicted"]) & (shown["median predicted"] <= bars[:, 1])).all()
+    narrow = predicted_counts_plot(posterior, gene, ci_prob=0.5)
+    inner = np.array([segment[:, 1] for segment in narrow.collections[0].get_segments()])
+    assert ((inner[:, 0] >= bars[:, 0]) & (inner[:, 1] <= bars[:, 1])).all()
+    sample = posterior.design.samples[2]
+    without = posterior.without_outliers(pd.DataFrame({"gene": [gene], "sample": [sample]}))
+    ax = predicted_counts_plot(without, gene)
+    shown = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_allclose(shown["count left out"], normalized[[2]])
+    assert len(shown["count"]) == 6
+    with pytest.raises(InputError, match="no posterior of 'nobody'"):
+        predicted_counts_plot(posterior, "nobody")

@@ -91,15 +91,18 @@ def shrunken_meanings(contrast: Contrast, model: ModelPlan, options: EbOptions) 
 
 def posterior_meanings(contrast: Contrast, model: ModelPlan, ci_prob: float) -> dict[str, str]:
     """Say what the columns of a table of posteriors hold; see `tested_meanings`."""
-    share = 100.0 * ci_prob
+    ends, wrong = "{end} end of the equal-tailed {share:g} % posterior interval of the contrast", "wrong sign"
+    if model.lfc_threshold > 0.0:
+        wrong += f", or smaller than {model.lfc_threshold:g} (log2; FSOS),"
     return {
         "log2_fold_change": f"{contrast.name}: posterior mean; draws beyond e^30-fold, which no counts can "
         "tell apart, are averaged as e^30-fold",
         "lfc_se": "posterior standard deviation of the contrast",
-        "lfc_lower": _INTERVAL.format(end="lower", share=share),
-        "lfc_upper": _INTERVAL.format(end="upper", share=share),
+        "lfc_lower": ends.format(end="lower", share=100.0 * ci_prob),
+        "lfc_upper": ends.format(end="upper", share=100.0 * ci_prob),
+        "s_value": f"expected share of effects of {wrong} among the genes down to this one",
         "prob_gt_threshold": "posterior probability that the absolute contrast exceeds "
-        f"{model.lfc_threshold:g} (log2)",
+        f"{model.lfc_threshold:g} (log2); what is missing to 1 is the local false discovery probability",
     }
 
 

@@ -29,11 +29,12 @@ _ADVICE = {
     "ok": "Nothing.",
     "all_zero": "Nothing: the gene was not seen in any sample.",
     "count_outlier": "Look at the gene's counts; if they are right, --no-cooks keeps its p-value.",
+    "outlier_left_out": "Look at the counts that were left out.",
     "low_mean": "Nothing; --no-filtering adjusts the p-values of all genes, and finds fewer.",
     "not_converged": "Do not rely on the estimate; for chains, raise --warmup and --draws.",
     "low_ess": "Raise --draws.",
     "divergences": "Raise adapt_delta in the table [sampling] of a --config file, to 0.99 say.",
-    "high_pareto_k": "Sample the gene by Stan: --engine nuts, with its name in --genes.",
+    "high_pareto_k": "Install a Stan ('bayesde install-stan'), to which such genes are handed over.",
     "not_selected": "Name the gene in --genes if its posterior is wanted.",
     "failed": "Read log.txt, then 'bayesde resume'.",
 }
@@ -279,7 +280,13 @@ def _hyperparameters(file: Path) -> str:
         (name, _plain(float(scale)), _plain(spread.get(f"shrinkage_scale[{name}]")), scale_meaning)
         for name, scale in values.get("shrinkage_scale", {}).items()
     ]
-    return _table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))
+    told = _table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))
+    if checks := values.get("checks"):
+        told += (
+            f"<p>Their posterior is {checks['points']:,.0f} weighted points, worth "
+            f"{checks['effective_points']:,.0f}.</p>"
+        )
+    return told
 
 
 def _diagnostics(file: Path) -> str:

@@ -3,9 +3,9 @@
 The steps, in order: what all genes share (``priors``, ``hyperparameters``), one gene's log density given that
 (``model``), its mode and curvature (``mode``). A ``request`` goes to one of the ``engines``: psis, in the
 package ``importance``, or nuts and joint, in ``chains``. Each hands over ``gene_draws`` and ``diagnostics``,
-of which a ``result`` makes tables (``summaries``, ``weighted``, ``tails``) and labelled ``draws``, predicted
-counts (``predict``) and what is left of the counts that others do not explain (``loo``, ``outlier_counts``,
-``compare``). ``fit`` is the way in.
+of which a ``result`` makes tables (``tables``, ``summaries``, ``contrasts``) and labelled ``draws``,
+predicted counts (``predict``) and what is left of the counts that others do not explain (``loo``,
+``outlier_counts``, ``compare``). ``fit`` is the way in.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -33,21 +33,27 @@ def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     return array_stats.psislw
 
 
-def to_arviz(draws: xr.Dataset) -> Any:
+def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = None) -> Any:
     """Hand draws to ArviZ.
 
     Parameters
     ----------
     draws : xarray.Dataset
         With dimensions chain and draw.
+    statistics : mapping of str to ndarray (chain, draw), optional
+        What the sampler tells of every draw.
 
     Returns
     -------
     arviz.InferenceData or xarray.DataTree
         The former from ArviZ 0.x, the latter (what its functions take there) from 1.x; in both the group
-        ``posterior`` holds the draws.
+        ``posterior`` holds the draws, and ``sample_stats`` the statistics, where there are any.
     """
+    groups = {"posterior": draws}
+    if statistics:
+        columns = {name: (("chain", "draw"), values) for name, values in statistics.items()}
+        groups["sample_stats"] = xr.Dataset(columns, coords={"chain": draws["chain"], "draw": draws["draw"]})
     arviz = import_arviz()
     if int(arviz.__version__.split(".")[0]) < 1:
-        return arviz.InferenceData(posterior=draws)
-    return xr.DataTree.from_dict({"posterior": draws})
+        return arviz.InferenceData(**groups)
+    return xr.DataTree.from_dict(groups)

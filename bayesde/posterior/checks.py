@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.result import Posterior
 
-__all__ = ["checked", "hyperparameter_summary"]
+__all__ = ["NO_FAILURE", "checked", "hyperparameter_summary", "roughly_known"]
 
-UNSAMPLED = ("all_zero", "not_selected", "count_outlier")
+NO_FAILURE = ("ok", "all_zero", "not_selected", "count_outlier", "outlier_left_out")
 INTERVAL = (0.05, 0.95)
+FEWEST_POINTS = 20.0
+"""Effective points of the hyperparameters below which their posterior is only roughly known."""
 
 
 def checked(posterior: Posterior) -> str:
@@ -38,7 +40,7 @@ def checked(posterior: Posterior) -> str:
     sampled = posterior.diagnostics[posterior.diagnostics["sampled"]]
     by_weights = posterior.engine == "psis"
     genes = _of_weights(sampled, posterior) if by_weights else _of_chains(sampled, posterior)
-    return "; ".join([genes, _of_hyperparameters(posterior), _failures(sampled)])
+    return "; ".join([genes, _of_hyperparameters(posterior), _failures(sampled, roughly_known(posterior))])
 
 
 def _of_weights(sampled: pd.DataFrame, posterior: Posterior) -> str:
@@ -96,14 +98,28 @@ def _of_points(hyper: Hyperparameters) -> str:
     return told + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
 
 
-def _failures(sampled: pd.DataFrame) -> str:
+def roughly_known(posterior: Posterior) -> bool:
+    """Tell whether the hyperparameters, which were learnt or sampled, failed a check."""
+    options, found = posterior.request.options, posterior.hyperparameters.checks
+    if posterior.shared:
+        table = hyperparameter_summary(posterior)
+        size = table[["ess_bulk", "ess_tail"]].min(axis=1)
+        return not ((table["rhat"] <= options.max_rhat) & (size >= options.min_ess)).all()
+    if not found:
+        return False
+    few = found["effective_points"] < min(FEWEST_POINTS, 0.5 * found["points"])
+    return few or found.get("pareto_k", 0.0) > MAX_K
+
+
+def _failures(sampled: pd.DataFrame, rough: bool) -> str:
     """Say which checks failed, and the first genes that failed them."""
-    failed = sampled[(sampled["status"] != "ok") & ~sampled["status"].isin(UNSAMPLED)]
-    if failed.empty:
-        return "nothing failed"
-    counts = ", ".join(f"{count:,} {name}" for name, count in failed["status"].value_counts().items())
-    advice = ", which engine nuts may do" if (failed["engine"] == "psis").all() else ""
-    return f"failed: {counts} ({first_few(failed.index, 3)}){advice}"
+    failed = sampled[~sampled["status"].isin(NO_FAILURE)]
+    parts = ["the hyperparameters, which are only roughly known"] if rough else []
+    if len(failed):
+        counts = ", ".join(f"{count:,} {name}" for name, count in failed["status"].value_counts().items())
+        advice = ", which engine nuts may do" if (failed["engine"] == "psis").all() else ""
+        parts.append(f"{counts} ({first_few(failed.index, 3)}){advice}")
+    return "failed: " + ", ".join(parts) if parts else "nothing failed"
 
 
 def hyperparameter_summary(posterior: Posterior) -> pd.DataFrame:

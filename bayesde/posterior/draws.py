@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-__all__ = ["draws_dataset"]
+from bayesde.errors import InputError, first_few
+from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.importance.engine import resampled
+
+__all__ = ["contrast_array", "draws_dataset", "equal_draws", "positions"]
 
 HYPER = "hyperparameter"
+
+
+def positions(sampled: pd.Index, genes: Sequence[str] | None) -> np.ndarray:
+    """Return where genes (names; None for all) are among those that were sampled.
+
+    Raises
+    ------
+    InputError
+        If one is not.
+    """
+    if genes is None:
+        return np.arange(sampled.size)
+    if isinstance(genes, str):
+        raise InputError(f"genes: a list of names is needed; got the text {genes!r}.")
+    names = pd.Index(list(genes), dtype=object)
+    found = sampled.get_indexer(names)
+    if (found < 0).any():
+        raise InputError(f"genes: there are no draws of {first_few(names[found < 0])}.")
+    return np.asarray(found)
+
+
+def equal_draws(draws: GeneDraws, seeds: np.ndarray) -> np.ndarray:
+    """Return draws of equal weight: those of chains as they are, weighted ones resampled.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+    seeds : ndarray of uint32 (gene,)
+
+    Returns
+    -------
+    ndarray of float32 (chain, draw, gene, P + 1)
+    """
+    if draws.log_weights is not None:
+        return resampled(draws, seeds)
+    shape = (draws.n_genes, draws.chains, draws.n_draws // draws.chains, draws.theta.shape[2])
+    return draws.theta.reshape(shape).transpose(1, 2, 0, 3)
+
+
+def contrast_array(effects: np.ndarray, genes: Any, name: str) -> xr.DataArray:
+    """Label draws of a contrast, (chain, draw, gene) in log2."""
+    coordinates = {
+        "chain": np.arange(effects.shape[0]),
+        "draw": np.arange(effects.shape[1]),
+        "gene": np.asarray(genes, dtype=object),
+    }
+    return xr.DataArray(effects, coordinates, ("chain", "draw", "gene"), name, {"unit": "log2"})
 
 
 def draws_dataset(

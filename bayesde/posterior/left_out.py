@@ -29,12 +29,26 @@ from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.model import ConditionalModel
 
 if TYPE_CHECKING:
+    from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.result import Posterior
 
-__all__ = ["by_pattern", "copied", "only_samples", "sample_without", "without_samples", "write_over"]
+__all__ = [
+    "by_pattern",
+    "copied",
+    "kept_means",
+    "only_samples",
+    "sample_without",
+    "without_counts",
+    "without_samples",
+    "write_over",
+]
 
 DRAWS_AT_A_TIME = 1_000_000
 """Of all genes that are sampled again together."""
+HALF_A_COUNT = 0.5
+"""What all other counts of a gene are taken to have together where they have none: the trend needs a mean."""
+NOTHING = -700.0
+"""Log of a normalization factor under which no count is expected."""
 
 
 def by_pattern(left_out: np.ndarray, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -105,6 +119,27 @@ def without_samples(model: ConditionalModel, left_out: np.ndarray) -> Conditiona
     kept = ~left_out
     y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
     return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]))
+
+
+def without_counts(model: ConditionalModel, left_out: np.ndarray, hyper: Hyperparameters) -> ConditionalModel:
+    """Drop single counts, given as a mask (gene, sample).
+
+    They become counts of 0 where next to nothing is expected, whose probability is 1 whatever the parameters;
+    the dispersion trend is read off at the mean of the others.
+    """
+    rows = np.flatnonzero(left_out.any(axis=1))
+    base_mean, log_trend = model.base_mean.copy(), model.log_trend.copy()
+    base_mean[rows] = kept_means(model.genes(rows), left_out[rows])
+    log_trend[rows] = hyper.log_trend(base_mean[rows])
+    y, log_nf = np.where(left_out, 0, model.y), np.where(left_out, NOTHING, model.log_nf)
+    return replace(model, y=y, log_nf=log_nf, base_mean=base_mean, log_trend=log_trend)
+
+
+def kept_means(model: ConditionalModel, left_out: np.ndarray) -> np.ndarray:
+    """Return the means (gene,) of the normalized counts that are kept, for a mask (gene, sample)."""
+    kept = ~left_out
+    total = np.where(kept, model.y * np.exp(-model.log_nf), 0.0).sum(axis=1)
+    return np.asarray(np.maximum(total, HALF_A_COUNT) / kept.sum(axis=1))
 
 
 def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:

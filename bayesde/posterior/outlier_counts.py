@@ -26,16 +26,13 @@ from bayesde.options import check_range
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.engine import SMALLEST_SIZE, Weighed, resampled
 from bayesde.posterior.importance.pareto import MAX_K
-from bayesde.posterior.left_out import by_pattern, copied, sample_without, write_over
+from bayesde.posterior.left_out import by_pattern, copied, kept_means, sample_without, write_over
 
 if TYPE_CHECKING:
     from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.result import Posterior
 
 __all__ = ["outlier_counts", "without_outliers"]
-
-HALF_A_COUNT = 0.5
-"""What all other counts of a gene are taken to have together where they have none: the trend needs a mean."""
 
 
 def outlier_counts(loo: LeaveOneOut, false_flags: float = 1.0) -> pd.DataFrame:
@@ -98,7 +95,7 @@ def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
     genes = np.flatnonzero(new.any(axis=1))
     _check_something_left(posterior, genes, everything)
     draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
-    means = _kept_means(posterior, genes, everything[genes])
+    means = kept_means(posterior.request.model(posterior.request.rows[genes]), everything[genes])
     for some, pattern in by_pattern(everything[genes], draws.n_draws):
         rows = genes[some]
         weighed = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
@@ -136,14 +133,6 @@ def _check_something_left(posterior: Posterior, genes: np.ndarray, left_out: np.
     bare = genes[left_out[genes].all(axis=1)]
     if bare.size:
         raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
-
-
-def _kept_means(posterior: Posterior, genes: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """Return the means of the normalized counts that are kept (gene,)."""
-    model = posterior.request.model(posterior.request.rows[genes])
-    kept = ~left_out
-    total = np.where(kept, model.y * np.exp(-model.log_nf), 0.0).sum(axis=1)
-    return np.asarray(np.maximum(total, HALF_A_COUNT) / kept.sum(axis=1))
 
 
 def _alike(posterior: Posterior, rows: np.ndarray, weighed: Weighed) -> GeneDraws:

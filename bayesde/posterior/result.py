@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,20 +13,20 @@ import xarray as xr
 
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
-from bayesde.options import check_range
 from bayesde.posterior.arviz_adapter import to_arviz
 from bayesde.posterior.checks import checked, hyperparameter_summary
-from bayesde.posterior.draws import draws_dataset
+from bayesde.posterior.contrasts import event_probability, joint_summary, read_contrasts
+from bayesde.posterior.draws import contrast_array, draws_dataset, equal_draws, positions
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.left_out import without_counts
 from bayesde.posterior.loo import LeaveOneOut, leave_one_out
+from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.outlier_counts import without_outliers
 from bayesde.posterior.predict import predict_counts, predictive_check
 from bayesde.posterior.request import Request
-from bayesde.posterior.summaries import contrast_summary, log2_to_natural
-from bayesde.posterior.weighted import mean_dispersion, weighted_summary
-from bayesde.results import ResultsTable, build_results, s_values
+from bayesde.posterior.tables import results_table, summary_table, threshold_of
+from bayesde.results import ResultsTable, to_log2
 
 __all__ = ["Posterior"]
 
@@ -52,6 +52,8 @@ class Posterior:
         What was asked for.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
+    statistics : dict of str to ndarray (chain, draw)
+        Engine joint: what the sampler tells of every draw, its energy for example.
     left_out : pandas.DataFrame or None
         ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
     """
@@ -62,6 +64,7 @@ class Posterior:
     engine: str
     request: Request
     shared: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
 
     @property
@@ -79,6 +82,12 @@ class Posterior:
         """Names of the genes that were sampled, in the order of `gene_draws`."""
         return self.eb.counts.genes[self.request.rows]
 
+    def model(self, hyper: Hyperparameters | None = None) -> ConditionalModel:
+        """Return data and priors of the sampled genes, under hyperparameters; by default posterior means."""
+        hyper = hyper or self.hyperparameters
+        model = self.request.model(self.request.rows, hyper)
+        return model if self.left_out is None else without_counts(model, self.left_out_mask, hyper)
+
     @cached_property
     def draws(self) -> xr.Dataset:
         """Draws of equal weight, made on first use.
@@ -87,16 +96,16 @@ class Posterior:
         the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
         Engine psis has one chain, of draws resampled by their weights: a draw may appear more than once.
         """
-        draws = self.gene_draws
-        if draws.log_weights is not None:
-            theta = resampled(draws, self.request.seeds(self.request.rows))
-        else:
-            shape = (draws.n_genes, draws.chains, draws.n_draws // draws.chains, draws.theta.shape[2])
-            theta = draws.theta.reshape(shape).transpose(1, 2, 0, 3)
+        theta = equal_draws(self.gene_draws, self.request.seeds(self.request.rows))
         return draws_dataset(theta, self.genes, self.design.coefficients, self.shared)
 
     def results(
-        self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95
+        self,
+        contrast: Any = None,
+        lfc_threshold: float = 0.0,
+        ci_prob: float = 0.95,
+        estimate: str = "mean",
+        interval: str = "equal_tailed",
     ) -> ResultsTable:
         """Summarize the posterior of a contrast.
 
@@ -107,9 +116,14 @@ class Posterior:
             numeric vector. By default the last coefficient.
         lfc_threshold : float
             In log2; above 0 the table has the probability that the absolute contrast exceeds it, and s-values
-            count what has the wrong sign or is smaller.
+            count what has the wrong sign or is smaller (FSOS), as those of DESeq2's lfcShrink do.
         ci_prob : float
-            Probability within the equal-tailed interval.
+            Probability within the interval.
+        estimate : {"mean", "median"}
+            Which of the posterior ``log2_fold_change`` holds.
+        interval : {"equal_tailed", "hdi"}
+            What ``lfc_lower`` and ``lfc_upper`` hold: the interval with as much probability below it as
+            above, or the highest-density one (see `summary`).
 
         Returns
         -------
@@ -121,30 +135,135 @@ class Posterior:
         ------
         InputError
             If the contrast does not exist, or a number is out of its range.
+        OptionError
+            If there is no such estimate or interval.
         """
-        check_range("lfc_threshold", lfc_threshold, 0.0, 1e3)
-        check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
-        vector = self.design.contrast(contrast).vector
-        summary = self._summary(vector, log2_to_natural(float(lfc_threshold)), ci_prob)
-        summary["s_value"] = s_values(summary.pop("local_rate"))
-        sampled = self.diagnostics["sampled"].to_numpy()
-        columns: dict[str, Any] = {name: _spread(values, sampled) for name, values in summary.items()}
-        for name in ("rhat", "ess_bulk", "ess_tail", "pareto_k"):
-            if name in self.diagnostics:
-                columns[name] = self.diagnostics[name].to_numpy()
-        columns |= {"base_mean": self.eb.base_mean, "engine": self.diagnostics["engine"].to_numpy()}
-        columns["status"] = self.diagnostics["status"].to_numpy()
-        return build_results(self.diagnostics.index, columns)
+        return results_table(self, contrast, lfc_threshold, ci_prob, estimate, interval)
 
-    def _summary(self, vector: np.ndarray, threshold: float, ci_prob: float) -> dict[str, np.ndarray]:
-        """Summarize a contrast and the dispersion of the sampled genes."""
-        if self.gene_draws.log_weights is not None:
-            theta, log_weights = self.gene_draws.theta, self.gene_draws.log_weights
-            summary = weighted_summary(theta, log_weights, vector, threshold, ci_prob)
-            return summary | {"dispersion": mean_dispersion(theta, log_weights)}
-        summary = contrast_summary(self.draws["beta"].values, vector, threshold, ci_prob)
-        dispersion = np.exp(self.draws["log_dispersion"].values)
-        return summary | {"dispersion": dispersion.mean(axis=(0, 1), dtype=np.float64)}
+    def summary(
+        self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95, mcse: bool = False
+    ) -> pd.DataFrame:
+        """Summarize the posterior of a contrast in full.
+
+        Parameters
+        ----------
+        contrast, lfc_threshold, ci_prob
+            As of `results`.
+        mcse : bool
+            Whether to add Monte-Carlo standard errors, which take a while for chains of many genes.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per input gene; effects in log2.
+
+            * ``mean``, ``sd``, ``median``;
+            * ``lower``, ``upper``: the equal-tailed interval; ``hdi_lower``, ``hdi_upper``: the
+              highest-density interval, which is the shortest *single* one: of a posterior with two modes it
+              spans the valley between them, or leaves one of them out;
+            * ``lfsr``: probability that the effect has not the sign that is the likelier one;
+            * with a threshold ``fsos``: probability that the effect is of wrong sign or smaller than the
+              threshold; ``lfdr``: local false discovery probability, that the absolute effect does not exceed
+              it; ``prob_gt_threshold`` = 1 - ``lfdr``. (`bayesde.s_values` of ``lfdr`` are the expected
+              shares of false discoveries down the list.)
+            * ``s_value``: as in `results`, expected share of wrong signs among the genes down to this one;
+              with a threshold, of effects that are of wrong sign or small, and then ``s_value_sign`` is that
+              of signs only;
+            * ``mcse_mean``, ``mcse_sd`` if asked for;
+            * ``status``.
+
+        Raises
+        ------
+        InputError
+            If the contrast does not exist, or a number is out of its range.
+        """
+        return summary_table(self, contrast, lfc_threshold, ci_prob, mcse)
+
+    def contrasts(
+        self, contrasts: Mapping[str, Any] | Iterable[Any] | None = None, lfc_threshold: float = 0.0
+    ) -> xr.Dataset:
+        """Summarize the joint posterior of several contrasts, gene by gene.
+
+        Parameters
+        ----------
+        contrasts : mapping of str to contrast, or iterable of contrasts, optional
+            Each as `results` takes it; a mapping gives them names. By default all coefficients.
+        lfc_threshold : float
+            In log2; 0 for none.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of the genes that were sampled, in log2: ``mean`` and ``sd`` (contrast, gene), ``covariance`` and
+            ``correlation`` (gene, contrast, other_contrast); ``prob_signs_as_means`` (gene,): that all
+            effects have the signs of their means; with a threshold ``prob_any_gt_threshold`` and
+            ``prob_all_gt_threshold`` (gene,): that any, or all, of the absolute effects exceed it.
+
+        Raises
+        ------
+        InputError
+            If a contrast does not exist, or two have the same name.
+        """
+        threshold_of(lfc_threshold)
+        read = read_contrasts(self.design, contrasts)
+        return joint_summary(self.gene_draws, read, lfc_threshold).assign_coords(gene=np.asarray(self.genes))
+
+    def probability(
+        self,
+        event: Callable[[np.ndarray], Any],
+        contrasts: Mapping[str, Any] | Iterable[Any] | None = None,
+    ) -> pd.Series:
+        """Return the posterior probability of an event, gene by gene.
+
+        Parameters
+        ----------
+        event : callable
+            Given the effects of some genes, ndarray (gene, draw, contrast) in log2, it returns true or false,
+            ndarray of bool (gene, draw): ``lambda e: (e[..., 0] > 1) & (abs(e[..., 1]) < 0.5)``.
+        contrasts : mapping of str to contrast, or iterable of contrasts, optional
+            Each as `results` takes it. By default all coefficients.
+
+        Returns
+        -------
+        pandas.Series
+            One number per input gene, NaN where it was not sampled: the share of the draws' weight, so that
+            below 1 / draws there is hardly more to see than 0.
+
+        Raises
+        ------
+        InputError
+            If a contrast does not exist, or the event returns anything else.
+        """
+        read = read_contrasts(self.design, contrasts)
+        found = pd.Series(np.nan, index=self.diagnostics.index, name="probability")
+        found[self.diagnostics["sampled"]] = event_probability(self.gene_draws, read, event)
+        return found
+
+    def contrast_draws(self, contrast: Any = None, genes: Sequence[str] | None = None) -> xr.DataArray:
+        """Return draws of a contrast, all of the same weight.
+
+        Parameters
+        ----------
+        contrast : optional
+            As `results` takes it.
+        genes : sequence of str, optional
+            By default all that were sampled.
+
+        Returns
+        -------
+        xarray.DataArray
+            (chain, draw, gene), log2. The same draws as in `draws`.
+
+        Raises
+        ------
+        InputError
+            If the contrast does not exist, or a gene was not sampled.
+        """
+        read = self.design.contrast(contrast)
+        rows = positions(self.genes, genes)
+        theta = equal_draws(self.gene_draws.genes(rows), self.request.seeds(self.request.rows[rows]))
+        effects = to_log2(theta[..., :-1].astype(np.float64) @ read.vector)
+        return contrast_array(effects, self.genes[rows], read.name)
 
     @property
     def checked(self) -> str:
@@ -157,8 +276,11 @@ class Posterior:
         return hyperparameter_summary(self)
 
     def to_arviz(self) -> Any:
-        """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x)."""
-        return to_arviz(self.draws)
+        """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x).
+
+        Of engine joint with ``hyperparameters``, for trace and rank plots, and the group ``sample_stats``.
+        """
+        return to_arviz(self.draws, self.statistics)
 
     @property
     def left_out_mask(self) -> np.ndarray:
@@ -181,17 +303,27 @@ class Posterior:
         """
         return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
 
-    def predict(self, genes: Sequence[str] | None = None, **arguments: Any) -> xr.DataArray:
-        """Draw counts: see `bayesde.posterior.predict.predict_counts` for what may be asked for."""
-        return predict_counts(self, genes, **arguments)
+    def predict(
+        self,
+        genes: Sequence[str] | None = None,
+        *,
+        draws: int = 100,
+        seed: int | None = None,
+        samples: Any = None,
+        normalization_factors: Any = None,
+    ) -> xr.DataArray:
+        """Draw counts (draw, gene, sample): see `bayesde.posterior.predict.predict_counts`."""
+        return predict_counts(
+            self,
+            genes,
+            draws=draws,
+            seed=seed,
+            samples=samples,
+            normalization_factors=normalization_factors,
+        )
 
-    def predictive_check(self, genes: Sequence[str] | None = None, **arguments: Any) -> pd.DataFrame:
+    def predictive_check(
+        self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None
+    ) -> pd.DataFrame:
         """Compare genes with replicates: see `bayesde.posterior.predict.predictive_check`."""
-        return predictive_check(self, genes, **arguments)
-
-
-def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Put the values of the sampled genes among all genes."""
-    out = np.full(where.size, np.nan)
-    out[where] = values
-    return out
+        return predictive_check(self, genes, draws=draws, seed=seed)

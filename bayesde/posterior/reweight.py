@@ -38,6 +38,7 @@ from bayesde.posterior.importance.surface import (
     hyper_posterior,
     maximize,
 )
+from bayesde.posterior.left_out import kept_means
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import importance_status
@@ -50,8 +51,8 @@ ENOUGH_POINTS, FEWEST_POINTS = 50.0, 10.0
 """Effective points below which others are looked for; and those needed where none can be found."""
 FEWEST_NEW = 32
 GENES_AT_A_TIME = 500
-ROUNDS = 5
-"""Of the iteration for draws of chains: the normalizing constants hardly differ, and settle at once."""
+MOST_ROUNDS, SETTLED = 100, 1e-3
+"""Of the iteration for draws of chains, which ends when no log ratio changes by more."""
 EVEN = 1e-9
 """Weights that differ by less, of their size, are equal, and have no tail."""
 
@@ -81,10 +82,17 @@ def reweighted(
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, or priors are asked for of what is fixed.
+        If other coefficients are shrunken than before, priors are asked for of what is fixed, or counts were
+        left out.
     FitError
         If the draws say too little of the hyperparameters under these priors.
     """
+    if posterior.left_out is not None:
+        raise InputError(
+            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; "
+            "weigh the posterior with all counts anew, and leave counts out of what comes of that "
+            "(without_outliers)."
+        )
     request, known = posterior.request, posterior.hyperparameters
     asked = replace(request, priors=priors or request.priors)
     if hyperparameters is not None:
@@ -97,7 +105,15 @@ def reweighted(
             hyper = replace(summary, source=known.source)
     genes, pareto_k = _weighed(posterior, points, asked.priors.unshrunken_sd)
     diagnostics = _judged(posterior, genes, pareto_k)
-    return Posterior(genes, hyper, diagnostics, posterior.engine, asked, {})
+    return replace(
+        posterior,
+        gene_draws=genes,
+        hyperparameters=hyper,
+        diagnostics=diagnostics,
+        request=asked,
+        shared={},
+        statistics={},
+    )
 
 
 def hyper_points(posterior: Posterior) -> HyperPosterior:
@@ -180,22 +196,32 @@ def _are_enough(points: HyperPosterior, before: HyperPosterior, least: float) ->
 def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosterior) -> HyperPosterior:
     """Look for the posterior of the hyperparameters anew, on the marginal likelihood of the same draws."""
     request, draws = posterior.request, posterior.gene_draws
-    ratio = np.concatenate([_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
+    log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    surface = Surface(points.layout, request.fit.base_mean[request.rows], theta, ratio)
+    surface = Surface(points.layout, _base_mean(posterior), theta, np.exp(log_ratio))
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
     return hyper_posterior(surface, center, max(FEWEST_NEW, before.weight.size), rng)
 
 
+def _base_mean(posterior: Posterior) -> np.ndarray:
+    """Return the means at which the sampled genes' dispersion trend is read off."""
+    mean = posterior.eb.base_mean[posterior.request.rows]
+    left_out = posterior.left_out_mask
+    genes = np.flatnonzero(left_out.any(axis=1))
+    if genes.size:
+        mean[genes] = kept_means(posterior.request.model(posterior.request.rows[genes]), left_out[genes])
+    return mean
+
+
 def _chunks(n_genes: int) -> list[slice]:
     return [slice(at, min(at + GENES_AT_A_TIME, n_genes)) for at in range(0, n_genes, GENES_AT_A_TIME)]
 
 
-def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
-    """Return p(y | theta) / q(theta) of some genes' draws, up to a factor of the gene."""
-    draws, base_mean = posterior.gene_draws, posterior.eb.base_mean[posterior.request.rows[rows]]
+def _log_ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
+    """Return ln p(y | theta) - ln q(theta) of some genes' draws, up to a constant of the gene."""
+    draws = posterior.gene_draws
     engine = posterior.diagnostics["engine"].to_numpy()[posterior.request.rows[rows]]
     weighted = engine == "psis" if draws.log_ratio is not None else np.zeros(engine.size, dtype=bool)
     log_ratio = np.empty((engine.size, draws.n_draws))
@@ -203,8 +229,9 @@ def _ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndar
         log_ratio[weighted] = draws.log_ratio[rows][weighted]
     if not weighted.all():
         theta = np.asarray(draws.theta[rows][~weighted], dtype=np.float32)
-        log_ratio[~weighted] = chains_log_ratio(theta, base_mean[~weighted], points)
-    return np.exp(log_ratio)
+        base_mean = _base_mean(posterior)[rows][~weighted]
+        log_ratio[~weighted] = chains_log_ratio(theta, base_mean, points)
+    return log_ratio
 
 
 def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPosterior) -> np.ndarray:
@@ -223,13 +250,16 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
         ln p(y | theta) - ln q(theta), up to a constant of the gene, as `GeneDraws.log_ratio` has it. NaN
         for a gene without draws.
     """
-    ratio = np.ones(theta.shape[:2])
+    log_ratio = np.zeros(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(ROUNDS if points.weight.size > 1 else 1):
-            share = gene_weights(points.layout, base_mean, theta, ratio, points)
-            ratio /= share * theta.shape[1]
-            ratio /= np.median(ratio, axis=1, keepdims=True)
-        return np.asarray(np.log(ratio))
+        for turn in range(MOST_ROUNDS):
+            weights = gene_weights(points.layout, base_mean, theta, np.exp(log_ratio), points)
+            change = np.log(weights * theta.shape[1])
+            log_ratio -= change
+            log_ratio -= np.median(log_ratio, axis=1, keepdims=True)
+            if turn and not (np.abs(change) > SETTLED).any():
+                break
+    return log_ratio
 
 
 def _weighed(
@@ -239,15 +269,12 @@ def _weighed(
     draws, before = posterior.gene_draws, hyper_points(posterior)
     log_weights, pareto_k = np.empty(draws.theta.shape[:2], dtype=np.float32), np.empty(draws.n_genes)
     log_ratio = np.empty_like(log_weights)
-    wide = _change_of_wide(posterior, unshrunken_sd)
+    wide, base_mean = _change_of_wide(posterior, unshrunken_sd), _base_mean(posterior)
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
-        ratio = _ratio(posterior, rows, before) * np.exp(wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2))
-        base_mean = posterior.eb.base_mean[posterior.request.rows[rows]]
-        weights = gene_weights(points.layout, base_mean, theta, ratio, points)
-        log_weights[rows], pareto_k[rows] = _smoothed(weights)
-        with np.errstate(divide="ignore"):
-            log_ratio[rows] = np.log(ratio)
+        some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
+        weights = gene_weights(points.layout, base_mean[rows], theta, np.exp(some), points)
+        log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 
 
@@ -282,6 +309,6 @@ def _judged(posterior: Posterior, genes: GeneDraws, pareto_k: np.ndarray) -> pd.
     anew = pd.Series(importance_status(frame, MAX_K, smallest), index=frame.index)
     kept = frame["status"]
     of_weights = (frame["engine"] == "psis") & kept.isin(["ok", "high_pareto_k", "low_ess"])
-    too_far = (frame["engine"] != "psis") & (kept == "ok") & (frame["pareto_k"] > MAX_K)
+    too_far = ~of_weights & kept.isin(["ok", "outlier_left_out"]) & (frame["pareto_k"] > MAX_K)
     frame["status"] = kept.mask(of_weights, anew).mask(too_far, "high_pareto_k")
     return frame

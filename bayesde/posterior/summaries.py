@@ -1,76 +1,96 @@
-"""From draws to the results table: what the posterior says of a contrast."""
+"""What the posterior says of a contrast, from the weighted draws of any engine; and whether to trust it."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayesde.eb.threads import over_genes
+from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.pareto import MAX_K
-from bayesde.posterior.tails import probability_below
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.tails import FLOOR, Sorted, probabilities_below
+from bayesde.posterior.weighted import LARGEST_EFFECT, MOMENTS, fill_summaries
 
-__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status"]
-
-LARGEST_EFFECT = 30.0
-"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean:
-draws beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
-GENES_AT_A_TIME = 500
+__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
 
 
 def contrast_summary(
-    beta: np.ndarray, vector: np.ndarray, threshold: float = 0.0, ci_prob: float = 0.95
+    draws: GeneDraws,
+    vector: np.ndarray,
+    threshold: float = 0.0,
+    ci_prob: float = 0.95,
+    models: Sequence[ConditionalModel] = (),
 ) -> dict[str, np.ndarray]:
     """Summarize the posterior of a contrast for every gene.
 
     Parameters
     ----------
-    beta : ndarray (chain, draw, gene, coefficient)
-        Natural log.
+    draws : GeneDraws
     vector : ndarray (coefficient,)
         Weights of the contrast.
     threshold : float
         Natural log; 0 for none.
     ci_prob : float
-        Probability within the equal-tailed interval.
+        Probability within the intervals.
+    models : sequence of ConditionalModel
+        Of the same genes, each under other values of the hyperparameters: small probabilities are then
+        followed beyond the draws by the model itself, not by the shape of the outer draws.
 
     Returns
     -------
     dict of str to ndarray (gene,)
-        ``log2_fold_change``, ``lfc_se``, ``lfc_lower``, ``lfc_upper`` (natural log, as
-        `bayesde.results.build_results` takes them), ``lfsr`` = min(P(< 0), P(> 0)), ``local_rate`` =
-        min(P(< threshold), P(> -threshold)), the chance to be of wrong sign or smaller than the threshold,
-        and with a threshold ``prob_gt_threshold`` = P(|.| > threshold).
+        ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
+        (natural log), as `bayesde.posterior.weighted` defines them; ``lfsr`` = min(P(< 0), P(> 0)). With a
+        threshold also ``fsos`` = min(P(< threshold), P(> -threshold)), the chance to be of wrong sign or
+        smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
+        threshold), which add up to 1.
     """
-    parts = [
-        _summary_of_some(beta[:, :, start : start + GENES_AT_A_TIME], vector, threshold, ci_prob)
-        for start in range(0, beta.shape[2], GENES_AT_A_TIME)
-    ]
+    parts = []
+    for rows, theta, weights in draws.pieces():
+        some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
+        effect = theta[:, :, :-1] @ vector
+        ordered = Sorted.of(effect, weights)
+        parts.append(_moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _summary_of_some(
-    beta: np.ndarray, vector: np.ndarray, threshold: float, ci_prob: float
+def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
+    """Summarize some genes' draws by `MOMENTS`."""
+    n_genes = draws.values.shape[0]
+    summary = np.empty((n_genes, len(MOMENTS)))
+    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, summary)
+    return dict(zip(MOMENTS, summary.T, strict=True))
+
+
+def _rates(
+    draws: Sorted, vector: np.ndarray, threshold: float, models: list[ConditionalModel], theta: np.ndarray
 ) -> dict[str, np.ndarray]:
-    effect = (beta.astype(np.float64) @ vector).reshape(-1, beta.shape[2])
-    bounded = np.clip(effect, -LARGEST_EFFECT, LARGEST_EFFECT)
-    lower, upper = np.quantile(bounded, [(1.0 - ci_prob) / 2.0, (1.0 + ci_prob) / 2.0], axis=0)
-    summary = {
-        "log2_fold_change": bounded.mean(axis=0),
-        "lfc_se": bounded.std(axis=0, ddof=1),
-        "lfc_lower": lower,
-        "lfc_upper": upper,
-        "lfsr": np.minimum(probability_below(effect, 0.0), probability_below(-effect, 0.0)),
+    """Return the probabilities of some genes' contrast to be wrong, small or large."""
+    bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
+    below = probabilities_below(draws, bounds, models, vector, theta).T
+    above = probabilities_below(draws.turned, bounds, models, -vector, theta).T  # of minus the contrast
+    if threshold == 0.0:
+        return {"lfsr": np.minimum(below[0], above[0])}
+    larger = np.minimum(below[2] + above[2], 1.0)
+    # from the heavier side, nothing cancels where little of the posterior is within the threshold
+    inner = np.where(above[2] > below[2], below[0] - below[2], above[0] - above[2])
+    lfdr = np.where(larger > 0.5, np.maximum(inner, FLOOR), 1.0 - larger)
+    return {
+        "lfsr": np.minimum(below[1], above[1]),
+        "fsos": np.minimum(below[0], above[0]),
+        "lfdr": lfdr,
+        "prob_gt_threshold": np.where(larger > 0.5, 1.0 - lfdr, larger),
     }
-    summary["local_rate"] = summary["lfsr"]
-    if threshold > 0.0:
-        not_larger = np.minimum(probability_below(effect, threshold), probability_below(-effect, threshold))
-        summary["local_rate"] = not_larger
-        summary["prob_gt_threshold"] = np.minimum(
-            1.0, probability_below(effect, -threshold) + probability_below(-effect, -threshold)
-        )
-    return summary
+
+
+def mean_dispersion(draws: GeneDraws) -> np.ndarray:
+    """Return every gene's posterior mean dispersion."""
+    parts = [(weights * np.exp(theta[:, :, -1])).sum(axis=1) for _, theta, weights in draws.pieces()]
+    return np.concatenate(parts)
 
 
 def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:
@@ -131,8 +151,3 @@ def _first_that_applies(conditions: dict[str, Any]) -> np.ndarray:
     arrays = [np.asarray(condition, dtype=bool) for condition in conditions.values()]
     names = [np.array(name, dtype=object) for name in conditions]
     return np.select(arrays, names, default=np.array("ok", dtype=object))
-
-
-def log2_to_natural(value: float) -> float:
-    """Turn a threshold that a user gives in log2 into natural log."""
-    return value * math.log(2.0)

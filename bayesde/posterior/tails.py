@@ -1,67 +1,197 @@
-"""Small probabilities from draws: below one in the number of draws, where counting ends."""
+r"""Small probabilities: beyond a bound that few draws, or none, have passed.
+
+Of a lower tail (of an upper one by turning the sign), with s_b the weight of the draws below the bound b and
+n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
+
+* n_b >= 50, or s_b >= 1/2: P(v < b) = s_b.
+* else the tail is entered at the outermost draw a that has n_a >= 50, and followed from there to b,
+
+      ln P(v < b) = [n_b ln s_b + 12 ln(s_a R)] / (n_b + 12),       R = P(v < b) / P(v < a),
+
+  with R from Laplace's approximation of the contrast's marginal density (`bayesde.posterior.marginal`), which
+  knows the data and so the shape of the tail, given the hyperparameters; averaged over draws of these where
+  they are uncertain. Where there is no model, R is from an exponential tail with the mean excess of the draws
+  beyond a, R = exp(-(a - b) / mean excess).
+
+Draws of engine psis reach far out, with small weights, so that s_b is often worth something at 1e-8;
+draws of equal weight end at 1 / draws.
+
+Error of ln lfsr, root mean square over 68 genes of pasilla, against nested importance sampling (3,000 points
+at each of some 140 values of the contrast; 60,000 draws of psis agree with that to 0.1 down to e^-12).
+Shrunken by a Cauchy prior of scale 0.056, many of these posteriors have two modes:
+
+| lfsr between | 1 and e^-2 | e^-2, e^-4 | e^-4, e^-7 | e^-7, e^-12 | e^-12, e^-24 |
+|---|---|---|---|---|---|
+| 1,000 draws of psis | 0.06 | 0.21 | 0.27 | 0.35 | 0.34 |
+| 4,000 draws of equal weight | 0.02 | 0.10 | 0.18 | 0.28 | 0.37 |
+| the former, without the model | 0.06 | 0.25 | 0.46 | 2.8 | 12 |
+| the latter, without the model | 0.02 | 0.10 | 0.23 | 2.1 | 19 |
+
+A panel of 60 genes leaves dispersion_sd uncertain by a quarter; averaged over 166 draws of the
+hyperparameters the errors of 1,000 draws (against 40,000) are 0.06, 0.16, 0.18, 0.30 and 2.3, and with the
+hyperparameters at their means 0.06, 0.16, 0.20, 0.88 and 3.7, on average too small by 0.7 and 2.4 in the last
+two.
+
+Without the model it depends on the posterior: of 4,000 draws of a normal the error is 0.4 at e^-7 and 5 (too
+large) at e^-21; of Student's t with 10 and 5 degrees of freedom 1.1 at e^-10 and 1.2 at e^-8 (too small).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.stats import norm
+from numba import njit
 
-__all__ = ["probability_below"]
+from bayesde.eb.threads import over_genes
+from bayesde.posterior.marginal import tail_ratios
+from bayesde.posterior.model import ConditionalModel
 
-TAIL_SHARE = 0.2
-"""Share of the draws, nearest to the bound, that the tail is learnt from."""
-ENOUGH = 200
-"""With this many draws beyond the bound their share is used as it is."""
-TRUST = 2.0
-"""The tail counts as much as this many draws."""
+__all__ = ["FLOOR", "Sorted", "probabilities_below"]
+
+ENOUGH = 50.0
+"""What the draws beyond a bound must be worth for their weight to be used as it is."""
+TRUST = 12.0
+"""What the continued tail is worth, in draws: its logarithm is off by about 0.3."""
 FLOOR = 1e-300
 
 
-def probability_below(draws: np.ndarray, bound: float) -> np.ndarray:
-    """Estimate P(value < bound) for every column of draws.
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """Weighted draws of a contrast, of some genes.
 
-    Where at least `ENOUGH` draws are below the bound, it is their share. Where fewer are, the tail is taken
-    from a straight line through the normal scores of the lowest `TAIL_SHARE` of the draws, against the draws
-    themselves: exact for a normal tail, too low for a heavier one. The logarithms of share and tail are
-    averaged with weights k and `TRUST`, for k draws below the bound, so the line decides only where there
-    are none.
+    Attributes
+    ----------
+    values : ndarray (gene, draw)
+    weights : ndarray (gene, draw)
+        Each gene's add up to 1.
+    order : ndarray of int (gene, draw)
+        What sorts them, ascending.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, weights: np.ndarray) -> Sorted:
+        """Sort each gene's draws."""
+        return cls(values, weights, np.argsort(values, axis=1))
+
+    @property
+    def turned(self) -> Sorted:
+        """The same draws with the other sign."""
+        return Sorted(-self.values, self.weights, np.ascontiguousarray(self.order[:, ::-1]))
+
+
+def probabilities_below(
+    draws: Sorted,
+    bounds: list[float],
+    models: Sequence[ConditionalModel] = (),
+    vector: np.ndarray | None = None,
+    theta: np.ndarray | None = None,
+) -> np.ndarray:
+    """Estimate P(value < bound) of every gene.
 
     Parameters
     ----------
-    draws : ndarray (draw, column)
-    bound : float
+    draws : Sorted
+    bounds : list of float
+        In descending order.
+    models : sequence of ConditionalModel
+        Of the genes, each under other values of the hyperparameters, for the tail to be followed by; with
+        `vector` and `theta`.
+    vector : ndarray (coefficient,), optional
+        The values are theta's coefficients times this.
+    theta : ndarray (gene, draw, P + 1), optional
 
     Returns
     -------
-    ndarray (column,)
-        NaN where a draw is.
+    ndarray (gene, bound)
     """
-    total = draws.shape[0]
-    below = (draws < bound).sum(axis=0)
-    result = below / total
-    few = np.flatnonzero(below < min(ENOUGH, total / 2))
-    if few.size:
-        share = np.maximum((below[few] + 0.5) / (total + 1.0), FLOOR)
-        weight = below[few] / (below[few] + TRUST)
-        tail = np.maximum(_normal_tail(draws[:, few], bound), FLOOR)
-        tail = np.where(below[few] == 0, np.minimum(tail, 1.0 / total), tail)
-        result[few] = np.exp(weight * np.log(share) + (1.0 - weight) * np.log(tail))
-    result[np.isnan(draws).any(axis=0)] = np.nan
-    return result
+    n_genes, limits = draws.values.shape[0], np.array(bounds)
+    share, size = np.empty((n_genes, limits.size)), np.empty((n_genes, limits.size))
+    start, entry, excess = np.empty(n_genes, dtype=np.int64), np.empty(n_genes), np.empty(n_genes)
+    over_genes(
+        _fill_shares,
+        n_genes,
+        draws.values,
+        draws.weights,
+        draws.order,
+        limits,
+        ENOUGH,
+        share,
+        size,
+        start,
+        entry,
+        excess,
+    )
+    few = np.flatnonzero(((size < ENOUGH) & (share < 0.5)).any(axis=1))
+    entered = draws.values[few, start[few]]
+    gap = np.maximum(entered[:, None] - limits, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+        ratio = np.where(gap > 0.0, np.exp(-gap / excess[few, None]), 1.0)
+    if models and vector is not None and theta is not None and few.size:
+        points, beyond = theta[few, start[few]], np.tile(limits, (few.size, 1))
+        followed = np.mean(
+            [tail_ratios(model.genes(few), vector, points, beyond) for model in models], axis=0
+        )
+        ratio = np.where(np.isnan(followed), ratio, followed)
+    result = share
+    result[few] = _combined(share[few], size[few], entry[few, None] * ratio)
+    return np.asarray(result)
 
 
-def _normal_tail(draws: np.ndarray, bound: float) -> np.ndarray:
-    """Continue the lower tail of each column (draw, column) by a line through its normal scores."""
-    total = draws.shape[0]
-    count = max(20, int(TAIL_SHARE * total))
-    lowest = np.sort(draws, axis=0)[: min(count, total)].astype(np.float64)
-    rank = np.arange(1, lowest.shape[0] + 1)
-    scores = norm.ppf((rank - 0.375) / (total + 0.25))[:, None]
-    weights = (1.0 / np.sqrt(rank))[:, None]  # the outermost draws tell most about what lies beyond
-    weights = weights / weights.sum()
-    centre, level = (weights * lowest).sum(axis=0), float((weights * scores).sum())
-    spread = (weights * (lowest - centre) ** 2).sum(axis=0)
-    together = (weights * (lowest - centre) * (scores - level)).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(spread > 0.0, together / spread, np.inf)
-        gap = bound - centre
-        return norm.cdf(np.where(gap == 0.0, level, level + slope * gap))
+def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray) -> np.ndarray:
+    """Average the logarithms of what draws say and of the continued tail, where there are few draws."""
+    counted = np.log(np.maximum(share, FLOOR))
+    both = (size * counted + TRUST * np.log(np.maximum(tail, FLOOR))) / (size + TRUST)
+    return np.where((size < ENOUGH) & (share < 0.5), np.exp(both), share)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_shares(  # type: ignore[no-untyped-def]
+    first, last, values, weights, order, bounds, enough, share, size, start, entry, excess
+):
+    """Fill what is below the bounds, and where the lower tail of each gene is entered."""
+    for g in range(first, last):
+        _below(values[g], weights[g], order[g], bounds, share[g], size[g])
+        start[g], entry[g], excess[g] = _tail(values[g], weights[g], order[g], enough)
+
+
+@njit(cache=True, error_model="numpy")
+def _below(values, weights, order, bounds, share, size):  # type: ignore[no-untyped-def]
+    """Fill the weight of one gene's draws below the bounds, and what they are worth; NaN if a value is."""
+    at, total, squares = 0, 0.0, 0.0
+    for b in range(bounds.size - 1, -1, -1):
+        while at < values.size and values[order[at]] < bounds[b]:
+            total += weights[order[at]]
+            squares += weights[order[at]] ** 2
+            at += 1
+        missing = np.isnan(values[order[0]] + values[order[-1]])
+        share[b] = np.nan if missing else min(total, 1.0)
+        size[b] = total * total / squares if squares > 0.0 else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _tail(values, weights, order, enough):  # type: ignore[no-untyped-def]
+    """Return where one gene's tail is entered: the draw, the probability below it, the mean excess.
+
+    That is the innermost draw that is the first to make the draws from the outside up to it worth enough;
+    the median, if they come to that only beyond it.
+    """
+    total, squares, moment = 0.0, 0.0, 0.0
+    at, entry, excess, below = order[0], 0.5 * weights[order[0]], 0.0, True
+    for i in range(order.size):
+        m = order[i]
+        total += weights[m]
+        squares += weights[m] ** 2
+        moment += weights[m] * values[m]
+        worth = total * total / squares if squares > 0.0 else 0.0
+        if below:
+            at, entry, excess = m, total - 0.5 * weights[m], values[m] - moment / total
+        below = worth < enough
+        if total >= 0.5:
+            break
+    return at, entry, excess

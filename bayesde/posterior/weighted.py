@@ -1,177 +1,105 @@
-r"""From weighted draws to the results table: what the posterior says of a contrast.
+r"""What weighted draws of one number say: moments, quantiles, intervals.
 
-Means, standard deviations, quantiles and probabilities are those of the weighted draws. Of a probability
-beyond most draws, the tail is continued: by a line through the normal scores of the outer draws, as
-`bayesde.posterior.tails` does for draws of equal weight. The proposals have heavier tails than the
-posteriors, so that weighted draws reach further out, with small weights; the line decides only beyond them.
+With draws v_1 <= ... <= v_M and weights w_m that add up to 1,
+
+    mean = sum_m w_m v_m,      sd^2 = sum_m w_m (v_m - mean)^2 / (1 - sum_m w_m^2),
+
+and the quantile function Q goes in straight lines through the points (w_1 + ... + w_m - w_m / 2, v_m). The
+equal-tailed interval of probability p is Q((1 - p) / 2), Q((1 + p) / 2); the highest-density interval the
+shortest of all Q(a), Q(a + p), which is found exactly, since it has an end on a point. Draws of chains are
+the case of equal weights.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from scipy.special import ndtr, ndtri
+from numba import njit
 
-from bayesde.posterior.summaries import LARGEST_EFFECT
-from bayesde.posterior.tails import FLOOR, TAIL_SHARE, TRUST
+__all__ = ["LARGEST_EFFECT", "MOMENTS", "fill_summaries", "highest_density", "quantile"]
 
-__all__ = ["mean_dispersion", "weighted_probability_below", "weighted_quantiles", "weighted_summary"]
-
-GENES_AT_A_TIME = 500
-FEWEST = 20
-"""The outer draws that a tail is learnt from are at least so many."""
-OUTERMOST = 10
-"""What lies beyond all draws is taken to be no more than this many of the outermost have together."""
+LARGEST_EFFECT = 30.0
+"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean:
+draws beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
+MOMENTS = ("mean", "sd", "median", "lower", "upper", "hdi_lower", "hdi_upper")
 
 
-def weighted_summary(
-    theta: np.ndarray,
-    log_weights: np.ndarray,
-    vector: np.ndarray,
-    threshold: float = 0.0,
-    ci_prob: float = 0.95,
-) -> dict[str, np.ndarray]:
-    """Summarize the posterior of a contrast for every gene.
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_summaries(first, last, values, weights, order, ci_prob, summary):  # type: ignore[no-untyped-def]
+    """Fill `MOMENTS` (gene, 7) of some genes' values (gene, draw), in ascending order by `order`."""
+    n_draws = values.shape[1]
+    ladder, middles = np.empty(n_draws), np.empty(n_draws)
+    for g in range(first, last):
+        below, mean, squares = 0.0, 0.0, 0.0
+        for i in range(n_draws):
+            m = order[g, i]
+            ladder[i] = min(max(values[g, m], -LARGEST_EFFECT), LARGEST_EFFECT)
+            middles[i] = below + 0.5 * weights[g, m]
+            below += weights[g, m]
+            mean += weights[g, m] * ladder[i]
+            squares += weights[g, m] ** 2
+        spread = 0.0
+        for i in range(n_draws):
+            spread += weights[g, order[g, i]] * (ladder[i] - mean) ** 2
+        summary[g, 0] = mean
+        summary[g, 1] = math.sqrt(spread / (1.0 - squares))
+        summary[g, 2] = quantile(ladder, middles, 0.5)
+        summary[g, 3] = quantile(ladder, middles, 0.5 * (1.0 - ci_prob))
+        summary[g, 4] = quantile(ladder, middles, 0.5 * (1.0 + ci_prob))
+        summary[g, 5], summary[g, 6] = highest_density(ladder, middles, ci_prob)
+
+
+@njit(cache=True)
+def quantile(values, middles, level):  # type: ignore[no-untyped-def]
+    """Return Q(level), for values in ascending order and the levels that they stand at."""
+    at = np.searchsorted(middles, level)
+    if at == 0:
+        return values[0]
+    if at == values.size:
+        return values[-1]
+    return _between(values, middles, at - 1, level)
+
+
+@njit(cache=True)
+def _between(values, middles, i, level):  # type: ignore[no-untyped-def]
+    """Return Q(level) between the points i and i + 1."""
+    gap = middles[i + 1] - middles[i]
+    share = (level - middles[i]) / gap if gap > 0.0 else 0.0
+    return values[i] + share * (values[i + 1] - values[i])
+
+
+@njit(cache=True)
+def highest_density(values, middles, ci_prob):  # type: ignore[no-untyped-def]
+    """Return the shortest interval [Q(a), Q(a + ci_prob)]; of one longer than all points, both ends.
 
     Parameters
     ----------
-    theta : ndarray (gene, draw, P + 1)
-        Coefficients and log dispersion, natural log.
-    log_weights : ndarray (gene, draw)
-    vector : ndarray (coefficient,)
-        Weights of the contrast.
-    threshold : float
-        Natural log; 0 for none.
+    values, middles : ndarray (draw,)
+        In ascending order.
     ci_prob : float
-        Probability within the equal-tailed interval.
 
     Returns
     -------
-    dict of str to ndarray (gene,)
-        As `bayesde.posterior.summaries.contrast_summary` has them.
+    lower, upper : float
     """
-    parts = [
-        _summary_of_some(theta[start:end], log_weights[start:end], vector, threshold, ci_prob)
-        for start, end in _chunks(theta.shape[0])
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _chunks(n_genes: int) -> list[tuple[int, int]]:
-    return [(start, start + GENES_AT_A_TIME) for start in range(0, n_genes, GENES_AT_A_TIME)]
-
-
-def _normalized(log_weights: np.ndarray) -> np.ndarray:
-    weights = np.exp(log_weights.astype(np.float64))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def _summary_of_some(
-    theta: np.ndarray, log_weights: np.ndarray, vector: np.ndarray, threshold: float, ci_prob: float
-) -> dict[str, np.ndarray]:
-    weights = _normalized(log_weights)
-    effect = theta[:, :, :-1].astype(np.float64) @ vector
-    order = np.argsort(effect, axis=1)
-    effect, weights = np.take_along_axis(effect, order, 1), np.take_along_axis(weights, order, 1)
-    bounded = np.clip(effect, -LARGEST_EFFECT, LARGEST_EFFECT)
-    mean = (weights * bounded).sum(axis=1)
-    lower, upper = weighted_quantiles(bounded, weights, [(1.0 - ci_prob) / 2.0, (1.0 + ci_prob) / 2.0])
-    upside = (-effect[:, ::-1], weights[:, ::-1])  # the same draws seen from above
-
-    def either_side(bound: float) -> tuple[np.ndarray, np.ndarray]:
-        below = weighted_probability_below(effect, weights, bound)
-        return below, weighted_probability_below(*upside, bound)
-
-    summary = {
-        "log2_fold_change": mean,
-        "lfc_se": np.sqrt((weights * (bounded - mean[:, None]) ** 2).sum(axis=1)),
-        "lfc_lower": lower,
-        "lfc_upper": upper,
-        "lfsr": np.minimum(*either_side(0.0)),
-    }
-    summary["local_rate"] = summary["lfsr"]
-    if threshold > 0.0:
-        summary["local_rate"] = np.minimum(*either_side(threshold))
-        summary["prob_gt_threshold"] = np.minimum(1.0, np.add(*either_side(-threshold)))
-    return summary
-
-
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: list[float]) -> np.ndarray:
-    """Return quantiles of weighted values, interpolated between the middles of their weights.
-
-    Parameters
-    ----------
-    values : ndarray (gene, draw)
-        In ascending order.
-    weights : ndarray (gene, draw)
-        Each row adds up to 1.
-    levels : list of float
-
-    Returns
-    -------
-    ndarray (level, gene)
-    """
-    middles = np.cumsum(weights, axis=1) - 0.5 * weights
-    return np.array([np.interp(levels, *row) for row in zip(middles, values, strict=True)]).T
-
-
-def weighted_probability_below(values: np.ndarray, weights: np.ndarray, bound: float) -> np.ndarray:
-    """Estimate P(value < bound) of every gene.
-
-    The weight of the draws below the bound, and the tail that a line through the normal scores of the outer
-    `TAIL_SHARE` continues, have their logarithms averaged with weights n and `TRUST`, n being the effective
-    number of draws below the bound. Half of the draws or more are never corrected.
-
-    Parameters
-    ----------
-    values : ndarray (gene, draw)
-        In ascending order.
-    weights : ndarray (gene, draw)
-        Each row adds up to 1.
-    bound : float
-
-    Returns
-    -------
-    ndarray (gene,)
-    """
-    beyond = np.where(values < bound, weights, 0.0)
-    share = beyond.sum(axis=1)
-    relative = beyond / np.maximum(beyond.max(axis=1, keepdims=True), FLOOR)
-    number = relative.sum(axis=1) ** 2 / np.maximum((relative**2).sum(axis=1), FLOOR)
-    few = np.flatnonzero(share < 0.5)
-    tail = np.maximum(_continued_tail(values[few], weights[few], bound), FLOOR)
-    outermost = np.maximum(weights[few, :OUTERMOST].sum(axis=1), FLOOR)
-    tail = np.where(number[few] > 0.0, tail, np.minimum(tail, outermost))
-    trust = number[few] / (number[few] + TRUST)
-    counted = np.log(np.maximum(share[few], FLOOR))
-    share[few] = np.exp(trust * counted + (1.0 - trust) * np.log(tail))
-    return np.asarray(np.minimum(share, 1.0))
-
-
-def _continued_tail(values: np.ndarray, weights: np.ndarray, bound: float) -> np.ndarray:
-    """Continue the lower tail of each gene by a line through its normal scores at the outer draws."""
-    middles = np.cumsum(weights, axis=1) - 0.5 * weights
-    outer = (middles < TAIL_SHARE) | (np.arange(values.shape[1]) < FEWEST)
-    with np.errstate(divide="ignore"):
-        scores = ndtri(np.clip(middles, FLOOR, 1.0 - 1e-16))
-        trusted = np.where(outer & (weights > 0.0), weights / np.sqrt(np.maximum(middles, FLOOR)), 0.0)
-    trusted /= np.maximum(trusted.sum(axis=1, keepdims=True), FLOOR)
-    center = (trusted * values).sum(axis=1, keepdims=True)
-    level = (trusted * scores).sum(axis=1, keepdims=True)
-    spread = (trusted * (values - center) ** 2).sum(axis=1)
-    together = (trusted * (values - center) * (scores - level)).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(spread > 0.0, together / spread, np.inf)
-        gap = bound - center[:, 0]
-        return np.asarray(ndtr(np.where(gap == 0.0, level[:, 0], level[:, 0] + slope * gap)))
-
-
-def mean_dispersion(theta: np.ndarray, log_weights: np.ndarray) -> np.ndarray:
-    """Return every gene's posterior mean dispersion."""
-    return np.concatenate(
-        [
-            (_normalized(log_weights[start:end]) * np.exp(theta[start:end, :, -1].astype(np.float64))).sum(
-                axis=1
-            )
-            for start, end in _chunks(theta.shape[0])
-        ]
-    )
+    size = values.size
+    lower, upper = values[0], values[-1]
+    low, high = 0, 0
+    while low < size and middles[low] + ci_prob <= middles[-1]:  # the lower end on a point
+        while high < size - 2 and middles[high + 1] < middles[low] + ci_prob:
+            high += 1
+        end = _between(values, middles, high, middles[low] + ci_prob)
+        if end - values[low] < upper - lower:
+            lower, upper = values[low], end
+        low += 1
+    low, high = 0, 0
+    while high < size:  # the upper end on a point
+        if middles[high] - ci_prob >= middles[0]:
+            while low < size - 2 and middles[low + 1] < middles[high] - ci_prob:
+                low += 1
+            end = _between(values, middles, low, middles[high] - ci_prob)
+            if values[high] - end < upper - lower:
+                lower, upper = end, values[high]
+        high += 1
+    return lower, upper

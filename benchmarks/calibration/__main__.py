@@ -14,14 +14,17 @@ from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
-SIZES = {"psis": (400, 60), "nuts": (250, 8), "joint": (200, 10)}
-"""Data sets, and genes in each."""
+SIZES = {"psis": (400, 40), "nuts": (60, 16), "joint": (200, 10)}
+"""Data sets, and genes in each. To engine nuts, under given hyperparameters, every gene is a data set."""
 
 
 def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) -> None:
-    """Let an engine answer data sets that it has not answered yet."""
+    """Let an engine answer data sets: those that an interrupted run has left over, or all of them anew."""
     tables, begun = Tables(folder, engine), time.monotonic()
     done = set(tables.sets()["set"])
+    if done.issuperset(numbers):
+        tables.remove()
+        done = set()
     for number in numbers:
         if number in done:
             continue
@@ -48,9 +51,9 @@ def main() -> None:
     """Calibrate, and draw the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
-    parser.add_argument("--sets", type=int, help="data sets; by default 400, 250 and 200")
+    parser.add_argument("--sets", type=int, help="data sets; by default 400, 60 and 200")
     parser.add_argument("--first", type=int, default=0, help="number of the first data set")
-    parser.add_argument("--genes", type=int, help="genes in each; by default 60, 8 and 10")
+    parser.add_argument("--genes", type=int, help="genes in each; by default 40, 16 and 10")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()

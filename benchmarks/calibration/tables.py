@@ -2,7 +2,7 @@
 
 ``ENGINE_sets.tsv`` has a row for every data set: its number, what was noticed, and the posterior probability
 below every true hyperparameter. ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A
-data set that has a line in the former is finished; a run goes on where an earlier one ended.
+data set that has a line in the former is finished; a run goes on where an interrupted one ended.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ class Tables:
     def __init__(self, folder: Path, engine: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._sets, self._genes = folder / f"{engine}_sets.tsv", folder / f"{engine}_genes.tsv"
+
+    def remove(self) -> None:
+        """Begin anew."""
+        for path in (self._sets, self._genes):
+            path.unlink(missing_ok=True)
 
     def sets(self) -> pd.DataFrame:
         """Return what is there of the data sets."""

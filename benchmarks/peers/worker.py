@@ -1,8 +1,9 @@
-"""One tool on one data set in a process of its own: ``worker.py TOOL SET_FOLDER ANSWER_FILE``.
+"""One tool on one data set in a process of its own: ``worker.py TOOL SET_FOLDER ANSWER_FILE [OPTION...]``.
 
 Talks to benchmarks/measure.py in lines: "ready" once everything is imported and the counts are in memory; for
 each line "run" that comes in the whole analysis, and "done" with the seconds of every step; on "end" the
-answer of the last run is written. Needs NumPy, pandas and the tool only: it runs in the tool's environment.
+answer of the last run is written, after the tool's `finish`, if it has one. Needs NumPy, pandas and the tool
+only: it runs in the tool's environment.
 """
 
 from __future__ import annotations
@@ -82,21 +83,25 @@ def tell(event: str, **content: object) -> None:
 
 def main() -> None:
     """Serve runs until "end"."""
-    name, folder, answer_file = sys.argv[1:]
+    name, folder, answer_file, *options = sys.argv[1:]
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     tool = import_module(name)
     data = read(Path(folder))
-    prepared = tool.prepare(data)
+    prepared = tool.prepare(data, *options)
     tell("ready", version=version(tool.PACKAGE), python=sys.version.split()[0])
-    answer: dict[str, np.ndarray] = {}
+    answer: dict[str, np.ndarray] | pd.DataFrame = {}
     for line in sys.stdin:
         if line.strip() != "run":
             break
         clock = Clock()
         answer = tool.run(prepared, clock)
         tell("done", steps=clock.steps)
-    pd.DataFrame(answer, index=pd.Index(data.genes, name="gene")).to_csv(answer_file, sep="\t", na_rep="NA")
+    if hasattr(tool, "finish"):
+        answer = tool.finish(prepared, answer)
+    if not isinstance(answer, pd.DataFrame):
+        answer = pd.DataFrame(answer, index=pd.Index(data.genes, name="gene"))
+    answer.to_csv(answer_file, sep="\t", na_rep="NA")
     tell("answered")
 
 

@@ -72,7 +72,7 @@ def test_one_gene_against_a_grid(phi):
     gap -= LAYOUT.log_prior(np.log(phi))[0] - LAYOUT.log_prior(np.log(start))[0]
     assert gap == pytest.approx(estimate(*phi) - estimate(*start), abs=1e-9)
     points = HyperPosterior(LAYOUT, np.array([phi]), np.ones(1))
-    weights = gene_weights(LAYOUT, model.base_mean, surface.theta, surface.ratio, points)[0]
+    weights = gene_weights(LAYOUT, model.base_mean, surface.theta, surface.log_ratio, points)[0]
     assert weights.sum() == pytest.approx(1.0)
     drawn, size = surface.theta[0].astype(float), 1.0 / np.sum(weights**2)
     mean = density @ theta
@@ -180,7 +180,7 @@ def test_student_t_residuals_change_the_weights():
     theta = np.array([[[0.0, 0.4, 0.0], [0.0, 0.1, 2.0]]], dtype=np.float32)
     layout = Layout(("Intercept", "group"), (1,), True, True)
     points = HyperPosterior(layout, np.array([[0.3, 0.5, 1.0, 1.0, 4.0]]), np.ones(1))
-    found = gene_weights(layout, np.array([2.0]), theta, np.ones((1, 2)), points)[0]
+    found = gene_weights(layout, np.array([2.0]), theta, np.zeros((1, 2)), points)[0]
     expected = cauchy.pdf([0.4, 0.1], scale=0.3) * student.pdf(([0.0, 2.0] - np.log(1.5)) / 0.5, 4.0)
     np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
 

@@ -99,7 +99,7 @@ def mixture_weights(draws: np.ndarray, model: ConditionalModel, points: HyperPos
     with np.errstate(over="ignore", invalid="ignore"):
         log_ratio = -_log_prior(theta.astype(np.float64), model)
     surface = Surface.of(points.layout, model, Draws(theta, log_ratio))
-    return gene_weights(points.layout, model.base_mean, theta, surface.ratio, points)
+    return gene_weights(points.layout, model.base_mean, theta, surface.log_ratio, points)
 
 
 def _log_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:

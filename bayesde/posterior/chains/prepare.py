@@ -162,7 +162,7 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
 def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
     surface = sampled.surface
     few = points.thinned(min(points.weight.size, 50))
-    weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.ratio, few)
+    weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.log_ratio, few)
     return np.where(np.isfinite(weights), weights, 1.0 / weights.shape[1])
 
 

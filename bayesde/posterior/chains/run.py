@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainSettings", "Chains", "SamplerStopped", "run_chains"]
 
+STATISTICS = {
+    "lp": "lp__",
+    "energy": "energy__",
+    "diverging": "divergent__",
+    "tree_depth": "treedepth__",
+    "n_steps": "n_leapfrog__",
+    "acceptance_rate": "accept_stat__",
+    "step_size": "stepsize__",
+}
+"""What ArviZ calls the columns that CmdStan writes of every draw."""
 SIGNIFICANT_DIGITS = 9
 """Of what CmdStan writes: enough for draws that are kept in single precision."""
 
@@ -57,6 +67,9 @@ class Chains:
     gradients : float
         Evaluations of the gradient per draw, mean.
     step_size : ndarray (chain,)
+    statistics : dict of str to ndarray (chain, draw)
+        What the sampler tells of every draw, by ArviZ's names: ``lp``, ``energy``, ``diverging``,
+        ``tree_depth``, ``n_steps``, ``acceptance_rate``, ``step_size``.
     """
 
     variables: dict[str, np.ndarray]
@@ -64,6 +77,7 @@ class Chains:
     treedepth_hits: int
     gradients: float
     step_size: np.ndarray
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def run_chains(
@@ -157,6 +171,7 @@ def _read(fit: Any, settings: ChainSettings, variables: Sequence[str]) -> Chains
         int(np.sum(depth >= settings.max_treedepth)),
         float(np.mean(methods["n_leapfrog__"])),
         np.asarray(fit.step_size, dtype=np.float64),
+        {name: np.asarray(methods[theirs]).reshape(shape).T for name, theirs in STATISTICS.items()},
     )
 
 

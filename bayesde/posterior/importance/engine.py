@@ -23,7 +23,7 @@ from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.mixture import Proposal
-from bayesde.posterior.importance.pareto import GENES_AT_A_TIME, MAX_K, smoothed_in_parts
+from bayesde.posterior.importance.pareto import MAX_K, smoothed_in_parts
 from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
 from bayesde.posterior.importance.split_modes import split_modes
 from bayesde.posterior.importance.surface import (
@@ -363,7 +363,7 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
     Weighed
     """
     log_weights, pareto_k, size = _smoothed_weights(sampled, points)
-    theta, log_ratio = sampled.surface.theta, _log_ratio(sampled.surface)
+    theta, log_ratio = sampled.surface.theta, sampled.surface.log_ratio
     attempts = np.ones(size.size)
     trouble = _trouble(pareto_k, size, log_weights.shape[1])
     bad = np.flatnonzero(trouble > 1.0)
@@ -377,7 +377,7 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
         better = new_trouble < trouble[bad]
         taken = bad[better]
         theta[taken], log_weights[taken] = current.surface.theta[better], newest[better]
-        log_ratio[taken] = _log_ratio(current.surface.genes(better))
+        log_ratio[taken] = current.surface.log_ratio[better]
         pareto_k[taken], size[taken] = k[better], new_size[better]
         trouble[taken] = new_trouble[better]
         attempts[bad] += 1.0
@@ -387,28 +387,16 @@ def weigh(sampled: Sampled, points: HyperPosterior) -> Weighed:
     return Weighed(GeneDraws(theta, log_weights, log_ratio), report)
 
 
-def _log_ratio(surface: Surface) -> np.ndarray:
-    """Return what of the weights does not depend on the hyperparameters, as `GeneDraws` has it."""
-    log_ratio = np.empty(surface.ratio.shape, dtype=np.float32)
-
-    def fill(first: int, last: int) -> None:
-        with np.errstate(divide="ignore"):
-            for start in range(first, last, GENES_AT_A_TIME):
-                rows = slice(start, min(start + GENES_AT_A_TIME, last))
-                log_ratio[rows] = np.log(surface.ratio[rows])
-
-    over_genes(fill, surface.theta.shape[0])
-    return log_ratio
-
-
 def _smoothed_weights(sampled: Sampled, points: HyperPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return log weights, Pareto's k and effective sizes."""
     layout, surface = sampled.surface.layout, sampled.surface
 
     def weights_of(rows: slice) -> np.ndarray:
-        return gene_weights(layout, surface.base_mean[rows], surface.theta[rows], surface.ratio[rows], points)
+        return gene_weights(
+            layout, surface.base_mean[rows], surface.theta[rows], surface.log_ratio[rows], points
+        )
 
-    n_genes, n_draws = surface.ratio.shape
+    n_genes, n_draws = surface.log_ratio.shape
     return smoothed_in_parts(weights_of, n_genes, n_draws)
 
 

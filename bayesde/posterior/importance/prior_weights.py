@@ -2,10 +2,10 @@ r"""The priors at draws of the genes, for any hyperparameters: what importance w
 
     p(theta | phi) = prod_k Cauchy(beta_k | 0, S_k)  Normal or Student-t(a | log trend, sigma)
 
-Kernels over genes. They leave out the priors' heights, which are the same for all draws. Ratios
-p(y | theta) / q(theta) come without logarithms, so that a draw costs one division and one exponential. Loops
-run over the draws innermost, so that they become vector instructions; hyperparameters come as points (first
-axis), so that a gene's draws are read once for all of them.
+Kernels over genes. They leave out the priors' heights, which are the same for all draws. With
+ln p(y | theta) / q(theta) known, a draw costs one division and one exponential. Loops run over the draws
+innermost, so that they become vector instructions; hyperparameters come as points (first axis), so that a
+gene's draws are read once for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba import njit
 
 from bayesde.posterior.importance.elementary import exponentials, logarithms, sum_of
 
-__all__ = ["average_weights", "exponentiate", "fill_evidence", "fill_moments", "log_prior_shape"]
+__all__ = ["average_weights", "fill_evidence", "fill_moments", "log_prior_shape", "take_highest_off"]
 
 LARGEST_LOG_RATIO = 600.0
 """Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
@@ -62,37 +62,38 @@ def log_prior_shape(points, columns, inverse_scale, log_trend, inverse_sd, nu, b
 
 
 @njit(cache=True, error_model="numpy")
-def _weigh(points, ratio, columns, inverse_scale, log_trend, inverse_sd, nu, bits, odds, weights):  # type: ignore[no-untyped-def]
+def _weigh(points, log_ratio, columns, inverse_scale, log_trend, inverse_sd, nu, bits, odds, weights):  # type: ignore[no-untyped-def]
     """Fill one gene's weights at its draws (P + 1, draw)."""
     _residual_exponent(points[points.shape[0] - 1], log_trend, inverse_sd, nu, bits, weights, odds)
+    for m in range(odds.size):
+        odds[m] += log_ratio[m]
     exponentials(odds, bits, weights)
     _fill_odds(points, columns, inverse_scale, odds)
     for m in range(weights.size):
-        weights[m] = ratio[m] * weights[m] / odds[m]
+        weights[m] /= odds[m]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def exponentiate(first, last, theta, columns, scale, log_trend, sd, nu, ratio):  # type: ignore[no-untyped-def]
-    """Replace log ratios by ratios over that at the draw of largest weight."""
+def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, relative):  # type: ignore[no-untyped-def]
+    """Fill log ratios less that at the draw of largest weight (single precision is enough for those)."""
     n_draws, d = theta.shape[1:]
     points, bits = np.empty((d, n_draws)), np.empty(n_draws, dtype=np.int64)
-    weights, odds, logs = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws)
+    weights, work, logs = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
         points[:, :] = theta[g].T
-        log_prior_shape(points, columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu, bits, odds, logs, weights)
+        log_prior_shape(points, columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu, bits, work, logs, weights)
         highest, at = -math.inf, 0
         for m in range(n_draws):
-            weight = ratio[g, m] + max(weights[m], LEAST)
+            weight = log_ratio[g, m] + max(weights[m], LEAST)
             if weight > highest:
                 highest, at = weight, m
-        top = ratio[g, at] if highest > -math.inf else 0.0
+        top = log_ratio[g, at] if highest > -math.inf else 0.0
         for m in range(n_draws):
-            weights[m] = min(ratio[g, m] - top, LARGEST_LOG_RATIO)
-        exponentials(weights, bits, ratio[g])
+            relative[g, m] = min(log_ratio[g, m] - top, LARGEST_LOG_RATIO)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
+def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights (point, gene) of some genes, for points of the hyperparameters."""
     n_draws, d = theta.shape[1:]
     points, bits = np.empty((d, n_draws)), np.empty(n_draws, dtype=np.int64)
@@ -101,13 +102,13 @@ def fill_evidence(first, last, theta, ratio, columns, scale, log_trend, sd, nu, 
         points[:, :] = theta[g].T
         for s in range(sd.size):
             inverse, trend = 1.0 / scale[s], log_trend[s, g]
-            _weigh(points, ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], bits, odds, weights)
+            _weigh(points, log_ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], bits, odds, weights)
             total = sum_of(weights)
             log_evidence[s, g] = math.log(total / n_draws) if total > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
+def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
 
     Those are by ln S_k, ln sigma, the log trend and (but for the height) nu.
@@ -118,7 +119,7 @@ def fill_moments(first, last, theta, ratio, columns, scale, log_trend, sd, nu, l
     weights, odds, work = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
         points[:, :] = theta[g].T
-        _weigh(points, ratio[g], columns, inverse, log_trend[g], inverse_sd, nu, bits, odds, weights)
+        _weigh(points, log_ratio[g], columns, inverse, log_trend[g], inverse_sd, nu, bits, odds, weights)
         total = sum_of(weights)
         moments[g, :] = 0.0
         log_evidence[g] = 0.0  # of a gene whose draws all missed, nothing is known
@@ -161,7 +162,7 @@ def _residual_moments(log_dispersion, log_trend, inverse_sd, nu, weights, bits, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def average_weights(first, last, theta, ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
+def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
     """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
     n_draws, d = theta.shape[1:]
     points, bits = np.empty((d, n_draws)), np.empty(n_draws, dtype=np.int64)
@@ -172,7 +173,7 @@ def average_weights(first, last, theta, ratio, columns, scale, log_trend, sd, nu
         out[:] = 0.0
         for s in range(share.size):
             inverse, trend = 1.0 / scale[s], log_trend[s, g]
-            _weigh(points, ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], bits, odds, one)
+            _weigh(points, log_ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], bits, odds, one)
             total = sum_of(one)
             factor = share[s] / total if total > 0.0 else math.nan
             for m in range(n_draws):

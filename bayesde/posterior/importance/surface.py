@@ -29,9 +29,9 @@ from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.prior_weights import (
     average_weights,
-    exponentiate,
     fill_evidence,
     fill_moments,
+    take_highest_off,
 )
 from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.model import ConditionalModel
@@ -43,6 +43,9 @@ MAX_STEPS = 300
 """Few genes have scores whose products are a poor curvature: a panel of 200 took more than 60 steps."""
 FLAT = 1e-3
 """Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
+OVERSHOT = 0.5
+"""Slope beyond the maximum along a step, over that at its start, from which the step is shortened: where the
+scores' products are half the curvature, steps would go to and fro."""
 LARGEST_MOVE = 1.0
 """Of any logarithm in one step."""
 DIFFERENCE = 1e-3
@@ -160,26 +163,26 @@ class Surface:
     layout : Layout
     base_mean : ndarray (gene,)
     theta : ndarray of float32 (gene, draw, P + 1)
-    ratio : ndarray (gene, draw)
-        p(y | theta) / q(theta), over its value at the draw of largest weight.
+    log_ratio : ndarray of float32 (gene, draw)
+        ln p(y | theta) - ln q(theta), less its value at the draw of largest weight.
     """
 
     layout: Layout
     base_mean: np.ndarray
     theta: np.ndarray
-    ratio: np.ndarray
+    log_ratio: np.ndarray
 
     @classmethod
     def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
-        """Make the surface; the ratios are overwritten by their exponentials to save room."""
-        ratio = draws.log_ratio
-        scale, trend, sd, nu = _parts_of(model)
-        over_genes(exponentiate, model.n_genes, draws.theta, _columns(layout), scale, trend, sd, nu, ratio)
-        return cls(layout, model.base_mean, draws.theta, ratio)
+        """Make the surface."""
+        relative = np.empty(draws.log_ratio.shape, dtype=np.float32)
+        parts = (_columns(layout), *_parts_of(model))
+        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative)
+        return cls(layout, model.base_mean, draws.theta, relative)
 
     def genes(self, rows: np.ndarray) -> Surface:
         """Take some of the genes, by index."""
-        return Surface(self.layout, self.base_mean[rows], self.theta[rows], self.ratio[rows])
+        return Surface(self.layout, self.base_mean[rows], self.theta[rows], self.log_ratio[rows])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
@@ -191,7 +194,7 @@ class Surface:
             fill_moments,
             trend.size,
             self.theta,
-            self.ratio,
+            self.log_ratio,
             columns,
             scale,
             trend,
@@ -226,7 +229,7 @@ class Surface:
         scale, trend, sd, nu = _parts_at(self.layout, self.layout.phi(points), self.base_mean)
         evidence, columns = np.empty(trend.shape), _columns(self.layout)
         over_genes(
-            fill_evidence, trend.shape[1], self.theta, self.ratio, columns, scale, trend, sd, nu, evidence
+            fill_evidence, trend.shape[1], self.theta, self.log_ratio, columns, scale, trend, sd, nu, evidence
         )
         heights = [_log_constant(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
@@ -324,9 +327,11 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
         length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
         while True:
             trial = surface.evaluate(psi + length * step)
-            if trial[0] > value + 1e-4 * length * slope:
+            ahead = float(trial[1] @ step)
+            higher = trial[0] > value + 1e-4 * length * slope
+            if higher and ahead > -OVERSHOT * slope:
                 break
-            length *= 0.5
+            length *= slope / (slope - ahead) if higher else 0.5
             if length < 1e-8:
                 raise FitError(
                     "the marginal likelihood of the hyperparameters has no maximum that can be found."
@@ -385,7 +390,7 @@ def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
 
 
 def gene_weights(
-    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, ratio: np.ndarray, points: HyperPosterior
+    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperPosterior
 ) -> np.ndarray:
     """Average every gene's normalized weights over the points of the hyperparameters.
 
@@ -394,8 +399,8 @@ def gene_weights(
     layout : Layout
     base_mean : ndarray (gene,)
     theta : ndarray of float32 (gene, draw, P + 1)
-    ratio : ndarray (gene, draw)
-        As `Surface` has them.
+    log_ratio : ndarray (gene, draw)
+        As `Surface` has it.
     points : HyperPosterior
 
     Returns
@@ -403,9 +408,16 @@ def gene_weights(
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    parts, weights = _parts_at(layout, points.phi, base_mean), np.empty(ratio.shape)
+    parts, weights = _parts_at(layout, points.phi, base_mean), np.empty(log_ratio.shape)
     over_genes(
-        average_weights, ratio.shape[0], theta, ratio, _columns(layout), *parts, points.weight, weights
+        average_weights,
+        log_ratio.shape[0],
+        theta,
+        log_ratio,
+        _columns(layout),
+        *parts,
+        points.weight,
+        weights,
     )
     return weights
 

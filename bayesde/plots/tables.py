@@ -1,30 +1,23 @@
-"""Pictures of fits and results: each function draws on an Axes and returns it; none prints or saves."""
+"""Pictures of results tables: effects by expression, intervals, p-values."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesde.errors import InputError, first_few
+from bayesde.plots.style import BLACK, BLUE, GREY, ORANGE, demand, legend_outside, mark_powers, new_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
-    from bayesde.eb.fit import EbFit
-
-__all__ = ["dispersion_plot", "interval_plot", "ma_plot", "p_value_histogram"]
-
-# Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
-BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
+__all__ = ["interval_plot", "ma_plot", "p_value_histogram"]
 
 _FEW_GENES = 2000
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def ma_plot(
@@ -58,8 +51,8 @@ def ma_plot(
     """
     measure = "s_value" if "s_value" in table else "padj"
     level = level or (0.005 if measure == "s_value" else 0.1)
-    _demand(table, ["base_mean", "log2_fold_change", measure])
-    ax = ax or _new_axes((8.0, 4.2))
+    demand(table, ["base_mean", "log2_fold_change", measure])
+    ax = ax or new_axes((8.0, 4.2))
     known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
     effect = known["log2_fold_change"].to_numpy()
     edge = limit or _edge(np.abs(effect))
@@ -75,55 +68,10 @@ def ma_plot(
     ax.set(ylim=(-1.05 * edge, 1.05 * edge))
     if effect.size:
         ax.set_xscale("log")
-        _mark_powers(ax.xaxis)
+        mark_powers(ax.xaxis)
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel("log2 fold change")
-    _legend_outside(ax)
-    return ax
-
-
-def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
-    """Plot dispersions against mean counts: gene-wise, trend, and those that are used.
-
-    Parameters
-    ----------
-    fit : EbFit
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Gene-wise estimates at the smallest value allowed (1e-8) are drawn on the lower edge.
-    """
-    ax = ax or _new_axes((8.0, 4.2))
-    rows = np.flatnonzero(fit.estimated)  # without those emptied by the replacement of outliers
-    mean = fit.base_mean[rows]
-    used, gene_wise = fit.dispersion[rows], fit.dispersion_gene_wise[rows]
-    floor = 0.5 * float(np.quantile(used, 0.001))
-    outlier = fit.dispersion_outlier[rows]
-    kept = ~outlier
-    ax.scatter(
-        mean, np.maximum(gene_wise, floor), s=3, color=GREY, alpha=0.5, linewidths=0, label="gene-wise"
-    )
-    ax.scatter(mean[kept], used[kept], s=4, color=BLUE, alpha=0.6, linewidths=0, label="used: shrunken")
-    ax.scatter(
-        mean[outlier],
-        np.maximum(used[outlier], floor),
-        s=14,
-        facecolors="none",
-        edgecolors=ORANGE,
-        linewidths=0.8,
-        label="used: gene-wise (outlier)",
-    )
-    order = np.argsort(mean)
-    ax.plot(mean[order], fit.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
-    ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
-    _mark_powers(ax.xaxis)
-    _mark_powers(ax.yaxis)
-    ax.set_xlabel("mean of normalized counts")
-    ax.set_ylabel("dispersion")
-    _legend_outside(ax)
+    legend_outside(ax)
     return ax
 
 
@@ -160,10 +108,10 @@ def interval_plot(
     InputError
         If a column or gene is missing.
     """
-    _demand(posterior, ["log2_fold_change", "lfc_lower", "lfc_upper"])
+    demand(posterior, ["log2_fold_change", "lfc_lower", "lfc_upper"])
     chosen = _chosen(posterior, genes, top)
     rows = posterior.loc[chosen]
-    ax = ax or _new_axes((8.0, 1.2 + 0.3 * len(chosen)))
+    ax = ax or new_axes((8.0, 1.2 + 0.3 * len(chosen)))
     height = np.arange(len(chosen))[::-1]
     ax.hlines(
         height, rows["lfc_lower"], rows["lfc_upper"], color=BLUE, linewidth=2.0, label="posterior interval"
@@ -188,7 +136,7 @@ def interval_plot(
     ax.set_yticks(height, chosen)
     ax.set_ylim(-0.8, len(chosen) - 0.2)
     ax.set_xlabel("log2 fold change")
-    _legend_outside(ax)
+    legend_outside(ax)
     return ax
 
 
@@ -213,8 +161,8 @@ def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = 
     InputError
         If a column is missing.
     """
-    _demand(table, ["p_value", "padj"])
-    ax = ax or _new_axes((8.0, 3.2))
+    demand(table, ["p_value", "padj"])
+    ax = ax or new_axes((8.0, 3.2))
     known = table[table["p_value"].notna()]
     counted, below = known["padj"].notna().to_numpy(), np.zeros(bins)
     for mask, colour, label in ((counted, BLUE, "adjusted"), (~counted, GREY, "filtered out")):
@@ -223,14 +171,14 @@ def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = 
         ax.stairs(below + counts, edges, baseline=below, fill=True, color=colour, label=name)
         below = below + counts
     ax.set(xlim=(0.0, 1.0), xlabel="p-value", ylabel="genes")
-    _legend_outside(ax)
+    legend_outside(ax)
     return ax
 
 
 def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[str]:
     """Name the genes to draw."""
     if genes is None:
-        _demand(table, ["lfsr"])
+        demand(table, ["lfsr"])
         known = table[table["lfc_lower"].notna() & table["lfsr"].notna()]
         order = np.lexsort((-known["log2_fold_change"].abs().to_numpy(), known["lfsr"].to_numpy()))
         return list(known.index[order[:top]])
@@ -260,45 +208,3 @@ def _clipped(
     for sign, marker in ((1.0, "^"), (-1.0, "v")):
         beyond = sign * effect > edge
         ax.scatter(mean[beyond], np.full(beyond.sum(), sign * edge), s=14, marker=marker, **style)
-
-
-def _demand(table: pd.DataFrame, columns: list[str]) -> None:
-    """Refuse tables without the columns to draw."""
-    absent = [name for name in columns if name not in table]
-    if absent:
-        raise InputError(
-            f"the table has no column {first_few(absent)}; its columns are {first_few(table, 20)}"
-        )
-
-
-def _mark_powers(axis: Axis) -> None:
-    """Mark the powers of ten only, in plain letters: many small marks and formulas are slow to draw."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
-    low, high = axis.get_view_interval()
-    if high < 100.0 * low:  # too few of them
-        return
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
-
-
-def _power_of_ten(value: float) -> str:
-    """Write a power of ten as such, another number as it is."""
-    power = round(math.log10(value))
-    if not math.isclose(value, 10.0**power):
-        return f"{value:g}"
-    return "10" + str(power).translate(_SUPERSCRIPT)
-
-
-def _new_axes(size: tuple[float, float]) -> Axes:
-    """Make a figure with one Axes."""
-    from matplotlib import pyplot as plt
-
-    axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
-    return axes
-
-
-def _legend_outside(ax: Axes) -> None:
-    """Put the legend beside the data, without a frame, with marks large enough to tell apart."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5, borderaxespad=0.0)

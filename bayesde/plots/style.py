@@ -1,0 +1,62 @@
+"""Colours, axes and legends that all pictures share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bayesde.errors import InputError, first_few
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "demand", "legend_outside", "mark_powers", "new_axes"]
+
+# Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
+BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
+GREEN = "#009E73"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def demand(table: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse tables without the columns to draw."""
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(
+            f"the table has no column {first_few(absent)}; its columns are {first_few(table, 20)}"
+        )
+
+
+def mark_powers(axis: Axis) -> None:
+    """Mark the powers of ten only, in plain letters: many small marks and formulas are slow to draw."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 100.0 * low:  # too few of them
+        return
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+
+
+def _power_of_ten(value: float) -> str:
+    """Write a power of ten as such, another number as it is."""
+    power = round(math.log10(value))
+    if not math.isclose(value, 10.0**power):
+        return f"{value:g}"
+    return "10" + str(power).translate(_SUPERSCRIPT)
+
+
+def new_axes(size: tuple[float, float]) -> Axes:
+    """Make a figure with one Axes."""
+    from matplotlib import pyplot as plt
+
+    axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return axes
+
+
+def legend_outside(ax: Axes) -> None:
+    """Put the legend beside the data, without a frame, with marks large enough to tell apart."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5, borderaxespad=0.0)

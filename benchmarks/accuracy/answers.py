@@ -1,0 +1,168 @@
+"""What the methods of bayesde say of a problem: estimates, intervals, and how sure they are of the sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+import bayesde as bde
+from bayesde.eb.ash import fit_mixture
+
+if TYPE_CHECKING:
+    from benchmarks.accuracy.problems import Problem
+
+__all__ = ["LEVELS", "Answer", "around", "bayesde_answers"]
+
+LEVELS = (0.5, 0.8, 0.95)
+MIDDLE = 1e-9
+"""An interval of so little probability has the median at both ends."""
+LN2 = np.log(2.0)
+ALONE = bde.SamplingOptions(hand_over=False)
+"""No gene goes to Stan, so that the numbers are those of engine psis, with a Stan or without."""
+
+Interval = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a method says of every gene of the counts, in log2.
+
+    Attributes
+    ----------
+    method : str
+    estimate : ndarray (gene,)
+    lfsr, s_value : ndarray (gene,) or None
+        Local false sign rate and s-value; NaN is never called.
+    intervals : mapping of float to (lower, upper)
+        By their probability.
+    pit, dispersion_pit : ndarray (gene,) or None
+        Posterior probability that effect, or dispersion, is below its true value.
+    hyperparameters : mapping of str to (mean, sd)
+    trusted : ndarray of bool (gene,) or None
+        Whether the method's own diagnostics let a gene pass.
+    """
+
+    method: str
+    estimate: np.ndarray
+    lfsr: np.ndarray | None = None
+    s_value: np.ndarray | None = None
+    intervals: Mapping[float, Interval] = field(default_factory=dict)
+    pit: np.ndarray | None = None
+    dispersion_pit: np.ndarray | None = None
+    hyperparameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    trusted: np.ndarray | None = None
+
+
+def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:
+    """Return estimate plus and minus normal quantiles times the standard error, at all levels."""
+    reach = {level: ndtri(0.5 + level / 2.0) * error for level in LEVELS}
+    return {level: (estimate - by, estimate + by) for level, by in reach.items()}
+
+
+def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
+    """Run everything that bayesde has on a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    answers : list of Answer
+        Engine psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
+        asks for it, maximum likelihood (DESeq2), apeglm and ashr.
+    base_mean : ndarray (gene,)
+    """
+    fit = bde.fit_eb(problem.counts, f"~ {problem.factor}", size_factors=problem.size_factors,
+                     references={problem.factor: problem.reference})  # fmt: skip
+    contrast = (problem.factor, problem.level, problem.reference)
+    answers = _psis(problem, fit, contrast)
+    if problem.student_t:
+        options = bde.SamplingOptions(residuals="student_t", hand_over=False)
+        answers += _psis(problem, fit, contrast, "psis, Student-t", options)[:1]
+    answers += [_maximum_likelihood(fit, contrast), _apeglm(fit, contrast), _ashr(fit, contrast)]
+    return answers, fit.base_mean
+
+
+def _psis(
+    problem: Problem,
+    fit: bde.EbFit,
+    contrast: tuple[str, str, str],
+    name: str = "psis",
+    options: bde.SamplingOptions = ALONE,
+) -> list[Answer]:
+    """Return the posterior mean with all that belongs to it, and the posterior median."""
+    posterior = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
+    tables = {level: posterior.results(contrast, ci_prob=level) for level in (*LEVELS, MIDDLE)}
+    table = tables[max(LEVELS)]
+    pit, dispersion_pit = _below_truth(problem, posterior, contrast)
+    hyper = posterior.hyperparameters
+    learnt = {key: (float(draws.mean()), hyper.sd[key]) for key, draws in hyper.draws.items()}
+    main = Answer(
+        name,
+        table["log2_fold_change"].to_numpy(),
+        table["lfsr"].to_numpy(),
+        table["s_value"].to_numpy(),
+        {level: _interval(tables[level]) for level in LEVELS},
+        pit,
+        dispersion_pit,
+        learnt,
+        table["status"].to_numpy() == "ok",
+    )
+    return [main, Answer(f"{name}, median", _interval(tables[MIDDLE])[0])]
+
+
+def _interval(table: bde.ResultsTable) -> Interval:
+    return table["lfc_lower"].to_numpy(), table["lfc_upper"].to_numpy()
+
+
+def _below_truth(
+    problem: Problem, posterior: bde.Posterior, contrast: tuple[str, str, str]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the shares of draws below the true effect and the true dispersion, NaN where not sampled."""
+    if problem.dispersion is None:
+        return None, None
+    genes = problem.counts.genes.get_indexer(posterior.draws.get_index("gene"))
+    effect = problem.truths[0].effect.to_numpy()[genes] * LN2
+    shares = np.full((2, problem.counts.n_genes), np.nan)
+    drawn = posterior.draws["beta"].values @ posterior.design.contrast(contrast).vector
+    shares[0, genes] = (drawn < effect).mean(axis=(0, 1))
+    log_dispersion = np.log(problem.dispersion[genes])
+    shares[1, genes] = (posterior.draws["log_dispersion"].values < log_dispersion).mean(axis=(0, 1))
+    return shares[0], shares[1]
+
+
+def _maximum_likelihood(fit: bde.EbFit, contrast: tuple[str, str, str]) -> Answer:
+    """Return DESeq2's estimates; under a flat prior the chance of a wrong sign is half the p-value."""
+    table = fit.results(contrast)
+    estimate, error = table["log2_fold_change"].to_numpy(), table["lfc_se"].to_numpy()
+    lfsr = table["p_value"].to_numpy() / 2.0
+    return Answer("DESeq2 (MLE)", estimate, lfsr, bde.s_values(lfsr), around(estimate, error))
+
+
+def _apeglm(fit: bde.EbFit, contrast: tuple[str, str, str]) -> Answer:
+    table = fit.shrink(contrast=contrast)
+    estimate, error = table["log2_fold_change"].to_numpy(), table["lfc_se"].to_numpy()
+    rates = table["lfsr"].to_numpy(), table["s_value"].to_numpy()
+    return Answer("apeglm", estimate, *rates, around(estimate, error))
+
+
+def _ashr(fit: bde.EbFit, contrast: tuple[str, str, str]) -> Answer:
+    """Return ashr's posterior means, with the intervals of its own mixtures."""
+    table, given = fit.shrink(contrast=contrast, method="ashr"), fit.results(contrast)
+    effect, error = given["log2_fold_change"].to_numpy(), given["lfc_se"].to_numpy()
+    usable = np.isfinite(effect) & np.isfinite(error) & (error > 0.0)
+    posterior = fit_mixture(effect[usable], error[usable]).posterior(effect[usable], error[usable])
+
+    def quantile(probability: float) -> np.ndarray:
+        values = np.full(effect.size, np.nan)
+        values[usable] = posterior.quantile(probability)
+        return values
+
+    ends = {level: (quantile(0.5 - level / 2.0), quantile(0.5 + level / 2.0)) for level in LEVELS}
+    rates = table["lfsr"].to_numpy(), table["s_value"].to_numpy()
+    return Answer("ashr", table["log2_fold_change"].to_numpy(), *rates, ends)

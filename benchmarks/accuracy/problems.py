@@ -1,0 +1,220 @@
+r"""Counts with known log2 fold changes: drawn from the model, from other laws, and of the apeglm paper.
+
+Simulated counts follow
+
+    K_gj ~ NB(mean = s_j exp(x_j . beta_g), dispersion = alpha_g),   ln alpha_g around ln(a0 + a1 / m_g)
+
+(`bayesde.simulation`). Their base means m_g are those of a real experiment, pasilla.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import bayesde as bde
+from benchmarks.accuracy.answers import Answer
+
+__all__ = ["PAPER", "SHARED", "Problem", "Truth", "apeglm_paper", "simulated", "simulated_problems"]
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+PAPER = SHARED / "sim_apeglm_pickrell_1"
+PAPER_NAMES = {
+    "apeglm": "apeglm [paper]",
+    "ashr.DESeq2": "ashr [paper]",
+    "ashr.limma": "ashr on limma [paper]",
+    "DESeq2": "DESeq2, normal prior [paper]",
+    "edgeR": "edgeR [paper]",
+    "edgeR.PC5": "edgeR, prior count 5 [paper]",
+    "limma": "limma [paper]",
+}
+SMALLEST_MEAN = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """True effects of some genes.
+
+    Attributes
+    ----------
+    name : str
+    effect : pandas.Series
+        log2, by gene; each gene once.
+    error : pandas.Series or None
+        Standard error of the truth itself, where it was measured.
+    anchors : pandas.Series of bool or None
+        Genes that one offset, common to all, is estimated from; None if the truth has the fits' scale.
+    """
+
+    name: str
+    effect: pd.Series
+    error: pd.Series | None = None
+    anchors: pd.Series | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Counts, a comparison, and what is known of it.
+
+    Attributes
+    ----------
+    name, title : str
+    counts : Counts
+    factor, level, reference : str
+        The design is ``~ factor``; `level` is compared with `reference`.
+    truths : tuple of Truth
+    size_factors : ndarray (sample,) or None
+        Given to every method; None lets each estimate its own.
+    published : mapping of str to Answer
+        What others have said of these counts.
+    dispersion : ndarray (gene,) or None
+        True dispersions.
+    hyperparameters : mapping of str to float
+        True ones, by the names that ``Hyperparameters.draws`` has.
+    student_t : bool
+        Whether engine psis is also run with Student-t residuals of the dispersions.
+    """
+
+    name: str
+    title: str
+    counts: bde.Counts
+    factor: str
+    level: str
+    reference: str
+    truths: tuple[Truth, ...]
+    size_factors: np.ndarray | None = None
+    published: Mapping[str, Answer] = field(default_factory=dict)
+    dispersion: np.ndarray | None = None
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    student_t: bool = False
+
+    @property
+    def treated(self) -> np.ndarray:
+        """Which samples (sample,) have the level, the others having the reference."""
+        return np.asarray(self.counts.sample_table[self.factor] == self.level)
+
+    @property
+    def seen_in_both(self) -> np.ndarray:
+        """Which genes (gene,) have counts in both groups: the others' likelihood has no maximum."""
+        matrix = np.asarray(self.counts.rows(slice(None)))
+        first, second = matrix[:, self.treated], matrix[:, ~self.treated]
+        return np.asarray(first.any(axis=1) & second.any(axis=1))
+
+
+def simulated(
+    name: str,
+    title: str,
+    options: bde.SimulationOptions,
+    *,
+    n_genes: int,
+    groups: tuple[int, int] = (4, 4),
+    seed: int = 1,
+    known_factors: bool = False,
+    student_t: bool = False,
+) -> Problem:
+    """Draw counts with the base means of pasilla (those of 1 or more, with replacement).
+
+    Parameters
+    ----------
+    name, title : str
+    options : SimulationOptions
+        The laws.
+    n_genes : int
+    groups : (int, int)
+        Samples of control and treated.
+    seed : int
+    known_factors : bool
+        Whether every method is told the true size factors.
+    student_t : bool
+        See `Problem`.
+
+    Returns
+    -------
+    Problem
+    """
+    pasilla = bde.fit_eb(bde.load_pasilla(), "~ condition").base_mean
+    drawn = bde.simulate(
+        n_genes, groups, base_mean=pasilla[pasilla >= SMALLEST_MEAN], seed=seed, options=options
+    )
+    true = drawn.hyperparameters
+    scales = {f"shrinkage_scale[{name}]": value for name, value in true["shrinkage_scale"].items()}
+    others = {key: true[key] for key in ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")}
+    if options.effects != "cauchy" or options.zero_share:
+        scales = {}
+    return Problem(
+        name,
+        title,
+        drawn.counts,
+        "condition",
+        "treated",
+        "control",
+        (Truth("simulated", drawn.truth["log2_fold_change"]),),
+        size_factors=drawn.size_factors.to_numpy() if known_factors else None,
+        dispersion=drawn.truth["dispersion"].to_numpy(),
+        hyperparameters={key: value for key, value in {**scales, **others}.items() if value is not None},
+        student_t=student_t,
+    )
+
+
+def simulated_problems(n_genes: int) -> dict[str, Callable[[], Problem]]:
+    """Describe the simulated problems by name; each is drawn when called."""
+    law = partial(bde.SimulationOptions, effect_scale=0.3, trend=(0.02, 3.0), largest_effect=30.0)
+    make = partial(partial, simulated, n_genes=n_genes)
+    return {
+        "exact": make(
+            "exact", "the model exactly, 4 v 4, size factors known", law(), seed=11, known_factors=True
+        ),
+        "model": make("model", "the same counts, size factors estimated", law(), seed=11),
+        "normal": make("normal", "normal effects, 4 v 4", law(effects="normal", effect_scale=0.5), seed=12),
+        "sparse": make(
+            "sparse", "85 % of the effects exactly 0, 4 v 4", law(zero_share=0.85, effect_scale=0.5), seed=13
+        ),
+        "few": make(
+            "few",
+            "the model with large dispersions, 3 v 3",
+            law(trend=(0.2, 5.0), dispersion_sd=0.8),
+            seed=14,
+            groups=(3, 3),
+        ),
+        "heavy": make(
+            "heavy",
+            "heavy-tailed dispersions (Student-t, 3 df), 4 v 4",
+            law(residuals="student_t", nu=3.0),
+            seed=15,
+            student_t=True,
+        ),
+    }
+
+
+def apeglm_paper() -> Problem:
+    """Read the replicate of the apeglm paper's simulation that its authors have published, with its results.
+
+    10,000 genes, 5 v 5, mean and dispersion pairs of real data, log2 fold changes from normal distributions:
+    90 % with sd 1, 5 % with sd 2, 5 % with sd 3 (Zhu, Ibrahim and Love 2019,
+    doi:10.1093/bioinformatics/bty895).
+    """
+    counts = bde.read_counts(PAPER / "counts.tsv.gz", samples=PAPER / "coldata.tsv")
+    effect = pd.read_csv(PAPER / "truth.tsv", sep="\t", index_col=0).iloc[:, 0]
+    others = pd.read_csv(PAPER / "reference_methods.tsv.gz", sep="\t", index_col=0).reindex(counts.genes)
+    return Problem(
+        "paper",
+        "simulation of the apeglm paper, 5 v 5",
+        counts,
+        "condition",
+        "b",
+        "a",
+        (Truth("simulated", effect.reindex(counts.genes)),),
+        published={
+            title: Answer(
+                title,
+                others[f"score_{key}"].to_numpy(),
+                s_value=others.get(f"sval_{key}", pd.Series(np.nan, others.index)).to_numpy(),
+            )
+            for key, title in PAPER_NAMES.items()
+        },
+    )
