@@ -39,8 +39,7 @@ from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
 
 __all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
 
-MAX_STEPS = 300
-"""Few genes have scores whose products are a poor curvature: a panel of 200 took more than 60 steps."""
+MAX_STEPS = 60
 FLAT = 1e-3
 """Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
 OVERSHOT = 0.5
