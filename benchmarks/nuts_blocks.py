@@ -27,7 +27,6 @@ from bayesde.posterior.importance.engine import learn_hyperparameters
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
 from bayesde.stan_runtime import compiled_model
-from benchmarks.engines_agree import spread_panel
 
 CHAINS, WARMUP, DRAWS = 4, 300, 1000
 SIZES = (5, 10, 20, 40)
