@@ -27,7 +27,6 @@ from bayesde.posterior.importance.engine import learn_hyperparameters
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
 from bayesde.stan_runtime import compiled_model
-from benchmarks.engines_agree import spread_panel
 
 CHAINS, WARMUP, DRAWS = 4, 300, 1000
 SIZES = (5, 10, 20, 40)
@@ -40,7 +39,7 @@ def processor_seconds() -> float:
 
 
 def spread_panel(fit: EbFit, size: int) -> np.ndarray:
-    """Return genes (positions) at equal steps of the rank of their base mean, from the lowest to the highest."""
+    """Return genes (positions) at equal steps of the rank of their base mean."""
     expressed = np.flatnonzero(fit.estimated)
     order = expressed[np.argsort(fit.base_mean[expressed], kind="stable")]
     return np.sort(order[np.linspace(0, order.size - 1, size).astype(int)])
@@ -144,8 +143,10 @@ def main() -> None:
         print(lines[-1], flush=True)
     text = (
         f"Engine nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
-        f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; first attempts only. Made by "
-        "`python -m benchmarks.nuts_blocks --out FILE`.\n\n" + "\n".join(lines) + "\n"
+        f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; "
+        "first attempts only. Made by `python -m benchmarks.nuts_blocks --out FILE`.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
     print(text)
     if arguments.out is not None:
