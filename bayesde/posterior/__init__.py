@@ -5,7 +5,9 @@ The steps, in order: what all genes share (``priors``, ``hyperparameters``), one
 package ``importance``, or nuts and joint, in ``chains``. Each hands over ``gene_draws`` and ``diagnostics``,
 of which a ``result`` makes tables (``tables``, ``summaries``, ``contrasts``) and labelled ``draws``,
 predicted counts (``predict``) and what is left of the counts that others do not explain (``loo``,
-``outlier_counts``, ``compare``). ``fit`` is the way in.
+``outlier_counts``, ``compare``). ``checks`` says in a sentence how it went, ``fit`` is the way in. What the
+priors mean is seen in data sets drawn from them (``prior_check``); what a fit owes to them, by weighing its
+draws anew (``reweight``, ``sensitivity``).
 """
 
 from __future__ import annotations

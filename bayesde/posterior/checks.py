@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["NO_FAILURE", "checked", "hyperparameter_summary", "roughly_known"]
 
 NO_FAILURE = ("ok", "all_zero", "not_selected", "count_outlier", "outlier_left_out")
 INTERVAL = (0.05, 0.95)
+SMALLEST_BFMI = 0.3
 FEWEST_POINTS = 20.0
 """Effective points of the hyperparameters below which their posterior is only roughly known."""
 
@@ -81,15 +83,28 @@ def _of_hyperparameters(posterior: Posterior) -> str:
     if posterior.shared:
         table = hyperparameter_summary(posterior)
         size = table[["ess_bulk", "ess_tail"]].min(axis=1)
+        energy = "energy" in posterior.statistics
+        moved = f", smallest E-BFMI {_smallest_bfmi(posterior):.2f}" if energy else ""
         return (
             f"hyperparameters: largest R-hat {table['rhat'].max():.3f}, smallest effective size "
-            f"{size.min():,.0f} ({size.idxmin()})"
+            f"{size.min():,.0f} ({size.idxmin()}){moved}"
         )
     if not hyper.draws:
         return "hyperparameters: fixed"
     if not hyper.checks:
         return "hyperparameters: averaged over given draws"
     return f"hyperparameters: {_of_points(hyper)}"
+
+
+def _smallest_bfmi(posterior: Posterior) -> float:
+    """Return the worst chain's fraction of missing information about the energy, infinite if that is unknown.
+
+    Mean square of the energy's steps over its variance (Betancourt 2016, arXiv:1604.00695).
+    """
+    energy = posterior.statistics.get("energy")
+    if energy is None:
+        return math.inf
+    return float(np.min(np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)))
 
 
 def _of_points(hyper: Hyperparameters) -> str:
@@ -104,7 +119,8 @@ def roughly_known(posterior: Posterior) -> bool:
     if posterior.shared:
         table = hyperparameter_summary(posterior)
         size = table[["ess_bulk", "ess_tail"]].min(axis=1)
-        return not ((table["rhat"] <= options.max_rhat) & (size >= options.min_ess)).all()
+        fine = (table["rhat"] <= options.max_rhat) & (size >= options.min_ess)
+        return not fine.all() or _smallest_bfmi(posterior) < SMALLEST_BFMI
     if not found:
         return False
     few = found["effective_points"] < min(FEWEST_POINTS, 0.5 * found["points"])

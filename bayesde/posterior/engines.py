@@ -48,7 +48,7 @@ def by_importance(request: Request) -> Posterior:
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
     _hand_over(request, weighed.draws, hyper, diagnostics)
-    return _finished(request, weighed.draws, hyper, diagnostics, "psis")
+    return _finished(Posterior(weighed.draws, hyper, diagnostics, "psis", request, {}))
 
 
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
@@ -86,7 +86,7 @@ def by_blocks(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, sampled.draws, hyper, diagnostics, "nuts")
+    return _finished(Posterior(sampled.draws, hyper, diagnostics, "nuts", request, {}))
 
 
 def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
@@ -126,7 +126,8 @@ def jointly(request: Request) -> Posterior:
     )
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(request, sampled.draws, hyper, diagnostics, "joint", shared)
+    known = (sampled.draws, hyper, diagnostics, "joint", request, shared)
+    return _finished(Posterior(*known, statistics=sampled.statistics))
 
 
 ENGINES: dict[str, Callable[[Request], Posterior]] = {
@@ -143,17 +144,9 @@ def _chain_settings(request: Request) -> ChainSettings:
     )
 
 
-def _finished(
-    request: Request,
-    draws: GeneDraws,
-    hyper: Hyperparameters,
-    diagnostics: pd.DataFrame,
-    engine: str,
-    shared: dict[str, np.ndarray] | None = None,
-) -> Posterior:
-    """Put a posterior together, and say what was checked and what failed."""
-    diagnostics.loc[request.fit.emptied, "status"] = "count_outlier"
-    posterior = Posterior(draws, hyper, diagnostics, engine, request, shared or {})
+def _finished(posterior: Posterior) -> Posterior:
+    """Say what was checked and what failed."""
+    posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
     logger.info("%s", posterior.checked)
     return posterior
 

@@ -198,7 +198,7 @@ def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosteri
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    surface = Surface(points.layout, _base_mean(posterior), theta, np.exp(log_ratio))
+    surface = Surface(points.layout, _base_mean(posterior), theta, log_ratio.astype(np.float32))
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
@@ -253,7 +253,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
     log_ratio = np.zeros(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
         for turn in range(MOST_ROUNDS):
-            weights = gene_weights(points.layout, base_mean, theta, np.exp(log_ratio), points)
+            weights = gene_weights(points.layout, base_mean, theta, log_ratio, points)
             change = np.log(weights * theta.shape[1])
             log_ratio -= change
             log_ratio -= np.median(log_ratio, axis=1, keepdims=True)
@@ -273,7 +273,7 @@ def _weighed(
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
         some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
-        weights = gene_weights(points.layout, base_mean[rows], theta, np.exp(some), points)
+        weights = gene_weights(points.layout, base_mean[rows], theta, some, points)
         log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 

@@ -49,13 +49,13 @@ def draw_picture(found: dict[str, tuple[np.ndarray, Deviation]], title: str, pat
     down = -(-len(found) // across)
     figure = Figure(figsize=(2.3 * across, 4.2 * down), layout="constrained")
     axes = figure.subplots(2 * down, across, squeeze=False)
-    for panel in axes.ravel()[len(found) :]:
-        panel.set_visible(False)
     for i, (name, (u, deviation)) in enumerate(found.items()):
         row, column = divmod(i, across)
         _histogram(axes[2 * row, column], u, name)
-        axes[2 * row + 1, column].set_visible(True)
         _difference(axes[2 * row + 1, column], deviation)
+    for unused in range(len(found), down * across):
+        axes[2 * (down - 1), unused % across].set_visible(False)
+        axes[2 * down - 1, unused % across].set_visible(False)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=90)
 

@@ -52,7 +52,7 @@ def reference_log_mixture(proposal, g, theta):
         scale = np.linalg.inv(factor @ factor.T)[np.ix_(free, free)]
         gap = theta[:, ~free] - center[~free]
         rest = theta[:, free] - center[free] - gap @ proposal.slope[g][np.ix_(free, ~free)].T
-        effects = cauchy.pdf(theta[:, ~free], scale=proposal.prior_scale[~free]).prod(axis=1)
+        effects = cauchy.pdf(theta[:, ~free], scale=proposal.prior_scale[g, ~free]).prod(axis=1)
         total += share * effects * multivariate_t(np.zeros(free.sum()), scale, df=DF).pdf(rest)
     return np.log(total)
 

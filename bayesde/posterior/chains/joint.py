@@ -193,4 +193,4 @@ def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGen
     report["attempts"] = np.full(model.n_genes, float(attempts))
     theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32)
     shape = (model.n_genes, -1, draws.shape[3])
-    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report)
+    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report, chains.statistics)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +62,13 @@ class SampledGenes:
         ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last run that the
         gene was sampled in; ``gradients`` per draw; ``attempts``; and, where the uncertainty of the
         hyperparameters was let in, ``pareto_k`` of the weights that did it.
+    statistics : dict of str to ndarray (chain, draw)
+        What the sampler tells of every draw, where all genes were sampled together.
     """
 
     draws: GeneDraws
     report: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ class Proposal:
     share : ndarray (gene, component)
         Weights of the mixture, adding up to 1.
     shrunken : ndarray of bool (P + 1,)
-    prior_scale : ndarray (P + 1,)
+    prior_scale : ndarray (gene, P + 1)
         Scale of the Cauchy distributions of the last component.
     """
 
@@ -65,7 +65,7 @@ class Proposal:
     def genes(self, rows: np.ndarray) -> Proposal:
         """Take some of the genes, by index or by mask."""
         parts = (self.location[rows], self.factor[rows], self.slope[rows], self.share[rows])
-        return Proposal(*parts, self.shrunken, self.prior_scale)
+        return Proposal(*parts, self.shrunken, self.prior_scale[rows])
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -145,7 +145,7 @@ def _place(  # type: ignore[no-untyped-def]
             part = z[:, begin:end]
             _solve(factor[g, c], part)
             if c == counts.shape[1] - 1:
-                _make_way(part, prior[g - first], location[g, c], slope[g], shrunken, scale)
+                _make_way(part, prior[g - first], location[g, c], slope[g], shrunken, scale[g])
             for k in range(d):
                 row, center = part[k], location[g, c, k]
                 for m in range(row.size):
@@ -298,8 +298,10 @@ def subtract_log_mixture(  # type: ignore[no-untyped-def]
     heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
     for g in range(first, last):
         points[:, :] = theta[g].T
-        component_heights(factor[g], share[g], shrunken, scale, heights)
-        component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        component_heights(factor[g], share[g], shrunken, scale[g], heights)
+        component_densities(
+            points, location[g], factor[g], slope[g], shrunken, scale[g], heights, work, parts
+        )
         total = parts[0]
         for c in range(1, n):
             _add_multiple(1.0, parts[c], total)

@@ -9,14 +9,15 @@ does not:
 Its components are Laplace approximations: at the modes under the prior with every scale S_k multiplied by
 25, 5 and 1, each followed from the one before, wide to narrow, and, if that is another one, at the mode
 that is reached from no effect. Where one group has no counts the posterior also has the tails of the Cauchy
-prior: a last component has the prior itself for the shrunken coefficients s, and for the others u and ln
-alpha
+prior: a last component has the prior's law for the shrunken coefficients s, with the scale
+max(S_k, 2 |mode_k|) of the mode under the widest prior, and for the others u and ln alpha
 
     (beta_u, a) | beta_s ~ t_df(location + C (beta_s - mode_s)),  C = -(X_u' Y X_u)^-1 X_u' Y X_s,
 
-with Y = diag(y), so that the others make way by as much as keeps the expected counts where counts are. Shares
-are fitted to a few pilot draws, but none is below `SMALLEST_SHARE`: the wide components bound the weights,
-because the Cauchy density is never above its peak.
+with Y = diag(y), so that the others make way by as much as keeps the expected counts where counts are. (Of
+draws of the prior itself hardly one in a hundred is as far out as the posterior of a gene without counts in a
+group.) Shares are fitted to a few pilot draws, but none is below `SMALLEST_SHARE`: the wide components bound
+the weights, because the Cauchy density is never above its peak.
 
 What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients
 that are not shrunken: everything that does not depend on the hyperparameters.
@@ -61,7 +62,9 @@ LARGEST_FLOOR = 0.4
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
-STRETCH = 3.0
+REACH = 2.0
+"""Scale of the Cauchy distributions of the last component, over the mode under the widest prior."""
+STRETCH = 1.5
 """By how much the last component is wider than Laplace's approximation: with few counts and a large
 dispersion the posterior of the level falls off slowly, and on one side only."""
 SAME = 0.1
@@ -140,9 +143,10 @@ def laplace_mixture(model: ConditionalModel, beta: np.ndarray, log_dispersion: n
         factor,
         used,
     )
-    location[:, -1] = location[:, LAPLACE - 1]
+    location[:, -1] = location[:, 0]
     share = used / used.sum(axis=1, keepdims=True)
-    scale = np.append(model.shrinkage_scale, 1.0)
+    reach = np.maximum(np.append(model.shrinkage_scale, 1.0), REACH * np.abs(location[:, 0]))
+    scale = np.where(shrunken, reach, 1.0)
     return Proposal(location, factor, _slopes(model), share, shrunken, scale)
 
 
@@ -259,7 +263,7 @@ def _laplace(  # type: ignore[no-untyped-def]
 ):
     """Fill location and factor of the components of some genes, and which of them are no repetition."""
     d = start.shape[1]
-    gradient, hessian = np.empty(d), np.empty((d, d))
+    gradient, hessian, widest = np.empty(d), np.empty((d, d)), np.empty((d, d))
     n_wide = wider.size
     for g in range(first, last):
         for c in range(n_wide + 1):
@@ -273,15 +277,17 @@ def _laplace(  # type: ignore[no-untyped-def]
                 location[g, c], y[g], log_nf[g], x, shrunken, near, log_trend[g], sd, nu, gradient, hessian
             )
             fill_factor(location[g, c], hessian, shrunken, near, factor[g, c])
+            if c == 0:
+                widest[:, :] = hessian
         if distance_squared(location[g, n_wide], location[g], factor[g], n_wide - 1) < SAME**2:
             used[g, n_wide] = False
         # of the last component: what is not shrunken, given the coefficients that are
         for k in range(d - 1):
             if shrunken[k]:
-                hessian[k, :] = 0.0
-                hessian[:, k] = 0.0
-                hessian[k, k] = -1.0
-        fill_factor(location[g, n_wide], hessian, np.zeros_like(shrunken), scale, factor[g, n_wide + 1])
+                widest[k, :] = 0.0
+                widest[:, k] = 0.0
+                widest[k, k] = -1.0
+        fill_factor(location[g, 0], widest, np.zeros_like(shrunken), scale, factor[g, n_wide + 1])
         factor[g, n_wide + 1] /= STRETCH
 
 
@@ -332,8 +338,10 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
         points[:, :] = theta[g].T
-        component_heights(factor[g], even, shrunken, scale, heights)
-        component_densities(points, location[g], factor[g], slope[g], shrunken, scale, heights, work, parts)
+        component_heights(factor[g], even, shrunken, scale[g], heights)
+        component_densities(
+            points, location[g], factor[g], slope[g], shrunken, scale[g], heights, work, parts
+        )
         log_prior_shape(
             points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, bits, work[0], work[1], weights
         )

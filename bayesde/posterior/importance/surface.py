@@ -11,9 +11,9 @@ work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors 
 priors of `bayesde.posterior.priors`.
 
 The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
-and Hausman 1974). There a Student-t distribution with the curvature of the surface is the proposal of phi;
-its points, weighted by the surface, stand for the posterior of phi, and a gene's weights are averaged over
-them.
+and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
+surface is the proposal of phi; its points, weighted by the surface, stand for the posterior of phi, and a
+gene's weights are averaged over them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
 __all__ = ["HyperPosterior", "Layout", "Surface", "gene_weights", "hyper_posterior", "maximize"]
 
 MAX_STEPS = 60
+MANY_STEPS = 8
+"""Thousands of genes take fewer. The outer product of the scores of a few genes is a poor curvature, and from
+here on the Hessian takes its place."""
 FLAT = 1e-3
 """Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
 OVERSHOT = 0.5
@@ -317,8 +320,8 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
         If it is not reached.
     """
     value, gradient, scores = surface.evaluate(psi)
-    for _ in range(MAX_STEPS):
-        curvature = scores.T @ scores + np.diag(surface.layout.log_prior(psi)[2])
+    for number in range(MAX_STEPS):
+        curvature = _of_scores(surface, psi, scores) if number < MANY_STEPS else _information(surface, psi)
         step = np.linalg.solve(curvature, gradient)
         slope = float(gradient @ step)
         if 0.5 * slope < FLAT:
@@ -385,7 +388,12 @@ def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
     if np.linalg.eigvalsh(information)[0] > 0.0:
         return information
     _, _, scores = surface.evaluate(center)
-    return scores.T @ scores + np.diag(surface.layout.log_prior(center)[2])
+    return _of_scores(surface, center, scores)
+
+
+def _of_scores(surface: Surface, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the information as the outer product of the genes' scores, and of the prior."""
+    return np.asarray(scores.T @ scores + np.diag(surface.layout.log_prior(psi)[2]))
 
 
 def gene_weights(
