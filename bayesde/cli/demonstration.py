@@ -47,7 +47,7 @@ def demo(
     else:
         checked = _run(check_plan(outcome.directory), out / "stan", force, workers)
         typer.echo(agreement(outcome, checked))
-    finish(outcome)
+    finish(outcome, exit_code=0)  # a gene that fails a check is part of what is shown
 
 
 def _run(plan: RunPlan, out: Path, force: bool, workers: int | None) -> RunOutcome:

@@ -40,14 +40,14 @@ def run_plan(plan: RunPlan, out: Path, force: bool, workers: int | None, progres
         raise
 
 
-def finish(outcome: RunOutcome) -> None:
-    """Say what was found and where the results are; exit with 3 if genes failed a check."""
+def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:
+    """Say what was found and where the results are; exit with a code of its own if genes failed a check."""
     for note in outcome.notes:
         typer.echo(note, err=True)
     typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
-        raise typer.Exit(FAILED_GENES)
+        raise typer.Exit(exit_code)
 
 
 def cores() -> int:

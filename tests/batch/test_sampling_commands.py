@@ -198,7 +198,7 @@ def quick_demo(folder, monkeypatch, stan):
 def test_the_demo_without_a_compiler(bayesde, folder, monkeypatch):
     quick_demo(folder, monkeypatch, stan=False)
     code, out, told = bayesde("demo", "--out", folder / "demo")
-    assert code in (0, 3)
+    assert code == 0
     assert "95 % interval" in out
     assert "the comparison with Stan: no compiler" in told
     assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
@@ -212,7 +212,7 @@ def test_the_demo_compares_its_engines(bayesde, folder, monkeypatch):
     quick_demo(folder, monkeypatch, stan=True)
     for _ in range(2):  # a second time in the same folder is a new run
         code, out, _ = bayesde("demo", "--out", folder / "demo")
-        assert code in (0, 3)
+        assert code == 0
         assert "psis against nuts on 3 genes" in out
     assert set(read_results(folder / "demo" / "stan")["engine"]) == {"nuts"}
 

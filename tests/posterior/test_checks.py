@@ -120,3 +120,19 @@ def test_a_summary_of_the_hyperparameters(posterior):
         assert table.loc[name, "sd"] == hyper.sd[name]
     assert table.loc["dispersion_sd", "mean"] == hyper.dispersion_sd
     assert 1.0 <= table["effective_points"].iloc[0] <= table["points"].iloc[0]
+
+
+def test_engine_joint_hands_the_statistics_of_its_sampler_over(tiny_fit, cmdstan):
+    options = SamplingOptions(trend="constant", min_ess=0.0, max_rhat=10.0)
+    sizes = {"draws": 60, "warmup": 100, "chains": 2}
+    made = fit_posterior(
+        tiny_fit.counts, tiny_fit.design, engine="joint", eb=tiny_fit, options=options, **sizes
+    )
+    statistics = made.to_arviz()["sample_stats"]
+    for name in ("lp", "energy", "diverging", "tree_depth", "n_steps", "acceptance_rate", "step_size"):
+        assert statistics[name].shape == (2, 60)
+    sampled = made.diagnostics[made.diagnostics["sampled"]]
+    assert int(statistics["diverging"].sum()) == sampled["divergences"].iloc[0]
+    assert float(statistics["n_steps"].mean()) == pytest.approx(sampled["gradients"].iloc[0])
+    assert np.ptp(statistics["step_size"].values, axis=1).max() == 0.0  # one size a chain, after warm-up
+    assert "smallest E-BFMI" in made.checked

@@ -86,7 +86,7 @@ def test_weights_are_ratios_of_prior_densities():
     log_ratio += t.logpdf(flat[:, 2], 3.0, np.log(0.5), 0.8) - t.logpdf(flat[:, 2], 5.0, np.log(0.5), 1.0)
     expected = np.exp(log_ratio) / np.exp(log_ratio).sum()
     found = mixture_weights(draws, model, hyper_points(hyper, COEFFICIENTS))
-    np.testing.assert_allclose(found[0], expected, rtol=1e-10)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)  # log ratios are kept in single precision
 
 
 def test_hyperparameters_far_away_are_told_by_pareto_k():
