@@ -11,7 +11,7 @@ import xarray as xr
 
 from bayesde.errors import InputError, first_few
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.importance.resampling import resampled
 
 __all__ = ["contrast_array", "draws_dataset", "equal_draws", "positions"]
 

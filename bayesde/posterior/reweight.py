@@ -29,10 +29,10 @@ from bayesde.errors import FitError, InputError, first_few
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import SMALLEST_SIZE
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
-    Layout,
     Surface,
     gene_weights,
     hyper_posterior,

@@ -26,7 +26,8 @@ from bayesde.errors import InputError
 from bayesde.options import check_range
 from bayesde.posterior.checks import NO_FAILURE
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.surface import HyperPosterior, Layout
+from bayesde.posterior.importance.layout import Layout
+from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.reweight import hyper_points, log_hyperparameters, reweighted

@@ -21,7 +21,7 @@ import numpy as np
 
 from bayesde.posterior import LogNormal, Priors, ShiftedGamma
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.surface import Layout
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.model import ConditionalModel
 
 COEFFICIENTS = ("Intercept", "batch", "condition")

@@ -12,8 +12,9 @@ from scipy.stats import t as student
 
 import bayesde as bde
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
-from bayesde.posterior.importance.surface import HyperPosterior, Layout, Surface, gene_weights, maximize
+from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights, maximize
 from bayesde.posterior.model import ConditionalModel
 
 SCALE, SD, TREND = 0.2, 0.6, 0.05

@@ -18,7 +18,7 @@ from bayesde.eb.fit import fit_eb
 from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior, loo
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.importance.resampling import resampled
 from bayesde.posterior.left_out import sample_without
 from bayesde.posterior.pointwise import log_probabilities
 

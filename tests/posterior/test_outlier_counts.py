@@ -14,7 +14,7 @@ from bayesde.errors import InputError, OptionError
 from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import resampled
+from bayesde.posterior.importance.resampling import resampled
 from bayesde.posterior.reweight import reweighted
 
 HYPER = Hyperparameters({"group[T.b]": 0.2}, 0.4, 0.03, 2.0)

@@ -10,7 +10,7 @@ from bayesde.posterior.chains import prepare
 from bayesde.posterior.chains.joint import _joint_data, _starts, _variances
 from bayesde.posterior.chains.prepare import first_look
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.surface import Layout
+from bayesde.posterior.importance.layout import Layout
 
 
 def look_at(pasilla_fit, panel_genes, panel, student_t=False):

@@ -15,7 +15,8 @@ from bayesde.errors import FitError, InputError
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior import sensitivity as comparison
 from bayesde.posterior.arviz_adapter import import_arviz
-from bayesde.posterior.importance.surface import HyperPosterior, Layout
+from bayesde.posterior.importance.layout import Layout
+from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.reweight import chains_log_ratio
 from bayesde.simulation import simulate
 

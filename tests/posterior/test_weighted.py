@@ -12,8 +12,8 @@ from scipy.stats import norm, t
 
 from bayesde.posterior.arviz_adapter import import_arviz
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import resampled
 from bayesde.posterior.importance.pareto import effective_size, smoothed, smoothed_in_parts
+from bayesde.posterior.importance.resampling import resampled
 from bayesde.posterior.precision import monte_carlo_errors
 from bayesde.posterior.summaries import contrast_summary, mean_dispersion
 from bayesde.posterior.weighted import LARGEST_EFFECT, highest_density, quantile

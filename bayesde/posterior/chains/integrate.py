@@ -16,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.proposal import Draws
-from bayesde.posterior.importance.surface import HyperPosterior, Layout, Surface, gene_weights
+from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["hyper_points", "integrated_draws", "mixture_weights"]

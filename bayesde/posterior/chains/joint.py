@@ -16,7 +16,7 @@ from bayesde.posterior.chains.stan_data import shared_data
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.surface import Layout
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.priors import Priors

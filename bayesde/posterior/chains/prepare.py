@@ -30,7 +30,8 @@ from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.chains.starts import chain_starts
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.engine import Sampled, Start, learn
-from bayesde.posterior.importance.surface import HyperPosterior, Layout, gene_weights
+from bayesde.posterior.importance.layout import Layout
+from bayesde.posterior.importance.surface import HyperPosterior, gene_weights
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["FirstLook", "first_look", "informed"]

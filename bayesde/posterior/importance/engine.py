@@ -14,21 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
-from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
 from bayesde.posterior.chains.integrate import USED_DRAWS
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.importance.pareto import MAX_K, smoothed_in_parts
 from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
 from bayesde.posterior.importance.split_modes import split_modes
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
-    Layout,
     Surface,
     gene_weights,
     hyper_posterior,
@@ -44,7 +42,6 @@ __all__ = [
     "importance_sample",
     "learn",
     "learn_hyperparameters",
-    "resampled",
     "sample_given",
     "weigh",
 ]
@@ -67,7 +64,7 @@ SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
 STAGES = 4
 """Of the work, as progress counts them."""
-NEW_STREAM, RESAMPLING = 0x85EBCA6B, 0xC2B2AE35
+NEW_STREAM = 0x85EBCA6B
 """What a gene's seed is combined with for other random numbers."""
 
 Progress = Callable[[int, int, str], None]
@@ -418,48 +415,3 @@ def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
     return Sampled(
         sampled.model, proposal, Surface.of(sampled.surface.layout, sampled.model, draws), sampled.seeds
     )
-
-
-def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
-    """Draw from the weighted draws, so that all have the same weight.
-
-    Parameters
-    ----------
-    genes : GeneDraws
-        With weights.
-    seeds : ndarray of uint32 (gene,)
-
-    Returns
-    -------
-    ndarray of float32 (1, draw, gene, P + 1)
-        One chain; a draw of large weight appears more than once. The order is random.
-    """
-    result = np.empty_like(genes.theta)
-    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds ^ np.uint32(RESAMPLING), result)
-    return result.transpose(1, 0, 2)[None]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[no-untyped-def]
-    """Systematic resampling of some genes, then a random order."""
-    n_draws = theta.shape[1]
-    taken = np.empty(n_draws, dtype=np.int64)
-    for g in range(first, last):
-        np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
-        total = 0.0
-        for m in range(n_draws):
-            total += math.exp(log_weights[g, m])
-        offset, reached, at = np.random.random(), math.exp(log_weights[g, 0]), 0  # noqa: NPY002
-        for m in range(n_draws):
-            while reached < (m + offset) / n_draws * total and at < n_draws - 1:
-                at += 1
-                reached += math.exp(log_weights[g, at])
-            taken[m] = at
-        for m in range(n_draws - 1, 0, -1):
-            other = np.random.randint(0, m + 1)  # noqa: NPY002
-            kept = taken[m]
-            taken[m] = taken[other]
-            taken[other] = kept
-        for m in range(n_draws):
-            for k in range(theta.shape[2]):
-                result[g, m, k] = theta[g, taken[m], k]
