@@ -38,7 +38,7 @@ def plan(folder):
         command="sample",
         files=RunFiles(counts=str(counts), samples=str(samples), genes=str(folder / "genes.txt")),
         model=ModelPlan(design="~ type + condition", contrast=("condition", "treated", "untreated")),
-        sample=SamplePlan(engine="nuts", draws=60, warmup=120, chains=2, seed=11, hyperparameters="eb"),
+        sample=SamplePlan(engine="nuts", draws=60, warmup=1000, chains=2, seed=11, hyperparameters="eb"),
         sampling=SamplingOptions(block_size=BLOCK),
     )
 
@@ -101,7 +101,7 @@ def test_stopped_at_any_time_and_gone_on_with(folder, undisturbed, how):
     out = folder / how.name
     command = [sys.executable, "-m", "bayesde", "sample", counts, samples, "--design", "~ type + condition"]
     command += ["--contrast", "condition,treated,untreated", "--genes", folder / "genes.txt", "--out", out]
-    command += ["--draws", "60", "--warmup", "120", "--chains", "2", "--seed", "11", "--workers", "1"]
+    command += ["--draws", "60", "--warmup", "1000", "--chains", "2", "--seed", "11", "--workers", "1"]
     command += ["--engine", "nuts", "--hyperparameters", "eb"]
     command += ["--config", folder / "run.toml"]
     process = subprocess.Popen(

@@ -86,7 +86,7 @@ def test_quadrature_gives_the_same(single):
         np.testing.assert_allclose(found[name], column, rtol=0.15, atol=0.02)
     # the outlier: a probability of one in some thousands, with a relative error below one
     assert exact[5, 3, 2] < 1e-4
-    assert found["elpd_error"].to_numpy()[5, 3] < 0.3
+    assert found["elpd_error"].to_numpy()[5, 3] < 1.0
     assert found["above"].to_numpy()[5, 3] == pytest.approx(exact[5, 3, 2], rel=0.6)
 
 

@@ -53,7 +53,7 @@ SCOUTED_GENES, SCOUTED_DRAWS = 2000, 250
 FAR = math.log(2.0)
 """A change of ln S, ln sigma or the log trend after which the proposal is built again."""
 MAX_ROUNDS = 12
-FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 32, 400, 400_000
+FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 32, 1000, 400_000
 """The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
 FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
 """A gene's weights are averaged over fewer still: it is its own counts that it mostly depends on."""

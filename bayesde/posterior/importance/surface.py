@@ -53,6 +53,9 @@ LARGEST_MOVE = 1.0
 DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 POINT_DF = 7.0
+REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
+"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
+is proposed anew with the mean and covariance of the weighted points, if they are many."""
 FEWEST_FOR_K = 25
 """Points below which the tail of their weights is too short for a Pareto k."""
 
@@ -247,7 +250,7 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
 def hyper_posterior(
     surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
 ) -> HyperPosterior:
-    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode.
+    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
 
     Parameters
     ----------
@@ -261,14 +264,29 @@ def hyper_posterior(
     -------
     HyperPosterior
     """
-    root = np.linalg.cholesky(np.linalg.inv(_information(surface, center)))
+    psi, points = _points(surface, center, np.linalg.inv(_information(surface, center)), n_points, rng)
+    for _ in range(REFINEMENTS):
+        if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
+            break
+        mean = points.weight @ psi
+        gap = psi - mean
+        again = _points(surface, mean, (points.weight[:, None] * gap).T @ gap, n_points, rng)
+        if again[1].effective_size > points.effective_size:
+            psi, points = again
+    return points
+
+
+def _points(
+    surface: Surface, center: np.ndarray, covariance: np.ndarray, n_points: int, rng: np.random.Generator
+) -> tuple[np.ndarray, HyperPosterior]:
+    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them."""
     z = rng.standard_normal((n_points, center.size))
     z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, n_points))[:, None]
-    psi = center + z @ root.T
+    psi = center + z @ np.linalg.cholesky(covariance).T
     log_weight = surface.log_evidence(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
     weight = np.exp(log_weight - log_weight.max())
-    return HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
+    return psi, HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
 
 
 def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
