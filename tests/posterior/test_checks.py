@@ -37,7 +37,7 @@ def test_nothing_failed(posterior):
     parts = with_statuses(posterior, []).checked.split("; ")
     assert parts[0] == "60 genes by psis: Pareto k <= 0.7 for 60"
     assert parts[1].startswith("hyperparameters: ")
-    assert "effective points of 400 (Pareto k" in parts[1]
+    assert "effective points of 1,000 (Pareto k" in parts[1]
     assert parts[2] == "nothing failed"
 
 
