@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesde.errors import FitError, ToolchainError
 from bayesde.posterior.chains.integrate import hyper_points
 from bayesde.posterior.chains.joint import sample_joint
 from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
 from bayesde.posterior.chains.prepare import first_look
-from bayesde.posterior.chains.run import ChainSettings
+from bayesde.posterior.chains.run import ChainSettings, SamplerStopped
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
@@ -63,9 +64,18 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    sampled = sampled_in_blocks(request, rows, hyper)
-    replace_genes(draws, np.searchsorted(request.rows, rows), sampled.draws, request.model(rows, hyper))
-    better = pd.DataFrame(sampled.report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
+    try:
+        sampled = sampled_in_blocks(request, rows, hyper)
+    except SamplerStopped:
+        raise
+    except (FitError, ToolchainError) as problem:  # what importance sampling has found is not given up
+        logger.warning("%d genes could not be handed over to Stan: %s", rows.size, problem)
+        return
+    came = np.isfinite(sampled.draws.theta).all(axis=(1, 2))  # a gene that Stan gave up keeps its draws
+    rows, theirs = rows[came], sampled.draws.genes(came)
+    report = {name: values[came] for name, values in sampled.report.items()}
+    replace_genes(draws, np.searchsorted(request.rows, rows), theirs, request.model(rows, hyper))
+    better = pd.DataFrame(report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
     better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
     better = better.assign(engine="nuts", pareto_k=better.get("pareto_k", np.nan))
     for name in better.columns.difference(diagnostics.columns):

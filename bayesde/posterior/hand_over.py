@@ -11,8 +11,9 @@ import math
 import numpy as np
 import pandas as pd
 
+from bayesde.posterior.chains.integrate import log_shared_prior
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.model import ConditionalModel, log_prior
+from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["failed_genes", "replace_genes", "stan_is_there", "thinned"]
 
@@ -69,16 +70,4 @@ def replace_genes(draws: GeneDraws, rows: np.ndarray, better: GeneDraws, model: 
     assert draws.log_ratio is not None
     draws.theta[rows] = thinned(better, draws.n_draws)
     draws.log_weights[rows] = -math.log(draws.n_draws)
-    draws.log_ratio[rows] = -log_priors(model, draws.theta[rows])
-
-
-def log_priors(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
-    """Return the log prior density of draws (gene, draw, P + 1), up to a constant of the gene."""
-    fixed = (model.dispersion_sd, model.nu)
-    points = theta.astype(np.float64)
-    return np.array(
-        [
-            [log_prior(point, model.shrunken, model.prior_scale, trend, *fixed) for point in gene]
-            for gene, trend in zip(points, model.log_trend, strict=True)
-        ]
-    )
+    draws.log_ratio[rows] = -log_shared_prior(draws.theta[rows].astype(np.float64), model)

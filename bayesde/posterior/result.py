@@ -45,7 +45,8 @@ class Posterior:
         One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters),
         ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``,
         ``all_zero``, ``engine``, ``status``. Of engine psis: ``pareto_k``, ``ess_bulk`` (effective number of
-        weighted draws), ``attempts`` and the last four.
+        weighted draws), ``attempts`` and the last four. ``pareto_k`` of engine nuts is that of the weights
+        which let the uncertainty of the hyperparameters in.
     engine : {"psis", "nuts", "joint"}
         Which was asked for; single genes may have been handed over to another.
     request : Request
@@ -292,9 +293,11 @@ class Posterior:
             mask[genes, samples] = True
         return mask
 
-    def loo(self, *, refit: bool = True) -> LeaveOneOut:
+    def loo(
+        self, *, refit: bool = True, progress: Callable[[int, int, str], None] | None = None
+    ) -> LeaveOneOut:
         """Leave out every count in turn: see `bayesde.posterior.loo.leave_one_out`."""
-        return leave_one_out(self, refit=refit)
+        return leave_one_out(self, refit=refit, progress=progress)
 
     def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
         """Leave counts out for good, by default those that `LeaveOneOut.outlier_counts` flags.

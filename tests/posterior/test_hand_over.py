@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import cauchy, norm
 
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
+from bayesde.errors import FitError
 from bayesde.posterior import SamplingOptions, engines, fit_posterior
+from bayesde.posterior.chains.integrate import log_shared_prior
+from bayesde.posterior.chains.nuts import SampledGenes
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.hand_over import log_priors, replace_genes, thinned
+from bayesde.posterior.hand_over import replace_genes, thinned
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +23,6 @@ def hard_fit():
     rng = np.random.default_rng(2)
     cell = np.repeat(["a", "b", "c", "d"], 2)
     dex = np.tile(["x", "y"], 4)
-    import pandas as pd
-
     table = pd.DataFrame({"cell": cell, "dex": dex}, index=[f"s{j}" for j in range(8)])
     mean = rng.lognormal(4.0, 1.5, (150, 1)) * np.exp(0.05 * rng.standard_cauchy((150, 8)).clip(-40, 40))
     matrix = rng.negative_binomial(4, 4 / (4 + mean))
@@ -70,6 +72,28 @@ def test_with_stan_they_are_sampled_by_it(hard_fit, kept, cmdstan):
     np.testing.assert_allclose(posterior.gene_draws.weights()[rows], 1.0 / 200)
 
 
+def test_what_stan_cannot_sample_keeps_its_draws(hard_fit, kept, monkeypatch, caplog):
+    def fails(*_):
+        raise FitError("no program")
+
+    monkeypatch.setattr(engines, "stan_is_there", lambda: True)
+    monkeypatch.setattr(engines, "sampled_in_blocks", fails)
+    assert fitted(hard_fit).diagnostics.equals(kept.diagnostics)
+    assert "could not be handed over to Stan: no program" in caplog.text
+
+    def gives_up(request, rows, hyper):
+        shape = (rows.size, 40, request.fit.design.n_coefficients + 1)
+        report = {
+            name: np.full(rows.size, np.nan) for name in ("rhat", "ess_bulk", "ess_tail", "divergences")
+        }
+        return SampledGenes(GeneDraws(np.full(shape, np.nan, dtype=np.float32), chains=4), report)
+
+    monkeypatch.setattr(engines, "sampled_in_blocks", gives_up)
+    posterior = fitted(hard_fit)
+    assert (posterior.diagnostics["status"] == kept.diagnostics["status"]).all()
+    np.testing.assert_array_equal(posterior.gene_draws.theta, kept.gene_draws.theta)
+
+
 def test_thinning_takes_draws_of_all_chains():
     theta = np.arange(2 * 40 * 3, dtype=np.float32).reshape(2, 40, 3)
     few = thinned(GeneDraws(theta, chains=4), 8)
@@ -78,15 +102,14 @@ def test_thinning_takes_draws_of_all_chains():
     assert np.bincount(chain.astype(int)).tolist() == [2, 2, 2, 2]
 
 
-def test_log_priors(panel_model):
+def test_the_prior_that_hyperparameters_change(panel_model):
     rng = np.random.default_rng(0)
     theta = rng.standard_normal((3, 5, panel_model.n_coefficients + 1))
     model = panel_model.genes(np.array([0, 9, 30]))
     expected = norm.logpdf(theta[..., -1], model.log_trend[:, None], model.dispersion_sd)
-    for k, scale in enumerate(model.prior_scale):
-        law = cauchy if model.shrunken[k] else norm
-        expected += law.logpdf(theta[..., k], scale=scale)
-    found = log_priors(model, theta)
+    for k in np.flatnonzero(model.shrunken):
+        expected += cauchy.logpdf(theta[..., k], scale=model.shrinkage_scale[k])
+    found = log_shared_prior(theta, model)
     np.testing.assert_allclose(found - found[0, 0], expected - expected[0, 0], rtol=1e-12, atol=1e-12)
 
 

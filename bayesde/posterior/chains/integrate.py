@@ -22,7 +22,7 @@ from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
 from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["hyper_points", "integrated_draws", "mixture_weights"]
+__all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]
 
 USED_DRAWS = 200
 """Draws of the hyperparameters that weights are averaged over, evenly from those there are: their own
@@ -98,13 +98,16 @@ def mixture_weights(draws: np.ndarray, model: ConditionalModel, points: HyperPos
     flat = draws.reshape(-1, *draws.shape[2:]).transpose(1, 0, 2)
     theta = np.ascontiguousarray(flat, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        log_ratio = -_log_prior(theta.astype(np.float64), model)
+        log_ratio = -log_shared_prior(theta.astype(np.float64), model)
     surface = Surface.of(points.layout, model, Draws(theta, log_ratio))
     return gene_weights(points.layout, model.base_mean, theta, surface.log_ratio, points)
 
 
-def _log_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
-    """Return ln p(theta | phi_0) (gene, draw) of coefficients and log dispersion, but for a constant."""
+def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
+    """Return what of the log prior depends on the hyperparameters (gene, draw), but for a constant.
+
+    That is of the shrunken coefficients and the log dispersion, at draws (gene, draw, P + 1).
+    """
     shrunken = theta[:, :, :-1][:, :, model.shrunken] / model.shrinkage_scale[model.shrunken]
     residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
     square = residual**2
