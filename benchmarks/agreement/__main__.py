@@ -25,8 +25,8 @@ NARROW = 1.5 * np.log(2.0)
 none."""
 
 
-NUTS_DRAWS, CHECKS = 500, SamplingOptions(min_ess=200.0, max_rhat=1.03)
-"""Of each of four chains on whole data sets, and what is asked of every gene: with half the usual draws."""
+CHECKS = SamplingOptions(min_ess=200.0, max_rhat=1.03)
+"""What is asked of every gene of a whole data set."""
 
 
 def tell(done: int, total: int, text: str) -> None:
@@ -110,7 +110,7 @@ def hyperparameter_table(psis: Hyperparameters, joint: Hyperparameters) -> pd.Da
     return pd.DataFrame(rows).T.rename_axis("hyperparameter").reset_index()
 
 
-def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int) -> None:
+def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int, chain_draws: int) -> None:
     """Compare psis with nuts under the hyperparameters that psis has learnt, on all genes of a data set."""
     load, formula = SETS[name]
     fit = fit_eb(load(), formula)
@@ -131,7 +131,7 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int) -> No
             fit,
             "nuts",
             seed=1,
-            draws=NUTS_DRAWS,
+            draws=chain_draws,
             genes=genes,
             hyperparameters=hyper,
             workers=2,
@@ -152,13 +152,14 @@ def main() -> None:
     parser.add_argument("--set", choices=tuple(SETS), default="pasilla")
     parser.add_argument("--genes", type=int, help="of the panel (300), or drawn from all genes of the set")
     parser.add_argument("--draws", type=int, default=1000, help="of engine psis")
+    parser.add_argument("--chain-draws", type=int, default=500, help="of each of nuts' chains, for 'whole'")
     parser.add_argument("--blocks", type=Path, help="where blocks of nuts are kept and found again")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if arguments.what == "panel":
         panel(arguments.genes or 300, arguments.draws)
     else:
-        whole(arguments.set, arguments.genes, arguments.blocks, arguments.draws)
+        whole(arguments.set, arguments.genes, arguments.blocks, arguments.draws, arguments.chain_draws)
 
 
 if __name__ == "__main__":

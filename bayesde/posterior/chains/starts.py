@@ -1,10 +1,11 @@
 r"""Where chains start: at draws of each gene's proposal, spread over its modes.
 
 R-hat can only tell that chains have missed a mode if some of them start there. The proposal of engine psis
-has a component around every mode that a gene may have, and around the shoulder of the Cauchy prior's spike
-(`bayesde.posterior.importance.proposal`); they have heavier tails than the posterior. So chain c starts at a
-draw of component c, the outermost components first. A draw where the posterior density is below its highest
-by more than `DEEPEST` says nothing of the posterior and costs the block its warm-up: another is taken.
+has a component around every mode that a gene may have (`bayesde.posterior.importance.components`); they have
+heavier tails than the posterior. So each chain starts at a draw of another component: first those where every
+coefficient is something and where none is, then the others, the prior's tails last. A draw where the
+posterior density is below its highest by more than `DEEPEST` says nothing of the posterior and costs the
+block its warm-up: another is taken.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.chains.stan_data import Rescaled
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.mixture import stratified_counts
-from bayesde.posterior.importance.proposal import COMPONENTS, draw, laplace_mixture
+from bayesde.posterior.importance.proposal import draw
 from bayesde.posterior.mode import density_arguments
 from bayesde.posterior.model import log_density
 
@@ -28,8 +30,6 @@ CANDIDATES = 8
 """Draws of each component that starts are chosen from."""
 DEEPEST = 20.0
 """Natural log."""
-FIRST = np.array([0, 3, 2, 1, 4])
-"""Order of the components: the widest, no effect, the narrowest, the one between, the prior's tails."""
 STARTING = 0x27D4EB2F
 """What a gene's seed is combined with for other random numbers than its proposal's."""
 
@@ -50,11 +50,11 @@ def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
         On the sampler's scale, z. A gene's depend on its own data and seed only.
     """
     model, start = genes.model, genes.start
-    proposal = laplace_mixture(model, start.beta, start.log_dispersion)
+    proposal = gene_mixtures(model, start.beta, start.log_dispersion)
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
     seeds = start.seeds ^ np.uint32(STARTING + attempt)
-    size = CANDIDATES * COMPONENTS
+    size = CANDIDATES * even.share.shape[1]
     theta = draw(model, even, seeds, size).theta.astype(np.float64)
     density = np.empty(theta.shape[:2])
     over_genes(_fill_densities, model.n_genes, theta, *density_arguments(model), density)
@@ -66,7 +66,8 @@ def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
 def _chosen(density: np.ndarray, counts: np.ndarray, chains: int) -> np.ndarray:
     """Choose one gene's starts (chain,) from draws that lie component after component."""
     ends = np.cumsum(counts)
-    components = [c for c in FIRST if counts[c]]
+    used = np.flatnonzero(counts).tolist()
+    components = used[:1] + used[-2:-1] + used[1:-2] + used[-1:] if len(used) > 2 else used
     high = np.flatnonzero(density > density.max() - DEEPEST)
     taken: list[int] = []
     for chain in range(chains):

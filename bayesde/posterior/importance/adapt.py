@@ -4,10 +4,12 @@ One step of population Monte Carlo (Cappe, Douc, Guillin, Marin and Robert 2008,
 doi:10.1007/s11222-008-9059-x): with the weights w_m of the draws and the responsibilities rho_cm of the
 components,
 
-    location_c = sum_m w_m rho_cm theta_m / W_c,     W_c = sum_m w_m rho_cm,
-    scale_c    = sum_m w_m rho_cm (theta_m - location_c)(theta_m - location_c)' / W_c,
+    location_c = sum_m w_m rho_cm x_cm / W_c,     W_c = sum_m w_m rho_cm,
+    scale_c    = sum_m w_m rho_cm (x_cm - location_c)(x_cm - location_c)' / W_c,
 
-for the components that enough draws speak for. The component with the prior's tails stays as it is.
+for the components that enough draws speak for. x_c is what a component does not draw from Cauchy
+distributions, less what makes way for those: theta_F - C_c (theta_K - location_K). The last component, with
+the prior's tails, stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesde.posterior.importance.mixture import DF, Proposal
+from bayesde.posterior.importance.mixture import Proposal, component_densities, component_heights
 
 __all__ = ["adapted"]
 
@@ -41,27 +43,29 @@ def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Propo
     Proposal
         With the shares it had.
     """
-    location, factor = proposal.location.copy(), proposal.factor.copy()
+    location, shape = proposal.location.copy(), proposal.shape.copy()
     for g in range(theta.shape[0]):
         points = theta[g].astype(np.float64)
-        for c, weight in enumerate(_responsibilities(proposal, g, points).T * weights[g]):
-            moments = _moments(points, weight)
+        parts = _responsibilities(proposal, g, points) * weights[g]
+        for c in np.flatnonzero(proposal.share[g] > 0.0)[:-1]:
+            far = proposal.reach[g, c] > 0.0
+            slope = shape[g, c][np.ix_(~far, far)]
+            rest = points[:, ~far] - (points[:, far] - location[g, c, far]) @ slope.T
+            moments = _moments(rest, parts[c])
             if moments is not None:
-                location[g, c], factor[g, c] = moments
-    return replace(proposal, location=location, factor=factor)
+                location[g, c, ~far], shape[g, c][np.ix_(~far, ~far)] = moments
+    return replace(proposal, location=location, shape=shape)
 
 
 def _responsibilities(proposal: Proposal, g: int, points: np.ndarray) -> np.ndarray:
-    """Return each Laplace component's part in the mixture of them at the points, (draw, component)."""
-    d = points.shape[1]
-    logs = np.full((points.shape[0], proposal.share.shape[1] - 1), -np.inf)
-    for c in np.flatnonzero(proposal.share[g, :-1] > 0.0):
-        factor = proposal.factor[g, c]
-        square = (((points - proposal.location[g, c]) @ factor) ** 2).sum(axis=1)
-        height = np.log(proposal.share[g, c]) + np.log(np.diag(factor)).sum()
-        logs[:, c] = height - 0.5 * (DF + d) * np.log1p(square / DF)
-    parts = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(parts / parts.sum(axis=1, keepdims=True))
+    """Return each component's part in the density of the points (component, draw)."""
+    own = (proposal.location[g], proposal.shape[g], proposal.reach[g])
+    n, (n_draws, d) = proposal.share.shape[1], points.shape
+    heights, parts = np.empty(n), np.empty((n, n_draws))
+    component_heights(*own[1:], proposal.share[g], heights)
+    component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((d + 2, n_draws)), parts)
+    total = parts.sum(axis=0)
+    return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0.0)
 
 
 def _moments(points: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -20,11 +20,11 @@ from bayesde.posterior.chains.integrate import USED_DRAWS
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.importance.pareto import MAX_K, smoothed_in_parts
-from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
-from bayesde.posterior.importance.split_modes import split_modes
+from bayesde.posterior.importance.proposal import draw, fitted_shares
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Surface,
@@ -91,7 +91,7 @@ class Start:
 
     def proposal(self, model: ConditionalModel) -> Proposal:
         """Build the genes' proposals."""
-        mixture = laplace_mixture(model, self.beta, self.log_dispersion)
+        mixture = gene_mixtures(model, self.beta, self.log_dispersion)
         return fitted_shares(model, mixture, self.seeds)
 
 
@@ -406,10 +406,7 @@ def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
     """Split proposals by modes, later adapt them to weighted draws, and draw with new random numbers."""
     n_draws = sampled.surface.theta.shape[1]
     seeds = sampled.seeds ^ np.uint32(NEW_STREAM + attempt)
-    if attempt == 0 and sampled.model.shrunken.sum() > 1:
-        moved = split_modes(sampled.model, sampled.proposal)
-    else:
-        moved = adapted(sampled.proposal, sampled.surface.theta, weights)
+    moved = adapted(sampled.proposal, sampled.surface.theta, weights)
     proposal = fitted_shares(sampled.model, moved, seeds, LONG_PILOT)
     draws = draw(sampled.model, proposal, seeds, n_draws)
     return Sampled(

@@ -1,10 +1,11 @@
-r"""A mixture of Student-t distributions for each gene, one with the prior's tails: draws and density.
+r"""A mixture for each gene, of Student-t and Cauchy distributions: its draws and its density.
 
-    q(theta) = sum_c  share_c  t_df(theta | location_c, scale_c)
-             + share_C  prod_s Cauchy(beta_s | 0, S_s)  t_df(beta_u, a | location + C (beta_s - mode_s))
+    q(theta) = sum_c  share_c  prod_{k in K_c} Cauchy(theta_k | 0, R_ck)
+                               t_df(theta_F | location_F + C_c (theta_K - location_K), scale_c)
 
-with theta = (beta, a = ln alpha), s the shrunken coefficients and u the others; `proposal` says how the parts
-are chosen. Draws are stratified: each component gives exactly its share of them.
+with theta = (beta, ln alpha). K_c are the coefficients that component c draws from Cauchy distributions of
+scale R_c, F the others; `proposal` says how they are chosen. Draws are stratified: each component gives
+exactly its share of them.
 """
 
 from __future__ import annotations
@@ -37,40 +38,34 @@ SMALLEST = 2.3e-308
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """Mixtures of Student-t distributions with `DF` degrees of freedom, and of the prior.
+    """Mixtures of Student-t distributions with `DF` degrees of freedom, and Cauchy distributions.
 
     Attributes
     ----------
     location : ndarray (gene, component, P + 1)
-        Coefficients and log dispersion, natural log. The last component is the one with the prior.
-    factor : ndarray (gene, component, P + 1, P + 1)
-        Lower Cholesky factor of the inverse of the component's scale matrix; of the last one, the rows and
-        columns of what is not shrunken.
-    slope : ndarray (gene, P + 1, P + 1)
-        C: how row i makes way for the shrunken coefficient of column k, in the last component.
+        Coefficients and log dispersion, natural log.
+    shape : ndarray (gene, component, P + 1, P + 1)
+        Rows and columns of F: the lower Cholesky factor of the inverse of the component's scale matrix. Row
+        i of F, column k of K: C, how i makes way for k.
+    reach : ndarray (gene, component, P + 1)
+        R: scales of the Cauchy distributions; 0 for what is of F.
     share : ndarray (gene, component)
-        Weights of the mixture, adding up to 1.
-    shrunken : ndarray of bool (P + 1,)
-    prior_scale : ndarray (gene, P + 1)
-        Scale of the Cauchy distributions of the last component.
+        Weights of the mixture, adding up to 1; 0 for components that a gene does not have.
     """
 
     location: np.ndarray
-    factor: np.ndarray
-    slope: np.ndarray
+    shape: np.ndarray
+    reach: np.ndarray
     share: np.ndarray
-    shrunken: np.ndarray
-    prior_scale: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Proposal:
         """Take some of the genes, by index or by mask."""
-        parts = (self.location[rows], self.factor[rows], self.slope[rows], self.share[rows])
-        return Proposal(*parts, self.shrunken, self.prior_scale[rows])
+        return Proposal(self.location[rows], self.shape[rows], self.reach[rows], self.share[rows])
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the kernels take."""
-        return (self.location, self.factor, self.slope, self.share, self.shrunken, self.prior_scale)
+        return (self.location, self.shape, self.reach, self.share)
 
 
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
@@ -111,41 +106,50 @@ def draw_mixture(
         Written to.
     """
     n_draws, d = theta.shape[1:]
-    effects = int(proposal.shrunken.sum())
     normal, gamma = np.empty((GENES_AT_A_TIME, d, n_draws)), np.empty((GENES_AT_A_TIME, n_draws))
-    prior = np.empty((GENES_AT_A_TIME, effects, n_draws))
+    other = np.empty((GENES_AT_A_TIME, d, n_draws))
+    ends = np.cumsum(counts, axis=1)
+    far = proposal.reach > 0.0
     for start in range(first, last, GENES_AT_A_TIME):
         end = min(start + GENES_AT_A_TIME, last)
         for i, g in enumerate(range(start, end)):
             stream = np.random.Generator(np.random.SFC64(int(seeds[g])))
             stream.standard_normal(out=normal[i])
             stream.standard_gamma(0.5 * DF, out=gamma[i])
-            n_prior = int(counts[g, -1])
-            prior[i, :, :n_prior] = stream.standard_cauchy((effects, n_prior))
-        _place(start, end, *proposal.arrays, counts, normal, gamma, prior, theta)  # type: ignore[call-arg]
+            components = np.flatnonzero(far[g].any(axis=1) & (counts[g] > 0))
+            if components.size:
+                begin = ends[g, components[0]] - counts[g, components[0]]
+                for k in np.flatnonzero(far[g].any(axis=0)):
+                    stream.standard_normal(out=other[i, k, begin:])
+        _place(start, end, *proposal.arrays[:3], counts, normal, gamma, other, theta)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(  # type: ignore[no-untyped-def]
-    first, last, location, factor, slope, share, shrunken, scale, counts, normal, gamma, prior, theta
-):
-    """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws."""
+def _place(first, last, location, shape, reach, counts, normal, gamma, other, theta):  # type: ignore[no-untyped-def]
+    """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws.
+
+    The ratio of two normal numbers is a Cauchy one.
+    """
     n_draws, d = theta.shape[1:]
     for g in range(first, last):
         z, stretch = normal[g - first], gamma[g - first]
         for m in range(n_draws):
             stretch[m] = math.sqrt(0.5 * DF / stretch[m])
-        for k in range(d):
-            row = z[k]
-            for m in range(n_draws):
-                row[m] *= stretch[m]
         begin = 0
         for c in range(counts.shape[1]):
             end = begin + counts[g, c]
-            part = z[:, begin:end]
-            _solve(factor[g, c], part)
-            if c == counts.shape[1] - 1:
-                _make_way(part, prior[g - first], location[g, c], slope[g], shrunken, scale[g])
+            part, scales = z[:, begin:end], reach[g, c]
+            for k in range(d):
+                row = part[k]
+                if scales[k] > 0.0:
+                    divisor = other[g - first, k, begin:end]
+                    for m in range(row.size):
+                        row[m] = scales[k] * row[m] / divisor[m] - location[g, c, k]
+                else:
+                    for m in range(row.size):
+                        row[m] *= stretch[begin + m]
+            _solve(shape[g, c], scales, part)
+            _make_way(shape[g, c], scales, part)
             for k in range(d):
                 row, center = part[k], location[g, c, k]
                 for m in range(row.size):
@@ -154,50 +158,49 @@ def _place(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _solve(factor, z):  # type: ignore[no-untyped-def]
-    """Solve factor' x = z for every column of z, in place; the factor is a lower triangle."""
+def _solve(factor, scales, z):  # type: ignore[no-untyped-def]
+    """Solve factor' x = z for every column of z, in place; rows drawn from Cauchy distributions stay."""
     for k in range(z.shape[0] - 1, -1, -1):
+        if scales[k] > 0.0:
+            continue
         row, inverse = z[k], 1.0 / factor[k, k]
         for b in range(k + 1, z.shape[0]):
-            _add_multiple(-factor[b, k], z[b], row)
+            if not scales[b] > 0.0:
+                _add_multiple(-factor[b, k], z[b], row)
         for m in range(row.size):
             row[m] *= inverse
 
 
 @njit(cache=True, error_model="numpy")
-def _make_way(z, prior, location, slope, shrunken, scale):  # type: ignore[no-untyped-def]
-    """Replace shrunken coefficients of z = theta - location by draws of the prior; move the others along."""
-    d, i = z.shape[0], 0
-    for k in range(d):
-        if shrunken[k]:
-            row, standard = z[k], prior[i]
-            for m in range(row.size):
-                row[m] = scale[k] * standard[m] - location[k]
-            i += 1
-    for k in range(d):
-        if not shrunken[k]:
-            for b in range(d):
-                if shrunken[b]:
-                    _add_multiple(slope[k, b], z[b], z[k])
+def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
+    """Move distances from the location along with those that are drawn from Cauchy distributions."""
+    for i in range(z.shape[0]):
+        if not scales[i] > 0.0:
+            for k in range(z.shape[0]):
+                if scales[k] > 0.0 and slope[i, k] != 0.0:
+                    _add_multiple(slope[i, k], z[k], z[i])
 
 
 @njit(cache=True, error_model="numpy")
-def component_heights(factor, share, shrunken, scale, heights):  # type: ignore[no-untyped-def]
+def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-def]
     """Fill the densities of one gene's components at their peaks, times their shares."""
     for c in range(share.size):
+        heights[c] = 0.0
+        if not share[c] > 0.0:
+            continue
         d, height = 0, 0.0
-        for k in range(factor.shape[1]):
-            if c == share.size - 1 and shrunken[k]:
-                height -= math.log(math.pi * scale[k])
+        for k in range(shape.shape[1]):
+            if reach[c, k] > 0.0:
+                height -= math.log(math.pi * reach[c, k])
             else:
                 d += 1
-                height += math.log(factor[c, k, k])
+                height += math.log(shape[c, k, k])
         height += math.lgamma(0.5 * (DF + d)) - math.lgamma(0.5 * DF) - 0.5 * d * math.log(DF * math.pi)
         heights[c] = share[c] * math.exp(height)
 
 
 @njit(cache=True, error_model="numpy")
-def component_densities(points, location, factor, slope, shrunken, scale, heights, work, parts):  # type: ignore[no-untyped-def]
+def component_densities(points, location, shape, reach, heights, work, parts):  # type: ignore[no-untyped-def]
     """Fill share times density of one gene's components.
 
     Loops run over the draws innermost, so that they become vector instructions.
@@ -205,10 +208,8 @@ def component_densities(points, location, factor, slope, shrunken, scale, height
     Parameters
     ----------
     points : ndarray (P + 1, draw)
-    location, factor, slope : ndarray
+    location, shape, reach : ndarray
         The gene's.
-    shrunken, scale : ndarray
-        As `Proposal` has them.
     heights : ndarray (component,)
         From `component_heights`.
     work : ndarray (P + 3, draw)
@@ -219,49 +220,36 @@ def component_densities(points, location, factor, slope, shrunken, scale, height
     d = points.shape[0]
     square, total = work[d], work[d + 1]
     for c in range(heights.size):
-        prior = c == heights.size - 1
-        out = parts[c]
+        out, scales = parts[c], reach[c]
         out[:] = heights[c]
         if not heights[c] > 0.0:
             continue
-        _fill_gaps(points, location[c], slope, shrunken, prior, work)
+        for k in range(d):
+            row, gap, center = points[k], work[k], location[c, k]
+            for m in range(row.size):
+                gap[m] = row[m] - center
+        _make_way(-shape[c], scales, work[:d])
         square[:] = 0.0
         free = 0
         for k in range(d):
-            if not (prior and shrunken[k]):
-                free += 1
-                total[:] = 0.0
-                for b in range(k, d):
-                    if not (prior and shrunken[b]):
-                        _add_multiple(factor[c, b, k], work[b], total)
-                for m in range(total.size):
-                    square[m] += total[m] * total[m]
+            if scales[k] > 0.0:
+                continue
+            free += 1
+            total[:] = 0.0
+            for b in range(k, d):
+                if not scales[b] > 0.0:
+                    _add_multiple(shape[c, b, k], work[b], total)
+            for m in range(total.size):
+                square[m] += total[m] * total[m]
         for m in range(square.size):
             square[m] = 1.0 + square[m] / DF
         _divide_by_root_power(square, int(DF) + free, out)
-        if prior:
-            for k in range(d):
-                if shrunken[k]:
-                    row = points[k]
-                    for m in range(row.size):
-                        u = row[m] / scale[k]
-                        out[m] /= 1.0 + u * u
-
-
-@njit(cache=True, error_model="numpy")
-def _fill_gaps(points, location, slope, shrunken, prior, work):  # type: ignore[no-untyped-def]
-    """Fill the distances from the location (P + 1, draw), less what makes way for shrunken coefficients."""
-    d = points.shape[0]
-    for k in range(d):
-        row, gap, center = points[k], work[k], location[k]
-        for m in range(row.size):
-            gap[m] = row[m] - center
-    if prior:
-        for i in range(d):
-            if not shrunken[i]:
-                for k in range(d):
-                    if shrunken[k]:
-                        _add_multiple(-slope[i, k], work[k], work[i])
+        for k in range(d):
+            if scales[k] > 0.0:
+                row, inverse = points[k], 1.0 / scales[k]
+                for m in range(row.size):
+                    u = row[m] * inverse
+                    out[m] /= 1.0 + u * u
 
 
 @njit(cache=True, error_model="numpy")
@@ -288,9 +276,7 @@ def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def subtract_log_mixture(  # type: ignore[no-untyped-def]
-    first, last, location, factor, slope, share, shrunken, scale, theta, value
-):
+def subtract_log_mixture(first, last, location, shape, reach, share, theta, value):  # type: ignore[no-untyped-def]
     """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
@@ -298,13 +284,12 @@ def subtract_log_mixture(  # type: ignore[no-untyped-def]
     heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
     for g in range(first, last):
         points[:, :] = theta[g].T
-        component_heights(factor[g], share[g], shrunken, scale[g], heights)
-        component_densities(
-            points, location[g], factor[g], slope[g], shrunken, scale[g], heights, work, parts
-        )
+        component_heights(shape[g], reach[g], share[g], heights)
+        component_densities(points, location[g], shape[g], reach[g], heights, work, parts)
         total = parts[0]
         for c in range(1, n):
-            _add_multiple(1.0, parts[c], total)
+            if heights[c] > 0.0:
+                _add_multiple(1.0, parts[c], total)
         logarithms(total, bits, log_q)
         for m in range(n_draws):
             gap = value[g, m] - log_q[m]
