@@ -12,8 +12,9 @@ from scipy.stats import t as student
 
 import bayesde as bde
 from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.proposal import draw, fitted_shares
 from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights, maximize
 from bayesde.posterior.model import ConditionalModel
 
@@ -35,7 +36,7 @@ def one_gene():
         nu=np.inf,
     )
     seeds = np.array([5], dtype=np.uint32)
-    mixture = laplace_mixture(model, np.array([[3.6, 0.4]]), np.log([TREND]))
+    mixture = gene_mixtures(model, np.array([[3.6, 0.4]]), np.log([TREND]))
     return model, draw(model, fitted_shares(model, mixture, seeds), seeds, 4000)
 
 
@@ -116,7 +117,7 @@ def surface_of(fit, layout, residuals="normal"):
         hyper.degrees_of_freedom,
     )
     seeds = rows.astype(np.uint32)
-    mixture = laplace_mixture(model, fit.beta[rows], np.log(fit.dispersion[rows]))
+    mixture = gene_mixtures(model, fit.beta[rows], np.log(fit.dispersion[rows]))
     return Surface.of(layout, model, draw(model, mixture, seeds, 200)), layout.psi(hyper)
 
 

@@ -11,14 +11,15 @@ from scipy.stats import cauchy, multivariate_t, norm
 
 from bayesde.eb.layout import Cells
 from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.mixture import DF, stratified_counts, subtract_log_mixture
 from bayesde.posterior.importance.proposal import (
+    LARGEST_FLOOR,
     SMALLEST_SHARE,
     draw,
     fitted_shares,
     gene_seeds,
-    laplace_mixture,
 )
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
@@ -36,24 +37,25 @@ def seeds(pasilla_fit, panel):
 
 @pytest.fixture(scope="module")
 def proposal(panel_model, start, seeds):
-    return fitted_shares(panel_model, laplace_mixture(panel_model, *start), seeds)
+    return fitted_shares(panel_model, gene_mixtures(panel_model, *start), seeds)
 
 
 def reference_log_mixture(proposal, g, theta):
     """The mixture's density by SciPy's multivariate t and Cauchy."""
-    free = ~proposal.shrunken
     total = np.zeros(len(theta))
-    for c, share in enumerate(proposal.share[g]):
-        factor, center = proposal.factor[g, c], proposal.location[g, c]
-        if c < proposal.share.shape[1] - 1:
-            scale = np.linalg.inv(factor @ factor.T)
-            total += share * multivariate_t(center, scale, df=DF).pdf(theta)
-            continue
-        scale = np.linalg.inv(factor @ factor.T)[np.ix_(free, free)]
-        gap = theta[:, ~free] - center[~free]
-        rest = theta[:, free] - center[free] - gap @ proposal.slope[g][np.ix_(free, ~free)].T
-        effects = cauchy.pdf(theta[:, ~free], scale=proposal.prior_scale[g, ~free]).prod(axis=1)
-        total += share * effects * multivariate_t(np.zeros(free.sum()), scale, df=DF).pdf(rest)
+    for c in np.flatnonzero(proposal.share[g]):
+        shape, center, reach = proposal.shape[g, c], proposal.location[g, c], proposal.reach[g, c]
+        far = reach > 0.0
+        scale = np.linalg.inv(shape[np.ix_(~far, ~far)] @ shape[np.ix_(~far, ~far)].T)
+        gap = theta[:, far] - center[far]
+        rest = theta[:, ~far] - center[~far] - gap @ shape[np.ix_(~far, far)].T
+        side = proposal.side[g, c, far]
+        effects = cauchy.pdf(theta[:, far], scale=reach[far])
+        effects *= np.where(side == 0, 1.0, np.where(side * theta[:, far] > 0.0, 2.0, 0.0))
+        effects = effects.prod(axis=1)
+        total += (
+            proposal.share[g, c] * effects * multivariate_t(np.zeros((~far).sum()), scale, df=DF).pdf(rest)
+        )
     return np.log(total)
 
 
@@ -108,9 +110,12 @@ def test_draws_come_from_the_mixture(panel_model, proposal, seeds):
     for g in range(0, 40, 4):
         theta = drawn.theta[g].astype(float)
         log_q = reference_log_mixture(proposal, g, theta)
-        for c in np.flatnonzero(proposal.share[g, :-1] > 0.0):
-            root = proposal.factor[g, c]
-            z = (theta - proposal.location[g, c]) @ root
+        for c in np.flatnonzero(proposal.share[g]):
+            center, reach, root = proposal.location[g, c], proposal.reach[g, c], proposal.shape[g, c].copy()
+            for k in np.flatnonzero(reach):
+                root[k], root[:, k] = 0.0, 0.0
+                root[k, k] = 1.0 / reach[k]
+            z = (theta - center) @ root
             ratio = np.exp(norm.logpdf(z).sum(axis=1) + np.log(np.diag(root)).sum() - log_q)
             scores.append((ratio.mean() - 1.0) / (ratio.std() / np.sqrt(4000)))
     assert np.abs(scores).max() < 4.5
@@ -127,7 +132,8 @@ def test_draws_are_shared_out_exactly():
 
 def test_shares_have_a_floor_and_add_up(proposal):
     used = proposal.share > 0.0
-    assert (proposal.share[used] >= SMALLEST_SHARE).all()
+    least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / used.sum(axis=1, keepdims=True))
+    assert (proposal.share >= np.where(used, least - 1e-12, 0.0)).all()
     np.testing.assert_allclose(proposal.share.sum(axis=1), 1.0)
 
 
@@ -149,13 +155,10 @@ def test_both_modes_are_covered():
     modes = find_modes(model, beta, log_dispersion)
     effects = np.sort([modes.location[0, 1], modes.other[0, 1]])
     assert effects[0] < 0.1 < 0.6 < effects[1]
-    mixture = laplace_mixture(model, beta, log_dispersion)
+    mixture = gene_mixtures(model, beta, log_dispersion)
+    used = mixture.location[0, mixture.share[0] > 0.0]
     for mode in (modes.location[0], modes.other[0]):
-        gaps = [
-            np.linalg.norm((mode - center) @ root)
-            for center, root in zip(mixture.location[0, :-1], mixture.factor[0, :-1], strict=True)
-        ]
-        assert min(gaps) < 0.5
+        assert np.abs(used - mode).max(axis=1).min() < 0.2
 
 
 def test_seeds_come_from_names():
@@ -175,18 +178,42 @@ def test_genes_do_not_depend_on_their_neighbors(panel_model, proposal, seeds):
 
 
 def test_adapted_components_have_the_moments_of_their_draws(proposal):
-    """With one component, those of all weighted draws; with too few draws it stays."""
+    """With one component and the tails, those of all weighted draws; with too few draws it stays."""
     rng = np.random.default_rng(1)
     d = proposal.location.shape[2]
     share = np.zeros((2, proposal.share.shape[1]))
-    share[:, 0] = 1.0
+    share[:, 0], share[:, 1] = 1.0, 1e-300
     single = replace(proposal.genes(np.array([0, 1])), share=share)
+    single.reach[:, 0] = 0.0
     covariance = np.diag([1.0, 4.0, 9.0, 0.25])[:d, :d]
     theta = rng.multivariate_normal(np.arange(d), covariance, (2, 20_000))
     weights = np.full((2, 20_000), 1.0 / 20_000)
     weights[1], weights[1, 0] = 0.0, 1.0
     moved = adapted(single, theta, weights)
     np.testing.assert_allclose(moved.location[0, 0], np.arange(d), atol=0.1)
-    scale = np.linalg.inv(moved.factor[0, 0] @ moved.factor[0, 0].T)
+    scale = np.linalg.inv(moved.shape[0, 0] @ moved.shape[0, 0].T)
     np.testing.assert_allclose(scale, covariance, atol=0.3)
     np.testing.assert_array_equal(moved.location[1], single.location[1])
+
+
+def test_adapted_components_keep_their_cauchy_distributions(proposal):
+    """Of a component with one, what is left after making way is moved: here exactly C times the effect."""
+    rng = np.random.default_rng(2)
+    d = proposal.location.shape[2]
+    share = np.zeros((1, proposal.share.shape[1]))
+    share[:, 0], share[:, 1] = 1.0, 1e-300
+    one = replace(proposal.genes(np.array([0])), share=share)
+    one.reach[:, 0], one.reach[:, 0, 1] = 0.0, 3.0
+    one.shape[:, 0, :, 1] = 0.0
+    one.shape[:, 0, 0, 1] = -0.5
+    theta = rng.normal(size=(1, 20_000, d))
+    theta[0, :, 1] = 3.0 * rng.standard_cauchy(20_000)
+    theta[0, :, 0] += 2.0 - 0.5 * (theta[0, :, 1] - one.location[0, 0, 1])
+    moved = adapted(one, theta, np.full((1, 20_000), 1.0 / 20_000))
+    free = np.arange(d) != 1
+    expected = np.where(np.arange(d) == 0, 2.0, 0.0)[free]
+    np.testing.assert_allclose(moved.location[0, 0, free], expected, atol=0.1)
+    root = moved.shape[0, 0][np.ix_(free, free)]
+    np.testing.assert_allclose(root @ root.T, np.eye(d - 1), atol=0.1)
+    np.testing.assert_array_equal(moved.shape[0, 0, :, 1], one.shape[0, 0, :, 1])
+    np.testing.assert_array_equal(moved.reach, one.reach)

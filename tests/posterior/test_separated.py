@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import cauchy
 
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.pareto import effective_size, smoothed
-from bayesde.posterior.importance.proposal import draw, fitted_shares, laplace_mixture
+from bayesde.posterior.importance.proposal import draw, fitted_shares
 from bayesde.posterior.model import ConditionalModel
 
 SCALE = 0.47
@@ -29,7 +30,7 @@ def weighted():
         nu=np.inf,
     )
     seeds = np.arange(COPIES, dtype=np.uint32)
-    mixture = laplace_mixture(model, np.tile([3.8, -4.0], (COPIES, 1)), model.log_trend)
+    mixture = gene_mixtures(model, np.tile([3.8, -4.0], (COPIES, 1)), model.log_trend)
     drawn = draw(model, fitted_shares(model, mixture, seeds), seeds, 1000)
     theta = drawn.theta.astype(float)
     prior = cauchy.logpdf(theta[:, :, 1], scale=SCALE) - 0.5 * ((theta[:, :, 2] + 1.9) / 0.5) ** 2

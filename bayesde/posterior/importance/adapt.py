@@ -59,10 +59,10 @@ def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Propo
 
 def _responsibilities(proposal: Proposal, g: int, points: np.ndarray) -> np.ndarray:
     """Return each component's part in the density of the points (component, draw)."""
-    own = (proposal.location[g], proposal.shape[g], proposal.reach[g])
+    own = (proposal.location[g], proposal.shape[g], proposal.reach[g], proposal.side[g])
     n, (n_draws, d) = proposal.share.shape[1], points.shape
     heights, parts = np.empty(n), np.empty((n, n_draws))
-    component_heights(*own[1:], proposal.share[g], heights)
+    component_heights(*own[1:3], proposal.share[g], heights)
     component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((d + 2, n_draws)), parts)
     total = parts.sum(axis=0)
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0.0)

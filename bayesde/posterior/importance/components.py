@@ -8,7 +8,8 @@ coefficients there are 2^P combinations of "nothing" and "something", and each g
                 information times S_k^2 above `LOOSE`), part of Student's t around the mode near zero
     something   part of Student's t around the mode under a prior `WIDE` times as wide
     separated   something that the likelihood does not bound on one side, as where a group has no counts: the
-                posterior has the prior's tail there, so beta_k ~ Cauchy(0, `REACH` times the mode)
+                posterior has the prior's tail there, so beta_k is drawn from that side of
+                Cauchy(0, `REACH` times the mode)
 
 A coefficient whose likelihood is narrower than its prior (information times S_k^2 above `SETTLED`) has one
 mode and is part of Student's t. Its scale matrix is the inverse of the negative Hessian, `WIDER` squared,
@@ -75,6 +76,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     n = _n_combinations(int(model.shrunken.sum())) + 1
     location, share = np.zeros((n_genes, n, d)), np.zeros((n_genes, n))
     shape, reach = np.zeros((n_genes, n, d, d)), np.zeros((n_genes, n, d))
+    side = np.zeros((n_genes, n, d), dtype=np.int8)
     over_genes(
         _build,
         n_genes,
@@ -91,11 +93,12 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         location,
         shape,
         reach,
+        side,
         share,
     )
     n = int((share > 0.0).sum(axis=1).max())
     share /= share.sum(axis=1, keepdims=True)
-    return Proposal(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, share)))
+    return Proposal(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, side, share)))
 
 
 @njit(cache=True, error_model="numpy")
@@ -115,12 +118,28 @@ def _is_something(number, i, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _build(  # type: ignore[no-untyped-def]
-    first, last, start, null, y, log_nf, x, shrunken, scale, log_trend, sd, nu, location, shape, reach, share
+    first,
+    last,
+    start,
+    null,
+    y,
+    log_nf,
+    x,
+    shrunken,
+    scale,
+    log_trend,
+    sd,
+    nu,
+    location,
+    shape,
+    reach,
+    side,
+    share,
 ):
     """Fill the components of some genes."""
     p = x.shape[1]
     near, weights = np.empty(p), np.empty(y.shape[1])
-    loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.bool_)
+    loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
     wide, widest = np.where(shrunken, WIDE * scale, scale), np.where(shrunken, WIDEST * scale, scale)
     some = np.empty(p + 1)
     for g in range(first, last):
@@ -135,7 +154,7 @@ def _build(  # type: ignore[no-untyped-def]
         c = 0
         for number in range(_n_combinations(split.size)):
             location[g, c] = some
-            reach[g, c] = 0.0
+            reach[g, c], side[g, c] = 0.0, 0
             near[:] = scale
             for i in range(split.size):
                 k = split[i]
@@ -144,7 +163,8 @@ def _build(  # type: ignore[no-untyped-def]
                     reach[g, c, k] = scale[k] if loose[k] else 0.0
                     continue
                 near[k] = wide[k]
-                if separated[k]:
+                side[g, c, k] = separated[k]
+                if separated[k] != 0:
                     reach[g, c, k] = max(scale[k], REACH * max(abs(outer[k]), 1.0))
             climb(location[g, c], *data, near, *residuals)
             if _comes_to_nothing(location[g, c], split, number, separated, scale):
@@ -153,7 +173,7 @@ def _build(  # type: ignore[no-untyped-def]
             share[g, c] = 1.0
             c += 1
         location[g, c] = outer
-        reach[g, c] = 0.0
+        reach[g, c], side[g, c] = 0.0, 0
         for k in split:
             reach[g, c, k] = max(scale[k], REACH * abs(outer[k]))
         _fill_shape(outer, data, widest, residuals, weights, reach[g, c], TAILS_WIDER, shape[g, c])
@@ -170,7 +190,7 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _classify(some, nothing, data, scale, residuals, weights, loose, separated):  # type: ignore[no-untyped-def]
-    """Return which coefficients may be something or nothing; fill which are loose and which separated.
+    """Return which coefficients may be something or nothing; fill which are loose, and separated to which side.
 
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
     would be settled there may have a second mode where they do not.
@@ -185,9 +205,9 @@ def _classify(some, nothing, data, scale, residuals, weights, loose, separated):
     for k in range(p):
         if not shrunken[k]:
             continue
-        separated[k] = _is_separated(some, k, slopes, data, residuals)
+        separated[k] = _open_side(some, k, slopes, data, residuals)
         loose[k] = _information(x, log_nf, some, least, k) * scale[k] ** 2 < LOOSE
-        if separated[k] or _information(x, log_nf, some, most, k) * scale[k] ** 2 < SETTLED:
+        if separated[k] != 0 or _information(x, log_nf, some, most, k) * scale[k] ** 2 < SETTLED:
             split[n] = k
             n += 1
     return split[:n]
@@ -207,16 +227,19 @@ def _information(x, log_nf, at, dispersion, k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _is_separated(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
-    """Return whether a coefficient can go far, others making way, at the cost of no more than `LEVEL`."""
+def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
+    """Return to which side a coefficient can go far, others making way, at the cost of no more than `LEVEL`.
+
+    0 if to neither; to both sides no coefficient can go whose samples have a count.
+    """
     no_prior = np.full(at.size - 1, NO_PRIOR)
     level = log_density(at, *data, no_prior, *residuals) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
         there[k] += move
         if log_density(there, *data, no_prior, *residuals) > level:
-            return True
-    return False
+            return -1 if move < 0.0 else 1
+    return 0
 
 
 @njit(cache=True, error_model="numpy")
@@ -224,7 +247,7 @@ def _comes_to_nothing(at, split, number, separated, scale):  # type: ignore[no-u
     """Return whether the search has ended where another combination's does."""
     for i in range(split.size):
         k = split[i]
-        if _is_something(number, i, split.size) and not separated[k] and abs(at[k]) < scale[k]:
+        if _is_something(number, i, split.size) and separated[k] == 0 and abs(at[k]) < scale[k]:
             return True
     return False
 

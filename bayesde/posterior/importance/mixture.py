@@ -4,8 +4,8 @@ r"""A mixture for each gene, of Student-t and Cauchy distributions: its draws an
                                t_df(theta_F | location_F + C_c (theta_K - location_K), scale_c)
 
 with theta = (beta, ln alpha). K_c are the coefficients that component c draws from Cauchy distributions of
-scale R_c, F the others; `proposal` says how they are chosen. Draws are stratified: each component gives
-exactly its share of them.
+scale R_c (or from the half of one on one side of zero), F the others; `components` says how they are chosen.
+Draws are stratified: each component gives exactly its share of them.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Proposal:
         i of F, column k of K: C, how i makes way for k.
     reach : ndarray (gene, component, P + 1)
         R: scales of the Cauchy distributions; 0 for what is of F.
+    side : ndarray of int8 (gene, component, P + 1)
+        -1 or 1 where only the negative or positive half of the Cauchy distribution is drawn from.
     share : ndarray (gene, component)
         Weights of the mixture, adding up to 1; 0 for components that a gene does not have.
     """
@@ -56,16 +58,17 @@ class Proposal:
     location: np.ndarray
     shape: np.ndarray
     reach: np.ndarray
+    side: np.ndarray
     share: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Proposal:
         """Take some of the genes, by index or by mask."""
-        return Proposal(self.location[rows], self.shape[rows], self.reach[rows], self.share[rows])
+        return Proposal(*(part[rows] for part in self.arrays))
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the kernels take."""
-        return (self.location, self.shape, self.reach, self.share)
+        return (self.location, self.shape, self.reach, self.side, self.share)
 
 
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
@@ -121,11 +124,11 @@ def draw_mixture(
                 begin = ends[g, components[0]] - counts[g, components[0]]
                 for k in np.flatnonzero(far[g].any(axis=0)):
                     stream.standard_normal(out=other[i, k, begin:])
-        _place(start, end, *proposal.arrays[:3], counts, normal, gamma, other, theta)  # type: ignore[call-arg]
+        _place(start, end, *proposal.arrays[:4], counts, normal, gamma, other, theta)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(first, last, location, shape, reach, counts, normal, gamma, other, theta):  # type: ignore[no-untyped-def]
+def _place(first, last, location, shape, reach, side, counts, normal, gamma, other, theta):  # type: ignore[no-untyped-def]
     """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws.
 
     The ratio of two normal numbers is a Cauchy one.
@@ -143,8 +146,12 @@ def _place(first, last, location, shape, reach, counts, normal, gamma, other, th
                 row = part[k]
                 if scales[k] > 0.0:
                     divisor = other[g - first, k, begin:end]
+                    half = side[g, c, k]
                     for m in range(row.size):
-                        row[m] = scales[k] * row[m] / divisor[m] - location[g, c, k]
+                        standard = row[m] / divisor[m]
+                        if half != 0:
+                            standard = half * abs(standard)
+                        row[m] = scales[k] * standard - location[g, c, k]
                 else:
                     for m in range(row.size):
                         row[m] *= stretch[begin + m]
@@ -200,7 +207,7 @@ def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, error_model="numpy")
-def component_densities(points, location, shape, reach, heights, work, parts):  # type: ignore[no-untyped-def]
+def component_densities(points, location, shape, reach, side, heights, work, parts):  # type: ignore[no-untyped-def]
     """Fill share times density of one gene's components.
 
     Loops run over the draws innermost, so that they become vector instructions.
@@ -208,7 +215,7 @@ def component_densities(points, location, shape, reach, heights, work, parts):  
     Parameters
     ----------
     points : ndarray (P + 1, draw)
-    location, shape, reach : ndarray
+    location, shape, reach, side : ndarray
         The gene's.
     heights : ndarray (component,)
         From `component_heights`.
@@ -246,10 +253,13 @@ def component_densities(points, location, shape, reach, heights, work, parts):  
         _divide_by_root_power(square, int(DF) + free, out)
         for k in range(d):
             if scales[k] > 0.0:
-                row, inverse = points[k], 1.0 / scales[k]
+                row, inverse, half = points[k], 1.0 / scales[k], side[c, k]
                 for m in range(row.size):
                     u = row[m] * inverse
                     out[m] /= 1.0 + u * u
+                if half != 0:
+                    for m in range(row.size):
+                        out[m] *= 2.0 if half * row[m] > 0.0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -276,7 +286,7 @@ def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def subtract_log_mixture(first, last, location, shape, reach, share, theta, value):  # type: ignore[no-untyped-def]
+def subtract_log_mixture(first, last, location, shape, reach, side, share, theta, value):  # type: ignore[no-untyped-def]
     """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
@@ -285,7 +295,7 @@ def subtract_log_mixture(first, last, location, shape, reach, share, theta, valu
     for g in range(first, last):
         points[:, :] = theta[g].T
         component_heights(shape[g], reach[g], share[g], heights)
-        component_densities(points, location[g], shape[g], reach[g], heights, work, parts)
+        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         total = parts[0]
         for c in range(1, n):
             if heights[c] > 0.0:

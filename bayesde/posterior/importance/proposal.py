@@ -180,6 +180,7 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     location,
     shape,
     reach,
+    side,
     share,
     theta,
     log_ratio,
@@ -201,7 +202,7 @@ def _fit_shares(  # type: ignore[no-untyped-def]
         points[:, :] = theta[g].T
         even[:] = share[g] > 0.0
         component_heights(shape[g], reach[g], even, heights)
-        component_densities(points, location[g], shape[g], reach[g], heights, work, parts)
+        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         log_prior_shape(
             points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, bits, work[0], work[1], weights
         )
