@@ -190,7 +190,7 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _classify(some, nothing, data, scale, residuals, weights, loose, separated):  # type: ignore[no-untyped-def]
-    """Return which coefficients may be something or nothing; fill which are loose, and separated to which side.
+    """Return which coefficients may be something or nothing; fill which are loose, and the open sides.
 
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
     would be settled there may have a second mode where they do not.

@@ -23,7 +23,6 @@ __all__ = [
     "Proposal",
     "component_densities",
     "component_heights",
-    "distance_squared",
     "draw_mixture",
     "stratified_counts",
     "subtract_log_mixture",
@@ -80,18 +79,6 @@ def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     return counts
 
 
-@njit(cache=True, error_model="numpy")
-def distance_squared(theta, location, factor, c):  # type: ignore[no-untyped-def]
-    """Return |factor' (theta - location)|^2 for component c, its factor a lower triangle."""
-    square = 0.0
-    for k in range(theta.size):
-        total = 0.0
-        for b in range(k, theta.size):
-            total += factor[c, b, k] * (theta[b] - location[c, b])
-        square += total * total
-    return square
-
-
 def draw_mixture(
     first: int, last: int, proposal: Proposal, counts: np.ndarray, seeds: np.ndarray, theta: np.ndarray
 ) -> None:
@@ -110,20 +97,15 @@ def draw_mixture(
     """
     n_draws, d = theta.shape[1:]
     normal, gamma = np.empty((GENES_AT_A_TIME, d, n_draws)), np.empty((GENES_AT_A_TIME, n_draws))
-    other = np.empty((GENES_AT_A_TIME, d, n_draws))
-    ends = np.cumsum(counts, axis=1)
-    far = proposal.reach > 0.0
+    far = (proposal.reach[first:last] > 0.0).any(axis=1).sum(axis=1)
+    other = np.empty((GENES_AT_A_TIME, int(far.max(initial=0)), n_draws))
     for start in range(first, last, GENES_AT_A_TIME):
         end = min(start + GENES_AT_A_TIME, last)
         for i, g in enumerate(range(start, end)):
             stream = np.random.Generator(np.random.SFC64(int(seeds[g])))
             stream.standard_normal(out=normal[i])
             stream.standard_gamma(0.5 * DF, out=gamma[i])
-            components = np.flatnonzero(far[g].any(axis=1) & (counts[g] > 0))
-            if components.size:
-                begin = ends[g, components[0]] - counts[g, components[0]]
-                for k in np.flatnonzero(far[g].any(axis=0)):
-                    stream.standard_normal(out=other[i, k, begin:])
+            stream.standard_normal(out=other[i, : far[g - first]])
         _place(start, end, *proposal.arrays[:4], counts, normal, gamma, other, theta)  # type: ignore[call-arg]
 
 
@@ -131,11 +113,16 @@ def draw_mixture(
 def _place(first, last, location, shape, reach, side, counts, normal, gamma, other, theta):  # type: ignore[no-untyped-def]
     """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws.
 
-    The ratio of two normal numbers is a Cauchy one.
+    The ratio of two normal numbers is a Cauchy one. ``other`` has the second for those coefficients that any
+    component of the gene draws so.
     """
     n_draws, d = theta.shape[1:]
+    divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
-        z, stretch = normal[g - first], gamma[g - first]
+        z, stretch, n_far = normal[g - first], gamma[g - first], 0
+        for k in range(d):
+            divisors[k] = n_far
+            n_far += reach[g, :, k].max() > 0.0
         for m in range(n_draws):
             stretch[m] = math.sqrt(0.5 * DF / stretch[m])
         begin = 0
@@ -145,7 +132,7 @@ def _place(first, last, location, shape, reach, side, counts, normal, gamma, oth
             for k in range(d):
                 row = part[k]
                 if scales[k] > 0.0:
-                    divisor = other[g - first, k, begin:end]
+                    divisor = other[g - first, divisors[k], begin:end]
                     half = side[g, c, k]
                     for m in range(row.size):
                         standard = row[m] / divisor[m]
