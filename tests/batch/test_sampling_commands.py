@@ -80,7 +80,6 @@ def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
         (("--engine", "psis", "--draws", "50"), "draws must be a whole number from 100"),
         (("--residuals", "cauchy"), "residuals must be one of 'normal', 'student_t'"),
         (("--scales", "terms"), "Did you mean 'term'"),
-        (("--engine", "joint", "--scales", "term"), "choose 'coefficient', or engine 'psis'"),
         (("--shrink-coefficient", "conditions"), "Did you mean 'condition'"),
         (("--shrink-coefficient", "none", "--shrink-coefficient", "type"), "give it alone"),
         (("--prior", "shrinkage_scale"), "write it as NAME=VALUE,VALUE"),
