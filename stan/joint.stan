@@ -1,9 +1,9 @@
 // The whole hierarchy: genes and hyperparameters in one posterior.
 //
 //   y_gj             ~ NB(mean = nf_gj exp(x_j beta_g), dispersion = alpha_g)
-//   beta_gk          ~ Cauchy(0, S_k) or Normal(0, wide_sd)
+//   beta_gk          ~ Cauchy(0, S_k), where coefficients may share a scale, or Normal(0, wide_sd)
 //   log(alpha_g)     ~ Normal or Student-t(nu) around log(a0 + a1 / base_mean_g), or around log(a0), scale dispersion_sd
-//   log(S_k), log(a0), log(a1) ~ Normal;  dispersion_sd ~ log-normal or half Student-t;  nu ~ Gamma above 2
+//   log(S), log(a0), log(a1) ~ Normal;  dispersion_sd ~ log-normal or half Student-t;  nu ~ Gamma above 2
 functions {
 #include functions/nb.stan
 #include functions/trend.stan
@@ -45,11 +45,15 @@ data {
   int<lower=1> grainsize;  // genes in one task of a thread
 }
 transformed data {
-  int K = sum(shrunken);  // number of Cauchy scales
   int sample_nu = residuals == 1 && nu_known == 0;
   array[G] vector[N] counts;  // y as reals
   array[G] vector[N] log_y;  // natural log, 0 for a zero count
   vector[G] saturated;  // what the likelihood owes to the counts alone
+  for (k in 1 : P) {
+    if (shrunken[k] != (scale_of[k] > 0)) {
+      reject("coefficient ", k, " must have a scale if it is shrunken, and none if it is not");
+    }
+  }
   for (g in 1 : G) {
     counts[g] = to_vector(y[g]);
     log_y[g] = log_counts(y[g]);
@@ -63,7 +67,7 @@ transformed data {
 }
 parameters {
   array[G] vector[P + 1] z;  // rescaled gene parameters
-  vector[K] log_shrinkage_scale;  // log(S_k) of the shrunken coefficients, in order
+  vector[K] log_shrinkage_scale;  // log(S), natural log, see scale_of
   real log_dispersion_sd;  // natural log of the scale of log dispersions around the trend
   real log_asymptotic_dispersion;  // log(a0)
   vector[trend] log_extra_poisson;  // log(a1)
@@ -72,27 +76,15 @@ parameters {
 transformed parameters {
   vector[P] shrinkage_scale = rep_vector(wide_sd, P);  // S_k, natural log (wide_sd where not shrunken)
   real dispersion_sd = exp(log_dispersion_sd);  // natural log
-  {
-    int next = 1;
-    for (k in 1 : P) {
-      if (shrunken[k]) {
-        shrinkage_scale[k] = exp(log_shrinkage_scale[next]);
-        next += 1;
-      }
+  for (k in 1 : P) {
+    if (shrunken[k]) {
+      shrinkage_scale[k] = exp(log_shrinkage_scale[scale_of[k]]);
     }
   }
 }
 model {
   vector[G] log_trend = log_trend_at(base_mean, log_asymptotic_dispersion, log_extra_poisson);
-  {
-    int next = 1;
-    for (k in 1 : P) {
-      if (shrunken[k]) {
-        target += normal_lpdf(log_shrinkage_scale[next] | log_scale_mean[k], log_scale_sd[k]);
-        next += 1;
-      }
-    }
-  }
+  target += normal_lpdf(log_shrinkage_scale | log_scale_mean, log_scale_sd);
   if (dispersion_sd_prior == 0) {
     target += normal_lpdf(log_dispersion_sd | dispersion_sd_hyper[1], dispersion_sd_hyper[2]);
   } else {  // twice the density on the positive half, and the Jacobian of the logarithm

@@ -36,7 +36,7 @@ _OWN_FOLDERS = ("blocks", "posterior.zarr", ".posterior.zarr.tmp")
 _CONTRASTS = "contrasts"
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
-    "plots": ("ma.png", "dispersion.png", "intervals.png"),
+    "plots": ("ma.png", "dispersion.png", "intervals.png", "hyperparameters.png"),
     "shrunken": ("results.tsv", "results.columns.json"),
 }
 """Folders in which a user may have put files too, with those that bayesde writes."""

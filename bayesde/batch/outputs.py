@@ -20,12 +20,19 @@ from bayesde.eb.fit import EbFit
 from bayesde.eb.tables import is_level
 from bayesde.errors import BayesdeWarning
 from bayesde.io import write_atomically
-from bayesde.plots import dispersion_plot, interval_plot, ma_plot
+from bayesde.plots import (
+    dispersion_plot,
+    hyperparameter_plot,
+    hyperparameter_trace_plot,
+    interval_plot,
+    ma_plot,
+)
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.results import ResultsTable, tab_separated, write_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bayesde.posterior import Posterior
 
@@ -136,6 +143,7 @@ def write_posterior(
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
+    _save_hyperparameters(directory, posterior)
     return Written(table, {"results.tsv": finding(table, contrast.name, plan)})
 
 
@@ -173,13 +181,30 @@ def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes]) -> N
     """Draw a picture on a figure of its own (no display, no global state) and write it."""
     from matplotlib.figure import Figure  # slow to load, so not before it is needed
 
-    directory.plots.mkdir(exist_ok=True)
     if name == _INTERVALS:  # its margins depend on the names of the genes, which takes a second drawing
         figure = Figure(figsize=(8.0, 8.5), layout="constrained")
         draw(figure.add_subplot())
     else:
         figure = Figure(figsize=(8.0, 4.2))
         draw(figure.add_axes(_RECTANGLE))
+    _write_picture(directory, name, figure)
+
+
+def _save_hyperparameters(directory: RunDirectory, posterior: Posterior) -> None:
+    """Draw the hyperparameters' posterior, where they have one: with their chains, if there are some."""
+    from matplotlib.figure import Figure  # slow to load
+
+    if not posterior.hyperparameters.draws:
+        return
+    figure = Figure()
+    draw = hyperparameter_trace_plot if posterior.shared else hyperparameter_plot
+    draw(posterior, figure=figure)
+    _write_picture(directory, "hyperparameters.png", figure)
+
+
+def _write_picture(directory: RunDirectory, name: str, figure: Figure) -> None:
+    """Write a picture into the run's folder, under a temporary name first."""
+    directory.plots.mkdir(exist_ok=True)
     scratch = directory.plots / f".{name}.tmp"
     figure.savefig(scratch, dpi=150, format="png", pil_kwargs={"compress_level": 3})
     os.replace(scratch, directory.plots / name)

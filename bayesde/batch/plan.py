@@ -11,7 +11,7 @@ from typing import Any
 from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
-from bayesde.posterior.options import FEWEST_WEIGHTED, JOINT_SCALES, SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
@@ -272,8 +272,6 @@ class RunPlan:
             raise OptionError(
                 "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)"
             )
-        if self.sampling.scales == "term":
-            raise OptionError(JOINT_SCALES)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""

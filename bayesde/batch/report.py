@@ -43,6 +43,9 @@ _CAPTIONS = {
     "dispersion.png": "Dispersions: gene by gene, the trend, and those that were used. Blue points should "
     "scatter about the trend; if they do not, try another --trend.",
     "intervals.png": "Posterior means and intervals of the genes of surest sign, with their point estimates.",
+    "hyperparameters.png": "What all genes share: posterior (blue) over prior (dashed; at the bottom if it "
+    "has no say), with mean and 90 % interval. Chains, where there are some, should look like one another, "
+    "their ranks be flat, and the energy's two curves be alike.",
 }
 _P_VALUE_CAPTION = (
     "p-values of all tested genes, in grey those of genes whose mean is too low to count. The others should "

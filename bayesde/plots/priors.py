@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bayesde.posterior.prior_check import PriorPredictive
 
-__all__ = ["prior_predictive_plot"]
+__all__ = ["SYMBOLS", "prior_predictive_plot"]
 
 _OBSERVED: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linewidth": 2.0},
@@ -24,7 +24,7 @@ _OBSERVED: tuple[dict[str, Any], ...] = (
     {"color": GREEN, "linewidth": 2.0, "linestyle": "-."},
 )
 """Styles of real data sets over drawn ones."""
-_SYMBOLS = {
+SYMBOLS = {
     "shrinkage_scale": "S: scale of effects",
     "dispersion_sd": "σ: spread of dispersions",
     "asymptotic_dispersion": "a0 of the trend",
@@ -128,7 +128,7 @@ def _hyperparameter_bars(ax: Axes, drawn: PriorPredictive, observed: Sequence[Pr
         for one, style in zip(observed, _OBSERVED, strict=False):
             if name in one.hyperparameters:
                 ax.plot(one.hyperparameters[name].iloc[0], -i, "o", color=style["color"], markersize=6)
-    ax.set_yticks([-i for i in range(len(names))], [_SYMBOLS[str(name)] for name in names])
+    ax.set_yticks([-i for i in range(len(names))], [SYMBOLS[str(name)] for name in names])
     ax.set(
         xscale="log", xlabel="value, natural-log units", title="Hyperparameters", ylim=(0.6 - len(names), 0.6)
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.result import Posterior
 
-__all__ = ["NO_FAILURE", "checked", "hyperparameter_summary", "roughly_known"]
+__all__ = ["NO_FAILURE", "checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
 
 NO_FAILURE = ("ok", "all_zero", "not_selected", "count_outlier", "outlier_left_out")
 INTERVAL = (0.05, 0.95)
@@ -84,7 +84,7 @@ def _of_hyperparameters(posterior: Posterior) -> str:
         table = hyperparameter_summary(posterior)
         size = table[["ess_bulk", "ess_tail"]].min(axis=1)
         energy = "energy" in posterior.statistics
-        moved = f", smallest E-BFMI {_smallest_bfmi(posterior):.2f}" if energy else ""
+        moved = f", smallest E-BFMI {smallest_bfmi(posterior):.2f}" if energy else ""
         return (
             f"hyperparameters: largest R-hat {table['rhat'].max():.3f}, smallest effective size "
             f"{size.min():,.0f} ({size.idxmin()}){moved}"
@@ -96,7 +96,7 @@ def _of_hyperparameters(posterior: Posterior) -> str:
     return f"hyperparameters: {_of_points(hyper)}"
 
 
-def _smallest_bfmi(posterior: Posterior) -> float:
+def smallest_bfmi(posterior: Posterior) -> float:
     """Return the worst chain's fraction of missing information about the energy, infinite if that is unknown.
 
     Mean square of the energy's steps over its variance (Betancourt 2016, arXiv:1604.00695).
@@ -120,7 +120,7 @@ def roughly_known(posterior: Posterior) -> bool:
         table = hyperparameter_summary(posterior)
         size = table[["ess_bulk", "ess_tail"]].min(axis=1)
         fine = (table["rhat"] <= options.max_rhat) & (size >= options.min_ess)
-        return not fine.all() or _smallest_bfmi(posterior) < SMALLEST_BFMI
+        return not fine.all() or smallest_bfmi(posterior) < SMALLEST_BFMI
     if not found:
         return False
     few = found["effective_points"] < min(FEWEST_POINTS, 0.5 * found["points"])

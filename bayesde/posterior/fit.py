@@ -105,7 +105,7 @@ def fit_posterior(
     check_same(counts, design, fit)
     rows = selected_genes(counts, fit, genes)
     if engine == "joint":
-        check_joint(rows, hyperparameters, options)
+        check_joint(rows, hyperparameters)
     request = Request(
         fit,
         rows,

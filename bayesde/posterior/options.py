@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from bayesde.errors import OptionError
 from bayesde.options import check_choice, check_range
 
-__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "JOINT_SCALES", "SamplingOptions"]
+__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "SamplingOptions"]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes; above this it would not end in a day."""
 FEWEST_WEIGHTED = 100
 """Draws of a gene that engine psis needs, for the tail of their weights to be told."""
-JOINT_SCALES = (
-    "scales: engine 'joint' has a scale for every coefficient; choose 'coefficient', or engine 'psis' or "
-    "'nuts'."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,7 @@ class SamplingOptions:
         but the intercept (none in a design without one); empty for none.
     scales : {"coefficient", "term"}
         Whether every shrunken coefficient has a scale S of its own, or those of one term of the formula
-        share one, so that it matters less which level of a factor is the reference. Engines psis and nuts.
+        share one, so that it matters less which level of a factor is the reference.
     hand_over : bool
         Whether engine psis hands genes that it cannot do over to engine nuts, where there is a Stan.
     """

@@ -18,7 +18,7 @@ from bayesde.posterior.importance.engine import Start
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.options import JOINT_GENE_LIMIT, JOINT_SCALES, SamplingOptions
+from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
 from bayesde.posterior.priors import Priors
 
 if TYPE_CHECKING:
@@ -183,12 +183,8 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
     return rows
 
 
-def check_joint(
-    rows: np.ndarray, hyperparameters: Hyperparameters | str | None, options: SamplingOptions
-) -> None:
+def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
     """Refuse what engine joint cannot do."""
-    if options.scales == "term":
-        raise OptionError(JOINT_SCALES)
     if hyperparameters is not None:
         raise OptionError(
             "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."

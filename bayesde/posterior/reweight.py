@@ -129,10 +129,8 @@ def _phi(layout: Layout, hyper: Hyperparameters) -> np.ndarray:
     """Return the draws of hyperparameters, or their values, as a layout has them (draw, hyperparameter)."""
     known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
     known |= {name: getattr(hyper, name) for name in layout.shared}
-    first = [layout.shrunken[layout.scale_of.index(i)] for i in range(layout.n_scales)]
-    names = [f"shrinkage_scale[{layout.coefficients[k]}]" for k in first] + layout.shared
     size = len(next(iter(hyper.draws.values()), [0]))
-    columns = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in names]
+    columns = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
     return np.column_stack(columns).astype(np.float64)
 
 

@@ -1,5 +1,7 @@
-  vector[P] log_scale_mean;  // log(S_k) ~ Normal(log_scale_mean, log_scale_sd): proper, and keeps S_k off zero
-  vector<lower=0>[P] log_scale_sd;  // (elements of coefficients that are not shrunken are not read)
+  int<lower=0, upper=P> K;  // Cauchy scales S: one for every shrunken coefficient, or fewer, if some share theirs
+  array[P] int<lower=0, upper=K> scale_of;  // which of them is that of a coefficient; 0 where it is not shrunken
+  vector[K] log_scale_mean;  // log(S) ~ Normal(log_scale_mean, log_scale_sd), once a scale: proper, and keeps S off zero
+  vector<lower=0>[K] log_scale_sd;
   int<lower=0, upper=1> dispersion_sd_prior;  // 0: log-normal, 1: half Student-t
   vector[3] dispersion_sd_hyper;  // log-normal: (mean, sd) of the log, third not read; half Student-t: (df, 0, scale)
   real log_asymptotic_dispersion_mean;  // log(a0) ~ Normal

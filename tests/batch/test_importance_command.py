@@ -1,5 +1,6 @@
 """`bayesde sample --engine psis`: the whole road without Stan."""
 
+import base64
 import json
 
 import numpy as np
@@ -54,7 +55,17 @@ def test_a_run_leaves_tables_draws_and_hyperparameters(bayesde, files, monkeypat
     assert "block" not in told
     assert bayesde("status", files / "out")[1] == "state    finished\n"
     assert bayesde("report", files / "out")[0] == 0
-    assert "median = 0.2, log_sd = 1.5" in (files / "out" / "report.html").read_text()
+    page = (files / "out" / "report.html").read_text()
+    assert "median = 0.2, log_sd = 1.5" in page
+    pictures = sorted((files / "out" / "plots").iterdir())
+    assert [path.name for path in pictures] == [
+        "dispersion.png",
+        "hyperparameters.png",
+        "intervals.png",
+        "ma.png",
+    ]
+    for path in pictures:
+        assert base64.b64encode(path.read_bytes()).decode() in page
 
 
 def test_too_few_draws_are_refused(bayesde, files):
@@ -87,7 +98,8 @@ def test_a_run_that_was_interrupted_is_gone_on_with(bayesde, files, monkeypatch)
     assert record["plan"]["priors"]["shrinkage_scale"] == {"median": 0.5, "log_sd": 0.5}
     assert record["plan"]["sampling"]["shrink"] == ["condition"]
     resume(files / "out")
-    assert (files / "out" / "results.tsv").read_bytes() == (files / "whole" / "results.tsv").read_bytes()
+    for name in ("results.tsv", "plots/hyperparameters.png"):
+        assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes()
 
 
 CHOICES = {
@@ -106,6 +118,8 @@ def test_choices_of_the_model_reach_the_engine(bayesde, files, options):
     code, _, told = sample(bayesde, files, "--draws", "200", *options, "-o", files / "out")
     assert code in (0, 3), told
     assert CHOICES[options](json.loads((files / "out" / "hyperparameters.json").read_text()))
+    learnt = options[0] != "--hyperparameters"
+    assert (files / "out" / "plots" / "hyperparameters.png").is_file() == learnt
 
 
 def test_a_configuration_file_chooses_too_and_the_command_line_comes_first(bayesde, files):

@@ -1,5 +1,6 @@
 """Sampling from the command line: what is refused before anything is written, exit codes, and the demo."""
 
+import base64
 import dataclasses
 import json
 import os
@@ -80,7 +81,6 @@ def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
         (("--engine", "psis", "--draws", "50"), "draws must be a whole number from 100"),
         (("--residuals", "cauchy"), "residuals must be one of 'normal', 'student_t'"),
         (("--scales", "terms"), "Did you mean 'term'"),
-        (("--engine", "joint", "--scales", "term"), "choose 'coefficient', or engine 'psis'"),
         (("--shrink-coefficient", "conditions"), "Did you mean 'condition'"),
         (("--shrink-coefficient", "none", "--shrink-coefficient", "type"), "give it alone"),
         (("--prior", "shrinkage_scale"), "write it as NAME=VALUE,VALUE"),
@@ -160,6 +160,11 @@ def test_the_joint_engine_writes_what_it_learnt_of_the_hyperparameters(bayesde, 
     assert (read_results(folder / "out")["engine"] == "joint").all()
     code, out, _ = bayesde("status", folder / "out")
     assert out == "state    finished\n"
+    picture = (folder / "out" / "plots" / "hyperparameters.png").read_bytes()
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == (1500, 1365), "five hyperparameters and the energy, a row each"
+    assert bayesde("report", folder / "out")[0] == 0
+    assert base64.b64encode(picture).decode() in (folder / "out" / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("cmdstan")

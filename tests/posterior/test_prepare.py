@@ -13,8 +13,8 @@ from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 
 
-def look_at(pasilla_fit, panel_genes, panel, student_t=False):
-    layout = Layout(pasilla_fit.design.coefficients, (1, 2), True, student_t)
+def look_at(pasilla_fit, panel_genes, panel, student_t=False, scale_of=()):
+    layout = Layout(pasilla_fit.design.coefficients, (1, 2), True, student_t, scale_of)
     return first_look(
         panel_genes.model,
         panel_genes.start,
@@ -39,6 +39,23 @@ def test_everything_that_stan_moves_has_a_start_and_a_variance(pasilla_fit, pane
     assert _joint_data(look)["residuals"] == student_t
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_shared_scale_is_one_parameter_with_one_prior(pasilla_fit, panel_genes, panel, known, monkeypatch):
+    if not known:
+        monkeypatch.setattr(prepare, "learn", nothing)
+    look = look_at(pasilla_fit, panel_genes, panel, scale_of=(0, 0))
+    data, starts = _joint_data(look), _starts(look, np.random.default_rng(1))
+    assert (data["K"], data["scale_of"]) == (1, [0, 1, 1])
+    assert len(data["log_scale_mean"]) == len(data["log_scale_sd"]) == 1
+    assert all(len(start["log_shrinkage_scale"]) == 1 for start in starts)
+    assert _variances(look).size == 40 * 4 + 4
+    assert next(iter(look.hyper)) == f"shrinkage_scale[{pasilla_fit.design.coefficients[1]}]"
+
+
+def nothing(*_):
+    raise FitError("too little")
+
+
 def test_genes_start_within_their_posterior_and_hyperparameters_around_theirs(
     pasilla_fit, panel_genes, panel
 ):
@@ -58,9 +75,6 @@ def test_genes_start_within_their_posterior_and_hyperparameters_around_theirs(
 def test_a_panel_that_says_too_little_starts_from_what_was_given(
     pasilla_fit, panel_genes, panel, monkeypatch
 ):
-    def nothing(*_):
-        raise FitError("too little")
-
     monkeypatch.setattr(prepare, "learn", nothing)
     look = look_at(pasilla_fit, panel_genes, panel)
     hyper = Hyperparameters.from_eb(pasilla_fit)

@@ -129,7 +129,6 @@ GIVEN = Hyperparameters({"group[T.b]": 0.2}, 0.7, 0.05, 2.0)
         ({"hyperparameters": GIVEN, "options": {"trend": "constant"}}, "their trend is 0.05 \\+ 2 / mean"),
         ({"hyperparameters": GIVEN, "options": {"shrink": ["group"]}}, "leave one of them out"),
         ({"hyperparameters": "ebb"}, "must be a Hyperparameters object, 'eb' or None"),
-        ({"engine": "joint", "options": {"scales": "term"}}, "choose 'coefficient', or engine 'psis'"),
     ],
 )
 def test_options_that_do_not_go_with_the_hyperparameters(tiny_fit, arguments, message):

@@ -139,10 +139,10 @@ def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
 
 
 def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
-    shrunken = np.flatnonzero(data["shrunken"])
     total = Extended(0)
-    for log_scale, k in zip(params["log_shrinkage_scale"], shrunken, strict=True):
-        total += normal(log_scale, data["log_scale_mean"][k], data["log_scale_sd"][k])
+    scales = params["log_shrinkage_scale"], data["log_scale_mean"], data["log_scale_sd"]
+    for log_scale, mean, sd in zip(*scales, strict=True):
+        total += normal(log_scale, mean, sd)
     first, second, third = data["dispersion_sd_hyper"]
     log_sd = Extended(params["log_dispersion_sd"])
     if data["dispersion_sd_prior"] == 0:
@@ -163,8 +163,8 @@ def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
 
 def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) -> np.longdouble:
     """The log density that stan/joint.stan stands for; with jacobian, as a density of log(nu - 2)."""
-    scales = np.full(data["P"], Extended(data["wide_sd"]))
-    scales[np.flatnonzero(data["shrunken"])] = np.exp(np.asarray(params["log_shrinkage_scale"], Extended))
+    known = [Extended(data["wide_sd"]), *np.exp(np.asarray(params["log_shrinkage_scale"], Extended))]
+    scales = np.array([known[i] for i in data["scale_of"]])
     nu = params["nu"][0] if len(params["nu"]) else data["nu_value"]
     sd = np.exp(Extended(params["log_dispersion_sd"]))
     total = log_hyperprior(data, params)

@@ -57,12 +57,14 @@ def genes_data(rng: np.random.Generator, **flags) -> dict:
     return data
 
 
-def joint_data(rng: np.random.Generator, trend: int = 1, **flags) -> dict:
+def joint_data(rng: np.random.Generator, trend: int = 1, scale_of=(0, 1, 2), **flags) -> dict:
     data = block_data(rng, **flags)
     data.update(
         base_mean=(10.0 ** rng.uniform(0, 4, data["G"])).tolist(),
-        log_scale_mean=[0.0, -1.6, -1.2],
-        log_scale_sd=[1.0, 1.5, 0.7],
+        K=max(scale_of),
+        scale_of=list(scale_of),
+        log_scale_mean=[-1.6, -1.2][: max(scale_of)],
+        log_scale_sd=[1.5, 0.7][: max(scale_of)],
         dispersion_sd_prior=data.get("dispersion_sd_prior", 0),
         dispersion_sd_hyper=[3.0, 0.0, 1.2] if data.get("dispersion_sd_prior") else [-0.3, 0.9, 1.0],
         log_asymptotic_dispersion_mean=-3.0,
@@ -95,7 +97,7 @@ def joint_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> 
     sampled_nu = data["residuals"] == 1 and data["nu_known"] == 0
     return {
         **genes_point(rng, data, extreme),
-        "log_shrinkage_scale": rng.normal(-1.5, 1, sum(data["shrunken"])).tolist(),
+        "log_shrinkage_scale": rng.normal(-1.5, 1, data["K"]).tolist(),
         "log_dispersion_sd": float(rng.normal(-0.3, 0.5)),
         "log_asymptotic_dispersion": float(rng.normal(-3, 1)),
         "log_extra_poisson": rng.normal(0.5, 1, data["trend"]).tolist(),

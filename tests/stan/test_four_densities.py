@@ -126,11 +126,13 @@ def test_stan_program_of_genes(genes, reference, tmp_path):
 
 
 def joint_program_data(gene):
-    p = gene.x.shape[1]
+    n_scales = int(gene.shrunken.sum())
     return gene.stan_data() | {
         "base_mean": [gene.base_mean],
-        "log_scale_mean": [-1.6] * p,
-        "log_scale_sd": [1.5] * p,
+        "K": n_scales,
+        "scale_of": np.where(gene.shrunken, gene.shrunken.cumsum(), 0).tolist(),
+        "log_scale_mean": [-1.6] * n_scales,
+        "log_scale_sd": [1.5] * n_scales,
         "dispersion_sd_prior": 0,
         "dispersion_sd_hyper": [-0.3, 0.9, 1.0],
         "log_asymptotic_dispersion_mean": -3.0,

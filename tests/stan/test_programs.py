@@ -72,6 +72,9 @@ def test_genes_density_at_extremes(programs, residuals):
         {"residuals": 1, "nu_known": 1, "trend": 0},
         {"dispersion_sd_prior": 1, "trend": 0, "n_genes": 1},
         {"use_likelihood": 0, "residuals": 1, "dispersion_sd_prior": 1},
+        {"scale_of": (0, 1, 1)},
+        {"shrunken": [0, 0, 1], "scale_of": (0, 0, 1), "noncentered": [[0] * 4] * 4},
+        {"shrunken": [0, 0, 0], "scale_of": (0, 0, 0), "noncentered": [[0, 0, 0, 1]] * 4},
     ],
 )
 def test_joint_density_and_gradient(programs, flags):
@@ -119,6 +122,14 @@ def test_joint_refuses_a_noncentered_coefficient_that_is_not_shrunken(programs):
     rng = np.random.default_rng(15)
     data = joint_data(rng)
     data["noncentered"][2][0] = 1
+    with pytest.raises(RuntimeError):
+        programs["joint"].log_prob(joint_point(rng, data), data)
+
+
+@pytest.mark.parametrize("scale_of", [(1, 1, 2), (0, 0, 2)])
+def test_joint_refuses_scales_that_do_not_go_with_what_is_shrunken(programs, scale_of):
+    rng = np.random.default_rng(16)
+    data = joint_data(rng) | {"scale_of": scale_of}
     with pytest.raises(RuntimeError):
         programs["joint"].log_prob(joint_point(rng, data), data)
 

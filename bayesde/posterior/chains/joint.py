@@ -94,19 +94,27 @@ def sample_joint(
 def _joint_data(look: FirstLook) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
     model, layout = look.genes.model, look.layout
-    p = model.n_coefficients
+    scales = layout.priors.shrinkage_scale
     return (
         shared_data(look.genes)
         | _hyperpriors(layout.priors)
         | {
             "base_mean": model.base_mean.tolist(),
-            "log_scale_mean": [layout.priors.shrinkage_scale.log_median] * p,
-            "log_scale_sd": [layout.priors.shrinkage_scale.log_sd] * p,
+            "K": layout.n_scales,
+            "scale_of": _scale_of(layout),
+            "log_scale_mean": [scales.log_median] * layout.n_scales,
+            "log_scale_sd": [scales.log_sd] * layout.n_scales,
             "residuals": int(layout.student_t),
             "trend": int(layout.trend),
             "grainsize": max(1, model.n_genes // 8),
         }
     )
+
+
+def _scale_of(layout: Layout) -> list[int]:
+    """Return which scale every coefficient has, counted from 1; 0 where it is not shrunken."""
+    scale_of = dict(zip(layout.shrunken, layout.scale_of, strict=True))
+    return [scale_of.get(k, -1) + 1 for k in range(len(layout.coefficients))]
 
 
 def _hyperpriors(priors: Priors) -> dict[str, Any]:

@@ -61,8 +61,8 @@ class FirstLook:
     variances : ndarray (gene, P + 1)
         On the same.
     hyper : dict of str to (float, float)
-        Mean and standard deviation of the logarithms of the hyperparameters (of nu - 2 for nu), by the names
-        that `Hyperparameters.draws` has.
+        Mean and standard deviation of the logarithms of the hyperparameters (of nu - 2 for nu), each once and
+        in the order in which the layout has them, by `Layout.names`.
     """
 
     layout: Layout
@@ -108,7 +108,8 @@ def first_look(
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = Rescaled.of(model, start, beta_se)
-        around = {name: (float(v), UNKNOWN_SD) for name, v in layout.table(layout.psi(hyper)).items()}
+        psi = layout.psi(hyper).tolist()
+        around = {name: (value, UNKNOWN_SD) for name, value in zip(layout.names, psi, strict=True)}
         even = np.ones(genes.location.shape)
         return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
     theta, weights = sampled.surface.theta.astype(np.float64), _weights(sampled, points)
@@ -181,5 +182,5 @@ def _spread(layout: Layout, points: HyperPosterior) -> dict[str, tuple[float, fl
         phi[:, -1] -= 2.0
     psi = np.log(phi)
     mean = points.weight @ psi
-    table = layout.table(mean), layout.table(np.sqrt(points.weight @ (psi - mean) ** 2))
-    return {name: (float(value), float(table[1][name])) for name, value in table[0].items()}
+    sd = np.sqrt(points.weight @ (psi - mean) ** 2)
+    return dict(zip(layout.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))

@@ -63,6 +63,12 @@ class Layout:
         names = ["dispersion_sd", "asymptotic_dispersion"]
         return names + ["extra_poisson"] * self.trend + ["nu"] * self.student_t
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the numbers of psi; a scale goes by the first coefficient that has it."""
+        first = [self.coefficients[self.shrunken[self.scale_of.index(i)]] for i in range(self.n_scales)]
+        return [f"shrinkage_scale[{name}]" for name in first] + self.shared
+
     def table(self, phi: np.ndarray) -> dict[str, np.ndarray]:
         """Name the values phi (..., hyperparameter), the scale by every coefficient that has it."""
         scales = {

@@ -1,0 +1,291 @@
+r"""Pictures of the hyperparameters: their posterior over their priors, and how it was sampled.
+
+Marginals are kernel density estimates of the logarithms psi = ln phi (of nu - 2 for nu), where posteriors are
+close to normal, drawn as densities of ln phi over a logarithmic axis: p(ln nu) = p(psi) nu / (nu - 2). Priors
+are drawn at their own height: one that lies flat at the bottom has next to no say.
+
+Of Markov chains there are the ranks of each chain's draws among all (Vehtari, Gelman, Simpson, Carpenter and
+Buerkner 2021, doi:10.1214/20-BA1221), flat where chains agree, and the energy beside its steps (Betancourt
+2016, arXiv:1604.00695), which should spread as widely. R-hat and effective sizes are ArviZ's; its pictures
+could be too, but each of its two major versions has another interface to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesde.errors import InputError
+from bayesde.plots.priors import SYMBOLS
+from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE
+from bayesde.posterior.checks import hyperparameter_summary, smallest_bfmi
+from bayesde.posterior.priors import Priors, ShiftedGamma
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bayesde.posterior import Posterior
+
+__all__ = ["hyperparameter_plot", "hyperparameter_trace_plot"]
+
+_CHAINS = (BLUE, ORANGE, GREEN, BLACK)
+_BINS = 20
+_MIDDLE = (0.001, 0.999)
+"""Which part of the draws the axis of a marginal shows, and half a standard deviation more."""
+_SMALL = 8.0
+"""Size of letters in panels."""
+
+
+def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -> np.ndarray:
+    """Plot the marginal posterior of every hyperparameter over its prior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of any engine. A scale that coefficients share is drawn once.
+    figure : matplotlib.figure.Figure, optional
+        An empty one, which is given the size that the panels need; a new figure by default.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes (hyperparameter,)
+        Below each panel stand mean and 90 % interval, and that of the prior. Hyperparameters of which draws
+        were given have none.
+
+    Raises
+    ------
+    InputError
+        If the hyperparameters were fixed, so that they have no posterior.
+    """
+    draws = _distinct(posterior)
+    if not draws:
+        raise InputError(
+            "the hyperparameters of this posterior were fixed, and have no posterior to be drawn; fit with "
+            "hyperparameters=None, so that they are learnt."
+        )
+    columns = min(3, len(draws))
+    rows = -(-len(draws) // columns)
+    figure = _sized(figure, 3.0 * columns, 2.5 * rows + 0.4)
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(len(draws))]
+    for ax, (name, values) in zip(axes, draws.items(), strict=True):
+        ax.set_xlabel(_marginal(ax, posterior, name, values), fontsize=_SMALL)
+        ax.set_title(_label(posterior, name), fontsize=_SMALL + 2.0)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return np.array(axes)
+
+
+def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = None) -> np.ndarray:
+    """Plot how engine joint sampled the hyperparameters: traces, ranks, marginals, and the energy.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of engine joint. A scale that coefficients share is drawn once.
+    figure : matplotlib.figure.Figure, optional
+        An empty one, which is given the size that the panels need; a new figure by default.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes (hyperparameter + 1, 3)
+        Draws in their order; ranks of each chain's draws among those of all; posterior over prior. The last
+        row is of the energy: its draws, their ranks, and its distribution beside that of its steps.
+
+    Raises
+    ------
+    InputError
+        If there are no chains of hyperparameters.
+    """
+    if not posterior.shared or "energy" not in posterior.statistics:
+        raise InputError(
+            "this posterior has no chains of hyperparameters, which only engine 'joint' samples; draw their "
+            "marginals by hyperparameter_plot."
+        )
+    known = _distinct(posterior)
+    rows = [(_label(posterior, name), posterior.shared[name]) for name in known]
+    rows.append(("energy", posterior.statistics["energy"]))
+    figure = _sized(figure, 10.0, 1.4 * len(rows) + 0.7)
+    axes = figure.subplots(len(rows), 3, width_ratios=[2.2, 1.0, 1.2])
+    for line, (label, chains) in zip(axes, rows, strict=True):
+        _trace(line[0], chains, label)
+        _ranks(line[1], chains)
+    for ax, (name, values) in zip(axes[:, 2], known.items(), strict=False):
+        ax.set_title(_marginal(ax, posterior, name, values), fontsize=_SMALL)
+    _quality(axes[:-1, 0], posterior, list(known))
+    _energy(axes[-1, 2], posterior)
+    axes[0, 1].set_title("ranks", fontsize=_SMALL)
+    axes[-1, 0].set_xlabel("draw", fontsize=_SMALL)
+    axes[-1, 1].set_xlabel("rank among all draws", fontsize=_SMALL)
+    for ax in axes[:-1, :2].flat:
+        ax.tick_params(labelbottom=False)
+    handles = [*axes[0, 0].get_lines(), *axes[0, 2].get_legend_handles_labels()[0]]
+    labels = [str(handle.get_label()) for handle in handles]
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    for line in legend.get_lines():
+        line.set_linewidth(1.5)
+    return np.asarray(axes)
+
+
+def _sized(figure: Figure | None, width: float, height: float) -> Figure:
+    """Return the figure, or a new one, in a size in inches."""
+    if figure is None:
+        from matplotlib import pyplot as plt  # slow to load
+
+        figure = plt.figure()
+    figure.set_size_inches(width, height)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def _distinct(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Return draws (draw,) of every hyperparameter that has some, a shared scale once."""
+    draws = {name: values.ravel() for name, values in posterior.shared.items()}
+    draws = draws or posterior.hyperparameters.draws
+    names = [name for name in posterior.request.layout.names if name in draws]
+    return {name: draws[name].astype(np.float64) for name in names if (draws[name] > 0.0).all()}
+
+
+def _kind(name: str) -> str:
+    """Return the name of a hyperparameter's prior."""
+    return name.partition("[")[0]
+
+
+def _label(posterior: Posterior, name: str) -> str:
+    """Say which hyperparameter it is; a scale that is shared goes by its term."""
+    kind, _, coefficient = name.partition("[")
+    if not coefficient:
+        return SYMBOLS[kind]
+    layout, coefficient = posterior.request.layout, coefficient.removesuffix("]")
+    scale_of = dict(zip(layout.shrunken, layout.scale_of, strict=True))
+    place = layout.coefficients.index(coefficient)
+    if list(scale_of.values()).count(scale_of[place]) > 1:
+        terms = posterior.design.terms
+        coefficient = next((term for term, columns in terms.items() if place in columns), coefficient)
+    return f"S of {coefficient}"
+
+
+def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> str:
+    """Draw a hyperparameter's posterior over its prior; return what there is to say of both."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    told = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
+    x, density = _density(values, 2.0 if name == "nu" else 0.0)
+    if density is None:
+        ax.axvline(x[0], color=BLUE, label="posterior")
+    else:
+        ax.fill_between(x, density, color=BLUE, alpha=0.35, linewidth=0, label="posterior")
+        ax.plot(x, density, color=BLUE, linewidth=1.2)
+        ax.set(xscale="log", xlim=(x[0], x[-1]))
+        _mark(ax, x[0], x[-1])
+    if posterior.request.learning:
+        height, low, high = _prior(posterior.request.priors, _kind(name), x)
+        ax.plot(x, height, color=BLACK, linewidth=1.2, linestyle="--", label="prior")
+        told += f"\nprior: 90 % {low:.2g} to {high:.2g}"
+    ax.set(ylim=(0.0, None), yticks=[])
+    _tidy(ax, "left")
+    return told
+
+
+def _mark(ax: Axes, low: float, high: float) -> None:
+    """Mark a logarithmic axis at 1, 2, 5, 10, ..., a long one at powers of 10, a short one at equal steps."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
+    marks = [mark for mark in np.outer(powers, [1.0, 2.0, 5.0]).ravel().tolist() if low <= mark <= high]
+    if len(marks) > 6:
+        marks = powers.tolist()
+    elif len(marks) < 3:
+        marks = list(MaxNLocator(3).tick_values(low, high))
+    ax.xaxis.set_major_locator(FixedLocator(marks))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _density(values: np.ndarray, above: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return points and the density of the logarithm there; without one where all draws are the same."""
+    from scipy.stats import gaussian_kde  # slow to load
+
+    psi = np.log(values - above)
+    if np.ptp(psi) == 0.0:
+        return values[:1], None
+    (low, high), margin = np.quantile(psi, _MIDDLE), 0.5 * psi.std()
+    grid = np.linspace(low - margin, high + margin, 200)
+    beyond = np.exp(grid)
+    return np.asarray(above + beyond), np.asarray(gaussian_kde(psi)(grid) * (above + beyond) / beyond)
+
+
+def _prior(priors: Priors, kind: str, x: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Return the density of the logarithm under the prior at x, and the ends of the prior's 90 % interval."""
+    from scipy.stats import gamma, lognorm  # slow to load
+
+    prior = getattr(priors, kind)
+    if isinstance(prior, ShiftedGamma):
+        law = gamma(prior.shape, scale=1.0 / prior.rate)
+        left = law.sf(prior.above)
+        return x * law.pdf(x) / left, *map(float, law.isf(left * np.array([0.95, 0.05])))
+    law = lognorm(prior.log_sd, scale=prior.median)
+    return x * law.pdf(x), *map(float, law.ppf([0.05, 0.95]))
+
+
+def _trace(ax: Axes, chains: np.ndarray, label: str) -> None:
+    """Draw the draws (chain, draw) in their order."""
+    for i, draws in enumerate(chains):
+        ax.plot(draws, color=_CHAINS[i % 4], linewidth=0.5, alpha=0.8, label=f"chain {i + 1}")
+    ax.set_ylabel(label.replace(": ", "\n").replace(" of ", " of\n", 1), fontsize=_SMALL)
+    ax.set(xlim=(0, chains.shape[1] - 1) if chains.shape[1] > 1 else None)
+    _tidy(ax)
+
+
+def _ranks(ax: Axes, chains: np.ndarray) -> None:
+    """Draw histograms of the ranks of each chain's draws among all; lines are what is expected of a bin."""
+    from scipy.stats import rankdata  # slow to load
+
+    edges = np.linspace(0.0, chains.size, _BINS + 1)
+    expected = chains.shape[1] / _BINS
+    for i, ranks in enumerate(rankdata(chains).reshape(chains.shape) - 0.5):
+        height = np.histogram(ranks, edges)[0] / expected
+        floor = -2.0 * i
+        ax.stairs(floor + height, edges, baseline=floor, fill=True, color=_CHAINS[i % 4], alpha=0.5)
+        ax.axhline(floor + 1.0, color=BLACK, linewidth=0.6, linestyle=":")
+    ax.set(xlim=(0.0, chains.size), yticks=[])
+    _tidy(ax, "left")
+
+
+def _quality(axes: np.ndarray, posterior: Posterior, names: list[str]) -> None:
+    """Write R-hat and effective sizes above the traces."""
+    table = hyperparameter_summary(posterior)
+    for ax, name in zip(axes, names, strict=True):
+        row = table.loc[name]
+        told = f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk), {row['ess_tail']:,.0f} (tail)"
+        ax.set_title(told, fontsize=_SMALL)
+
+
+def _energy(ax: Axes, posterior: Posterior) -> None:
+    """Draw the distributions of the energy around its mean, and of its steps."""
+    from scipy.stats import gaussian_kde  # slow to load
+
+    energy = posterior.statistics["energy"]
+    kinds = {
+        "energy - mean": ((energy - energy.mean(axis=1, keepdims=True)).ravel(), GREY),
+        "its steps": (np.diff(energy, axis=1).ravel(), BLACK),
+    }
+    for label, (values, colour) in kinds.items():
+        if values.size > 1 and np.ptp(values) > 0.0:
+            grid = np.linspace(values.min(), values.max(), 200)
+            ax.plot(grid, gaussian_kde(values)(grid), color=colour, label=label)
+    ax.set(ylim=(0.0, None), yticks=[])
+    ax.set_title(f"smallest E-BFMI {smallest_bfmi(posterior):.2f}", fontsize=_SMALL)
+    ax.legend(frameon=False, fontsize=_SMALL - 1.0, loc="upper left", bbox_to_anchor=(0.7, 1.1))
+    _tidy(ax, "left")
+
+
+def _tidy(ax: Axes, *sides: str) -> None:
+    """Take away lines that say nothing, and make the numbers small and few."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.spines[["top", "right", *sides]].set_visible(False)
+    ax.tick_params(labelsize=_SMALL - 1.0)
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    if not sides:
+        ax.yaxis.set_major_locator(MaxNLocator(3))
