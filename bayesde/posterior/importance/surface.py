@@ -167,8 +167,7 @@ class HyperPosterior:
             known[name] = getattr(hyper, name)
         size = len(next(iter(hyper.draws.values()), [0]))
         used = np.linspace(0, size - 1, min(size, most)).astype(int)
-        names = [f"shrinkage_scale[{layout.coefficients[k]}]" for k in layout.shrunken] + layout.shared
-        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in names]
+        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
         phi = np.column_stack(table).astype(np.float64)[used]
         return cls(layout, phi, np.full(used.size, 1.0 / used.size))
 
