@@ -119,19 +119,10 @@ def reweighted(
 def hyper_points(posterior: Posterior) -> HyperPosterior:
     """Return the posterior of the hyperparameters as points, each once; one point where they are fixed."""
     layout = posterior.request.layout
-    phi = _phi(layout, posterior.hyperparameters)
+    phi = layout.values(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
     phi, times = np.unique(phi[used], axis=0, return_counts=True)
     return HyperPosterior(layout, phi, times / times.sum())
-
-
-def _phi(layout: Layout, hyper: Hyperparameters) -> np.ndarray:
-    """Return the draws of hyperparameters, or their values, as a layout has them (draw, hyperparameter)."""
-    known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
-    known |= {name: getattr(hyper, name) for name in layout.shared}
-    size = len(next(iter(hyper.draws.values()), [0]))
-    columns = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
-    return np.column_stack(columns).astype(np.float64)
 
 
 def _given(known: Hyperparameters, hyper: Hyperparameters, layout: Layout) -> HyperPosterior:

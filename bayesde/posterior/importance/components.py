@@ -233,11 +233,11 @@ def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
     0 if to neither; to both sides no coefficient can go whose samples have a count.
     """
     no_prior = np.full(at.size - 1, NO_PRIOR)
-    level = log_density(at, *data, no_prior, *residuals) - LEVEL
+    level = log_density(at, *data, no_prior, *residuals) - LEVEL  # type: ignore[call-arg]
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
         there[k] += move
-        if log_density(there, *data, no_prior, *residuals) > level:
+        if log_density(there, *data, no_prior, *residuals) > level:  # type: ignore[call-arg]
             return -1 if move < 0.0 else 1
     return 0
 
@@ -258,7 +258,7 @@ def _fill_shape(at, data, near, residuals, weights, reach, wider, shape):  # typ
     _, _, x, shrunken = data
     d = at.size
     gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
-    log_density_derivatives(at, *data, near, *residuals, gradient, hessian)
+    log_density_derivatives(at, *data, near, *residuals, gradient, hessian)  # type: ignore[call-arg]
     for k in range(d):
         if reach[k] > 0.0:
             hessian[k, :] = 0.0

@@ -87,6 +87,14 @@ class Layout:
         values += [(hyper.nu or START_NU) - 2.0] * self.student_t
         return np.array([*scales, *np.log(values)])
 
+    def values(self, hyper: Hyperparameters) -> np.ndarray:
+        """Return the draws of given hyperparameters, or else their one value: phi (draw, hyperparameter)."""
+        known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
+        known |= {name: getattr(hyper, name) for name in self.shared}
+        size = len(next(iter(hyper.draws.values()), [0]))
+        columns = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in self.names]
+        return np.column_stack(columns).astype(np.float64)
+
     def phi(self, psi: np.ndarray) -> np.ndarray:
         """Turn psi (..., hyperparameter) into the hyperparameters."""
         phi = np.asarray(np.exp(psi))

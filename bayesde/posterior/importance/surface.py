@@ -162,14 +162,9 @@ class HyperPosterior:
     @classmethod
     def fixed(cls, layout: Layout, hyper: Hyperparameters, most: int) -> HyperPosterior:
         """Take given values, or evenly at most so many of their draws."""
-        known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
-        for name in ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu"):
-            known[name] = getattr(hyper, name)
-        size = len(next(iter(hyper.draws.values()), [0]))
-        used = np.linspace(0, size - 1, min(size, most)).astype(int)
-        table = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in layout.names]
-        phi = np.column_stack(table).astype(np.float64)[used]
-        return cls(layout, phi, np.full(used.size, 1.0 / used.size))
+        phi = layout.values(hyper)
+        phi = phi[np.linspace(0, len(phi) - 1, min(len(phi), most)).astype(int)]
+        return cls(layout, phi, np.full(len(phi), 1.0 / len(phi)))
 
     @property
     def effective_size(self) -> float:
