@@ -18,7 +18,7 @@ from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.importance.components import gene_mixtures
+from bayesde.posterior.importance.components import gene_mixtures, most_components
 from bayesde.posterior.importance.mixture import stratified_counts
 from bayesde.posterior.importance.proposal import draw
 from bayesde.posterior.mode import density_arguments
@@ -54,7 +54,7 @@ def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
     seeds = start.seeds ^ np.uint32(STARTING + attempt)
-    size = CANDIDATES * even.share.shape[1]
+    size = CANDIDATES * most_components(model)  # whatever the genes beside it
     theta = draw(model, even, seeds, size).theta.astype(np.float64)
     density = np.empty(theta.shape[:2])
     over_genes(_fill_densities, model.n_genes, theta, *density_arguments(model), density)

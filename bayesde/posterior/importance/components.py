@@ -35,7 +35,7 @@ from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.mode import climb, fill_factor, starting_points
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
-__all__ = ["MOST_SPLIT", "gene_mixtures"]
+__all__ = ["gene_mixtures", "most_components"]
 
 WIDE, WIDEST = 8.0, 25.0
 """Of the 221 genes of airway that a mixture of nested widths cannot do, 77 are left with 8, 97 with 25."""
@@ -45,6 +45,7 @@ WIDER, TAILS_WIDER = 1.3, 1.5
 FAR, LEVEL = 12.0, 0.5
 """A coefficient is separated if it can move so far (natural log) at no greater cost in log likelihood."""
 REACH = 2.0
+SAME = 0.1
 MOST_SPLIT = 4
 """Coefficients up to which all combinations are taken; of more, all something, all nothing, and all but one
 of either."""
@@ -73,7 +74,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     start, null = starting_points(model, beta, log_dispersion)
     null[:, -1] = np.maximum(null[:, -1], LEAST_DISPERSION)
     n_genes, d = start.shape
-    n = _n_combinations(int(model.shrunken.sum())) + 1
+    n = most_components(model)
     location, share = np.zeros((n_genes, n, d)), np.zeros((n_genes, n))
     shape, reach = np.zeros((n_genes, n, d, d)), np.zeros((n_genes, n, d))
     side = np.zeros((n_genes, n, d), dtype=np.int8)
@@ -99,6 +100,11 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     n = int((share > 0.0).sum(axis=1).max())
     share /= share.sum(axis=1, keepdims=True)
     return Proposal(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, side, share)))
+
+
+def most_components(model: ConditionalModel) -> int:
+    """Return how many components a gene may have."""
+    return int(_n_combinations(int(model.shrunken.sum()))) + 1
 
 
 @njit(cache=True, error_model="numpy")
@@ -154,6 +160,8 @@ def _build(  # type: ignore[no-untyped-def]
         c = 0
         for number in range(_n_combinations(split.size)):
             location[g, c] = some
+            if number > 0:  # a dispersion that explains what coefficients no longer do
+                location[g, c, p] = max(some[p], nothing[p])
             reach[g, c], side[g, c] = 0.0, 0
             near[:] = scale
             for i in range(split.size):
@@ -170,8 +178,9 @@ def _build(  # type: ignore[no-untyped-def]
             if _comes_to_nothing(location[g, c], split, number, separated, scale):
                 continue
             _fill_shape(location[g, c], data, near, residuals, weights, reach[g, c], WIDER, shape[g, c])
-            share[g, c] = 1.0
-            c += 1
+            if not _is_there(c, location[g], reach[g], shape[g]):
+                share[g, c] = 1.0
+                c += 1
         location[g, c] = outer
         reach[g, c], side[g, c] = 0.0, 0
         for k in split:
@@ -248,6 +257,19 @@ def _comes_to_nothing(at, split, number, separated, scale):  # type: ignore[no-u
     for i in range(split.size):
         k = split[i]
         if _is_something(number, i, split.size) and separated[k] == 0 and abs(at[k]) < scale[k]:
+            return True
+    return False
+
+
+@njit(cache=True, error_model="numpy")
+def _is_there(c, location, reach, shape):  # type: ignore[no-untyped-def]
+    """Return whether a component is another one again, no number further than `SAME` scales from its."""
+    for other in range(c):
+        same = True
+        for k in range(location.shape[1]):
+            gap = location[c, k] - location[other, k]
+            same &= reach[c, k] == reach[other, k] and (reach[c, k] > 0.0 or abs(gap) * shape[c, k, k] < SAME)
+        if same:
             return True
     return False
 
