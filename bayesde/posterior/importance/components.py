@@ -49,6 +49,7 @@ SAME = 0.1
 MOST_SPLIT = 4
 """Coefficients up to which all combinations are taken; of more, all something, all nothing, and all but one
 of either."""
+LITTLE = 1e-4
 NO_PRIOR = 1e150
 LEAST_DISPERSION = -8.0
 """Natural log, where the search from no effect starts: from below, the dispersion is slow to grow."""
@@ -191,10 +192,10 @@ def _build(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
-    """Fill the weights W of the samples, with a little for those without counts."""
-    little = 1e-3 * (y.mean() + 1e-3)
+    """Fill the weights W of the samples; those without counts have hardly any."""
     for j in range(y.size):
-        weights[j] = (y[j] + little) / (1.0 + dispersion * (y[j] + little))
+        weights[j] = y[j] / (1.0 + dispersion * y[j])
+    weights += LITTLE * weights.mean()
 
 
 @njit(cache=True, error_model="numpy")
