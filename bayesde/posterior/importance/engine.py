@@ -28,6 +28,7 @@ from bayesde.posterior.importance.proposal import draw, fitted_shares
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Surface,
+    curvature_sd,
     gene_weights,
     hyper_posterior,
     maximize,
@@ -50,9 +51,11 @@ logger = logging.getLogger(__name__)
 
 SCOUTED_GENES, SCOUTED_DRAWS = 2000, 250
 """While the hyperparameters are still on their way."""
+LEARNING_DRAWS = 200_000
+"""Of all genes together, at least: of few genes more draws each, or the marginal likelihood is too rough."""
 FAR = math.log(2.0)
 """A change of ln S, ln sigma or the log trend after which the proposal is built again."""
-MAX_ROUNDS = 12
+MAX_ROUNDS, STRAIGHT_ROUNDS = 12, 4
 FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 32, 1000, 400_000
 """The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
 FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
@@ -287,23 +290,26 @@ def learn(
     """
     say = progress or _unheard
     some = _spread_genes(model, start.seeds)
-    if some.size < model.n_genes or n_draws > SCOUTED_DRAWS:
+    enough = max(n_draws, LEARNING_DRAWS // model.n_genes)
+    few = min(enough, max(SCOUTED_DRAWS, LEARNING_DRAWS // some.size))
+    if some.size < model.n_genes or few < enough:
         say(0, STAGES, "learning the hyperparameters from some of the genes")
-        few = min(n_draws, SCOUTED_DRAWS)
         psi, _ = _settle(model.genes(some), start.genes(some), layout, psi, few)
     say(1, STAGES, f"drawing from {model.n_genes:,} genes")
-    psi, sampled = _settle(model, start, layout, psi, n_draws)
+    psi, sampled = _settle(model, start, layout, psi, enough)
     say(2, STAGES, "learning the hyperparameters from all genes")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
     points = hyper_posterior(sampled.surface, psi, n_points, rng)
-    enough = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
+    known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
     logger.log(
-        logging.INFO if enough else logging.WARNING,
+        logging.INFO if known else logging.WARNING,
         "%.0f effective of %d points of the hyperparameters%s",
         points.effective_size,
         n_points,
-        "" if enough else ": their posterior is only roughly known",
+        "" if known else ": their posterior is only roughly known",
     )
+    if enough > n_draws:
+        sampled = sample_given(sampled.model, start, layout, n_draws)
     return points, sampled
 
 
@@ -316,11 +322,20 @@ def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
 def _settle(
     model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int
 ) -> tuple[np.ndarray, Sampled]:
-    """Maximize, with proposals made near the maximum."""
-    for _ in range(MAX_ROUNDS):
-        sampled = sample_given(_model_at(model, layout, psi), start, layout, n_draws)
-        psi = maximize(sampled.surface, psi)
-        if _change(sampled.model, _model_at(model, layout, psi)) < FAR:
+    """Maximize, with proposals made near the maximum.
+
+    Where genes say little of a scale, its maximum depends on the draws. So after some rounds proposals are
+    made halfway, and a maximum counts as near within a posterior standard deviation.
+    """
+    at = psi
+    for number in range(MAX_ROUNDS):
+        at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
+        sampled = sample_given(_model_at(model, layout, at), start, layout, n_draws)
+        psi = maximize(sampled.surface, at)
+        near = _change(sampled.model, _model_at(model, layout, psi)) < FAR
+        if near or (
+            number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(sampled.surface, psi)).all()
+        ):
             return psi, sampled
     raise FitError(
         f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "

@@ -37,7 +37,7 @@ from bayesde.posterior.importance.prior_weights import (
 from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["HyperPosterior", "Surface", "gene_weights", "hyper_posterior", "maximize"]
+__all__ = ["HyperPosterior", "Surface", "curvature_sd", "gene_weights", "hyper_posterior", "maximize"]
 
 MAX_STEPS = 60
 MANY_STEPS = 8
@@ -302,6 +302,11 @@ def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
         return information
     _, _, scores = surface.evaluate(center)
     return _of_scores(surface, center, scores)
+
+
+def curvature_sd(surface: Surface, psi: np.ndarray) -> np.ndarray:
+    """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(_information(surface, psi)))))
 
 
 def _of_scores(surface: Surface, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
