@@ -418,7 +418,7 @@ def _trouble(pareto_k: np.ndarray, size: np.ndarray, n_draws: int) -> np.ndarray
 
 
 def _again(sampled: Sampled, weights: np.ndarray, attempt: int) -> Sampled:
-    """Split proposals by modes, later adapt them to weighted draws, and draw with new random numbers."""
+    """Adapt proposals to weighted draws, and draw with new random numbers."""
     n_draws = sampled.surface.theta.shape[1]
     seeds = sampled.seeds ^ np.uint32(NEW_STREAM + attempt)
     moved = adapted(sampled.proposal, sampled.surface.theta, weights)
