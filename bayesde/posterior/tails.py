@@ -6,12 +6,14 @@ n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
 * n_b >= 50, or s_b >= 1/2: P(v < b) = s_b.
 * else the tail is entered at the outermost draw a that has n_a >= 50, and followed from there to b,
 
-      ln P(v < b) = [n_b ln s_b + 12 ln(s_a R)] / (n_b + 12),       R = P(v < b) / P(v < a),
+      ln P(v < b) = [n_b max(ln s_b, ln(s_a R) - 2) + 12 ln(s_a R)] / (n_b + 12),   R = P(v < b) / P(v < a),
 
   with R from Laplace's approximation of the contrast's marginal density (`bayesde.posterior.marginal`), which
   knows the data and so the shape of the tail, given the hyperparameters; averaged over draws of these where
-  they are uncertain. Where there is no model, R is from an exponential tail with the mean excess of the draws
-  beyond a, R = exp(-(a - b) / mean excess).
+  they are uncertain. Few weighted draws can be far too light, where they have missed the part of the tail
+  that counts, and hardly too heavy: hence the bound on ln s_b. Where there is no model, there is no such
+  bound, and R is from an exponential tail with the mean excess of the draws beyond a,
+  R = exp(-(a - b) / mean excess).
 
 Draws of engine psis reach far out, with small weights, so that s_b is often worth something at 1e-8;
 draws of equal weight end at 1 / draws.
@@ -54,6 +56,8 @@ ENOUGH = 50.0
 """What the draws beyond a bound must be worth for their weight to be used as it is."""
 TRUST = 12.0
 """What the continued tail is worth, in draws: its logarithm is off by about 0.3."""
+TOO_LIGHT = 2.0
+"""By how much the logarithm of the weight of few draws may be below that of the model's tail."""
 FLOOR = 1e-300
 
 
@@ -132,21 +136,24 @@ def probabilities_below(
     gap = np.maximum(entered[:, None] - limits, 0.0)
     with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
         ratio = np.where(gap > 0.0, np.exp(-gap / excess[few, None]), 1.0)
+    modelled = np.zeros(ratio.shape, dtype=bool)
     if models and vector is not None and theta is not None and few.size:
         points, beyond = theta[few, start[few]], np.tile(limits, (few.size, 1))
         followed = np.mean(
             [tail_ratios(model.genes(few), vector, points, beyond) for model in models], axis=0
         )
-        ratio = np.where(np.isnan(followed), ratio, followed)
+        modelled = ~np.isnan(followed)
+        ratio = np.where(modelled, followed, ratio)
     result = share
-    result[few] = _combined(share[few], size[few], entry[few, None] * ratio)
+    result[few] = _combined(share[few], size[few], entry[few, None] * ratio, modelled)
     return np.asarray(result)
 
 
-def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray) -> np.ndarray:
+def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray, modelled: np.ndarray) -> np.ndarray:
     """Average the logarithms of what draws say and of the continued tail, where there are few draws."""
-    counted = np.log(np.maximum(share, FLOOR))
-    both = (size * counted + TRUST * np.log(np.maximum(tail, FLOOR))) / (size + TRUST)
+    counted, continued = np.log(np.maximum(share, FLOOR)), np.log(np.maximum(tail, FLOOR))
+    counted = np.where(modelled, np.maximum(counted, continued - TOO_LIGHT), counted)
+    both = (size * counted + TRUST * continued) / (size + TRUST)
     return np.where((size < ENOUGH) & (share < 0.5), np.exp(both), share)
 
 

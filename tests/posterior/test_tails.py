@@ -207,3 +207,23 @@ def test_probabilities_of_a_constant_and_of_missing_draws():
     assert 0.0 < found[0] < 0.01
     assert found[1] == pytest.approx(1.0)
     assert np.isnan(found[2])
+
+
+def test_draws_that_have_missed_the_tail_are_not_believed(known):
+    """Three draws beyond 0 that weigh e^-150, as of too narrow a proposal: the model leads back.
+
+    How near depends on how much of the tail before 0 is left when the draws beyond are taken away.
+    """
+    model, grid = known
+    draws = grid.draws(4000).theta[0]
+    below, above = grid.below(EFFECT, 0.0), grid.below(-EFFECT, 0.0)
+    sign = 1.0 if below < above else -1.0
+    kept = draws[sign * draws[:, 1] > 0.0]
+    beyond = kept[:3] * [1.0, -1.0, 1.0]
+    theta = np.concatenate([kept, beyond])[None].astype(np.float32)
+    log_weights = np.append(np.full(len(kept), -math.log(len(kept))), np.full(3, -150.0))[None]
+    weighted = GeneDraws(theta, log_weights.astype(np.float32))
+    found = contrast_summary(weighted, EFFECT, 0.0, models=[model])["lfsr"][0]
+    assert math.log(found / min(below, above)) == pytest.approx(0.0, abs=2.5)
+    alone = contrast_summary(weighted, EFFECT, 0.0)["lfsr"][0]
+    assert alone < 1e-10
