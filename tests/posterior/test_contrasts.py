@@ -157,6 +157,7 @@ def test_summary_in_full(posterior):
     np.testing.assert_allclose(full["s_value_sign"], bde.s_values(full["lfsr"]))
     assert (there["mcse_mean"] < 0.2 * there["sd"]).all()
     plain = posterior.summary("group[T.b]")
+    # tails are followed over other steps where there are more bounds: 1.5 % apart at 2e-8
     np.testing.assert_allclose(plain["s_value"], full["s_value_sign"], rtol=0.02)
     assert not {"fsos", "lfdr", "s_value_sign", "mcse_mean"} & set(plain.columns)
 

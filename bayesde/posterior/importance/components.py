@@ -32,7 +32,7 @@ from numba import njit
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.importance.mixture import Proposal
-from bayesde.posterior.mode import climb, fill_factor, starting_points
+from bayesde.posterior.mode import climb, density_arguments, fill_factor, starting_points
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
 __all__ = ["gene_mixtures", "most_components"]
@@ -70,8 +70,9 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     Returns
     -------
     Proposal
-        With equal shares. The first component has every coefficient something, the last are those with all
-        nothing and with the prior's tails; those that a gene does not need come after them.
+        With equal shares. The first component has every coefficient something, where that has a mode of its
+        own; the last are those with all nothing and with the prior's tails. Room that a gene does not need
+        comes after them.
     """
     start, null = starting_points(model, beta, log_dispersion)
     null[:, -1] = np.maximum(null[:, -1], LEAST_DISPERSION)
@@ -85,14 +86,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         n_genes,
         start,
         null,
-        model.y,
-        model.log_nf,
-        model.x,
-        model.shrunken,
-        model.prior_scale,
-        model.log_trend,
-        model.dispersion_sd,
-        model.nu,
+        *density_arguments(model),
         location,
         shape,
         reach,
