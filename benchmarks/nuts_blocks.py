@@ -23,7 +23,7 @@ from bayesde.posterior.chains.nuts import _Sampler
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import learn_hyperparameters
+from bayesde.posterior.importance.learning import learn_hyperparameters
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
 from bayesde.stan_runtime import compiled_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -23,14 +24,26 @@ def import_arviz() -> ModuleType:
 
 
 def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return ArviZ's smoothing of log weights (..., draw) into (normalized log weights, Pareto k)."""
+    """Return ArviZ's smoothing of log weights (gene, draw) into normalized log weights and Pareto k (gene,).
+
+    From 1.0 on ArviZ takes minus the log weights (the log likelihoods of what is left out), and refuses rows
+    whose largest values are all the same: with those nothing is wrong, and nothing to be smoothed.
+    """
     arviz = import_arviz()
     if int(arviz.__version__.split(".")[0]) < 1:
         found: Callable[..., Any] = arviz.psislw
         return found
     from arviz_stats.base import array_stats
 
-    return array_stats.psislw
+    def smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        result, pareto_k = log_weights.astype(np.float64), np.full(len(log_weights), np.inf)
+        result -= np.logaddexp.reduce(result, axis=1, keepdims=True)
+        for row, weights in enumerate(log_weights):
+            with contextlib.suppress(ValueError):
+                result[row], pareto_k[row] = array_stats.psislw(-weights)
+        return result, pareto_k
+
+    return smoothed
 
 
 def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = None) -> Any:

@@ -19,8 +19,10 @@ from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import SMALLEST_SIZE, importance_sample, learn_hyperparameters
+from bayesde.posterior.importance.engine import importance_sample
+from bayesde.posterior.importance.learning import learn_hyperparameters
 from bayesde.posterior.importance.pareto import MAX_K
+from bayesde.posterior.importance.weighing import SMALLEST_SIZE
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries import gene_status, importance_status

@@ -55,8 +55,10 @@ class GeneDraws:
         weights = np.exp(self.log_weights.astype(np.float64))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
-    def pieces(self, size: int = 500) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Yield some genes after the other, so that only they need be in memory.
+    def pieces(
+        self, first: int = 0, last: int | None = None, size: int = 250
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield some genes of a range after the other, so that only they need be in memory.
 
         Yields
         ------
@@ -65,7 +67,8 @@ class GeneDraws:
         weights : ndarray (gene, draw)
             Each gene's add up to 1.
         """
-        for start in range(0, self.n_genes, size):
-            rows = slice(start, min(start + size, self.n_genes))
+        last = self.n_genes if last is None else last
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
             piece = self.genes(rows)
             yield rows, np.asarray(piece.theta, dtype=np.float64), piece.weights()

@@ -18,14 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import (
-    AVERAGED_TIMES_GENES,
-    FEWEST_AVERAGED,
-    Weighed,
-    sample_given,
-    weigh,
-)
+from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.surface import HyperPosterior
+from bayesde.posterior.importance.weighing import Weighed, weigh
 from bayesde.posterior.model import ConditionalModel
 
 if TYPE_CHECKING:
@@ -108,10 +103,9 @@ def sample_without(
     model = without_samples(request.model(rows), left_out)
     if base_mean is not None:
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
-    layout = request.layout
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
-    sampled = sample_given(model, request.start(rows), layout, draws)
-    return weigh(sampled, HyperPosterior.fixed(layout, hyper, most))
+    proposed = request.start(rows).proposed(model)
+    return weigh(proposed, HyperPosterior.fixed(request.layout, hyper, most), draws)
 
 
 def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:

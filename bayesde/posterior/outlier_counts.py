@@ -24,9 +24,9 @@ import pandas as pd
 from bayesde.errors import InputError, first_few
 from bayesde.options import check_range
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.engine import SMALLEST_SIZE, Weighed
 from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.importance.resampling import resampled
+from bayesde.posterior.importance.weighing import SMALLEST_SIZE, Weighed
 from bayesde.posterior.left_out import by_pattern, copied, kept_means, sample_without, write_over
 
 if TYPE_CHECKING:

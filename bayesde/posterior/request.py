@@ -14,9 +14,9 @@ from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed
-from bayesde.posterior.importance.engine import Start
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
 from bayesde.posterior.priors import Priors

@@ -28,7 +28,6 @@ import pandas as pd
 from bayesde.errors import FitError, InputError, first_few
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import SMALLEST_SIZE
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
 from bayesde.posterior.importance.surface import (
@@ -38,6 +37,7 @@ from bayesde.posterior.importance.surface import (
     hyper_posterior,
     maximize,
 )
+from bayesde.posterior.importance.weighing import SMALLEST_SIZE
 from bayesde.posterior.left_out import kept_means
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior

@@ -49,13 +49,19 @@ def contrast_summary(
         smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
         threshold), which add up to 1.
     """
-    parts = []
-    for rows, theta, weights in draws.pieces():
-        some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
-        effect = theta[:, :, :-1] @ vector
-        ordered = Sorted.of(effect, weights)
-        parts.append(_moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))
+    summary = {name: np.empty(draws.n_genes) for name in names}
+
+    def summarize(first: int, last: int) -> None:
+        for rows, theta, weights in draws.pieces(first, last):
+            some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
+            ordered = Sorted.of(theta[:, :, :-1] @ vector, weights)
+            found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
+            for name, values in found.items():
+                summary[name][rows] = values
+
+    over_genes(summarize, draws.n_genes)
+    return summary
 
 
 def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
@@ -89,8 +95,14 @@ def _rates(
 
 def mean_dispersion(draws: GeneDraws) -> np.ndarray:
     """Return every gene's posterior mean dispersion."""
-    parts = [(weights * np.exp(theta[:, :, -1])).sum(axis=1) for _, theta, weights in draws.pieces()]
-    return np.concatenate(parts)
+    mean = np.empty(draws.n_genes)
+
+    def average(first: int, last: int) -> None:
+        for rows, theta, weights in draws.pieces(first, last):
+            mean[rows] = (weights * np.exp(theta[:, :, -1])).sum(axis=1)
+
+    over_genes(average, draws.n_genes)
+    return mean
 
 
 def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:

@@ -14,8 +14,9 @@ from bayesde.posterior.chains.prepare import first_look
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.importance.engine import Start, importance_sample
+from bayesde.posterior.importance.engine import importance_sample
 from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.importance.proposed import Start
 from benchmarks.calibration.experiments import COEFFICIENTS, CONTRAST, Experiment
 
 QUANTITIES = (*(f"beta[{name}]" for name in COEFFICIENTS), "log_dispersion", "contrast")

@@ -93,7 +93,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with(bayesde, files, monkeypatch)
         with pytest.raises(Killed):
             sample(bayesde, files, *options, "-o", files / "out")
     assert seen[0].lines()[0] == "state    running"
-    assert seen[0].lines()[1].startswith("steps    3 of 4 done: weighing the draws of")
+    assert seen[0].lines()[1].startswith("steps    3 of 4 done: sampling 120 genes")
     record = json.loads((files / "out" / "run.json").read_text())
     assert record["plan"]["priors"]["shrinkage_scale"] == {"median": 0.5, "log_sd": 0.5}
     assert record["plan"]["sampling"]["shrink"] == ["condition"]

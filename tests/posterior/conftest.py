@@ -12,8 +12,8 @@ from bayesde.eb.fit import fit_eb
 from bayesde.options import EbOptions
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import Start
 from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.model import ConditionalModel
 
 

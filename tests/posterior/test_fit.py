@@ -19,7 +19,8 @@ from bayesde.posterior.chains.nuts import sample_genes
 from bayesde.posterior.chains.run import ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.importance.engine import Start, learn_hyperparameters
+from bayesde.posterior.importance.learning import learn_hyperparameters
+from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request
@@ -232,7 +233,6 @@ def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, pa
         request.start(panel),
         hyper,
         layout=request.layout,
-        draws=2000,
         seed=1,
     )
     for name, draws in by_joint.hyperparameters.draws.items():

@@ -18,8 +18,8 @@ from bayesde.posterior.chains.prepare import informed
 from bayesde.posterior.chains.run import Chains, ChainSettings
 from bayesde.posterior.chains.stan_data import Rescaled, shared_data
 from bayesde.posterior.chains.starts import chain_starts
-from bayesde.posterior.importance.engine import Start
 from bayesde.posterior.importance.proposal import gene_seeds
+from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.mode import find_modes
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.options import SamplingOptions

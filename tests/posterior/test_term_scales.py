@@ -8,7 +8,7 @@ import pytest
 from bayesde.datasets import load_airway
 from bayesde.eb.fit import fit_eb
 from bayesde.posterior import Hyperparameters, Priors, SamplingOptions, fit_posterior
-from bayesde.posterior.importance.engine import learn_hyperparameters
+from bayesde.posterior.importance.learning import learn_hyperparameters
 from bayesde.posterior.request import Request
 
 OPTIONS = SamplingOptions(scales="term")
@@ -55,7 +55,7 @@ def learnt(airway, rows, options, draws, seed):
     start = Hyperparameters.from_eb(airway)
     request = Request(airway, rows, start, True, draws, 1, 1, seed, 1, options, Priors())
     data = request.model(rows), request.start(rows), start
-    return learn_hyperparameters(*data, layout=request.layout, draws=draws, seed=seed)
+    return learn_hyperparameters(*data, layout=request.layout, seed=seed)
 
 
 def test_coefficients_of_a_term_have_the_same_draws(by_joint, by_psis):

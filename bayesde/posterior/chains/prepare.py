@@ -29,17 +29,16 @@ from bayesde.errors import FitError
 from bayesde.posterior.chains.stan_data import Rescaled
 from bayesde.posterior.chains.starts import chain_starts
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.engine import Sampled, Start, learn
 from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.surface import HyperPosterior, gene_weights
+from bayesde.posterior.importance.learning import learn
+from bayesde.posterior.importance.proposed import Start
+from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["FirstLook", "first_look", "informed"]
 
 logger = logging.getLogger(__name__)
 
-DRAWS = 500
-"""Of every gene."""
 UNKNOWN_SD = 0.2
 """Of the logarithms of hyperparameters, where engine psis could not learn them."""
 LOWEST, HIGHEST = 0.01, 100.0
@@ -104,7 +103,7 @@ def first_look(
     """
     rng = np.random.default_rng(seed)
     try:
-        points, sampled = learn(model, start, layout, layout.psi(hyper), DRAWS, rng)
+        learnt = learn(model, start, layout, layout.psi(hyper), rng)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = Rescaled.of(model, start, beta_se)
@@ -112,7 +111,8 @@ def first_look(
         around = {name: (value, UNKNOWN_SD) for name, value in zip(layout.names, psi, strict=True)}
         even = np.ones(genes.location.shape)
         return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
-    theta, weights = sampled.surface.theta.astype(np.float64), _weights(sampled, points)
+    points = learnt.points
+    theta, weights = learnt.surface.theta.astype(np.float64), _weights(learnt.surface, points)
     genes = informed(Rescaled.of(_at_mean(model, points), start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
@@ -161,8 +161,7 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, (weights[:, :, None] * (values - mean[:, None]) ** 2).sum(axis=1)
 
 
-def _weights(sampled: Sampled, points: HyperPosterior) -> np.ndarray:
-    surface = sampled.surface
+def _weights(surface: Surface, points: HyperPosterior) -> np.ndarray:
     few = points.thinned(min(points.weight.size, 50))
     weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.log_ratio, few)
     return np.where(np.isfinite(weights), weights, 1.0 / weights.shape[1])

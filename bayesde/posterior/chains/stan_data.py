@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.importance.engine import Start
+from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.mode import Modes, find_modes
 from bayesde.posterior.model import ConditionalModel
 

@@ -10,11 +10,14 @@ Draws are stratified: each component gives exactly its share of them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.random.bit_generator import ISeedSequence
 
 from bayesde.posterior.importance.elementary import logarithms
 
@@ -70,6 +73,17 @@ class Proposal:
         return (self.location, self.shape, self.reach, self.side, self.share)
 
 
+class _Digest(ISeedSequence):
+    """The state of a generator from a seed of 32 bits, by a hash: in a tenth of the time of NumPy's own."""
+
+    def __init__(self, seed: np.uint32) -> None:
+        self.digest = hashlib.blake2b(seed.tobytes()).digest()
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        """Return the first words of the hash."""
+        return np.frombuffer(self.digest, dtype=dtype, count=n_words)
+
+
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
     exact = share * n_draws
@@ -96,30 +110,29 @@ def draw_mixture(
         Written to.
     """
     n_draws, d = theta.shape[1:]
-    normal, gamma = np.empty((GENES_AT_A_TIME, d, n_draws)), np.empty((GENES_AT_A_TIME, n_draws))
     far = (proposal.reach[first:last] > 0.0).any(axis=1).sum(axis=1)
-    other = np.empty((GENES_AT_A_TIME, int(far.max(initial=0)), n_draws))
+    normal = np.empty((GENES_AT_A_TIME, d + int(far.max(initial=0)), n_draws))
+    gamma = np.empty((GENES_AT_A_TIME, n_draws))
     for start in range(first, last, GENES_AT_A_TIME):
         end = min(start + GENES_AT_A_TIME, last)
         for i, g in enumerate(range(start, end)):
-            stream = np.random.Generator(np.random.SFC64(int(seeds[g])))
-            stream.standard_normal(out=normal[i])
+            stream = np.random.Generator(np.random.SFC64(_Digest(seeds[g])))  # type: ignore[arg-type]
+            stream.standard_normal(out=normal[i, : d + far[g - first]])
             stream.standard_gamma(0.5 * DF, out=gamma[i])
-            stream.standard_normal(out=other[i, : far[g - first]])
-        _place(start, end, *proposal.arrays[:4], counts, normal, gamma, other, theta)  # type: ignore[call-arg]
+        _place(start, end, *proposal.arrays[:4], counts, normal, gamma, theta)  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(first, last, location, shape, reach, side, counts, normal, gamma, other, theta):  # type: ignore[no-untyped-def]
+def _place(first, last, location, shape, reach, side, counts, normal, gamma, theta):  # type: ignore[no-untyped-def]
     """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws.
 
-    The ratio of two normal numbers is a Cauchy one. ``other`` has the second for those coefficients that any
-    component of the gene draws so.
+    The ratio of two normal numbers is a Cauchy one. The second come after the P + 1 first, for those
+    coefficients that any component of the gene draws so.
     """
     n_draws, d = theta.shape[1:]
     divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
-        z, stretch, n_far = normal[g - first], gamma[g - first], 0
+        z, other, stretch, n_far = normal[g - first, :d], normal[g - first, d:], gamma[g - first], 0
         for k in range(d):
             divisors[k] = n_far
             n_far += reach[g, :, k].max() > 0.0
@@ -132,7 +145,7 @@ def _place(first, last, location, shape, reach, side, counts, normal, gamma, oth
             for k in range(d):
                 row = part[k]
                 if scales[k] > 0.0:
-                    divisor = other[g - first, divisors[k], begin:end]
+                    divisor = other[divisors[k], begin:end]
                     half = side[g, c, k]
                     for m in range(row.size):
                         standard = row[m] / divisor[m]

@@ -8,19 +8,22 @@ The fit is ArviZ's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+import threading
 
 import numpy as np
+from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.arviz_adapter import import_psislw
+from bayesde.posterior.importance.elementary import exponentials, logarithms, sum_of
 
-__all__ = ["MAX_K", "effective_size", "smoothed", "smoothed_in_parts"]
+__all__ = ["MAX_K", "effective_size", "smoothed"]
 
 MAX_K = 0.7
-GENES_AT_A_TIME = 250
 SMALLEST = 1e-300
+_ONE_AT_A_TIME = threading.Lock()
+"""ArviZ's fit is Python: two threads within it would only take turns, while neither computes."""
 
 
 def smoothed(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,52 +41,39 @@ def smoothed(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pareto_k : ndarray (gene,)
         Infinite where hardly any draw has weight, or a weight is not finite.
     """
-    psislw: Callable[..., Any] = import_psislw()
-    result = np.empty(weights.shape, dtype=np.float32)
-    pareto_k = np.empty(weights.shape[0])
-    for start in range(0, weights.shape[0], GENES_AT_A_TIME):
-        rows = slice(start, start + GENES_AT_A_TIME)
-        part = np.nan_to_num(weights[rows], nan=0.0)
-        result[rows], pareto_k[rows] = psislw(np.log(np.maximum(part, SMALLEST)))
+    logs = np.empty(weights.shape)
+    over_genes(_fill_logarithms, len(weights), weights, logs)
+    with _ONE_AT_A_TIME:
+        log_weights, pareto_k = import_psislw()(logs)
     pareto_k[~np.isfinite(weights).all(axis=1) | np.isnan(pareto_k)] = np.inf
-    return result, pareto_k
-
-
-def smoothed_in_parts(
-    weights_of: Callable[[slice], np.ndarray], n_genes: int, n_draws: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smooth weights that are computed on the way, some genes after the other.
-
-    ArviZ's fit is Python, of which one thread runs at a time; the others compute weights meanwhile.
-
-    Parameters
-    ----------
-    weights_of : callable
-        Returns the weights (gene, draw) of a range of genes; called from several threads.
-    n_genes, n_draws : int
-
-    Returns
-    -------
-    log_weights : ndarray of float32 (gene, draw)
-    pareto_k : ndarray (gene,)
-        Both as `smoothed` gives them.
-    size : ndarray (gene,)
-        As `effective_size` does.
-    """
-    import_psislw()  # not by two threads at once
-    log_weights = np.empty((n_genes, n_draws), dtype=np.float32)
-    pareto_k, size = np.empty(n_genes), np.empty(n_genes)
-
-    def smooth_some(first: int, last: int) -> None:
-        for start in range(first, last, GENES_AT_A_TIME):
-            rows = slice(start, min(start + GENES_AT_A_TIME, last))
-            log_weights[rows], pareto_k[rows] = smoothed(weights_of(rows))
-            size[rows] = effective_size(log_weights[rows])
-
-    over_genes(smooth_some, n_genes)
-    return log_weights, pareto_k, size
+    return log_weights.astype(np.float32), pareto_k
 
 
 def effective_size(log_weights: np.ndarray) -> np.ndarray:
     """Return 1 / sum of squares of the weights (gene, draw), which add up to 1."""
-    return np.asarray(1.0 / np.exp(2.0 * log_weights.astype(np.float64)).sum(axis=1))
+    size = np.empty(len(log_weights))
+    over_genes(_fill_sizes, size.size, log_weights, size)
+    return size
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_logarithms(first, last, weights, logs):  # type: ignore[no-untyped-def]
+    """Fill the logarithms of some genes' weights; of what is no positive number, that of `SMALLEST`."""
+    part, bits = np.empty(weights.shape[1]), np.empty(weights.shape[1], dtype=np.int64)
+    for g in range(first, last):
+        for m in range(part.size):
+            weight = weights[g, m]
+            part[m] = weight if SMALLEST < weight < math.inf else SMALLEST
+        logarithms(part, bits, logs[g])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_sizes(first, last, log_weights, size):  # type: ignore[no-untyped-def]
+    """Fill effective numbers of draws of some genes."""
+    part, bits = np.empty(log_weights.shape[1]), np.empty(log_weights.shape[1], dtype=np.int64)
+    squares = np.empty(part.size)
+    for g in range(first, last):
+        for m in range(part.size):
+            part[m] = 2.0 * log_weights[g, m]
+        exponentials(part, bits, squares)
+        size[g] = 1.0 / sum_of(squares)

@@ -6,9 +6,9 @@ hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is est
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
 
-and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
-work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal, under the
-priors of `bayesde.posterior.priors`.
+where `prior_weights` takes the bias off the logarithm, and its gradient (Fisher's identity) by
+sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All work is done in psi, the logarithms of phi
+(of nu - 2 for nu), where posteriors are close to normal, under the priors of `bayesde.posterior.priors`.
 
 The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
 and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
@@ -50,7 +50,7 @@ OVERSHOT = 0.5
 scores' products are half the curvature, steps would go to and fro."""
 LARGEST_MOVE = 1.0
 """Of any logarithm in one step."""
-DIFFERENCE = 1e-3
+DIFFERENCE = 1e-4
 """Step of the finite differences of the score."""
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
@@ -85,10 +85,6 @@ class Surface:
         parts = (_columns(layout), *_parts_of(model))
         over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative)
         return cls(layout, model.base_mean, draws.theta, relative)
-
-    def genes(self, rows: np.ndarray) -> Surface:
-        """Take some of the genes, by index."""
-        return Surface(self.layout, self.base_mean[rows], self.theta[rows], self.log_ratio[rows])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
@@ -274,8 +270,10 @@ def _points(
     surface: Surface, center: np.ndarray, covariance: np.ndarray, n_points: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, HyperPosterior]:
     """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them."""
-    z = rng.standard_normal((n_points, center.size))
-    z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, n_points))[:, None]
+    half = (n_points + 1) // 2
+    z = rng.standard_normal((half, center.size))
+    z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, half))[:, None]
+    z = np.concatenate([z, -z])[:n_points]  # in pairs, of which errors of the mean cancel
     psi = center + z @ np.linalg.cholesky(covariance).T
     log_weight = surface.log_evidence(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
@@ -291,16 +289,12 @@ def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
 
 def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    size = center.size
-    hessian = np.empty((size, size))
-    for i in range(size):
-        shift = np.zeros(size)
-        shift[i] = DIFFERENCE
-        hessian[i] = surface.evaluate(center + shift)[1] - surface.evaluate(center - shift)[1]
-    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
+    _, slope, scores = surface.evaluate(center)
+    steps = DIFFERENCE * np.eye(center.size)
+    hessian = np.array([surface.evaluate(center + step)[1] - slope for step in steps]) / DIFFERENCE
+    information = np.asarray(-0.5 * (hessian + hessian.T))
     if np.linalg.eigvalsh(information)[0] > 0.0:
         return information
-    _, _, scores = surface.evaluate(center)
     return _of_scores(surface, center, scores)
 
 
