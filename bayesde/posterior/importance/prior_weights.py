@@ -130,8 +130,8 @@ def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, 
 def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
     """Fill the log evidence, and its derivatives: weighted means of the log prior's.
 
-    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu. The bias has a derivative too: it
-    makes weights p_m that add up to 1 into p_m (1 + p_m - sum_l p_l^2), which do so as well.
+    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu. The bias has a derivative, too:
+    by it, weights p_m that add up to 1 become p_m (1 + p_m - sum_l p_l^2), which do so as well.
     """
     inverse, inverse_sd, n = 1.0 / scale, 1.0 / sd, columns.size
     n_draws, d = theta.shape[1:]
