@@ -10,16 +10,14 @@ Draws are stratified: each component gives exactly its share of them.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.random.bit_generator import ISeedSequence
 
 from bayesde.posterior.importance.elementary import logarithms
+from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 
 __all__ = [
     "DF",
@@ -31,9 +29,8 @@ __all__ = [
     "subtract_log_mixture",
 ]
 
-DF = 6.0
-GENES_AT_A_TIME = 32
-"""Whose random numbers are drawn before they become draws; so many stay in the cache."""
+HALF_DF = 3
+DF = 2.0 * HALF_DF
 SMALLEST = 2.3e-308
 """Of doubles that have all their digits."""
 
@@ -73,17 +70,6 @@ class Proposal:
         return (self.location, self.shape, self.reach, self.side, self.share)
 
 
-class _Digest(ISeedSequence):
-    """The state of a generator from a seed of 32 bits, by a hash: in a tenth of the time of NumPy's own."""
-
-    def __init__(self, seed: np.uint32) -> None:
-        self.digest = hashlib.blake2b(seed.tobytes()).digest()
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
-        """Return the first words of the hash."""
-        return np.frombuffer(self.digest, dtype=dtype, count=n_words)
-
-
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
     exact = share * n_draws
@@ -93,16 +79,16 @@ def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     return counts
 
 
-def draw_mixture(
-    first: int, last: int, proposal: Proposal, counts: np.ndarray, seeds: np.ndarray, theta: np.ndarray
-) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta):  # type: ignore[no-untyped-def]
     """Fill theta (gene, draw, P + 1) of some genes; every gene has a stream of random numbers of its own.
 
     Parameters
     ----------
     first, last : int
         The range of genes.
-    proposal : Proposal
+    location, shape, reach, side : ndarray
+        Of a `Proposal`.
     counts : ndarray of int (gene, component)
         Draws from each component.
     seeds : ndarray of uint32 (gene,)
@@ -110,58 +96,55 @@ def draw_mixture(
         Written to.
     """
     n_draws, d = theta.shape[1:]
-    far = (proposal.reach[first:last] > 0.0).any(axis=1).sum(axis=1)
-    normal = np.empty((GENES_AT_A_TIME, d + int(far.max(initial=0)), n_draws))
-    gamma = np.empty((GENES_AT_A_TIME, n_draws))
-    for start in range(first, last, GENES_AT_A_TIME):
-        end = min(start + GENES_AT_A_TIME, last)
-        for i, g in enumerate(range(start, end)):
-            stream = np.random.Generator(np.random.SFC64(_Digest(seeds[g])))  # type: ignore[arg-type]
-            stream.standard_normal(out=normal[i, : d + far[g - first]])
-            stream.standard_gamma(0.5 * DF, out=gamma[i])
-        _place(start, end, *proposal.arrays[:4], counts, normal, gamma, theta)  # type: ignore[call-arg]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place(first, last, location, shape, reach, side, counts, normal, gamma, theta):  # type: ignore[no-untyped-def]
-    """Turn standard random numbers (gene - first, ...) of some genes, which are overwritten, into draws.
-
-    The ratio of two normal numbers is a Cauchy one. The second come after the P + 1 first, for those
-    coefficients that any component of the gene draws so.
-    """
-    n_draws, d = theta.shape[1:]
+    normal, gamma = np.empty((2 * d + 1, n_draws)), np.empty(n_draws)
+    work, bits = np.empty((2, n_draws)), np.empty(n_draws, dtype=np.int64)
     divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
-        z, other, stretch, n_far = normal[g - first, :d], normal[g - first, d:], gamma[g - first], 0
-        for k in range(d):
-            divisors[k] = n_far
-            n_far += reach[g, :, k].max() > 0.0
-        for m in range(n_draws):
-            stretch[m] = math.sqrt(0.5 * DF / stretch[m])
+        used = d
+        for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
+            divisors[k] = used
+            used += reach[g, :, k].max() > 0.0
+        _fill_standard(seeds[g], used, work, bits, normal, gamma)
         begin = 0
         for c in range(counts.shape[1]):
             end = begin + counts[g, c]
-            part, scales = z[:, begin:end], reach[g, c]
-            for k in range(d):
-                row = part[k]
-                if scales[k] > 0.0:
-                    divisor = other[divisors[k], begin:end]
-                    half = side[g, c, k]
-                    for m in range(row.size):
-                        standard = row[m] / divisor[m]
-                        if half != 0:
-                            standard = half * abs(standard)
-                        row[m] = scales[k] * standard - location[g, c, k]
-                else:
-                    for m in range(row.size):
-                        row[m] *= stretch[begin + m]
-            _solve(shape[g, c], scales, part)
-            _make_way(shape[g, c], scales, part)
+            part = normal[:, begin:end]
+            _place(part, divisors, gamma[begin:end], location[g, c], shape[g, c], reach[g, c], side[g, c])
             for k in range(d):
                 row, center = part[k], location[g, c, k]
                 for m in range(row.size):
                     theta[g, begin + m, k] = center + row[m]
             begin = end
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_standard(seed, rows, work, bits, normal, gamma):  # type: ignore[no-untyped-def]
+    """Fill as many rows of standard normal numbers, or one more, and gamma numbers of shape DF / 2."""
+    stream, start = stream_of(seed), 0
+    for row in range(0, rows, 2):
+        fill_normal(stream, start, work, bits, normal[row], normal[row + 1])
+        start += 2 * gamma.size
+    fill_gamma(stream, start, HALF_DF, work, bits, gamma)
+
+
+@njit(cache=True, error_model="numpy")
+def _place(normal, divisors, gamma, location, shape, reach, side):  # type: ignore[no-untyped-def]
+    """Turn standard numbers (row, draw) into distances from a component's location, in the first rows."""
+    z = normal[: divisors.size]
+    for k in range(divisors.size):
+        row = z[k]
+        if not reach[k] > 0.0:
+            for m in range(row.size):
+                row[m] *= math.sqrt(HALF_DF / gamma[m])
+            continue
+        divisor, half = normal[divisors[k]], side[k]
+        for m in range(row.size):
+            standard = row[m] / divisor[m]
+            if half != 0:
+                standard = half * abs(standard)
+            row[m] = reach[k] * standard - location[k]
+    _solve(shape, reach, z)
+    _make_way(shape, reach, z)
 
 
 @njit(cache=True, error_model="numpy")

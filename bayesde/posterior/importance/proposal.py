@@ -135,7 +135,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     exact = replace(proposal, share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
     log_ratio, cells = np.empty((model.n_genes, n_draws)), Cells.of(model.x)
-    over_genes(draw_mixture, model.n_genes, exact, counts, seeds, theta)
+    over_genes(draw_mixture, model.n_genes, *exact.arrays[:4], counts, seeds, theta)
     over_genes(
         log_likelihoods,
         model.n_genes,
