@@ -24,7 +24,7 @@ def import_arviz() -> ModuleType:
 
 
 def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return ArviZ's smoothing of log weights (gene, draw) into normalized log weights and Pareto k (gene,).
+    """Return ArviZ's smoothing of log weights (..., draw) into normalized log weights and Pareto k (...,).
 
     From 1.0 on ArviZ takes minus the log weights (the log likelihoods of what is left out), and refuses rows
     whose largest values are all the same: with those nothing is wrong, and nothing to be smoothed.
@@ -36,11 +36,12 @@ def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     from arviz_stats.base import array_stats
 
     def smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        result, pareto_k = log_weights.astype(np.float64), np.full(len(log_weights), np.inf)
-        result -= np.logaddexp.reduce(result, axis=1, keepdims=True)
-        for row, weights in enumerate(log_weights):
+        shape = log_weights.shape[:-1]
+        result, pareto_k = log_weights.astype(np.float64), np.full(shape, np.inf)
+        result -= np.logaddexp.reduce(result, axis=-1, keepdims=True)
+        for row in np.ndindex(shape):
             with contextlib.suppress(ValueError):
-                result[row], pareto_k[row] = array_stats.psislw(-weights)
+                result[row], pareto_k[row] = array_stats.psislw(-log_weights[row])
         return result, pareto_k
 
     return smoothed
