@@ -48,6 +48,14 @@ def test_equal_posteriors_agree(of_chains):
     assert table.loc["lfsr, logit", "parameters"] == 2 * GENES
 
 
+def test_signs_that_were_never_seen_are_not_compared(of_chains):
+    """Weights add up to 1 but for rounding, and 1 - 1e-16 has no error to speak of."""
+    found = moments(weighted(np.random.default_rng(4), shift=-20.0))
+    assert (found["negative"] > 1.0 - 1e-9).all()
+    scores = z_scores(found, moments(weighted(np.random.default_rng(5), shift=-1.0)))
+    assert np.isnan(scores["lfsr, logit"]).all()
+
+
 def test_a_shift_is_found(of_chains):
     table = agreement(z_scores(moments(weighted(np.random.default_rng(3), shift=0.3)), of_chains))
     assert table.loc["mean", "genes within 4"] < 0.5

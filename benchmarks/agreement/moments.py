@@ -24,6 +24,8 @@ LARGEST = 30.0
 """Natural log; as the results table, which bounds draws at e^30-fold."""
 FEWEST = 5.0
 """A sign probability is compared where this many effective draws have either sign, for both engines."""
+ROUNDED = 1e-9
+"""Nearer to 0 or 1 a probability is the rounding of a sum of weights: no draw has the other sign."""
 
 
 def moments(draws: GeneDraws, size: int = 250) -> dict[str, np.ndarray]:
@@ -90,8 +92,9 @@ def z_scores(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> dict[str
     for part in (one, two):
         p, error = part["negative"], part["negative_se"]
         odds = np.maximum(p * (1.0 - p), 1e-300)
-        effective = odds / np.maximum(error, 1e-300) ** 2
-        seen &= effective * np.minimum(p, 1.0 - p) >= FEWEST
+        effective = odds / np.maximum(error, 1e-150) ** 2
+        rarer = np.minimum(p, 1.0 - p)
+        seen &= (rarer > ROUNDED) & (effective * rarer >= FEWEST)
         errors.append(error / odds)
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = (logit(one["negative"]) - logit(two["negative"])) / np.hypot(*errors)

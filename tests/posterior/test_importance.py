@@ -108,6 +108,20 @@ def test_few_draws_give_the_log_evidence_without_bias():
     assert abs(values.mean() - truth) < 0.3 * abs(plain.mean() - truth)
 
 
+def test_weights_whose_squares_are_nothing_have_a_log_evidence():
+    """At a trend e^39 away all weights are below 1e-200."""
+    model, draws = one_gene()
+    surface = Surface.of(LAYOUT, model, draws)
+    far = np.array([math.log(SCALE), 0.0, math.log(TREND) + 39.0])
+    logs = draws.log_ratio[0] - 0.5 * (draws.theta[0, :, 2] - far[2]) ** 2
+    logs -= np.log1p((draws.theta[0, :, 1] / SCALE) ** 2)
+    assert logs.max() - draws.log_ratio[0].max() < -math.log(1e200)
+    values = surface.log_evidence(np.array([far, far + 1e-4 * np.array([0.0, 0.0, 1.0])]))
+    value, gradient, _ = surface.evaluate(far)
+    assert value == pytest.approx(values[0], rel=1e-12)
+    assert gradient[2] == pytest.approx((values[1] - values[0]) / 1e-4, rel=1e-2)
+
+
 @pytest.fixture(scope="module")
 def simulated():
     options = bde.SimulationOptions(

@@ -107,8 +107,9 @@ def _log_mean(weights, work):  # type: ignore[no-untyped-def]
     if not total > 0.0:
         return 0.0, 0.0
     for m in range(weights.size):
-        work[m] = weights[m] * weights[m]
-    squares = sum_of(work) / (total * total)
+        share = weights[m] / total  # first, as squares of small weights are 0
+        work[m] = share * share
+    squares = sum_of(work)
     return math.log(total / weights.size) + 0.5 * (squares - 1.0 / weights.size), squares
 
 
