@@ -36,6 +36,7 @@ def chain_diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
     with _unheard(), np.errstate(all="ignore"):
         rhat = arviz.rhat(labelled)["draws"].to_numpy()
         sizes = [arviz.ess(labelled, method=method)["draws"].to_numpy() for method in ("bulk", "tail")]
+    del labelled["draws"]  # ArviZ 1 leaves the dataset in a reference cycle, which would keep them for long
     moved = np.isfinite(draws).all(axis=(0, 1)) & (np.ptp(draws, axis=(0, 1)) > 0.0)
     bulk, tail = (np.where(moved, size, np.nan).min(axis=1) for size in sizes)
     return {"rhat": np.where(moved, rhat, np.nan).max(axis=1), "ess_bulk": bulk, "ess_tail": tail}
@@ -53,7 +54,9 @@ def effective_sizes(draws: np.ndarray) -> np.ndarray:
     ndarray (column,)
     """
     labelled = xr.Dataset({"draws": (("column", "chain", "draw"), draws.astype(np.float64))})
-    return np.asarray(import_arviz().ess(labelled, method="mean")["draws"].to_numpy())
+    sizes = np.asarray(import_arviz().ess(labelled, method="mean")["draws"].to_numpy())
+    del labelled["draws"]  # as above
+    return sizes
 
 
 @contextmanager
