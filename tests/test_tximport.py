@@ -38,7 +38,9 @@ QUANTIFIED = {
     },
 }
 COUNTS = pd.DataFrame(  # 10.5 + 20.0 = 30.5 and 1.5, 2.5 are rounded half to even
-    {"x": [2, 30, 0, 0], "y": [2, 20, 0, 0], "z": [0, 20, 7, 0]}, index=["a", "b", "c", "d"]
+    [[2, 2, 0], [30, 20, 20], [0, 0, 7], [0, 0, 0]],
+    index=pd.Index(["a", "b", "c", "d"], dtype=object),
+    columns=pd.Index(["x", "y", "z"], dtype=object),
 )
 LENGTHS = pd.DataFrame(
     {

@@ -123,7 +123,7 @@ def sensitivity(
 def _compared(one: pd.DataFrame, two: pd.DataFrame, level: float) -> pd.DataFrame:
     """Put two results tables side by side."""
     names = ["log2_fold_change", "lfc_se", "lfsr", "s_value"]
-    table = pd.DataFrame(one[names]).join(pd.DataFrame(two[names]), rsuffix="_other")
+    table = pd.DataFrame(one[names]).join(pd.DataFrame(two[names]).add_suffix("_other"))
     table["change"] = table["log2_fold_change_other"] - table["log2_fold_change"]
     table["change_in_sd"] = table["change"] / table["lfc_se"]
     table["called"], table["called_other"] = one["s_value"] < level, two["s_value"] < level
