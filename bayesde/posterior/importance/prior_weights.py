@@ -92,30 +92,9 @@ def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_
             relative[g, m] = min(log_ratio[g, m] - top, LARGEST_LOG_RATIO)
 
 
-@njit(cache=True, error_model="numpy")
-def _log_mean(weights, work):  # type: ignore[no-untyped-def]
-    """Return the log evidence by one gene's weights, and the sum of squares of their shares.
-
-    The logarithm of a mean of M weights falls short by half of its squared relative error (the delta method):
-    too little to see in a gene, but the sum over thousands moves by a part of its width. So
-
-        ln p(y | phi) = ln mean_m w_m + (sum_m w_m^2 / (sum_m w_m)^2 - 1 / M) / 2,
-
-    and 0 for a gene whose draws have all missed, of which nothing is known.
-    """
-    total = sum_of(weights)
-    if not total > 0.0:
-        return 0.0, 0.0
-    for m in range(weights.size):
-        share = weights[m] / total  # first, as squares of small weights are 0
-        work[m] = share * share
-    squares = sum_of(work)
-    return math.log(total / weights.size) + 0.5 * (squares - 1.0 / weights.size), squares
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
-    """Fill the log evidence (point, gene) of some genes, for points of the hyperparameters."""
+    """Fill ln mean_m of the weights (point, gene) of some genes, for points of the hyperparameters."""
     n_draws, d = theta.shape[1:]
     points, bits = np.empty((d, n_draws)), np.empty(n_draws, dtype=np.int64)
     weights, odds = np.empty(n_draws), np.empty(n_draws)
@@ -124,15 +103,15 @@ def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, 
         for s in range(sd.size):
             inverse, trend = 1.0 / scale[s], log_trend[s, g]
             _weigh(points, log_ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], bits, odds, weights)
-            log_evidence[s, g], _ = _log_mean(weights, odds)
+            total = sum_of(weights)
+            log_evidence[s, g] = math.log(total / n_draws) if total > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
-    """Fill the log evidence, and its derivatives: weighted means of the log prior's.
+    """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
 
-    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu. The bias has a derivative, too:
-    by it, weights p_m that add up to 1 become p_m (1 + p_m - sum_l p_l^2), which do so as well.
+    Those are by ln S_k, ln sigma, the log trend and (but for the height) nu.
     """
     inverse, inverse_sd, n = 1.0 / scale, 1.0 / sd, columns.size
     n_draws, d = theta.shape[1:]
@@ -141,23 +120,22 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
     for g in range(first, last):
         points[:, :] = theta[g].T
         _weigh(points, log_ratio[g], columns, inverse, log_trend[g], inverse_sd, nu, bits, odds, weights)
-        moments[g, :] = 0.0
-        log_evidence[g], squares = _log_mean(weights, work)
         total = sum_of(weights)
+        moments[g, :] = 0.0
+        log_evidence[g] = 0.0  # of a gene whose draws all missed, nothing is known
         if not total > 0.0:
             continue
-        for m in range(n_draws):
-            p = weights[m] / total
-            weights[m] = p * (1.0 + p - squares)
+        log_evidence[g] = math.log(total / n_draws)
         for i in range(n):
             row = points[columns[i]]
             for m in range(n_draws):
                 u = row[m] * inverse[i]
                 work[m] = weights[m] * (1.0 - 2.0 / (1.0 + u * u))
-            moments[g, i] = sum_of(work)
+            moments[g, i] = sum_of(work) / total
         _residual_moments(
             points[d - 1], log_trend[g], inverse_sd, nu, weights, bits, work, odds, moments[g, n:]
         )
+        moments[g, n:] /= total
 
 
 @njit(cache=True, error_model="numpy")

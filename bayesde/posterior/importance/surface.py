@@ -6,9 +6,9 @@ hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is est
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
 
-where `prior_weights` takes the bias off the logarithm, and its gradient (Fisher's identity) by
-sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All work is done in psi, the logarithms of phi
-(of nu - 2 for nu), where posteriors are close to normal, under the priors of `bayesde.posterior.priors`.
+and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal, under the
+priors of `bayesde.posterior.priors`.
 
 The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
 and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
@@ -50,7 +50,7 @@ OVERSHOT = 0.5
 scores' products are half the curvature, steps would go to and fro."""
 LARGEST_MOVE = 1.0
 """Of any logarithm in one step."""
-DIFFERENCE = 1e-4
+DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
@@ -289,12 +289,16 @@ def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
 
 def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    _, slope, scores = surface.evaluate(center)
-    steps = DIFFERENCE * np.eye(center.size)
-    hessian = np.array([surface.evaluate(center + step)[1] - slope for step in steps]) / DIFFERENCE
-    information = np.asarray(-0.5 * (hessian + hessian.T))
+    size = center.size
+    hessian = np.empty((size, size))
+    for i in range(size):
+        shift = np.zeros(size)
+        shift[i] = DIFFERENCE
+        hessian[i] = surface.evaluate(center + shift)[1] - surface.evaluate(center - shift)[1]
+    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
     if np.linalg.eigvalsh(information)[0] > 0.0:
         return information
+    _, _, scores = surface.evaluate(center)
     return _of_scores(surface, center, scores)
 
 
