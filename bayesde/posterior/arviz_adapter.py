@@ -27,7 +27,7 @@ def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return ArviZ's smoothing of log weights (..., draw) into normalized log weights and Pareto k (...,).
 
     From 1.0 on ArviZ takes minus the log weights (the log likelihoods of what is left out), and refuses rows
-    whose largest values are all the same: with those nothing is wrong, and nothing to be smoothed.
+    that have no tail to fit: they stay as they are, with an infinite k, as 0.x leaves them.
     """
     arviz = import_arviz()
     if int(arviz.__version__.split(".")[0]) < 1:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from bayesde.posterior.arviz_adapter import import_arviz
+from bayesde.posterior.arviz_adapter import import_arviz, import_psislw
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.pareto import effective_size, smoothed
 from bayesde.posterior.importance.resampling import resampled
@@ -164,6 +164,9 @@ def test_smoothing_finds_the_tails_index_and_leaves_small_weights_as_they_are():
     assert pareto_k[0] > 0.7 > pareto_k[-1]
     np.testing.assert_allclose(np.exp(log_weights.astype(float)).sum(axis=1), 1.0, rtol=1e-5)
     for g in range(9):
+        expected, k = import_psislw()(np.log(weights[g : g + 1]))
+        np.testing.assert_allclose(log_weights[g], expected[0], rtol=1e-5)
+        assert pareto_k[g] == pytest.approx(float(k[0]))
         order = np.argsort(weights[g])
         gaps = log_weights[g, order].astype(float) - np.log(weights[g, order])
         np.testing.assert_allclose(gaps[:3800], gaps[0], atol=1e-5)

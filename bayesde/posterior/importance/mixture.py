@@ -96,7 +96,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
         Written to.
     """
     n_draws, d = theta.shape[1:]
-    normal, gamma = np.empty((2 * d + 1, n_draws)), np.empty(n_draws)
+    normal, stretch = np.empty((2 * d + 1, n_draws)), np.empty(n_draws)
     work, bits = np.empty((2, n_draws)), np.empty(n_draws, dtype=np.int64)
     divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
@@ -104,12 +104,12 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
             used += reach[g, :, k].max() > 0.0
-        _fill_standard(seeds[g], used, work, bits, normal, gamma)
+        _fill_standard(seeds[g], used, work, bits, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
             end = begin + counts[g, c]
             part = normal[:, begin:end]
-            _place(part, divisors, gamma[begin:end], location[g, c], shape[g, c], reach[g, c], side[g, c])
+            _place(part, divisors, stretch[begin:end], location[g, c], shape[g, c], reach[g, c], side[g, c])
             for k in range(d):
                 row, center = part[k], location[g, c, k]
                 for m in range(row.size):
@@ -118,24 +118,26 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
 
 
 @njit(cache=True, error_model="numpy")
-def _fill_standard(seed, rows, work, bits, normal, gamma):  # type: ignore[no-untyped-def]
-    """Fill as many rows of standard normal numbers, or one more, and gamma numbers of shape DF / 2."""
+def _fill_standard(seed, rows, work, bits, normal, stretch):  # type: ignore[no-untyped-def]
+    """Fill as many rows of standard normal numbers, or one more, and what makes them Student-t ones."""
     stream, start = stream_of(seed), 0
     for row in range(0, rows, 2):
         fill_normal(stream, start, work, bits, normal[row], normal[row + 1])
-        start += 2 * gamma.size
-    fill_gamma(stream, start, HALF_DF, work, bits, gamma)
+        start += 2 * stretch.size
+    fill_gamma(stream, start, HALF_DF, work, bits, stretch)
+    for m in range(stretch.size):
+        stretch[m] = math.sqrt(HALF_DF / stretch[m])
 
 
 @njit(cache=True, error_model="numpy")
-def _place(normal, divisors, gamma, location, shape, reach, side):  # type: ignore[no-untyped-def]
+def _place(normal, divisors, stretch, location, shape, reach, side):  # type: ignore[no-untyped-def]
     """Turn standard numbers (row, draw) into distances from a component's location, in the first rows."""
     z = normal[: divisors.size]
     for k in range(divisors.size):
         row = z[k]
         if not reach[k] > 0.0:
             for m in range(row.size):
-                row[m] *= math.sqrt(HALF_DF / gamma[m])
+                row[m] *= stretch[m]
             continue
         divisor, half = normal[divisors[k]], side[k]
         for m in range(row.size):

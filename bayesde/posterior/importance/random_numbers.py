@@ -1,7 +1,7 @@
 r"""Random numbers within compiled loops.
 
-NumPy's generators are called from Python, gene after gene and by one thread at a time; they took a third of
-the time of engine psis. Here number i of stream s is a hash of its own (SplitMix64; Steele, Lea and Flood
+NumPy's generators are called from Python, gene after gene and by one thread at a time; they took a quarter
+of the time of engine psis. Here number i of stream s is a hash of its own (SplitMix64; Steele, Lea and Flood
 2014, doi:10.1145/2660193.2660195),
 
     z = s + (i + 1) 0x9E3779B97F4A7C15,   z = (z ^ z >> 30) 0xBF58476D1CE4E5B9,
