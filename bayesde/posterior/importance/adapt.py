@@ -63,7 +63,7 @@ def _responsibilities(proposal: Proposal, g: int, points: np.ndarray) -> np.ndar
     n, (n_draws, d) = proposal.share.shape[1], points.shape
     heights, parts = np.empty(n), np.empty((n, n_draws))
     component_heights(*own[1:3], proposal.share[g], heights)
-    component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((d + 2, n_draws)), parts)
+    component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((3, n_draws)), parts)
     total = parts.sum(axis=0)
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0.0)
 

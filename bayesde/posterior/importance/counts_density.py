@@ -76,8 +76,9 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, rea
         eta[:] = 0.0
         for k in range(rows.shape[1]):
             row, multiple = points[k], rows[cell, k]
-            for m in range(eta.size):
-                eta[m] += multiple * row[m]
+            if multiple != 0.0:
+                for m in range(eta.size):
+                    eta[m] += multiple * row[m]
         total = linear[cell]
         for m in range(eta.size):
             reach[m] = max(reach[m], abs(eta[m]))
@@ -114,14 +115,14 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
     point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((3, n_draws))
     r, reach, bits = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
-    table, room, point_bits = np.empty((2, POINTS)), np.empty((7, POINTS)), np.empty(POINTS, dtype=np.int64)
+    table, room, point_bits = np.empty((2, POINTS)), np.empty((6, POINTS)), np.empty(POINTS, dtype=np.int64)
     for g in range(first, last):
         constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
         points[:, :] = theta[g].T
         out, log_dispersion = value[g], points[d - 1]
-        start = fill_table(counts, log_dispersion, room, point_bits, table)
+        start, size = fill_table(counts, log_dispersion, room, point_bits, table)
         out[:] = constant
-        add_excess(counts, log_dispersion, start, table, out)
+        add_excess(counts, log_dispersion, start, size, table, out)
         for m in range(n_draws):
             work[0, m] = -log_dispersion[m]
         exponentials(work[0], bits, r)

@@ -3,9 +3,13 @@ r"""What a gene's log probability has of gamma functions: a slowly varying funct
     E(a) = sum_j A(y_j + r) - A(r),     r = exp(-a),
     A(z) = ln Gamma(z) - (z ln z - z + ln(2 pi) / 2).
 
-It is interpolated between points `STEP` apart, by the cubic that has its values and slopes there, to about
-1e-6. A and its derivative are those of `bayesde.eb.nb.gamma_excess_with_slope`, for all points at once:
-Stirling's series where z >= 10, to which smaller z are moved by the recurrence Gamma(z) = Gamma(z + 1) / z.
+It is interpolated between points `STEP` apart, by the cubic that has its values there and the slopes of
+the parabolas of fourth order through their neighbours, to about 1e-6. At the points, A(z) is Stirling's
+series where z >= 10. For smaller r the recurrence Gamma(z + 1) = z Gamma(z) brings small counts n to
+
+    A(n + r) - A(r) = ln((r + 1) ... (r + n - 1)) - a - (n + r) ln(n + r) + n - a r,
+
+and for larger ones A(r) to A(10 + r) less the same for n = 10.
 """
 
 from __future__ import annotations
@@ -14,15 +18,18 @@ import math
 
 from numba import njit
 
-from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling, stirling_slope
+from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling
 from bayesde.posterior.importance.elementary import exponentials, logarithms
 
 __all__ = ["POINTS", "add_excess", "excess", "fill_table"]
 
-STEP = 0.1
+STEP = 0.15
+REACH = 3.5
+"""Standard deviations of the draws that the table goes to: E is evaluated at the few that are further out."""
 POINTS = 256
-"""Of the table, around the mean of the draws; E is evaluated at draws beyond them."""
-MOVES = int(ASYMPTOTIC)
+"""Of the table, at the most."""
+MARGIN = 2
+"""Points beyond the table's, for slopes."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -43,73 +50,95 @@ def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-un
     Parameters
     ----------
     counts : ndarray (sample,)
+        Whole numbers.
     log_dispersion : ndarray (draw,)
-    room : ndarray (7, POINTS)
+    room : ndarray (6, POINTS)
     bits : ndarray of int64 (POINTS,)
         Both to work in.
     table : ndarray (2, POINTS)
-        Written to, where there are draws.
+        Written to.
 
     Returns
     -------
-    float
+    start : float
         The number of the first point: a / STEP.
+    size : int
+        How many points there are.
     """
-    start = math.floor(log_dispersion.mean() / STEP) - POINTS // 2
-    low = int(min(max(math.floor(log_dispersion.min() / STEP) - start, 0.0), POINTS - 1.0))
-    high = int(min(max(math.floor(log_dispersion.max() / STEP) - start + 2.0, low), float(POINTS)))
-    some, r, value, slope = room[:, low:high], room[0, low:high], table[0, low:high], table[1, low:high]
-    for i in range(r.size):
-        some[1, i] = -(start + low + i) * STEP
-    exponentials(some[1], bits[low:high], r)
-    value[:], slope[:] = 0.0, 0.0
-    times = 0.0
+    middle, sd = log_dispersion.mean(), log_dispersion.std()
+    half = min(math.ceil(REACH * sd / STEP) + 1, POINTS // 2 - MARGIN)
+    start, n = math.floor(middle / STEP) - half, 2 * half + 1
+    _fill_values(counts, start - MARGIN, n + 2 * MARGIN, room, bits)
+    value = room[5]
+    for i in range(n):
+        at = i + MARGIN
+        table[0, i] = value[at]
+        table[1, i] = (8.0 * (value[at + 1] - value[at - 1]) - (value[at + 2] - value[at - 2])) / 12.0
+    return start, n
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_values(counts, start, n, room, bits):  # type: ignore[no-untyped-def]
+    """Fill E, in the last row of the room, at so many points from the number ``start`` on."""
+    a, minus_a, value = room[0, :n], room[2, :n], room[5, :n]
+    near = 0  # where r is below ASYMPTOTIC, from here on
+    for i in range(n):
+        a[i], value[i] = (start + i) * STEP, 0.0
+        minus_a[i] = -a[i]
+        near += minus_a[i] >= math.log(ASYMPTOTIC)
+    exponentials(minus_a, bits[:n], room[1, :n])
+    positive, large = 0.0, 0.0
     for j in range(counts.size):
-        if counts[j] > 0.0:
-            times += 1.0
-            _add_gamma_excess(counts[j], 1.0, some, bits[low:high], value, slope)
-    if times > 0.0:
-        _add_gamma_excess(0.0, -times, some, bits[low:high], value, slope)
-    for i in range(r.size):
-        slope[i] *= -r[i] * STEP
-    return start
+        if counts[j] >= ASYMPTOTIC:
+            large += 1.0
+            _add_stirling(counts[j], 1.0, 0, n, room, bits)
+        elif counts[j] > 0.0:
+            _add_stirling(counts[j], 1.0, 0, near, room, bits)
+            _add_rising(counts[j], 1.0, near, n, room, bits)
+        positive += counts[j] > 0.0
+    _add_stirling(0.0, -positive, 0, near, room, bits)
+    if large > 0.0:
+        _add_stirling(ASYMPTOTIC, -large, near, n, room, bits)
+        _add_rising(ASYMPTOTIC, large, near, n, room, bits)
 
 
 @njit(cache=True, error_model="numpy")
-def _add_gamma_excess(count, times, room, bits, value, slope):  # type: ignore[no-untyped-def]
-    """Add A and A' at count + r, so many times; r is the first row of the room, the others are to work in."""
-    r, z, product, numerator, log_z, log_x, log_product = room
+def _add_stirling(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
+    """Add A(count + r), so many times, at points where that is `ASYMPTOTIC` or more."""
+    r, z, log_z, value = room[1, first:last], room[2, first:last], room[3, first:last], room[5, first:last]
     for i in range(r.size):
-        z[i], product[i], numerator[i] = count + r[i], 1.0, 0.0
-    if count < ASYMPTOTIC:
-        logarithms(z, bits, log_x)
-        for _ in range(MOVES):
-            for i in range(r.size):
-                more, further = numerator[i] * z[i] + product[i], product[i] * z[i]
-                near = z[i] < ASYMPTOTIC
-                numerator[i] = more if near else numerator[i]
-                product[i] = further if near else product[i]
-                z[i] = z[i] + 1.0 if near else z[i]
-        logarithms(product, bits, log_product)
-    logarithms(z, bits, log_z)
+        z[i] = count + r[i]
+    logarithms(z, bits[first:last], log_z)
     for i in range(r.size):
-        u = 1.0 / (z[i] * z[i])
-        value[i] += times * (stirling(u) / z[i] - 0.5 * log_z[i])
-        slope[i] += times * (-0.5 / z[i] - u * stirling_slope(u))
-    if count < ASYMPTOTIC:
+        inverse = 1.0 / z[i]
+        value[i] += times * (stirling(inverse * inverse) * inverse - 0.5 * log_z[i])
+
+
+@njit(cache=True, error_model="numpy")
+def _add_rising(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
+    """Add A(count + r) - A(r), so many times, for a count of at most `ASYMPTOTIC`."""
+    a, r, z, logs = room[0, first:last], room[1, first:last], room[2, first:last], room[3, first:last]
+    product, value = room[4, first:last], room[5, first:last]
+    product[:] = 1.0
+    for k in range(1, int(count)):
         for i in range(r.size):
-            x = count + r[i]
-            moved = z[i] * log_z[i] - z[i] - log_product[i] - (x * log_x[i] - x)
-            value[i] += times * moved if x < ASYMPTOTIC else 0.0
-            slope[i] += times * (log_z[i] - log_x[i] - numerator[i] / product[i]) if x < ASYMPTOTIC else 0.0
+            product[i] *= r[i] + k
+    logarithms(product, bits[first:last], logs)
+    for i in range(r.size):
+        value[i] += times * (logs[i] - a[i] + count - a[i] * r[i])
+        z[i] = count + r[i]
+    logarithms(z, bits[first:last], logs)
+    for i in range(r.size):
+        value[i] -= times * z[i] * logs[i]
 
 
 @njit(cache=True, error_model="numpy")
-def add_excess(counts, log_dispersion, start, table, out):  # type: ignore[no-untyped-def]
+def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore[no-untyped-def]
     """Add E at the draws, from the table that `fill_table` has filled."""
+    last = size - 1.0
     for m in range(out.size):
         place = log_dispersion[m] / STEP - start
-        if 0.0 <= place < POINTS - 1.0:
+        if 0.0 <= place < last:
             i = int(place)
             t = place - i
             gap = table[0, i + 1] - table[0, i]

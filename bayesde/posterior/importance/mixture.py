@@ -204,47 +204,84 @@ def component_densities(points, location, shape, reach, side, heights, work, par
         The gene's.
     heights : ndarray (component,)
         From `component_heights`.
-    work : ndarray (P + 3, draw)
+    work : ndarray (3, draw)
         Room to work in.
     parts : ndarray (component, draw)
         Written to.
     """
     d = points.shape[0]
-    square, total = work[d], work[d + 1]
+    square, total, divisor = work[0], work[1], work[2]
+    whitening, offset = np.empty((d, d)), np.empty(d)
     for c in range(heights.size):
-        out, scales = parts[c], reach[c]
-        out[:] = heights[c]
-        if not heights[c] > 0.0:
+        out, scales, height = parts[c], reach[c], heights[c]
+        out[:] = 0.0
+        if not height > 0.0:
             continue
-        for k in range(d):
-            row, gap, center = points[k], work[k], location[c, k]
-            for m in range(row.size):
-                gap[m] = row[m] - center
-        _make_way(-shape[c], scales, work[:d])
-        square[:] = 0.0
-        free = 0
-        for k in range(d):
-            if scales[k] > 0.0:
-                continue
-            free += 1
-            total[:] = 0.0
-            for b in range(k, d):
-                if not scales[b] > 0.0:
-                    _add_multiple(shape[c, b, k], work[b], total)
+        free = _fill_whitening(location[c], shape[c], scales, whitening, offset)
+        square[:] = DF
+        for k in range(free):
+            _combine(offset[k], whitening[k], points, total)
             for m in range(total.size):
                 square[m] += total[m] * total[m]
         for m in range(square.size):
-            square[m] = 1.0 + square[m] / DF
-        _divide_by_root_power(square, int(DF) + free, out)
+            square[m] *= 1.0 / DF
+        _fill_root_power(square, int(DF) + free, divisor)
         for k in range(d):
             if scales[k] > 0.0:
-                row, inverse, half = points[k], 1.0 / scales[k], side[c, k]
+                row, inverse = points[k], 1.0 / scales[k]
                 for m in range(row.size):
                     u = row[m] * inverse
-                    out[m] /= 1.0 + u * u
-                if half != 0:
-                    for m in range(row.size):
-                        out[m] *= 2.0 if half * row[m] > 0.0 else 0.0
+                    divisor[m] *= 1.0 + u * u
+        for m in range(out.size):
+            out[m] = height / divisor[m]
+        for k in range(d):
+            if scales[k] > 0.0 and side[c, k] != 0:
+                row, half = points[k], side[c, k]
+                for m in range(row.size):
+                    out[m] *= 2.0 if half * row[m] > 0.0 else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_whitening(location, shape, scales, whitening, offset):  # type: ignore[no-untyped-def]
+    """Fill what makes standard Student-t numbers of a draw: z_k = offset_k + sum_j whitening_kj theta_j.
+
+    There are as many as parameters in F, and their number is returned.
+    """
+    n = 0
+    for k in range(scales.size):
+        if scales[k] > 0.0:
+            continue
+        row = whitening[n]
+        row[:] = 0.0
+        for b in range(k, scales.size):
+            if scales[b] > 0.0:
+                continue
+            row[b] = shape[b, k]
+            for j in range(scales.size):
+                if scales[j] > 0.0:
+                    row[j] -= shape[b, k] * shape[b, j]
+        offset[n] = -np.sum(row * location)
+        n += 1
+    return n
+
+
+@njit(cache=True, error_model="numpy")
+def _combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
+    """Fill offset + sum_k factors_k rows_k, two rows at a time."""
+    total[:] = offset
+    first = -1
+    for k in range(factors.size):
+        if factors[k] == 0.0:
+            continue
+        if first < 0:
+            first = k
+            continue
+        factor, other, row, another = factors[first], factors[k], rows[first], rows[k]
+        for m in range(total.size):
+            total[m] += factor * row[m] + other * another[m]
+        first = -1
+    if first >= 0:
+        _add_multiple(factors[first], rows[first], total)
 
 
 @njit(cache=True, error_model="numpy")
@@ -254,16 +291,17 @@ def _add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _divide_by_root_power(base, twice, out):  # type: ignore[no-untyped-def]
-    """Divide by base^(twice / 2), for whole ``twice``; the base is overwritten."""
+def _fill_root_power(base, twice, out):  # type: ignore[no-untyped-def]
+    """Fill base^(twice / 2), for whole ``twice``; the base is overwritten."""
+    out[:] = 1.0
     if twice % 2:
         for m in range(out.size):
-            out[m] /= math.sqrt(base[m])
+            out[m] = math.sqrt(base[m])
     power = twice // 2
     while power:
         if power % 2:
             for m in range(out.size):
-                out[m] /= base[m]
+                out[m] *= base[m]
         power //= 2
         if power:
             for m in range(out.size):
@@ -275,7 +313,7 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
     """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
-    points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
+    points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
     for g in range(first, last):
         points[:, :] = theta[g].T

@@ -194,7 +194,7 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean."""
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
-    points, work, parts = np.empty((d, n_draws)), np.empty((d + 2, n_draws)), np.empty((n, n_draws))
+    points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     weights, heights, bits = np.empty(n_draws), np.empty(n), np.empty(n_draws, dtype=np.int64)
     even = np.empty(n)
     inverse_scale = 1.0 / near[columns]
