@@ -260,7 +260,9 @@ def _fill_whitening(location, shape, scales, whitening, offset):  # type: ignore
             for j in range(scales.size):
                 if scales[j] > 0.0:
                     row[j] -= shape[b, k] * shape[b, j]
-        offset[n] = -np.sum(row * location)
+        offset[n] = 0.0
+        for j in range(scales.size):
+            offset[n] -= row[j] * location[j]
         n += 1
     return n
 

@@ -162,15 +162,17 @@ def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def
     total[:] = 0.0
     for c in range(share.size):
         part, multiple = parts[c], share[c]
-        for m in range(total.size):
-            total[m] += multiple * part[m]
+        if multiple > 0.0:
+            for m in range(total.size):
+                total[m] += multiple * part[m]
     for m in range(total.size):
         total[m] = weights[m] / total[m] if total[m] > 0.0 else 0.0
     for c in range(share.size):
         part = parts[c]
-        for m in range(total.size):
-            work[m] = part[m] * total[m]
-        share[c] *= sum_of(work)
+        if share[c] > 0.0:
+            for m in range(total.size):
+                work[m] = part[m] * total[m]
+            share[c] *= sum_of(work)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -52,6 +52,8 @@ LARGEST_MOVE = 1.0
 """Of any logarithm in one step."""
 DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
+CURVED_GENES = 4000
+"""Of more genes some tell the curvature of all, to a few percent: it is of use for proposals and steps only."""
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
 """With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
@@ -85,6 +87,13 @@ class Surface:
         parts = (_columns(layout), *_parts_of(model))
         over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative)
         return cls(layout, model.base_mean, draws.theta, relative)
+
+    def spread(self, most: int) -> Surface:
+        """Take at most so many genes, evenly by base mean."""
+        if self.base_mean.size <= most:
+            return self
+        taken = np.argsort(self.base_mean)[np.linspace(0, self.base_mean.size - 1, most).astype(int)]
+        return Surface(self.layout, self.base_mean[taken], self.theta[taken], self.log_ratio[taken])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
@@ -289,13 +298,15 @@ def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
 
 def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    size = center.size
+    some, size = surface.spread(CURVED_GENES), center.size
     hessian = np.empty((size, size))
     for i in range(size):
         shift = np.zeros(size)
         shift[i] = DIFFERENCE
-        hessian[i] = surface.evaluate(center + shift)[1] - surface.evaluate(center - shift)[1]
+        hessian[i] = (some.evaluate(center + shift)[2] - some.evaluate(center - shift)[2]).sum(axis=0)
+    hessian *= surface.base_mean.size / some.base_mean.size
     information = -0.25 * (hessian + hessian.T) / DIFFERENCE
+    information += np.diag(surface.layout.log_prior(center)[2])
     if np.linalg.eigvalsh(information)[0] > 0.0:
         return information
     _, _, scores = surface.evaluate(center)
