@@ -22,7 +22,7 @@ __all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "
 
 MAX_STEPS = 200
 FLAT = 1e-9
-"""Half the squared Newton decrement (in units of log density) at which a mode counts as reached."""
+"""Where a mode counts as reached; see `climb`."""
 LARGEST_MOVE = 3.0
 """Of any parameter in one step, natural log: far from the mode the quadratic is no guide."""
 
@@ -141,8 +141,11 @@ def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Move theta to a mode by Newton steps with backtracking; return (log density, converged)."""
+def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, flat):  # type: ignore[no-untyped-def]
+    """Move theta to a mode by Newton steps with backtracking; return (log density, converged).
+
+    It is reached where half the squared Newton decrement, in units of log density, is below ``flat``.
+    """
     d = theta.size
     gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
     trial = np.empty(d)
@@ -155,7 +158,7 @@ def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  
         step = gradient.copy()
         solve(factor, step)
         slope = np.dot(gradient, step)
-        if 0.5 * slope < FLAT:
+        if 0.5 * slope < flat:
             return value, True
         length = min(1.0, LARGEST_MOVE / np.max(np.abs(step)))
         while length > 1e-12:
@@ -179,7 +182,7 @@ def _search(  # type: ignore[no-untyped-def]
     for g in range(first, last):
         for s in range(ends.shape[0]):
             values[s, g], converged[s, g] = climb(
-                ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu
+                ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu, FLAT
             )
 
 

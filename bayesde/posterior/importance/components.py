@@ -52,6 +52,8 @@ MOST_SPLIT = 4
 of either."""
 LITTLE = 1e-4
 NO_PRIOR = 1e150
+FLAT = 1e-4
+"""Where a search ends: within 0.015 standard deviations of a mode, which is near enough to draw around."""
 LEAST_DISPERSION = -8.0
 """Natural log, where the search from no effect starts: from below, the dispersion is slow to grow."""
 
@@ -146,8 +148,8 @@ def _build(  # type: ignore[no-untyped-def]
     for g in range(first, last):
         data, residuals = (y[g], log_nf[g], x, shrunken), (log_trend[g], sd, nu)
         some, nothing = start[g], null[g]
-        climb(some, *data, wide, *residuals)
-        climb(nothing, *data, scale, *residuals)
+        climb(some, *data, wide, *residuals, FLAT)
+        climb(nothing, *data, scale, *residuals, FLAT)
         _fill_weights(y[g], math.exp(max(some[p], nothing[p])), weights)
         split = _classify(some, nothing, data, scale, residuals, weights, loose, separated)
         c = 0
@@ -165,7 +167,7 @@ def _build(  # type: ignore[no-untyped-def]
                 else:
                     location[g, c, k] = 0.0
                     reach[g, c, k] = scale[k] if loose[k] else 0.0
-            climb(location[g, c], *data, near, *residuals)
+            climb(location[g, c], *data, near, *residuals, FLAT)
             if _comes_to_nothing(location[g, c], split, number, separated, scale):
                 continue
             _fill_shape(location[g, c], data, near, residuals, weights, reach[g, c], WIDER, shape[g, c])
