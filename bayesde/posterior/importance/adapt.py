@@ -60,7 +60,7 @@ def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Propo
 def _responsibilities(proposal: Proposal, g: int, points: np.ndarray) -> np.ndarray:
     """Return each component's part in the density of the points (component, draw)."""
     own = (proposal.location[g], proposal.shape[g], proposal.reach[g], proposal.side[g])
-    n, (n_draws, d) = proposal.share.shape[1], points.shape
+    n, n_draws = proposal.share.shape[1], len(points)
     heights, parts = np.empty(n), np.empty((n, n_draws))
     component_heights(*own[1:3], proposal.share[g], heights)
     component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((3, n_draws)), parts)

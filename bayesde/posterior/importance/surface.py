@@ -53,7 +53,7 @@ LARGEST_MOVE = 1.0
 DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 CURVED_GENES = 4000
-"""Of more genes some tell the curvature of all, to a few percent: it is of use for proposals and steps only."""
+"""Of more genes, some tell the curvature of all to a few percent: it serves proposals and steps only."""
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
 """With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
