@@ -146,6 +146,18 @@ def test_the_picture_of_chains_says_how_good_they_are(chains):
     assert np.ptp(widths["energy - mean"]) > 2.0 * np.ptp(widths["its steps"]), "a random walk"
 
 
+def test_of_many_hyperparameters_the_slowest_are_drawn(chains, monkeypatch):
+    """A random walk among draws that are independent is the one that is kept."""
+    monkeypatch.setattr("bayesde.plots.hyperparameters.MOST_TRACES", 1)
+    rng, slow = np.random.default_rng(3), "dispersion_sd"
+    noise = {name: 0.1 * rng.standard_normal((2, 200)) for name in chains.shared}
+    noise[slow] = noise[slow].cumsum(axis=1)
+    shared = {name: 3.0 + np.exp(values) for name, values in noise.items()}
+    axes = hyperparameter_trace_plot(dataclasses.replace(chains, shared=shared))
+    assert axes.shape == (2, 3)
+    np.testing.assert_array_equal(axes[0, 0].lines[0].get_ydata(), shared[slow][0])
+
+
 def test_what_has_no_chains_is_refused(posterior, chains):
     with pytest.raises(InputError, match="only engine 'joint' samples"):
         hyperparameter_trace_plot(posterior)

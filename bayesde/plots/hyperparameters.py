@@ -36,6 +36,8 @@ _MIDDLE = (0.001, 0.999)
 """Which part of the draws the axis of a marginal shows, and half a standard deviation more."""
 _SMALL = 8.0
 """Size of letters in panels."""
+MOST_TRACES = 16
+"""Of more hyperparameters, the traces of those with the fewest effective draws are drawn."""
 
 
 def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -> np.ndarray:
@@ -82,7 +84,8 @@ def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = N
     Parameters
     ----------
     posterior : Posterior
-        Of engine joint. A scale that coefficients share is drawn once.
+        Of engine joint. A scale that coefficients share is drawn once. Of more than `MOST_TRACES`
+        hyperparameters those are drawn that have the fewest effective draws, bulk or tail.
     figure : matplotlib.figure.Figure, optional
         An empty one, which is given the size that the panels need; a new figure by default.
 
@@ -102,7 +105,7 @@ def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = N
             "this posterior has no chains of hyperparameters, which only engine 'joint' samples; draw their "
             "marginals by hyperparameter_plot."
         )
-    known = _distinct(posterior)
+    known = _slowest(_distinct(posterior), posterior)
     rows = [(_label(posterior, name), posterior.shared[name]) for name in known]
     rows.append(("energy", posterior.statistics["energy"]))
     figure = _sized(figure, 10.0, 1.4 * len(rows) + 0.7)
@@ -144,6 +147,15 @@ def _distinct(posterior: Posterior) -> dict[str, np.ndarray]:
     draws = draws or posterior.hyperparameters.draws
     names = [name for name in posterior.request.layout.names if name in draws]
     return {name: draws[name].astype(np.float64) for name in names if (draws[name] > 0.0).all()}
+
+
+def _slowest(draws: dict[str, np.ndarray], posterior: Posterior) -> dict[str, np.ndarray]:
+    """Keep at most `MOST_TRACES` hyperparameters, in their order."""
+    if len(draws) <= MOST_TRACES:
+        return draws
+    effective = hyperparameter_summary(posterior).loc[list(draws), ["ess_bulk", "ess_tail"]].min(axis=1)
+    kept = effective.sort_values(na_position="first").index[:MOST_TRACES]
+    return {name: values for name, values in draws.items() if name in kept}
 
 
 def _kind(name: str) -> str:
