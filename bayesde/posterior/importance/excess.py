@@ -4,7 +4,7 @@ r"""What a gene's log probability has of gamma functions: a slowly varying funct
     A(z) = ln Gamma(z) - (z ln z - z + ln(2 pi) / 2).
 
 It is interpolated between points `STEP` apart, by the cubic that has its values there and the slopes of
-the parabolas of fourth order through their neighbours, to about 1e-6. At the points, A(z) is Stirling's
+the polynomials of fourth order through their neighbours, to about 1e-6. At the points, A(z) is Stirling's
 series where z >= 10. For smaller r the recurrence Gamma(z + 1) = z Gamma(z) brings small counts n to
 
     A(n + r) - A(r) = ln((r + 1) ... (r + n - 1)) - a - (n + r) ln(n + r) + n - a r,
@@ -27,9 +27,9 @@ STEP = 0.15
 REACH = 3.5
 """Standard deviations of the draws that the table goes to: E is evaluated at the few that are further out."""
 POINTS = 256
-"""Of the table, at the most."""
+"""Of the table and its margins, at the most."""
 MARGIN = 2
-"""Points beyond the table's, for slopes."""
+"""Points on either side that are there for slopes."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -66,7 +66,8 @@ def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-un
         How many points there are.
     """
     middle, sd = log_dispersion.mean(), log_dispersion.std()
-    half = min(math.ceil(REACH * sd / STEP) + 1, POINTS // 2 - MARGIN)
+    reach, most = REACH * sd / STEP, (POINTS - 1) // 2 - MARGIN
+    half = math.ceil(reach) if reach < most else most
     start, n = math.floor(middle / STEP) - half, 2 * half + 1
     _fill_values(counts, start - MARGIN, n + 2 * MARGIN, room, bits)
     value = room[5]
