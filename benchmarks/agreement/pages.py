@@ -33,10 +33,14 @@ def write_page(place: Path, table: pd.DataFrame, hyper: pd.DataFrame | None = No
 
 
 def _as_text(table: pd.DataFrame) -> list[list[str]]:
-    return [
-        [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]
-        for row in table.itertuples(index=False)
-    ]
+    return [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+
+
+def _cell(value: object) -> str:
+    """Write a count with all its digits, another number with four."""
+    if isinstance(value, float) and not (value > 1.0 and value.is_integer()):
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if isinstance(value, int | float | np.integer) else str(value)
 
 
 def score_picture(scores: dict[str, dict[str, np.ndarray]], place: Path) -> None:
