@@ -20,7 +20,7 @@ import numpy as np
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.surface import HyperPosterior
-from bayesde.posterior.importance.weighing import Begun, Weighed, weigh
+from bayesde.posterior.importance.weighing import Weighed, weigh
 from bayesde.posterior.model import ConditionalModel
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def sample_without(
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     proposed = request.start(rows).proposed(model)
-    points = HyperPosterior.fixed(request.layout, hyper, most)
-    return weigh(proposed, points, Begun.empty(proposed, draws))
+    return weigh(proposed, HyperPosterior.fixed(request.layout, hyper, most), draws)
 
 
 def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:

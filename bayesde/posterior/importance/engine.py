@@ -10,7 +10,7 @@ from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.learning import STAGES, Progress, learn
 from bayesde.posterior.importance.proposed import Start
 from bayesde.posterior.importance.surface import HyperPosterior
-from bayesde.posterior.importance.weighing import Begun, Weighed, weigh
+from bayesde.posterior.importance.weighing import Weighed, weigh
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["importance_sample"]
@@ -64,17 +64,15 @@ def importance_sample(
         hyper, proposed = learnt.points.summary(rng), learnt.proposed
         if keep.size < model.n_genes:
             proposed = proposed.genes(keep)
-        begun = Begun.empty(proposed, draws).with_learnt(learnt.surface, keep)
         most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
         points = learnt.points.thinned(min(learnt.points.weight.size, most))
-        del learnt  # its draws, of which there is a copy now
+        del learnt  # its draws are not needed any more
     else:
         points = HyperPosterior.fixed(layout, hyper, USED_DRAWS)
         proposed = start.genes(keep).proposed(model.genes(keep))
-        begun = Begun.empty(proposed, draws)
     if progress:
         progress(3, STAGES, f"sampling {keep.size:,} genes")
-    weighed = weigh(proposed, points, begun)
+    weighed = weigh(proposed, points, draws)
     if progress:
         progress(STAGES, STAGES, "sampling")
     return weighed, hyper

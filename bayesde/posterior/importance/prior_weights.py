@@ -74,11 +74,8 @@ def _weigh(points, log_ratio, columns, inverse_scale, log_trend, inverse_sd, nu,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, top, relative):  # type: ignore[no-untyped-def]
-    """Fill log ratios less that at the draw of largest weight (single precision is enough for those).
-
-    That is minus infinity where no draw has a weight.
-    """
+def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, relative):  # type: ignore[no-untyped-def]
+    """Fill log ratios less that at the draw of largest weight (single precision is enough for those)."""
     n_draws, d = theta.shape[1:]
     points, bits = np.empty((d, n_draws)), np.empty(n_draws, dtype=np.int64)
     weights, work, logs = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws)
@@ -90,10 +87,9 @@ def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_
             weight = log_ratio[g, m] + max(weights[m], LEAST)
             if weight > highest:
                 highest, at = weight, m
-        top[g] = log_ratio[g, at] if highest > -math.inf else -math.inf
-        off = top[g] if highest > -math.inf else 0.0
+        top = log_ratio[g, at] if highest > -math.inf else 0.0
         for m in range(n_draws):
-            relative[g, m] = min(log_ratio[g, m] - off, LARGEST_LOG_RATIO)
+            relative[g, m] = min(log_ratio[g, m] - top, LARGEST_LOG_RATIO)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

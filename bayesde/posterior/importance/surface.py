@@ -73,43 +73,27 @@ class Surface:
     theta : ndarray of float32 (gene, draw, P + 1)
     log_ratio : ndarray of float32 (gene, draw)
         ln p(y | theta) - ln q(theta), less its value at the draw of largest weight.
-    top : ndarray (gene,)
-        That value.
     """
 
     layout: Layout
     base_mean: np.ndarray
     theta: np.ndarray
     log_ratio: np.ndarray
-    top: np.ndarray
 
     @classmethod
     def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
         """Make the surface."""
-        relative, top = np.empty(draws.log_ratio.shape, dtype=np.float32), np.empty(model.n_genes)
+        relative = np.empty(draws.log_ratio.shape, dtype=np.float32)
         parts = (_columns(layout), *_parts_of(model))
-        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, top, relative)
-        return cls(layout, model.base_mean, draws.theta, relative, top)
-
-    def genes(self, rows: np.ndarray | slice) -> Surface:
-        """Take some of the genes."""
-        own = (self.base_mean, self.theta, self.log_ratio, self.top)
-        return Surface(self.layout, *(part[rows] for part in own))
-
-    def joined(self, other: Surface) -> Surface:
-        """Add another set of draws of the same genes, from the same proposals."""
-        highest = np.maximum(self.top, other.top)
-        theta = np.concatenate([self.theta, other.theta], axis=1)
-        relative = [part.log_ratio + (part.top - highest)[:, None] for part in (self, other)]
-        log_ratio = np.concatenate(relative, axis=1, dtype=np.float32)
-        return Surface(self.layout, self.base_mean, theta, log_ratio, highest)
+        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative)
+        return cls(layout, model.base_mean, draws.theta, relative)
 
     def spread(self, most: int) -> Surface:
         """Take at most so many genes, evenly by base mean."""
         if self.base_mean.size <= most:
             return self
         taken = np.argsort(self.base_mean)[np.linspace(0, self.base_mean.size - 1, most).astype(int)]
-        return self.genes(taken)
+        return Surface(self.layout, self.base_mean[taken], self.theta[taken], self.log_ratio[taken])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
