@@ -115,7 +115,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
     point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((3, n_draws))
     r, reach, bits = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
-    table, room, point_bits = np.empty((2, POINTS)), np.empty((6, POINTS)), np.empty(POINTS, dtype=np.int64)
+    table, room, point_bits = np.empty((3, POINTS)), np.empty((6, POINTS)), np.empty(POINTS, dtype=np.int64)
     for g in range(first, last):
         constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
         points[:, :] = theta[g].T
