@@ -22,6 +22,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import chdtri, digamma, ndtri
 
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
@@ -278,11 +279,16 @@ def hyper_posterior(
 def _points(
     surface: Surface, center: np.ndarray, covariance: np.ndarray, n_points: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, HyperPosterior]:
-    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them."""
+    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
+
+    By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
+    many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
+    """
     half = (n_points + 1) // 2
-    z = rng.standard_normal((half, center.size))
-    z *= np.sqrt(POINT_DF / rng.chisquare(POINT_DF, half))[:, None]
-    z = np.concatenate([z, -z])[:n_points]  # in pairs, of which errors of the mean cancel
+    strata = rng.permuted(np.tile(np.arange(half), (center.size + 1, 1)), axis=1)
+    levels = (strata + rng.random(strata.shape)) / half
+    z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
+    z = np.concatenate([z.T, -z.T])[:n_points]
     psi = center + z @ np.linalg.cholesky(covariance).T
     log_weight = surface.log_evidence(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
@@ -382,6 +388,4 @@ def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
 
 def _log_height_slope(nu: float) -> float:
     """Return the derivative by nu of the log height of Student's t."""
-    from scipy.special import digamma
-
     return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
