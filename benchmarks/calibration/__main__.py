@@ -14,7 +14,7 @@ from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
-SIZES = {"psis": (400, 40), "nuts": (60, 16), "joint": (200, 10)}
+SIZES = {"psis": (400, 40), "nuts": (200, 16), "joint": (200, 10)}
 """Data sets, and genes in each. To engine nuts, under given hyperparameters, every gene is a data set."""
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     """Calibrate, and draw the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
-    parser.add_argument("--sets", type=int, help="data sets; by default 400, 60 and 200")
+    parser.add_argument("--sets", type=int, help="data sets; by default 400, 200 and 200")
     parser.add_argument("--first", type=int, default=0, help="number of the first data set")
     parser.add_argument("--genes", type=int, help="genes in each; by default 40, 16 and 10")
     parser.add_argument("--seed", type=int, default=1)

@@ -93,7 +93,8 @@ class Surface:
         """Take at most so many genes, evenly by base mean."""
         if self.base_mean.size <= most:
             return self
-        taken = np.argsort(self.base_mean)[np.linspace(0, self.base_mean.size - 1, most).astype(int)]
+        order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
+        taken = order[np.linspace(0, order.size - 1, most).astype(int)]
         return Surface(self.layout, self.base_mean[taken], self.theta[taken], self.log_ratio[taken])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
