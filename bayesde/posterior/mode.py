@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
 __all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "starting_points"]
@@ -122,7 +122,7 @@ def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
     return beta * np.minimum(1.0, 30.0 / np.maximum(size, 1.0))[:, None]
 
 
-@njit(cache=True)
+@kernel
 def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
     """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
     negative = -hessian
@@ -140,53 +140,66 @@ def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-unt
         ridge *= 4.0
 
 
-@njit(cache=True)
-def climb(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, flat):  # type: ignore[no-untyped-def]
-    """Move theta to a mode by Newton steps with backtracking; return (log density, converged).
+@kernel
+def climb(  # type: ignore[no-untyped-def]
+    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, flat, gradient, hessian
+):
+    """Move theta to a mode by Newton steps with backtracking; return whether it was reached.
 
-    It is reached where half the squared Newton decrement, in units of log density, is below ``flat``.
+    That is where half the squared Newton decrement, in units of log density, is below ``flat``; one step more
+    is taken from there. Gradient (P+1,) and Hessian (P+1, P+1) are filled with those before that step.
     """
     d = theta.size
-    gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
-    trial = np.empty(d)
-    value = log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
+    factor, step, trial = np.zeros((d, d)), np.empty(d), np.empty(d)
+    value = log_density_derivatives(
+        theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+    )
     for _ in range(MAX_STEPS):
-        log_density_derivatives(
-            theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
-        )
         fill_factor(theta, hessian, shrunken, scale, factor)
-        step = gradient.copy()
+        step[:] = gradient
         solve(factor, step)
-        slope = np.dot(gradient, step)
+        slope, longest = 0.0, LARGEST_MOVE
+        for k in range(d):
+            slope += gradient[k] * step[k]
+            longest = max(longest, abs(step[k]))
         if 0.5 * slope < flat:
-            return value, True
-        length = min(1.0, LARGEST_MOVE / np.max(np.abs(step)))
-        while length > 1e-12:
-            trial[:] = theta + length * step
-            found = log_density(trial, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu)
+            theta += step
+            return True
+        length = LARGEST_MOVE / longest
+        while True:
+            for k in range(d):
+                trial[k] = theta[k] + length * step[k]
+            found = log_density_derivatives(
+                trial, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+            )
             if found > value + 1e-4 * length * slope:
                 break
             length *= 0.5
-        else:  # no step goes up: as high as double precision sees
-            return value, 0.5 * slope < 1e-6
+            if length < 1e-12:  # no step goes up: as high as double precision sees
+                log_density_derivatives(
+                    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+                )
+                return 0.5 * slope < 1e-6
         theta[:] = trial
         value = found
-    return value, False
+    return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search(  # type: ignore[no-untyped-def]
     first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, ends, values, converged
 ):
     """Climb from each of the starts that ends (start, gene, P + 1) holds."""
+    d = ends.shape[2]
+    gradient, hessian = np.empty(d), np.empty((d, d))
     for g in range(first, last):
+        data = (y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu)
         for s in range(ends.shape[0]):
-            values[s, g], converged[s, g] = climb(
-                ends[s, g], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu, FLAT
-            )
+            converged[s, g] = climb(ends[s, g], *data, FLAT, gradient, hessian)
+            values[s, g] = log_density(ends[s, g], *data)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_scale(  # type: ignore[no-untyped-def]
     first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, location, result
 ):

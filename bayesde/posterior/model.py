@@ -12,14 +12,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
-from bayesde.eb.nb import gamma_excess_slope, log_ratio, nb_log_pmf
+from bayesde.eb.nb import ASYMPTOTIC, HALF_LOG_TWO_PI, gamma_excess, log_ratio, stirling, stirling_slope
+from bayesde.posterior.compiled import kernel
 
 __all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
 
 NORMAL, STUDENT_T = 0, 1
-ASYMPTOTIC = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +79,34 @@ class ConditionalModel:
         return replace(self, **own)
 
 
-@njit(cache=True)
-def trigamma_excess(z: float) -> float:
-    """Return psi'(z) - 1/z for z > 0 (Abramowitz and Stegun 6.4.12 and 6.4.6)."""
-    shift, moved = 0.0, z
-    while moved < ASYMPTOTIC:
-        shift += 1.0 / (moved * moved)
-        moved += 1.0
-    u = 1.0 / (moved * moved)
+@kernel
+def gamma_excesses(x):  # type: ignore[no-untyped-def]
+    """Return A(x), A'(x) = psi(x) - ln x and T(x) = psi'(x) - 1/x for x > 0.
+
+    A is `gamma_excess` of `bayesde.eb.nb`; the series are 6.1.41, 6.3.18 and 6.4.12 of Abramowitz and Stegun,
+    their recurrences 6.1.15, 6.3.5 and 6.4.6.
+    """
+    product, inverses, squares, z = 1.0, 0.0, 0.0, x
+    while z < ASYMPTOTIC:
+        inverse = 1.0 / z
+        inverses += inverse
+        squares += inverse * inverse
+        product *= z
+        z += 1.0
+    inverse = 1.0 / z
+    u = inverse * inverse
     series = 1.0 / 6.0 - u * (1.0 / 30.0 - u * (1.0 / 42.0 - u * (1.0 / 30.0 - u * 5.0 / 66.0)))
-    value = u * (0.5 + series / moved)
-    return value if moved == z else value + shift + 1.0 / moved - 1.0 / z
+    value, slope = stirling(u) * inverse, -0.5 * inverse - u * stirling_slope(u)
+    curve = u * (0.5 + series * inverse)
+    log_x = math.log(x)
+    if z == x:
+        return value - 0.5 * log_x, slope, curve
+    log_z = math.log(z)
+    value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
+    return value, slope - inverses + (log_z - log_x), curve + squares + (inverse - 1.0 / x)
 
 
-@njit(cache=True)
+@kernel
 def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
     """Log density of a standardized residual around the dispersion trend, up to a constant."""
     if math.isinf(nu):
@@ -101,7 +114,7 @@ def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
     return -0.5 * (nu + 1.0) * math.log1p(residual**2 / nu)
 
 
-@njit(cache=True)
+@kernel
 def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
     """Log prior density of (beta, log dispersion), up to a constant; ``scale`` is `prior_scale`."""
     p = theta.size - 1
@@ -114,21 +127,39 @@ def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ig
     return total + log_residual_density((theta[p] - log_trend) / dispersion_sd, nu)
 
 
-@njit(cache=True)
+@kernel
 def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior."""
+    r"""Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior.
+
+    With r = 1/alpha and A as in `gamma_excesses`, per sample
+
+        ln p = (y + r) ln((y + r) / (mu + r)) + A(y + r) - A(r) - y + y ln mu - ln y!,
+
+    which keeps its digits towards the Poisson limit.
+    """
     p = theta.size - 1
     total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
-    dispersion = math.exp(theta[p])
+    r = math.exp(-theta[p])
+    least = gamma_excess(r)
     for j in range(y.size):
-        eta = log_nf[j]
-        for k in range(p):
-            eta += x[j, k] * theta[k]
-        total += nb_log_pmf(float(y[j]), math.exp(eta), dispersion)
+        mu, count = _mean(theta, log_nf[j], x[j]), float(y[j])
+        total += (count + r) * log_ratio(count, mu, r)
+        if count > 0.0:  # - y + y ln mu - ln y!, without its large terms
+            total += gamma_excess(count + r) - least + count * math.log(mu / count)
+            total -= gamma_excess(count) + math.log(count) + HALF_LOG_TWO_PI
     return total
 
 
-@njit(cache=True)
+@kernel
+def _mean(theta, log_factor, row):  # type: ignore[no-untyped-def]
+    """Return the mean of a count, by a row of the design."""
+    eta = log_factor
+    for k in range(row.size):
+        eta += row[k] * theta[k]
+    return math.exp(eta)
+
+
+@kernel
 def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient (P+1,) and Hessian (P+1, P+1) of the log prior; the latter is diagonal."""
     p = theta.size - 1
@@ -153,42 +184,47 @@ def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, grad
         hessian[p, p] = -(nu + 1.0) * (nu - residual**2) / width**2 / dispersion_sd**2
 
 
-@njit(cache=True)
+@kernel
 def log_density_derivatives(  # type: ignore[no-untyped-def]
     theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
 ):
-    r"""Add the likelihood's derivatives to the prior's; fill gradient (P+1,) and Hessian (P+1, P+1).
+    r"""Fill gradient (P+1,) and Hessian (P+1, P+1); return the log density but for constants of the counts.
 
-    With r = 1/alpha and d = (y - mu)/(mu + r), per sample and with respect to eta and a = ln alpha:
+    That is `log_density` without what only a count's factorial has part in. With r = 1/alpha and
+    d = (y - mu)/(mu + r), per sample and with respect to eta and a = ln alpha:
 
         l_eta = r d,    l_eta,eta = -mu r (y + r) / (mu + r)^2,    l_eta,a = -r mu (y - mu) / (mu + r)^2,
         l_a = -r l_r,   l_aa = r l_r + r^2 l_rr,
         l_r = A'(y + r) - A'(r) + ln(1 + d) - d,    l_rr = T(y + r) - T(r) + d^2 / (y + r),
 
-    where A'(z) = psi(z) - ln z and T(z) = psi'(z) - 1/z, so that nothing cancels towards Poisson.
+    with A' and T as in `gamma_excesses`, so that nothing cancels towards Poisson.
     """
     prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian)
+    total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
     p = theta.size - 1
     r = math.exp(-theta[p])
-    slope_r, curve_r = gamma_excess_slope(r), trigamma_excess(r)
+    least, slope_r, curve_r = gamma_excesses(r)
     for j in range(y.size):
-        eta = log_nf[j]
-        for k in range(p):
-            eta += x[j, k] * theta[k]
-        mu, count = math.exp(eta), float(y[j])
-        d = (count - mu) / (mu + r)
-        l_r = gamma_excess_slope(count + r) - slope_r + log_ratio(count, mu, r) - d
-        l_rr = trigamma_excess(count + r) - curve_r + d * d / (count + r)
-        curve = -mu * (r / (mu + r)) * ((count + r) / (mu + r))
-        mixed = -mu * (r / (mu + r)) * d
+        mu, count = _mean(theta, log_nf[j], x[j]), float(y[j])
+        share = 1.0 / (mu + r)
+        d, log_one_plus_d = (count - mu) * share, log_ratio(count, mu, r)
+        total += (count + r) * log_one_plus_d
+        l_r, l_rr = log_one_plus_d - d, d * d / (count + r)
+        if count > 0.0:
+            value, slope, curve = gamma_excesses(count + r)
+            total += value - least + count * math.log(mu / count)
+            l_r += slope - slope_r
+            l_rr += curve - curve_r
         gradient[p] -= r * l_r
         hessian[p, p] += r * l_r + r * r * l_rr
+        by_eta, mixed = r * d, -mu * (r * share) * d
+        by_eta_twice = -mu * (r * share) * ((count + r) * share)
         for k in range(p):
-            gradient[k] += r * d * x[j, k]
-            hessian[k, p] += mixed * x[j, k]
+            gradient[k] += by_eta * x[j, k]
+            hessian[p, k] += mixed * x[j, k]
             for m in range(k + 1):
-                hessian[k, m] += curve * x[j, k] * x[j, m]
-    for k in range(p):
-        hessian[p, k] = hessian[k, p]
+                hessian[k, m] += by_eta_twice * x[j, k] * x[j, m]
+    for k in range(p + 1):
         for m in range(k):
             hessian[m, k] = hessian[k, m]
+    return total

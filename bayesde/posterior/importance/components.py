@@ -27,13 +27,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.mode import climb, density_arguments, fill_factor, starting_points
-from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
+from bayesde.posterior.model import ConditionalModel, log_density
 
 __all__ = ["gene_mixtures", "most_components"]
 
@@ -52,8 +52,9 @@ MOST_SPLIT = 4
 of either."""
 LITTLE = 1e-4
 NO_PRIOR = 1e150
-FLAT = 1e-4
-"""Where a search ends: within 0.015 standard deviations of a mode, which is near enough to draw around."""
+FLAT = 1e-3
+"""Where a search takes its last step: within 0.05 standard deviations of a mode, and 0.01 after it, which is
+near enough to draw around."""
 LEAST_DISPERSION = -8.0
 """Natural log, where the search from no effect starts: from below, the dispersion is slow to grow."""
 
@@ -105,12 +106,12 @@ def most_components(model: ConditionalModel) -> int:
     return int(_n_combinations(int(model.shrunken.sum()))) + 1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _n_combinations(n):  # type: ignore[no-untyped-def]
     return 2**n if n <= MOST_SPLIT else 2 * n + 2
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _is_something(number, i, n):  # type: ignore[no-untyped-def]
     """Return whether the i-th of n coefficients is something in a combination; in the last, none is."""
     if n <= MOST_SPLIT:
@@ -120,7 +121,7 @@ def _is_something(number, i, n):  # type: ignore[no-untyped-def]
     return (number - 1) % n == i if number > n else number - 1 != i
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _build(  # type: ignore[no-untyped-def]
     first,
     last,
@@ -143,13 +144,14 @@ def _build(  # type: ignore[no-untyped-def]
     """Fill the components of some genes."""
     p = x.shape[1]
     near, weights = np.empty(p), np.empty(y.shape[1])
+    gradient, hessian, some_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
     loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
     wide = np.where(shrunken, WIDE * scale, scale)
     for g in range(first, last):
         data, residuals = (y[g], log_nf[g], x, shrunken), (log_trend[g], sd, nu)
         some, nothing = start[g], null[g]
-        climb(some, *data, wide, *residuals, FLAT)
-        climb(nothing, *data, scale, *residuals, FLAT)
+        climb(nothing, *data, scale, *residuals, FLAT, gradient, hessian)
+        climb(some, *data, wide, *residuals, FLAT, gradient, some_hessian)
         _fill_weights(y[g], math.exp(max(some[p], nothing[p])), weights)
         split = _classify(some, nothing, data, scale, residuals, weights, loose, separated)
         c = 0
@@ -167,10 +169,10 @@ def _build(  # type: ignore[no-untyped-def]
                 else:
                     location[g, c, k] = 0.0
                     reach[g, c, k] = scale[k] if loose[k] else 0.0
-            climb(location[g, c], *data, near, *residuals, FLAT)
+            climb(location[g, c], *data, near, *residuals, FLAT, gradient, hessian)
             if _comes_to_nothing(location[g, c], split, number, separated, scale):
                 continue
-            _fill_shape(location[g, c], data, near, residuals, weights, reach[g, c], WIDER, shape[g, c])
+            _fill_shape(location[g, c], hessian, x, shrunken, near, weights, reach[g, c], WIDER, shape[g, c])
             if not _is_there(c, location[g], reach[g], shape[g]):
                 share[g, c] = 1.0
                 c += 1
@@ -178,11 +180,11 @@ def _build(  # type: ignore[no-untyped-def]
         reach[g, c], side[g, c] = 0.0, 0
         for k in split:
             reach[g, c, k] = max(scale[k], REACH * abs(some[k]))
-        _fill_shape(some, data, wide, residuals, weights, reach[g, c], TAILS_WIDER, shape[g, c])
+        _fill_shape(some, some_hessian, x, shrunken, wide, weights, reach[g, c], TAILS_WIDER, shape[g, c])
         share[g, c] = 1.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
     """Fill the weights W of the samples; those without counts have hardly any."""
     for j in range(y.size):
@@ -190,7 +192,7 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
     weights += LITTLE * weights.mean()
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _classify(some, nothing, data, scale, residuals, weights, loose, separated):  # type: ignore[no-untyped-def]
     """Return which coefficients may be something or nothing; fill which are loose, and the open sides.
 
@@ -215,7 +217,7 @@ def _classify(some, nothing, data, scale, residuals, weights, loose, separated):
     return split[:n]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _information(x, log_nf, at, dispersion, k):  # type: ignore[no-untyped-def]
     """Return Fisher's information about one coefficient: sum_j x_jk^2 mu_j / (1 + alpha mu_j)."""
     total = 0.0
@@ -228,7 +230,7 @@ def _information(x, log_nf, at, dispersion, k):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
     """Return to which side a coefficient can go far, others making way, at the cost of no more than `LEVEL`.
 
@@ -244,7 +246,7 @@ def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _comes_to_nothing(at, split, number, separated, scale):  # type: ignore[no-untyped-def]
     """Return whether the search has ended where another combination's does."""
     for i in range(split.size):
@@ -254,7 +256,7 @@ def _comes_to_nothing(at, split, number, separated, scale):  # type: ignore[no-u
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _is_there(c, location, reach, shape):  # type: ignore[no-untyped-def]
     """Return whether a component is another one again, no number further than `SAME` scales from its."""
     for other in range(c):
@@ -267,13 +269,11 @@ def _is_there(c, location, reach, shape):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, error_model="numpy")
-def _fill_shape(at, data, near, residuals, weights, reach, wider, shape):  # type: ignore[no-untyped-def]
-    """Fill what `Proposal` calls shape of one component."""
-    _, _, x, shrunken = data
+@kernel
+def _fill_shape(at, hessian, x, shrunken, near, weights, reach, wider, shape):  # type: ignore[no-untyped-def]
+    """Fill what `Proposal` calls shape of one component; the Hessian is overwritten."""
     d = at.size
-    gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
-    log_density_derivatives(at, *data, near, *residuals, gradient, hessian)  # type: ignore[call-arg]
+    factor = np.zeros((d, d))
     for k in range(d):
         if reach[k] > 0.0:
             hessian[k, :] = 0.0
@@ -284,7 +284,7 @@ def _fill_shape(at, data, near, residuals, weights, reach, wider, shape):  # typ
     _fill_slopes(x, weights, reach, shape)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_slopes(x, weights, reach, shape):  # type: ignore[no-untyped-def]
     """Fill C, in the rows of the coefficients of F and the columns of K."""
     p = x.shape[1]
@@ -294,13 +294,22 @@ def _fill_slopes(x, weights, reach, shape):  # type: ignore[no-untyped-def]
     gram, factor = np.empty((free.size, free.size)), np.zeros((free.size, free.size))
     slope = np.empty(free.size)
     for a in range(free.size):
-        for b in range(free.size):
-            gram[a, b] = np.sum(weights * x[:, free[a]] * x[:, free[b]])
+        for b in range(a + 1):
+            gram[a, b] = _weighted_product(x, weights, free[a], free[b])
     if not cholesky(gram, factor):  # so few counts that nothing has to be kept
         return
     for k in moved:
         for a in range(free.size):
-            slope[a] = -np.sum(weights * x[:, free[a]] * x[:, k])
+            slope[a] = -_weighted_product(x, weights, free[a], k)
         solve(factor, slope)
         for a in range(free.size):
             shape[free[a], k] = slope[a]
+
+
+@kernel
+def _weighted_product(x, weights, a, b):  # type: ignore[no-untyped-def]
+    """Return sum_j w_j x_ja x_jb."""
+    total = 0.0
+    for j in range(weights.size):
+        total += weights[j] * x[j, a] * x[j, b]
+    return total

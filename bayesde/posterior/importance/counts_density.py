@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import log_ratio
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import exponentials, logarithms
 from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 
@@ -28,7 +28,7 @@ REACH = 300.0
 """Log means, and log dispersions, within which no ratio of counts leaves the range of normal doubles."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # type: ignore[no-untyped-def]
     """Log probability of one gene's counts at theta = (beta, ln alpha).
 
@@ -53,7 +53,7 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # 
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, value):  # type: ignore[no-untyped-def]
     """Add what depends on the means at one gene's draws; fill the largest log mean in `reach`.
 
@@ -93,7 +93,7 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, rea
                 value[m] += (count + r[m]) * log_level[m]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken, wide_sd, value):  # type: ignore[no-untyped-def]
     """Fill ln p(y | theta) + ln p(unshrunken coefficients) at the draws of some genes.
 
@@ -136,7 +136,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
                 _add_wide_prior(points[k], wide_sd, out)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _order_counts(y, log_nf, bounds, order, counts, factors, linear):  # type: ignore[no-untyped-def]
     """Order one gene's counts and factors by rows of the design, and sum counts; return what is constant."""
     constant = 0.0
@@ -150,7 +150,7 @@ def _order_counts(y, log_nf, bounds, order, counts, factors, linear):  # type: i
     return constant
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add_wide_prior(values, wide_sd, out):  # type: ignore[no-untyped-def]
     """Add the log density of a normal prior."""
     peak = -math.log(wide_sd * math.sqrt(2.0 * math.pi))

@@ -13,7 +13,8 @@ units in the last place.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from bayesde.posterior.compiled import kernel
 
 __all__ = ["exponentials", "logarithms", "sum_of"]
 
@@ -26,7 +27,7 @@ ROOT_HALF = 0x3FE6A09E667F3BCD
 """The bits of 1/sqrt(2)."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def exponentials(values, bits, out):  # type: ignore[no-untyped-def]
     """Fill exp(values): 0 below -708 (and of what is no number), and above 709 as at 709.
 
@@ -64,7 +65,7 @@ def exponentials(values, bits, out):  # type: ignore[no-untyped-def]
         out[i] *= power[i]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def logarithms(values, bits, out):  # type: ignore[no-untyped-def]
     """Fill ln(values), which must be positive, finite and no smaller than 2.3e-308.
 
@@ -97,7 +98,7 @@ def logarithms(values, bits, out):  # type: ignore[no-untyped-def]
         out[i] = out[i] * LN2_HIGH + (2.0 * s + (s * z * series + out[i] * LN2_LOW))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def sum_of(values):  # type: ignore[no-untyped-def]
     """Return the sum, by four sums that do not wait for one another."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
 from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import exponentials, logarithms
 
 __all__ = ["POINTS", "add_excess", "excess", "fill_table"]
@@ -35,7 +34,7 @@ MARGIN = 3
 """Points on either side that are there for slopes and differences."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def excess(counts, a):  # type: ignore[no-untyped-def]
     """Return E(a)."""
     r = math.exp(-a)
@@ -46,7 +45,7 @@ def excess(counts, a):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-untyped-def]
     """Fill values, slopes and corrections of E at the multiples of `STEP` around a gene's draws.
 
@@ -86,7 +85,7 @@ def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-un
     return start, n
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_values(counts, start, n, room, bits):  # type: ignore[no-untyped-def]
     """Fill E, in the last row of the room, at so many points from the number ``start`` on."""
     a, minus_a, value = room[0, :n], room[2, :n], room[5, :n]
@@ -111,7 +110,7 @@ def _fill_values(counts, start, n, room, bits):  # type: ignore[no-untyped-def]
         _add_rising(ASYMPTOTIC, large, near, n, room, bits)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add_stirling(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
     """Add A(count + r), so many times, at points where that is `ASYMPTOTIC` or more."""
     r, z, log_z, value = room[1, first:last], room[2, first:last], room[3, first:last], room[5, first:last]
@@ -123,7 +122,7 @@ def _add_stirling(count, times, first, last, room, bits):  # type: ignore[no-unt
         value[i] += times * (stirling(inverse * inverse) * inverse - 0.5 * log_z[i])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add_rising(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
     """Add A(count + r) - A(r), so many times, for a count of at most `ASYMPTOTIC`."""
     a, r, z, logs = room[0, first:last], room[1, first:last], room[2, first:last], room[3, first:last]
@@ -141,7 +140,7 @@ def _add_rising(count, times, first, last, room, bits):  # type: ignore[no-untyp
         value[i] -= times * z[i] * logs[i]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore[no-untyped-def]
     """Add E at the draws, from the table that `fill_table` has filled."""
     last = size - 1.0

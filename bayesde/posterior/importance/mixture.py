@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import logarithms
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 
@@ -79,7 +79,7 @@ def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
     return counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta):  # type: ignore[no-untyped-def]
     """Fill theta (gene, draw, P + 1) of some genes; every gene has a stream of random numbers of its own.
 
@@ -117,7 +117,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
             begin = end
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_standard(seed, rows, work, bits, normal, stretch):  # type: ignore[no-untyped-def]
     """Fill as many rows of standard normal numbers, or one more, and what makes them Student-t ones."""
     stream, start = stream_of(seed), 0
@@ -129,7 +129,7 @@ def _fill_standard(seed, rows, work, bits, normal, stretch):  # type: ignore[no-
         stretch[m] = math.sqrt(HALF_DF / stretch[m])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _place(normal, divisors, stretch, location, shape, reach, side):  # type: ignore[no-untyped-def]
     """Turn standard numbers (row, draw) into distances from a component's location, in the first rows."""
     z = normal[: divisors.size]
@@ -149,7 +149,7 @@ def _place(normal, divisors, stretch, location, shape, reach, side):  # type: ig
     _make_way(shape, reach, z)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _solve(factor, scales, z):  # type: ignore[no-untyped-def]
     """Solve factor' x = z for every column of z, in place; rows drawn from Cauchy distributions stay."""
     for k in range(z.shape[0] - 1, -1, -1):
@@ -163,7 +163,7 @@ def _solve(factor, scales, z):  # type: ignore[no-untyped-def]
             row[m] *= inverse
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
     """Move distances from the location along with those that are drawn from Cauchy distributions."""
     for i in range(z.shape[0]):
@@ -173,7 +173,7 @@ def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
                     _add_multiple(slope[i, k], z[k], z[i])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-def]
     """Fill the densities of one gene's components at their peaks, times their shares."""
     for c in range(share.size):
@@ -191,7 +191,7 @@ def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-
         heights[c] = share[c] * math.exp(height)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def component_densities(points, location, shape, reach, side, heights, work, parts):  # type: ignore[no-untyped-def]
     """Fill share times density of one gene's components.
 
@@ -241,7 +241,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
                     out[m] *= 2.0 if half * row[m] > 0.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_whitening(location, shape, scales, whitening, offset):  # type: ignore[no-untyped-def]
     """Fill what makes standard Student-t numbers of a draw: z_k = offset_k + sum_j whitening_kj theta_j.
 
@@ -267,7 +267,7 @@ def _fill_whitening(location, shape, scales, whitening, offset):  # type: ignore
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
     """Fill offset + sum_k factors_k rows_k, two rows at a time."""
     total[:] = offset
@@ -286,13 +286,13 @@ def _combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
         _add_multiple(factors[first], rows[first], total)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
     for m in range(total.size):
         total[m] += factor * values[m]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_root_power(base, twice, out):  # type: ignore[no-untyped-def]
     """Fill base^(twice / 2), for whole ``twice``; the base is overwritten."""
     out[:] = 1.0
@@ -310,7 +310,7 @@ def _fill_root_power(base, twice, out):  # type: ignore[no-untyped-def]
                 base[m] *= base[m]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def subtract_log_mixture(first, last, location, shape, reach, side, share, theta, value):  # type: ignore[no-untyped-def]
     """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
     n_draws, d = theta.shape[1:]

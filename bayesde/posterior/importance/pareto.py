@@ -12,10 +12,10 @@ import math
 import threading
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.arviz_adapter import import_psislw
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import exponentials, logarithms, sum_of
 
 __all__ = ["MAX_K", "effective_size", "smoothed"]
@@ -56,7 +56,7 @@ def effective_size(log_weights: np.ndarray) -> np.ndarray:
     return size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_logarithms(first, last, weights, logs):  # type: ignore[no-untyped-def]
     """Fill the logarithms of some genes' weights; of what is no positive number, that of `SMALLEST`."""
     part, bits = np.empty(weights.shape[1]), np.empty(weights.shape[1], dtype=np.int64)
@@ -67,7 +67,7 @@ def _fill_logarithms(first, last, weights, logs):  # type: ignore[no-untyped-def
         logarithms(part, bits, logs[g])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_sizes(first, last, log_weights, size):  # type: ignore[no-untyped-def]
     """Fill effective numbers of draws of some genes."""
     part, bits = np.empty(log_weights.shape[1]), np.empty(log_weights.shape[1], dtype=np.int64)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import exponentials, logarithms, sum_of
 
 __all__ = ["average_weights", "fill_evidence", "fill_moments", "log_prior_shape", "take_highest_off"]
@@ -25,7 +25,7 @@ LEAST = -690.0
 """What the log prior counts as at the least, where a gene's largest weight is looked for."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _residual_exponent(log_dispersion, log_trend, inverse_sd, nu, bits, work, out):  # type: ignore[no-untyped-def]
     """Fill the log density of the residuals over that at their peak."""
     for m in range(out.size):
@@ -40,7 +40,7 @@ def _residual_exponent(log_dispersion, log_trend, inverse_sd, nu, bits, work, ou
         out[m] *= -0.5 * (nu + 1.0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fill_odds(points, columns, inverse_scale, odds):  # type: ignore[no-untyped-def]
     """Fill the Cauchy densities at their peaks over those at the draws."""
     odds[:] = 1.0
@@ -51,7 +51,7 @@ def _fill_odds(points, columns, inverse_scale, odds):  # type: ignore[no-untyped
             odds[m] *= 1.0 + u * u
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def log_prior_shape(points, columns, inverse_scale, log_trend, inverse_sd, nu, bits, work, logs, out):  # type: ignore[no-untyped-def]
     """Fill the log density of the priors at one gene's draws (P + 1, draw), over that at their peaks."""
     _fill_odds(points, columns, inverse_scale, work)
@@ -61,7 +61,7 @@ def log_prior_shape(points, columns, inverse_scale, log_trend, inverse_sd, nu, b
         out[m] -= logs[m]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _weigh(points, log_ratio, columns, inverse_scale, log_trend, inverse_sd, nu, bits, odds, weights):  # type: ignore[no-untyped-def]
     """Fill one gene's weights at its draws (P + 1, draw)."""
     _residual_exponent(points[points.shape[0] - 1], log_trend, inverse_sd, nu, bits, weights, odds)
@@ -73,7 +73,7 @@ def _weigh(points, log_ratio, columns, inverse_scale, log_trend, inverse_sd, nu,
         weights[m] /= odds[m]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, relative):  # type: ignore[no-untyped-def]
     """Fill log ratios less that at the draw of largest weight (single precision is enough for those)."""
     n_draws, d = theta.shape[1:]
@@ -92,7 +92,7 @@ def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_
             relative[g, m] = min(log_ratio[g, m] - top, LARGEST_LOG_RATIO)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights (point, gene) of some genes, for points of the hyperparameters."""
     n_draws, d = theta.shape[1:]
@@ -107,7 +107,7 @@ def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, 
             log_evidence[s, g] = math.log(total / n_draws) if total > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, log_evidence, moments):  # type: ignore[no-untyped-def]
     """Fill ln mean_m of the weights, and weighted means of the log prior's derivatives.
 
@@ -138,7 +138,7 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
         moments[g, n:] /= total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _residual_moments(log_dispersion, log_trend, inverse_sd, nu, weights, bits, work, logs, moments):  # type: ignore[no-untyped-def]
     """Fill weighted sums of the log residual density's derivatives by ln sigma, the log trend and nu."""
     gaussian = math.isinf(nu)
@@ -161,7 +161,7 @@ def _residual_moments(log_dispersion, log_trend, inverse_sd, nu, weights, bits, 
     moments[2] = sum_of(work)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd, nu, share, weights):  # type: ignore[no-untyped-def]
     """Fill the weights of some genes, averaged over points (first axis) of the hyperparameters."""
     n_draws, d = theta.shape[1:]

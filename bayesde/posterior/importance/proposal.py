@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.elementary import exponentials, sum_of
 from bayesde.posterior.importance.mixture import (
@@ -153,7 +153,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
     return Draws(theta, log_ratio)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def]
     """Move shares to the weighted means of the components' responsibilities.
 
@@ -175,7 +175,7 @@ def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def
             share[c] *= sum_of(work)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fit_shares(  # type: ignore[no-untyped-def]
     first,
     last,

@@ -20,8 +20,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.elementary import logarithms
 
 __all__ = ["fill_gamma", "fill_normal", "fill_uniform", "stream_of"]
@@ -35,20 +35,20 @@ ONE = np.uint64(1)
 UNIT = 2.0**-52
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _mixed(z):  # type: ignore[no-untyped-def]
     z = (z ^ (z >> SHIFTS[0])) * FIRST
     z = (z ^ (z >> SHIFTS[1])) * SECOND
     return z ^ (z >> SHIFTS[2])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def stream_of(seed):  # type: ignore[no-untyped-def]
     """Return the stream of a seed, an unsigned integer: somewhere among all 2^64."""
     return _mixed(np.uint64(seed) + STEP)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_uniform(stream, start, out):  # type: ignore[no-untyped-def]
     """Fill uniform numbers between 0 and 1, from number `start` of the stream on."""
     base = np.uint64(stream) + STEP * (np.uint64(start) + ONE)
@@ -57,7 +57,7 @@ def fill_uniform(stream, start, out):  # type: ignore[no-untyped-def]
         out[i] = (np.int64(z >> SPARE) + 0.5) * UNIT
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_normal(stream, start, work, bits, one, two):  # type: ignore[no-untyped-def]
     """Fill two rows of standard normal numbers, from number `start` of the stream on.
 
@@ -100,7 +100,7 @@ def fill_normal(stream, start, work, bits, one, two):  # type: ignore[no-untyped
         two[i] = radius * (2.0 * half_sine * half_cosine)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill_gamma(stream, start, shape, work, bits, out):  # type: ignore[no-untyped-def]
     """Fill gamma numbers of a whole shape, at most 20, from number `start` of the stream on.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.gene_draws import GeneDraws
 
 __all__ = ["resampled"]
@@ -35,7 +35,7 @@ def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
     return result.transpose(1, 0, 2)[None]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[no-untyped-def]
     """Systematic resampling of some genes, then a random order."""
     n_draws = theta.shape[1]
