@@ -1,4 +1,4 @@
-"""How this package's compiled loops are compiled.
+"""How the loops of the posterior are compiled.
 
 Products and sums are fused (``contract``) where the processor can: one rounding less, and less of psis' time.
 `bayesde.eb`, which rounds as R does, goes without.

@@ -103,7 +103,7 @@ def _effects(draws: GeneDraws, contrasts: list[Contrast]) -> Iterable[tuple[np.n
     """Yield log2 effects (gene, draw, contrast) and weights (gene, draw) of some genes after the other."""
     matrix = np.stack([contrast.vector for contrast in contrasts], axis=1)
     for _, theta, weights in draws.pieces():
-        effects = np.clip(theta[:, :, :-1] @ matrix, -LARGEST_EFFECT, LARGEST_EFFECT)
+        effects = np.clip(theta[:, :, :-1].astype(np.float64) @ matrix, -LARGEST_EFFECT, LARGEST_EFFECT)
         yield to_log2(effects), weights
 
 

@@ -16,7 +16,7 @@ without cancellation, all of its terms but the last few are positive.
 
 from __future__ import annotations
 
-from numba import njit
+from bayesde.posterior.compiled import kernel
 
 __all__ = ["count_tails"]
 
@@ -24,7 +24,7 @@ MAX_TERMS = 10_000
 PRECISION = 1e-10
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _fraction(a, b, x, excess):  # type: ignore[no-untyped-def]
     """Return I_x(a, b) B(a, b) / (x^a (1-x)^b), for ``excess`` = a - (a + b) x >= 0."""
     value = a * (1.0 + excess)
@@ -43,7 +43,7 @@ def _fraction(a, b, x, excess):  # type: ignore[no-untyped-def]
     return (a + 1.0) / value
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def count_tails(y, mu, r, p):  # type: ignore[no-untyped-def]
     """Return P(Y < y) and P(Y > y) of a count Y with mean mu and variance mu + mu^2 / r.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["GeneDraws"]
+__all__ = ["GeneDraws", "contrast_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class GeneDraws:
         Yields
         ------
         rows : slice
-        theta : ndarray of float64 (gene, draw, P + 1)
+        theta : ndarray of float32 (gene, draw, P + 1)
         weights : ndarray (gene, draw)
             Each gene's add up to 1.
         """
@@ -71,4 +71,12 @@ class GeneDraws:
         for start in range(first, last, size):
             rows = slice(start, min(start + size, last))
             piece = self.genes(rows)
-            yield rows, np.asarray(piece.theta, dtype=np.float64), piece.weights()
+            yield rows, piece.theta, piece.weights()
+
+
+def contrast_values(theta: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return a contrast's value (...,) at draws (..., P + 1), in double precision, natural log."""
+    values = np.zeros(theta.shape[:-1])
+    for k in np.flatnonzero(vector):  # mostly one: no copy of the others is made
+        values += vector[k] * theta[..., k]
+    return values

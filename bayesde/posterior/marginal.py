@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from scipy.linalg import null_space
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
+from bayesde.posterior.compiled import kernel
+from bayesde.posterior.model import ConditionalModel, log_density_derivatives
 
 __all__ = ["tail_ratios"]
 
@@ -89,7 +89,7 @@ def tail_ratios(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_ratios(  # type: ignore[no-untyped-def]
     first, last, y, log_nf, x, shrunken, scale, log_trend, sd, nu, vector, direction, basis, spike,
     theta, bounds, result,
@@ -100,7 +100,7 @@ def _fill_ratios(  # type: ignore[no-untyped-def]
         _follow(data, vector, direction, basis, spike, theta[g].copy(), bounds[g], result[g])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # type: ignore[no-untyped-def]
     """Fill the ratios of one gene; theta, at the start of the tail, is moved along, against `direction`."""
     at, step, first = vector @ theta, 0.0, 0
@@ -134,7 +134,7 @@ def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # typ
     _add_up(pieces, first, ratio)
 
 
-@njit(cache=True)
+@kernel
 def _add_up(pieces, first, ratio):  # type: ignore[no-untyped-def]
     """Turn integrals between bounds into ratios of the tails, from the first bound within the tail."""
     beyond = 0.0
@@ -145,7 +145,7 @@ def _add_up(pieces, first, ratio):  # type: ignore[no-untyped-def]
         ratio[b] = max(ratio[b] / (beyond + pieces[first]), 1e-300)
 
 
-@njit(cache=True)
+@kernel
 def _step(slope, curve, at, spike):  # type: ignore[no-untyped-def]
     """Return how far to go before the log density is no longer close to a straight line."""
     step = OF_CURVATURE / math.sqrt(abs(curve) + 1e-12)
@@ -154,7 +154,7 @@ def _step(slope, curve, at, spike):  # type: ignore[no-untyped-def]
     return min(step, OF_SPIKE * math.sqrt(spike * spike + at * at))
 
 
-@njit(cache=True)
+@kernel
 def _log_linear(one, other):  # type: ignore[no-untyped-def]
     """Mean of exp over a straight line from one to the other."""
     gap = other - one
@@ -163,53 +163,101 @@ def _log_linear(one, other):  # type: ignore[no-untyped-def]
     return math.exp(one) * math.expm1(gap) / gap
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-def]
     """Move theta to the maximum over u; return m(delta), NaN if it is not found, its slope and curvature.
 
     The latter are those of max_u l. ``drift`` becomes what the maximum over u moves by when the contrast
     rises by one.
     """
-    size, inner = theta.size, basis.shape[1]
-    gradient, hessian, root = np.empty(size), np.empty((size, size)), np.empty((inner, inner))
-    height = _climb(data, basis, theta, gradient, hessian, root)
-    mixed = basis.T @ (hessian @ direction)
-    follow = _solve(root, mixed)
-    drift[:] = basis @ follow
-    return height, gradient @ direction, direction @ hessian @ direction + mixed @ follow
+    size, inner = basis.shape
+    gradient, hessian = np.empty(size), np.empty((size, size))
+    half, root, follow = np.empty((size, inner)), np.empty((inner, inner)), np.zeros(inner)
+    height = _climb(data, basis, theta, gradient, hessian, half, root)
+    for a in range(inner):
+        for i in range(size):
+            follow[a] += half[i, a] * direction[i]
+    slope, curve = 0.0, 0.0
+    for i in range(size):
+        slope += gradient[i] * direction[i]
+        for j in range(size):
+            curve += direction[i] * hessian[i, j] * direction[j]
+    mixed = follow.copy()
+    _solve(root, follow)
+    for a in range(inner):
+        curve += mixed[a] * follow[a]
+    _fill_move(basis, follow, drift)
+    return height, slope, curve
 
 
-@njit(cache=True, error_model="numpy")
-def _climb(data, basis, theta, gradient, hessian, root):  # type: ignore[no-untyped-def]
-    """Move theta along the basis to the maximum; return l - 0.5 ln |-H_uu| there, NaN if it is not found."""
-    value = log_density(theta, *data)
+@kernel
+def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[no-untyped-def]
+    """Move theta along the basis to the maximum; return l - 0.5 ln |-H_uu| there, NaN if it is not found.
+
+    Of l, constants of the counts are left out. ``half`` is filled with the Hessian times the basis.
+    """
+    size, inner = basis.shape
+    step, move, trial, matrix = np.empty(inner), np.empty(size), np.empty(size), np.empty((inner, inner))
+    value = log_density_derivatives(theta, *data, gradient, hessian)  # type: ignore[call-arg]
     for _ in range(MAX_NEWTON):
-        log_density_derivatives(theta, *data, gradient, hessian)  # type: ignore[call-arg]
-        inner, ridge = -(basis.T @ hessian @ basis), 0.0
-        half_log_det = _cholesky(inner, ridge, root)
+        _project(hessian, basis, half, matrix)
+        ridge, half_log_det = 0.0, _cholesky(matrix, 0.0, root)
         while math.isnan(half_log_det) and ridge < STIFFEST:
             ridge = max(4.0 * ridge, 0.1)
-            half_log_det = _cholesky(inner, ridge, root)
-        slope = basis.T @ gradient
-        step = _solve(root, slope)
-        decrement = slope @ step
+            half_log_det = _cholesky(matrix, ridge, root)
+        for a in range(inner):
+            step[a] = 0.0
+            for i in range(size):
+                step[a] += basis[i, a] * gradient[i]
+        _solve(root, step)
+        _fill_move(basis, step, move)
+        decrement, length = 0.0, 1.0
+        for i in range(size):
+            decrement += gradient[i] * move[i]
         if not decrement >= 0.0:
             return math.nan
         if decrement < FLAT and ridge == 0.0:
             return value - half_log_det
-        length, move = 1.0, basis @ step
-        new = log_density(theta + move, *data)
-        while not new > value - ROUNDING and length > SHORTEST:
+        while True:
+            for i in range(size):
+                trial[i] = theta[i] + length * move[i]
+            new = log_density_derivatives(trial, *data, gradient, hessian)  # type: ignore[call-arg]
+            if new > value - ROUNDING:
+                break
             length *= 0.5
-            new = log_density(theta + length * move, *data)
-        if length <= SHORTEST:
-            return math.nan
-        theta += length * move
+            if length <= SHORTEST:
+                return math.nan
+        theta[:] = trial
         value = new
     return math.nan
 
 
-@njit(cache=True)
+@kernel
+def _project(hessian, basis, half, matrix):  # type: ignore[no-untyped-def]
+    """Fill H B, and the lower triangle of -B' H B."""
+    size, inner = basis.shape
+    for i in range(size):
+        for b in range(inner):
+            half[i, b] = 0.0
+            for j in range(size):
+                half[i, b] += hessian[i, j] * basis[j, b]
+    for a in range(inner):
+        for b in range(a + 1):
+            matrix[a, b] = 0.0
+            for i in range(size):
+                matrix[a, b] -= basis[i, a] * half[i, b]
+
+
+@kernel
+def _fill_move(basis, step, move):  # type: ignore[no-untyped-def]
+    """Fill B z."""
+    for i in range(move.size):
+        move[i] = 0.0
+        for a in range(step.size):
+            move[i] += basis[i, a] * step[a]
+
+
+@kernel
 def _cholesky(matrix, ridge, root):  # type: ignore[no-untyped-def]
     """Fill the lower root of matrix + ridge; return half the log determinant, NaN if it is not definite."""
     half = 0.0
@@ -230,10 +278,9 @@ def _cholesky(matrix, ridge, root):  # type: ignore[no-untyped-def]
     return half
 
 
-@njit(cache=True)
-def _solve(root, right):  # type: ignore[no-untyped-def]
-    """Solve root root' z = right."""
-    z = right.copy()
+@kernel
+def _solve(root, z):  # type: ignore[no-untyped-def]
+    """Solve root root' z = right, in place."""
     for i in range(z.size):
         for j in range(i):
             z[i] -= root[i, j] * z[j]
@@ -242,4 +289,3 @@ def _solve(root, right):  # type: ignore[no-untyped-def]
         for j in range(i + 1, z.size):
             z[i] -= root[j, i] * z[j]
         z[i] /= root[i, i]
-    return z

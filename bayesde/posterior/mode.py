@@ -8,6 +8,7 @@ the Cauchy from below, and the rest a ridge.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +155,8 @@ def climb(  # type: ignore[no-untyped-def]
     value = log_density_derivatives(
         theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
     )
+    if not math.isfinite(value):
+        return False
     for _ in range(MAX_STEPS):
         fill_factor(theta, hessian, shrunken, scale, factor)
         step[:] = gradient
@@ -175,7 +178,7 @@ def climb(  # type: ignore[no-untyped-def]
             if found > value + 1e-4 * length * slope:
                 break
             length *= 0.5
-            if length < 1e-12:  # no step goes up: as high as double precision sees
+            if not length > 1e-12:  # no step goes up: as high as double precision sees
                 log_density_derivatives(
                     theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
                 )

@@ -15,10 +15,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.count_tails import count_tails
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.summaries import LARGEST_EFFECT
@@ -131,7 +131,7 @@ def predictions(
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _log_mean(theta, g, m, log_nf, x, j):  # type: ignore[no-untyped-def]
     """Return the log mean of a gene's count in a sample at a draw."""
     eta = log_nf[g, j]
@@ -140,7 +140,7 @@ def _log_mean(theta, g, m, log_nf, x, j):  # type: ignore[no-untyped-def]
     return min(max(eta, -LARGEST_ETA), LARGEST_ETA)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_log_probabilities(first, last, theta, y, log_nf, x, value):  # type: ignore[no-untyped-def]
     n_draws, p = theta.shape[1], x.shape[1]
     r, excess = np.empty(n_draws), np.empty(n_draws)
@@ -161,7 +161,7 @@ def _fill_log_probabilities(first, last, theta, y, log_nf, x, value):  # type: i
                 value[g, j, m] = total + count * (eta - log_count) - constant
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, found):  # type: ignore[no-untyped-def]
     log_density, error, below, above, log_expected, size = found
     n_draws, p = theta.shape[1], x.shape[1]
@@ -198,7 +198,7 @@ def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, foun
             log_expected[g, j], size[g, j] = level, 1.0 / weights_squared
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_leave_out_weights(first, last, log_p, weights, left_out, ratio, seen):  # type: ignore[no-untyped-def]
     n_draws = weights.shape[1]
     log_weight = np.empty(n_draws)

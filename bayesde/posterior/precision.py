@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.weighted import LARGEST_EFFECT
 
 __all__ = ["monte_carlo_errors"]
@@ -37,7 +37,7 @@ def monte_carlo_errors(draws: GeneDraws, vector: np.ndarray) -> dict[str, np.nda
     """
     parts = []
     for _, theta, weights in draws.pieces():
-        effect = np.clip(theta[:, :, :-1] @ vector, -LARGEST_EFFECT, LARGEST_EFFECT)
+        effect = np.clip(contrast_values(theta, vector), -LARGEST_EFFECT, LARGEST_EFFECT)
         parts.append(_of_weighted(effect, weights) if draws.chains == 1 else _of_chains(effect, draws.chains))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

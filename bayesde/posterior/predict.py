@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numba import njit
 
 from bayesde.design.new_samples import rows_of_new_samples
 from bayesde.eb.threads import over_genes
 from bayesde.errors import InputError, first_few
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.options import check_whole
 from bayesde.posterior.pointwise import LARGEST_ETA
@@ -191,7 +191,7 @@ def _design_rows(
     return matrix, list(frame.index), np.ascontiguousarray(np.broadcast_to(np.log(values), shape))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _chosen(weights, n_draws):  # type: ignore[no-untyped-def]
     """Choose draws by systematic resampling of one gene's weights, in random order."""
     chosen = np.empty(n_draws, dtype=np.int64)
@@ -207,7 +207,7 @@ def _chosen(weights, n_draws):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _count(mu, r):  # type: ignore[no-untyped-def]
     """Draw a count with the mean mu and the variance mu + mu^2 / r."""
     rate = mu * (np.random.gamma(r, 1.0) / r)  # noqa: NPY002
@@ -216,7 +216,7 @@ def _count(mu, r):  # type: ignore[no-untyped-def]
     return np.int64(np.random.poisson(rate))  # noqa: NPY002
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _mean(point, x, j, log_nf):  # type: ignore[no-untyped-def]
     """Return the mean of a count at one draw."""
     eta = log_nf[j]
@@ -225,7 +225,7 @@ def _mean(point, x, j, log_nf):  # type: ignore[no-untyped-def]
     return math.exp(min(max(eta, -LARGEST_ETA), LARGEST_ETA))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _replicate(first, last, theta, weights, seeds, x, log_nf, counts):  # type: ignore[no-untyped-def]
     """Fill counts (gene, draw, sample) of some genes."""
     for g in range(first, last):
@@ -238,7 +238,7 @@ def _replicate(first, last, theta, weights, seeds, x, log_nf, counts):  # type: 
                 counts[g, i, j] = _count(_mean(point, x, j, log_nf[g]), r)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _check(first, last, theta, weights, seeds, x, log_nf, y, n_draws, found):  # type: ignore[no-untyped-def]
     """Fill the shares (gene, check) of replicates that exceed the counts of some genes."""
     seen, new = np.empty(3), np.empty(3)
@@ -258,7 +258,7 @@ def _check(first, last, theta, weights, seeds, x, log_nf, y, n_draws, found):  #
         found[g] /= n_draws
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _add(count, mu, r, log_nf, quantities):  # type: ignore[no-untyped-def]
     """Add a count to the largest normalized one, the number of zeros and Pearson's sum."""
     quantities[0] = max(quantities[0], count * math.exp(-log_nf))

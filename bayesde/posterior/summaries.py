@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.tails import FLOOR, Sorted, probabilities_below
@@ -55,7 +55,7 @@ def contrast_summary(
     def summarize(first: int, last: int) -> None:
         for rows, theta, weights in draws.pieces(first, last):
             some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
-            ordered = Sorted.of(theta[:, :, :-1] @ vector, weights)
+            ordered = Sorted.of(contrast_values(theta, vector), weights)
             found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
             for name, values in found.items():
                 summary[name][rows] = values
@@ -99,7 +99,7 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
 
     def average(first: int, last: int) -> None:
         for rows, theta, weights in draws.pieces(first, last):
-            mean[rows] = (weights * np.exp(theta[:, :, -1])).sum(axis=1)
+            mean[rows] = (weights * np.exp(theta[:, :, -1], dtype=np.float64)).sum(axis=1)
 
     over_genes(average, draws.n_genes)
     return mean

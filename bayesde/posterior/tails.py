@@ -46,9 +46,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.marginal import tail_ratios
 from bayesde.posterior.model import ConditionalModel
 
@@ -140,9 +140,11 @@ def probabilities_below(
         ratio = np.where(gap > 0.0, np.exp(-gap / excess[few, None]), 1.0)
     modelled = np.zeros(ratio.shape, dtype=bool)
     if models and vector is not None and theta is not None and few.size:
-        points, beyond = theta[few, start[few]], np.tile(limits, (few.size, 1))
+        points = theta[few, start[few]].astype(np.float64)
+        beyond = np.tile(limits, (few.size, 1))
         followed = np.mean(
-            [tail_ratios(model.genes(few), vector, points, beyond) for model in models], axis=0
+            [tail_ratios(model.genes(few), vector, points, beyond) for model in models],
+            axis=0,
         )
         modelled = ~np.isnan(followed)
         ratio = np.where(modelled, followed, ratio)
@@ -159,7 +161,7 @@ def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray, modelled: n
     return np.where((size < ENOUGH) & (share < 0.5), np.exp(both), share)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_shares(  # type: ignore[no-untyped-def]
     first, last, values, weights, order, bounds, enough, share, size, start, entry, excess
 ):
@@ -169,7 +171,7 @@ def _fill_shares(  # type: ignore[no-untyped-def]
         start[g], entry[g], excess[g] = _tail(values[g], weights[g], order[g], enough)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _below(values, weights, order, bounds, share, size):  # type: ignore[no-untyped-def]
     """Fill the weight of one gene's draws below the bounds, and what they are worth; NaN if a value is."""
     at, total, squares = 0, 0.0, 0.0
@@ -183,7 +185,7 @@ def _below(values, weights, order, bounds, share, size):  # type: ignore[no-unty
         size[b] = total * total / squares if squares > 0.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _tail(values, weights, order, enough):  # type: ignore[no-untyped-def]
     """Return where one gene's tail is entered: the draw, the probability below it, the mean excess.
 

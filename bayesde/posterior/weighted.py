@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from bayesde.posterior.compiled import kernel
 
 __all__ = ["LARGEST_EFFECT", "MOMENTS", "fill_summaries", "highest_density", "quantile"]
 
@@ -25,7 +26,7 @@ draws beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold
 MOMENTS = ("mean", "sd", "median", "lower", "upper", "hdi_lower", "hdi_upper")
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fill_summaries(first, last, values, weights, order, ci_prob, summary):  # type: ignore[no-untyped-def]
     """Fill `MOMENTS` (gene, 7) of some genes' values (gene, draw), in ascending order by `order`."""
     n_draws = values.shape[1]
@@ -50,7 +51,7 @@ def fill_summaries(first, last, values, weights, order, ci_prob, summary):  # ty
         summary[g, 5], summary[g, 6] = highest_density(ladder, middles, ci_prob)
 
 
-@njit(cache=True)
+@kernel
 def quantile(values, middles, level):  # type: ignore[no-untyped-def]
     """Return Q(level), for values in ascending order and the levels that they stand at."""
     at = np.searchsorted(middles, level)
@@ -61,7 +62,7 @@ def quantile(values, middles, level):  # type: ignore[no-untyped-def]
     return _between(values, middles, at - 1, level)
 
 
-@njit(cache=True)
+@kernel
 def _between(values, middles, i, level):  # type: ignore[no-untyped-def]
     """Return Q(level) between the points i and i + 1."""
     gap = middles[i + 1] - middles[i]
@@ -69,7 +70,7 @@ def _between(values, middles, i, level):  # type: ignore[no-untyped-def]
     return values[i] + share * (values[i + 1] - values[i])
 
 
-@njit(cache=True)
+@kernel
 def highest_density(values, middles, ci_prob):  # type: ignore[no-untyped-def]
     """Return the shortest interval [Q(a), Q(a + ci_prob)]; of one longer than all points, both ends.
 

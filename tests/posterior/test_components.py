@@ -92,7 +92,8 @@ def test_something_is_at_the_mode_under_a_wider_prior(three_effects):
     at = np.array([5.0, 0.25, 0.25, 0.25, -4.0])
     wide = np.where(model.shrunken, 25.0 * model.prior_scale, model.prior_scale)
     rest = (model.log_trend[1], model.dispersion_sd, model.nu)
-    climb(at, model.y[1], model.log_nf[1], model.x, model.shrunken, wide, *rest, 1e-9)
+    slope, curve = np.empty(5), np.empty((5, 5))
+    assert climb(at, model.y[1], model.log_nf[1], model.x, model.shrunken, wide, *rest, 1e-9, slope, curve)
     np.testing.assert_allclose(mixture.location[1, 0], at, atol=1e-3)
 
 

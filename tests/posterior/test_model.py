@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 from reference.log_density import cauchy, nb_log_pmf, normal, student_t
 from reference.stan_points import gradient
 from scipy.optimize import minimize
+from scipy.special import gammaln, xlogy
 
-from bayesde.posterior.mode import find_modes
-from bayesde.posterior.model import log_density, log_density_derivatives
+from bayesde.posterior.mode import climb, density_arguments, find_modes
+from bayesde.posterior.model import gamma_excesses, log_density, log_density_derivatives
 
 
 def reference_density(model, g, theta):
@@ -63,6 +65,36 @@ def test_density_and_derivatives(panel_model, nu, log_dispersion):
             for k in range(4)
         ]
         np.testing.assert_allclose(curve, columns, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("x", [1e-8, 0.003, 0.7, 4.0, 9.999, 10.0, 37.5, 1e4, 1e8])
+def test_gamma_functions_less_their_large_parts(x):
+    with mpmath.workdps(40):
+        z = mpmath.mpf(x)
+        value = mpmath.loggamma(z) - (z * mpmath.log(z) - z + mpmath.log(2 * mpmath.pi) / 2)
+        slope, curve = mpmath.digamma(z) - mpmath.log(z), mpmath.polygamma(1, z) - 1 / z
+    expected = [float(value), float(slope), float(curve)]
+    np.testing.assert_allclose(gamma_excesses(x), expected, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("log_dispersion", [-18.0, -3.0, 5.0])
+def test_density_with_derivatives_leaves_out_what_is_of_the_counts_alone(panel_model, log_dispersion):
+    """Of every count y ln y - y - ln y!, whatever the parameters."""
+    model = replace(panel_model, y=panel_model.y.copy())
+    model.y[0, :4] = [0, 1, 12, 13]
+    for g in range(20):
+        theta = np.array([np.log(model.base_mean[g]), 0.2, -0.4, log_dispersion])
+        found = log_density_derivatives(theta, *arguments(model, g), np.empty(4), np.empty((4, 4)))
+        y = model.y[g].astype(float)
+        left_out = np.sum(xlogy(y, y) - y - gammaln(y + 1.0))
+        assert found + left_out == pytest.approx(log_density(theta, *arguments(model, g)), rel=1e-10)
+
+
+def test_a_search_ends_at_once_where_there_is_nothing_to_climb(panel_model):
+    """From no number it does not come back with a mode, nor does it go on for ever."""
+    slope, curve, at = np.empty(4), np.empty((4, 4)), np.full(4, np.nan)
+    data = [part[0] if np.ndim(part) and len(part) == 40 else part for part in density_arguments(panel_model)]
+    assert not climb(at, *data, 1e-9, slope, curve)
 
 
 def test_modes_are_the_best_that_a_general_optimizer_finds(panel_model, pasilla_fit, panel):

@@ -14,10 +14,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.chains.stan_data import Rescaled
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.components import gene_mixtures, most_components
 from bayesde.posterior.importance.mixture import stratified_counts
 from bayesde.posterior.importance.proposal import draw
@@ -78,7 +78,7 @@ def _chosen(density: np.ndarray, counts: np.ndarray, chains: int) -> np.ndarray:
     return np.array(taken)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_densities(  # type: ignore[no-untyped-def]
     first, last, theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, density
 ):

@@ -30,7 +30,7 @@ __all__ = ["STAGES", "Learnt", "Progress", "learn", "learn_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
-SCOUTED_GENES, SCOUTED_DRAWS = 2000, 250
+SCOUTED_GENES, SCOUTED_DRAWS = 1000, 250
 """While the hyperparameters are still on their way."""
 FEWEST_DRAWS, DRAWS_TIMES_GENES = 500, 400_000
 """Of every gene: of few genes it takes more draws each, or the marginal likelihood is too rough."""
