@@ -16,7 +16,6 @@ __all__ = [
     "HALF_LOG_TWO_PI",
     "cholesky",
     "gamma_excess",
-    "gamma_excess_slope",
     "gamma_excess_with_slope",
     "invert",
     "log_determinant",
@@ -72,22 +71,11 @@ def gamma_excess(x: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def gamma_excess_slope(x: float) -> float:
-    """Return A'(x) = psi(x) - ln x for x > 0 (Abramowitz and Stegun 6.3.18 and 6.3.5)."""
-    shift, z = 0.0, x
-    while z < ASYMPTOTIC:
-        shift -= 1.0 / z
-        z += 1.0
-    u = 1.0 / (z * z)
-    value = -0.5 / z - u * stirling_slope(u)
-    return value if z == x else value + shift + math.log(z / x)
-
-
-@njit(cache=True, error_model="numpy")
 def gamma_excess_with_slope(x: float) -> tuple[float, float]:
-    """Return A(x) and A'(x), see ``gamma_excess`` and ``gamma_excess_slope``, for less than both cost.
+    """Return A(x), see ``gamma_excess``, and A'(x) = psi(x) - ln x for x > 0.
 
-    The terms 1 / (x + k) of the recurrence of the digamma function are added up as one fraction.
+    The slope is that of Stirling's series (Abramowitz and Stegun 6.3.18) and of the recurrence (6.3.5), whose
+    terms 1 / (x + k) are added up as one fraction.
     """
     product, numerator, z = 1.0, 0.0, x
     while z < ASYMPTOTIC:
