@@ -18,6 +18,7 @@ import math
 import numpy as np
 from scipy.linalg import null_space
 
+from bayesde.eb.nb import solve
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.compiled import kernel
 from bayesde.posterior.model import ConditionalModel, log_density_derivatives
@@ -183,7 +184,7 @@ def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-d
         for j in range(size):
             curve += direction[i] * hessian[i, j] * direction[j]
     mixed = follow.copy()
-    _solve(root, follow)
+    solve(root, follow)
     for a in range(inner):
         curve += mixed[a] * follow[a]
     _fill_move(basis, follow, drift)
@@ -209,7 +210,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
             step[a] = 0.0
             for i in range(size):
                 step[a] += basis[i, a] * gradient[i]
-        _solve(root, step)
+        solve(root, step)
         _fill_move(basis, step, move)
         decrement, length = 0.0, 1.0
         for i in range(size):
@@ -276,16 +277,3 @@ def _cholesky(matrix, ridge, root):  # type: ignore[no-untyped-def]
             else:
                 root[i, j] = total / root[j, j]
     return half
-
-
-@kernel
-def _solve(root, z):  # type: ignore[no-untyped-def]
-    """Solve root root' z = right, in place."""
-    for i in range(z.size):
-        for j in range(i):
-            z[i] -= root[i, j] * z[j]
-        z[i] /= root[i, i]
-    for i in range(z.size - 1, -1, -1):
-        for j in range(i + 1, z.size):
-            z[i] -= root[j, i] * z[j]
-        z[i] /= root[i, i]

@@ -142,10 +142,8 @@ def probabilities_below(
     if models and vector is not None and theta is not None and few.size:
         points = theta[few, start[few]].astype(np.float64)
         beyond = np.tile(limits, (few.size, 1))
-        followed = np.mean(
-            [tail_ratios(model.genes(few), vector, points, beyond) for model in models],
-            axis=0,
-        )
+        ratios = [tail_ratios(model.genes(few), vector, points, beyond) for model in models]
+        followed = np.mean(ratios, axis=0)
         modelled = ~np.isnan(followed)
         ratio = np.where(modelled, followed, ratio)
     result = share
