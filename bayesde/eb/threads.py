@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from numba.core import config
 
-__all__ = ["over_genes"]
+__all__ = ["for_each", "over_genes"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 SMALLEST_SHARE = 256
 SHARES_PER_THREAD = 4
@@ -30,13 +33,31 @@ def over_genes(kernel: Callable[..., Any], n_genes: int, *arguments: Any) -> Non
     *arguments
         Passed on.
     """
-    threads: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    share = max(SMALLEST_SHARE, -(-n_genes // (threads * SHARES_PER_THREAD)))
+    share = max(SMALLEST_SHARE, -(-n_genes // (_threads() * SHARES_PER_THREAD)))
     ranges = [(first, min(first + share, n_genes)) for first in range(0, n_genes, share)]
-    if threads == 1 or len(ranges) == 1:
-        for first, last in ranges:
-            kernel(first, last, *arguments)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, first, last, *arguments) for first, last in ranges]:
-            done.result()
+    for_each(lambda some: kernel(*some, *arguments), ranges)
+
+
+def for_each(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return what ``work`` makes of every item, in their order, by as many threads as `over_genes` has.
+
+    Parameters
+    ----------
+    work : callable
+        Spends its time in compiled loops.
+    items : iterable
+
+    Returns
+    -------
+    list
+    """
+    waiting = list(items)
+    if _threads() == 1 or len(waiting) <= 1:
+        return [work(item) for item in waiting]
+    with ThreadPoolExecutor(_threads()) as pool:
+        return list(pool.map(work, waiting))
+
+
+def _threads() -> int:
+    threads: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    return threads

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from numba import njit
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "unordered"]
 
 kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+unordered = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+"""For sums that may be added up in any order, several numbers at a time."""

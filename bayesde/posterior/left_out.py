@@ -19,6 +19,7 @@ import numpy as np
 
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
+from bayesde.posterior.importance.proposed import propose
 from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.importance.weighing import Weighed, weigh
 from bayesde.posterior.model import ConditionalModel
@@ -104,8 +105,8 @@ def sample_without(
     if base_mean is not None:
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
-    proposed = request.start(rows).proposed(model)
-    return weigh(proposed, HyperPosterior.fixed(request.layout, hyper, most), draws)
+    pieces = propose(request.start(rows), model)
+    return weigh(pieces, HyperPosterior.fixed(request.layout, hyper, most), draws)
 
 
 def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:

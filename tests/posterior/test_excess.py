@@ -23,8 +23,8 @@ def reference(counts, a):
 
 
 def by_table(counts, a):
-    room, bits, table = np.empty((6, POINTS)), np.empty(POINTS, dtype=np.int64), np.empty((3, POINTS))
-    start, size = fill_table(counts, a, room, bits, table)
+    room, table = np.empty((4, POINTS)), np.empty((POINTS, 5))
+    start, size = fill_table(counts, a, room, table)
     out = np.zeros(a.size)
     add_excess(counts, a, start, size, table, out)
     return out, size

@@ -40,7 +40,7 @@ def fitted(fit, **options):
 def low_limit():
     """Real genes with k above 0.7 are few and change with the proposals: a low limit makes some."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "MAX_K", 0.5)
+        patch.setattr(engines, "MAX_K", 0.4)
         yield
 
 

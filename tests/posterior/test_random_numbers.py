@@ -7,7 +7,10 @@ import pytest
 from numba import njit
 from scipy import stats
 
-from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, fill_uniform, stream_of
+from bayesde.posterior.importance import random_numbers
+from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
+
+one_uniform = random_numbers.uniform
 
 PUBLISHED = np.array(
     [
@@ -23,16 +26,17 @@ PUBLISHED = np.array(
 SIZE = 1_000_000
 
 
+@njit
 def uniform(stream, start, size):
     out = np.empty(size)
-    fill_uniform(np.uint64(stream), start, out)
+    for i in range(size):
+        out[i] = one_uniform(stream, start + i)
     return out
 
 
 def normal(seed, start=0, size=SIZE):
     one, two = np.empty(size), np.empty(size)
-    room = np.empty((2, size)), np.empty(size, dtype=np.int64)
-    fill_normal(np.uint64(stream_of(np.uint32(seed))), start, *room, one, two)
+    fill_normal(np.uint64(stream_of(np.uint32(seed))), start, one, two)
     return one, two
 
 
@@ -57,8 +61,8 @@ def test_uniform_normal_and_gamma_numbers_have_their_distributions():
             expected = 2.0 * SIZE * stats.norm.sf(far)
             assert np.sum(np.abs(numbers) > far) == pytest.approx(expected, abs=4.0 * np.sqrt(expected))
     for shape in (1, 3):
-        out, room = np.empty(SIZE), (np.empty((2, SIZE)), np.empty(SIZE, dtype=np.int64))
-        fill_gamma(stream, 0, shape, *room, out)
+        out = np.empty(SIZE)
+        fill_gamma(stream, 0, shape, out)
         assert stats.kstest(out, "gamma", args=(shape,)).pvalue > 0.01
 
 
@@ -83,10 +87,9 @@ def test_numbers_do_not_depend_on_one_another():
 def test_streams_of_many_seeds_differ_as_random_numbers_do():
     @njit
     def first_numbers(size):
-        out, number = np.empty(size), np.empty(1)
+        out = np.empty(size)
         for seed in range(size):
-            fill_uniform(stream_of(np.uint32(seed)), 0, number)
-            out[seed] = number[0]
+            out[seed] = one_uniform(stream_of(np.uint32(seed)), 0)
         return out
 
     numbers = first_numbers(SIZE)

@@ -18,7 +18,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesde.eb.nb import cholesky, invert
+from bayesde.eb.threads import over_genes
+from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.mixture import Proposal, component_densities, component_heights
+from bayesde.posterior.importance.sums import add_multiple, sum_of, sum_of_products
 
 __all__ = ["adapted"]
 
@@ -44,41 +48,62 @@ def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Propo
         With the shares it had.
     """
     location, shape = proposal.location.copy(), proposal.shape.copy()
-    for g in range(theta.shape[0]):
-        points = theta[g].astype(np.float64)
-        parts = _responsibilities(proposal, g, points) * weights[g]
-        for c in np.flatnonzero(proposal.share[g] > 0.0)[:-1]:
-            far = proposal.reach[g, c] > 0.0
-            slope = shape[g, c][np.ix_(~far, far)]
-            rest = points[:, ~far] - (points[:, far] - location[g, c, far]) @ slope.T
-            moments = _moments(rest, parts[c])
-            if moments is not None:
-                location[g, c, ~far], shape[g, c][np.ix_(~far, ~far)] = moments
+    over_genes(_move, theta.shape[0], *proposal.arrays, theta, weights, location, shape)
     return replace(proposal, location=location, shape=shape)
 
 
-def _responsibilities(proposal: Proposal, g: int, points: np.ndarray) -> np.ndarray:
-    """Return each component's part in the density of the points (component, draw)."""
-    own = (proposal.location[g], proposal.shape[g], proposal.reach[g], proposal.side[g])
-    n, n_draws = proposal.share.shape[1], len(points)
-    heights, parts = np.empty(n), np.empty((n, n_draws))
-    component_heights(*own[1:3], proposal.share[g], heights)
-    component_densities(np.ascontiguousarray(points.T), *own, heights, np.empty((3, n_draws)), parts)
-    total = parts.sum(axis=0)
-    return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0.0)
+@kernel
+def _move(first, last, location, shape, reach, side, share, theta, weights, new_location, new_shape):  # type: ignore[no-untyped-def]
+    """Write where the components of some genes move to."""
+    n_draws, d = theta.shape[1:]
+    n = share.shape[1]
+    points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
+    heights, total = np.empty(n), np.empty(n_draws)
+    for g in range(first, last):
+        points[:, :] = theta[g].T
+        component_heights(shape[g], reach[g], share[g], heights)
+        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
+        total[:] = 0.0
+        for c in range(n):
+            add_multiple(1.0, parts[c], total)
+        for m in range(n_draws):
+            total[m] = weights[g, m] / total[m] if total[m] > 0.0 else 0.0
+        for c in np.flatnonzero(share[g])[:-1]:
+            for m in range(n_draws):
+                parts[c, m] *= total[m]
+            _move_component(
+                points, parts[c], location[g, c], reach[g, c], new_location[g, c], new_shape[g, c]
+            )
 
 
-def _moments(points: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return weighted mean and Cholesky factor of the inverse covariance; nothing if too few draws count."""
-    mass, d = weight.sum(), points.shape[1]
-    if not mass > 0.0 or mass**2 / np.sum(weight**2) < ENOUGH * d:
-        return None
-    share = weight / mass
-    mean = share @ points
-    gap = points - mean
-    covariance = (share[:, None] * gap).T @ gap
-    covariance += RIDGE * np.diag(np.diag(covariance) + RIDGE)
-    try:
-        return mean, np.linalg.cholesky(np.linalg.inv(covariance))
-    except np.linalg.LinAlgError:
-        return None
+@kernel
+def _move_component(points, weight, location, reach, new_location, shape):  # type: ignore[no-untyped-def]
+    """Move one component, in place, to the moments of weighted draws; not at all if too few draws count."""
+    free, far = np.flatnonzero(reach == 0.0), np.flatnonzero(reach > 0.0)
+    d, mass = free.size, sum_of(weight)
+    if not mass > 0.0 or mass**2 / sum_of_products(weight, weight) < ENOUGH * d:
+        return
+    gaps, weighted, mean = np.empty((d, weight.size)), np.empty(weight.size), np.empty(d)
+    covariance, factor, inverse = np.empty((d, d)), np.zeros((d, d)), np.empty((d, d))
+    for i in range(d):
+        row = gaps[i]
+        row[:] = points[free[i]]
+        for k in far:
+            add_multiple(-shape[free[i], k], points[k] - location[k], row)
+        mean[i] = sum_of_products(weight, row) / mass
+        for m in range(row.size):
+            row[m] -= mean[i]
+            weighted[m] = weight[m] * row[m]
+        for b in range(i + 1):
+            covariance[i, b] = covariance[b, i] = sum_of_products(weighted, gaps[b]) / mass
+    for i in range(d):
+        covariance[i, i] += RIDGE * (covariance[i, i] + RIDGE)
+    if not cholesky(covariance, factor):
+        return
+    invert(factor, inverse)
+    if not cholesky(inverse, factor):
+        return
+    for i in range(d):
+        new_location[free[i]] = mean[i]
+        for b in range(d):
+            shape[free[i], free[b]] = factor[i, b]

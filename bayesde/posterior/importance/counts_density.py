@@ -15,8 +15,9 @@ import numpy as np
 
 from bayesde.eb.nb import log_ratio
 from bayesde.posterior.compiled import kernel
-from bayesde.posterior.importance.elementary import exponentials, logarithms
+from bayesde.posterior.importance.elementary import exponential, logarithm_of_ratio
 from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
+from bayesde.posterior.importance.sums import combine
 
 __all__ = ["log_likelihoods"]
 
@@ -54,7 +55,7 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # 
 
 
 @kernel
-def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, value):  # type: ignore[no-untyped-def]
+def _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, value):  # type: ignore[no-untyped-def]
     """Add what depends on the means at one gene's draws; fill the largest log mean in `reach`.
 
     Parameters
@@ -64,33 +65,24 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, rea
         exp(-a).
     counts, factors, linear, rows, bounds : ndarray
         As `log_probability` takes them.
-    work : ndarray (3, draw)
-    bits : ndarray of int64 (draw,)
+    work : ndarray (2, draw)
         Room to work in.
     reach, value : ndarray (draw,)
         Written to.
     """
-    eta, level, log_level = work[0], work[1], work[2]
+    eta, level = work[0], work[1]
     reach[:] = 0.0
     for cell in range(rows.shape[0]):
-        eta[:] = 0.0
-        for k in range(rows.shape[1]):
-            row, multiple = points[k], rows[cell, k]
-            if multiple != 0.0:
-                for m in range(eta.size):
-                    eta[m] += multiple * row[m]
+        combine(0.0, rows[cell], points, eta)
         total = linear[cell]
         for m in range(eta.size):
             reach[m] = max(reach[m], abs(eta[m]))
             value[m] += total * eta[m]
-        exponentials(eta, bits, level)
+            level[m] = exponential(eta[m])
         for j in range(bounds[cell], bounds[cell + 1]):
             count, factor = counts[j], factors[j]
             for m in range(eta.size):
-                eta[m] = (count + r[m]) / (factor * level[m] + r[m])
-            logarithms(eta, bits, log_level)
-            for m in range(eta.size):
-                value[m] += (count + r[m]) * log_level[m]
+                value[m] += (count + r[m]) * logarithm_of_ratio(count + r[m], factor * level[m] + r[m])
 
 
 @kernel
@@ -113,20 +105,19 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     """
     n_draws, d = theta.shape[1:]
     counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
-    point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((3, n_draws))
-    r, reach, bits = np.empty(n_draws), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
-    table, room, point_bits = np.empty((3, POINTS)), np.empty((6, POINTS)), np.empty(POINTS, dtype=np.int64)
+    point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((2, n_draws))
+    r, reach = np.empty(n_draws), np.empty(n_draws)
+    table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
     for g in range(first, last):
         constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
         points[:, :] = theta[g].T
         out, log_dispersion = value[g], points[d - 1]
-        start, size = fill_table(counts, log_dispersion, room, point_bits, table)
+        start, size = fill_table(counts, log_dispersion, room, table)
         out[:] = constant
         add_excess(counts, log_dispersion, start, size, table, out)
         for m in range(n_draws):
-            work[0, m] = -log_dispersion[m]
-        exponentials(work[0], bits, r)
-        _add_cells(points, r, counts, factors, linear, rows, bounds, work, bits, reach, out)
+            r[m] = exponential(-log_dispersion[m])
+        _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, out)
         for m in range(n_draws):
             if not (r[m] < DIRECT and log_dispersion[m] < REACH and reach[m] < REACH):
                 point[:] = points[:, m]

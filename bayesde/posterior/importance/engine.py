@@ -8,7 +8,7 @@ from bayesde.posterior.chains.integrate import USED_DRAWS
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.learning import STAGES, Progress, learn
-from bayesde.posterior.importance.proposed import Start
+from bayesde.posterior.importance.proposed import Start, propose
 from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.importance.weighing import Weighed, weigh
 from bayesde.posterior.model import ConditionalModel
@@ -60,19 +60,19 @@ def importance_sample(
     """
     if learning:
         rng = np.random.default_rng(seed)
-        learnt = learn(model, start, layout, layout.psi(hyper), rng, progress)
-        hyper, proposed = learnt.points.summary(rng), learnt.proposed
-        if keep.size < model.n_genes:
-            proposed = proposed.genes(keep)
+        learnt = learn(model, start, layout, layout.psi(hyper), rng, progress, room_for=draws)
+        hyper, pieces, surface = learnt.points.summary(rng), learnt.pieces, learnt.surface
         most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
         points = learnt.points.thinned(min(learnt.points.weight.size, most))
-        del learnt  # its draws are not needed any more
+        if keep.size < model.n_genes:
+            kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
+            pieces = [piece for piece in kept if piece.rows.size]
     else:
-        points = HyperPosterior.fixed(layout, hyper, USED_DRAWS)
-        proposed = start.genes(keep).proposed(model.genes(keep))
+        points, surface = HyperPosterior.fixed(layout, hyper, USED_DRAWS), None
+        pieces = propose(start.genes(keep), model.genes(keep))
     if progress:
         progress(3, STAGES, f"sampling {keep.size:,} genes")
-    weighed = weigh(proposed, points, draws)
+    weighed = weigh(pieces, points, draws, surface)
     if progress:
         progress(STAGES, STAGES, "sampling")
     return weighed, hyper

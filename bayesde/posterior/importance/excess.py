@@ -19,9 +19,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling
 from bayesde.posterior.compiled import kernel
-from bayesde.posterior.importance.elementary import exponentials, logarithms
+from bayesde.posterior.importance.elementary import exponential, logarithm
+from bayesde.posterior.importance.sums import mean_and_sd
 
 __all__ = ["POINTS", "add_excess", "excess", "fill_table"]
 
@@ -46,20 +49,18 @@ def excess(counts, a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-untyped-def]
-    """Fill values, slopes and corrections of E at the multiples of `STEP` around a gene's draws.
+def fill_table(counts, log_dispersion, room, table):  # type: ignore[no-untyped-def]
+    """Fill the polynomials of E between the multiples of `STEP` around a gene's draws.
 
     Parameters
     ----------
     counts : ndarray (sample,)
         Whole numbers.
     log_dispersion : ndarray (draw,)
-    room : ndarray (6, POINTS)
-    bits : ndarray of int64 (POINTS,)
-        Both to work in.
-    table : ndarray (3, POINTS)
-        Written to: values, slopes times `STEP`, and fourth differences over 24 (means of both ends' of what
-        lies between a point and the next).
+    room : ndarray (4, POINTS)
+        To work in.
+    table : ndarray (POINTS, 5)
+        Written to: coefficients of powers of t, from each point to the next.
 
     Returns
     -------
@@ -68,76 +69,76 @@ def fill_table(counts, log_dispersion, room, bits, table):  # type: ignore[no-un
     size : int
         How many points there are.
     """
-    middle, sd = log_dispersion.mean(), log_dispersion.std()
+    middle, sd = mean_and_sd(log_dispersion)
     reach, most = REACH * sd / STEP, (POINTS - 1) // 2 - MARGIN
     half = math.ceil(reach) if reach < most else most
     start, n = math.floor(middle / STEP) - half, 2 * half + 1
-    _fill_values(counts, start - MARGIN, n + 2 * MARGIN, room, bits)
-    value = room[5]
+    _fill_values(counts, start - MARGIN, n + 2 * MARGIN, room)
+    value = room[3]
     for i in range(n):
         at = i + MARGIN
-        table[0, i] = value[at]
-        table[1, i] = (8.0 * (value[at + 1] - value[at - 1]) - (value[at + 2] - value[at - 2])) / 12.0
+        gap = value[at + 1] - value[at]
+        bend, twist = _slope(value, at) - gap, gap - _slope(value, at + 1)
         near = value[at] + value[at + 1]
-        table[2, i] = (
-            2.0 * near - 3.0 * (value[at - 1] + value[at + 2]) + value[at - 2] + value[at + 3]
-        ) / 48.0
+        further, furthest = value[at - 1] + value[at + 2], value[at - 2] + value[at + 3]
+        rest = (2.0 * near - 3.0 * further + furthest) / 48.0  # means of both ends' differences over 24
+        table[i, 0], table[i, 1] = value[at], gap + bend
+        table[i, 2], table[i, 3] = twist - 2.0 * bend + rest, bend - twist - 2.0 * rest
+        table[i, 4] = rest
     return start, n
 
 
 @kernel
-def _fill_values(counts, start, n, room, bits):  # type: ignore[no-untyped-def]
+def _slope(value, at):  # type: ignore[no-untyped-def]
+    """Return the slope at a point, times `STEP`."""
+    return (8.0 * (value[at + 1] - value[at - 1]) - (value[at + 2] - value[at - 2])) / 12.0
+
+
+@kernel
+def _fill_values(counts, start, n, room):  # type: ignore[no-untyped-def]
     """Fill E, in the last row of the room, at so many points from the number ``start`` on."""
-    a, minus_a, value = room[0, :n], room[2, :n], room[5, :n]
+    a, r, value = room[0, :n], room[1, :n], room[3, :n]
     near = 0  # where r is below ASYMPTOTIC, from here on
     for i in range(n):
         a[i], value[i] = (start + i) * STEP, 0.0
-        minus_a[i] = -a[i]
-        near += minus_a[i] >= math.log(ASYMPTOTIC)
-    exponentials(minus_a, bits[:n], room[1, :n])
+        r[i] = exponential(-a[i])
+        near += a[i] <= -math.log(ASYMPTOTIC)
     positive, large = 0.0, 0.0
     for j in range(counts.size):
         if counts[j] >= ASYMPTOTIC:
             large += 1.0
-            _add_stirling(counts[j], 1.0, 0, n, room, bits)
+            _add_stirling(counts[j], 1.0, 0, n, room)
         elif counts[j] > 0.0:
-            _add_stirling(counts[j], 1.0, 0, near, room, bits)
-            _add_rising(counts[j], 1.0, near, n, room, bits)
+            _add_stirling(counts[j], 1.0, 0, near, room)
+            _add_rising(counts[j], 1.0, near, n, room)
         positive += counts[j] > 0.0
-    _add_stirling(0.0, -positive, 0, near, room, bits)
+    _add_stirling(0.0, -positive, 0, near, room)
     if large > 0.0:
-        _add_stirling(ASYMPTOTIC, -large, near, n, room, bits)
-        _add_rising(ASYMPTOTIC, large, near, n, room, bits)
+        _add_stirling(ASYMPTOTIC, -large, near, n, room)
+        _add_rising(ASYMPTOTIC, large, near, n, room)
 
 
 @kernel
-def _add_stirling(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
+def _add_stirling(count, times, first, last, room):  # type: ignore[no-untyped-def]
     """Add A(count + r), so many times, at points where that is `ASYMPTOTIC` or more."""
-    r, z, log_z, value = room[1, first:last], room[2, first:last], room[3, first:last], room[5, first:last]
+    r, value = room[1, first:last], room[3, first:last]
     for i in range(r.size):
-        z[i] = count + r[i]
-    logarithms(z, bits[first:last], log_z)
-    for i in range(r.size):
-        inverse = 1.0 / z[i]
-        value[i] += times * (stirling(inverse * inverse) * inverse - 0.5 * log_z[i])
+        z = count + r[i]
+        inverse = 1.0 / z
+        value[i] += times * (stirling(inverse * inverse) * inverse - 0.5 * logarithm(z))
 
 
 @kernel
-def _add_rising(count, times, first, last, room, bits):  # type: ignore[no-untyped-def]
+def _add_rising(count, times, first, last, room):  # type: ignore[no-untyped-def]
     """Add A(count + r) - A(r), so many times, for a count of at most `ASYMPTOTIC`."""
-    a, r, z, logs = room[0, first:last], room[1, first:last], room[2, first:last], room[3, first:last]
-    product, value = room[4, first:last], room[5, first:last]
+    a, r, product, value = room[0, first:last], room[1, first:last], room[2, first:last], room[3, first:last]
     product[:] = 1.0
     for k in range(1, int(count)):
         for i in range(r.size):
             product[i] *= r[i] + k
-    logarithms(product, bits[first:last], logs)
     for i in range(r.size):
-        value[i] += times * (logs[i] - a[i] + count - a[i] * r[i])
-        z[i] = count + r[i]
-    logarithms(z, bits[first:last], logs)
-    for i in range(r.size):
-        value[i] -= times * z[i] * logs[i]
+        z = count + r[i]
+        value[i] += times * (logarithm(product[i]) - a[i] + count - a[i] * r[i] - z * logarithm(z))
 
 
 @kernel
@@ -147,11 +148,8 @@ def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore
     for m in range(out.size):
         place = log_dispersion[m] / STEP - start
         if 0.0 <= place < last:
-            i = int(place)
-            t = place - i
-            gap = table[0, i + 1] - table[0, i]
-            bend, twist = table[1, i] - gap, gap - table[1, i + 1]
-            rest = (1.0 - t) * bend + t * twist + t * (1.0 - t) * table[2, i]
-            out[m] += table[0, i] + t * gap + t * (1.0 - t) * rest
+            i = np.uint64(place)
+            t, row = place - np.int64(i), table[i]
+            out[m] += row[0] + t * (row[1] + t * (row[2] + t * (row[3] + t * row[4])))
         else:
             out[m] += excess(counts, log_dispersion[m])

@@ -16,7 +16,7 @@ import numpy as np
 from bayesde.errors import FitError
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.proposed import Proposed, Start
+from bayesde.posterior.importance.proposed import Proposed, Start, draw_all, propose
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Surface,
@@ -54,14 +54,14 @@ class Learnt:
     ----------
     points : HyperPosterior
         The posterior of the hyperparameters.
-    proposed : Proposed
+    pieces : list of Proposed
         All genes, with proposals made near the maximum.
     surface : Surface
         The draws that were learnt from.
     """
 
     points: HyperPosterior
-    proposed: Proposed
+    pieces: list[Proposed]
     surface: Surface
 
 
@@ -72,6 +72,7 @@ def learn(
     psi: np.ndarray,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    room_for: int = 0,
 ) -> Learnt:
     """Learn the hyperparameters from all genes.
 
@@ -85,6 +86,8 @@ def learn(
         Where the search starts.
     rng : Generator
     progress : callable, optional
+    room_for : int
+        How many draws of each gene there is to be room for.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def learn(
         say(0, STAGES, "learning the hyperparameters from some of the genes")
         psi, *_ = _settle(model.genes(some), start.genes(some), layout, psi, few)
     say(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
-    psi, proposed, surface = _settle(model, start, layout, psi, enough)
+    psi, pieces, surface = _settle(model, start, layout, psi, enough, room_for)
     say(2, STAGES, "weighing points of the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
     points = hyper_posterior(surface, psi, n_points, rng)
@@ -115,7 +118,7 @@ def learn(
         n_points,
         "" if known else ": their posterior is only roughly known",
     )
-    return Learnt(points, proposed, surface)
+    return Learnt(points, pieces, surface)
 
 
 def learn_hyperparameters(
@@ -159,22 +162,24 @@ def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
 
 
 def _settle(
-    model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int
-) -> tuple[np.ndarray, Proposed, Surface]:
+    model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int, room_for: int = 0
+) -> tuple[np.ndarray, list[Proposed], Surface]:
     """Maximize, with proposals made near the maximum.
 
     Where genes say little of a scale, its maximum depends on the draws. So after some rounds proposals are
     made halfway, and a maximum counts as near within a posterior standard deviation.
     """
     at = psi
+    room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
-        proposed = start.proposed(_model_at(model, layout, at))
-        surface = proposed.surface(layout, n_draws)
+        model_at = _model_at(model, layout, at)
+        pieces = propose(start, model_at)
+        surface = draw_all(pieces, layout, n_draws, room)
         psi = maximize(surface, at)
-        near = _change(proposed.model, _model_at(model, layout, psi)) < FAR
+        near = _change(model_at, _model_at(model, layout, psi)) < FAR
         if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(surface, psi)).all()):
-            return psi, proposed, surface
+            return psi, pieces, surface
     raise FitError(
         f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "
         "more genes, or give values, such as Hyperparameters.from_eb(fit)."

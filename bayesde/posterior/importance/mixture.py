@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.posterior.compiled import kernel
-from bayesde.posterior.importance.elementary import logarithms
+from bayesde.posterior.importance.elementary import logarithm
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
+from bayesde.posterior.importance.sums import add_multiple, combine
 
 __all__ = [
     "DF",
@@ -64,6 +65,13 @@ class Proposal:
         """Take some of the genes, by index or by mask."""
         return Proposal(*(part[rows] for part in self.arrays))
 
+    def compact(self) -> Proposal:
+        """Leave out components without a share, as far as all genes can spare some."""
+        used = self.share > 0.0
+        order = np.argsort(~used, axis=1, kind="stable")[:, : used.sum(axis=1).max()]
+        rows = np.arange(len(order))[:, None]
+        return Proposal(*(part[rows, order] for part in self.arrays))
+
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the kernels take."""
@@ -97,14 +105,13 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
     """
     n_draws, d = theta.shape[1:]
     normal, stretch = np.empty((2 * d + 1, n_draws)), np.empty(n_draws)
-    work, bits = np.empty((2, n_draws)), np.empty(n_draws, dtype=np.int64)
     divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
         used = d
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
             used += reach[g, :, k].max() > 0.0
-        _fill_standard(seeds[g], used, work, bits, normal, stretch)
+        _fill_standard(seeds[g], used, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
             end = begin + counts[g, c]
@@ -118,13 +125,13 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
 
 
 @kernel
-def _fill_standard(seed, rows, work, bits, normal, stretch):  # type: ignore[no-untyped-def]
+def _fill_standard(seed, rows, normal, stretch):  # type: ignore[no-untyped-def]
     """Fill as many rows of standard normal numbers, or one more, and what makes them Student-t ones."""
     stream, start = stream_of(seed), 0
     for row in range(0, rows, 2):
-        fill_normal(stream, start, work, bits, normal[row], normal[row + 1])
+        fill_normal(stream, start, normal[row], normal[row + 1])
         start += 2 * stretch.size
-    fill_gamma(stream, start, HALF_DF, work, bits, stretch)
+    fill_gamma(stream, start, HALF_DF, stretch)
     for m in range(stretch.size):
         stretch[m] = math.sqrt(HALF_DF / stretch[m])
 
@@ -158,7 +165,7 @@ def _solve(factor, scales, z):  # type: ignore[no-untyped-def]
         row, inverse = z[k], 1.0 / factor[k, k]
         for b in range(k + 1, z.shape[0]):
             if not scales[b] > 0.0:
-                _add_multiple(-factor[b, k], z[b], row)
+                add_multiple(-factor[b, k], z[b], row)
         for m in range(row.size):
             row[m] *= inverse
 
@@ -170,7 +177,7 @@ def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
         if not scales[i] > 0.0:
             for k in range(z.shape[0]):
                 if scales[k] > 0.0 and slope[i, k] != 0.0:
-                    _add_multiple(slope[i, k], z[k], z[i])
+                    add_multiple(slope[i, k], z[k], z[i])
 
 
 @kernel
@@ -220,7 +227,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
         free = _fill_whitening(location[c], shape[c], scales, whitening, offset)
         square[:] = DF
         for k in range(free):
-            _combine(offset[k], whitening[k], points, total)
+            combine(offset[k], whitening[k], points, total)
             for m in range(total.size):
                 square[m] += total[m] * total[m]
         for m in range(square.size):
@@ -268,31 +275,6 @@ def _fill_whitening(location, shape, scales, whitening, offset):  # type: ignore
 
 
 @kernel
-def _combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
-    """Fill offset + sum_k factors_k rows_k, two rows at a time."""
-    total[:] = offset
-    first = -1
-    for k in range(factors.size):
-        if factors[k] == 0.0:
-            continue
-        if first < 0:
-            first = k
-            continue
-        factor, other, row, another = factors[first], factors[k], rows[first], rows[k]
-        for m in range(total.size):
-            total[m] += factor * row[m] + other * another[m]
-        first = -1
-    if first >= 0:
-        _add_multiple(factors[first], rows[first], total)
-
-
-@kernel
-def _add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
-    for m in range(total.size):
-        total[m] += factor * values[m]
-
-
-@kernel
 def _fill_root_power(base, twice, out):  # type: ignore[no-untyped-def]
     """Fill base^(twice / 2), for whole ``twice``; the base is overwritten."""
     out[:] = 1.0
@@ -316,7 +298,7 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
-    heights, log_q, bits = np.empty(n), np.empty(n_draws), np.empty(n_draws, dtype=np.int64)
+    heights = np.empty(n)
     for g in range(first, last):
         points[:, :] = theta[g].T
         component_heights(shape[g], reach[g], share[g], heights)
@@ -324,8 +306,10 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
         total = parts[0]
         for c in range(1, n):
             if heights[c] > 0.0:
-                _add_multiple(1.0, parts[c], total)
-        logarithms(total, bits, log_q)
+                add_multiple(1.0, parts[c], total)
+        log_q = work[0]
+        for m in range(n_draws):
+            log_q[m] = logarithm(total[m])
         for m in range(n_draws):
             gap = value[g, m] - log_q[m]
             value[g, m] = gap if SMALLEST < total[m] < math.inf and abs(gap) < math.inf else -math.inf

@@ -16,7 +16,8 @@ import numpy as np
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.arviz_adapter import import_psislw
 from bayesde.posterior.compiled import kernel
-from bayesde.posterior.importance.elementary import exponentials, logarithms, sum_of
+from bayesde.posterior.importance.elementary import exponential, logarithm
+from bayesde.posterior.importance.sums import sum_of
 
 __all__ = ["MAX_K", "effective_size", "smoothed"]
 
@@ -59,21 +60,17 @@ def effective_size(log_weights: np.ndarray) -> np.ndarray:
 @kernel
 def _fill_logarithms(first, last, weights, logs):  # type: ignore[no-untyped-def]
     """Fill the logarithms of some genes' weights; of what is no positive number, that of `SMALLEST`."""
-    part, bits = np.empty(weights.shape[1]), np.empty(weights.shape[1], dtype=np.int64)
     for g in range(first, last):
-        for m in range(part.size):
-            weight = weights[g, m]
-            part[m] = weight if SMALLEST < weight < math.inf else SMALLEST
-        logarithms(part, bits, logs[g])
+        row, out = weights[g], logs[g]
+        for m in range(row.size):
+            out[m] = logarithm(row[m] if SMALLEST < row[m] < math.inf else SMALLEST)
 
 
 @kernel
 def _fill_sizes(first, last, log_weights, size):  # type: ignore[no-untyped-def]
     """Fill effective numbers of draws of some genes."""
-    part, bits = np.empty(log_weights.shape[1]), np.empty(log_weights.shape[1], dtype=np.int64)
-    squares = np.empty(part.size)
+    squares = np.empty(log_weights.shape[1])
     for g in range(first, last):
-        for m in range(part.size):
-            part[m] = 2.0 * log_weights[g, m]
-        exponentials(part, bits, squares)
+        for m in range(squares.size):
+            squares[m] = exponential(2.0 * log_weights[g, m])
         size[g] = 1.0 / sum_of(squares)

@@ -20,7 +20,7 @@ from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.counts_density import log_likelihoods
-from bayesde.posterior.importance.elementary import exponentials, sum_of
+from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.mixture import (
     Proposal,
     component_densities,
@@ -30,6 +30,7 @@ from bayesde.posterior.importance.mixture import (
     subtract_log_mixture,
 )
 from bayesde.posterior.importance.prior_weights import log_prior_shape
+from bayesde.posterior.importance.sums import sum_of
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
@@ -37,6 +38,8 @@ __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
 SMALLEST_SHARE = 0.08
 LARGEST_FLOOR = 0.25
 """Of all components together."""
+NEGLIGIBLE = 0.001
+"""Fitted share below which a component is left out, as half of airway's are."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -80,7 +83,8 @@ def fitted_shares(
     """Fit the shares of the components to the posterior by a few draws of each.
 
     They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
-    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x), and none is below `SMALLEST_SHARE`.
+    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x). Components of a `NEGLIGIBLE` share are left
+    out, but for the last one, which bounds the weights; of the others none is below `SMALLEST_SHARE`.
 
     Parameters
     ----------
@@ -110,9 +114,14 @@ def fitted_shares(
         model.nu,
         share,
     )
+    last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
+    used &= (share >= NEGLIGIBLE) | (np.arange(share.shape[1]) == last[:, None])
+    share = np.where(used, share, 0.0)
+    share /= share.sum(axis=1, keepdims=True)
     number = used.sum(axis=1, keepdims=True)
     least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
-    return replace(proposal, share=np.where(used, least + (1.0 - least * number) * share, 0.0))
+    share = np.where(used, least + (1.0 - least * number) * share, 0.0)
+    return replace(proposal, share=share).compact()
 
 
 def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int) -> Draws:
@@ -197,25 +206,21 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
-    weights, heights, bits = np.empty(n_draws), np.empty(n), np.empty(n_draws, dtype=np.int64)
-    even = np.empty(n)
+    weights, heights, even = np.empty(n_draws), np.empty(n), np.empty(n)
     inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
         points[:, :] = theta[g].T
         even[:] = share[g] > 0.0
         component_heights(shape[g], reach[g], even, heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
-        log_prior_shape(
-            points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, bits, work[0], work[1], weights
-        )
+        log_prior_shape(points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, work[0], weights)
         for m in range(n_draws):
             weights[m] += log_ratio[g, m]
         highest = weights.max()
         if not highest > -math.inf:
             continue
         for m in range(n_draws):
-            work[0, m] = weights[m] - highest
-        exponentials(work[0], bits, weights)
+            weights[m] = exponential(weights[m] - highest)
         most = math.sqrt(n_draws) * (sum_of(weights) / n_draws)
         for m in range(n_draws):
             weights[m] = min(weights[m], most)

@@ -1,4 +1,7 @@
-"""Genes on their way through engine psis: where their searches start, and what they are drawn from."""
+"""Genes on their way through engine psis: where their searches start, and what they are drawn from.
+
+A few genes at a time, so that what their draws pass through stays in the cache, and little of it in memory.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesde.eb.threads import for_each
 from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.mixture import Proposal
-from bayesde.posterior.importance.proposal import draw, fitted_shares
+from bayesde.posterior.importance.proposal import Draws, draw, fitted_shares
 from bayesde.posterior.importance.surface import Surface
 from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["Proposed", "Start"]
+__all__ = ["Proposed", "Start", "draw_all", "propose"]
+
+GENES_AT_A_TIME = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,33 +41,87 @@ class Start:
         """Take some of the genes, by index."""
         return Start(self.beta[rows], self.log_dispersion[rows], self.seeds[rows])
 
-    def proposed(self, model: ConditionalModel) -> Proposed:
-        """Build the genes' proposals for the model's hyperparameters."""
-        mixture = gene_mixtures(model, self.beta, self.log_dispersion)
-        return Proposed(model, fitted_shares(model, mixture, self.seeds), self.seeds)
-
 
 @dataclass(frozen=True, eq=False)
 class Proposed:
-    """Genes with the distributions that they are drawn from.
+    """A few genes with the distributions that they are drawn from.
 
     Attributes
     ----------
+    rows : ndarray of int (gene,)
+        Which of all genes these are, in increasing order.
     model : ConditionalModel
         What the proposal was made for.
     proposal : Proposal
     seeds : ndarray of uint32 (gene,)
     """
 
+    rows: np.ndarray
     model: ConditionalModel
     proposal: Proposal
     seeds: np.ndarray
 
-    def genes(self, rows: np.ndarray) -> Proposed:
-        """Take some of the genes, by index."""
-        return Proposed(self.model.genes(rows), self.proposal.genes(rows), self.seeds[rows])
+    def genes(self, some: np.ndarray) -> Proposed:
+        """Take some of the genes, by index or by mask."""
+        return Proposed(self.rows[some], self.model.genes(some), self.proposal.genes(some), self.seeds[some])
+
+    def draws(self, n_draws: int, stream: int = 0) -> Draws:
+        """Draw, by one of a gene's streams of random numbers."""
+        return draw(self.model, self.proposal, self.seeds ^ np.uint32(stream), n_draws)
 
     def surface(self, layout: Layout, n_draws: int, stream: int = 0) -> Surface:
-        """Draw."""
-        draws = draw(self.model, self.proposal, self.seeds ^ np.uint32(stream), n_draws)
-        return Surface.of(layout, self.model, draws)
+        """Draw, and make a surface of the draws."""
+        return Surface.of(layout, self.model, self.draws(n_draws, stream))
+
+
+def propose(start: Start, model: ConditionalModel) -> list[Proposed]:
+    """Build the genes' proposals for the model's hyperparameters.
+
+    Parameters
+    ----------
+    start : Start
+    model : ConditionalModel
+
+    Returns
+    -------
+    list of Proposed
+        Together all genes, in their order.
+    """
+
+    def build(rows: np.ndarray) -> Proposed:
+        some, seeds = model.genes(rows), start.seeds[rows]
+        mixture = gene_mixtures(some, start.beta[rows], start.log_dispersion[rows])
+        return Proposed(rows, some, fitted_shares(some, mixture, seeds), seeds)
+
+    everyone = np.arange(model.n_genes)
+    return for_each(build, (everyone[at : at + GENES_AT_A_TIME] for at in everyone[::GENES_AT_A_TIME]))
+
+
+def draw_all(pieces: list[Proposed], layout: Layout, n_draws: int, room: np.ndarray) -> Surface:
+    """Draw from all proposals, and make one surface of the draws.
+
+    Parameters
+    ----------
+    pieces : list of Proposed
+        Of all genes.
+    layout : Layout
+    n_draws : int
+        Of every gene.
+    room : ndarray of float32 (gene, draw, P + 1)
+        Where the draws go: the surface has the first so many of it, and the others stay as they are.
+
+    Returns
+    -------
+    Surface
+    """
+    n_genes = room.shape[0]
+    log_ratio = np.empty((n_genes, n_draws), dtype=np.float32)
+    base_mean, highest = np.empty(n_genes), np.empty(n_genes)
+
+    def fill(piece: Proposed) -> None:
+        part, rows = piece.surface(layout, n_draws), piece.rows
+        room[rows, :n_draws], log_ratio[rows] = part.theta, part.log_ratio
+        base_mean[rows], highest[rows] = part.base_mean, part.highest
+
+    for_each(fill, pieces)
+    return Surface(layout, base_mean, room, log_ratio, highest)

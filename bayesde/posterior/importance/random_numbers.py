@@ -22,9 +22,9 @@ import math
 import numpy as np
 
 from bayesde.posterior.compiled import kernel
-from bayesde.posterior.importance.elementary import logarithms
+from bayesde.posterior.importance.elementary import logarithm
 
-__all__ = ["fill_gamma", "fill_normal", "fill_uniform", "stream_of"]
+__all__ = ["fill_gamma", "fill_normal", "stream_of", "uniform"]
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -49,38 +49,28 @@ def stream_of(seed):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_uniform(stream, start, out):  # type: ignore[no-untyped-def]
-    """Fill uniform numbers between 0 and 1, from number `start` of the stream on."""
-    base = np.uint64(stream) + STEP * (np.uint64(start) + ONE)
-    for i in range(out.size):
-        z = _mixed(base + STEP * np.uint64(i))
-        out[i] = (np.int64(z >> SPARE) + 0.5) * UNIT
+def uniform(stream, number):  # type: ignore[no-untyped-def]
+    """Return a stream's number of that number, uniform between 0 and 1."""
+    z = _mixed(np.uint64(stream) + STEP * (np.uint64(number) + ONE))
+    return (np.int64(z >> SPARE) + 0.5) * UNIT
 
 
 @kernel
-def fill_normal(stream, start, work, bits, one, two):  # type: ignore[no-untyped-def]
+def fill_normal(stream, start, one, two):  # type: ignore[no-untyped-def]
     """Fill two rows of standard normal numbers, from number `start` of the stream on.
 
     Parameters
     ----------
     stream : uint64
     start : int
-        As many numbers are used as the rows have.
-    work : ndarray (2, number)
-    bits : ndarray of int64 (number,)
-        Both to work in.
+        As many numbers are used as both rows have.
     one, two : ndarray (number,)
         Written to.
     """
-    uniform, angle = work[0], work[1]
-    fill_uniform(stream, start, uniform)
-    fill_uniform(stream, start + one.size, angle)
-    logarithms(uniform, bits, one)
     for i in range(one.size):
-        radius = math.sqrt(-2.0 * one[i])
-        x = (angle[i] - 0.5) * (
-            0.5 * math.pi
-        )  # a quarter of the angle, by Taylor series; doubled twice below
+        radius = math.sqrt(-2.0 * logarithm(uniform(stream, start + i)))
+        # a quarter of the angle, by Taylor series; doubled twice below
+        x = (uniform(stream, start + one.size + i) - 0.5) * (0.5 * math.pi)
         z = x * x
         sine = 1.0 / 6227020800.0
         sine = sine * z - 1.0 / 39916800.0
@@ -101,17 +91,14 @@ def fill_normal(stream, start, work, bits, one, two):  # type: ignore[no-untyped
 
 
 @kernel
-def fill_gamma(stream, start, shape, work, bits, out):  # type: ignore[no-untyped-def]
+def fill_gamma(stream, start, shape, out):  # type: ignore[no-untyped-def]
     """Fill gamma numbers of a whole shape, at most 20, from number `start` of the stream on.
 
-    ``shape`` times as many numbers are used as there are to be filled; the room is that of `fill_normal`.
+    ``shape`` times as many numbers are used as there are to be filled.
     """
-    uniform, product = work[0], work[1]
-    product[:] = 1.0
+    out[:] = 1.0
     for k in range(shape):
-        fill_uniform(stream, start + k * out.size, uniform)
         for i in range(out.size):
-            product[i] *= uniform[i]
-    logarithms(product, bits, out)
+            out[i] *= uniform(stream, start + k * out.size + i)
     for i in range(out.size):
-        out[i] = -out[i]
+        out[i] = -logarithm(out[i])

@@ -30,6 +30,7 @@ from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.prior_weights import (
+    LARGEST_LOG_RATIO,
     average_weights,
     fill_evidence,
     fill_moments,
@@ -72,22 +73,35 @@ class Surface:
     layout : Layout
     base_mean : ndarray (gene,)
     theta : ndarray of float32 (gene, draw, P + 1)
+        There may be room for more draws than `log_ratio` has; what is in it is not read.
     log_ratio : ndarray of float32 (gene, draw)
-        ln p(y | theta) - ln q(theta), less its value at the draw of largest weight.
+        ln p(y | theta) - ln q(theta), less `highest`.
+    highest : ndarray (gene,)
+        Its value at the draw of largest weight.
     """
 
     layout: Layout
     base_mean: np.ndarray
     theta: np.ndarray
     log_ratio: np.ndarray
+    highest: np.ndarray
 
     @classmethod
     def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
         """Make the surface."""
-        relative = np.empty(draws.log_ratio.shape, dtype=np.float32)
+        relative, highest = np.empty(draws.log_ratio.shape, dtype=np.float32), np.empty(model.n_genes)
         parts = (_columns(layout), *_parts_of(model))
-        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative)
-        return cls(layout, model.base_mean, draws.theta, relative)
+        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative, highest)
+        return cls(layout, model.base_mean, draws.theta, relative, highest)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws of each gene."""
+        return int(self.log_ratio.shape[1])
+
+    def relative(self, rows: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
+        """Take off of other draws' log ratios (gene, draw) what was taken off these genes'."""
+        return np.minimum(log_ratio - self.highest[rows, None], LARGEST_LOG_RATIO).astype(np.float32)
 
     def spread(self, most: int) -> Surface:
         """Take at most so many genes, evenly by base mean."""
@@ -95,7 +109,13 @@ class Surface:
             return self
         order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
         taken = order[np.linspace(0, order.size - 1, most).astype(int)]
-        return Surface(self.layout, self.base_mean[taken], self.theta[taken], self.log_ratio[taken])
+        return Surface(
+            self.layout,
+            self.base_mean[taken],
+            self.theta[taken, : self.n_draws],
+            self.log_ratio[taken],
+            self.highest[taken],
+        )
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""

@@ -6,11 +6,11 @@ weights are not to be trusted get an adapted proposal, and are drawn again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesde.eb.threads import over_genes
+from bayesde.eb.threads import for_each
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
@@ -20,8 +20,6 @@ from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_w
 
 __all__ = ["SMALLEST_SIZE", "Weighed", "weigh"]
 
-GENES_AT_A_TIME = 250
-"""Whose draws stay in the cache, or near."""
 ADAPTATIONS = 6
 """Of a gene's proposal, at the most. With 3, of airway's genes 1 to 4 were left to engine nuts, which costs
 seconds; with 6 none, by three seeds."""
@@ -53,23 +51,25 @@ class _Attempt:
 
     Attributes
     ----------
-    surface : Surface
-    log_weights : ndarray of float32 (gene, draw)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    log_ratio, log_weights : ndarray of float32 (gene, draw)
     pareto_k, size : ndarray (gene,)
         Pareto's k, and the effective number of draws.
     """
 
-    surface: Surface
+    theta: np.ndarray
+    log_ratio: np.ndarray
     log_weights: np.ndarray
     pareto_k: np.ndarray
     size: np.ndarray
 
     @classmethod
-    def of(cls, surface: Surface, points: HyperPosterior) -> _Attempt:
+    def of(
+        cls, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperPosterior
+    ) -> _Attempt:
         """Weigh draws."""
-        weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.log_ratio, points)
-        log_weights, pareto_k = smoothed(weights)
-        return cls(surface, log_weights, pareto_k, effective_size(log_weights))
+        log_weights, pareto_k = smoothed(gene_weights(points.layout, base_mean, theta, log_ratio, points))
+        return cls(theta, log_ratio, log_weights, pareto_k, effective_size(log_weights))
 
     @property
     def trouble(self) -> np.ndarray:
@@ -79,48 +79,78 @@ class _Attempt:
     def write(self, weighed: Weighed, at: np.ndarray, taken: np.ndarray) -> None:
         """Write the genes that are taken, by mask, where ``at`` says."""
         draws, report, rows = weighed.draws, weighed.report, at[taken]
-        assert draws.log_weights is not None
-        assert draws.log_ratio is not None
-        draws.theta[rows] = self.surface.theta[taken]
-        draws.log_ratio[rows] = self.surface.log_ratio[taken]
-        draws.log_weights[rows] = self.log_weights[taken]
+        draws.theta[rows] = self.theta[taken]
+        for written, values in ((draws.log_ratio, self.log_ratio), (draws.log_weights, self.log_weights)):
+            assert written is not None
+            written[rows] = values[taken]
         report["pareto_k"][rows], report["ess_bulk"][rows] = self.pareto_k[taken], self.size[taken]
 
 
-def weigh(proposed: Proposed, points: HyperPosterior, n_draws: int) -> Weighed:
+def weigh(
+    pieces: list[Proposed], points: HyperPosterior, n_draws: int, learnt: Surface | None = None
+) -> Weighed:
     """Draw, with the hyperparameters integrated out; adapt the proposals that do not serve.
 
     Parameters
     ----------
-    proposed : Proposed
-        Its proposals are made near the points.
+    pieces : list of Proposed
+        With proposals made near the points.
     points : HyperPosterior
     n_draws : int
         Of every gene.
+    learnt : Surface, optional
+        Draws of all genes from the same proposals. If they are not too many, they are the first of those that
+        are returned, and where its room is as large as what is returned, the others are written into it.
 
     Returns
     -------
     Weighed
     """
-    n_genes, n_parameters = proposed.seeds.size, proposed.model.n_coefficients + 1
-    theta = np.empty((n_genes, n_draws, n_parameters), dtype=np.float32)
+    n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
+    if learnt is not None and learnt.n_draws > n_draws:
+        learnt = None
+    if learnt is not None and learnt.theta.shape == (n_genes, n_draws, d):
+        theta = learnt.theta
+    else:
+        theta = np.empty((n_genes, n_draws, d), dtype=np.float32)
     log_weights, log_ratio = (np.empty((n_genes, n_draws), dtype=np.float32) for _ in range(2))
     report = {name: np.ones(n_genes) for name in ("pareto_k", "ess_bulk", "attempts")}
     weighed = Weighed(GeneDraws(theta, log_weights, log_ratio), report)
 
-    def weigh_some(first: int, last: int) -> None:
-        for begin in range(first, last, GENES_AT_A_TIME):
-            _weigh_few(proposed, points, weighed, np.arange(begin, min(begin + GENES_AT_A_TIME, last)))
+    def weigh_piece(piece: Proposed, at: slice) -> None:
+        _draw(piece, learnt, points, weighed, at)
+        _weigh(piece, points, weighed, at)
 
-    over_genes(weigh_some, n_genes)
+    ends = np.cumsum([piece.rows.size for piece in pieces]).tolist()
+    places = (slice(end - piece.rows.size, end) for piece, end in zip(pieces, ends, strict=True))
+    for_each(lambda work: weigh_piece(*work), zip(pieces, places, strict=True))
     return weighed
 
 
-def _weigh_few(proposed: Proposed, points: HyperPosterior, weighed: Weighed, rows: np.ndarray) -> None:
-    """Draw and weigh the genes of some rows, and write what came of it."""
-    n_draws = weighed.draws.n_draws
-    current = proposed.genes(rows)
-    attempt = _Attempt.of(current.surface(points.layout, n_draws, KEPT_STREAM), points)
+def _draw(
+    piece: Proposed, learnt: Surface | None, points: HyperPosterior, weighed: Weighed, at: slice
+) -> None:
+    """Write draws of a few genes, those that are there already first."""
+    draws = weighed.draws
+    assert draws.log_ratio is not None
+    if learnt is None:
+        surface = piece.surface(points.layout, draws.n_draws, KEPT_STREAM)
+        draws.theta[at], draws.log_ratio[at] = surface.theta, surface.log_ratio
+        return
+    n = learnt.n_draws
+    if draws.theta is not learnt.theta:
+        draws.theta[at, :n] = learnt.theta[piece.rows, :n]
+    draws.log_ratio[at, :n] = learnt.log_ratio[piece.rows]
+    if n < draws.n_draws:
+        more = piece.draws(draws.n_draws - n, KEPT_STREAM)
+        draws.theta[at, n:], draws.log_ratio[at, n:] = more.theta, learnt.relative(piece.rows, more.log_ratio)
+
+
+def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice) -> None:
+    """Weigh the draws of a few genes, and draw those again whose proposals do not serve."""
+    draws, rows = weighed.draws, np.arange(at.start, at.stop)
+    assert draws.log_ratio is not None
+    attempt = _Attempt.of(piece.model.base_mean, draws.theta[at], draws.log_ratio[at], points)
     trouble = attempt.trouble
     attempt.write(weighed, rows, np.full(rows.size, True))
     for number in range(ADAPTATIONS):
@@ -129,18 +159,17 @@ def _weigh_few(proposed: Proposed, points: HyperPosterior, weighed: Weighed, row
             return
         rows, trouble = rows[bad], trouble[bad]
         stream = NEW_STREAM + number
-        current = _moved(current.genes(bad), attempt.surface.theta[bad], attempt.log_weights[bad], stream)
-        attempt = _Attempt.of(current.surface(points.layout, n_draws, stream), points)
+        piece = _moved(piece.genes(bad), attempt.theta[bad], attempt.log_weights[bad], stream)
+        new = piece.surface(points.layout, draws.n_draws, stream)
+        attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
         attempt.write(weighed, rows, better)
         trouble = np.minimum(trouble, attempt.trouble)
         weighed.report["attempts"][rows] += 1.0
 
 
-def _moved(proposed: Proposed, theta: np.ndarray, log_weights: np.ndarray, stream: int) -> Proposed:
+def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, stream: int) -> Proposed:
     """Adapt proposals to weighted draws."""
-    proposal = adapted(proposed.proposal, theta, np.exp(log_weights))
-    seeds = proposed.seeds ^ np.uint32(stream)
-    return Proposed(
-        proposed.model, fitted_shares(proposed.model, proposal, seeds, LONG_PILOT), proposed.seeds
-    )
+    proposal = adapted(piece.proposal, theta, np.exp(log_weights))
+    seeds = piece.seeds ^ np.uint32(stream)
+    return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT))
