@@ -24,6 +24,8 @@ ADAPTATIONS = 6
 """Of a gene's proposal, at the most. With 3, of airway's genes 1 to 4 were left to engine nuts, which costs
 seconds; with 6 none, by three seeds."""
 LONG_PILOT = 1000
+FEWEST_MORE = 250
+"""Draws that are added to those learnt from, at the least: of fewer, some components would have none."""
 SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
 KEPT_STREAM, NEW_STREAM = 0x27D4EB2F, 0x85EBCA6B
@@ -99,15 +101,16 @@ def weigh(
     n_draws : int
         Of every gene.
     learnt : Surface, optional
-        Draws of all genes from the same proposals. If they are not too many, they are the first of those that
-        are returned, and where its room is as large as what is returned, the others are written into it.
+        Draws of all genes from the same proposals. If they are as many as asked for, or at least
+        `FEWEST_MORE` fewer, they are the first of those that are returned, and where there is room in it for
+        all that are returned, the others are written there.
 
     Returns
     -------
     Weighed
     """
     n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
-    if learnt is not None and learnt.n_draws > n_draws:
+    if learnt is not None and learnt.n_draws != n_draws < learnt.n_draws + FEWEST_MORE:
         learnt = None
     if learnt is not None and learnt.theta.shape == (n_genes, n_draws, d):
         theta = learnt.theta
