@@ -12,6 +12,7 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.diagnostics import effective_sizes
+from bayesde.posterior.importance import engine, learning
 from bayesde.results import s_values
 
 CONTRAST = ("condition", "treated", "untreated")
@@ -136,6 +137,19 @@ def test_genes_that_are_asked_for_learn_from_all(panel_fit, posterior, names):
     assert set(few.diagnostics["status"]) <= {"ok", "not_selected", "high_pareto_k", "low_ess"}
     kept = posterior.draws.sel(gene=few.draws["gene"].values)
     np.testing.assert_array_equal(few.draws["beta"].values, kept["beta"].values)
+
+
+def test_many_draws_of_a_few_genes_have_no_room_for_all(panel_fit, names, monkeypatch):
+    rooms = []
+
+    def learn(*arguments):
+        rooms.append(arguments[-1])
+        return learning.learn(*arguments)
+
+    monkeypatch.setattr(engine, "learn", learn)
+    posterior = run(panel_fit, genes=names[:2], draws=5000)
+    assert posterior.gene_draws.theta.shape[:2] == (2, 5000)
+    assert rooms == [0]
 
 
 def test_given_hyperparameters_are_kept(panel_fit, names):

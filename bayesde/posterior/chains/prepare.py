@@ -112,7 +112,8 @@ def first_look(
         even = np.ones(genes.location.shape)
         return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
     points = learnt.points
-    theta, weights = learnt.surface.theta.astype(np.float64), _weights(learnt.surface, points)
+    surface = learnt.surface
+    theta, weights = surface.theta[:, : surface.n_draws].astype(np.float64), _weights(surface, points)
     genes = informed(Rescaled.of(_at_mean(model, points), start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)

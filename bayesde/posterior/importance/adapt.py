@@ -77,8 +77,19 @@ def _move(first, last, location, shape, reach, side, share, theta, weights, new_
 
 
 @kernel
-def _move_component(points, weight, location, reach, new_location, shape):  # type: ignore[no-untyped-def]
-    """Move one component, in place, to the moments of weighted draws; not at all if too few draws count."""
+def _move_component(points, weight, location, reach, new_location, new_shape):  # type: ignore[no-untyped-def]
+    """Move one component to the moments of weighted draws; not at all if too few draws count.
+
+    Parameters
+    ----------
+    points : ndarray (P + 1, draw)
+    weight : ndarray (draw,)
+        Of any sum.
+    location, reach : ndarray (P + 1,)
+        Where the component is.
+    new_location, new_shape : ndarray (P + 1,), (P + 1, P + 1)
+        Copies of what it has, written to; how F makes way for K stays.
+    """
     free, far = np.flatnonzero(reach == 0.0), np.flatnonzero(reach > 0.0)
     d, mass = free.size, sum_of(weight)
     if not mass > 0.0 or mass**2 / sum_of_products(weight, weight) < ENOUGH * d:
@@ -89,7 +100,7 @@ def _move_component(points, weight, location, reach, new_location, shape):  # ty
         row = gaps[i]
         row[:] = points[free[i]]
         for k in far:
-            add_multiple(-shape[free[i], k], points[k] - location[k], row)
+            add_multiple(-new_shape[free[i], k], points[k] - location[k], row)
         mean[i] = sum_of_products(weight, row) / mass
         for m in range(row.size):
             row[m] -= mean[i]
@@ -106,4 +117,4 @@ def _move_component(points, weight, location, reach, new_location, shape):  # ty
     for i in range(d):
         new_location[free[i]] = mean[i]
         for b in range(d):
-            shape[free[i], free[b]] = factor[i, b]
+            new_shape[free[i], free[b]] = factor[i, b]

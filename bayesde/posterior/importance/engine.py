@@ -43,7 +43,7 @@ def importance_sample(
     hyper : Hyperparameters
         Given values (with draws, these are averaged over), or where the search for them starts.
     keep : ndarray of int
-        The genes to return.
+        The genes to return, in increasing order.
     layout : Layout
         Which hyperparameters there are, and their priors.
     learning : bool
@@ -60,7 +60,8 @@ def importance_sample(
     """
     if learning:
         rng = np.random.default_rng(seed)
-        learnt = learn(model, start, layout, layout.psi(hyper), rng, progress, room_for=draws)
+        room_for = draws if keep.size == model.n_genes else 0
+        learnt = learn(model, start, layout, layout.psi(hyper), rng, progress, room_for)
         hyper, pieces, surface = learnt.points.summary(rng), learnt.pieces, learnt.surface
         most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
         points = learnt.points.thinned(min(learnt.points.weight.size, most))

@@ -148,7 +148,7 @@ def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore
     for m in range(out.size):
         place = log_dispersion[m] / STEP - start
         if 0.0 <= place < last:
-            i = np.uint64(place)
+            i = np.uint64(place)  # unsigned: no index counts from the end
             t, row = place - np.int64(i), table[i]
             out[m] += row[0] + t * (row[1] + t * (row[2] + t * (row[3] + t * row[4])))
         else:

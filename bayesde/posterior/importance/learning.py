@@ -57,7 +57,7 @@ class Learnt:
     pieces : list of Proposed
         All genes, with proposals made near the maximum.
     surface : Surface
-        The draws that were learnt from.
+        The draws that were learnt from, with the room that was asked for.
     """
 
     points: HyperPosterior

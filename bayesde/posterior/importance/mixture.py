@@ -110,7 +110,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
         used = d
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
-            used += reach[g, :, k].max() > 0.0
+            used += (reach[g, :, k] * counts[g]).max() > 0.0
         _fill_standard(seeds[g], used, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
@@ -308,7 +308,7 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
             if heights[c] > 0.0:
                 add_multiple(1.0, parts[c], total)
         log_q = work[0]
-        for m in range(n_draws):
+        for m in range(n_draws):  # without the conditions of the next loop, in vector instructions
             log_q[m] = logarithm(total[m])
         for m in range(n_draws):
             gap = value[g, m] - log_q[m]

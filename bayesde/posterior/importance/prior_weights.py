@@ -20,16 +20,13 @@ from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 
 __all__ = [
-    "LARGEST_LOG_RATIO",
     "average_weights",
     "fill_evidence",
+    "fill_highest",
     "fill_moments",
     "log_prior_shape",
-    "take_highest_off",
 ]
 
-LARGEST_LOG_RATIO = 600.0
-"""Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
 LEAST = -690.0
 """What the log prior counts as at the least, where a gene's largest weight is looked for."""
 
@@ -64,7 +61,10 @@ def _fill_odds(points, columns, inverse_scale, odds):  # type: ignore[no-untyped
 
 @kernel
 def log_prior_shape(points, columns, inverse_scale, log_trend, inverse_sd, nu, odds, out):  # type: ignore[no-untyped-def]
-    """Fill the log density of the priors at one gene's draws (P + 1, draw), over that at their peaks."""
+    """Fill the log density of the priors at one gene's draws (P + 1, draw), over that at their peaks.
+
+    ``odds`` (draw,) is room to work in.
+    """
     _fill_odds(points, columns, inverse_scale, odds)
     _fill_residuals(points[points.shape[0] - 1], log_trend, inverse_sd, nu, out)
     for m in range(out.size):
@@ -81,8 +81,8 @@ def _weigh(points, log_ratio, columns, inverse_scale, log_trend, inverse_sd, nu,
 
 
 @kernel
-def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, relative, highest):  # type: ignore[no-untyped-def]
-    """Fill the log ratios at the draws of largest weight, and what is left of all without them."""
+def fill_highest(first, last, theta, columns, scale, log_trend, sd, nu, log_ratio, highest):  # type: ignore[no-untyped-def]
+    """Fill the log ratio at the draw of largest weight of some genes, or 0 if none has any."""
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, weights, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
@@ -94,8 +94,6 @@ def take_highest_off(first, last, theta, columns, scale, log_trend, sd, nu, log_
             if weight > largest:
                 largest, at = weight, m
         highest[g] = log_ratio[g, at] if largest > -math.inf else 0.0
-        for m in range(n_draws):
-            relative[g, m] = min(log_ratio[g, m] - highest[g], LARGEST_LOG_RATIO)
 
 
 @kernel

@@ -1,7 +1,8 @@
 r"""Each gene's proposal distribution at work: shares of its components, draws and their weights.
 
 A mixture whose components `bayesde.posterior.importance.components` chooses. Their shares are fitted to a few
-pilot draws, but none is below `SMALLEST_SHARE`: what bounds the weights far out has to stay.
+pilot draws. Components that these do not ask for are left out, but for the last one, which bounds the weights
+far out; of the others no share is below `SMALLEST_SHARE`.
 
 What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients
 that are not shrunken: everything that does not depend on the hyperparameters.
@@ -30,7 +31,7 @@ from bayesde.posterior.importance.mixture import (
     subtract_log_mixture,
 )
 from bayesde.posterior.importance.prior_weights import log_prior_shape
-from bayesde.posterior.importance.sums import sum_of
+from bayesde.posterior.importance.sums import sum_of, sum_of_products
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
@@ -38,8 +39,9 @@ __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
 SMALLEST_SHARE = 0.08
 LARGEST_FLOOR = 0.25
 """Of all components together."""
-NEGLIGIBLE = 0.001
-"""Fitted share below which a component is left out, as half of airway's are."""
+NEGLIGIBLE, TELLING = 0.001, 10.0
+"""Fitted share below which a component is left out, as a third of airway's are; and the effective pilot draws
+that it takes to decide that: a single one of large weight would leave nothing but its own component."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -100,7 +102,7 @@ def fitted_shares(
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
     pilot = draw(model, even, seeds ^ np.uint32(0x9E3779B9), n_draws)
-    share = even.share.copy()
+    share, size = even.share.copy(), np.zeros(model.n_genes)
     over_genes(
         _fit_shares,
         model.n_genes,
@@ -113,9 +115,10 @@ def fitted_shares(
         model.dispersion_sd,
         model.nu,
         share,
+        size,
     )
     last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
-    used &= (share >= NEGLIGIBLE) | (np.arange(share.shape[1]) == last[:, None])
+    used &= (share >= NEGLIGIBLE) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
     share = np.where(used, share, 0.0)
     share /= share.sum(axis=1, keepdims=True)
     number = used.sum(axis=1, keepdims=True)
@@ -201,8 +204,12 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     sd,
     nu,
     fitted,
+    size,
 ):
-    """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean."""
+    """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean.
+
+    Also filled is the effective number of draws.
+    """
     n_draws, d = theta.shape[1:]
     n = share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
@@ -225,5 +232,6 @@ def _fit_shares(  # type: ignore[no-untyped-def]
         for m in range(n_draws):
             weights[m] = min(weights[m], most)
         weights /= sum_of(weights)
+        size[g] = 1.0 / sum_of_products(weights, weights)
         for _ in range(EM_STEPS):
             _em_step(weights, parts, fitted[g], work[0], work[1])

@@ -20,6 +20,7 @@ from bayesde.posterior.model import ConditionalModel
 __all__ = ["Proposed", "Start", "draw_all", "propose"]
 
 GENES_AT_A_TIME = 250
+"""Few enough for their draws to stay in the cache, and for `over_genes` not to share them out once more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +90,9 @@ def propose(start: Start, model: ConditionalModel) -> list[Proposed]:
     """
 
     def build(rows: np.ndarray) -> Proposed:
-        some, seeds = model.genes(rows), start.seeds[rows]
-        mixture = gene_mixtures(some, start.beta[rows], start.log_dispersion[rows])
-        return Proposed(rows, some, fitted_shares(some, mixture, seeds), seeds)
+        some, begin = model.genes(rows), start.genes(rows)
+        mixture = gene_mixtures(some, begin.beta, begin.log_dispersion)
+        return Proposed(rows, some, fitted_shares(some, mixture, begin.seeds), begin.seeds)
 
     everyone = np.arange(model.n_genes)
     return for_each(build, (everyone[at : at + GENES_AT_A_TIME] for at in everyone[::GENES_AT_A_TIME]))
@@ -114,14 +115,12 @@ def draw_all(pieces: list[Proposed], layout: Layout, n_draws: int, room: np.ndar
     -------
     Surface
     """
-    n_genes = room.shape[0]
-    log_ratio = np.empty((n_genes, n_draws), dtype=np.float32)
-    base_mean, highest = np.empty(n_genes), np.empty(n_genes)
+    base_mean = np.concatenate([piece.model.base_mean for piece in pieces])
+    log_ratio, highest = np.empty((base_mean.size, n_draws), dtype=np.float32), np.empty(base_mean.size)
 
     def fill(piece: Proposed) -> None:
         part, rows = piece.surface(layout, n_draws), piece.rows
-        room[rows, :n_draws], log_ratio[rows] = part.theta, part.log_ratio
-        base_mean[rows], highest[rows] = part.base_mean, part.highest
+        room[rows, :n_draws], log_ratio[rows], highest[rows] = part.theta, part.log_ratio, part.highest
 
     for_each(fill, pieces)
     return Surface(layout, base_mean, room, log_ratio, highest)

@@ -11,7 +11,17 @@ __all__ = ["add_multiple", "combine", "mean_and_sd", "sum_of", "sum_of_products"
 
 @kernel
 def combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
-    """Fill offset + sum_k factors_k rows_k, two rows at a time."""
+    """Fill offset + sum_k factors_k rows_k, two rows at a time.
+
+    Parameters
+    ----------
+    offset : float
+    factors : ndarray (row,)
+        Rows whose factor is 0 are not read.
+    rows : ndarray (row, draw)
+    total : ndarray (draw,)
+        Written to.
+    """
     total[:] = offset
     first = -1
     for k in range(factors.size):
@@ -30,7 +40,7 @@ def combine(offset, factors, rows, total):  # type: ignore[no-untyped-def]
 
 @kernel
 def add_multiple(factor, values, total):  # type: ignore[no-untyped-def]
-    """Add factor times values."""
+    """Add factor times values (draw,) to the total (draw,)."""
     for m in range(total.size):
         total[m] += factor * values[m]
 

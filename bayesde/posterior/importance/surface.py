@@ -30,17 +30,26 @@ from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.prior_weights import (
-    LARGEST_LOG_RATIO,
     average_weights,
     fill_evidence,
+    fill_highest,
     fill_moments,
-    take_highest_off,
 )
 from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.model import ConditionalModel
 
-__all__ = ["HyperPosterior", "Surface", "curvature_sd", "gene_weights", "hyper_posterior", "maximize"]
+__all__ = [
+    "HyperPosterior",
+    "Surface",
+    "curvature_sd",
+    "gene_weights",
+    "hyper_posterior",
+    "maximize",
+    "relative",
+]
 
+LARGEST_LOG_RATIO = 600.0
+"""Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
 MAX_STEPS = 60
 MANY_STEPS = 8
 """Thousands of genes take fewer. The outer product of the scores of a few genes is a poor curvature, and from
@@ -89,19 +98,14 @@ class Surface:
     @classmethod
     def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
         """Make the surface."""
-        relative, highest = np.empty(draws.log_ratio.shape, dtype=np.float32), np.empty(model.n_genes)
-        parts = (_columns(layout), *_parts_of(model))
-        over_genes(take_highest_off, model.n_genes, draws.theta, *parts, draws.log_ratio, relative, highest)
-        return cls(layout, model.base_mean, draws.theta, relative, highest)
+        highest, parts = np.empty(model.n_genes), (_columns(layout), *_parts_of(model))
+        over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
+        return cls(layout, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
 
     @property
     def n_draws(self) -> int:
         """Number of draws of each gene."""
         return int(self.log_ratio.shape[1])
-
-    def relative(self, rows: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
-        """Take off of other draws' log ratios (gene, draw) what was taken off these genes'."""
-        return np.minimum(log_ratio - self.highest[rows, None], LARGEST_LOG_RATIO).astype(np.float32)
 
     def spread(self, most: int) -> Surface:
         """Take at most so many genes, evenly by base mean."""
@@ -168,6 +172,23 @@ class Surface:
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
         value += [self.layout.log_prior(point)[0] for point in points]
         return np.asarray(value.reshape(np.shape(psi)[:-1]))
+
+
+def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
+    """Take the value at the draw of largest weight off: for what is left, single precision is enough.
+
+    Parameters
+    ----------
+    log_ratio : ndarray (gene, draw)
+        Of those draws or of others.
+    highest : ndarray (gene,)
+
+    Returns
+    -------
+    ndarray of float32 (gene, draw)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.minimum(log_ratio - highest[:, None], LARGEST_LOG_RATIO).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

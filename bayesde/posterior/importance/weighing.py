@@ -16,7 +16,7 @@ from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
 from bayesde.posterior.importance.proposal import fitted_shares
 from bayesde.posterior.importance.proposed import Proposed
-from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
+from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights, relative
 
 __all__ = ["SMALLEST_SIZE", "Weighed", "weigh"]
 
@@ -78,14 +78,19 @@ class _Attempt:
         """How far weights are from what can be trusted: above 1, they cannot."""
         return np.maximum(self.pareto_k / MAX_K, SMALLEST_SIZE * self.log_weights.shape[1] / self.size)
 
-    def write(self, weighed: Weighed, at: np.ndarray, taken: np.ndarray) -> None:
-        """Write the genes that are taken, by mask, where ``at`` says."""
-        draws, report, rows = weighed.draws, weighed.report, at[taken]
-        draws.theta[rows] = self.theta[taken]
-        for written, values in ((draws.log_ratio, self.log_ratio), (draws.log_weights, self.log_weights)):
-            assert written is not None
-            written[rows] = values[taken]
+    def write_weights(self, weighed: Weighed, rows: np.ndarray | slice, taken: np.ndarray | slice) -> None:
+        """Write what was found of the genes that are taken, where ``rows`` says."""
+        report = weighed.report
+        assert weighed.draws.log_weights is not None
+        weighed.draws.log_weights[rows] = self.log_weights[taken]
         report["pareto_k"][rows], report["ess_bulk"][rows] = self.pareto_k[taken], self.size[taken]
+
+    def write(self, weighed: Weighed, rows: np.ndarray, taken: np.ndarray) -> None:
+        """Write the draws, too."""
+        assert weighed.draws.log_ratio is not None
+        weighed.draws.theta[rows] = self.theta[taken]
+        weighed.draws.log_ratio[rows] = self.log_ratio[taken]
+        self.write_weights(weighed, rows, taken)
 
 
 def weigh(
@@ -110,7 +115,7 @@ def weigh(
     Weighed
     """
     n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
-    if learnt is not None and learnt.n_draws != n_draws < learnt.n_draws + FEWEST_MORE:
+    if learnt is not None and not (n_draws == learnt.n_draws or n_draws >= learnt.n_draws + FEWEST_MORE):
         learnt = None
     if learnt is not None and learnt.theta.shape == (n_genes, n_draws, d):
         theta = learnt.theta
@@ -120,13 +125,14 @@ def weigh(
     report = {name: np.ones(n_genes) for name in ("pareto_k", "ess_bulk", "attempts")}
     weighed = Weighed(GeneDraws(theta, log_weights, log_ratio), report)
 
-    def weigh_piece(piece: Proposed, at: slice) -> None:
+    def weigh_piece(work: tuple[Proposed, int]) -> None:
+        piece, end = work
+        at = slice(end - piece.rows.size, end)
         _draw(piece, learnt, points, weighed, at)
         _weigh(piece, points, weighed, at)
 
     ends = np.cumsum([piece.rows.size for piece in pieces]).tolist()
-    places = (slice(end - piece.rows.size, end) for piece, end in zip(pieces, ends, strict=True))
-    for_each(lambda work: weigh_piece(*work), zip(pieces, places, strict=True))
+    for_each(weigh_piece, zip(pieces, ends, strict=True))
     return weighed
 
 
@@ -146,7 +152,8 @@ def _draw(
     draws.log_ratio[at, :n] = learnt.log_ratio[piece.rows]
     if n < draws.n_draws:
         more = piece.draws(draws.n_draws - n, KEPT_STREAM)
-        draws.theta[at, n:], draws.log_ratio[at, n:] = more.theta, learnt.relative(piece.rows, more.log_ratio)
+        draws.theta[at, n:] = more.theta
+        draws.log_ratio[at, n:] = relative(more.log_ratio, learnt.highest[piece.rows])
 
 
 def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice) -> None:
@@ -155,7 +162,7 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
     assert draws.log_ratio is not None
     attempt = _Attempt.of(piece.model.base_mean, draws.theta[at], draws.log_ratio[at], points)
     trouble = attempt.trouble
-    attempt.write(weighed, rows, np.full(rows.size, True))
+    attempt.write_weights(weighed, at, slice(None))
     for number in range(ADAPTATIONS):
         bad = np.flatnonzero(trouble > 1.0)
         if not bad.size:
@@ -166,7 +173,7 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
         new = piece.surface(points.layout, draws.n_draws, stream)
         attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
-        attempt.write(weighed, rows, better)
+        attempt.write(weighed, rows[better], better)
         trouble = np.minimum(trouble, attempt.trouble)
         weighed.report["attempts"][rows] += 1.0
 
