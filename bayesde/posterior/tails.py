@@ -191,16 +191,15 @@ def _tail(values, weights, order, enough):  # type: ignore[no-untyped-def]
     the median, if they come to that only beyond it.
     """
     total, squares, moment = 0.0, 0.0, 0.0
-    at, entry, excess, below = order[0], 0.5 * weights[order[0]], 0.0, True
+    at, share, sum_beyond, below = order[0], 0.0, 0.0, True
     for i in range(order.size):
         m = order[i]
         total += weights[m]
         squares += weights[m] ** 2
         moment += weights[m] * values[m]
-        worth = total * total / squares if squares > 0.0 else 0.0
         if below:
-            at, entry, excess = m, total - 0.5 * weights[m], values[m] - moment / total
-        below = worth < enough
+            at, share, sum_beyond = m, total, moment
+        below = total * total < enough * squares or squares == 0.0  # without a division, which would wait
         if total >= 0.5:
             break
-    return at, entry, excess
+    return at, share - 0.5 * weights[at], values[at] - sum_beyond / share
