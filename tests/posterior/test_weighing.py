@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance import proposal, proposed, weighing
+from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.importance.proposal import NEGLIGIBLE, draw, fitted_shares
@@ -69,7 +70,7 @@ def test_draws_that_were_learnt_from_come_first(pieces, layout, points):
     np.testing.assert_array_equal(weighed.draws.log_ratio[once, :LEARNT], ratio[once])
     for piece in pieces:
         again = draw(
-            piece.model, piece.proposal, piece.seeds ^ np.uint32(weighing.KEPT_STREAM), 1000 - LEARNT
+            piece.model, piece.proposal, piece.start.seeds ^ np.uint32(weighing.KEPT_STREAM), 1000 - LEARNT
         )
         rows, some = piece.rows[once[piece.rows]], once[piece.rows]
         np.testing.assert_array_equal(weighed.draws.theta[rows, LEARNT:], again.theta[some])
@@ -150,7 +151,7 @@ def test_what_the_posterior_does_not_need_is_left_out(pieces, monkeypatch):
     before = Proposal(*parts)
 
     def far_shares():
-        after = fitted_shares(piece.model, before, piece.seeds)
+        after = fitted_shares(piece.model, before, piece.start.seeds)
         assert NEGLIGIBLE < after.share[after.share > 0.0].min()
         return after.share[(after.location == 40.0).all(axis=2) & (after.share > 0.0)]
 
@@ -158,3 +159,15 @@ def test_what_the_posterior_does_not_need_is_left_out(pieces, monkeypatch):
     assert 0.0 < last < 0.1
     monkeypatch.setattr(proposal, "TELLING", 1e9)
     assert far_shares().size == 2
+
+
+def test_what_was_left_out_can_be_taken_back(pieces, panel_model, panel_genes):
+    """As if nothing had been left out: the components that the searches found, with shares for all."""
+    mixture = gene_mixtures(panel_model, panel_genes.start.beta, panel_genes.start.log_dispersion)
+    left_out = 0
+    for piece in pieces:
+        whole = piece.complete().proposal
+        built = (mixture.share[piece.rows] > 0.0).sum(axis=1)
+        np.testing.assert_array_equal((whole.share > 0.0).sum(axis=1), built)
+        left_out += (built - (piece.proposal.share > 0.0).sum(axis=1)).sum()
+    assert left_out > 0

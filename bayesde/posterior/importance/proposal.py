@@ -80,12 +80,16 @@ def gene_seeds(names: Iterable[str], seed: int) -> np.ndarray:
 
 
 def fitted_shares(
-    model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int = PILOT
+    model: ConditionalModel,
+    proposal: Proposal,
+    seeds: np.ndarray,
+    n_draws: int = PILOT,
+    negligible: float = NEGLIGIBLE,
 ) -> Proposal:
     """Fit the shares of the components to the posterior by a few draws of each.
 
     They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
-    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x). Components of a `NEGLIGIBLE` share are left
+    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x). Components of a negligible share are left
     out, but for the last one, which bounds the weights; of the others none is below `SMALLEST_SHARE`.
 
     Parameters
@@ -94,6 +98,7 @@ def fitted_shares(
     proposal : Proposal
     seeds : ndarray of uint32 (gene,)
     n_draws : int
+    negligible : float
 
     Returns
     -------
@@ -118,7 +123,7 @@ def fitted_shares(
         size,
     )
     last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
-    used &= (share >= NEGLIGIBLE) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
+    used &= (share >= negligible) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
     share = np.where(used, share, 0.0)
     share /= share.sum(axis=1, keepdims=True)
     number = used.sum(axis=1, keepdims=True)

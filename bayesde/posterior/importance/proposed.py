@@ -5,7 +5,7 @@ A few genes at a time, so that what their draws pass through stays in the cache,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,26 +53,34 @@ class Proposed:
         Which of all genes these are, in increasing order.
     model : ConditionalModel
         What the proposal was made for.
+    start : Start
+        Where the searches for its components started.
     proposal : Proposal
-    seeds : ndarray of uint32 (gene,)
     """
 
     rows: np.ndarray
     model: ConditionalModel
+    start: Start
     proposal: Proposal
-    seeds: np.ndarray
 
     def genes(self, some: np.ndarray) -> Proposed:
         """Take some of the genes, by index or by mask."""
-        return Proposed(self.rows[some], self.model.genes(some), self.proposal.genes(some), self.seeds[some])
+        return Proposed(
+            self.rows[some], self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
+        )
 
     def draws(self, n_draws: int, stream: int = 0) -> Draws:
         """Draw, by one of a gene's streams of random numbers."""
-        return draw(self.model, self.proposal, self.seeds ^ np.uint32(stream), n_draws)
+        return draw(self.model, self.proposal, self.start.seeds ^ np.uint32(stream), n_draws)
 
     def surface(self, layout: Layout, n_draws: int, stream: int = 0) -> Surface:
         """Draw, and make a surface of the draws."""
         return Surface.of(layout, self.model, self.draws(n_draws, stream))
+
+    def complete(self) -> Proposed:
+        """Take back the components that were left out."""
+        mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
+        return replace(self, proposal=fitted_shares(self.model, mixture, self.start.seeds, negligible=0.0))
 
 
 def propose(start: Start, model: ConditionalModel) -> list[Proposed]:
@@ -92,7 +100,7 @@ def propose(start: Start, model: ConditionalModel) -> list[Proposed]:
     def build(rows: np.ndarray) -> Proposed:
         some, begin = model.genes(rows), start.genes(rows)
         mixture = gene_mixtures(some, begin.beta, begin.log_dispersion)
-        return Proposed(rows, some, fitted_shares(some, mixture, begin.seeds), begin.seeds)
+        return Proposed(rows, some, begin, fitted_shares(some, mixture, begin.seeds))
 
     everyone = np.arange(model.n_genes)
     return for_each(build, (everyone[at : at + GENES_AT_A_TIME] for at in everyone[::GENES_AT_A_TIME]))

@@ -169,7 +169,8 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
             return
         rows, trouble = rows[bad], trouble[bad]
         stream = NEW_STREAM + number
-        piece = _moved(piece.genes(bad), attempt.theta[bad], attempt.log_weights[bad], stream)
+        piece = piece.genes(bad) if number else piece.genes(bad).complete()
+        piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], stream)
         new = piece.surface(points.layout, draws.n_draws, stream)
         attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
@@ -179,7 +180,7 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
 
 
 def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, stream: int) -> Proposed:
-    """Adapt proposals to weighted draws."""
+    """Adapt proposals to weighted draws, with all their components: one that was left out may be missing."""
     proposal = adapted(piece.proposal, theta, np.exp(log_weights))
-    seeds = piece.seeds ^ np.uint32(stream)
-    return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT))
+    seeds = piece.start.seeds ^ np.uint32(stream)
+    return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT, negligible=0.0))
