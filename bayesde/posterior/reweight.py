@@ -187,7 +187,7 @@ def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosteri
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    base_mean = _base_mean(posterior)
+    base_mean = _base_mean(posterior)  # what was taken off the ratios is not known any more, nor needed
     surface = Surface(points.layout, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size))
     start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
     center = maximize(surface, start)
