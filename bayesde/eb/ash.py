@@ -6,9 +6,7 @@ with sigma_k on a grid of factors sqrt(2), from a tenth of the smallest standard
 effect that the errors do not explain, and the weights pi by maximum likelihood (Stephens 2017, Biostatistics
 18:275, doi:10.1093/biostatistics/kxw041; "normal" mixture without a point mass at zero, no prior on pi).
 
-The weights minimize a convex function, -mean_g ln(sum_k L_gk x_k) + sum_k x_k over x >= 0, whose minimum
-sums to one. It is solved to rounding by Newton steps, each a non-negative least-squares problem (Kim,
-Carbonetto, Stephens and Anitescu 2020, doi:10.1080/10618600.2019.1689985). In any unit.
+``mixture_weights`` finds them. In any unit.
 """
 
 from __future__ import annotations
@@ -19,18 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bayesde.eb.mixture_weights import maximum_likelihood_weights
 from bayesde.errors import FitError
+from bayesde.numerics.elementwise import exp, log
 
 __all__ = ["AshPosterior", "NormalMixture", "fit_mixture"]
 
 GRID_FACTOR = math.sqrt(2.0)
-MAX_STEPS = 200
-GRADIENT_TOLERANCE = 1e-11
-"""Of the optimality conditions; the gradient's parts are of order one."""
-DAMPING = 1e-13
-NEGLIGIBLE_WEIGHT = 1e-14
-BOUNDARY = 0.9
-"""No gene's density may lose a greater share of its value in one step."""
 NO_LIKELIHOOD = 1e-100
 """Relative to a gene's best component; the squares of smaller numbers are slow to compute with."""
 QUANTILE_STEPS = 60
@@ -87,7 +80,7 @@ class AshPosterior:
         for _ in range(QUANTILE_STEPS):
             standard = (point[left, None] - self.mean[left]) / self.sd[left]
             excess = (self.share[left] * ndtr(standard)).sum(axis=1) - probability
-            density = (self.share[left] / self.sd[left] * np.exp(-0.5 * standard**2)).sum(axis=1)
+            density = (self.share[left] / self.sd[left] * exp(-0.5 * standard**2)).sum(axis=1)
             low[left] = np.where(excess < 0.0, point[left], low[left])
             high[left] = np.where(excess < 0.0, high[left], point[left])
             with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -120,8 +113,8 @@ class NormalMixture:
         variance = self.sd[used] ** 2
         square = error[:, None] ** 2
         keep = variance / (variance + square)
-        log_share = np.log(self.weight[used]) + _log_densities(effect, error, self.sd[used])
-        share = np.exp(log_share - log_share.max(axis=1, keepdims=True))
+        log_share = log(self.weight[used]) + _log_densities(effect, error, self.sd[used])
+        share = exp(log_share - log_share.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
         return AshPosterior(share, keep * effect[:, None], np.sqrt(keep * square))
 
@@ -129,7 +122,7 @@ class NormalMixture:
 def _log_densities(effect: np.ndarray, error: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Log density (gene, component), up to a constant, of effects under each component and their errors."""
     variance = sd**2 + error[:, None] ** 2
-    return np.asarray(-0.5 * (effect[:, None] ** 2 / variance + np.log(variance)))
+    return np.asarray(-0.5 * (effect[:, None] ** 2 / variance + log(variance)))
 
 
 def _grid(effect: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -138,61 +131,7 @@ def _grid(effect: np.ndarray, error: np.ndarray) -> np.ndarray:
     excess = float(np.max(effect**2 - error**2))
     largest = 2.0 * math.sqrt(excess) if excess > 0.0 else 8.0 * smallest
     n_steps = math.ceil(math.log(largest / smallest) / math.log(GRID_FACTOR))
-    return largest * GRID_FACTOR ** np.arange(-n_steps, 1.0)
-
-
-def _loss(likelihood: np.ndarray, x: np.ndarray) -> float:
-    mixed = likelihood @ x
-    return float(-np.mean(np.log(mixed)) + x.sum()) if mixed.min() > 0.0 else math.inf
-
-
-def _hessian(likelihood: np.ndarray, mixed: np.ndarray) -> np.ndarray:
-    """Second derivatives of the loss where the mixture's densities are ``mixed`` (gene,)."""
-    n_components = likelihood.shape[1]
-    total = np.zeros((n_components, n_components))
-    for start in range(0, len(likelihood), PIECE):
-        some = slice(start, start + PIECE)
-        scaled = likelihood[some] / mixed[some, None]
-        total += scaled.T @ scaled
-    return total / len(likelihood)
-
-
-def _newton_point(hessian: np.ndarray, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Minimize the second-order expansion of the loss at x over non-negative vectors."""
-    from scipy.optimize import nnls  # slow to load
-
-    target, size, damping = hessian @ x - gradient, np.diag(hessian), DAMPING
-    while True:
-        # Neighboring components are nearly alike: the damping pulls towards x, and moves no solution.
-        try:
-            factor = np.linalg.cholesky(hessian + np.diag(damping * size))
-            break
-        except np.linalg.LinAlgError:
-            damping *= 10.0
-    target = np.linalg.solve(factor, target + damping * size * x)
-    point, _ = nnls(factor.T, target, maxiter=100 * x.size)
-    return np.asarray(point)
-
-
-def _weights(likelihood: np.ndarray) -> np.ndarray:
-    """Maximum-likelihood weights (component,) of a mixture, given densities (gene, component)."""
-    n_components = likelihood.shape[1]
-    x = np.full(n_components, 1.0 / n_components)
-    for _ in range(MAX_STEPS):
-        mixed = likelihood @ x
-        gradient = 1.0 - (1.0 / mixed) @ likelihood / len(likelihood)
-        if gradient.min() >= -GRADIENT_TOLERANCE and np.max(np.abs(x * gradient)) <= GRADIENT_TOLERANCE:
-            break
-        step = _newton_point(_hessian(likelihood, mixed), x, gradient) - x
-        length = min(1.0, BOUNDARY / max(float(np.max(likelihood @ -step / mixed)), BOUNDARY))
-        slope, value = float(gradient @ step), _loss(likelihood, x)
-        while _loss(likelihood, x + length * step) > value + 1e-4 * length * slope + 1e-15 * abs(value):
-            length *= 0.5
-            if length < 1e-10:
-                return np.asarray(x / x.sum())
-        x = np.maximum(x + length * step, 0.0)
-        x[x < NEGLIGIBLE_WEIGHT] = 0.0
-    return np.asarray(x / x.sum())
+    return np.array([largest * GRID_FACTOR**step for step in range(-n_steps, 1)])
 
 
 def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
@@ -221,6 +160,6 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
     for start in range(0, effect.size, PIECE):
         some = slice(start, start + PIECE)
         log_density = _log_densities(effect[some], error[some], sd)
-        part = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        part = exp(log_density - log_density.max(axis=1, keepdims=True))
         likelihood[some] = np.where(part < NO_LIKELIHOOD, 0.0, part)
-    return NormalMixture(_weights(likelihood), sd)
+    return NormalMixture(maximum_likelihood_weights(likelihood), sd)

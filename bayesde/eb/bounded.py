@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from threadpoolctl import threadpool_limits
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
+from bayesde.numerics.quasi_newton import EPSILON, minimize
 
 __all__ = ["BOUND", "fit_bounded"]
 
@@ -32,7 +32,7 @@ BOUND = 30.0
 """Largest coefficient, log2."""
 STEP = 1e-3
 """Of the central differences, log2."""
-RELATIVE_GAIN = 1e7 * np.finfo(float).eps
+RELATIVE_GAIN = 1e7 * EPSILON
 """At which the search stops; with this memory and this many iterations, it is that of R's ``optim``."""
 MEMORY = 5
 MAX_ITERATIONS = 100
@@ -145,28 +145,22 @@ def fit_bounded(
     within = np.all(np.abs(beta) < BOUND * LN2, axis=1, keepdims=True)
     starts = np.clip(np.where(within, beta / LN2, least_squares), -BOUND, BOUND)
     found, converged = np.empty_like(beta), np.empty(len(beta), dtype=np.bool_)
-    import scipy.optimize  # noqa: F401  (it loads the BLAS that is limited next)
-
-    # The search solves systems of a few rows, for which waking BLAS's threads takes longer than the work.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for g, start in enumerate(starts):
-            y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
-            data = (_log_pmf_at_fit(y, dispersion[g]), y, factors[g], own, design, dispersion[g], ridge)
-            found[g], converged[g] = _search(start, data)
+    for g, start in enumerate(starts):
+        y, own = counts[g], np.ones_like(counts[g]) if weights is None else weights[g]
+        data = (_log_pmf_at_fit(y, dispersion[g]), y, factors[g], own, design, dispersion[g], ridge)
+        found[g], converged[g] = _search(start, data)
     return found, converged
 
 
 def _search(start: np.ndarray, data: tuple[Any, ...]) -> tuple[np.ndarray, bool]:
     """Return the coefficients of one gene, natural log, and whether the search converged."""
-    from scipy.optimize import minimize  # slow to load, and most fits have no such gene
-
-    result = minimize(
-        _objective,
+    found = minimize(
+        lambda beta: _objective(beta, *data),
+        lambda beta: _slopes(beta, *data),
         start,
-        args=data,
-        jac=_slopes,
-        method="L-BFGS-B",
-        bounds=[(-BOUND, BOUND)] * start.size,
-        options={"maxcor": MEMORY, "ftol": RELATIVE_GAIN, "gtol": 0.0, "maxiter": MAX_ITERATIONS},
+        bounds=(-BOUND, BOUND),
+        memory=MEMORY,
+        relative_gain=RELATIVE_GAIN,
+        max_iterations=MAX_ITERATIONS,
     )
-    return result.x * LN2, bool(result.success)
+    return found.x * LN2, found.converged

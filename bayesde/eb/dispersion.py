@@ -16,6 +16,7 @@ from bayesde.eb.glm import MIN_MU, fit_glm
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import Moments
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.elementwise import exp, log
 
 __all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
 
@@ -105,15 +106,15 @@ def gene_wise_dispersions(
         coefficients = glm.beta
     floored = block.with_weights_above(LEAST_WEIGHT)
     prior = (np.zeros(block.n_genes), NO_PRIOR)
-    found, steps, first, last = _search(np.log(start), floored, layout, coefficients, min_mu, prior)
+    found, steps, first, last = _search(log(start), floored, layout, coefficients, min_mu, prior)
     upper = max_dispersion(layout.n_samples)
-    dispersion = np.minimum(np.exp(found), upper)
+    dispersion = np.minimum(exp(found), upper)
     # A search that gained next to nothing keeps its start; one step or all of them means that it failed.
     with np.errstate(invalid="ignore"):  # -inf where means overflow, as with a covariate far from 0
         dispersion = np.where(last < first + np.abs(first) / 1e6, start, dispersion)
     failed = ((steps >= MAX_ITERATIONS) | (steps == 1)) & (dispersion > 10.0 * MIN_DISPERSION)
     if failed.any():
-        dispersion[failed] = np.exp(
+        dispersion[failed] = exp(
             _on_grid(floored.take(failed), layout, coefficients[failed], min_mu, (prior[0][failed], prior[1]))
         )
     return np.clip(dispersion, MIN_DISPERSION, upper), coefficients
@@ -146,12 +147,12 @@ def map_dispersions(
     -------
     ndarray (gene,)
     """
-    log_trend = np.log(trend)
-    start = np.log(np.where(gene_wise > 0.1 * trend, gene_wise, trend))
+    log_trend = log(trend)
+    start = log(np.where(gene_wise > 0.1 * trend, gene_wise, trend))
     found, steps, _, _ = _search(start, block, layout, coefficients, min_mu, (log_trend, prior_var))
     failed = steps >= MAX_ITERATIONS
     if failed.any():
         found[failed] = _on_grid(
             block.take(failed), layout, coefficients[failed], min_mu, (log_trend[failed], prior_var)
         )
-    return np.clip(np.exp(found), MIN_DISPERSION, max_dispersion(layout.n_samples))
+    return np.clip(exp(found), MIN_DISPERSION, max_dispersion(layout.n_samples))

@@ -16,6 +16,8 @@ import numpy as np
 from scipy.special import polygamma
 from skmisc.loess import loess
 
+from bayesde.numerics.elementwise import log
+
 __all__ = ["DispersionPrior", "fit_dispersion_prior"]
 
 MIN_PRIOR_VAR = 0.25
@@ -56,7 +58,7 @@ class DispersionPrior:
         -------
         ndarray of bool (gene,)
         """
-        return np.asarray(np.log(gene_wise) > np.log(trend) + OUTLYING_SDS * np.sqrt(self.residual_var))
+        return np.asarray(log(gene_wise) > log(trend) + OUTLYING_SDS * np.sqrt(self.residual_var))
 
 
 def _simulated_densities(residual_df: int) -> np.ndarray:
@@ -76,7 +78,7 @@ def _match_by_simulation(residuals: np.ndarray, residual_df: int) -> float:
     for row, simulated in enumerate(_simulated_densities(residual_df)):
         both = np.concatenate([observed, simulated])
         small = both[both > 0.0].min()
-        divergence[row] = np.sum(observed * (np.log(observed + small) - np.log(simulated + small)))
+        divergence[row] = np.sum(observed * (log(observed + small) - log(simulated + small)))
     curve = loess(SIMULATED_VAR, divergence, span=0.2, degree=2)
     curve.fit()
     return float(CANDIDATE_VAR[np.argmin(curve.predict(CANDIDATE_VAR).values)])
@@ -99,7 +101,7 @@ def fit_dispersion_prior(gene_wise: np.ndarray, trend: np.ndarray, residual_df: 
     usable = gene_wise >= USABLE
     if not usable.any():
         return DispersionPrior(residual_var=MIN_PRIOR_VAR, prior_var=MIN_PRIOR_VAR)
-    residuals = np.log(gene_wise[usable]) - np.log(trend[usable])
+    residuals = log(gene_wise[usable]) - log(trend[usable])
     deviation = np.abs(residuals - np.median(residuals))
     residual_var = float((MAD_TO_SD * np.median(deviation)) ** 2)
     if residual_df <= 3:

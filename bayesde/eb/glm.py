@@ -20,6 +20,8 @@ from bayesde.eb.bounded import BOUND, fit_bounded
 from bayesde.eb.irls import contrast_errors, fit_all
 from bayesde.eb.layout import DesignLayout
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.elementwise import exp, log
+from bayesde.numerics.linear import products
 
 __all__ = ["MIN_MU", "RIDGE", "GlmFit", "contrast_standard_errors", "fit_glm", "fitted_means"]
 
@@ -108,7 +110,7 @@ def _fit_intercept(
     weight = weights if weights.size else np.ones((1, counts.shape[1]))
     mean = np.sum(weight * counts / factors, axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
     total = np.sum(weight / (1.0 / (factors * mean) + dispersion[:, None]), axis=1, keepdims=True)
-    beta, converged = np.log(mean), np.ones(len(counts), dtype=bool)
+    beta, converged = log(mean), np.ones(len(counts), dtype=bool)
     return GlmFit(beta, 1.0 / np.sqrt(total), converged, ~converged, beta)
 
 
@@ -135,7 +137,7 @@ def _refit_failed(
         layout.matrix,
         dispersion[failed],
         fit.beta[failed],
-        np.einsum("gj,kj->gk", np.log(y / own_factors + 0.1), layout.to_beta),
+        products(log(y / own_factors + 0.1), layout.to_beta),
         RIDGE * LN2**2,
         own_weights if weights.size else None,
     )
@@ -206,4 +208,4 @@ def fit_glm(
 def fitted_means(beta: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
     """Return nf exp(x . beta) (gene, sample), not held above anything."""
     with np.errstate(over="ignore"):
-        return factors * np.exp(np.einsum("gk,jk->gj", beta, design))
+        return factors * exp(products(beta, design))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.numerics.linear import projections
+
 __all__ = ["Cells", "DesignLayout"]
 
 
@@ -74,9 +76,7 @@ class DesignLayout:
     def of(cls, design: np.ndarray) -> DesignLayout:
         """Work out the layout of a design (sample, coefficient)."""
         matrix = np.ascontiguousarray(design, dtype=np.float64)
-        basis, triangular = np.linalg.qr(matrix)
-        to_beta = np.linalg.solve(triangular, basis.T)
-        return cls(matrix, Cells.of(matrix), np.ascontiguousarray(basis), np.ascontiguousarray(to_beta))
+        return cls(matrix, Cells.of(matrix), *projections(matrix))
 
     @property
     def n_samples(self) -> int:

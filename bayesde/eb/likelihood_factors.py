@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from threadpoolctl import threadpool_limits
 
 from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
@@ -32,6 +31,8 @@ from bayesde.eb.threads import over_genes
 from bayesde.eb.trend import fit_trend
 from bayesde.errors import FitError
 from bayesde.normalize.blocks import row_blocks
+from bayesde.numerics.elementwise import exp
+from bayesde.numerics.quasi_newton import minimize
 
 __all__ = ["iterated_log_size_factors"]
 
@@ -41,7 +42,6 @@ AT_REST = 1e-4
 LEFT_OUT = 0.05
 """Share of the genes, those that fit worst, that do not count."""
 STEP = 1e-3
-SEARCH = {"maxcor": 5, "ftol": 1e7 * np.finfo(float).eps, "gtol": 0.0, "maxiter": 100, "maxfun": 10**6}
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,18 +139,13 @@ def _dispersions(counts: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, n
 
 def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Improve ln s once, (sample,)."""
-    from scipy.optimize import minimize  # slow to load
-
-    dispersion, mu = _dispersions(counts, np.exp(logs))
+    dispersion, mu = _dispersions(counts, exp(logs))
     likelihood = _Likelihood(counts, mu, dispersion, _start(counts, mu, dispersion))
-    with threadpool_limits(limits=1, user_api="blas"):  # for a few numbers its threads cost more than they do
-        found = minimize(
-            likelihood.negative, logs, jac=likelihood.negative_slope, method="L-BFGS-B", options=SEARCH
-        )
-    if not found.success:
+    found = minimize(likelihood.negative, likelihood.negative_slope, logs)
+    if not found.converged:
         raise FitError(
-            f"the likelihood search for size factors did not converge ({found.message}); use the method "
-            "'poscounts', or leave out samples with very few counts"
+            "the likelihood search for size factors did not converge; use the method 'poscounts', or leave "
+            "out samples with very few counts"
         )
     return np.asarray(found.x - found.x.mean())
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesde.numerics.linear import least_squares
+
 __all__ = ["SPAN", "LocalCurve", "fit_local_curve"]
 
 SPAN = 0.7
@@ -62,11 +64,15 @@ def _quadratic_at(coefficients: np.ndarray, d: np.ndarray) -> np.ndarray:
     return coefficients[0] + coefficients[1] * d + coefficients[2] * d**2
 
 
+def _cube(x: np.ndarray) -> np.ndarray:
+    return x * x * x
+
+
 def _weighted_quadratic(d: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Least squares of y on 1, d, d^2."""
     root = np.sqrt(weights)
     columns = np.column_stack([np.ones_like(d), d, d**2]) * root[:, None]
-    return np.linalg.lstsq(columns, y * root, rcond=None)[0]
+    return least_squares(columns, y * root)
 
 
 def _local_fit(at: float, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
@@ -75,7 +81,7 @@ def _local_fit(at: float, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> 
     nearest = max(int(SPAN * x.size + 1e-12), 1)
     bandwidth = float(np.partition(distance, nearest - 1)[nearest - 1])
     near = distance < bandwidth
-    kernel = (1.0 - (distance[near] / bandwidth) ** 3) ** 3
+    kernel = _cube(1.0 - _cube(distance[near] / bandwidth))
     value, slope, _ = _weighted_quadratic(x[near] - at, y[near], weights[near] * kernel)
     return float(value), float(slope), bandwidth
 

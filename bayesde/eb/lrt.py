@@ -21,6 +21,7 @@ from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import nb_log_pmf, row_of
 from bayesde.eb.threads import over_genes
 from bayesde.errors import InputError
+from bayesde.numerics.linear import products, projections
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
@@ -65,7 +66,8 @@ def check_nested(full: Design, reduced: Design) -> None:
     InputError
         Naming the columns that the full design cannot express.
     """
-    explained = full.matrix @ np.linalg.lstsq(full.matrix, reduced.matrix, rcond=None)[0]
+    to_full = projections(full.matrix)[1]
+    explained = products(full.matrix, products(reduced.matrix.T, to_full))
     outside = np.abs(explained - reduced.matrix).max(axis=0) > 1e-8
     if outside.any():
         names = ", ".join(f"'{name}'" for name, out in zip(reduced.coefficients, outside, strict=True) if out)

@@ -34,6 +34,10 @@ class FilteredAdjustment:
     threshold: float
 
 
+def _cube(x: np.ndarray) -> np.ndarray:
+    return x * x * x
+
+
 def benjamini_hochberg(p_value: np.ndarray) -> np.ndarray:
     """Adjust p-values for the false discovery rate; NaN stays NaN and is not counted as a test.
 
@@ -63,7 +67,7 @@ def _local_lines(x: np.ndarray, y: np.ndarray, robust: np.ndarray, width: int) -
     nearest = np.sort(distance, axis=1)[:, width - 1 : width]
     inside = distance <= 0.999 * nearest
     with np.errstate(invalid="ignore", divide="ignore"):
-        weight = np.where(distance <= 0.001 * nearest, 1.0, (1.0 - (distance / nearest) ** 3) ** 3)
+        weight = np.where(distance <= 0.001 * nearest, 1.0, _cube(1.0 - _cube(distance / nearest)))
         weight = np.where(inside, weight, 0.0) * robust
         total = weight.sum(axis=1, keepdims=True)
         weight = weight / total

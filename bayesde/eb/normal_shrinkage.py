@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.glm import fit_glm, fitted_means
+from bayesde.eb.irls import covariance, set_effects, working_weights
+from bayesde.eb.layout import DesignLayout
 from bayesde.eb.matched_prior import matched_sd
+from bayesde.eb.nb import row_of
+from bayesde.eb.threads import over_genes
+from bayesde.numerics.elementwise import exp, log
+from bayesde.numerics.linear import combine, least_squares
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
@@ -70,12 +77,23 @@ def prior_variances(fit: EbFit) -> np.ndarray:
     return variances
 
 
-def _covariances(weights: np.ndarray, design: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Return (X' W X + precision)^-1 (gene, coefficient, coefficient); ``weights`` (gene, sample) are W."""
-    # Sums by einsum are the same for a gene however many there are; those of BLAS are not.
-    products = design[:, :, None] * design[:, None, :]
-    information = np.einsum("gj,jab->gab", weights, products)
-    return np.asarray(np.linalg.inv(information + np.diag(precision)))
+@njit(cache=True, nogil=True, error_model="numpy")
+def _variances(first, last, beta, block, cells, dispersion, ridge, min_mu, k, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene, 2) with the variance of coefficient k as a posterior and as an estimator.
+
+    The former is [(M + R)^-1]_kk, the latter [(M + R)^-1 M (M + R)^-1]_kk, with M = X'WX and R the ridge.
+    """
+    p, n_cells = ridge.size, cells.size.size
+    eta, effect, total = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    for g in range(first, last):
+        factors, weights = row_of(block.factors, g), row_of(block.weights, g)
+        set_effects(cells.rows, beta[g], eta, effect)
+        working_weights(factors, weights, effect, cells.of_sample, dispersion[g], min_mu, total)
+        definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
+        out[g, 0] = inverse[k, k] if definite else math.nan
+        out[g, 1] = sandwich[k, k] if definite else math.nan
 
 
 def _mode(
@@ -90,44 +108,55 @@ def _mode(
 
     For the few genes whose iterated least squares do not settle. The objective is convex.
     """
+    log_scale = log(factors * dispersion)
 
     def loss(b: np.ndarray) -> float:
-        eta = design @ b
-        log_total = np.logaddexp(0.0, eta + np.log(factors * dispersion))
-        return float(np.sum(weights * ((y + 1.0 / dispersion) * log_total - y * eta)) + 0.5 * ridge @ b**2)
+        eta = combine(design, b)
+        total = np.sum(weights * ((y + 1.0 / dispersion) * _log_one_plus_exp(eta + log_scale) - y * eta))
+        return float(total + 0.5 * np.sum(ridge * b**2))
 
     b = np.zeros(design.shape[1])
     for _ in range(MAX_NEWTON_STEPS):
         mu = fitted_means(b[None, :], factors, design)[0]
         share = 1.0 / (1.0 + dispersion * mu)
-        gradient = design.T @ (weights * (mu - y) * share) + ridge * b
+        gradient = np.sum(design * (weights * (mu - y) * share)[:, None], axis=0) + ridge * b
         curvature = weights * (1.0 + dispersion * y) * mu * share**2
-        step = -_covariances(curvature[None, :], design, ridge)[0] @ gradient
-        length, value = 1.0, loss(b)
-        while not loss(b + length * step) <= value + 1e-4 * length * gradient @ step and length > SHORTEST:
+        information = np.diag(ridge) + np.sum(
+            curvature[:, None, None] * design[:, :, None] * design[:, None, :], axis=0
+        )
+        step = -least_squares(information, gradient)
+        length, value, slope = 1.0, loss(b), float(np.sum(gradient * step))
+        while not loss(b + length * step) <= value + 1e-4 * length * slope and length > SHORTEST:
             length *= 0.5
         b = b + length * step
-        if -gradient @ step < NEGLIGIBLE:
+        if -slope < NEGLIGIBLE:
             break
     return b
 
 
+def _log_one_plus_exp(x: np.ndarray) -> np.ndarray:
+    """Return ln(1 + e^x) without overflow."""
+    return np.maximum(x, 0.0) + log(1.0 + exp(-np.abs(x)))
+
+
 def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
     """Fit some genes (positions) again under the ridge."""
-    design, dispersion = fit.design.matrix, fit.dispersion[genes]
+    layout, dispersion = DesignLayout.of(fit.design.matrix), fit.dispersion[genes]
     given = None if fit.weights is None else fit.weights[genes]
     block = GeneBlock.of(fit.counts.rows(genes), fit.normalization_factors[genes], given)
-    counts, factors, weights, min_mu = block.counts, block.factors, block.weights, fit.options.min_mu
-    glm = fit_glm(counts, factors, design, dispersion, weights=weights, ridge=ridge, min_mu=min_mu)
-    beta, weights = glm.beta, weights if weights.size else np.ones_like(counts)
+    min_mu = fit.options.min_mu
+    glm = fit_glm(
+        block.counts, block.factors, layout, dispersion, weights=block.weights, ridge=ridge, min_mu=min_mu
+    )
+    beta = glm.beta
     for g in np.flatnonzero(~glm.converged):
-        beta[g] = _mode(counts[g], factors[g], weights[g], design, dispersion[g], ridge)
-    mu = np.maximum(fitted_means(beta, factors, design), min_mu)
-    covariance = _covariances(weights * mu / (1.0 + dispersion[:, None] * mu), design, ridge)
-    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
-    posterior = covariance[:, k, k]
-    error = posterior - np.sum(covariance[:, k] ** 2 * ridge, axis=1)
-    return NormalShrinkage(beta[:, k], np.sqrt(np.maximum(error, 0.0)), np.sqrt(posterior))
+        weights = block.weights[g] if block.weights.size else np.ones(layout.n_samples)
+        factors = np.broadcast_to(block.factors, block.counts.shape)[g]
+        beta[g] = _mode(block.counts[g], factors, weights, layout.matrix, dispersion[g], ridge)
+    variances = np.empty((block.n_genes, 2))
+    over_genes(_variances, block.n_genes, beta, block, layout.cells, dispersion, ridge, min_mu, k, variances)
+    sd, error = np.sqrt(np.maximum(variances, 0.0)).T
+    return NormalShrinkage(beta[:, k], error, sd)
 
 
 def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:

@@ -104,7 +104,9 @@ class AllGenes:
         """Mean reciprocal factor over some genes, bool (gene,)."""
         if self.shared_factors:
             return poisson_level(self.factors[:1])
-        return poisson_level((genes @ self.factors / genes.sum())[None, :])
+        return poisson_level(
+            (np.add.reduce(self.factors, axis=0, where=genes[:, None]) / genes.sum())[None, :]
+        )
 
     @property
     def setting(self) -> Setting:

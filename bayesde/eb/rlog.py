@@ -35,6 +35,7 @@ from bayesde.eb.transform_input import TransformInput, transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.blocks import row_blocks
+from bayesde.numerics.elementwise import log2
 
 __all__ = ["rlog"]
 
@@ -173,7 +174,7 @@ def _matched_var(given: TransformInput, means: np.ndarray, dispersions: np.ndarr
         counted = means[genes] > 0.0
         mean = means[genes][counted][:, None]
         q = rows[counted] / given.factors[genes][counted]
-        differences.append(np.abs(np.log2(q + 0.5) - np.log2(mean + 0.5)).ravel())
+        differences.append(np.abs(log2(q + 0.5) - log2(mean + 0.5)).ravel())
         weight = 1.0 / (1.0 / mean + dispersions[genes][counted][:, None])
         weights.append(np.broadcast_to(weight, q.shape).ravel())
     return matched_sd(np.concatenate(differences), np.concatenate(weights)) ** 2

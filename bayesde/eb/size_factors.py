@@ -13,6 +13,7 @@ from bayesde.normalize import METHODS, normalization_matrix
 from bayesde.normalize import size_factors as ratio_size_factors
 from bayesde.normalize.factors import average_lengths
 from bayesde.normalize.ratios import Location
+from bayesde.numerics.elementwise import exp
 
 __all__ = ["SIZE_FACTOR_METHODS", "resolved_factors", "size_factors"]
 
@@ -85,7 +86,7 @@ def size_factors(
     # The other methods need no compiled kernels, and importing these takes a while.
     from bayesde.eb.likelihood_factors import iterated_log_size_factors
 
-    return pd.Series(np.exp(iterated_log_size_factors(counts)), index=counts.samples, name="size_factor")
+    return pd.Series(exp(iterated_log_size_factors(counts)), index=counts.samples, name="size_factor")
 
 
 def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = None) -> np.ndarray:

@@ -18,6 +18,7 @@ from bayesde.eb.normal_shrinkage import shrink_normally
 from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.wald import LARGEST_THRESHOLD, wald_test
 from bayesde.errors import InputError, OptionError, first_few
+from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range
 from bayesde.results import ResultsTable, build_results, s_values
 
@@ -50,7 +51,7 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
             block.weights,
             fit.options.min_mu,
         )
-    return fit.beta @ contrast.vector, error
+    return combine(fit.beta, contrast.vector), error
 
 
 def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
@@ -171,15 +172,26 @@ def _rotation(contrast: Contrast) -> tuple[np.ndarray, int]:
     return rotation, k
 
 
+def _rotated(matrix: np.ndarray, vector: np.ndarray, k: int) -> np.ndarray:
+    """Return X T^-1 (sample, coefficient) for the T of ``_rotation``: only its row k is no unit vector."""
+    design = matrix.copy()
+    design[:, k] = matrix[:, k] / vector[k]
+    for other in np.flatnonzero(vector):
+        if other != k:
+            design[:, other] -= vector[other] * design[:, k]
+    return design
+
+
 def is_level(design: Design, contrast: Contrast) -> bool:
     """Tell whether a contrast is a level of expression, as the intercept is, rather than an effect.
 
     An effect stays when every sample's ln mean is raised by a constant: with X v = 1, it is c . v = 0.
     """
     ones = np.ones(design.n_samples)
-    constant, *_ = np.linalg.lstsq(design.matrix, ones)
-    shared = np.allclose(design.matrix @ constant, ones)
-    return bool(shared and abs(contrast.vector @ constant) > 1e-8 * np.abs(contrast.vector).max())
+    constant = least_squares(design.matrix, ones)
+    shared = np.allclose(combine(design.matrix, constant), ones)
+    along = np.sum(contrast.vector * constant)
+    return bool(shared and abs(along) > 1e-8 * np.abs(contrast.vector).max())
 
 
 def _refuse_level(design: Design, contrast: Contrast) -> None:
@@ -308,7 +320,7 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
     Without adaptation the prior has scale 1, and all coefficients but the intercept have it.
     """
     rotation, k = _rotation(contrast)
-    design = np.ascontiguousarray(fit.design.matrix @ np.linalg.inv(rotation))
+    design = _rotated(fit.design.matrix, contrast.vector, k)
     scale = prior_scale(*_effect(fit, contrast)) if adapt else UNADAPTED_SCALE
     others = [a for a in range(len(rotation)) if a not in (k, fit.design.intercept)]
     also = others if not adapt and fit.design.intercept is not None else []
@@ -320,7 +332,7 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
             fit.normalization_factors[chunk],
             design,
             dispersion[chunk],
-            np.einsum("gk,lk->gl", fit.beta[chunk], rotation),
+            products(fit.beta[chunk], rotation),
             (k, *also),
             scale,
             None if fit.weights is None else fit.weights[chunk],

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PPoly
-from scipy.linalg import solve_banded
 
 from bayesde.counts import Counts, chunk_cells
 from bayesde.design import Design
@@ -32,6 +31,8 @@ from bayesde.eb.transform_input import transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.scaled import normalized_counts
+from bayesde.numerics.elementwise import asinh, exp, log, log2, sinh
+from bayesde.numerics.linear import solve_tridiagonal
 
 __all__ = ["vst"]
 
@@ -111,29 +112,29 @@ def _sample_factors(factors: np.ndarray) -> np.ndarray:
     """Size factors, or the geometric mean of a sample's factors, (sample,)."""
     if are_shared(factors):
         return factors[0]
-    return np.exp(np.log(factors).mean(axis=0))
+    return exp(log(factors).mean(axis=0))
 
 
 def _parametric(q: np.ndarray, a0: float, a1: float) -> np.ndarray:
-    return np.log2((1.0 + a1 + 2.0 * a0 * q + 2.0 * np.sqrt(a0 * q * (1.0 + a1 + a0 * q))) / (4.0 * a0))
+    return log2((1.0 + a1 + 2.0 * a0 * q + 2.0 * np.sqrt(a0 * q * (1.0 + a1 + a0 * q))) / (4.0 * a0))
 
 
 def _constant(q: np.ndarray, alpha: float) -> np.ndarray:
-    return (2.0 * np.arcsinh(np.sqrt(alpha * q)) - math.log(alpha) - math.log(4.0)) / math.log(2.0)
+    return (2.0 * asinh(np.sqrt(alpha * q)) - math.log(alpha) - math.log(4.0)) / math.log(2.0)
 
 
 def _numerical(
     largest: float, means: np.ndarray, trend: DispersionTrend, xi: float
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Integrate by the trapezoid rule on a grid even in asinh, and join the sums by a spline."""
-    grid = np.sinh(np.linspace(0.0, math.asinh(largest), GRID_POINTS))[1:]
+    grid = sinh(np.linspace(0.0, math.asinh(largest), GRID_POINTS))[1:]
     density = 1.0 / np.sqrt(trend(grid) * grid**2 + xi * grid)
     areas = np.cumsum(np.diff(grid) * (density[1:] + density[:-1]) / 2.0)
-    curve = _spline(np.arcsinh((grid[1:] + grid[:-1]) / 2.0), areas)
+    curve = _spline(asinh((grid[1:] + grid[:-1]) / 2.0), areas)
     low, high = _scaling_range(means)
-    at_low, at_high = curve(np.arcsinh([low, high]))
+    at_low, at_high = curve(asinh([low, high]))
     slope = (math.log2(high) - math.log2(low)) / (at_high - at_low)
-    return lambda q: slope * (curve(np.arcsinh(q)) - at_low) + math.log2(low)
+    return lambda q: slope * (curve(asinh(q)) - at_low) + math.log2(low)
 
 
 def _scaling_range(means: np.ndarray) -> tuple[float, float]:
@@ -158,12 +159,9 @@ def _spline(x: np.ndarray, y: np.ndarray) -> PPoly:
     h, chord = np.diff(x), np.diff(y) / np.diff(x)
     second = np.diff(chord) / (x[2:] - x[:-2])
     third = np.diff(second) / (x[3:] - x[:-3])
-    bands = np.zeros((3, x.size))
-    right = np.empty(x.size)
-    bands[0, 2:], bands[2, :-2] = h[1:], h[:-1]
-    bands[1, 1:-1], right[1:-1] = 2.0 * (h[:-1] + h[1:]), 6.0 * np.diff(chord)
-    bands[1, [0, -1]], bands[0, 1], bands[2, -2] = -1.0, 1.0, 1.0
-    right[0], right[-1] = 6.0 * third[0] * h[0], -6.0 * third[-1] * h[-1]
-    moments = solve_banded((1, 1), bands, right)
+    diagonal = np.concatenate([[-1.0], 2.0 * (h[:-1] + h[1:]), [-1.0]])
+    below, above = np.append(h[:-1], 1.0), np.append(1.0, h[1:])
+    right = np.concatenate([[6.0 * third[0] * h[0]], 6.0 * np.diff(chord), [-6.0 * third[-1] * h[-1]]])
+    moments = solve_tridiagonal(below, diagonal, above, right)
     slopes = chord - h * (2.0 * moments[:-1] + moments[1:]) / 6.0
     return PPoly(np.array([np.diff(moments) / (6.0 * h), moments[:-1] / 2.0, slopes, y[:-1]]), x)

@@ -22,6 +22,8 @@ from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.local_trend import SPAN, LocalCurve, fit_local_curve
 from bayesde.eb.moments import trimmed_mean
 from bayesde.errors import BayesdeWarning, InputError, first_few
+from bayesde.numerics.elementwise import exp, log
+from bayesde.numerics.linear import combine, least_squares
 
 __all__ = ["DispersionTrend", "fit_trend", "given_trend"]
 
@@ -65,7 +67,7 @@ class DispersionTrend:
         if self.function is not None:
             return _checked(self.function(mean), mean)
         if self.curve is not None:
-            return np.exp(self.curve(np.log(mean)))
+            return exp(self.curve(log(mean)))
         if self.extra_poisson == 0.0:
             return np.full(mean.shape, self.asymptotic_dispersion)
         return self.asymptotic_dispersion + self.extra_poisson / mean
@@ -112,7 +114,7 @@ class _NoConvergence(Exception):
 
 def _deviance(dispersion: np.ndarray, fitted: np.ndarray) -> float:
     ratio = dispersion / fitted
-    return float(2.0 * np.sum(ratio - 1.0 - np.log(ratio)))
+    return float(2.0 * np.sum(ratio - 1.0 - log(ratio)))
 
 
 def _gamma_regression(
@@ -120,18 +122,18 @@ def _gamma_regression(
 ) -> tuple[np.ndarray, bool]:
     """Fit dispersion ~ Gamma(mean = columns @ b) as R's ``glm.fit`` does; return (b, converged)."""
     coefficients = start
-    deviance_before = _deviance(dispersion, columns @ coefficients)
+    deviance_before = _deviance(dispersion, combine(columns, coefficients))
     for _ in range(MAX_GLM_ITERATIONS):
-        root_weight = 1.0 / (columns @ coefficients)
-        step, *_ = np.linalg.lstsq(columns * root_weight[:, None], dispersion * root_weight, rcond=None)
+        root_weight = 1.0 / (combine(columns, coefficients))
+        step = least_squares(columns * root_weight[:, None], dispersion * root_weight)
         for _ in range(MAX_GLM_ITERATIONS + 1):
-            if np.all(columns @ step > 0.0):
+            if np.all(combine(columns, step) > 0.0):
                 break
             step = (step + coefficients) / 2.0
         else:
             raise _NoConvergence
         coefficients = step
-        deviance = _deviance(dispersion, columns @ coefficients)
+        deviance = _deviance(dispersion, combine(columns, coefficients))
         if abs(deviance - deviance_before) / (abs(deviance) + 0.1) < 1e-8:
             return coefficients, True
         deviance_before = deviance
@@ -142,7 +144,7 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
     columns = np.column_stack([np.ones_like(base_mean), 1.0 / base_mean])
     coefficients = np.array([0.1, 1.0])
     for _ in range(MAX_ROUNDS + 1):
-        ratio = dispersion / (columns @ coefficients)
+        ratio = dispersion / (combine(columns, coefficients))
         kept = (ratio > KEPT_RATIO[0]) & (ratio < KEPT_RATIO[1])
         if not kept.any():
             raise _NoConvergence
@@ -150,7 +152,7 @@ def _parametric(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTren
         coefficients, converged = _gamma_regression(dispersion[kept], columns[kept], before)
         if not np.all(coefficients > 0.0):
             raise _NoConvergence
-        if np.sum(np.log(coefficients / before) ** 2) < 1e-6 and converged:
+        if np.sum(log(coefficients / before) ** 2) < 1e-6 and converged:
             return DispersionTrend("parametric", float(coefficients[0]), float(coefficients[1]))
     raise _NoConvergence
 
@@ -159,7 +161,7 @@ def _local(dispersion: np.ndarray, base_mean: np.ndarray) -> DispersionTrend:
     means, ties = np.unique(base_mean, return_counts=True)
     if means.size < FEWEST_LOCAL or ties.max() >= int(SPAN * base_mean.size):
         raise _NoConvergence  # too few genes, or so many of one mean that a neighborhood has no width
-    curve = fit_local_curve(np.log(base_mean), np.log(dispersion), base_mean)
+    curve = fit_local_curve(log(base_mean), log(dispersion), base_mean)
     return DispersionTrend("local", curve=curve)
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from bayesde.counts import Counts, matched_matrix
 from bayesde.errors import InputError, first_few
 from bayesde.normalize.ratios import Location, check_method, log_size_factors, size_factors
+from bayesde.numerics.elementwise import exp, log
 
 __all__ = ["normalization_factors", "normalization_matrix"]
 
@@ -75,7 +76,7 @@ def _centered_log_lengths(counts: Counts) -> np.ndarray:
             "these counts have no average transcript lengths; give a matrix (gene, sample) to combine with "
             "size factors, or use size factors alone"
         )
-    known = np.log(lengths)
+    known = log(lengths)
     known -= known.mean(axis=1, keepdims=True)
     return known
 
@@ -92,10 +93,10 @@ def _combined(
     if matrix is None:
         known = _centered_log_lengths(counts)
     else:
-        known = np.log(matched_matrix(matrix, counts.genes, counts.samples, "normalization matrix"))
+        known = log(matched_matrix(matrix, counts.genes, counts.samples, "normalization matrix"))
     known += log_size_factors(counts, method, control_genes, geometric_means, location, known)
     known -= known.mean(axis=1, keepdims=True)
-    return np.exp(known, out=known)
+    return exp(known, out=known)
 
 
 def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any = None) -> np.ndarray:

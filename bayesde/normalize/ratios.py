@@ -19,6 +19,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunk_cells, positions
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize.blocks import row_blocks
+from bayesde.numerics.elementwise import exp, log
 
 __all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
 
@@ -73,7 +74,7 @@ def size_factors(
     Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
     """
     logs = log_size_factors(counts, method, control_genes, geometric_means, location)
-    return pd.Series(np.exp(logs), index=counts.samples, name="size_factor")
+    return pd.Series(exp(logs), index=counts.samples, name="size_factor")
 
 
 def log_size_factors(
@@ -143,7 +144,7 @@ def _given_reference(given: Any, counts: Counts) -> np.ndarray:
     if bad.any():
         raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}")
     with np.errstate(divide="ignore"):
-        return np.log(values)
+        return log(values)
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class _Ratios:
     def _logs(self, genes: slice, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
         """Log counts over their offsets, minus infinity for no count, (used gene, chosen sample)."""
         with np.errstate(divide="ignore"):
-            logs = np.log(rows[used, samples])
+            logs = log(rows[used, samples])
         if self.log_offsets is not None:
             logs -= self.log_offsets[genes][used, samples]
         return logs

@@ -16,6 +16,7 @@ from bayesde.errors import InputError, first_few
 from bayesde.normalize.blocks import row_blocks
 from bayesde.normalize.factors import average_lengths, normalization_matrix
 from bayesde.normalize.ratios import log_size_factors
+from bayesde.numerics.elementwise import exp, log, log2
 
 __all__ = ["base_mean", "base_var", "cpm", "fpkm", "fpm", "norm_transform", "normalized_counts"]
 
@@ -130,7 +131,7 @@ def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.
     totals = _library_sizes(counts)
     if not robust:
         return _scaled(counts, totals)
-    return _scaled(counts, normalization_matrix(counts, size_factors_by), np.exp(np.log(totals).mean()))
+    return _scaled(counts, normalization_matrix(counts, size_factors_by), float(exp(log(totals).mean())))
 
 
 def fpkm(
@@ -168,10 +169,10 @@ def fpkm(
         raise InputError(
             "these counts have no average transcript lengths; give gene_lengths=, one length in bases a gene"
         )
-    sizes = np.log(by_sample) + np.log(_library_sizes(counts))
+    sizes = log(by_sample) + log(_library_sizes(counts))
     if robust:
         sizes += log_size_factors(counts, log_offsets=sizes)
-    return _scaled(counts, np.exp(sizes, out=sizes), 1e-3)
+    return _scaled(counts, exp(sizes, out=sizes), 1e-3)
 
 
 def _gene_lengths(given: Any, counts: Counts) -> np.ndarray:
@@ -209,7 +210,7 @@ def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0
         raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed")
     values = normalized_counts(counts, normalization_matrix(counts, factors))
     values += pseudocount
-    return _frame(counts, np.log2(values, out=values))
+    return _frame(counts, log2(values, out=values))
 
 
 def _library_sizes(counts: Counts) -> np.ndarray:
