@@ -1,44 +1,39 @@
 """Our fit against R's DESeq2 1.38.3 and apeglm 1.27.0, gene by gene.
 
-Every gene agrees to 1e-6 in every quantity, but for those that benchmarks/parity/exceptions.tsv lists with
-their cause. After a change that moves them, look at what moved, and write the list anew with
-
-    python benchmarks/parity.py
+A gene agrees to 1e-6 in every quantity unless there is a cause, which the test establishes for each gene
+that it finds: its estimate has no worse an objective than R's, in forty digits, than the search's tolerance
+allows; or the quantity follows from such an estimate; or a p-value amplifies a difference below 1e-6 of its
+statistic. Which genes these are depends on the last digits that a machine rounds;
+benchmarks/parity/exceptions.tsv records them for one.
 """
 
 import numpy as np
 import pandas as pd
 import pytest
-from parity import FOLDER, quantities
+from parity import FOLDER, MOST, UNEXPLAINED, exception_rows, quantities
 
 from bayesde.eb.trend import fit_trend
 
 
-def few(genes: list[str], of: int) -> None:
-    """At most one gene in a hundred, and those are printed."""
-    assert len(genes) <= 0.01 * of, f"{len(genes)} of {of} genes differ from R: {genes[:20]}"
+def test_every_gene_equals_that_of_r_or_has_a_cause(reference):
+    found = list(quantities(reference))
+    assert [quantity.name for quantity in found if not quantity.same_missing] == []
+    rows = exception_rows(reference, found)
+    unexplained = [row for row in rows if row["cause"] == UNEXPLAINED]
+    assert unexplained == []
+    # where there are fewer than a thousand genes, one
+    too_many = {
+        quantity.name: quantity.n_causes
+        for quantity in found
+        if quantity.n_causes > max(MOST * len(quantity.genes.unique()), 1.0)
+    }
+    assert too_many == {}
 
 
-def test_all_genes_but_the_listed_ones_equal_those_of_r(reference):
-    listed = pd.read_csv(FOLDER / "exceptions.tsv", sep="\t", dtype={"gene": str})
-    listed = listed[listed["set"] == reference.name]
-    expected = set(zip(listed["quantity"], listed["gene"], strict=True))
-    found, missing = set(), []
-    for quantity in quantities(reference):
-        found |= {(quantity.name, gene) for gene in quantity.exceptions}
-        missing += [] if quantity.same_missing else [quantity.name]
-    assert missing == []
-    assert sorted(found - expected) == []
-    assert sorted(expected - found) == [], "these agree now: take them off the list"
-
-
-def test_no_exception_is_without_its_cause():
+def test_the_record_has_a_cause_for_every_exception():
     listed = pd.read_csv(FOLDER / "exceptions.tsv", sep="\t", dtype={"gene": str})
     assert listed["cause"].notna().all()
-    assert not listed["cause"].str.contains("UNEXPLAINED").any()
-    roots = listed[listed["quantity"].str.contains("dispersion_gene_wise|dispersion_map")]
-    gain = (roots["objective_ours"] - roots["objective_R"]).to_numpy()
-    assert np.all(gain >= -1e-6), "an estimate of ours is worse than R's by more than the search's tolerance"
+    assert not listed["cause"].eq(UNEXPLAINED).any()
 
 
 def test_size_factors(reference):
