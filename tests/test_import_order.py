@@ -10,7 +10,7 @@ import bayesde
 
 PACKAGE = Path(bayesde.__file__).parent
 ORDER = (
-    "errors options decimals counts io datasets design normalize results simulation eb "
+    "errors options numerics counts io datasets design normalize statuses results simulation eb "
     "stan_runtime posterior plots batch cli"
 ).split()
 HEAVY = ("numba", "cmdstanpy", "arviz", "matplotlib")

@@ -1,5 +1,6 @@
 """The results table: order, units, statuses, files, and s-values."""
 
+import io
 import json
 import math
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesde import InputError, ResultsTable, read_results, s_values
-from bayesde.results import COLUMNS, STATUSES, build_results, write_results
+from bayesde.results import COLUMNS, build_results, tab_separated, write_results
+from bayesde.statuses import STATUSES
 
 ORDER = (
     "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value prob_gt_threshold "
@@ -103,7 +105,7 @@ def test_files_give_back_every_digit(tmp_path):
     described = json.loads((tmp_path / "results.columns.json").read_text())
     assert list(described["columns"]) == ["gene", *table.columns]
     assert described["columns"]["lfc_se"]["unit"] == "log2"
-    assert described["status"] == STATUSES
+    assert described["status"] == {name: status.meaning for name, status in STATUSES.items()}
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["results.columns.json", "results.tsv"]
 
 
@@ -129,3 +131,35 @@ def test_s_values_are_means_over_all_genes_not_worse(rates):
     better = (rates < rates[:, None]) | ((rates == rates[:, None]) & earlier)
     expected = [rates[counted].mean() for counted in better]
     np.testing.assert_allclose(s_values(rates), expected, rtol=1e-12, atol=1e-300)
+
+
+def test_a_table_is_written_as_pandas_writes_it():
+    frame = pd.DataFrame(
+        {
+            "x": [0.1, np.nan, 1e-300],
+            "y": [1e16, 123456.0, -0.0],
+            "n": [1, 2, 3],
+            "text": ["a\tb", None, 'say "no"'],
+            "single": np.array([0.1, 1.5, np.nan], dtype=np.float32),
+            "z": [2.5, 3.0, np.inf],
+            "yes": [True, False, True],
+            "two\nlines": ["p", "q", np.nan],
+        },
+        index=pd.Index(['"quoted"', "plain", "last"], name="gene"),
+    )
+    for table in (frame, frame.iloc[:, :2], frame.iloc[:0], frame[["text"]]):
+        assert tab_separated(table) == table.to_csv(sep="\t", index_label="gene", lineterminator="\n")
+
+
+@given(st.lists(st.floats(), max_size=20))
+def test_numbers_come_back_as_they_were(values):
+    text = tab_separated(pd.DataFrame({"x": np.array(values, dtype=np.float64)}))
+    back = [float(line.split("\t")[1] or "nan") for line in text.splitlines()[1:]]
+    assert np.array_equal(back, values, equal_nan=True)
+
+
+def test_names_with_line_ends_come_back():
+    frame = pd.DataFrame({"text": ["a\rb", "c\r\nd"], "x": [1.0, 2.0]}, index=pd.Index(["g\r1", "g\n2"]))
+    back = pd.read_csv(io.StringIO(tab_separated(frame), newline=""), sep="\t", index_col="gene")
+    assert back.index.tolist() == frame.index.tolist()
+    assert back["text"].tolist() == frame["text"].tolist()

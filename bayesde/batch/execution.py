@@ -25,16 +25,14 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import summary_lines
 from bayesde.errors import InputError, first_few
 from bayesde.results import ResultsTable, read_results
+from bayesde.statuses import FAILED
 
-__all__ = ["FAILED_STATUSES", "Progress", "RunOutcome", "resume", "run"]
+__all__ = ["Progress", "RunOutcome", "resume", "run"]
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 """Told of units done, units in all, and what is being done."""
-
-FAILED_STATUSES = ("not_converged", "low_ess", "divergences", "high_pareto_k", "failed")
-"""Statuses of genes whose numbers are there, or should be, but failed a check."""
 
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
 """The Stan program of each engine that has one, and whether it is compiled with threads."""
@@ -65,7 +63,7 @@ class RunOutcome:
     @property
     def n_failed(self) -> int:
         """Number of genes that failed a check."""
-        return int(self.table["status"].isin(FAILED_STATUSES).sum())
+        return int(self.table["status"].isin(FAILED).sum())
 
 
 def run(

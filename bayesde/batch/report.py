@@ -15,29 +15,16 @@ from typing import Any
 import pandas as pd
 
 from bayesde.batch.directory import RunDirectory
-from bayesde.batch.execution import FAILED_STATUSES
 from bayesde.batch.findings import measure
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
-from bayesde.results import COLUMNS, STATUSES, ResultsTable, read_results
+from bayesde.results import COLUMNS, ResultsTable, read_results
+from bayesde.statuses import FAILED, STATUSES
 
 __all__ = ["write_report"]
 
 TOP_GENES = 25
 
-_ADVICE = {
-    "ok": "Nothing.",
-    "all_zero": "Nothing: the gene was not seen in any sample.",
-    "count_outlier": "Look at the gene's counts; if they are right, --no-cooks keeps its p-value.",
-    "outlier_left_out": "Look at the counts that were left out.",
-    "low_mean": "Nothing; --no-filtering adjusts the p-values of all genes, and finds fewer.",
-    "not_converged": "Do not rely on the estimate; for chains, raise --warmup and --draws.",
-    "low_ess": "Raise --draws.",
-    "divergences": "Raise adapt_delta in the table [sampling] of a --config file, to 0.99 say.",
-    "high_pareto_k": "Install a Stan ('bayesde install-stan'), to which such genes are handed over.",
-    "not_selected": "Name the gene in --genes if its posterior is wanted.",
-    "failed": "Read log.txt, then 'bayesde resume'.",
-}
 _CAPTIONS = {
     "ma.png": "Effects against mean counts. Genes beyond the axis are triangles on its edge.",
     "dispersion.png": "Dispersions: gene by gene, the trend, and those that were used. Blue points should "
@@ -142,7 +129,7 @@ def _key_figures(record: dict[str, Any], table: ResultsTable) -> str:
         (int(table[column].notna().sum()), f"with {name}"),
         (int((chosen["log2_fold_change"] > 0).sum()), f"up, {name} < {level:g}"),
         (int((chosen["log2_fold_change"] < 0).sum()), f"down, {name} < {level:g}"),
-        (int(table["status"].isin(FAILED_STATUSES).sum()), "failed a check"),
+        (int(table["status"].isin(FAILED).sum()), "failed a check"),
     ]
     cells = "".join(f"<div><b>{number:,}</b>{escape(label)}</div>" for number, label in figures)
     return f'<div class="figures">{cells}</div>'
@@ -187,9 +174,9 @@ def _statuses(table: ResultsTable) -> str:
     """Count the genes of each status, and say what it means and what to do."""
     counts = table["status"].value_counts()
     rows = [
-        (status, f"{counts[status]:,}", meaning, _ADVICE[status])
-        for status, meaning in STATUSES.items()
-        if counts.get(status, 0)
+        (name, f"{counts[name]:,}", status.meaning, status.advice)
+        for name, status in STATUSES.items()
+        if counts.get(name, 0)
     ]
     return _table(("status", "genes", "what it means", "what to do"), rows, numbers=(1,))
 

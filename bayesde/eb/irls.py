@@ -71,7 +71,7 @@ def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-u
         mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
     """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
     for c in range(total.size):
@@ -102,7 +102,7 @@ def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
     """Sum weights and scores over each cell; return the log-likelihood without its constant.
 
@@ -136,7 +136,7 @@ def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min
     return likelihood
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
 
@@ -155,7 +155,7 @@ def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     """Return the part of the log-likelihood that does not depend on the means."""
     excess_r = gamma_excess(1.0 / dispersion)
@@ -166,7 +166,7 @@ def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
     """Iterate one gene to convergence; return whether it did.
 
@@ -206,7 +206,7 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
     """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
     p = ridge.size
@@ -249,7 +249,7 @@ def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found
         )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
     p = beta.size
     effect, total = np.empty(cells.size.size), np.empty(cells.size.size)

@@ -34,7 +34,7 @@ ROUNDING = 1e-14
 """A slope below this share of the largest is 0."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _expansion(likelihood, x, mixed, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill the mixture's densities (gene,), the gradient and the Hessian of f; return f."""
     n_genes, p = likelihood.shape
@@ -62,7 +62,7 @@ def _expansion(likelihood, x, mixed, gradient, hessian):  # type: ignore[no-unty
     return value
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _value_along(mixed, moved, x, step, length):  # type: ignore[no-untyped-def]
     """Return f(x + length step), given the densities of x and of the step (gene,)."""
     value = 0.0
@@ -96,7 +96,7 @@ def _solve_for(hessian, target, positive, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _slope_at(hessian, target, x, k):  # type: ignore[no-untyped-def]
     """Return minus the slope of x' H x / 2 - target' x in direction k."""
     total = target[k]
@@ -105,7 +105,7 @@ def _slope_at(hessian, target, x, k):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _steepest(hessian, target, x, positive):  # type: ignore[no-untyped-def]
     """Return the component at 0 that the objective falls most steeply along, or -1 if it falls along none."""
     best, steepest, largest = -1, 0.0, np.abs(target).max()
@@ -117,7 +117,7 @@ def _steepest(hessian, target, x, positive):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _feasible_share(x, z, positive):  # type: ignore[no-untyped-def]
     """Return how much of the way from x to z, at most all of it, leaves no component negative."""
     share = 1.0
@@ -153,7 +153,7 @@ def _nonnegative_minimum(hessian, target, x):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _newton_step(hessian, x, gradient, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with the way from x to the minimum of the expansion of f over non-negative vectors."""
     p, damping = x.size, DAMPING
@@ -174,7 +174,7 @@ def _newton_step(hessian, x, gradient, step):  # type: ignore[no-untyped-def]
         step[k] = point[k] - x[k]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _at_optimum(x, gradient):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         if gradient[k] < -GRADIENT_TOLERANCE or abs(x[k] * gradient[k]) > GRADIENT_TOLERANCE:

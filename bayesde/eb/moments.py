@@ -32,7 +32,7 @@ class Moments:
     rough_dispersion: np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: ignore[no-untyped-def]
     """Return the three moments of one gene; ``q`` and ``projection`` are scratch."""
     m, p = basis.shape

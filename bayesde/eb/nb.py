@@ -146,7 +146,7 @@ def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     return value + y * math.log(mu / y) - gamma_excess(y) - math.log(y) - HALF_LOG_TWO_PI
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def row_of(matrix: np.ndarray, g: int) -> np.ndarray:
     """Return the row of gene ``g``, or the only one if that stands for all genes."""
     return matrix[g] if matrix.shape[0] > 1 else matrix[0]
@@ -209,7 +209,7 @@ def invert(factor: np.ndarray, out: np.ndarray) -> None:
         solve(factor, out[a])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def log_determinant(factor: np.ndarray) -> float:
     """Return ln det A, given the lower Cholesky factor of A."""
     total = 0.0

@@ -108,7 +108,7 @@ def _sort(values):  # type: ignore[no-untyped-def]
         gap //= 3
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     """Sort ``values`` and return their mean without the ``floor(n * trim)`` lowest and highest."""
     _sort(values)
@@ -127,7 +127,7 @@ def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     return scale * _trimmed_mean(values, trim)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     """Dispersion of normalized counts (sample,) from trimmed variances, the largest over the cells; >= 0.04.
 
@@ -157,7 +157,7 @@ def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     return max((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
     y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
@@ -188,7 +188,7 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
         out[j] *= (y[j] - mu[j]) ** 2 / (mu[j] + robust * mu[j] ** 2)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     """Return the largest judged distance, whether any is excessive, how many counts exceed the worst's."""
     largest, top, n_larger = math.nan, 0, 0

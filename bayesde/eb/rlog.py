@@ -44,7 +44,7 @@ TOLERANCE = 1e-4
 """Relative change of the deviance at which the iteration stops."""
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _deviance(y, factors, dispersion, intercept, effects, mu):  # type: ignore[no-untyped-def]
     """Fill ``mu`` with the means of these coefficients and return the deviance."""
     total = 0.0
@@ -54,7 +54,7 @@ def _deviance(y, factors, dispersion, intercept, effects, mu):  # type: ignore[n
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _step(y, factors, dispersion, precision, mu, effects):  # type: ignore[no-untyped-def]
     """Solve the normal equations: overwrite ``effects`` and return the intercept."""
     weighted, weights = 0.0, 0.0
@@ -71,7 +71,7 @@ def _step(y, factors, dispersion, precision, mu, effects):  # type: ignore[no-un
     return intercept
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def _mode(y, factors, mean, dispersion, precision, mu, effects):  # type: ignore[no-untyped-def]
     """Iterate one gene from its mean; overwrite ``effects`` (sample,) and return the intercept."""
     intercept, before = math.log(mean), 0.0

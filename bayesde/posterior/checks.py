@@ -11,14 +11,14 @@ import pandas as pd
 from bayesde.errors import first_few
 from bayesde.posterior.diagnostics import chain_diagnostics
 from bayesde.posterior.importance.pareto import MAX_K
+from bayesde.statuses import FAILED
 
 if TYPE_CHECKING:
     from bayesde.posterior.hyperparameters import Hyperparameters
     from bayesde.posterior.result import Posterior
 
-__all__ = ["NO_FAILURE", "checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
+__all__ = ["checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
 
-NO_FAILURE = ("ok", "all_zero", "not_selected", "count_outlier", "outlier_left_out")
 INTERVAL = (0.05, 0.95)
 SMALLEST_BFMI = 0.3
 FEWEST_POINTS = 20.0
@@ -129,7 +129,7 @@ def roughly_known(posterior: Posterior) -> bool:
 
 def _failures(sampled: pd.DataFrame, rough: bool) -> str:
     """Say which checks failed, and the first genes that failed them."""
-    failed = sampled[~sampled["status"].isin(NO_FAILURE)]
+    failed = sampled[sampled["status"].isin(FAILED)]
     parts = ["the hyperparameters, which are only roughly known"] if rough else []
     if len(failed):
         counts = ", ".join(f"{count:,} {name}" for name, count in failed["status"].value_counts().items())

@@ -24,13 +24,13 @@ import pandas as pd
 
 from bayesde.errors import InputError
 from bayesde.options import check_range
-from bayesde.posterior.checks import NO_FAILURE
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.reweight import hyper_points, log_hyperparameters, reweighted
+from bayesde.statuses import FAILED
 
 __all__ = ["Sensitivity", "power_scaling", "sensitivity"]
 
@@ -69,7 +69,7 @@ class Sensitivity:
     def __str__(self) -> str:
         """Say how many calls change, and by how much effects do."""
         table, moved = self.table, self.table["change_in_sd"].abs()
-        failed = int((~table["status"].isin(NO_FAILURE)).sum())
+        failed = int(table["status"].isin(FAILED).sum())
         return (
             f"{len(table):,} genes: {len(self.changed):,} change their call at s-value < {self.level:g} "
             f"({table['called'].sum():,} before, {table['called_other'].sum():,} after); posterior means "
