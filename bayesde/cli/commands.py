@@ -48,7 +48,7 @@ from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.cli.running import carry_out, cores, finish, shown_progress
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
-from bayesde.errors import BayesdeError, BayesdeWarning
+from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
 
 __all__ = ["app", "main"]
 
@@ -236,8 +236,9 @@ app.command()(simulate)
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Print the package's warnings as one line, and into the log of a run under way; leave others out."""
     if issubclass(category, BayesdeWarning):
-        typer.echo(f"warning: {message}", err=True)
-        logging.getLogger("bayesde").info("warning: %s", message)
+        word = "note" if issubclass(category, BayesdeNote) else "warning"
+        typer.echo(f"{word}: {message}", err=True)
+        logging.getLogger("bayesde").info("%s: %s", word, message)
 
 
 @contextmanager
