@@ -40,7 +40,9 @@ def write(folder, lengths):
 
 
 def test_only_missing_lengths_are_replaced_and_none_is_below_one_base(tmp_path):
-    write(tmp_path, {"a": ["0", "0.4", "100", "NA"], "b": ["50", "1", "200", "80"], "c": ["2", "3", "", "20"]})
+    write(
+        tmp_path, {"a": ["0", "0.4", "100", "NA"], "b": ["50", "1", "200", "80"], "c": ["2", "3", "", "20"]}
+    )
     lengths = read_tximport(tmp_path).average_lengths
     np.testing.assert_allclose(
         lengths, [[1, 50, 2], [1, 1, 3], [100, 200, 20000**0.5], [40, 80, 20]], rtol=1e-12

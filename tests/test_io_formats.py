@@ -124,7 +124,7 @@ def test_annotated_files_that_do_not_fit(tmp_path):
         InputError, match=r"fractional counts .*'g1', sample 'a': 0.5.* layers 'raw', 'scaled'"
     ):
         read_counts(path, layer="scaled")
-    with pytest.raises(InputError, match="no layer 'x'; there are 'raw', 'scaled'"):
+    with pytest.raises(InputError, match="no layer 'x'; there are the layers 'raw', 'scaled'"):
         read_counts(path, layer="x")
     with pytest.raises(InputError, match="var has no column 'symbol'"):
         read_counts(path, gene_column="symbol")
@@ -179,3 +179,14 @@ def test_parquet(tmp_path):
     path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(InputError, match=r"cannot be read as a \.parquet file"):
         read_counts(path)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [({}, "there are no layers"), ({"raw": FRAME.T.to_numpy()}, "the only layer is 'raw'")],
+)
+def test_the_layers_there_are_are_said_in_english(tmp_path, layers, words):
+    path = tmp_path / "counts.h5ad"
+    written(path, layers=layers)
+    with pytest.raises(InputError, match=f"no layer 'x'; {words}"):
+        read_counts(path, layer="x")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesde.counts.blanks import stripped_labels, stripped_table
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
 from bayesde.errors import InputError, first_few
@@ -69,7 +70,7 @@ def names(given: Any, expected: int, kind: str) -> pd.Index:
         return pd.Index([f"{kind}{i + 1}" for i in range(expected)], dtype=object)
     if isinstance(given, pd.MultiIndex):
         raise InputError(f"the {kind} names have {given.nlevels} levels; give one name a {kind}")
-    index = given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object)
+    index = stripped_labels(given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object))
     if len(index) != expected:
         raise InputError(f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s")
     texts, empty = _texts(index)
@@ -112,7 +113,7 @@ def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
     """Copy the sample table in the order of the counts, matched by name."""
     if table is None:
         return pd.DataFrame(index=samples)
-    copy = as_table(table).copy()
+    copy = stripped_table(as_table(table)).copy()
     copy.index = names(copy.index, len(copy), "sample")
     missing = samples.difference(copy.index, sort=False)
     extra = copy.index.difference(samples, sort=False)
@@ -176,7 +177,8 @@ def matched_matrix(
 
 def _reordered(frame: pd.DataFrame, genes: pd.Index, samples: pd.Index, what: str) -> pd.DataFrame:
     """Match a labelled table to the counts by name."""
-    labelled = frame.set_axis(frame.index.astype(str), axis=0).set_axis(frame.columns.astype(str), axis=1)
+    rows, columns = (stripped_labels(labels.astype(str)) for labels in (frame.index, frame.columns))
+    labelled = frame.set_axis(rows, axis=0).set_axis(columns, axis=1)
     for kind, wanted, there in (("gene", genes, labelled.index), ("sample", samples, labelled.columns)):
         if there.has_duplicates:
             raise InputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesde.design.description import variable_lines
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.errors import BayesdeWarning, first_few
 
@@ -34,24 +35,32 @@ def summary_lines(fit: EbFit) -> list[str]:
     -------
     list of str
     """
-    lines = [
+    lines = variable_lines(fit.design) + [
         f"{fit.estimated.sum():,} of {_genes(fit.counts.n_genes)} fitted; dispersion trend {fit.trend.kind}, "
         f"prior sd of ln dispersion: {fit.dispersion_prior_var**0.5:.3g}"
     ]
     events = (
         (fit.all_zero, "without any count: no estimates"),
         (fit.low_weight, "without enough weight: no estimates"),
-        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what their replicates say"),
-        (fit.emptied, "of which nothing is left once their outlier counts are replaced"),
+        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what the replicates say"),
+        (fit.emptied, "of which nothing is left once the outlier counts are replaced"),
         (fit.count_outlier, "with an outlier count that cannot be replaced: no p-value"),
-        (fit.dispersion_outlier, "far above the dispersion trend, which keep their own dispersion"),
-        (
-            fit.separated,
-            "separated (a group without counts): their effect has no finite maximum-likelihood estimate; "
-            "read its sign and p-value, not its size, or shrink it",
-        ),
+        (fit.dispersion_outlier, _outliers(int(fit.dispersion_outlier.sum()))),
+        (fit.separated, _separated(int(fit.separated.sum()))),
     )
     return lines + [f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any()]
+
+
+def _outliers(number: int) -> str:
+    return f"far above the dispersion trend: {'its' if number == 1 else 'their'} own dispersion is used"
+
+
+def _separated(number: int) -> str:
+    whose, effects = ("its", "effect has") if number == 1 else ("their", "effects have")
+    return (
+        f"separated (a group without counts): {whose} {effects} no finite maximum-likelihood estimate; read "
+        "sign and p-value, not the size, or shrink"
+    )
 
 
 def _genes(number: int) -> str:

@@ -6,8 +6,9 @@ from os import PathLike
 
 import pandas as pd
 
+from bayesde.counts.blanks import stripped_table
 from bayesde.errors import InputError, first_few
-from bayesde.io.text import check_unique, read_table
+from bayesde.io.text import MISSING, as_numbers, check_unique, read_table
 
 
 def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
@@ -17,8 +18,9 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     ----------
     path : path
         A text table, as `read_counts` takes them. Sample names are in the column called ``sample``, else in
-        the first. Numbers stay numbers: write ``C(batch)`` in a design to make a factor of a numeric column.
-        ``NA`` and empty cells are missing.
+        the first. Numbers stay numbers, write ``C(batch)`` in a design to make a factor of a numeric column;
+        but a column with leading zeros (``001``) is text. Blanks around names and cells are stripped. ``NA``
+        and empty cells are missing.
     sep : str, optional
         What stands between columns; by default found out from the header.
 
@@ -27,23 +29,37 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     pandas.DataFrame
         Indexed by sample name.
 
+    Warns
+    -----
+    BayesdeNote
+        If levels had blanks around them.
+
     Raises
     ------
     InputError
         If the file cannot be read as a table or names a sample or column twice.
     """
-    names, frame = read_table(path, sep, "sample table", "sample")
+    names, frame = read_table(path, sep, "sample table", "sample", as_text=True)
     index = names.index("sample") if "sample" in names else 0
     others = [i for i in range(len(names)) if i != index]
     check_unique(names, others, path)
     table = frame[others].set_axis([names[i] for i in others], axis=1)
     table.index = pd.Index(frame[index].astype(str), dtype=object, name="sample")
+    table = stripped_table(table).apply(_read_column)
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()].unique()
         raise InputError(
             f"'{path}' has several rows for the sample(s) {first_few(twice)}; one each is needed"
         )
     return table
+
+
+def _read_column(column: pd.Series) -> pd.Series:
+    """Make numbers of text, unless it has leading zeros, which only names have."""
+    known = column.mask(column.isin(MISSING))
+    if known.dropna().str.fullmatch(r"[+-]?0\d+").any():
+        return known
+    return as_numbers(known)
 
 
 def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
