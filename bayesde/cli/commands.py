@@ -36,6 +36,7 @@ from bayesde.cli.arguments import (
     Samples,
     Shrinkage,
     SizeFactors,
+    Strand,
     Test,
     Threshold,
     Trend,
@@ -94,6 +95,7 @@ def eb(
     normalization_factors: Factors = None,
     average_lengths: Lengths = None,
     weights: Weights = None,
+    strand: Strand = None,
     test: Test = None,
     reduced: Reduced = None,
     lfc_threshold: Threshold = None,
@@ -133,7 +135,7 @@ def eb(
         "weights": weights,
     }
     model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    model |= {"test": test, "reduced": reduced, "alternative": alternative}
+    model |= {"test": test, "reduced": reduced, "alternative": alternative, "strand": strand}
     model |= {"shrink": shrink or None, "shrinkage": shrinkage}
     options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
     plan = build_plan("eb", files, model, options, config, {})

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts.blanks import stripped_labels, stripped_table
+from bayesde.counts.doubts import spreadsheet_names
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
 from bayesde.errors import InputError, first_few
@@ -82,12 +83,22 @@ def names(given: Any, expected: int, kind: str) -> pd.Index:
         raise InputError(
             f"duplicate {kind} names: {first_few(twice)}; every {kind} must be named once. "
             + (
-                "Sum or drop the repeated rows first."
+                f"Sum or drop the repeated rows first.{_of_a_spreadsheet(twice)}"
                 if kind == "gene"
                 else "Rename or drop the repeated columns."
             )
         )
     return pd.Index(texts, dtype=object, name=kind)
+
+
+def _of_a_spreadsheet(twice: pd.Index) -> str:
+    """Explain names that are there twice because a spreadsheet made the same date of them."""
+    if not len(spreadsheet_names(twice)):
+        return ""
+    return (
+        " A spreadsheet makes one date of two genes, MARCH1 and MARC1 for example: take the counts from the "
+        "file that the counting program wrote."
+    )
 
 
 def _texts(index: pd.Index) -> tuple[pd.Index, np.ndarray]:

@@ -7,6 +7,7 @@ from os import PathLike
 import pandas as pd
 
 from bayesde.counts.blanks import stripped_table
+from bayesde.counts.gene_labels import label_columns
 from bayesde.errors import InputError, first_few
 from bayesde.io.text import MISSING, as_numbers, check_unique, read_table
 
@@ -68,7 +69,8 @@ def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.
     Parameters
     ----------
     path : path
-        A text table, as `read_counts` takes them; the first column names the genes.
+        A text table, as `read_counts` takes them; the first column names the genes. Columns that tell about
+        the genes, such as ``gene_name``, are left out.
     sep : str, optional
         What stands between columns; by default found out from the header.
 
@@ -81,8 +83,29 @@ def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.
     InputError
         If the file cannot be read as a table or names a sample twice.
     """
+    return read_labelled_table(path, sep=sep)[0]
+
+
+def read_labelled_table(
+    path: str | PathLike[str], *, sep: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read numbers by gene and sample, and apart from them the columns that tell about the genes.
+
+    Parameters
+    ----------
+    path, sep
+        As of `read_gene_table`.
+
+    Returns
+    -------
+    numbers : pandas.DataFrame, (gene, sample)
+    labels : pandas.DataFrame, (gene, label)
+        See `bayesde.counts.gene_labels.label_columns`.
+    """
     names, frame = read_table(path, sep, "gene table", None)
-    others = list(range(1, len(names)))
+    labels = label_columns(names, frame, 0, ())
+    others = [i for i in range(1, len(names)) if i not in labels]
     check_unique(names, others, path)
-    table = frame[others].set_axis([names[i] for i in others], axis=1)
-    return table.set_axis(pd.Index(frame[0].astype(str), dtype=object, name="gene"), axis=0)
+    genes = pd.Index(frame[0].astype(str), dtype=object, name="gene")
+    parts = [frame[some].set_axis([names[i] for i in some], axis=1) for some in (others, labels)]
+    return parts[0].set_axis(genes, axis=0), parts[1].set_axis(genes, axis=0)

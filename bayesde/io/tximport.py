@@ -31,9 +31,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
+from bayesde.counts.frames import split_labels
 from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.io.quantification import Quantification, quantification_files, read_quantification
-from bayesde.io.tables import read_gene_table, read_sample_table
+from bayesde.io.tables import read_labelled_table, read_sample_table
 from bayesde.io.text import read_table
 
 Path = str | PathLike[str]
@@ -105,8 +106,8 @@ def read_tximport(
 
 def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Counts:
     """Round estimated counts and keep lengths beside them."""
-    estimated = read_gene_table(counts) if isinstance(counts, (str, PathLike)) else counts
-    kept = read_gene_table(lengths) if isinstance(lengths, (str, PathLike)) else lengths
+    estimated, labels = _numbers_and_labels(counts, table)
+    kept, _ = _numbers_and_labels(lengths, table)
     try:
         values = np.asarray(estimated, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -114,7 +115,15 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
     rounded: Any = _rounded(values)
     if isinstance(estimated, pd.DataFrame):
         rounded = pd.DataFrame(rounded, index=estimated.index, columns=estimated.columns)
-    return Counts(rounded, sample_table=table, average_lengths=kept)
+    return Counts(rounded, sample_table=table, average_lengths=kept, gene_labels=labels)
+
+
+def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
+    """Read a matrix, and take columns that tell about the genes out of it."""
+    if isinstance(given, (str, PathLike)):
+        numbers, labels = read_labelled_table(given)
+        return numbers, labels if labels.shape[1] and not labels.index.has_duplicates else None
+    return split_labels(given, table, None) if isinstance(given, pd.DataFrame) else (given, None)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -67,6 +67,8 @@ def results_table(
         columns["prob_gt_threshold"] = summary["prob_gt_threshold"]
     columns = {name: _among_all(posterior, values) for name, values in columns.items()}
     columns["base_mean"] = posterior.eb.base_mean
+    if (names := posterior.eb.counts.gene_names) is not None:
+        columns["gene_name"] = names
     known = posterior.diagnostics
     columns |= {name: known[name].to_numpy() for name in _DIAGNOSTICS if name in known}
     return build_results(known.index, columns)
