@@ -293,6 +293,7 @@ def test_a_contrast_of_numbers(bayesde, files, weights):
     np.testing.assert_allclose(effects[1], -effects[0])
 
 
+@pytest.mark.filterwarnings("always:`grp` enters as a number:bayesde.BayesdeWarning")
 def test_levels_that_are_numbers(bayesde, files):
     (files / "samples.tsv").write_text("sample\tgrp\na\t1\nb\t1\nc\t2\nd\t2\n")
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-c", "grp,2,1", "-o", files / "out")

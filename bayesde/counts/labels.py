@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesde.counts.blanks import stripped_labels, stripped_table
 from bayesde.counts.doubts import spreadsheet_names
+from bayesde.counts.sample_names import likely_pairs, listed_pairs, matched_names, parts_of_names, tell_matched
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
 from bayesde.errors import InputError, first_few
@@ -73,7 +74,10 @@ def names(given: Any, expected: int, kind: str) -> pd.Index:
         raise InputError(f"the {kind} names have {given.nlevels} levels; give one name a {kind}")
     index = stripped_labels(given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object))
     if len(index) != expected:
-        raise InputError(f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s")
+        raise InputError(
+            f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s; a matrix (gene, "
+            "sample) has genes as its rows and samples as its columns: transposed?"
+        )
     texts, empty = _texts(index)
     if empty.any():
         places = np.flatnonzero(empty) + 1
@@ -126,22 +130,32 @@ def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
         return pd.DataFrame(index=samples)
     copy = stripped_table(as_table(table)).copy()
     copy.index = names(copy.index, len(copy), "sample")
-    missing = samples.difference(copy.index, sort=False)
-    extra = copy.index.difference(samples, sort=False)
-    if len(missing) or len(extra):
-        parts = []
-        if len(missing):
-            parts.append(f"no row for the counted sample(s) {first_few(missing)}")
-        if len(extra):
-            parts.append(f"row(s) for {first_few(extra)}, which have no counts")
-        raise InputError(
-            f"the sample table does not match the counts: it has {' and '.join(parts)}. Both must name the "
-            f"same samples (counts: {first_few(samples)}; table: {first_few(copy.index)})"
-        )
+    pairs = matched_names(samples, copy.index)
+    if pairs is None:
+        raise InputError(_unmatched(samples, copy.index))
+    tell_matched(pairs)
+    copy.index = copy.index.map(lambda name: {given: wanted for wanted, given in pairs.items()}.get(name, name))
     if copy.columns.has_duplicates:
         twice = copy.columns[copy.columns.duplicated()].unique()
         raise InputError(f"the sample table has duplicate columns: {first_few(twice)}")
     return copy.loc[samples]
+
+
+def _unmatched(samples: pd.Index, rows: pd.Index) -> str:
+    """Explain that a sample table does not match the counts."""
+    missing = samples.difference(rows, sort=False)
+    extra = rows.difference(samples, sort=False)
+    parts = []
+    if len(missing):
+        parts.append(f"no row for the counted sample(s) {first_few(missing)}")
+    if len(extra):
+        parts.append(f"row(s) for {first_few(extra)}, which have no counts")
+    pairs = likely_pairs(samples, rows) or parts_of_names(samples, rows)
+    hint = f". Perhaps {listed_pairs(pairs.items(), 'is')}" if pairs else ""
+    return (
+        f"the sample table does not match the counts: it has {' and '.join(parts)}{hint}. Both must name the "
+        f"same samples (counts: {first_few(samples)}; table: {first_few(rows)})"
+    )
 
 
 def matched_matrix(
@@ -196,7 +210,11 @@ def _reordered(frame: pd.DataFrame, genes: pd.Index, samples: pd.Index, what: st
                 f"the {what} name {kind}s twice: {first_few(there[there.duplicated()].unique())}"
             )
         absent = wanted[~wanted.isin(there)]
-        if len(absent):
+        pairs = likely_pairs(wanted, there) if kind == "sample" and len(absent) else {}
+        if pairs and len(pairs) == len(absent):
+            tell_matched(pairs, what)
+            labelled = labelled.rename(columns={given: name for name, given in pairs.items()})
+        elif len(absent):
             raise InputError(
                 f"the {what} lack the {kind}(s) {first_few(absent)}; they need every {kind} counted"
             )

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
+from bayesde.counts.display import html_table
 from bayesde.design import Design
+from bayesde.design.description import variable_lines
+from bayesde.design.default_contrast import tell_default
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
@@ -29,7 +32,7 @@ from bayesde.eb.passes import (
 )
 from bayesde.eb.shrink import prior_scale
 from bayesde.eb.size_factors import resolved_factors
-from bayesde.eb.summary import tell_once
+from bayesde.eb.summary import fit_lines, tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.trend import DispersionTrend, given_trend
 from bayesde.eb.weights import observation_weights, too_little_weight
@@ -111,9 +114,20 @@ class EbFit:
     def __repr__(self) -> str:
         formula = self.design.formula or ", ".join(self.design.coefficients)
         weighted = ", weighted" if self.weights is not None else ""
+        variables = "".join(f"; {line}" for line in variable_lines(self.design))
         return (
             f"<EbFit: {self.counts.n_genes} genes ({self.estimated.sum()} estimated), "
-            f"{self.counts.n_samples} samples{weighted}; design: {formula}; trend: {self.trend.kind}>"
+            f"{self.counts.n_samples} samples{weighted}; design: {formula}{variables}; trend: {self.trend.kind}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            [
+                ("EbFit", f"{self.counts.n_genes:,} genes, {self.counts.n_samples} samples"),
+                ("design", self.design.formula or ", ".join(self.design.coefficients)),
+                *((name, text) for name, _, text in (s.partition(": ") for s in variable_lines(self.design))),
+                *(("", line) for line in fit_lines(self)),
+            ]
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -243,7 +257,9 @@ class EbFit:
         InputError
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
-        chosen = self.design.contrast(_one_of(contrast, coef))
+        asked = _one_of(contrast, coef)
+        tell_default(self.design, asked)
+        chosen = self.design.contrast(asked)
         return wald_table(self, chosen, lfc_threshold, alternative)
 
     def test_lrt(self, reduced: str | Design, contrast: Any = None, coef: str | None = None) -> ResultsTable:
@@ -322,7 +338,9 @@ class EbFit:
         OptionError
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
-        chosen = self.design.contrast(_one_of(contrast, coef))
+        asked = _one_of(contrast, coef)
+        tell_default(self.design, asked)
+        chosen = self.design.contrast(asked)
         return shrunken_table(self, chosen, lfc_threshold, method, adapt)
 
     def shrinkage_scales(self) -> dict[str, float]:

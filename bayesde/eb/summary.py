@@ -15,7 +15,7 @@ from bayesde.errors import BayesdeWarning, first_few
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["summary_lines", "tell_once"]
+__all__ = ["fit_lines", "summary_lines", "tell_once"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,20 @@ FLAT_SHARE = 0.9
 
 
 def summary_lines(fit: EbFit) -> list[str]:
+    """Describe a fit in sentences: its design, variable by variable, and what happened to genes.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Returns
+    -------
+    list of str
+    """
+    return [*variable_lines(fit.design), *fit_lines(fit)]
+
+
+def fit_lines(fit: EbFit) -> list[str]:
     """Describe a fit in sentences, one for each thing that happened to any gene.
 
     Parameters
@@ -35,10 +49,10 @@ def summary_lines(fit: EbFit) -> list[str]:
     -------
     list of str
     """
-    lines = variable_lines(fit.design) + [
+    fitted = (
         f"{fit.estimated.sum():,} of {_genes(fit.counts.n_genes)} fitted; dispersion trend {fit.trend.kind}, "
         f"prior sd of ln dispersion: {fit.dispersion_prior_var**0.5:.3g}"
-    ]
+    )
     events = (
         (fit.all_zero, "without any count: no estimates"),
         (fit.low_weight, "without enough weight: no estimates"),
@@ -48,7 +62,7 @@ def summary_lines(fit: EbFit) -> list[str]:
         (fit.dispersion_outlier, _outliers(int(fit.dispersion_outlier.sum()))),
         (fit.separated, _separated(int(fit.separated.sum()))),
     )
-    return lines + [f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any()]
+    return [fitted, *(f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any())]
 
 
 def _outliers(number: int) -> str:

@@ -113,6 +113,8 @@ def _from_text(
     names, frame = read_table(path, sep, "counts", gene_column)
     check_is_table(names, path)
     gene = column_position(names, gene_column, path)
+    if table is not None:
+        _check_orientation(frame[gene], names, table, path)
     names, labels = _labels(names, frame, gene, table)
     others = [i for i in range(len(names)) if i != gene and i not in labels]
     if not others:
@@ -125,8 +127,6 @@ def _from_text(
     tell_left_out(left_out, f"'{path}'")
     frame = frame[kept]
     samples = [names[i] for i in others]
-    if table is not None:
-        _check_orientation(frame[gene], samples, table, path)
     genes = pd.Index(frame[gene].astype(str), dtype=object)
     known = frame[labels].set_axis([names[i] for i in labels], axis=1).set_axis(genes, axis=0)
     matrix = pd.DataFrame({i: numbers(frame[i]) for i in others}).to_numpy()
