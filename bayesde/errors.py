@@ -47,7 +47,7 @@ class BayesdeWarning(UserWarning):
 
 
 class BayesdeNote(BayesdeWarning):
-    """Something that was done with the input, or decided in the user's place, and how to have it otherwise."""
+    """Something that was done with the input, or decided in the user's place."""
 
 
 def first_few(names: Iterable[object], limit: int = 5) -> str:

@@ -125,20 +125,20 @@ def test_what_is_no_set_of_files(shared, tmp_path):
     folder, paths = star(shared)
     with pytest.raises(InputError, match=r"one sample by STAR; give the folder .*read_counts\(\{'sample'"):
         read_counts(paths["S1"], samples=folder / "samples.tsv")
-    with pytest.raises(InputError, match="strand is 'both'|'both'"):
+    with pytest.raises(InputError, match="'both'"):
         read_counts(paths, strand="both")
     (tmp_path / "a.txt").write_text("g1\t2\ng2\t4\n")
     with pytest.raises(InputError, match="strand= chooses among the columns of STAR"):
         read_counts({"a": tmp_path / "a.txt", "b": tmp_path / "a.txt"}, strand="forward")
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "quant.sf").write_text("Name\n")
-    with pytest.raises(InputError, match="is a folder without files of STAR .* read by read_tximport"):
+    with pytest.raises(InputError, match=r"is a folder without files of STAR .* read by read_tximport"):
         read_counts(tmp_path)
 
 
 def test_files_of_the_genomic_data_commons(tmp_path):
     header = "gene_id\tgene_name\tgene_type\tunstranded\tstranded_first\tstranded_second\ttpm_unstranded\n"
-    rows = "N_unmapped\t\t\t5\t5\t5\t\nG1\tTP53\tprotein_coding\t10\t5\t5\t1.5\nG2\tA2M\tlncRNA\t20\t11\t9\t2.5\n"
+    rows = "N_unmapped\t\t\t5\t5\t5\t\nG1\tTP53\tcoding\t10\t5\t5\t1.5\nG2\tA2M\tlncRNA\t20\t11\t9\t2.5\n"
     for name in "ab":
         path = tmp_path / f"{name}.rna_seq.augmented_star_gene_counts.tsv"
         path.write_text("# gene-model: GENCODE v36\n" + header + rows)
@@ -183,7 +183,9 @@ def test_merged_tables_of_nfcore(shared):
 
 def test_fractional_counts_say_what_was_taken_for_samples(shared):
     counts, _, samples = nfcore(shared)
-    words = "fractional counts.*read_tximport.*taken for samples: 'S1', .*'S8'; for labels of the genes: 'gene_name'"
+    words = (
+        "fractional counts.*read_tximport.*for samples: 'S1', .*'S8'; for labels of the genes: 'gene_name'"
+    )
     with pytest.raises(InputError, match=words):
         read_counts(counts, samples=samples)
 
@@ -232,9 +234,9 @@ def test_leading_columns_that_are_labels(tmp_path, mark, labels, names):
 
 
 def test_extra_attributes_of_featurecounts(tmp_path):
-    head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\tgene_name\tgene_type\t/x/a.bam\t/x/b.bam\n"
+    head = "Geneid\tChr\tStart\tEnd\tStrand\tLength\tgene_name\tgene_type\t/x/a.bam\t/x/b.bam\n"
     rows = "g1\t1\t5\t6\t+\t6\tTP53\tprotein\t3\t4\ng2\tX;X\t1;2\t9;10\t-;-\t9\tA2M\tlnc\t4\t5\n"
-    (tmp_path / "counts.txt").write_text(head + rows)
+    (tmp_path / "counts.txt").write_text("# Program:featureCounts\n" + head + rows)
     counts = read_counts(tmp_path / "counts.txt")
     assert list(counts.samples) == ["a", "b"]
     assert list(counts.gene_names) == ["TP53", "A2M"]
@@ -254,7 +256,7 @@ def test_columns_that_are_neither_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"text in place of counts.*1,000.*taken for samples: 'S1', 'S2'"):
         read_counts(tmp_path / "counts")
     (tmp_path / "counts").write_text("gene\ttext\ng1\tu\ng2\tv\n")
-    with pytest.raises(InputError, match="no sample with counts.* and labels of them"):
+    with pytest.raises(InputError, match=r"no sample with counts.* and labels of them"):
         read_counts(tmp_path / "counts")
 
 

@@ -48,9 +48,7 @@ def test_names_that_are_matched(counted, listed):
 )
 def test_names_that_are_not(counted, listed):
     with pytest.raises(InputError, match="does not match the counts"):
-        Counts(
-            np.ones((3, 2), int), samples=counted, sample_table=pd.DataFrame({"x": [1, 2]}, index=listed)
-        )
+        Counts(np.ones((3, 2), int), samples=counted, sample_table=pd.DataFrame({"x": [1, 2]}, index=listed))
 
 
 def test_pairs_are_suggested_one_by_one_where_not_all_match():

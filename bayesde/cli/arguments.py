@@ -141,8 +141,8 @@ Strand = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Of STAR's files: take counts for `unstranded`, `forward` or `reverse` libraries. Default: what the "
-        "totals of their columns say.",
+        help="Of STAR's files: take counts for `unstranded`, `forward` or `reverse` libraries. Default: what "
+        "the totals of their columns say.",
     ),
 ]
 UseT = Annotated[

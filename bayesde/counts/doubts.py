@@ -38,7 +38,7 @@ _DATE = re.compile(
     rf"\d{{1,2}}[-. /]{{1,2}}(?i:{_MONTH})(?:[-. /]{{1,2}}\d{{2,4}})?"  # 2-Mar, 2. Mrz, 02-Mar-2001
     r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|JAN|FEB|MAR|APR|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
     r"[-/. ]\d{2}(?:\d{2})?"  # Mar-02, Sep-2001
-    r"|\d{4}([-/.])\d{1,2}\1\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.0+)?)?)?"  # 2023-03-02, with or without time
+    r"|\d{4}([-/.])\d{1,2}\1\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.0+)?)?)?"  # 2023-03-02
     r"|\d{1,2}([-/.])\d{1,2}\2\d{2,4}(?: \d{1,2}:\d{2}(?::\d{2})?)?"  # 3/2/2001, 02.03.2001
 )
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")  # 2.31E+13 was 2310009E13
@@ -79,8 +79,8 @@ def tell_no_genes(genes: pd.Index) -> None:
     rows = genes[summary_rows(genes)]
     if len(rows):
         warnings.warn(
-            f"{first_few(rows, 20)} look like the summary rows of a counting program and not like genes: they "
-            "would be tested, and enter size factors. Leave these rows out; `read_counts` does",
+            f"{first_few(rows, 20)} look like the summary rows of a counting program and not like genes: "
+            "they would be tested, and enter size factors. Leave these rows out; `read_counts` does",
             BayesdeWarning,
             stacklevel=4,
         )
@@ -104,9 +104,9 @@ def tell_spreadsheet_names(genes: pd.Index) -> None:
     changed = spreadsheet_names(genes)
     if len(changed):
         warnings.warn(
-            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. A spreadsheet "
-            "does that to names such as MARCH2, SEPT2, DEC1 or 2310009E13 (the same gene may then be there "
-            "twice, or two genes as one name); take the counts from the file that the counting program wrote",
+            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. A "
+            "spreadsheet does that to names such as MARCH2, SEPT2, DEC1 or 2310009E13 (two genes may then "
+            "have one name); take the counts from the file that the counting program wrote",
             BayesdeWarning,
             stacklevel=4,
         )
@@ -125,9 +125,9 @@ def tell_nearly_empty(counts: Counts) -> None:
         )
         more = f" and {few.size - 5} more" if few.size > 5 else ""
         warnings.warn(
-            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. Most genes "
-            "have no usable count there, and size factors rest on few genes. See whether the library failed; "
-            "if so, leave the sample out of counts and sample table",
+            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. Most "
+            "genes have no usable count there, and size factors rest on few genes. If the library failed, "
+            "leave the sample out of counts and sample table",
             BayesdeWarning,
             stacklevel=4,
         )

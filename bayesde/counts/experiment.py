@@ -172,7 +172,7 @@ class Counts:
 
     @property
     def gene_names(self) -> np.ndarray | None:
-        """Names of the genes for people, object (gene,), "" where there is none; None without such a label."""
+        """Names of the genes for people, (gene,), empty where there is none; None without such a label."""
         return gene_names(self.gene_labels)
 
     @property

@@ -18,7 +18,7 @@ _NAMES = (
     "genename", "genesymbol", "symbol", "externalgenename", "hgncsymbol", "mgisymbol", "symbols", "genenames",
     "associatedgenename", "genesymbols", "gene",
 )  # fmt: skip
-"""Headers of columns with names for people, without case, blanks and ``_-.``; the first that is there counts."""
+"""Headers of columns with names for people, without case, blanks and ``_-.``; the first one counts."""
 _NUMBERS = (
     "start", "end", "stop", "strand", "length", "genelength", "width", "size", "genestart", "geneend",
     "startposition", "endposition", "chr", "chrom", "chromosome", "chromosomename", "seqname", "seqnames",
@@ -28,12 +28,12 @@ _NUMBERS = (
 """Headers of columns that tell about genes even where they hold numbers."""
 _TEXTS = (
     "ensembl", "ensemblid", "ensemblgene", "ensemblgeneid", "ensg", "ensgid", "hgncid", "mgiid", "refseq",
-    "refseqid", "transcript", "transcripts", "transcriptid", "transcriptids", "transcriptname", "txid", "txname",
-    "tx", "protein", "proteinid", "uniprot", "uniprotid", "seqid", "contig", "scaffold", "biotype",
+    "refseqid", "transcript", "transcripts", "transcriptid", "transcriptids", "transcriptname", "txid", "tx",
+    "txname", "protein", "proteinid", "uniprot", "uniprotid", "seqid", "contig", "scaffold", "biotype",
     "genebiotype", "genetype", "genesource", "transcriptbiotype", "transcripttype", "type", "description",
     "genedescription", "product", "annotation", "note", "alias", "aliases", "synonym", "synonyms", "locus",
-    "locustag", "name", "source", "feature", "featuretype", "band", "karyotypeband", "id", "class", "category",
-    "unigene", "accession", "probe", "probeid", "geneversion", "level", "havanagene", "tag", "ontology",
+    "locustag", "name", "source", "feature", "featuretype", "band", "karyotypeband", "id", "class",
+    "category", "unigene", "accession", "probe", "probeid", "geneversion", "level", "havanagene", "tag",
 )  # fmt: skip
 _LIKE_A_NUMBER = re.compile(r"[-+]?[\d.,'’\s]*\d[\d.,'’\s]*([eE][-+]?\d+)?%?|[-+]?inf|nan|na|n/a|", re.I)
 

@@ -10,7 +10,13 @@ import pandas as pd
 
 from bayesde.counts.blanks import stripped_labels, stripped_table
 from bayesde.counts.doubts import spreadsheet_names
-from bayesde.counts.sample_names import likely_pairs, listed_pairs, matched_names, parts_of_names, tell_matched
+from bayesde.counts.sample_names import (
+    likely_pairs,
+    listed_pairs,
+    matched_names,
+    parts_of_names,
+    tell_matched,
+)
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
 from bayesde.errors import InputError, first_few
@@ -134,7 +140,9 @@ def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
     if pairs is None:
         raise InputError(_unmatched(samples, copy.index))
     tell_matched(pairs)
-    copy.index = copy.index.map(lambda name: {given: wanted for wanted, given in pairs.items()}.get(name, name))
+    copy.index = copy.index.map(
+        lambda name: {given: wanted for wanted, given in pairs.items()}.get(name, name)
+    )
     if copy.columns.has_duplicates:
         twice = copy.columns[copy.columns.duplicated()].unique()
         raise InputError(f"the sample table has duplicate columns: {first_few(twice)}")

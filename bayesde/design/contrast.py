@@ -176,7 +176,9 @@ def _comparison_hint(design: Design, text: str) -> str:
         bare = re.sub(rf"^\s*{re.escape(factor)}(?:[\s_:,.=]+|(?=\[))", "", text)
         parts = re.split(_VERSUS, bare, maxsplit=1, flags=re.IGNORECASE)
         pairs = [parts] if len(parts) == 2 else []
-        pairs += [[bare[: found.start()], bare[found.end() :]] for found in re.finditer(r"\s*[-/:~,]\s*", bare)]
+        pairs += [
+            [bare[: found.start()], bare[found.end() :]] for found in re.finditer(r"\s*[-/:~,]\s*", bare)
+        ]
         for pair in pairs:
             level, other = (_nearest_level(part.strip().removeprefix(factor), levels) for part in pair)
             if level is not None and other is not None and level != other:

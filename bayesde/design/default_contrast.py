@@ -11,7 +11,13 @@ from bayesde.errors import BayesdeNote, BayesdeWarning
 if TYPE_CHECKING:
     from bayesde.design.model import Design
 
-__all__ = ["default_contrast", "default_of_levels", "doubt_about_default", "tell_default", "tell_on_the_command_line"]
+__all__ = [
+    "default_contrast",
+    "default_of_levels",
+    "doubt_about_default",
+    "tell_default",
+    "tell_on_the_command_line",
+]
 
 
 def default_contrast(design: Design) -> Any:
@@ -68,15 +74,15 @@ def doubt_about_default(design: Design) -> str:
         return ""
     if design.has_intercept and design.n_coefficients == 1:
         return (
-            f"the design '{design.formula}' has an intercept only: the table tests the mean level of expression "
-            "against 0, which is no comparison of samples. Add what the samples differ in"
+            f"the design '{design.formula}' has an intercept only: the table tests the mean level of "
+            "expression against 0, which is no comparison of samples. Add what the samples differ in"
         )
     term, columns = list(design.terms.items())[-1]
     if len(columns) < 2 or all(name in design.factors for name in _variables(design, term)):
         return ""
     return (
-        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table is of the "
-        f"last one, '{design.coefficients[-1]}', by itself. {_whole_term(design)}"
+        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table is "
+        f"of the last one, '{design.coefficients[-1]}', by itself. {_whole_term(design)}"
     )
 
 
@@ -104,8 +110,8 @@ def default_of_levels(design: Design) -> str:
     taken = design.contrast()
     what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
     return (
-        f"no contrast was asked for: the table is of {what}. Others: --contrast {name},{levels[1]},{levels[0]}, "
-        f"for example. {_whole_term(design)}"
+        f"no contrast was asked for: the table is of {what}. Others: --contrast "
+        f"{name},{levels[1]},{levels[0]}, for example. {_whole_term(design)}"
     )
 
 

@@ -47,8 +47,8 @@ def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
         pairs = [" and ".join(f"'{level}'" for level in group) for group in alike.values() if len(group) > 1]
         if pairs:
             warnings.warn(
-                f"levels of '{name}' differ only in case, blanks or punctuation: {'; '.join(pairs)}. They are "
-                "fitted as groups of their own; if they are the same, write them alike in the sample table",
+                f"levels of '{name}' differ only in case, blanks or punctuation: {'; '.join(pairs)}. They "
+                "are fitted as groups of their own; if they are the same, write them alike in the table",
                 BayesdeWarning,
                 stacklevel=4,
             )

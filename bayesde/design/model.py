@@ -12,6 +12,8 @@ from formulaic import ModelSpec
 
 from bayesde.counts.display import html_table
 from bayesde.design.contrast import Contrast, read_contrast
+from bayesde.design.description import variable_lines
+from bayesde.design.doubts import entered_as_numbers, tell_doubtful_levels, tell_doubtful_numbers
 from bayesde.design.formula import (
     check_variables,
     materialized,
@@ -20,8 +22,6 @@ from bayesde.design.formula import (
     term_columns,
     variables,
 )
-from bayesde.design.description import variable_lines
-from bayesde.design.doubts import entered_as_numbers, tell_doubtful_levels, tell_doubtful_numbers
 from bayesde.design.rank import check_finite, check_rank, tell_badly_scaled
 from bayesde.errors import InputError, first_few
 

@@ -13,8 +13,8 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.counts.display import html_table
 from bayesde.design import Design
-from bayesde.design.description import variable_lines
 from bayesde.design.default_contrast import tell_default
+from bayesde.design.description import variable_lines
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
@@ -117,7 +117,8 @@ class EbFit:
         variables = "".join(f"; {line}" for line in variable_lines(self.design))
         return (
             f"<EbFit: {self.counts.n_genes} genes ({self.estimated.sum()} estimated), "
-            f"{self.counts.n_samples} samples{weighted}; design: {formula}{variables}; trend: {self.trend.kind}>"
+            f"{self.counts.n_samples} samples{weighted}; design: {formula}{variables}; "
+            f"trend: {self.trend.kind}>"
         )
 
     def _repr_html_(self) -> str:

@@ -141,7 +141,7 @@ def _from_text(
     except InputError as error:
         if not labels and not str(error).startswith("text in place"):
             raise
-        raise InputError(f"{error} {_taken(path, samples, list(known))}") from error
+        raise InputError(f"{error} {_taken(path, samples, list(map(str, known)))}") from error
 
 
 def _labels(

@@ -40,8 +40,8 @@ def genes_only(names: Iterable[object], path: str | PathLike[str]) -> tuple[np.n
     rows = [texts[int(i)] for i in np.flatnonzero(left_out)]
     if rows and left_out.all():
         raise InputError(
-            f"'{path}' has no gene: all its rows report reads of no gene, {first_few(rows)}. Give the table of "
-            "counts itself"
+            f"'{path}' has no gene: all its rows report reads of no gene, {first_few(rows)}. Give the table "
+            "of counts itself"
         )
     return ~left_out, rows
 

@@ -69,7 +69,7 @@ def read_table(
 
 def _text_columns(frame: pd.DataFrame) -> list[int]:
     """List the columns that hold text."""
-    return [i for i in frame.columns if not pd.api.types.is_numeric_dtype(frame[i])]
+    return [i for i in range(frame.shape[1]) if not pd.api.types.is_numeric_dtype(frame[i])]
 
 
 def _stripped(column: pd.Series, *, key: bool) -> pd.Series:

@@ -76,7 +76,8 @@ class Posterior:
         design = [self.design.formula or ", ".join(self.design.coefficients), *variable_lines(self.design)]
         return (
             f"<Posterior: {self.gene_draws.n_genes:,} of {len(self.diagnostics):,} genes, "
-            f"{self.design.n_samples} samples; engine {self.engine}; design: {'; '.join(design)}; status: {found}>"
+            f"{self.design.n_samples} samples; engine {self.engine}; design: {'; '.join(design)}; "
+            f"status: {found}>"
         )
 
     def _repr_html_(self) -> str:
