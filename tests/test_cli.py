@@ -133,6 +133,7 @@ def test_bad_counts(bayesde, files, words):
     assert not (files / "out").exists()
 
 
+@pytest.mark.filterwarnings("always:the design .~ 1.:bayesde.BayesdeWarning")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -628,6 +629,7 @@ def test_the_columns_are_described_as_they_were_made(bayesde, files, options):
         assert "Cauchy prior" in shrunken["log2_fold_change"]["description"]
 
 
+@pytest.mark.filterwarnings("always:the design '~ 1':bayesde.BayesdeWarning")
 def test_a_design_without_effects_has_no_shrunken_table(bayesde, files):
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ 1", "-o", files / "out")
     assert bayesde(*arguments)[0] == 0

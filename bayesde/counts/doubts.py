@@ -125,8 +125,8 @@ def tell_nearly_empty(counts: Counts) -> None:
         )
         more = f" and {few.size - 5} more" if few.size > 5 else ""
         warnings.warn(
-            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. Most "
-            "genes have no usable count there, and size factors rest on few genes. If the library failed, "
+            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. "
+            "Its size factor, and all that is compared with it, rests on few counts. If the library failed, "
             "leave the sample out of counts and sample table",
             BayesdeWarning,
             stacklevel=4,

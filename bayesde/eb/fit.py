@@ -340,9 +340,9 @@ class EbFit:
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
         asked = _one_of(contrast, coef)
+        table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
         tell_default(self.design, asked)
-        chosen = self.design.contrast(asked)
-        return shrunken_table(self, chosen, lfc_threshold, method, adapt)
+        return table
 
     def shrinkage_scales(self) -> dict[str, float]:
         """Scale S of the Cauchy prior of every coefficient but the intercept, natural log, by coefficient."""

@@ -154,7 +154,7 @@ def read_text(path: str | PathLike[str], what: str) -> str:
         for magic, decompress in _DECOMPRESSORS.items():
             if data.startswith(magic):
                 data = decompress(data)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"the {what} file '{path}' cannot be read: {error}") from error
     if b"\x00" in data[:4096]:
         raise InputError(
