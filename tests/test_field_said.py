@@ -76,6 +76,21 @@ def course_run(folder, out, *more):
     return ("eb", folder / "counts.tsv", folder / "samples.tsv", "-o", out, *more)
 
 
+def test_comparisons_of_what_is_no_level():
+    design = Design.from_formula("~ condition", TABLE)
+    with pytest.raises(InputError, match="such as condition,c,a"):
+        design.contrast("u vs w")
+
+
+@pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
+def test_a_warning_is_printed_once(bayesde, shared, tmp_path):
+    folder = shared / "field" / "time_course_spline"
+    lrt = ("--test", "lrt", "--reduced", "~ hour", "-c", "condition,treated,control")
+    code, _, message = bayesde(*course_run(folder, tmp_path / "a", "-d", "~ hour + condition", *lrt))
+    assert code == 0
+    assert message.count("warning: `hour` enters as a number") == 1
+
+
 @pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
 def test_what_a_table_is_of_on_the_command_line(bayesde, shared, tmp_path):
     folder = shared / "field" / "time_course_spline"

@@ -67,6 +67,12 @@ def test_blanks_in_the_callers_table_are_stripped_from_a_copy():
     pd.testing.assert_frame_equal(given, before)
 
 
+def test_a_blank_that_cannot_be_seen_is_shown():
+    given = table(g=["a\u00a0"] + ["a"] * 3 + ["b"] * 4)
+    with pytest.warns(BayesdeNote, match="'a<no-break space>' in column 'g'"):
+        Counts(np.ones((3, 8), int), samples=SAMPLES, sample_table=given)
+
+
 def test_blanks_after_commas(shared):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -235,12 +235,18 @@ app.command()(demo)
 app.command()(simulate)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Print the package's warnings as one line, and into the log of a run under way; leave others out."""
-    if issubclass(category, BayesdeWarning):
-        word = "note" if issubclass(category, BayesdeNote) else "warning"
-        typer.echo(f"{word}: {message}", err=True)
-        logging.getLogger("bayesde").info("%s: %s", word, message)
+def _shown_once() -> Callable[..., None]:
+    """Make what prints each of the package's warnings once, and logs it; others are left out."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, BayesdeWarning) and str(message) not in said:
+            said.add(str(message))
+            word = "note" if issubclass(category, BayesdeNote) else "warning"
+            typer.echo(f"{word}: {message}", err=True)
+            logging.getLogger("bayesde").info("%s: %s", word, message)
+
+    return show
 
 
 @contextmanager
@@ -256,7 +262,7 @@ def _rare_collections() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line; every error that is foreseen is one message and an exit code."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _shown_once()
     atexit.register(
         gc.freeze
     )  # what the libraries made when they were loaded need not be searched at the end

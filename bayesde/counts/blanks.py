@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayesde.errors import BayesdeNote, first_few
@@ -14,6 +13,7 @@ __all__ = ["stripped", "stripped_labels", "stripped_table"]
 
 # What str.strip() takes for blank, and characters without width: joiners, marks of byte order.
 _SPACES = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+NO_BREAK = "\u00a0"
 _EDGES = _SPACES + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
@@ -89,10 +89,10 @@ def _changes(column: pd.Series) -> list[str]:
 
 def _tell(changes: list[tuple[Any, list[str]]]) -> None:
     """Say what was stripped."""
-    listed = "; ".join(
-        f"{first_few(np.char.replace(values, chr(160), '<no-break space>'), 3)} in column '{name}'"
-        for name, values in changes
-    )
+    shown = [
+        (name, [text.replace(NO_BREAK, "<no-break space>") for text in texts]) for name, texts in changes
+    ]
+    listed = "; ".join(f"{first_few(texts, 3)} in column '{name}'" for name, texts in shown)
     warnings.warn(
         f"blanks around text in the sample table were stripped: {listed}. Values that differ in such blanks "
         "only are one level",

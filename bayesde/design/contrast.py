@@ -183,6 +183,9 @@ def _comparison_hint(design: Design, text: str) -> str:
             level, other = (_nearest_level(part.strip().removeprefix(factor), levels) for part in pair)
             if level is not None and other is not None and level != other:
                 return f" Levels of '{factor}' are compared by {factor},{level},{other}."
+    if design.factors and re.search(_VERSUS, text, flags=re.IGNORECASE):
+        factor, levels = list(design.factors.items())[-1]
+        return f" Levels are compared by FACTOR,LEVEL,REFERENCE, such as {factor},{levels[-1]},{levels[0]}."
     return ""
 
 

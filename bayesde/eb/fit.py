@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
-from bayesde.counts.display import html_table
 from bayesde.design import Design
 from bayesde.design.default_contrast import tell_default
-from bayesde.design.description import variable_lines
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
@@ -32,7 +30,7 @@ from bayesde.eb.passes import (
 )
 from bayesde.eb.shrink import prior_scale
 from bayesde.eb.size_factors import resolved_factors
-from bayesde.eb.summary import fit_lines, tell_once
+from bayesde.eb.summary import described, described_as_table, tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.trend import DispersionTrend, given_trend
 from bayesde.eb.weights import observation_weights, too_little_weight
@@ -112,24 +110,10 @@ class EbFit:
     replaced_counts: ReplacedCounts
 
     def __repr__(self) -> str:
-        formula = self.design.formula or ", ".join(self.design.coefficients)
-        weighted = ", weighted" if self.weights is not None else ""
-        variables = "".join(f"; {line}" for line in variable_lines(self.design))
-        return (
-            f"<EbFit: {self.counts.n_genes} genes ({self.estimated.sum()} estimated), "
-            f"{self.counts.n_samples} samples{weighted}; design: {formula}{variables}; "
-            f"trend: {self.trend.kind}>"
-        )
+        return described(self)
 
     def _repr_html_(self) -> str:
-        return html_table(
-            [
-                ("EbFit", f"{self.counts.n_genes:,} genes, {self.counts.n_samples} samples"),
-                ("design", self.design.formula or ", ".join(self.design.coefficients)),
-                *((name, text) for name, _, text in (s.partition(": ") for s in variable_lines(self.design))),
-                *(("", line) for line in fit_lines(self)),
-            ]
-        )
+        return described_as_table(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of a pickle what is only a view: size factors would be written once for every gene."""

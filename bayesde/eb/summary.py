@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesde.counts.display import html_table
 from bayesde.design.description import variable_lines
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.errors import BayesdeWarning, first_few
@@ -15,7 +16,7 @@ from bayesde.errors import BayesdeWarning, first_few
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["fit_lines", "summary_lines", "tell_once"]
+__all__ = ["described", "described_as_table", "fit_lines", "summary_lines", "tell_once"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,30 @@ def fit_lines(fit: EbFit) -> list[str]:
         (fit.separated, _separated(int(fit.separated.sum()))),
     )
     return [fitted, *(f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any())]
+
+
+def described(fit: EbFit) -> str:
+    """Describe a fit in one line."""
+    formula = fit.design.formula or ", ".join(fit.design.coefficients)
+    weighted = ", weighted" if fit.weights is not None else ""
+    variables = "".join(f"; {line}" for line in variable_lines(fit.design))
+    return (
+        f"<EbFit: {fit.counts.n_genes} genes ({fit.estimated.sum()} estimated), "
+        f"{fit.counts.n_samples} samples{weighted}; design: {formula}{variables}; trend: {fit.trend.kind}>"
+    )
+
+
+def described_as_table(fit: EbFit) -> str:
+    """Describe a fit in a short table, as HTML."""
+    lines = (line.partition(": ") for line in variable_lines(fit.design))
+    return html_table(
+        [
+            ("EbFit", f"{fit.counts.n_genes:,} genes, {fit.counts.n_samples} samples"),
+            ("design", fit.design.formula or ", ".join(fit.design.coefficients)),
+            *((name, text) for name, _, text in lines),
+            *(("", line) for line in fit_lines(fit)),
+        ]
+    )
 
 
 def _outliers(number: int) -> str:

@@ -184,29 +184,39 @@ def _column_of_star(samples: Mapping[str, _OneSample], strand: str | None) -> in
     shares = {name: _forward_share(sample.counts) for name, sample in samples.items()}
     kinds = {name: _kind(share) for name, share in shares.items() if share is not None}
     if len(set(kinds.values())) > 1:
-        groups = [
-            f"{kind}: {first_few([name for name, one in kinds.items() if one == kind], 3)}"
-            for kind in STRANDS
-            if kind in kinds.values()
-        ]
-        warnings.warn(
-            f"the samples' reads are not on the strands alike ({'; '.join(groups)}), so that the column of "
-            "STAR's files for unstranded libraries is taken; strand= chooses another",
-            BayesdeWarning,
-            stacklevel=5,
-        )
+        _tell_mixed(kinds)
         return 0
-    kind = next(iter(kinds.values()), STRANDS[0])
-    percents = sorted({f"{100.0 * share:.0f}" for share in shares.values() if share is not None}, key=float)
-    span = f"{' to '.join(dict.fromkeys([percents[0], percents[-1]]))} % " if percents else "none "
-    place = STRANDS.index(kind)
-    warnings.warn(
-        f"the column of STAR's files for {kind} libraries is taken (column {place + 2}): {span}of the reads "
-        f"that are on one strand are on that of the gene; strand= chooses another: {first_few(STRANDS)}",
-        BayesdeNote,
-        stacklevel=5,
-    )
+    place = STRANDS.index(next(iter(kinds.values()), STRANDS[0]))
+    percents = sorted(f"{100.0 * share:.0f}" for share in shares.values() if share is not None)
+    _tell_chosen(place, sorted(set(percents), key=float))
     return place
+
+
+def _tell_chosen(place: int, percents: list[str]) -> None:
+    """Say which of STAR's columns is taken, and why."""
+    span = f"{' to '.join(dict.fromkeys([percents[0], percents[-1]]))} % " if percents else "none "
+    warnings.warn(
+        f"the column of STAR's files for {STRANDS[place]} libraries is taken (column {place + 2}): {span}of "
+        "the reads that are on one strand are on that of the gene; strand= (--strand) chooses another: "
+        f"{first_few(STRANDS)}",
+        BayesdeNote,
+        stacklevel=6,
+    )
+
+
+def _tell_mixed(kinds: Mapping[str, str]) -> None:
+    """Say that samples are of different kinds, so that only counts of either strand can be compared."""
+    groups = [
+        f"{kind}: {first_few([name for name, one in kinds.items() if one == kind], 3)}"
+        for kind in STRANDS
+        if kind in kinds.values()
+    ]
+    warnings.warn(
+        f"the samples' reads are not on the strands alike ({'; '.join(groups)}), so that the column of "
+        "STAR's files for unstranded libraries is taken; strand= (--strand) chooses another",
+        BayesdeWarning,
+        stacklevel=6,
+    )
 
 
 def _forward_share(counts: pd.DataFrame) -> float | None:
