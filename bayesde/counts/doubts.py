@@ -28,6 +28,7 @@ _SUMMARIES = {
     "nunmapped", "nmultimapping", "nnofeature", "nambiguous", "nofeature", "ambiguous", "toolowaqual",
     "notaligned", "alignmentnotunique",
 }  # fmt: skip
+_PARTS = ("unmapped", "multimapping", "feature", "ambiguous", "aqual", "aligned", "unique", "unassigned")
 _UNASSIGNED = "unassigned"  # featureCounts: Unassigned_NoFeatures, Unassigned_Ambiguity, ...
 
 _MONTH = (
@@ -43,7 +44,7 @@ _DATE = re.compile(
 )
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")  # 2.31E+13 was 2310009E13
 _BARE = re.compile(r"[345]\d{4}(?:\.0)?")  # dates from 1982 on, as days
-_MAY_BE = re.compile(r"(?:^|\n)\d|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,1}[-/. ]\d")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 FEWEST_GENES = 20
 """Totals of fewer genes than these say little of a sample."""
@@ -63,7 +64,11 @@ def summary_rows(names: Iterable[object]) -> np.ndarray:
     -------
     numpy.ndarray of bool
     """
-    bare = [re.sub(r"[_.\s-]", "", str(name).casefold()) for name in names]
+    texts = [str(name) for name in names]
+    together = "\n".join(texts).casefold()
+    if not any(part in together for part in _PARTS):  # much faster than to look at each name
+        return np.zeros(len(texts), dtype=bool)
+    bare = [re.sub(r"[_.\s-]", "", text.casefold()) for text in texts]
     of_features = any(name.startswith(_UNASSIGNED) for name in bare)
     return np.array(
         [
@@ -88,19 +93,16 @@ def tell_no_genes(genes: pd.Index) -> None:
 
 def spreadsheet_names(genes: pd.Index) -> pd.Index:
     """Choose the names that look like dates or numbers where most others do not."""
-    bare = np.array([_BARE.fullmatch(name) is not None for name in genes], dtype=bool)
-    if sum(map(str.isdecimal, genes)) >= 0.5 * len(
-        genes
-    ):  # numbers in their own right, of Entrez for example
-        bare[:] = False
-    other = [_DATE.fullmatch(name) or _SCIENTIFIC.fullmatch(name) for name in genes]
-    return genes[bare | np.array(other, dtype=bool)]
+    may_be = np.array([name[:1].isdigit() or name[:3].lower() in _MONTHS for name in genes], dtype=bool)
+    names = genes[may_be]
+    own_right = sum(map(str.isdecimal, names)) >= 0.5 * len(genes)  # numbers of Entrez for example
+    kinds = (_DATE, _SCIENTIFIC) if own_right else (_DATE, _SCIENTIFIC, _BARE)
+    changed = [any(kind.fullmatch(name) for kind in kinds) for name in names]
+    return names[np.array(changed, dtype=bool)]
 
 
 def tell_spreadsheet_names(genes: pd.Index) -> None:
     """Warn of genes whose names a spreadsheet turned into dates or numbers."""
-    if not _MAY_BE.search("\n".join(genes)):  # one search of all names, much faster than one for each
-        return
     changed = spreadsheet_names(genes)
     if len(changed):
         warnings.warn(

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import lzma
+import operator
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped
+from bayesde.counts.blanks import stripped, stripped_texts
 from bayesde.errors import InputError, first_few
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
@@ -74,8 +75,9 @@ def _text_columns(frame: pd.DataFrame) -> list[int]:
 
 def _stripped(column: pd.Series, *, key: bool) -> pd.Series:
     """Strip the cells of a column, and read as numbers what blanks had made text."""
-    values = [stripped(value) for value in column]
-    if all(old is new or old == new for old, new in zip(column, values, strict=True)):
+    before = list(column)
+    values = stripped_texts(before)
+    if all(map(operator.is_, before, values)):
         return column
     if key:
         return pd.Series(values, index=column.index, dtype=object)
