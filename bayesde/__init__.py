@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from bayesde.eb.rlog import rlog
     from bayesde.eb.size_factors import size_factors
     from bayesde.eb.transforms import vst
-    from bayesde.errors import BayesdeError, BayesdeWarning, FitError, InputError, OptionError, ToolchainError
+    from bayesde.errors import (
+        BayesdeError,
+        BayesdeNote,
+        BayesdeWarning,
+        FitError,
+        InputError,
+        OptionError,
+        ToolchainError,
+    )
     from bayesde.io import read_counts, read_tximport
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
@@ -47,6 +55,7 @@ _HOMES = {
     "bayesde.eb.transforms": ("vst",),
     "bayesde.errors": (
         "BayesdeError",
+        "BayesdeNote",
         "BayesdeWarning",
         "FitError",
         "InputError",
@@ -73,6 +82,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BayesdeError",
+    "BayesdeNote",
     "BayesdeWarning",
     "Contrast",
     "Counts",
@@ -129,4 +139,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BayesdeError",
+    "BayesdeNote",
     "BayesdeWarning",
     "FitError",
     "InputError",
@@ -43,6 +44,10 @@ class FitError(BayesdeError):
 
 class BayesdeWarning(UserWarning):
     """Something in a fit that the user should know; said once, with counts."""
+
+
+class BayesdeNote(BayesdeWarning):
+    """Something that was done with the input, or decided in the user's place."""
 
 
 def first_few(names: Iterable[object], limit: int = 5) -> str:

@@ -64,6 +64,7 @@ class Column:
 
 
 _COLUMN_LIST = (
+    Column("gene_name", "", "name of the gene for people, where the counts came with such names", text=True),
     Column("base_mean", "counts", "mean of the normalized counts over all samples", "baseMean"),
     Column(
         "log2_fold_change",

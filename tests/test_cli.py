@@ -133,6 +133,7 @@ def test_bad_counts(bayesde, files, words):
     assert not (files / "out").exists()
 
 
+@pytest.mark.filterwarnings("always:the design .~ 1.:bayesde.BayesdeWarning")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -293,6 +294,7 @@ def test_a_contrast_of_numbers(bayesde, files, weights):
     np.testing.assert_allclose(effects[1], -effects[0])
 
 
+@pytest.mark.filterwarnings("always:`grp` enters as a number:bayesde.BayesdeWarning")
 def test_levels_that_are_numbers(bayesde, files):
     (files / "samples.tsv").write_text("sample\tgrp\na\t1\nb\t1\nc\t2\nd\t2\n")
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-c", "grp,2,1", "-o", files / "out")
@@ -627,6 +629,7 @@ def test_the_columns_are_described_as_they_were_made(bayesde, files, options):
         assert "Cauchy prior" in shrunken["log2_fold_change"]["description"]
 
 
+@pytest.mark.filterwarnings("always:the design '~ 1':bayesde.BayesdeWarning")
 def test_a_design_without_effects_has_no_shrunken_table(bayesde, files):
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-d", "~ 1", "-o", files / "out")
     assert bayesde(*arguments)[0] == 0

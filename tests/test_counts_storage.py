@@ -218,7 +218,7 @@ def test_anndata_brings_samples_and_names_along(tmp_path, dense):
 def test_anndata_without_what_was_asked_for(dense):
     adata = annotated(dense)
     for options, words in (
-        ({"layer": "raw"}, "no layer 'raw'; there are 'twice'"),
+        ({"layer": "raw"}, "no layer 'raw'; the only layer is 'twice'"),
         ({"gene_names": "id"}, "var has no column 'id'; its columns are 'symbol'"),
         ({"sample_columns": ["sex"]}, "obs has no column.*'sex'; its columns are 'dose', 'age'"),
     ):

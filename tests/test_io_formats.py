@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from bayesde import Counts, InputError, read_counts
+from bayesde import BayesdeNote, Counts, InputError, read_counts
 
 FRAME = pd.DataFrame([[1, 2], [3, 4], [0, 0]], index=["g1", "g2", "g3"], columns=["a", "b"])
 FEATURES = """# Program:featureCounts v2.0.3; Command:"featureCounts" "-a" "genes.gtf" "-o" "counts.txt"
@@ -50,11 +50,13 @@ def test_rows_of_htseq_for_reads_of_no_gene(tmp_path):
     path = tmp_path / "counts.tsv"
     special = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
     path.write_text(FRAME.to_csv(sep="\t") + "".join(f"{name}\t7\t8\n" for name in special))
-    check(read_counts(path))
+    with pytest.warns(BayesdeNote, match="5 row.* of no gene and are left out: '__no_feature'"):
+        check(read_counts(path))
     path.write_text(FRAME.to_csv(sep="\t") + "__gene\t7\t8\n")
     assert read_counts(path).n_genes == 4
 
 
+@pytest.mark.filterwarnings("ignore:2 row.* of no gene:bayesde.BayesdeNote")
 def test_one_file_of_htseq_for_each_sample(tmp_path):
     tail = "__no_feature\t70\n__ambiguous\t8\n"
     (tmp_path / "a.txt").write_text(FRAME["a"].to_csv(sep="\t", header=False) + tail)
@@ -124,7 +126,7 @@ def test_annotated_files_that_do_not_fit(tmp_path):
         InputError, match=r"fractional counts .*'g1', sample 'a': 0.5.* layers 'raw', 'scaled'"
     ):
         read_counts(path, layer="scaled")
-    with pytest.raises(InputError, match="no layer 'x'; there are 'raw', 'scaled'"):
+    with pytest.raises(InputError, match="no layer 'x'; there are the layers 'raw', 'scaled'"):
         read_counts(path, layer="x")
     with pytest.raises(InputError, match="var has no column 'symbol'"):
         read_counts(path, gene_column="symbol")
@@ -179,3 +181,14 @@ def test_parquet(tmp_path):
     path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(InputError, match=r"cannot be read as a \.parquet file"):
         read_counts(path)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [({}, "there are no layers"), ({"raw": FRAME.T.to_numpy()}, "the only layer is 'raw'")],
+)
+def test_the_layers_there_are_are_said_in_english(tmp_path, layers, words):
+    path = tmp_path / "counts.h5ad"
+    written(path, layers=layers)
+    with pytest.raises(InputError, match=f"no layer 'x'; {words}"):
+        read_counts(path, layer="x")

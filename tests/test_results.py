@@ -15,8 +15,8 @@ from bayesde.results import COLUMNS, build_results, tab_separated, write_results
 from bayesde.statuses import STATUSES
 
 ORDER = (
-    "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value prob_gt_threshold "
-    "dispersion rhat ess_bulk ess_tail pareto_k engine status"
+    "gene_name base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value "
+    "prob_gt_threshold dispersion rhat ess_bulk ess_tail pareto_k engine status"
 ).split()
 GENES = ["g1", "g2", "g3"]
 NAN = math.nan

@@ -21,8 +21,9 @@ from bayesde.batch.messages import kept_messages
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
 from bayesde.batch.unused import unused
+from bayesde.design.description import variable_lines
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.eb.summary import summary_lines
+from bayesde.eb.summary import fit_lines
 from bayesde.errors import InputError, first_few
 from bayesde.results import ResultsTable, read_results
 from bayesde.statuses import FAILED
@@ -235,7 +236,7 @@ def _compute(
     if names := unused(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start)
-    lines = summary_lines(fit)
+    variables, lines = variable_lines(fit.design), fit_lines(fit)
     if plan.command == "eb":
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
@@ -250,13 +251,14 @@ def _compute(
     factors = fit.size_factors
     directory.update(
         contrast=inputs.contrast.name,
+        variables=variables,
         fit=lines,
         step=None,
         tables=written.findings,
         timings=timings,
         size_factors=None if factors is None else factors.to_dict(),
     )
-    return RunOutcome(directory.path, written.table, fit, (*lines, *written.findings.values()))
+    return RunOutcome(directory.path, written.table, fit, (*variables, *lines, *written.findings.values()))
 
 
 def _question(plan: RunPlan, inputs: RunInputs) -> str:

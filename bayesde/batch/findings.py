@@ -49,9 +49,13 @@ def finding(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
     limit = f"at {name} < {level:g}"
     model = plan.model
     if column == "padj" and model.test == "lrt":
-        return f"'{model.design}' against '{model.reduced}': {chosen.size:,} genes {limit}"
+        return f"'{model.design}' against '{model.reduced}': {_genes(chosen.size)} {limit}"
     if column == "padj" and model.alternative == "lessAbs":
         limit += f", for an absolute log2 fold change below {model.lfc_threshold:g}"
-        return f"{contrast}: {chosen.size:,} genes {limit}"
+        return f"{contrast}: {_genes(chosen.size)} {limit}"
     threshold = f", beyond a log2 fold change of {model.lfc_threshold:g}" if model.lfc_threshold else ""
-    return f"{contrast}: {(chosen > 0).sum():,} genes up, {(chosen < 0).sum():,} down {limit}{threshold}"
+    return f"{contrast}: {_genes((chosen > 0).sum())} up, {(chosen < 0).sum():,} down {limit}{threshold}"
+
+
+def _genes(number: int) -> str:
+    return "1 gene" if number == 1 else f"{number:,} genes"

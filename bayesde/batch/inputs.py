@@ -12,11 +12,13 @@ import pandas as pd
 from bayesde.batch.plan import ModelPlan, RunPlan
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
+from bayesde.design.default_contrast import tell_on_the_command_line
 from bayesde.eb.lrt import check_nested
 from bayesde.eb.size_factors import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
+from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
 from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed, named_coefficients
 from bayesde.posterior.options import JOINT_GENE_LIMIT
@@ -144,11 +146,22 @@ def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
     hashes = {}
     for name, path in plan.files.named():
         try:
-            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            digest = _digest(Path(path))
         except OSError as error:
             raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}") from error
         hashes[name] = {"path": path, "sha256": digest}
     return hashes
+
+
+def _digest(path: Path) -> str:
+    """Hash a file; of a folder the names and contents of the files that are read from it."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for sample, file in sample_files(path).items():
+        whole.update(f"{sample}\n".encode())
+        whole.update(hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def _counts(plan: RunPlan) -> Counts:
@@ -156,7 +169,7 @@ def _counts(plan: RunPlan) -> Counts:
     files = plan.files
     if files.average_lengths is not None:
         return read_tximport(counts=files.counts, lengths=files.average_lengths, samples=files.samples)
-    counts = read_counts(files.counts, samples=files.samples)
+    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand)
     if files.normalization_factors is None:
         return counts
     factors = _gene_table(files.normalization_factors, "normalization factors")
@@ -183,6 +196,8 @@ def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
 def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     """Make the design such that a contrast against a level is a coefficient, where that can be chosen."""
     design = Design.from_formula(model.design, counts.sample_table, model.references)
+    if model.contrast is None:
+        tell_on_the_command_line(design, lrt=model.test == "lrt")
     contrast = design.contrast(model.contrast)
     factor = contrast.factor
     if factor is None or factor in model.references or contrast.reference is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
+from bayesde.io.one_sample import STRANDS
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
 from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
@@ -92,6 +93,8 @@ class ModelPlan:
         The formula of the reduced design; for the likelihood-ratio test, which needs it.
     alternative : str
         What a small p-value of the Wald test claims; see `EbFit.results`.
+    strand : {"unstranded", "forward", "reverse"}, optional
+        For which kind of library counts are taken from STAR's files; see `read_counts`.
     """
 
     design: str
@@ -105,9 +108,12 @@ class ModelPlan:
     test: str = "wald"
     reduced: str | None = None
     alternative: str = "greaterAbs"
+    strand: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("size_factors", self.size_factors, SIZE_FACTORS)
+        if self.strand is not None:
+            check_choice("strand", self.strand, STRANDS)
         check_range("lfc_threshold", self.lfc_threshold, 0.0, LARGEST_THRESHOLD)
         for name, allowed in _CHOICES.items():
             check_choice(name, getattr(self, name), allowed)

@@ -86,7 +86,7 @@ def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) 
         ("", _key_figures(record, table) + _warnings(directory)),
         ("What was asked for", _question(record)),
         ("Tables", _tables(record)),
-        ("The fit", _list(record.get("fit", []))),
+        ("The fit", _list([*record.get("variables", []), *record.get("fit", [])])),
         ("Genes by status", _statuses(table)),
         (f"The first {TOP_GENES} genes", _top_genes(table)),
         ("Pictures", _pictures(directory, table)),
@@ -190,8 +190,14 @@ def _top_genes(table: ResultsTable) -> str:
     if top.empty:
         return "<p>No gene has an estimate that could be ranked.</p>"
     columns = [name for name in _TOP_COLUMNS if name in top]
-    rows = [(str(gene), *(_number(row[name]) for name in columns)) for gene, row in top.iterrows()]
+    rows = [(_shown(gene, row), *(_number(row[name]) for name in columns)) for gene, row in top.iterrows()]
     return _table(("gene", *columns), rows, numbers=range(1, 1 + len(columns)))
+
+
+def _shown(gene: object, row: pd.Series) -> str:
+    """Name a gene, with its name for people where the table has one."""
+    name = row.get("gene_name", "")
+    return f"{name} ({gene})" if name else str(gene)
 
 
 def _number(value: float) -> str:

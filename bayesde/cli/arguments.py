@@ -29,6 +29,7 @@ __all__ = [
     "Samples",
     "Shrinkage",
     "SizeFactors",
+    "Strand",
     "Test",
     "Threshold",
     "Trend",
@@ -41,7 +42,8 @@ Counts = Annotated[
     Path,
     typer.Argument(
         metavar="COUNTS",
-        help="Table of raw counts: one row a gene, one column a sample (.tsv, .csv, also compressed).",
+        help="Table of raw counts: one row a gene, one column a sample (.tsv, .csv, also compressed); or a "
+        "folder with a file for each sample, SAMPLE.ReadsPerGene.out.tab of STAR or SAMPLE.counts.",
     ),
 ]
 Samples = Annotated[
@@ -133,6 +135,14 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", help="How much each count is to be believed, by gene and sample: 0 or more."
+    ),
+]
+Strand = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Of STAR's files: take counts for `unstranded`, `forward` or `reverse` libraries. Default: what "
+        "the totals of their columns say.",
     ),
 ]
 UseT = Annotated[

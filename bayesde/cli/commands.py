@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -36,6 +36,7 @@ from bayesde.cli.arguments import (
     Samples,
     Shrinkage,
     SizeFactors,
+    Strand,
     Test,
     Threshold,
     Trend,
@@ -48,7 +49,7 @@ from bayesde.cli.planning import build_plan, eb_options, model_options
 from bayesde.cli.running import carry_out, cores, finish, shown_progress
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
-from bayesde.errors import BayesdeError, BayesdeWarning
+from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
 
 __all__ = ["app", "main"]
 
@@ -94,6 +95,7 @@ def eb(
     normalization_factors: Factors = None,
     average_lengths: Lengths = None,
     weights: Weights = None,
+    strand: Strand = None,
     test: Test = None,
     reduced: Reduced = None,
     lfc_threshold: Threshold = None,
@@ -133,7 +135,7 @@ def eb(
         "weights": weights,
     }
     model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    model |= {"test": test, "reduced": reduced, "alternative": alternative}
+    model |= {"test": test, "reduced": reduced, "alternative": alternative, "strand": strand}
     model |= {"shrink": shrink or None, "shrinkage": shrinkage}
     options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
     plan = build_plan("eb", files, model, options, config, {})
@@ -233,11 +235,18 @@ app.command()(demo)
 app.command()(simulate)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Print the package's warnings as one line, and into the log of a run under way; leave others out."""
-    if issubclass(category, BayesdeWarning):
-        typer.echo(f"warning: {message}", err=True)
-        logging.getLogger("bayesde").info("warning: %s", message)
+def _shown_once() -> Callable[..., None]:
+    """Make what prints each of the package's warnings once, and logs it; others are left out."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, BayesdeWarning) and str(message) not in said:
+            said.add(str(message))
+            word = "note" if issubclass(category, BayesdeNote) else "warning"
+            typer.echo(f"{word}: {message}", err=True)
+            logging.getLogger("bayesde").info("%s: %s", word, message)
+
+    return show
 
 
 @contextmanager
@@ -253,7 +262,7 @@ def _rare_collections() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line; every error that is foreseen is one message and an exit code."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _shown_once()
     atexit.register(
         gc.freeze
     )  # what the libraries made when they were loaded need not be searched at the end

@@ -44,7 +44,8 @@ def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:
     """Say what was found and where the results are; exit with a code of its own if genes failed a check."""
     for note in outcome.notes:
         typer.echo(note, err=True)
-    typer.echo(f"{len(outcome.table):,} genes in {outcome.directory / 'results.tsv'}")
+    genes = "1 gene" if len(outcome.table) == 1 else f"{len(outcome.table):,} genes"
+    typer.echo(f"{genes} in {outcome.directory / 'results.tsv'}")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
         raise typer.Exit(exit_code)

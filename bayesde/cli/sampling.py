@@ -20,6 +20,7 @@ from bayesde.cli.arguments import (
     References,
     Samples,
     SizeFactors,
+    Strand,
     Threshold,
     Trend,
     Workers,
@@ -151,6 +152,7 @@ def sample(
     control_genes: ControlGenes = None,
     normalization_factors: Factors = None,
     average_lengths: Lengths = None,
+    strand: Strand = None,
     lfc_threshold: Threshold = None,
     config: Config = None,
     workers: Workers = None,
@@ -188,6 +190,7 @@ def sample(
     if hyperparameters is not None:
         chosen["hyperparameters"] = "eb" if fixed_at_eb else "integrated"
     model = model_options(design, [contrast] if contrast else None, reference, size_factors, lfc_threshold)
+    model["strand"] = strand
     sampling, priors = sampling_options(residuals, shrink_coefficient, scales, no_hand_over, prior)
     plan = build_plan("sample", files, model, eb_options(trend), config, chosen, sampling, priors)
     carry_out(plan, out, force, workers)

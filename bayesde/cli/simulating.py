@@ -34,7 +34,8 @@ def simulate(
             "--samples",
             "-s",
             metavar="SIZES|FILE",
-            help="Samples in each group, `4,4`, `3,3,6`; or a table of samples, one row each.",
+            help="Samples in each group, `4,4`, `3,3,6`; one number, `8`, is shared between two groups; or a "
+            "table of samples, one row each.",
         ),
     ] = "4,4",
     design: Annotated[
@@ -136,13 +137,16 @@ def _check_folder(out: Path, force: bool) -> None:
 
 
 def _sizes(text: str) -> tuple[int, ...] | None:
-    """Read the sizes of groups; None if the text is the name of a file."""
+    """Read the sizes of groups, or of all samples for two groups; None if the text is the name of a file."""
     parts = text.split(",")
     if not all(part.strip().lstrip("+-").isdigit() for part in parts):
         if Path(text).exists() or not text.replace(",", "").replace(" ", "").replace(".", "").isdigit():
             return None
         raise OptionError(f"--samples {text!r} is not understood; give whole numbers, such as 4,4, or a file")
-    return tuple(int(part) for part in parts)
+    sizes = tuple(int(part) for part in parts)
+    if len(sizes) == 1 and sizes[0] > 1:  # one group would leave nothing to compare
+        return sizes[0] - sizes[0] // 2, sizes[0] // 2
+    return sizes
 
 
 def _two_numbers(text: str) -> tuple[float, float]:

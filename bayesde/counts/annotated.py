@@ -131,23 +131,24 @@ def _chosen(values: Any, layers: Mapping[str, Any], layer: str | None) -> Any:
     """Pick X or a layer."""
     if layer is None:
         if values is None:
-            raise InputError(
-                f"there is no X; choose the layer with raw counts by layer= (there are {_listed(layers)})"
-            )
+            raise InputError(f"there is no X; choose the layer with raw counts by layer= ({_listed(layers)})")
         return values
     if layer not in layers:
-        raise InputError(f"there is no layer '{layer}'; there are {_listed(layers)}")
+        raise InputError(f"there is no layer '{layer}'; {_listed(layers)}")
     return layers[layer]
 
 
 def _place(layers: Mapping[str, Any], layer: str | None) -> str:
     """Say for a message where counts are from."""
-    return f"{'X' if layer is None else repr(layer)}; there are the layers {_listed(layers)}"
+    return f"{'X' if layer is None else repr(layer)}; {_listed(layers)}"
 
 
 def _listed(layers: Mapping[str, Any]) -> str:
     """Name the layers for a message."""
-    return first_few(layers.keys(), 20) or "none"
+    names = list(layers.keys())
+    if not names:
+        return "there are no layers"
+    return f"{'there are the layers' if len(names) > 1 else 'the only layer is'} {first_few(names, 20)}"
 
 
 def _by_gene(values: Any) -> Any:

@@ -12,10 +12,14 @@ import pandas as pd
 from bayesde.counts.annotated import AnnotatedParts, opened_anndata
 from bayesde.counts.compressed import CompressedRows
 from bayesde.counts.compressed_file import CompressedFile
+from bayesde.counts.display import html_table
+from bayesde.counts.doubts import tell_nearly_empty, tell_no_genes, tell_spreadsheet_names
+from bayesde.counts.frames import check_arguments, split_labels
+from bayesde.counts.gene_labels import gene_names, kept_labels
 from bayesde.counts.labels import as_table, kept_matrix, matched_table, names, positions
 from bayesde.counts.storage import ArrayRows, DatasetReader, ReaderRows, Storage, chunks, frozen
 from bayesde.counts.values import check_extent, frame_values, plain_array
-from bayesde.errors import InputError
+from bayesde.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,6 +49,10 @@ class Counts:
     average_lengths : array-like or pandas.DataFrame, (gene, sample), optional
         Average length of a gene's transcripts in each sample, in bases, finite and above 0, as
         `read_tximport` finds them. Normalization takes them out where no factors are given.
+    gene_labels : pandas.DataFrame (gene, label), optional
+        What else is known of the genes, indexed by gene: names for people, places. Columns of a DataFrame of
+        counts that hold such (``gene_name``, ``symbol``, ``chromosome``, ...) are taken for labels by
+        themselves.
 
     Attributes
     ----------
@@ -53,6 +61,16 @@ class Counts:
         In the order of the samples; without columns if none was given.
     normalization_factors, average_lengths : numpy.ndarray, float64, (gene, sample), or None
         Read-only.
+    gene_labels : pandas.DataFrame
+        In the order of the genes; without columns if none was given.
+
+    Warns
+    -----
+    BayesdeWarning
+        If rows look like a program's summary and not like genes, names like dates that a spreadsheet made of
+        genes, or a sample has far fewer reads than the others.
+    BayesdeNote
+        If blanks around text were stripped, or samples matched by names that are not quite the same.
 
     Raises
     ------
@@ -68,6 +86,7 @@ class Counts:
     sample_table: pd.DataFrame
     normalization_factors: np.ndarray | None
     average_lengths: np.ndarray | None
+    gene_labels: pd.DataFrame
 
     def __init__(
         self,
@@ -77,7 +96,11 @@ class Counts:
         sample_table: pd.DataFrame | None = None,
         normalization_factors: Any = None,
         average_lengths: Any = None,
+        gene_labels: pd.DataFrame | None = None,
     ) -> None:
+        if isinstance(matrix, pd.DataFrame):
+            check_arguments(matrix, genes, samples, sample_table)
+            matrix, gene_labels = split_labels(matrix, sample_table, gene_labels)
         content, genes, samples = _unlabelled(matrix, genes, samples)
         if samples is None and sample_table is not None:
             samples = as_table(sample_table).index
@@ -93,7 +116,11 @@ class Counts:
                 normalization_factors, gene_index, sample_index, "normalization factors"
             ),
             average_lengths=kept_matrix(average_lengths, gene_index, sample_index, "average lengths"),
+            gene_labels=kept_labels(gene_labels, gene_index),
         )
+        tell_no_genes(gene_index)
+        tell_spreadsheet_names(gene_index.append(self._named()))
+        tell_nearly_empty(self)
 
     @staticmethod
     def from_anndata(
@@ -142,6 +169,11 @@ class Counts:
         same counts in pieces.
         """
         return self._storage.whole()
+
+    @property
+    def gene_names(self) -> np.ndarray | None:
+        """Names of the genes for people, (gene,), empty where there is none; None without such a label."""
+        return gene_names(self.gene_labels)
 
     @property
     def n_genes(self) -> int:
@@ -228,6 +260,7 @@ class Counts:
             genes=names(self.genes[rows], len(rows), "gene"),
             samples=names(self.samples[columns], len(columns), "sample"),
             sample_table=self.sample_table.iloc[columns],
+            gene_labels=self.gene_labels.iloc[rows],
             normalization_factors=_crossing(self.normalization_factors, rows, columns),
             average_lengths=_crossing(self.average_lengths, rows, columns),
             _storage=_any_expressed(self._storage.subset(rows, columns)),
@@ -278,12 +311,34 @@ class Counts:
 
     def __repr__(self) -> str:
         columns = ", ".join(map(str, self.sample_table.columns)) or "none"
-        kept = [
-            ("normalization factors", self.normalization_factors),
-            ("average lengths", self.average_lengths),
-        ]
-        extras = "".join(f", with {what}" for what, given in kept if given is not None)
+        extras = "".join(f", with {what}" for what in self._extras())
         return f"<Counts: {self.n_genes} genes, {self.n_samples} samples{extras}; sample columns: {columns}>"
+
+    def _named(self) -> pd.Index:
+        """Return the names for people that there are."""
+        names = self.gene_names
+        return pd.Index([] if names is None else [name for name in names if name], dtype=object)
+
+    def _extras(self) -> list[str]:
+        """Name what came with the counts."""
+        kept = {
+            "normalization factors": self.normalization_factors is not None,
+            "average lengths": self.average_lengths is not None,
+            "gene names": self.gene_names is not None,
+        }
+        return [what for what, there in kept.items() if there]
+
+    def _repr_html_(self) -> str:
+        sizes = self.library_sizes
+        rows = [
+            ("Counts", ", ".join([f"{self.n_genes:,} genes", f"{self.n_samples} samples", *self._extras()])),
+            ("reads in a sample", f"{sizes.min():,.0f} to {sizes.max():,.0f}"),
+            ("genes without reads", f"{self.all_zero.sum():,}"),
+            ("samples", first_few(self.samples, 8)),
+            ("sample columns", ", ".join(map(str, self.sample_table.columns)) or "none"),
+            ("gene labels", ", ".join(map(str, self.gene_labels.columns)) or "none"),
+        ]
+        return html_table(rows)
 
 
 def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.DataFrame) -> Counts:
@@ -302,11 +357,6 @@ def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.Da
 def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
     """Separate counts from their labels; what is returned may be the caller's own and is not written to."""
     if isinstance(matrix, pd.DataFrame):
-        if genes is not None or samples is not None:
-            raise InputError(
-                "the counts are a DataFrame, whose index and columns name genes and samples: leave genes= "
-                "and samples= out, or pass the bare matrix"
-            )
         return frame_values(matrix), matrix.index, matrix.columns
     if type(matrix).__module__.split(".")[0] in ("h5py", "zarr") and hasattr(matrix, "dtype"):
         matrix = DatasetReader(matrix)

@@ -8,6 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesde.counts.blanks import stripped_labels, stripped_table
+from bayesde.counts.doubts import spreadsheet_names
+from bayesde.counts.sample_names import (
+    likely_pairs,
+    listed_pairs,
+    matched_names,
+    parts_of_names,
+    tell_matched,
+)
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
 from bayesde.errors import InputError, first_few
@@ -69,9 +78,12 @@ def names(given: Any, expected: int, kind: str) -> pd.Index:
         return pd.Index([f"{kind}{i + 1}" for i in range(expected)], dtype=object)
     if isinstance(given, pd.MultiIndex):
         raise InputError(f"the {kind} names have {given.nlevels} levels; give one name a {kind}")
-    index = given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object)
+    index = stripped_labels(given if isinstance(given, pd.Index) else pd.Index(list(given), dtype=object))
     if len(index) != expected:
-        raise InputError(f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s")
+        raise InputError(
+            f"{len(index)} {kind} names were given for a matrix with {expected} {kind}s; a matrix (gene, "
+            "sample) has genes as its rows and samples as its columns: transposed?"
+        )
     texts, empty = _texts(index)
     if empty.any():
         places = np.flatnonzero(empty) + 1
@@ -81,12 +93,22 @@ def names(given: Any, expected: int, kind: str) -> pd.Index:
         raise InputError(
             f"duplicate {kind} names: {first_few(twice)}; every {kind} must be named once. "
             + (
-                "Sum or drop the repeated rows first."
+                f"Sum or drop the repeated rows first.{_of_a_spreadsheet(twice)}"
                 if kind == "gene"
                 else "Rename or drop the repeated columns."
             )
         )
     return pd.Index(texts, dtype=object, name=kind)
+
+
+def _of_a_spreadsheet(twice: pd.Index) -> str:
+    """Explain names that are there twice because a spreadsheet made the same date of them."""
+    if not len(spreadsheet_names(twice)):
+        return ""
+    return (
+        " A spreadsheet makes one date of two genes, MARCH1 and MARC1 for example: take the counts from the "
+        "file that the counting program wrote."
+    )
 
 
 def _texts(index: pd.Index) -> tuple[pd.Index, np.ndarray]:
@@ -112,24 +134,36 @@ def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
     """Copy the sample table in the order of the counts, matched by name."""
     if table is None:
         return pd.DataFrame(index=samples)
-    copy = as_table(table).copy()
+    copy = stripped_table(as_table(table)).copy()
     copy.index = names(copy.index, len(copy), "sample")
-    missing = samples.difference(copy.index, sort=False)
-    extra = copy.index.difference(samples, sort=False)
-    if len(missing) or len(extra):
-        parts = []
-        if len(missing):
-            parts.append(f"no row for the counted sample(s) {first_few(missing)}")
-        if len(extra):
-            parts.append(f"row(s) for {first_few(extra)}, which have no counts")
-        raise InputError(
-            f"the sample table does not match the counts: it has {' and '.join(parts)}. Both must name the "
-            f"same samples (counts: {first_few(samples)}; table: {first_few(copy.index)})"
-        )
+    pairs = matched_names(samples, copy.index)
+    if pairs is None:
+        raise InputError(_unmatched(samples, copy.index))
+    tell_matched(pairs)
+    copy.index = copy.index.map(
+        lambda name: {given: wanted for wanted, given in pairs.items()}.get(name, name)
+    )
     if copy.columns.has_duplicates:
         twice = copy.columns[copy.columns.duplicated()].unique()
         raise InputError(f"the sample table has duplicate columns: {first_few(twice)}")
     return copy.loc[samples]
+
+
+def _unmatched(samples: pd.Index, rows: pd.Index) -> str:
+    """Explain that a sample table does not match the counts."""
+    missing = samples.difference(rows, sort=False)
+    extra = rows.difference(samples, sort=False)
+    parts = []
+    if len(missing):
+        parts.append(f"no row for the counted sample(s) {first_few(missing)}")
+    if len(extra):
+        parts.append(f"row(s) for {first_few(extra)}, which have no counts")
+    pairs = likely_pairs(samples, rows) or parts_of_names(samples, rows)
+    hint = f". Perhaps {listed_pairs(pairs.items(), 'is')}" if pairs else ""
+    return (
+        f"the sample table does not match the counts: it has {' and '.join(parts)}{hint}. Both must name the "
+        f"same samples (counts: {first_few(samples)}; table: {first_few(rows)})"
+    )
 
 
 def matched_matrix(
@@ -176,14 +210,19 @@ def matched_matrix(
 
 def _reordered(frame: pd.DataFrame, genes: pd.Index, samples: pd.Index, what: str) -> pd.DataFrame:
     """Match a labelled table to the counts by name."""
-    labelled = frame.set_axis(frame.index.astype(str), axis=0).set_axis(frame.columns.astype(str), axis=1)
+    rows, columns = (stripped_labels(labels.astype(str)) for labels in (frame.index, frame.columns))
+    labelled = frame.set_axis(rows, axis=0).set_axis(columns, axis=1)
     for kind, wanted, there in (("gene", genes, labelled.index), ("sample", samples, labelled.columns)):
         if there.has_duplicates:
             raise InputError(
                 f"the {what} name {kind}s twice: {first_few(there[there.duplicated()].unique())}"
             )
         absent = wanted[~wanted.isin(there)]
-        if len(absent):
+        pairs = likely_pairs(wanted, there) if kind == "sample" and len(absent) else {}
+        if pairs and len(pairs) == len(absent):
+            tell_matched(pairs, what)
+            labelled = labelled.rename(columns={given: name for name, given in pairs.items()})
+        elif len(absent):
             raise InputError(
                 f"the {what} lack the {kind}(s) {first_few(absent)}; they need every {kind} counted"
             )

@@ -64,7 +64,7 @@ def faults(values: np.ndarray) -> Iterator[tuple[np.ndarray, str, str]]:
             values != np.floor(values),
             "fractional counts",
             "Give raw whole-number counts, not TPM or normalized values; estimated counts of Salmon, "
-            "kallisto or RSEM are read by read_tximport.",
+            "kallisto or RSEM are read by read_tximport, on the command line with --average-lengths FILE.",
         )
 
 

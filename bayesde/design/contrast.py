@@ -12,6 +12,7 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.utils.constraints import LinearConstraints
 
+from bayesde.design.default_contrast import default_contrast
 from bayesde.design.formula import variables
 from bayesde.design.rank import linear_text
 from bayesde.errors import InputError, first_few
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bayesde.design.model import Design
 
 __all__ = ["Contrast", "read_contrast"]
+
+_VERSUS = r"[\s_.]+(?:vs\.?|versus|against|v|over|to)[\s_.]+"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ def read_contrast(design: Design, spec: Any) -> Contrast:
         If it does not fit the design.
     """
     if spec is None:
-        spec = _default_contrast(design)
+        spec = default_contrast(design)
     if isinstance(spec, Contrast):
         return _of_vector(design, spec.vector, spec.name, spec.factor, spec.level, spec.reference)
     if isinstance(spec, str):
@@ -79,14 +82,6 @@ def read_contrast(design: Design, spec: Any) -> Contrast:
             )
         return _of_levels(design, *(str(part) for part in spec))
     return _of_vector(design, spec)
-
-
-def _default_contrast(design: Design) -> Any:
-    """Choose the contrast when none is asked for."""
-    if design.has_intercept or not design.factors:
-        return design.coefficients[-1]
-    factor, levels = list(design.factors.items())[-1]
-    return (factor, levels[-1], levels[0])
 
 
 def _of_vector(
@@ -140,7 +135,8 @@ def _of_text(design: Design, text: str) -> Contrast:
     except (FormulaicError, KeyError, RuntimeError, TypeError, ValueError, SyntaxError) as error:
         unknown = [part for part in re.findall(r"[A-Za-z_.][^\s*/+()-]*", coded) if part not in places]
         if unknown:
-            raise _unknown_coefficient(design, unknown[0]) from error
+            whole = text if _comparison_hint(design, text) else unknown[0]
+            raise _unknown_coefficient(design, whole) from error
         raise InputError(
             f"the contrast '{text}' cannot be read; write sums of coefficients, such as "
             "'a - b' or '0.5 * a + 0.5 * b'"
@@ -153,7 +149,7 @@ def _of_text(design: Design, text: str) -> Contrast:
 
 def _unknown_coefficient(design: Design, text: str) -> InputError:
     """Explain that a coefficient does not exist."""
-    hint = nearest(text, design.coefficients) or _level_hint(design, text)
+    hint = _comparison_hint(design, text) or nearest(text, design.coefficients) or _level_hint(design, text)
     if text in design.factors:
         levels = design.factors[text]
         hint = f" '{text}' is a factor; two levels are compared by ('{text}', '{levels[-1]}', '{levels[0]}')."
@@ -172,6 +168,33 @@ def _level_hint(design: Design, text: str) -> str:
             other = next(level for level in levels if level != text)
             return f" '{text}' is a level of '{factor}'; it is compared by {factor},{text},{other}."
     return ""
+
+
+def _comparison_hint(design: Design, text: str) -> str:
+    """Say how two levels are compared, if the text is a comparison of them in other words."""
+    for factor, levels in design.factors.items():
+        bare = re.sub(rf"^\s*{re.escape(factor)}(?:[\s_:,.=]+|(?=\[))", "", text)
+        parts = re.split(_VERSUS, bare, maxsplit=1, flags=re.IGNORECASE)
+        pairs = [parts] if len(parts) == 2 else []
+        pairs += [
+            [bare[: found.start()], bare[found.end() :]] for found in re.finditer(r"\s*[-/:~,]\s*", bare)
+        ]
+        for pair in pairs:
+            level, other = (_nearest_level(part.strip().removeprefix(factor), levels) for part in pair)
+            if level is not None and other is not None and level != other:
+                return f" Levels of '{factor}' are compared by {factor},{level},{other}."
+    if design.factors and re.search(_VERSUS, text, flags=re.IGNORECASE):
+        factor, levels = list(design.factors.items())[-1]
+        return f" Levels are compared by FACTOR,LEVEL,REFERENCE, such as {factor},{levels[-1]},{levels[0]}."
+    return ""
+
+
+def _nearest_level(text: str, levels: tuple[str, ...]) -> str | None:
+    """Find the level that a text names, whatever its case and the brackets or quotes around it."""
+    bare = text.strip(" \t[]()'\"`").removeprefix("T.")
+    exact = [level for level in levels if level == bare]
+    alike = [level for level in levels if level.casefold() == bare.casefold()]
+    return exact[0] if exact else alike[0] if len(alike) == 1 else None
 
 
 def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contrast:

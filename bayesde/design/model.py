@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 
+from bayesde.counts.display import html_table
 from bayesde.design.contrast import Contrast, read_contrast
+from bayesde.design.description import variable_lines
+from bayesde.design.doubts import entered_as_numbers, tell_doubtful_levels, tell_doubtful_numbers
 from bayesde.design.formula import (
     check_variables,
     materialized,
@@ -25,7 +28,7 @@ from bayesde.errors import InputError, first_few
 __all__ = ["Design"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Design:
     """A model matrix with the names of its parts. Make one by `from_formula` or `from_matrix`.
 
@@ -47,6 +50,8 @@ class Design:
         The columns that belong to each term.
     spec : formulaic.ModelSpec or None
         What makes model rows of new samples; None for a bare matrix.
+    ranges : dict of str to tuple of two floats
+        The smallest and largest value of each numeric covariate in the formula.
     """
 
     formula: str | None
@@ -56,7 +61,8 @@ class Design:
     factors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    spec: ModelSpec | None = field(default=None, repr=False)
+    spec: ModelSpec | None = None
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64, order="C")
@@ -102,13 +108,18 @@ class Design:
         Warns
         -----
         BayesdeWarning
-            If a covariate is so far from 0, or in such units, that fits suffer.
+            If a covariate is so far from 0, or in such units, that fits suffer; if levels of a factor differ
+            only in case, blanks or ``_-.``; if a numeric column looks like the names of groups.
         """
         parsed = parsed_formula(formula)
         names = variables(parsed)
         check_variables(names, sample_table, formula)
         data, factors = prepared(parsed, names, sample_table, dict(references or {}))
         matrix, spec = materialized(parsed, data, formula)
+        covariates = [name for name in names if name not in factors]
+        entered = entered_as_numbers(parsed, data)
+        tell_doubtful_levels(factors)
+        tell_doubtful_numbers(entered)
         design = cls(
             formula=formula.strip(),
             matrix=matrix.to_numpy(dtype=np.float64),
@@ -117,10 +128,11 @@ class Design:
             factors=factors,
             terms=term_columns(spec, matrix.shape[1]),
             groups={name: tuple(map(str, data[name])) for name in factors},
+            ranges={name: (float(data[name].min()), float(data[name].max())) for name in covariates},
             spec=spec,
         )
-        covariates = _covariates(design)
-        tell_badly_scaled(design.matrix[:, covariates], [design.coefficients[k] for k in covariates])
+        columns = _covariates(design)
+        tell_badly_scaled(design.matrix[:, columns], [design.coefficients[k] for k in columns])
         return design
 
     @classmethod
@@ -158,6 +170,19 @@ class Design:
         names = _labels(coefficients, values.shape[1], "x", "coefficient")
         rows = _labels(samples, values.shape[0], "sample", "sample")
         return cls(None, values, names, rows, {}, {name: (i,) for i, name in enumerate(names)})
+
+    def __repr__(self) -> str:
+        size = f"{self.n_samples} samples, {self.n_coefficients} coefficients"
+        return f"<Design: {'; '.join([self.formula or 'a matrix', size, *variable_lines(self)])}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("Design", self.formula or "a matrix"),
+            ("samples", self.n_samples),
+            ("coefficients", ", ".join(self.coefficients)),
+            *(line.split(": ", 1) for line in variable_lines(self)),
+        ]
+        return html_table(rows)
 
     @property
     def n_samples(self) -> int:

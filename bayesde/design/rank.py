@@ -45,13 +45,22 @@ def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
         )
         raise InputError(
             f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be told apart: "
-            f"leave one of the variables out, or combine them{centre}"
+            f"leave one of the variables out, or combine them{centre}{_of_splines(coefficients)}"
         )
     if n_coefficients >= n_samples:
         raise InputError(
             f"the design is saturated: {n_coefficients} coefficients for {n_samples} samples leave no "
             "residual degrees of freedom. Replicates or a simpler design are needed"
         )
+
+
+def _of_splines(coefficients: Sequence[str]) -> str:
+    """Say how natural and cyclic splines leave room for an intercept."""
+    spline = next((name for name in coefficients if name.startswith(("cs(", "cr(", "cc("))), None)
+    if spline is None or "constraints" in spline:
+        return ""
+    term = spline[: spline.rindex(")")]
+    return f"; or, since such splines hold a constant, write {term}, constraints='center') in the formula"
 
 
 def tell_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:

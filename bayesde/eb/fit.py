@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.default_contrast import tell_default
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion_prior import DispersionPrior
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
@@ -29,7 +30,7 @@ from bayesde.eb.passes import (
 )
 from bayesde.eb.shrink import prior_scale
 from bayesde.eb.size_factors import resolved_factors
-from bayesde.eb.summary import tell_once
+from bayesde.eb.summary import described, described_as_table, tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.trend import DispersionTrend, given_trend
 from bayesde.eb.weights import observation_weights, too_little_weight
@@ -109,12 +110,10 @@ class EbFit:
     replaced_counts: ReplacedCounts
 
     def __repr__(self) -> str:
-        formula = self.design.formula or ", ".join(self.design.coefficients)
-        weighted = ", weighted" if self.weights is not None else ""
-        return (
-            f"<EbFit: {self.counts.n_genes} genes ({self.estimated.sum()} estimated), "
-            f"{self.counts.n_samples} samples{weighted}; design: {formula}; trend: {self.trend.kind}>"
-        )
+        return described(self)
+
+    def _repr_html_(self) -> str:
+        return described_as_table(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of a pickle what is only a view: size factors would be written once for every gene."""
@@ -243,7 +242,9 @@ class EbFit:
         InputError
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
-        chosen = self.design.contrast(_one_of(contrast, coef))
+        asked = _one_of(contrast, coef)
+        tell_default(self.design, asked)
+        chosen = self.design.contrast(asked)
         return wald_table(self, chosen, lfc_threshold, alternative)
 
     def test_lrt(self, reduced: str | Design, contrast: Any = None, coef: str | None = None) -> ResultsTable:
@@ -322,8 +323,10 @@ class EbFit:
         OptionError
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
-        chosen = self.design.contrast(_one_of(contrast, coef))
-        return shrunken_table(self, chosen, lfc_threshold, method, adapt)
+        asked = _one_of(contrast, coef)
+        table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
+        tell_default(self.design, asked)
+        return table
 
     def shrinkage_scales(self) -> dict[str, float]:
         """Scale S of the Cauchy prior of every coefficient but the intercept, natural log, by coefficient."""

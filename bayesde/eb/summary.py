@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesde.counts.display import html_table
+from bayesde.design.description import variable_lines
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.errors import BayesdeWarning, first_few
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
 
-__all__ = ["summary_lines", "tell_once"]
+__all__ = ["described", "described_as_table", "fit_lines", "summary_lines", "tell_once"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,20 @@ FLAT_SHARE = 0.9
 
 
 def summary_lines(fit: EbFit) -> list[str]:
+    """Describe a fit in sentences: its design, variable by variable, and what happened to genes.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Returns
+    -------
+    list of str
+    """
+    return [*variable_lines(fit.design), *fit_lines(fit)]
+
+
+def fit_lines(fit: EbFit) -> list[str]:
     """Describe a fit in sentences, one for each thing that happened to any gene.
 
     Parameters
@@ -34,24 +50,56 @@ def summary_lines(fit: EbFit) -> list[str]:
     -------
     list of str
     """
-    lines = [
+    fitted = (
         f"{fit.estimated.sum():,} of {_genes(fit.counts.n_genes)} fitted; dispersion trend {fit.trend.kind}, "
         f"prior sd of ln dispersion: {fit.dispersion_prior_var**0.5:.3g}"
-    ]
+    )
     events = (
         (fit.all_zero, "without any count: no estimates"),
         (fit.low_weight, "without enough weight: no estimates"),
-        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what their replicates say"),
-        (fit.emptied, "of which nothing is left once their outlier counts are replaced"),
+        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what the replicates say"),
+        (fit.emptied, "of which nothing is left once the outlier counts are replaced"),
         (fit.count_outlier, "with an outlier count that cannot be replaced: no p-value"),
-        (fit.dispersion_outlier, "far above the dispersion trend, which keep their own dispersion"),
-        (
-            fit.separated,
-            "separated (a group without counts): their effect has no finite maximum-likelihood estimate; "
-            "read its sign and p-value, not its size, or shrink it",
-        ),
+        (fit.dispersion_outlier, _outliers(int(fit.dispersion_outlier.sum()))),
+        (fit.separated, _separated(int(fit.separated.sum()))),
     )
-    return lines + [f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any()]
+    return [fitted, *(f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any())]
+
+
+def described(fit: EbFit) -> str:
+    """Describe a fit in one line."""
+    formula = fit.design.formula or ", ".join(fit.design.coefficients)
+    weighted = ", weighted" if fit.weights is not None else ""
+    variables = "".join(f"; {line}" for line in variable_lines(fit.design))
+    return (
+        f"<EbFit: {fit.counts.n_genes} genes ({fit.estimated.sum()} estimated), "
+        f"{fit.counts.n_samples} samples{weighted}; design: {formula}{variables}; trend: {fit.trend.kind}>"
+    )
+
+
+def described_as_table(fit: EbFit) -> str:
+    """Describe a fit in a short table, as HTML."""
+    lines = (line.partition(": ") for line in variable_lines(fit.design))
+    return html_table(
+        [
+            ("EbFit", f"{fit.counts.n_genes:,} genes, {fit.counts.n_samples} samples"),
+            ("design", fit.design.formula or ", ".join(fit.design.coefficients)),
+            *((name, text) for name, _, text in lines),
+            *(("", line) for line in fit_lines(fit)),
+        ]
+    )
+
+
+def _outliers(number: int) -> str:
+    return f"far above the dispersion trend: {'its' if number == 1 else 'their'} own dispersion is used"
+
+
+def _separated(number: int) -> str:
+    whose, effects = ("its", "effect has") if number == 1 else ("their", "effects have")
+    return (
+        f"separated (a group without counts): {whose} {effects} no finite maximum-likelihood estimate; read "
+        "sign and p-value, not the size, or shrink"
+    )
 
 
 def _genes(number: int) -> str:

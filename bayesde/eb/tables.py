@@ -116,7 +116,9 @@ def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
 
 def _table(fit: EbFit, columns: dict[str, np.ndarray]) -> ResultsTable:
     common = {"base_mean": fit.base_mean, "dispersion": fit.dispersion, "engine": "eb"}
-    return build_results(fit.counts.genes, common | columns)
+    names = fit.counts.gene_names
+    named = {} if names is None else {"gene_name": names}
+    return build_results(fit.counts.genes, named | common | columns)
 
 
 def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative: str) -> ResultsTable:

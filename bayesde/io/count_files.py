@@ -1,4 +1,4 @@
-"""Counts from one file: text tables, featureCounts, .h5ad and .parquet."""
+"""Counts from files: text tables, featureCounts, .h5ad and .parquet."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.counts.annotated import opened_h5ad
 from bayesde.counts.experiment import counts_of
+from bayesde.counts.frames import tell_numeric_labels
+from bayesde.counts.gene_labels import label_columns
 from bayesde.counts.storage import DatasetReader
 from bayesde.errors import InputError, first_few
+from bayesde.io.one_sample import check_is_table, counts_by_sample, numbers, sample_files
+from bayesde.io.summary_rows import genes_only, tell_left_out
 from bayesde.io.tables import read_sample_table
 from bayesde.io.text import check_file, check_unique, column_position, read_table, sep_advice
 
 # What featureCounts writes before the samples.
 FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
 ALIGNMENT_SUFFIXES = (".bam", ".sam", ".cram")
-# Rows in which htseq-count reports reads of no gene.
-NO_GENE = ["__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique"]
 
 
 def read_counts(
@@ -32,21 +34,26 @@ def read_counts(
     sep: str | None = None,
     layer: str | None = None,
     backed: bool = False,
+    strand: str | None = None,
 ) -> Counts:
     """Read a table of counts, one row a gene and one column a sample.
 
     Text tables as R, Python and spreadsheets write them: tab, comma, semicolon or space between columns,
     plain or compressed (gzip, bzip2, xz), with or without a name over the gene column, with ``#`` lines
-    before the header, quotes, a byte-order mark or Windows line ends. Output of featureCounts is understood
-    as it is (samples are called like the alignment files, without folder and ``.bam``), and the rows of
-    htseq-count for reads of no gene are left out. The kind of file is found out from its content.
+    before the header, quotes, a byte-order mark or Windows line ends; blanks around names and cells are
+    stripped. Output of featureCounts is understood as it is (samples are called like the alignment files,
+    without folder and ``.bam``). Columns that tell about the genes, such as ``gene_name`` in the merged
+    tables of nf-core, become `Counts.gene_labels`. The rows in which STAR, htseq-count and featureCounts
+    report reads of no gene are left out. The kind of file is found out from its content.
 
     Parameters
     ----------
     path : path, or mapping of path by sample name
         The table; or an AnnData file (.h5ad, needs ``pip install bayesde[anndata]``), where observations are
-        the samples; or a .parquet file (needs pyarrow); or one file for each sample as htseq-count writes
-        them (genes and counts, no header), all with the same genes.
+        the samples; or a .parquet file (needs pyarrow); or one file for each sample, as htseq-count
+        (genes and counts, no header), featureCounts or STAR (``ReadsPerGene.out.tab``) write them, all with
+        the same genes; or a folder of such files, ``SAMPLE.ReadsPerGene.out.tab``,
+        ``SAMPLE/ReadsPerGene.out.tab`` or ``SAMPLE.counts``.
     samples : path or pandas.DataFrame, optional
         The sample table, see `read_sample_table`; a DataFrame is indexed by sample name. Rows are matched to
         the columns of the counts by name and must name the same samples. By default ``obs`` of an AnnData
@@ -61,10 +68,18 @@ def read_counts(
     backed : bool
         Whether counts that an AnnData file holds as a whole array stay in it and are read when needed, for
         counts larger than memory. Sparse ones are always held compressed in memory.
+    strand : {"unstranded", "forward", "reverse"}, optional
+        Of STAR's files: for which kind of library counts are taken; by default the kind that the totals of
+        their columns say, all samples alike.
 
     Returns
     -------
     Counts
+
+    Warns
+    -----
+    BayesdeNote
+        Which rows were left out, which columns are no samples, and for which strand counts were taken.
 
     Raises
     ------
@@ -72,8 +87,12 @@ def read_counts(
         If a file cannot be read as a table, or what it holds are not counts (see `Counts`).
     """
     table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
+    if not isinstance(path, Mapping) and Path(path).is_dir():
+        path = sample_files(path)
     if isinstance(path, Mapping):
-        return _from_samples(path, table, sep)
+        return counts_by_sample(path, table, sep, strand)
+    if strand is not None:
+        raise InputError("strand= is for files of single samples by STAR; leave it out")
     check_file(path, "counts")
     with open(path, "rb") as stream:
         start = stream.read(8)
@@ -92,24 +111,59 @@ def _from_text(
 ) -> Counts:
     """Read a text table."""
     names, frame = read_table(path, sep, "counts", gene_column)
+    check_is_table(names, path)
     gene = column_position(names, gene_column, path)
-    idle = {gene}
-    if names[: len(FEATURE_COUNTS)] == FEATURE_COUNTS:
-        idle |= set(range(len(FEATURE_COUNTS)))
-        names = names[: len(FEATURE_COUNTS)] + _alignment_names(names[len(FEATURE_COUNTS) :])
-    others = [i for i in range(len(names)) if i not in idle]
+    if table is not None:
+        _check_orientation(frame[gene], names, table, path)
+    names, labels = _labels(names, frame, gene, table)
+    others = [i for i in range(len(names)) if i != gene and i not in labels]
     if not others:
         raise InputError(
-            f"'{path}' has one column, {first_few(names)}: no sample with counts. {sep_advice(sep)}"
+            f"'{path}' has no sample with counts: its column(s) are {first_few(names)}, one column of genes"
+            f"{' and labels of them' if labels else ''}. {sep_advice(sep)}"
         )
     check_unique(names, others, path)
-    frame = frame[~frame[gene].isin(NO_GENE)]
-    if table is not None:
-        _check_orientation(frame[gene], [names[i] for i in others], table, path)
-    matrix = pd.DataFrame({i: _numbers(frame[i]) for i in others}).to_numpy()
-    return Counts(
-        matrix, genes=frame[gene].astype(str), samples=[names[i] for i in others], sample_table=table
+    kept, left_out = genes_only(frame[gene], path)
+    tell_left_out(left_out, f"'{path}'")
+    frame = frame[kept]
+    samples = [names[i] for i in others]
+    genes = pd.Index(frame[gene].astype(str), dtype=object)
+    known = frame[labels].set_axis([names[i] for i in labels], axis=1).set_axis(genes, axis=0)
+    matrix = pd.DataFrame({i: numbers(frame[i]) for i in others}).to_numpy()
+    try:
+        return Counts(
+            matrix,
+            genes=genes,
+            samples=samples,
+            sample_table=table,
+            gene_labels=None if known.empty or genes.has_duplicates else known,
+        )
+    except InputError as error:
+        if not labels and not str(error).startswith("text in place"):
+            raise
+        raise InputError(f"{error} {_taken(path, samples, list(map(str, known)))}") from error
+
+
+def _labels(
+    names: list[str], frame: pd.DataFrame, gene: int, table: pd.DataFrame | None
+) -> tuple[list[str], list[int]]:
+    """Find the columns that are labels of the genes; name the samples of featureCounts."""
+    first: list[int] = []
+    if names[: len(FEATURE_COUNTS)] == FEATURE_COUNTS:
+        first = list(range(len(FEATURE_COUNTS)))
+        names = names[: len(FEATURE_COUNTS)] + _alignment_names(names[len(FEATURE_COUNTS) :])
+    known = () if table is None else [str(name) for name in table.index]
+    labels = label_columns(names, frame, gene, known)
+    tell_numeric_labels(
+        [names[i] for i in labels if i not in first and pd.api.types.is_numeric_dtype(frame[i])]
     )
+    return names, [i for i in range(len(names)) if i != gene and i in {*first, *labels}]
+
+
+def _taken(path: str | PathLike[str], samples: list[str], labels: list[str]) -> str:
+    """Say which columns of a table were taken for what."""
+    kept = f"; for labels of the genes: {first_few(labels)}" if labels else ""
+    return f"(Columns of '{path}' taken for samples: {first_few(samples, 8)}{kept}.)"
 
 
 def _check_orientation(
@@ -128,42 +182,6 @@ def _check_orientation(
             f"the rows of '{path}' are columns of the sample table, {first_few(genes, 3)}: were the counts "
             "and the sample table given in each other's place?"
         )
-
-
-def _from_samples(
-    paths: Mapping[str, str | PathLike[str]], table: pd.DataFrame | None, sep: str | None
-) -> Counts:
-    """Read one file for each sample."""
-    if not paths:
-        raise InputError("no file was given; give the path of each sample's counts by sample name")
-    columns = [_one_sample(path, sep) for path in paths.values()]
-    genes = columns[0].index
-    for path, column in zip(paths.values(), columns, strict=True):
-        different = column.index.symmetric_difference(genes)
-        if len(different):
-            raise InputError(
-                f"'{path}' and '{next(iter(paths.values()))}' do not list the same genes, for example "
-                f"{first_few(different, 3)}; count all samples against one annotation"
-            )
-    together = pd.concat(
-        [column.loc[genes] for column in columns], axis=1, keys=[str(name) for name in paths]
-    )
-    return Counts(together, sample_table=table)
-
-
-def _one_sample(path: str | PathLike[str], sep: str | None) -> pd.Series:
-    """Read genes and counts, with or without a header."""
-    names, frame = read_table(path, sep, "counts", None)
-    if len(names) != 2:
-        raise InputError(f"'{path}' has {len(names)} columns; genes and the counts of one sample are needed")
-    if not pd.isna(pd.to_numeric(names[1], errors="coerce")):  # the first line is a gene
-        first = pd.DataFrame([[names[0], float(names[1])]])
-        frame = pd.concat([first, frame], ignore_index=True)
-    frame = frame[~frame[0].isin(NO_GENE)]
-    genes = pd.Index(frame[0].astype(str), dtype=object)
-    if genes.has_duplicates:
-        raise InputError(f"'{path}' lists gene(s) twice: {first_few(genes[genes.duplicated()].unique())}")
-    return pd.Series(_numbers(frame[1]).to_numpy(), index=genes)
 
 
 def _alignment_names(names: list[str]) -> list[str]:
@@ -207,17 +225,7 @@ def _from_parquet(path: str | PathLike[str], table: pd.DataFrame | None, gene_co
         names = [str(name) for name in frame.columns]
         place = column_position(names, gene_column, path) if names else 0
         frame = frame.set_index(frame.columns[place]) if names else frame
+    kept, left_out = genes_only(frame.index, path)
+    tell_left_out(left_out, f"'{path}'")
+    frame = frame[kept] if left_out else frame
     return Counts(frame.set_axis(np.asarray(frame.columns, dtype=str), axis=1), sample_table=table)
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    """Keep as text only the cells that are no numbers, so that messages name just these."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column
-    numbers = pd.to_numeric(column, errors="coerce")
-    text = (numbers.isna() & column.notna()).to_numpy()
-    if not text.any():
-        return numbers
-    mixed = numbers.astype(object)
-    mixed[text] = column[text].astype(object)
-    return mixed

@@ -36,7 +36,8 @@ class Quantification:
     names : pandas.Index
         Transcripts, or genes if `is_by_gene`.
     counts, abundances, lengths : numpy.ndarray, (transcript,)
-        Estimated reads, transcripts per million, effective length in bases.
+        Estimated reads, transcripts per million, effective length in bases; of genes the length may be
+        missing (NaN).
     is_by_gene : bool
         Whether transcripts were summed already.
     path : str
@@ -134,15 +135,18 @@ def read_quantification(path: Path) -> Quantification:
         raise InputError(f"'{path}' cannot be read as a quantification: {error}") from error
     names = pd.Index(table[columns[0]], dtype=object, name=None)
     values = table[list(columns[1:])].to_numpy().T
-    bad = names.isna() | names.duplicated() | ~(np.isfinite(values) & (values >= 0.0)).all(axis=0)
+    by_gene = columns[0] == BY_GENE
+    usable = np.isfinite(values) & (values >= 0.0)
+    usable[2] |= by_gene & np.isnan(values[2])
+    bad = names.isna() | names.duplicated() | ~usable.all(axis=0)
     if bad.any():
         raise InputError(
             f"'{path}' has {bad.sum()} row(s) without name or number, with a number below 0, or listed "
             f"twice: {first_few(names[bad])}"
         )
     # RSEM writes 0 for what is shorter than its fragments; one base keeps such a length finite in logarithms.
-    lengths = np.where(values[2] > 0.0, values[2], 1.0)
-    return Quantification(names, values[0], values[1], lengths, columns[0] == BY_GENE, str(path))
+    shortest = 1.0 if by_gene else np.where(values[2] > 0.0, 0.0, 1.0)
+    return Quantification(names, values[0], values[1], np.maximum(values[2], shortest), by_gene, str(path))
 
 
 def _file_in(path: Path) -> Path:

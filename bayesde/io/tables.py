@@ -6,8 +6,10 @@ from os import PathLike
 
 import pandas as pd
 
+from bayesde.counts.blanks import stripped_table
+from bayesde.counts.gene_labels import label_columns
 from bayesde.errors import InputError, first_few
-from bayesde.io.text import check_unique, read_table
+from bayesde.io.text import MISSING, as_numbers, check_unique, read_table
 
 
 def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
@@ -17,8 +19,9 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     ----------
     path : path
         A text table, as `read_counts` takes them. Sample names are in the column called ``sample``, else in
-        the first. Numbers stay numbers: write ``C(batch)`` in a design to make a factor of a numeric column.
-        ``NA`` and empty cells are missing.
+        the first. Numbers stay numbers, write ``C(batch)`` in a design to make a factor of a numeric column;
+        but a column with leading zeros (``001``) is text. Blanks around names and cells are stripped. ``NA``
+        and empty cells are missing.
     sep : str, optional
         What stands between columns; by default found out from the header.
 
@@ -27,17 +30,23 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     pandas.DataFrame
         Indexed by sample name.
 
+    Warns
+    -----
+    BayesdeNote
+        If levels had blanks around them.
+
     Raises
     ------
     InputError
         If the file cannot be read as a table or names a sample or column twice.
     """
-    names, frame = read_table(path, sep, "sample table", "sample")
+    names, frame = read_table(path, sep, "sample table", "sample", as_text=True)
     index = names.index("sample") if "sample" in names else 0
     others = [i for i in range(len(names)) if i != index]
     check_unique(names, others, path)
     table = frame[others].set_axis([names[i] for i in others], axis=1)
     table.index = pd.Index(frame[index].astype(str), dtype=object, name="sample")
+    table = stripped_table(table).apply(_read_column)
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()].unique()
         raise InputError(
@@ -46,13 +55,22 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     return table
 
 
+def _read_column(column: pd.Series) -> pd.Series:
+    """Make numbers of text, unless it has leading zeros, which only names have."""
+    known = column.mask(column.isin(MISSING))
+    if known.dropna().str.fullmatch(r"[+-]?0\d+").any():
+        return known
+    return as_numbers(known)
+
+
 def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
     """Read numbers by gene and sample that are not counts, such as normalization factors.
 
     Parameters
     ----------
     path : path
-        A text table, as `read_counts` takes them; the first column names the genes.
+        A text table, as `read_counts` takes them; the first column names the genes. Columns that tell about
+        the genes, such as ``gene_name``, are left out.
     sep : str, optional
         What stands between columns; by default found out from the header.
 
@@ -65,8 +83,29 @@ def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.
     InputError
         If the file cannot be read as a table or names a sample twice.
     """
+    return read_labelled_table(path, sep=sep)[0]
+
+
+def read_labelled_table(
+    path: str | PathLike[str], *, sep: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read numbers by gene and sample, and apart from them the columns that tell about the genes.
+
+    Parameters
+    ----------
+    path, sep
+        As of `read_gene_table`.
+
+    Returns
+    -------
+    numbers : pandas.DataFrame, (gene, sample)
+    labels : pandas.DataFrame, (gene, label)
+        See `bayesde.counts.gene_labels.label_columns`.
+    """
     names, frame = read_table(path, sep, "gene table", None)
-    others = list(range(1, len(names)))
+    labels = label_columns(names, frame, 0, ())
+    others = [i for i in range(1, len(names)) if i not in labels]
     check_unique(names, others, path)
-    table = frame[others].set_axis([names[i] for i in others], axis=1)
-    return table.set_axis(pd.Index(frame[0].astype(str), dtype=object, name="gene"), axis=0)
+    genes = pd.Index(frame[0].astype(str), dtype=object, name="gene")
+    parts = [frame[some].set_axis([names[i] for i in some], axis=1) for some in (others, labels)]
+    return parts[0].set_axis(genes, axis=0), parts[1].set_axis(genes, axis=0)

@@ -7,14 +7,16 @@ import csv
 import gzip
 import io
 import lzma
+import operator
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
+from bayesde.counts.blanks import stripped, stripped_texts
 from bayesde.errors import InputError, first_few
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
@@ -22,19 +24,26 @@ _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
 }
-_MISSING = ["", "NA", "NaN", "nan", "N/A", "n/a", "<NA>"]
+MISSING = ["", "NA", "NaN", "nan", "N/A", "n/a", "<NA>"]
 _SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 _WHITESPACE = r"\s+"
+_TRUTH = ["True", "TRUE", "true", "False", "FALSE", "false"]
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _FIRST_LINE = re.compile(r"[^\n]*\S[^\n]*")
 
 
 def read_table(
-    path: str | PathLike[str], sep: str | None, what: str, key: str | None
+    path: str | PathLike[str], sep: str | None, what: str, key: str | None, *, as_text: bool = False
 ) -> tuple[list[str], pd.DataFrame]:
-    """Read a table; its columns are numbered, their names returned beside it, the key column kept as text."""
+    """Read a table; its columns are numbered, their names returned beside it.
+
+    The key column (the first, if there is none of that name) is kept as text, all columns with `as_text`.
+    Blanks around names are stripped, and around cells too, but with `as_text` only such as stand after a
+    comma throughout.
+    """
     header, body, skipped = _split_header(read_text(path, what), sep, path)
     sep = sep or _sniffed(header)
-    names = _fields(header, sep)
+    names = [stripped(name) for name in _fields(header, sep)]
     first = _FIRST_LINE.search(body)
     if first is None:
         raise InputError(f"'{path}' has a header but no rows")
@@ -48,10 +57,49 @@ def read_table(
             f"{sep_advice(sep)}"
         )
     position = names.index(key) if key in names else 0
-    frame = _parsed(body, sep, len(names), position, f"'{path}' (lines after the first {skipped})")
+    where = f"'{path}' (lines after the first {skipped})"
+    text = range(len(names)) if as_text else [position]
+    frame = _parsed(body, sep, len(names), text, where, spaced=_is_spaced(header, sep))
     if what != "sample table" and frame[len(names) - 1].isna().any():
         _check_widths(body, sep, len(names), skipped, path)
+    if not as_text:
+        for i in _text_columns(frame):
+            frame[i] = _stripped(frame[i], key=i == position)
     return names, frame
+
+
+def _text_columns(frame: pd.DataFrame) -> list[int]:
+    """List the columns that hold text."""
+    return [i for i in range(frame.shape[1]) if not pd.api.types.is_numeric_dtype(frame[i])]
+
+
+def _stripped(column: pd.Series, *, key: bool) -> pd.Series:
+    """Strip the cells of a column, and read as numbers what blanks had made text."""
+    before = list(column)
+    values = stripped_texts(before)
+    if all(map(operator.is_, before, values)):
+        return column
+    if key:
+        return pd.Series(values, index=column.index, dtype=object)
+    return as_numbers(pd.Series([None if text in MISSING else text for text in values], dtype=object))
+
+
+def as_numbers(column: pd.Series) -> pd.Series:
+    """Read a column of text as pandas would have: numbers or truth values if all of it is, else text."""
+    known = column.dropna()
+    if known.isin(_TRUTH).all() and len(known) == len(column):
+        return column.str.lower() == "true"
+    if not known.map(lambda text: isinstance(text, str) and _NUMBER.fullmatch(text) is not None).all():
+        return column
+    lines = "".join(f"{text}\n" for text in column.fillna("NA"))
+    # The same parser as that of the whole table, so that the last digit is the same.
+    numbers = pd.read_csv(io.StringIO(lines), header=None, names=["x"], na_values=MISSING)["x"]
+    return numbers.set_axis(column.index)
+
+
+def _is_spaced(header: str, sep: str | None) -> bool:
+    """Tell whether a blank follows the separators of a header, "gene, a, b"."""
+    return sep in (",", ";") and header.count(f"{sep} ") == header.count(sep) > 0
 
 
 def _check_widths(body: str, sep: str | None, width: int, skipped: int, path: str | PathLike[str]) -> None:
@@ -65,9 +113,12 @@ def _check_widths(body: str, sep: str | None, width: int, skipped: int, path: st
             )
 
 
-def _parsed(body: str, sep: str | None, width: int, key: int, where: str) -> pd.DataFrame:
+def _parsed(
+    body: str, sep: str | None, width: int, text: Sequence[int], where: str, *, spaced: bool
+) -> pd.DataFrame:
     """Parse the rows with pandas' C parser."""
     columns = [str(i) for i in range(width)]
+    kept = {columns[i] for i in text}
     try:
         frame = pd.read_csv(
             io.BytesIO(body.encode()),
@@ -75,9 +126,10 @@ def _parsed(body: str, sep: str | None, width: int, key: int, where: str) -> pd.
             header=None,
             names=columns,
             index_col=False,
-            dtype={columns[key]: str},
+            dtype=dict.fromkeys(kept, str),
             keep_default_na=False,
-            na_values={name: _MISSING for name in columns if name != columns[key]},
+            na_values={name: MISSING for name in columns if name not in kept},
+            skipinitialspace=spaced,
             engine="c",
             low_memory=False,
         )
@@ -104,7 +156,7 @@ def read_text(path: str | PathLike[str], what: str) -> str:
         for magic, decompress in _DECOMPRESSORS.items():
             if data.startswith(magic):
                 data = decompress(data)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"the {what} file '{path}' cannot be read: {error}") from error
     if b"\x00" in data[:4096]:
         raise InputError(
@@ -154,6 +206,8 @@ def _fields(line: str, sep: str | None) -> list[str]:
         return next(csv.reader([line], delimiter="\x00"))
     if sep == _WHITESPACE:
         return next(csv.reader([" ".join(line.split())], delimiter=" "))
+    if _is_spaced(line, sep):
+        return next(csv.reader([line], delimiter=str(sep), skipinitialspace=True))
     if len(sep) != 1:
         raise InputError(f"the separator {sep!r} is not understood; give one character, such as ',' or '\\t'")
     return next(csv.reader([line], delimiter=sep))

@@ -12,7 +12,8 @@ gene g
 so that a change of isoforms, which changes :math:`L`, is not taken for a change of expression. Where a gene
 has no abundance in a sample, L is the geometric mean of its L in the samples where it has; where it has none
 in any, it is the mean over its transcripts of their mean length over samples. Rounding is half to even, as
-R's ``round``.
+R's ``round``. RSEM's files of genes have L as it is (below one base it is set to 1, as tximport's manual
+does with 0): only where a length is missing, it is the geometric mean of the other samples'.
 
 Source: Soneson, C., Love, M. I. and Robinson, M. D. (2015) F1000Research 4:1521,
 doi:10.12688/f1000research.7563, and the documentation of tximport ("original counts and offset").
@@ -30,9 +31,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
+from bayesde.counts.frames import split_labels
 from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.io.quantification import Quantification, quantification_files, read_quantification
-from bayesde.io.tables import read_gene_table, read_sample_table
+from bayesde.io.tables import read_labelled_table, read_sample_table
 from bayesde.io.text import read_table
 
 Path = str | PathLike[str]
@@ -97,15 +99,15 @@ def read_tximport(
     transcripts, genes = _genes_of(first, tx2gene, cut)
     sums = _GeneSums.empty(genes, len(paths))
     for j, path in enumerate(paths.values()):
-        quantified = first if j == 0 else read_quantification(path)
-        sums.add(j, quantified.ordered_like(first), transcripts)
-    return sums.summarized(list(paths), table)
+        quantified = (first if j == 0 else read_quantification(path)).ordered_like(first)
+        sums.add(j, quantified, transcripts)
+    return sums.summarized(list(paths), table, lengths_are_given=first.is_by_gene)
 
 
 def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Counts:
     """Round estimated counts and keep lengths beside them."""
-    estimated = read_gene_table(counts) if isinstance(counts, (str, PathLike)) else counts
-    kept = read_gene_table(lengths) if isinstance(lengths, (str, PathLike)) else lengths
+    estimated, labels = _numbers_and_labels(counts, table)
+    kept, _ = _numbers_and_labels(lengths, table)
     try:
         values = np.asarray(estimated, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -113,7 +115,15 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
     rounded: Any = _rounded(values)
     if isinstance(estimated, pd.DataFrame):
         rounded = pd.DataFrame(rounded, index=estimated.index, columns=estimated.columns)
-    return Counts(rounded, sample_table=table, average_lengths=kept)
+    return Counts(rounded, sample_table=table, average_lengths=kept, gene_labels=labels)
+
+
+def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
+    """Read a matrix, and take columns that tell about the genes out of it."""
+    if isinstance(given, (str, PathLike)):
+        numbers, labels = read_labelled_table(given)
+        return numbers, labels if labels.shape[1] and not labels.index.has_duplicates else None
+    return split_labels(given, table, None) if isinstance(given, pd.DataFrame) else (given, None)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -128,7 +138,7 @@ class _GeneSums:
     genes: pd.Index
     counts: np.ndarray
     abundances: np.ndarray
-    weighted_lengths: np.ndarray
+    weighted_lengths: np.ndarray  # of genes that are not sums, their lengths
     mean_lengths: np.ndarray  # (gene,), mean over samples so far of the transcripts' mean length
 
     @classmethod
@@ -147,15 +157,27 @@ class _GeneSums:
         n_genes, n_samples = self.counts.shape
         self.counts[:, sample] = np.bincount(gene, counts, n_genes)
         self.abundances[:, sample] = np.bincount(gene, abundances, n_genes)
+        if quantified.is_by_gene:  # a gene's length stands in the file, whatever its abundance
+            self.weighted_lengths[gene, sample] = lengths
+            return
         self.weighted_lengths[:, sample] = np.bincount(gene, abundances * lengths, n_genes)
         self.mean_lengths[:] += (
             np.bincount(gene, lengths, n_genes) / np.bincount(gene, minlength=n_genes) / n_samples
         )
 
-    def summarized(self, samples: list[str], table: pd.DataFrame | None) -> Counts:
-        """Round the counts and average the lengths."""
-        lengths = np.full(self.counts.shape, np.nan)
-        np.divide(self.weighted_lengths, self.abundances, out=lengths, where=self.abundances > 0.0)
+    def summarized(
+        self, samples: list[str], table: pd.DataFrame | None, *, lengths_are_given: bool
+    ) -> Counts:
+        """Round the counts and average the lengths, or take those of genes as they are."""
+        lengths = self.weighted_lengths
+        if not lengths_are_given:
+            lengths = np.full(self.counts.shape, np.nan)
+            np.divide(self.weighted_lengths, self.abundances, out=lengths, where=self.abundances > 0.0)
+        elif (nowhere := np.isnan(lengths).all(axis=1)).any():
+            raise InputError(
+                f"the gene(s) {first_few(self.genes[nowhere])} have no effective_length in any sample; fill "
+                "it in, or leave these genes out of all files"
+            )
         return Counts(
             _rounded(self.counts),
             genes=self.genes,

@@ -133,7 +133,7 @@ def interval_plot(
                 label=label,
             )
     ax.axvline(0.0, color=BLACK, linewidth=0.8)
-    ax.set_yticks(height, chosen)
+    ax.set_yticks(height, _shown_names(rows))
     ax.set_ylim(-0.8, len(chosen) - 0.2)
     ax.set_xlabel("log2 fold change")
     legend_outside(ax)
@@ -188,6 +188,12 @@ def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[
             f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}"
         )
     return list(genes)
+
+
+def _shown_names(rows: pd.DataFrame) -> list[str]:
+    """Name genes for people where the table has such names."""
+    genes = list(map(str, rows.index))
+    return [name or gene for name, gene in zip(rows.get("gene_name", genes), genes, strict=True)]
 
 
 def _edge(sizes: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesde.counts.display import html_table
 from bayesde.design import Design
 from bayesde.eb.dispersion import MIN_DISPERSION
 from bayesde.eb.dispersion_prior import fit_dispersion_prior
@@ -29,9 +30,11 @@ REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_
 OPTIONAL = ("sd", "draws", "source", "checks")
 RESIDUALS = ("normal", "student_t")
 LARGEST = 1e6
+MOST_SHOWN = 8
+"""Coefficients whose scales a short description lists."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hyperparameters:
     """Priors of the genes' parameters; natural-log units.
 
@@ -71,6 +74,34 @@ class Hyperparameters:
 
     def __post_init__(self) -> None:
         _check_values(self)
+
+    def __repr__(self) -> str:
+        return f"<Hyperparameters: {'; '.join(f'{name} {text}' for name, text in self._values())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([("Hyperparameters", "natural log"), *self._values()])
+
+    def _values(self) -> list[tuple[str, str]]:
+        """Name what a reader wants to see: values with their posterior sd, where there is one."""
+
+        def shown(key: str, value: float) -> str:
+            sd = self.sd.get(key)
+            return f"{value:.3g}" if sd is None else f"{value:.3g} (sd {sd:.2g})"
+
+        scales = [
+            f"{name} {shown(f'shrinkage_scale[{name}]', value)}"
+            for name, value in list(self.shrinkage_scale.items())[:MOST_SHOWN]
+        ]
+        more = len(self.shrinkage_scale) - MOST_SHOWN
+        nu = [] if self.nu is None else [("nu", shown("nu", self.nu))]
+        names = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson")
+        return [
+            ("shrinkage_scale", ", ".join(scales) + (f" and {more} more" if more > 0 else "") or "none"),
+            *((name, shown(name, getattr(self, name))) for name in names),
+            ("residuals", self.residuals),
+            *nu,
+            ("source", f"{self.source}, {len(next(iter(self.draws.values()), [])):,} draws"),
+        ]
 
     @classmethod
     def from_eb(cls, fit: EbFit, shrink: Sequence[str] | None = None) -> Hyperparameters:

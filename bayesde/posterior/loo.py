@@ -31,6 +31,7 @@ import pandas as pd
 import xarray as xr
 from numba.core import config
 
+from bayesde.counts.display import html_table
 from bayesde.posterior.arviz_adapter import import_psislw
 from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.importance.proposal import gene_seeds
@@ -54,7 +55,7 @@ LARGEST_ERROR = 0.2
 count far from what is expected lies in the tail of what was drawn without it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LeaveOneOut:
     """What the other counts of a gene predict of each count.
 
@@ -70,6 +71,23 @@ class LeaveOneOut:
     """
 
     pointwise: xr.Dataset
+
+    def __repr__(self) -> str:
+        return f"<LeaveOneOut: {'; '.join(f'{name} {text}' for name, text in self._values())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([("LeaveOneOut", "each count by the gene's others"), *self._values()])
+
+    def _values(self) -> list[tuple[str, str]]:
+        """Name what a reader wants to see."""
+        unreliable = int((~self.reliable).sum())
+        return [
+            ("genes", f"{self.pointwise.sizes['gene']:,}"),
+            ("samples", f"{self.pointwise.sizes['sample']:,}"),
+            ("elpd", f"{float(self.pointwise['elpd'].sum()):,.1f}"),
+            ("counts from a refit", f"{int(self.pointwise['refitted'].sum()):,}"),
+            ("counts not to be relied on (Pareto k > 0.7)", f"{unreliable:,}"),
+        ]
 
     @property
     def reliable(self) -> xr.DataArray:

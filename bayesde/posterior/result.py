@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesde.counts.display import html_table
 from bayesde.design import Design
+from bayesde.design.description import variable_lines
 from bayesde.eb.fit import EbFit
 from bayesde.posterior.arviz_adapter import to_arviz
 from bayesde.posterior.checks import checked, hyperparameter_summary
@@ -31,7 +33,7 @@ from bayesde.results import ResultsTable, to_log2
 __all__ = ["Posterior"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Posterior:
     """Draws from the posterior, and what is known of them.
 
@@ -67,6 +69,28 @@ class Posterior:
     shared: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        statuses = self.diagnostics["status"][self.diagnostics["sampled"]].value_counts()
+        found = ", ".join(f"{name} {number:,}" for name, number in statuses.items())
+        design = [self.design.formula or ", ".join(self.design.coefficients), *variable_lines(self.design)]
+        return (
+            f"<Posterior: {self.gene_draws.n_genes:,} of {len(self.diagnostics):,} genes, "
+            f"{self.design.n_samples} samples; engine {self.engine}; design: {'; '.join(design)}; "
+            f"status: {found}>"
+        )
+
+    def _repr_html_(self) -> str:
+        sampled = f"{self.gene_draws.n_genes:,} of {len(self.diagnostics):,} genes"
+        return html_table(
+            [
+                ("Posterior", f"{sampled}, {self.design.n_samples} samples, engine {self.engine}"),
+                ("design", self.design.formula or ", ".join(self.design.coefficients)),
+                *((name, text) for name, _, text in (s.partition(": ") for s in variable_lines(self.design))),
+                ("checks", self.checked),
+                ("hyperparameters", repr(self.hyperparameters)[1:-1].partition(": ")[2]),
+            ]
+        )
 
     @property
     def design(self) -> Design:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesde.design.default_contrast import tell_default
 from bayesde.options import check_choice, check_range
 from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.precision import monte_carlo_errors
@@ -67,6 +68,8 @@ def results_table(
         columns["prob_gt_threshold"] = summary["prob_gt_threshold"]
     columns = {name: _among_all(posterior, values) for name, values in columns.items()}
     columns["base_mean"] = posterior.eb.base_mean
+    if (names := posterior.eb.counts.gene_names) is not None:
+        columns["gene_name"] = names
     known = posterior.diagnostics
     columns |= {name: known[name].to_numpy() for name in _DIAGNOSTICS if name in known}
     return build_results(known.index, columns)
@@ -103,6 +106,7 @@ def _summary(
     """Summarize a contrast of the sampled genes, natural log."""
     threshold = threshold_of(lfc_threshold)
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
+    tell_default(posterior.design, contrast)
     vector = posterior.design.contrast(contrast).vector
     return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
 

@@ -22,6 +22,9 @@ def of(matrix, condition=None, **columns):
     return bde.Counts(matrix, sample_table=table)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:sample.s. with far fewer reads:bayesde.BayesdeWarning")
+
+
 def simulated(n_genes=60, groups=(4, 4), seed=1, **laws):
     return bde.simulate(n_genes, groups, seed=seed, options=bde.SimulationOptions(**laws)).counts
 

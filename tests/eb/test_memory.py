@@ -210,7 +210,8 @@ def test_a_fit_describes_itself_in_a_line():
     fit = fit_eb(of_two_groups(matrix), "~ group")
     estimated = int(fit.estimated.sum())
     assert repr(fit) == (
-        f"<EbFit: 600 genes ({estimated} estimated), 18 samples; design: ~ group; trend: {fit.trend.kind}>"
+        f"<EbFit: 600 genes ({estimated} estimated), 18 samples; design: ~ group; "
+        f"group: a 9 (reference), b 9; trend: {fit.trend.kind}>"
     )
     weighted = fit_eb(fit.counts, fit.design, weights=np.ones(matrix.shape))
     assert "18 samples, weighted;" in repr(weighted)

@@ -1,0 +1,135 @@
+"""Counts that are legal but doubtful: rows that are no genes, names that are dates, samples without reads."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesde.errors import BayesdeWarning, first_few
+
+if TYPE_CHECKING:
+    from bayesde.counts.experiment import Counts
+
+__all__ = [
+    "spreadsheet_names",
+    "summary_rows",
+    "tell_nearly_empty",
+    "tell_no_genes",
+    "tell_spreadsheet_names",
+]
+
+# STAR, and htseq-count with or without its underscores, in lower case and without ``_``.
+_SUMMARIES = {
+    "nunmapped", "nmultimapping", "nnofeature", "nambiguous", "nofeature", "ambiguous", "toolowaqual",
+    "notaligned", "alignmentnotunique",
+}  # fmt: skip
+_PARTS = ("unmapped", "multimapping", "feature", "ambiguous", "aqual", "aligned", "unique", "unassigned")
+_UNASSIGNED = "unassigned"  # featureCounts: Unassigned_NoFeatures, Unassigned_Ambiguity, ...
+
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|mär|mrz|mai|okt|dez|janv|févr|mars|avr|juin|juil"
+    r"|août|déc|ene|abr|ago|dic|set|gen|mag|giu|lug|ott)\.?"
+)
+_DATE = re.compile(
+    rf"\d{{1,2}}[-. /]{{1,2}}(?i:{_MONTH})(?:[-. /]{{1,2}}\d{{2,4}})?"  # 2-Mar, 2. Mrz, 02-Mar-2001
+    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|JAN|FEB|MAR|APR|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+    r"[-/. ]\d{2}(?:\d{2})?"  # Mar-02, Sep-2001
+    r"|\d{4}([-/.])\d{1,2}\1\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.0+)?)?)?"  # 2023-03-02
+    r"|\d{1,2}([-/.])\d{1,2}\2\d{2,4}(?: \d{1,2}:\d{2}(?::\d{2})?)?"  # 3/2/2001, 02.03.2001
+)
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")  # 2.31E+13 was 2310009E13
+_BARE = re.compile(r"[345]\d{4}(?:\.0)?")  # dates from 1982 on, as days
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+FEWEST_GENES = 20
+"""Totals of fewer genes than these say little of a sample."""
+NEARLY_EMPTY = 0.1
+"""Share of the other samples' median total below which a sample is named."""
+
+
+def summary_rows(names: Iterable[object]) -> np.ndarray:
+    """Find rows in which STAR, htseq-count or featureCounts report reads of no gene.
+
+    Parameters
+    ----------
+    names : iterable of str
+        First column of a table of counts.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+    """
+    texts = [str(name) for name in names]
+    together = "\n".join(texts).casefold()
+    if not any(part in together for part in _PARTS):  # much faster than to look at each name
+        return np.zeros(len(texts), dtype=bool)
+    bare = [re.sub(r"[_.\s-]", "", text.casefold()) for text in texts]
+    of_features = any(name.startswith(_UNASSIGNED) for name in bare)
+    return np.array(
+        [
+            name in _SUMMARIES or name.startswith(_UNASSIGNED) or (of_features and name == "assigned")
+            for name in bare
+        ],
+        dtype=bool,
+    )
+
+
+def tell_no_genes(genes: pd.Index) -> None:
+    """Warn of rows for reads of no gene, in counts that were not read by `read_counts`."""
+    rows = genes[summary_rows(genes)]
+    if len(rows):
+        warnings.warn(
+            f"{first_few(rows, 20)} look like the summary rows of a counting program and not like genes: "
+            "they would be tested, and enter size factors. Leave these rows out; `read_counts` does",
+            BayesdeWarning,
+            stacklevel=4,
+        )
+
+
+def spreadsheet_names(genes: pd.Index) -> pd.Index:
+    """Choose the names that look like dates or numbers where most others do not."""
+    may_be = np.array([name[:1].isdigit() or name[:3].lower() in _MONTHS for name in genes], dtype=bool)
+    names = genes[may_be]
+    own_right = sum(map(str.isdecimal, names)) >= 0.5 * len(genes)  # numbers of Entrez for example
+    kinds = (_DATE, _SCIENTIFIC) if own_right else (_DATE, _SCIENTIFIC, _BARE)
+    changed = [any(kind.fullmatch(name) for kind in kinds) for name in names]
+    return names[np.array(changed, dtype=bool)]
+
+
+def tell_spreadsheet_names(genes: pd.Index) -> None:
+    """Warn of genes whose names a spreadsheet turned into dates or numbers."""
+    changed = spreadsheet_names(genes)
+    if len(changed):
+        warnings.warn(
+            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. A "
+            "spreadsheet does that to names such as MARCH2, SEPT2, DEC1 or 2310009E13 (two genes may then "
+            "have one name); take the counts from the file that the counting program wrote",
+            BayesdeWarning,
+            stacklevel=4,
+        )
+
+
+def tell_nearly_empty(counts: Counts) -> None:
+    """Warn of samples with far fewer reads than the others."""
+    totals, samples = counts.library_sizes, counts.samples
+    usual = float(np.median(totals))
+    few = np.flatnonzero(totals < NEARLY_EMPTY * usual)
+    if few.size and counts.n_genes >= FEWEST_GENES:
+        zeros = sum((counts.rows(chunk) == 0.0).sum(axis=0) for chunk in counts.chunks()) / counts.n_genes
+        named = ", ".join(
+            f"'{samples[i]}' ({totals[i]:,.0f} reads, {100.0 * zeros[i]:.0f} % of the genes at 0)"
+            for i in few[:5]
+        )
+        more = f" and {few.size - 5} more" if few.size > 5 else ""
+        warnings.warn(
+            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. "
+            "Its size factor, and all that is compared with it, rests on few counts. If the library failed, "
+            "leave the sample out of counts and sample table",
+            BayesdeWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,150 @@
+"""Sample names that are the same but for what programs do to them: R's make.names, folders, endings."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from bayesde.errors import BayesdeNote
+
+__all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "tell_matched"]
+
+# What aligners, sorting and counting programs put behind a sample's name; taken off again and again.
+_ENDING = re.compile(
+    r"(?:[._-]*(?:readspergene|aligned(?:[._-]?out)?)|[._-]+(?:"
+    r"gz|bz2|xz|bam|sam|cram|sf|txt|tsv|csv|tab|out|results|genes|isoforms|counts?|htseq(?:[._-]?counts?)?"
+    r"|feature[._-]?counts?|quant|abundance|salmon|kallisto|rsem|star|hisat2?|tophat2?"
+    r"|sortedbycoord(?:inate)?|sortedbyname|totranscriptome|sorted|sort|dedup(?:ed|licated)?"
+    r"|markdup(?:licates)?|rmdup|md|uniq(?:ue)?|filtered|mapped|accepted_hits|trimmed|val_[12]|fastq|fq"
+    r"|r[12](?:_001)?|l00\d|s\d+_l00\d"
+    r"))$",
+    re.IGNORECASE,
+)
+
+
+def _made(name: str) -> str:
+    """Write a name as R's make.names would."""
+    valid = re.sub(r"[^\w.]", ".", name)
+    return valid if re.match(r"[^\W\d_]|\.(?!\d)", valid) else f"X{valid}"
+
+
+def _without_endings(name: str) -> str:
+    """Take folders and endings off a name."""
+    bare = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    while (shorter := _ENDING.sub("", bare)) and shorter != bare:
+        bare = shorter
+    return bare
+
+
+def _of_folder(name: str) -> str:
+    """Name the last folder of a path, for files that are called alike in every folder."""
+    parts = [part for part in re.split(r"[/\\]", name) if part]
+    return _without_endings(parts[-2]) if len(parts) > 1 else _without_endings(name)
+
+
+def _letters(name: str) -> str:
+    """Reduce a name to small letters and digits, without the X that make.names puts before digits."""
+    joined = re.sub(r"(?<=\d)[\W_]+(?=\d)", "|", _without_endings(_undotted(name)).casefold())
+    return re.sub(r"[^\w|]|_", "", joined)
+
+
+def _undotted(name: str) -> str:
+    """Undo what make.names does to a path, as far as endings are found again."""
+    return re.sub(r"^X(?=[\d.])", "", name)
+
+
+# From the surest to the least sure.
+_KEYS: tuple[Callable[[str], str], ...] = (
+    _made,
+    _without_endings,
+    lambda name: _made(_without_endings(_undotted(name))),
+    _of_folder,
+    lambda name: _made(_of_folder(_undotted(name))),
+    _letters,
+)
+
+
+def likely_pairs(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
+    """Pair names that are not the same but alike.
+
+    Parameters
+    ----------
+    wanted, given : pandas.Index of str
+        Names on both sides, each once.
+
+    Returns
+    -------
+    dict of str to str
+        For names of `wanted` that are not among those given, the one of the others that is alike; only such
+        as are one to one.
+    """
+    left = [name for name in wanted if name not in given]
+    right = [name for name in given if name not in wanted]
+    pairs: dict[str, str] = {}
+    for key in _KEYS:
+        keys = [{name: key(name) for name in names} for names in (left, right)]
+        sizes = [Counter(by_name.values()) for by_name in keys]
+        by_key = {value: name for name, value in keys[1].items()}
+        found = {
+            name: by_key[value]
+            for name, value in keys[0].items()
+            if value and sizes[0][value] == 1 and sizes[1][value] == 1
+        }
+        pairs |= found
+        left = [name for name in left if name not in found]
+        right = [name for name in right if name not in found.values()]
+    return pairs
+
+
+def parts_of_names(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
+    """Pair names of which one is a part of the other, for a hint: too little to match by."""
+    left = [name for name in wanted if name not in given]
+    right = [name for name in given if name not in wanted]
+    found = [(one, other) for one in left for other in right if _is_part(one, other) or _is_part(other, one)]
+    sizes = [Counter(pair[side] for pair in found) for side in (0, 1)]
+    return {one: other for one, other in found if sizes[0][one] == sizes[1][other] == 1}
+
+
+def _is_part(whole: str, part: str) -> bool:
+    """Tell whether a name holds another, not in the middle of a word or number."""
+    bare, inner = (_made(_undotted(name)).casefold().removeprefix("x") for name in (whole, part))
+    return bool(inner) and re.search(rf"(?<![a-z\d]){re.escape(inner)}(?![a-z\d])", bare) is not None
+
+
+def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
+    """Pair all names that are not the same; None unless that is possible one to one.
+
+    Parameters
+    ----------
+    wanted, given : pandas.Index of str
+
+    Returns
+    -------
+    dict of str to str, or None
+        Name given by name wanted; empty where all are the same.
+    """
+    pairs = likely_pairs(wanted, given)
+    alone = [name for name in wanted if name not in given]
+    return pairs if len(wanted) == len(given) and len(pairs) == len(alone) else None
+
+
+def tell_matched(pairs: dict[str, str], what: str = "sample table") -> None:
+    """Say which names were taken for the same."""
+    if pairs:
+        warnings.warn(
+            f"samples of the counts and of the {what} are matched although their names differ: "
+            f"{listed_pairs(pairs.items(), 'is')}",
+            BayesdeNote,
+            stacklevel=4,
+        )
+
+
+def listed_pairs(pairs: Iterable[tuple[str, str]], verb: str) -> str:
+    """Write pairs, the first ones."""
+    texts = [f"'{one}' {verb} '{other}'" for one, other in pairs]
+    more = f" and {len(texts) - 10} more" if len(texts) > 10 else ""
+    return ", ".join(texts[:10]) + more

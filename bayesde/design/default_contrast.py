@@ -1,0 +1,158 @@
+"""The contrast of a table for which none was asked, and what is to be said of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from bayesde.design.formula import variables
+from bayesde.errors import BayesdeNote, BayesdeWarning
+
+if TYPE_CHECKING:
+    from bayesde.design.model import Design
+
+__all__ = [
+    "default_contrast",
+    "default_of_levels",
+    "doubt_about_default",
+    "tell_default",
+    "tell_on_the_command_line",
+]
+
+
+def default_contrast(design: Design) -> Any:
+    """Choose the contrast when none is asked for.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    str or tuple of three str
+        The last coefficient; without an intercept the last against the first level of the last factor.
+    """
+    if design.has_intercept or not design.factors:
+        return design.coefficients[-1]
+    factor, levels = list(design.factors.items())[-1]
+    return (factor, levels[-1], levels[0])
+
+
+def tell_default(design: Design, contrast: Any) -> None:
+    """Warn where no contrast was asked for and the one that is taken tells little.
+
+    Parameters
+    ----------
+    design : Design
+    contrast : optional
+        What was asked for; nothing is said of anything but None.
+
+    Warns
+    -----
+    BayesdeWarning
+        See `doubt_about_default`.
+    """
+    doubt = doubt_about_default(design) if contrast is None else ""
+    if doubt:
+        warnings.warn(doubt, BayesdeWarning, stacklevel=4)
+
+
+def doubt_about_default(design: Design) -> str:
+    """Say why the contrast that is taken by default tells little.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    str
+        Of a design with nothing but an intercept, and of a last term of several numeric columns such as a
+        spline, of which the contrast is one only; else empty.
+    """
+    if design.spec is None:
+        return ""
+    if design.has_intercept and design.n_coefficients == 1:
+        return (
+            f"the design '{design.formula}' has an intercept only: the table tests the mean level of "
+            "expression against 0, which is no comparison of samples. Add what the samples differ in"
+        )
+    term, columns = list(design.terms.items())[-1]
+    if len(columns) < 2 or all(name in design.factors for name in _variables(design, term)):
+        return ""
+    return (
+        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table is "
+        f"of the last one, '{design.coefficients[-1]}', by itself. {_whole_term(design)}"
+    )
+
+
+def default_of_levels(design: Design) -> str:
+    """Say which levels are compared by default where the last factor has more than two.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    str
+        Empty where there is no choice.
+    """
+    if design.spec is None:
+        return ""
+    term, columns = list(design.terms.items())[-1]
+    factors = [name for name in _variables(design, term) if name in design.factors]
+    if len(columns) < 2 or len(factors) != 1:
+        return ""
+    (name,), levels = factors, design.factors[factors[0]]
+    if len(levels) < 3:
+        return ""
+    taken = design.contrast()
+    what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
+    return (
+        f"no contrast was asked for: the table is of {what}. Others: --contrast "
+        f"{name},{levels[1]},{levels[0]}, for example. {_whole_term(design)}"
+    )
+
+
+def tell_on_the_command_line(design: Design, *, lrt: bool) -> None:
+    """Say what the table of a run without a contrast is about.
+
+    Parameters
+    ----------
+    design : Design
+    lrt : bool
+        Whether the run tests all columns of a term at once anyway.
+    """
+    if lrt:
+        if doubt_about_default(design) or default_of_levels(design):
+            name = design.contrast().name
+            warnings.warn(
+                f"the effect shown beside the likelihood-ratio test is that of '{name}' alone",
+                BayesdeNote,
+                stacklevel=4,
+            )
+        return
+    tell_default(design, None)
+    if text := default_of_levels(design):
+        warnings.warn(text, BayesdeNote, stacklevel=4)
+
+
+def _whole_term(design: Design) -> str:
+    """Say how all columns of the last term are tested at once."""
+    others = ["1" if name == "Intercept" else name for name in list(design.terms)[:-1]]
+    if not design.has_intercept:
+        others.insert(0, "0")
+    reduced = f"~ {' + '.join(name for name in others if name != '1' or len(others) == 1)}"
+    if reduced in ("~ ", "~ 0"):
+        return ""
+    return (
+        f"All its columns are tested at once by --test lrt --reduced '{reduced}', in Python by "
+        f'fit.test_lrt("{reduced}")'
+    )
+
+
+def _variables(design: Design, term: str) -> list[str]:
+    """List the variables of one term."""
+    spec: Any = design.spec
+    return next((variables([one]) for one in spec.term_slices if str(one) == term), [])

@@ -1,0 +1,113 @@
+"""What is legal in a sample table but doubtful: levels that look alike, numbers that look like names."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.errors import BayesdeWarning, first_few
+
+__all__ = ["entered_as_numbers", "tell_doubtful_levels", "tell_doubtful_numbers"]
+
+_IDENTIFIER = re.compile(
+    r"(?:^|[_. -]|(?<=[a-z])(?=[A-Z]))"
+    r"(?:id|ids|patient|pat|subject|subj|donor|individual|person|participant|animal|mouse|mice|rat|litter"
+    r"|batch|lane|run|flowcell|plate|pool|chip|slide|array|well|site|cent(?:er|re)|hospital|family|pair|block"
+    r"|clone|colony|line|passage|rep|repl|replicate|library|lib|prep|cluster|group|cohort|experiment|exp)"
+    r"(?:s|[_. -]?(?:id|ids|no|nr|num|number|code|n))?[0-9]?$",
+    re.IGNORECASE,
+)
+_MEASURED = re.compile(
+    r"(?:^|[_. -])(?:age|bmi|weight|height|rin|pmi|ph|score|percent|percentage|pct|rate|ratio|concentration"
+    r"|volume|temperature|depth|years?)(?:$|[_. -])",
+    re.IGNORECASE,
+)
+MOST_DISTINCT = 6
+"""A column of more distinct numbers is taken for a measurement, unless it is named like an identifier."""
+
+
+def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
+    """Warn of levels that differ only in case, blanks or ``_-.``.
+
+    Parameters
+    ----------
+    factors : mapping of str to tuple of str
+        Levels by factor.
+    """
+    for name, levels in factors.items():
+        alike: dict[str, list[str]] = defaultdict(list)
+        for level in levels:
+            alike[_key(level)].append(level)
+        pairs = [" and ".join(f"'{level}'" for level in group) for group in alike.values() if len(group) > 1]
+        if pairs:
+            warnings.warn(
+                f"levels of '{name}' differ only in case, blanks or punctuation: {'; '.join(pairs)}. They "
+                "are fitted as groups of their own; if they are the same, write them alike in the table",
+                BayesdeWarning,
+                stacklevel=4,
+            )
+
+
+def _key(level: str) -> str:
+    """Reduce a level to what tells it from others: numbers and signs at the end of a name do."""
+    if re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", level, re.IGNORECASE):
+        return level
+    between_digits = re.sub(r"(?<=\d)[\s_.\-]+(?=\d)", "|", level.casefold())
+    return re.sub(r"[\s_.]+|-(?=.)|(?<=[\s_.])-", "", between_digits) or level
+
+
+def entered_as_numbers(parsed: Any, data: pd.DataFrame) -> pd.DataFrame:
+    """Choose the numeric variables that a formula has as they are, not within an expression.
+
+    Parameters
+    ----------
+    parsed : formulaic.Formula
+    data : pandas.DataFrame
+        Its variables, factors as categories.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    expressions = {str(factor.expr) for term in parsed for factor in term.factors}
+    return data[[name for name in data if name in expressions and data[name].dtype == np.float64]]
+
+
+def tell_doubtful_numbers(data: pd.DataFrame) -> None:
+    """Warn of covariates that may be the names of groups: named so, or of few values that are repeated.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+        Numeric variables that enter a design as they are.
+    """
+    for name in data:
+        values = data[name].to_numpy()
+        if _looks_like_groups(str(name), values):
+            distinct = np.unique(values)
+            slope = f"one slope, the change for each unit, from {distinct[0]:g} to {distinct[-1]:g}"
+            warnings.warn(
+                f"`{name}` enters as a number: {slope} ({distinct.size} distinct values: "
+                f"{first_few([f'{value:g}' for value in distinct])}). Write C({name}) in the design if the "
+                "values name groups; leave it as it is if the change is proportional to the value",
+                BayesdeWarning,
+                stacklevel=4,
+            )
+
+
+def _looks_like_groups(name: str, values: np.ndarray) -> bool:
+    """Judge by the name, whether numbers are whole, and how often they are repeated."""
+    distinct, sizes = np.unique(values, return_counts=True)
+    whole = bool((distinct == np.floor(distinct)).all())
+    if _IDENTIFIER.search(name) and whole and distinct.size > 1:
+        return True
+    if distinct.size < 2 or _MEASURED.search(name) or set(distinct) <= {0.0, 1.0}:
+        return False
+    fewest = 2 if whole else 3
+    return bool(distinct.size <= MOST_DISTINCT and sizes.min() >= fewest)
