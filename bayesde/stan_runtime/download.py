@@ -145,7 +145,7 @@ def _run_pip(pip: list[str], tag: str, python: str, requirements: Path) -> subpr
         errors="replace",
         stdin=subprocess.DEVNULL,
         check=False,
-        env={**os.environ, "TMPDIR": str(requirements.parent)},  # so that one disk needs room, and is cleaned
+        env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": str(requirements.parent)},
     )
     logger.debug("pip download: %s%s", ran.stdout, ran.stderr)
     return ran

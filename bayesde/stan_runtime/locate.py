@@ -1,8 +1,8 @@
 """Which CmdStan is already there, and the one place that tells cmdstanpy about it.
 
 Looking writes nothing. A folder counts as a CmdStan home when it has a ``makefile`` that states its version
-and a ``bin/stanc``. CmdStan 2.33 to 2.39 are supported. An older one is passed over, or refused where
-$CMDSTAN names it; a newer one is used, with a warning.
+and a ``bin/stanc``. `SUPPORTED` says which versions may be used: an older one is passed over, or refused
+where $CMDSTAN names it; a newer one is used, with a warning.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CmdStanHome:
     path : pathlib.Path
         Its home folder.
     version : str
-        Of Stan, as "2.35.0".
+        Of Stan, as "2.39.0".
     source : {"existing", "release", "embedded"}
         Whether it was found, installed as a release, or built from the wheel.
     """

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from stan_runtime.homes import make_home
 
 from bayesde.errors import BayesdeWarning, OptionError, ToolchainError
 from bayesde.stan_runtime import CmdStanHome, ensure_cmdstan, install, install_stan
-from bayesde.stan_runtime.locate import find_existing, passed_over, read_home
+from bayesde.stan_runtime.locate import SUPPORTED, find_existing, passed_over, read_home
 from bayesde.stan_runtime.releases import STAN_VERSION
 
 PAGE_ANSWERS = install._release_page_answers
@@ -63,6 +64,11 @@ def test_old_releases_are_passed_over_and_named_where_nothing_else_may_be_used(m
     with pytest.raises(ToolchainError, match=r"no CmdStan 2\.33 to 2\.39 was found") as raised:
         ensure_cmdstan()
     assert f"CmdStan 2.32.2 in {old}" in str(raised.value)
+
+
+def test_the_readme_says_which_versions_are_supported():
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"CmdStan {SUPPORTED} are supported" in readme.read_text()
 
 
 @pytest.mark.parametrize("version", ["2.33.0", "2.39.1"])
