@@ -31,7 +31,7 @@ __all__ = [
 Source = Literal["existing", "release", "embedded"]
 
 FRONT_END = "front_end.cpp"  # only the embedded home has this file
-MINIMUM_VERSION = (2, 33)  # the oldest whose stanc and sampler were tried with bayesde's programs
+MINIMUM_VERSION = (2, 33)  # the oldest with which both programs were compiled and compared
 SUPPORTED = f"{'.'.join(map(str, MINIMUM_VERSION))} to {STAN_VERSION.rpartition('.')[0]}"
 """The versions of CmdStan that bayesde supports, in words."""
 
