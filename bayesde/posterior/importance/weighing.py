@@ -1,7 +1,6 @@
 """Draws that are kept, with weights in which the hyperparameters are averaged over.
 
-A few genes at a time: while one thread is within ArviZ's fit, which is Python, others draw. Genes whose
-weights are not to be trusted get an adapted proposal, and are drawn again.
+A few genes at a time. Genes whose weights are not to be trusted get an adapted proposal, and are drawn again.
 """
 
 from __future__ import annotations
