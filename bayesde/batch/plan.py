@@ -11,7 +11,7 @@ from typing import Any
 from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
-from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
@@ -169,8 +169,8 @@ class SamplePlan:
     ----------
     engine : {"psis", "nuts", "joint"}
     draws, warmup, chains : int
-        Draws and warm-up iterations of each chain. Of engine psis only the draws of a gene, at least 100; the
-        others are for genes that it hands over to engine nuts.
+        Draws and warm-up iterations of each chain. Of engine psis only the draws of a gene, from 100 to a
+        million; the others are for genes that it hands over to engine nuts.
     seed : int
     ci_prob : float
         Probability that intervals hold; in (0, 1).
@@ -235,7 +235,7 @@ class RunPlan:
         if self.command == "sample":
             self._check_fixed()
             if self.sample.engine == "psis":
-                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, 10**7)
+                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, MOST_WEIGHTED)
             if self.sample.engine == "joint":
                 self._check_joint()
 

@@ -33,6 +33,7 @@ from bayesde.posterior.importance.mixture import (
 from bayesde.posterior.importance.prior_weights import log_prior_shape
 from bayesde.posterior.importance.sums import sum_of, sum_of_products
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
 
@@ -106,7 +107,7 @@ def fitted_shares(
     """
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
-    pilot = draw(model, even, seeds ^ np.uint32(0x9E3779B9), n_draws)
+    pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
     share, size = even.share.copy(), np.zeros(model.n_genes)
     over_genes(
         _fit_shares,

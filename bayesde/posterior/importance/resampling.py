@@ -9,11 +9,9 @@ import numpy as np
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.compiled import kernel
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["resampled"]
-
-RESAMPLING = 0xC2B2AE35
-"""What a gene's seed is combined with."""
 
 
 def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
@@ -30,8 +28,8 @@ def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
     ndarray of float32 (1, draw, gene, P + 1)
         One chain; a draw of large weight appears more than once. The order is random.
     """
-    result = np.empty_like(genes.theta)
-    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds ^ np.uint32(RESAMPLING), result)
+    result, own = np.empty_like(genes.theta), seeds_for(Stream.EQUAL_WEIGHT, seeds)
+    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, own, result)
     return result.transpose(1, 0, 2)[None]
 
 
