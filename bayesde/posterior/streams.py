@@ -13,7 +13,7 @@ import numpy as np
 __all__ = ["MOST_ATTEMPTS", "Stream", "seeds_for"]
 
 MOST_ATTEMPTS = 64
-"""Purposes that are gone through again, with other random numbers, add the number of the attempt, below this."""
+"""Purposes that are gone through again, with other numbers, add the number of the attempt, below this."""
 
 
 class Stream(IntEnum):

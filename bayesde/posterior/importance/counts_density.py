@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from bayesde.eb.nb import log_ratio
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm_of_ratio
 from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 from bayesde.posterior.importance.sums import combine
@@ -77,12 +77,14 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, va
         total = linear[cell]
         for m in range(eta.size):
             reach[m] = max(reach[m], abs(eta[m]))
-            value[m] += total * eta[m]
+            value[m] = fused(total, eta[m], value[m])
             level[m] = exponential(eta[m])
         for j in range(bounds[cell], bounds[cell + 1]):
             count, factor = counts[j], factors[j]
             for m in range(eta.size):
-                value[m] += (count + r[m]) * logarithm_of_ratio(count + r[m], factor * level[m] + r[m])
+                z = count + r[m]
+                ratio = logarithm_of_ratio(z, fused(factor, level[m], r[m]))
+                value[m] = fused(z, ratio, value[m])
 
 
 @kernel

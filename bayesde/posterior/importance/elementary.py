@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 
 __all__ = [
     "exponential",
@@ -44,50 +44,50 @@ HALF_STEP = 1 << 51
 def exponential(x):  # type: ignore[no-untyped-def]
     """Return exp(x): 0 below -708 (and of what is no number), and above 709 as at 709."""
     within = min(max(x, LOWEST), HIGHEST)
-    shifted = within * PER_LN2 + ROUNDING
+    shifted = fused(within, PER_LN2, ROUNDING)
     k = shifted - ROUNDING
-    r = (within - k * LN2_HIGH) - k * LN2_LOW
+    r = fused(-k, LN2_LOW, fused(-k, LN2_HIGH, within))
     series = 1.0 / 479001600.0
-    series = series * r + 1.0 / 39916800.0
-    series = series * r + 1.0 / 3628800.0
-    series = series * r + 1.0 / 362880.0
-    series = series * r + 1.0 / 40320.0
-    series = series * r + 1.0 / 5040.0
-    series = series * r + 1.0 / 720.0
-    series = series * r + 1.0 / 120.0
-    series = series * r + 1.0 / 24.0
-    series = series * r + 1.0 / 6.0
-    series = series * r + 0.5
-    series = series * r + 1.0
-    series = series * r + 1.0
+    series = fused(series, r, 1.0 / 39916800.0)
+    series = fused(series, r, 1.0 / 3628800.0)
+    series = fused(series, r, 1.0 / 362880.0)
+    series = fused(series, r, 1.0 / 40320.0)
+    series = fused(series, r, 1.0 / 5040.0)
+    series = fused(series, r, 1.0 / 720.0)
+    series = fused(series, r, 1.0 / 120.0)
+    series = fused(series, r, 1.0 / 24.0)
+    series = fused(series, r, 1.0 / 6.0)
+    series = fused(series, r, 0.5)
+    series = fused(series, r, 1.0)
+    series = fused(series, r, 1.0)
     return series * _power_of_two(_bits(shifted)) if x >= LOWEST else 0.0
 
 
 @kernel
 def exponential_less_one(x):  # type: ignore[no-untyped-def]
     """Return exp(x) - 1, to full precision near 0 too, for x between -708 and 709."""
-    shifted = x * PER_LN2 + ROUNDING
+    shifted = fused(x, PER_LN2, ROUNDING)
     k = shifted - ROUNDING
-    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    r = fused(-k, LN2_LOW, fused(-k, LN2_HIGH, x))
     power = _power_of_two(_bits(shifted))
-    return power * (r + r * r * _second_order(r)) + (power - 1.0)
+    return fused(power, fused(r * r, _second_order(r), r), power - 1.0)
 
 
 @kernel
 def _second_order(r):  # type: ignore[no-untyped-def]
     """Return [exp(r) - 1 - r] / r^2 for |r| <= ln(2) / 2."""
     series = 1.0 / 6227020800.0
-    series = series * r + 1.0 / 479001600.0
-    series = series * r + 1.0 / 39916800.0
-    series = series * r + 1.0 / 3628800.0
-    series = series * r + 1.0 / 362880.0
-    series = series * r + 1.0 / 40320.0
-    series = series * r + 1.0 / 5040.0
-    series = series * r + 1.0 / 720.0
-    series = series * r + 1.0 / 120.0
-    series = series * r + 1.0 / 24.0
-    series = series * r + 1.0 / 6.0
-    return series * r + 0.5
+    series = fused(series, r, 1.0 / 479001600.0)
+    series = fused(series, r, 1.0 / 39916800.0)
+    series = fused(series, r, 1.0 / 3628800.0)
+    series = fused(series, r, 1.0 / 362880.0)
+    series = fused(series, r, 1.0 / 40320.0)
+    series = fused(series, r, 1.0 / 5040.0)
+    series = fused(series, r, 1.0 / 720.0)
+    series = fused(series, r, 1.0 / 120.0)
+    series = fused(series, r, 1.0 / 24.0)
+    series = fused(series, r, 1.0 / 6.0)
+    return fused(series, r, 0.5)
 
 
 @kernel
@@ -123,16 +123,17 @@ def _of_parts(k, s):  # type: ignore[no-untyped-def]
     """Return k ln 2 + 2 artanh(s)."""
     z = s * s
     series = 2.0 / 21.0
-    series = series * z + 2.0 / 19.0
-    series = series * z + 2.0 / 17.0
-    series = series * z + 2.0 / 15.0
-    series = series * z + 2.0 / 13.0
-    series = series * z + 2.0 / 11.0
-    series = series * z + 2.0 / 9.0
-    series = series * z + 2.0 / 7.0
-    series = series * z + 2.0 / 5.0
-    series = series * z + 2.0 / 3.0
-    return k * LN2_HIGH + (2.0 * s + (s * z * series + k * LN2_LOW))
+    series = fused(series, z, 2.0 / 19.0)
+    series = fused(series, z, 2.0 / 17.0)
+    series = fused(series, z, 2.0 / 15.0)
+    series = fused(series, z, 2.0 / 13.0)
+    series = fused(series, z, 2.0 / 11.0)
+    series = fused(series, z, 2.0 / 9.0)
+    series = fused(series, z, 2.0 / 7.0)
+    series = fused(series, z, 2.0 / 5.0)
+    series = fused(series, z, 2.0 / 3.0)
+    power = np.float64(k)
+    return fused(power, LN2_HIGH, fused(2.0, s, fused(s * z, series, power * LN2_LOW)))
 
 
 @kernel

@@ -1,6 +1,6 @@
 r"""The generalized Pareto distribution that is fitted to the largest weights of a row of draws.
 
-With excesses x_1 <= ... <= x_n over a cutoff, the distribution function is F(x) = 1 - (1 + k x / sigma)^(-1/k).
+With excesses x_1 <= ... <= x_n over a cutoff, let F(x) = 1 - (1 + k x / sigma)^(-1/k) be the distribution.
 In b = -k / sigma the likelihood, maximized over k, is that of
 
     k(b) = (1/n) sum_i ln(1 - b x_i),     l(b) = n [ln(-b / k(b)) - k(b) - 1],

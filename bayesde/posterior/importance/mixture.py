@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import logarithm
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 from bayesde.posterior.importance.sums import add_multiple, combine
@@ -229,7 +229,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
         for k in range(free):
             combine(offset[k], whitening[k], points, total)
             for m in range(total.size):
-                square[m] += total[m] * total[m]
+                square[m] = fused(total[m], total[m], square[m])
         for m in range(square.size):
             square[m] *= 1.0 / DF
         _fill_root_power(square, int(DF) + free, divisor)
@@ -238,7 +238,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
                 row, inverse = points[k], 1.0 / scales[k]
                 for m in range(row.size):
                     u = row[m] * inverse
-                    divisor[m] *= 1.0 + u * u
+                    divisor[m] *= fused(u, u, 1.0)
         for m in range(out.size):
             out[m] = height / divisor[m]
         for k in range(d):

@@ -3,8 +3,8 @@ r"""Pareto smoothed importance sampling, gene by gene.
 Of S log weights, less their maximum, those above a cutoff are the tail. The cutoff is the M-th but one from
 the top, M = ceil(min(S / 5, 3 sqrt(S))), or the logarithm of the smallest normal double. A generalized Pareto
 distribution is fitted to the tail's weights (`bayesde.posterior.importance.generalized_pareto`), and they are
-replaced by its quantiles at (i - 1/2) / M, in their order, but by none above the largest weight there was; all
-are divided by their sum then (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR 25:72, section 2.4). The
+replaced by its quantiles at (i - 1/2) / M, in their order, but by none above the largest weight there was;
+then all are divided by their sum (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR 25:72, section 2.4). The
 distribution's shape k says whether the weights can be trusted: above 0.7 the number of draws that would be
 needed grows beyond reach.
 

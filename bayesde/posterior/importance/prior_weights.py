@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 
@@ -51,12 +51,12 @@ def _fill_odds(points, columns, inverse_scale, odds):  # type: ignore[no-untyped
         other, of_other = points[columns[i + 1]], inverse_scale[i + 1]
         for m in range(odds.size):
             u, v = row[m] * inverse, other[m] * of_other
-            odds[m] *= (1.0 + u * u) * (1.0 + v * v)
+            odds[m] *= fused(u, u, 1.0) * fused(v, v, 1.0)
     if columns.size % 2:
         row, inverse = points[columns[-1]], inverse_scale[-1]
         for m in range(odds.size):
             u = row[m] * inverse
-            odds[m] *= 1.0 + u * u
+            odds[m] *= fused(u, u, 1.0)
 
 
 @kernel
@@ -133,7 +133,7 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
             row = points[columns[i]]
             for m in range(n_draws):
                 u = row[m] * inverse[i]
-                work[m] = weights[m] * (1.0 - 2.0 / (1.0 + u * u))
+                work[m] = weights[m] * (1.0 - 2.0 / fused(u, u, 1.0))
             moments[g, i] = sum_of(work) / total
         _residual_moments(points[d - 1], log_trend[g], inverse_sd, nu, weights, work, moments[g, n:])
         moments[g, n:] /= total
@@ -173,4 +173,4 @@ def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd
             total = sum_of(one)
             factor = share[s] / total if total > 0.0 else math.nan
             for m in range(n_draws):
-                out[m] += one[m] * factor
+                out[m] = fused(one[m], factor, out[m])

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.mixture import (
@@ -182,7 +182,7 @@ def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def
         part, multiple = parts[c], share[c]
         if multiple > 0.0:
             for m in range(total.size):
-                total[m] += multiple * part[m]
+                total[m] = fused(multiple, part[m], total[m])
     for m in range(total.size):
         total[m] = weights[m] / total[m] if total[m] > 0.0 else 0.0
     for c in range(share.size):

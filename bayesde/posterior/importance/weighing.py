@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.eb.threads import for_each
+from bayesde.posterior.elementwise import exponentials
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
@@ -178,6 +179,6 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
 
 def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, number: int) -> Proposed:
     """Adapt proposals to weighted draws, with all their components: one that was left out may be missing."""
-    proposal = adapted(piece.proposal, theta, np.exp(log_weights))
+    proposal = adapted(piece.proposal, theta, exponentials(log_weights))
     seeds = seeds_for(Stream.ADAPTED, piece.start.seeds, number)
     return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT, negligible=0.0))
