@@ -18,7 +18,7 @@ from llvmlite import binding
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["fused", "kernel"]
+__all__ = ["copy_row", "fused", "kernel", "transpose"]
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -37,3 +37,18 @@ def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
 
     return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@kernel
+def copy_row(source, target):  # type: ignore[no-untyped-def]
+    """Copy numbers: assigning one array to another takes seconds to compile, for shapes that may differ."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@kernel
+def transpose(draws, points):  # type: ignore[no-untyped-def]
+    """Fill points (parameter, draw) with the first draws (draw, parameter)."""
+    for m in range(points.shape[1]):
+        for k in range(points.shape[0]):
+            points[k, m] = draws[m, k]

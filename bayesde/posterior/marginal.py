@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.nb import solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
 from bayesde.posterior.model import ConditionalModel, log_density_derivatives
 
 __all__ = ["tail_ratios"]
@@ -243,7 +243,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
             length *= 0.5
             if length <= SHORTEST:
                 return math.nan
-        theta[:] = trial
+        copy_row(trial, theta)
         value = new
     return math.nan
 

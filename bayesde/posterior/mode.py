@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
 from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
@@ -163,14 +163,15 @@ def climb(  # type: ignore[no-untyped-def]
         return False
     for _ in range(MAX_STEPS):
         fill_factor(theta, hessian, shrunken, scale, factor)
-        step[:] = gradient
+        copy_row(gradient, step)
         solve(factor, step)
         slope, longest = 0.0, LARGEST_MOVE
         for k in range(d):
             slope += gradient[k] * step[k]
             longest = max(longest, abs(step[k]))
         if 0.5 * slope < flat:
-            theta += step
+            for k in range(d):
+                theta[k] += step[k]
             return True
         length = LARGEST_MOVE / longest
         while True:
@@ -187,7 +188,7 @@ def climb(  # type: ignore[no-untyped-def]
                     theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
                 )
                 return 0.5 * slope < 1e-6
-        theta[:] = trial
+        copy_row(trial, theta)
         value = found
     return False
 

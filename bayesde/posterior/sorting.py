@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
 
 __all__ = ["sorting_order"]
 
@@ -65,7 +65,7 @@ def _sort(first, last, values, order):  # type: ignore[no-untyped-def]
                 count[level] += 1
             here, there = there, here
             from_keys, to_keys = to_keys, from_keys
-        order[g, :] = here
+        copy_row(here, order[g])
 
 
 @kernel

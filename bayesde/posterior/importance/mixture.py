@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import logarithm
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 from bayesde.posterior.importance.sums import add_multiple, combine
@@ -110,7 +110,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
         used = d
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
-            used += (reach[g, :, k] * counts[g]).max() > 0.0
+            used += _is_drawn(reach[g, :, k], counts[g])
         _fill_standard(seeds[g], used, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
@@ -122,6 +122,15 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
                 for m in range(row.size):
                     theta[g, begin + m, k] = center + row[m]
             begin = end
+
+
+@kernel
+def _is_drawn(scales, counts):  # type: ignore[no-untyped-def]
+    """Return whether a component that has draws draws a coefficient from a Cauchy distribution."""
+    for c in range(counts.size):
+        if scales[c] > 0.0 and counts[c] > 0:
+            return True
+    return False
 
 
 @kernel
@@ -300,7 +309,7 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights = np.empty(n)
     for g in range(first, last):
-        points[:, :] = theta[g].T
+        transpose(theta[g], points)
         component_heights(shape[g], reach[g], share[g], heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         total = parts[0]

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 
@@ -86,7 +86,7 @@ def fill_highest(first, last, theta, columns, scale, log_trend, sd, nu, log_rati
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, weights, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         log_prior_shape(points, columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu, odds, weights)
         largest, at = -math.inf, 0
         for m in range(n_draws):
@@ -102,7 +102,7 @@ def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, 
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, weights, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         for s in range(sd.size):
             inverse, trend = 1.0 / scale[s], log_trend[s, g]
             _weigh(points, log_ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], odds, weights)
@@ -121,7 +121,7 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
     points, work = np.empty((d, n_draws)), np.empty(n_draws)
     weights, odds = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         _weigh(points, log_ratio[g], columns, inverse, log_trend[g], inverse_sd, nu, odds, weights)
         total = sum_of(weights)
         moments[g, :] = 0.0
@@ -136,7 +136,8 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
                 work[m] = weights[m] * (1.0 - 2.0 / fused(u, u, 1.0))
             moments[g, i] = sum_of(work) / total
         _residual_moments(points[d - 1], log_trend[g], inverse_sd, nu, weights, work, moments[g, n:])
-        moments[g, n:] /= total
+        for k in range(n, moments.shape[1]):
+            moments[g, k] /= total
 
 
 @kernel
@@ -164,7 +165,7 @@ def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, one, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         out = weights[g]
         out[:] = 0.0
         for s in range(share.size):

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.mixture import (
@@ -222,8 +222,9 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     weights, heights, even = np.empty(n_draws), np.empty(n), np.empty(n)
     inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
-        points[:, :] = theta[g].T
-        even[:] = share[g] > 0.0
+        transpose(theta[g], points)
+        for c in range(n):
+            even[c] = 1.0 if share[g, c] > 0.0 else 0.0
         component_heights(shape[g], reach[g], even, heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         log_prior_shape(points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, work[0], weights)
