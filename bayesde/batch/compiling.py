@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 
@@ -60,7 +61,7 @@ def is_cold(module: str) -> bool:
         return False
 
 
-def _is_cached(loop: Dispatcher) -> bool:
+def _is_cached(loop: Any) -> bool:
     target = loop.targetctx.codegen().magic_tuple()
     return any(key[1] == target for key in loop._cache._cache_file._load_index())
 

@@ -27,8 +27,7 @@ HAS_FUSED = platform.machine().lower() not in _X86 or bool(binding.get_host_cpu_
 """Of the processor itself: what it is told to be taken for (``NUMBA_CPU_NAME``) changes no number."""
 
 
-@intrinsic
-def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """Return a b + c, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -37,6 +36,9 @@ def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
 
     return types.float64(types.float64, types.float64, types.float64), generate
+
+
+fused: Any = intrinsic(_fused)
 
 
 @kernel

@@ -32,7 +32,7 @@ def exponentials(values: Any) -> np.ndarray:
     ndarray of float64
     """
     flat = np.ascontiguousarray(values, dtype=np.float64)
-    result = np.empty(flat.shape)
+    result = np.empty(np.shape(values))
     _fill_exponentials(flat.reshape(-1), result.reshape(-1))
     return result
 
@@ -49,7 +49,7 @@ def logarithms(values: Any) -> np.ndarray:
     ndarray of float64
     """
     flat = np.ascontiguousarray(values, dtype=np.float64)
-    result = np.empty(flat.shape)
+    result = np.empty(np.shape(values))
     _fill_logarithms(flat.reshape(-1), result.reshape(-1))
     return result
 
