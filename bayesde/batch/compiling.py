@@ -19,7 +19,7 @@ __all__ = ["Ready", "compiled_ahead", "is_cold"]
 
 Progress = Callable[[int, int, str], None]
 
-MESSAGE = "compiling for this processor, once: about half a minute"
+MESSAGE = "compiling for this processor, once: about a minute"
 POINT_ESTIMATES, SAMPLING = "bayesde.eb.irls", "bayesde.posterior.importance.components"
 """Modules whose compiled loops stand for those of all."""
 
