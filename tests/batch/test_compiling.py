@@ -51,16 +51,19 @@ def test_processes_end_with_the_run(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
     monkeypatch.setattr(compiling, "_start", lambda part: subprocess.Popen(sleeping))
-    told = []
-    with (
-        pytest.raises(ZeroDivisionError),
-        compiled_ahead(plan("sample"), lambda *what: told.append(what)) as ready,
-    ):
-        assert ready.any
-        assert all(process.poll() is None for process in ready.running)
-        raise ZeroDivisionError
+    told, started = [], []
+
+    def broken():
+        with compiled_ahead(plan("sample"), lambda *what: told.append(what)) as ready:
+            started.extend(ready.running)
+            assert all(process.poll() is None for process in started)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     assert told == [(0, 0, MESSAGE)]
-    assert all(process.poll() is not None for process in ready.running)
+    assert started
+    assert all(process.poll() is not None for process in started)
 
 
 def test_point_estimates_start_no_process(monkeypatch):
