@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 
 from bayesde.batch.plan import RunPlan
+from bayesde.numerics.compiled import is_cached
 
 __all__ = ["Ready", "compiled_ahead", "is_cold"]
 
 Progress = Callable[[int, int, str], None]
 
-MESSAGE = "compiling for this processor, once: about a minute"
+MESSAGES = {
+    "eb": "compiling for this processor, once: about 20 seconds",
+    "sample": "compiling for this processor, once: about a minute",
+}
 POINT_ESTIMATES, SAMPLING = "bayesde.eb.irls", "bayesde.posterior.importance.components"
 """Modules whose compiled loops stand for those of all."""
 
@@ -56,19 +59,14 @@ def is_cold(module: str) -> bool:
     loops = [value for value in vars(import_module(module)).values() if isinstance(value, Dispatcher)]
     own = [loop for loop in loops if loop.py_func.__module__ == module]
     try:
-        return bool(own) and not any(_is_cached(loop) for loop in own)
+        return bool(own) and not any(is_cached(loop) for loop in own)
     except (AttributeError, LookupError, OSError):  # another numba, which keeps its cache in another way
         return False
 
 
-def _is_cached(loop: Any) -> bool:
-    target = loop.targetctx.codegen().magic_tuple()
-    return any(key[1] == target for key in loop._cache._cache_file._load_index())
-
-
 @contextmanager
 def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Ready]:
-    """On a first run, say so, and start processes that compile what sampling needs.
+    """On a first run, say so, and start processes that compile what it comes to last.
 
     Parameters
     ----------
@@ -82,11 +80,10 @@ def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Ready]:
         These processes, which end with the block, whatever they have come to; what they have not compiled is
         compiled where it is called.
     """
-    sampling = plan.command == "sample" and plan.sample.engine == "psis"
-    cold = sampling and is_cold(SAMPLING)
-    if progress and (cold or is_cold(POINT_ESTIMATES)):
-        progress(0, 0, MESSAGE)
-    running = [_start(part) for part in _parts()] if cold and (os.cpu_count() or 1) > 1 else []
+    commands = _commands(plan)
+    if progress and commands:
+        progress(0, 0, MESSAGES["sample" if len(commands) > 1 else "eb"])
+    running = [_start(*command) for command in commands] if (os.cpu_count() or 1) > 1 else []
     try:
         yield Ready(tuple(running))
     finally:
@@ -95,13 +92,16 @@ def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Ready]:
             process.wait()
 
 
-def _parts() -> list[str]:
-    from bayesde.posterior.warm_up import PARTS  # what samples nothing does without
+def _commands(plan: RunPlan) -> list[tuple[str, ...]]:
+    """Name modules, with their arguments, that compile what a run needs and the cache has not."""
+    commands: list[tuple[str, ...]] = [("bayesde.eb.warm_up",)] if is_cold(POINT_ESTIMATES) else []
+    if plan.command == "sample" and plan.sample.engine == "psis" and is_cold(SAMPLING):
+        from bayesde.posterior.warm_up import PARTS  # what samples nothing does without
 
-    return list(PARTS)
+        commands += [("bayesde.posterior.warm_up", part) for part in PARTS]
+    return commands
 
 
-def _start(part: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bayesde.posterior.warm_up", part]
+def _start(*command: str) -> subprocess.Popen[bytes]:
     silent = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent)
+    return subprocess.Popen([sys.executable, "-m", *command], stdin=silent, stdout=silent, stderr=silent)

@@ -21,9 +21,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, nb_log_pmf
+from bayesde.numerics.compiled import kernel
 from bayesde.numerics.quasi_newton import EPSILON, minimize
 
 __all__ = ["BOUND", "fit_bounded"]
@@ -41,7 +41,7 @@ NOT_FINITE = 1e300
 """Stands in for an objective that overflows, so that the line search turns back."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _deviance_part(x: float, expected: float) -> float:
     """Return D(x, M) = x ln(x/M) + M - x, by its series in v = (x-M)/(x+M) where x is near M.
 
@@ -61,7 +61,7 @@ def _deviance_part(x: float, expected: float) -> float:
     return total
 
 
-@njit(cache=True)
+@kernel
 def _log_pmf_at_fit(y, dispersion):  # type: ignore[no-untyped-def]
     """Log probability (sample,) of each count under a mean equal to it: the part without b."""
     out = np.zeros(y.size)
@@ -71,7 +71,7 @@ def _log_pmf_at_fit(y, dispersion):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
     """Return f(b); ``at_fit`` (sample,) is ``_log_pmf_at_fit``, which does not depend on b."""
     r, total = 1.0 / dispersion, 0.0
@@ -93,7 +93,7 @@ def _objective(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge
     return value if math.isfinite(value) else NOT_FINITE
 
 
-@njit(cache=True)
+@kernel
 def _slopes(log2_beta, at_fit, y, factors, weights, design, dispersion, ridge):  # type: ignore[no-untyped-def]
     """Central differences; a side that would leave the bounds ends at them."""
     out, moved = np.empty(log2_beta.size), log2_beta.copy()

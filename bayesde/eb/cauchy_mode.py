@@ -33,9 +33,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = ["NUISANCE_SD", "find_modes"]
 
@@ -59,7 +59,7 @@ NEARLY = 0.25
 """What is taken for an estimate is within sqrt(NEARLY) standard errors of it; MARGIN times it is beyond."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient and Hessian of L; with r (mu - y) / (mu + r) for (y + r) mu / (mu + r) - y."""
     p = b.size
@@ -93,7 +93,7 @@ def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ign
             hessian[c, a] = hessian[a, c]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def]
     """Return F(b)."""
     total = 0.0
@@ -114,7 +114,7 @@ def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _newton_step(b, scales, gradient, hessian, factor, step):  # type: ignore[no-untyped-def]
     """Solve for the step; return (decrement, slope of L along it, whether the Hessian of F was definite).
 
@@ -144,7 +144,7 @@ def _newton_step(b, scales, gradient, hessian, factor, step):  # type: ignore[no
     return decrement - slope, slope, definite
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _gain_bounds(b, trial, slope, rows, scales, gradient):  # type: ignore[no-untyped-def]
     """Return bounds, from below and from above, of F(b) - F(trial).
 
@@ -165,7 +165,7 @@ def _gain_bounds(b, trial, slope, rows, scales, gradient):  # type: ignore[no-un
     return max(middle - error, -slope_after) + prior_gain, min(middle + error, -slope) + prior_gain
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step, trial):  # type: ignore[no-untyped-def]
     """Move ``b`` along the step far enough down, and evaluate there; False if no step leads down.
 
@@ -192,7 +192,7 @@ def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step,
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _minimize(b, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
     """Go down from ``b``, which is overwritten, to a minimum; ``factor`` belongs to the Hessian there."""
     _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
@@ -210,7 +210,7 @@ def _minimize(b, data, rows, bounds, r, scales, gradient, hessian, factor, step,
     return False
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-def]
     """Tell whether there is no other minimum between zero and an estimate; both numbers are sizes.
 
@@ -225,7 +225,7 @@ def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-de
     return information * math.exp(-REACH * max(c, estimate - c)) > needed
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor):  # type: ignore[no-untyped-def]
     """Tell whether F is convex as far around ``b`` as zero is; priors curve by at least -1 / (4 S^2)."""
     distance = 0.0
@@ -241,7 +241,7 @@ def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor)
     return cholesky(hessian, factor)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _is_only_minimum(b, estimate, k, variance, scale):  # type: ignore[no-untyped-def]
     """Tell whether a minimum of F is certain to be the only one; ``variance`` is b_k's by F's Hessian."""
     size, square = abs(b[k]), scale * scale
@@ -249,7 +249,7 @@ def _is_only_minimum(b, estimate, k, variance, scale):  # type: ignore[no-untype
     return _is_only_one(size, max(MARGIN * abs(estimate[k]), size), 1.0 / variance - curvature, scale)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _set_start(number, first, scales, b):  # type: ignore[no-untyped-def]
     """Fill ``b`` with one more start; return False if there is none of that number.
 
@@ -271,7 +271,7 @@ def _set_start(number, first, scales, b):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _nearest_root(estimate, variance, scale):  # type: ignore[no-untyped-def]
     """Minimize (b - estimate)^2 / (2 variance) + ln(1 + b^2 / S^2), going down from the estimate."""
     b, square = estimate, scale * scale
@@ -285,7 +285,7 @@ def _nearest_root(estimate, variance, scale):  # type: ignore[no-untyped-def]
     return b
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
     """Move an estimate to the minimum of L unless that is near: True if L is evaluated and factorised there.
 
@@ -308,7 +308,7 @@ def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, fact
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _variance(k, factor, column):  # type: ignore[no-untyped-def]
     """Return the variance of b_k by the matrix that was factorised; leave its covariances in ``column``."""
     for a in range(column.size):
@@ -317,7 +317,7 @@ def _variance(k, factor, column):  # type: ignore[no-untyped-def]
     return column[k]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _set_first_start(b, k, scale, gradient, factor, step, trial):  # type: ignore[no-untyped-def]
     """Move the estimate ``b`` to where the minimum would be if L were quadratic there."""
     for a in range(b.size):
@@ -330,7 +330,7 @@ def _set_first_start(b, k, scale, gradient, factor, step, trial):  # type: ignor
         b[a] += step[a] + trial[a] / variance * change
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian, factor):  # type: ignore[no-untyped-def]
     """Overwrite the estimate with the lowest minimum; return b_k's variance by the Hessian there, or NaN."""
     gradient, step, trial, other, estimate = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
@@ -363,7 +363,7 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
     return variance
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def find_modes(first, last, counts, factors, weights, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
     """Fill the mode of some genes and the posterior sd of coefficient k, NaN where no minimum was reached.
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.irls import set_means
 from bayesde.eb.nb import (
@@ -34,6 +33,7 @@ from bayesde.eb.nb import (
     stirling_slope,
     weighted_gram,
 )
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = [
     "MAX_ITERATIONS",
@@ -60,7 +60,7 @@ LARGE_PRODUCT = 1e100
 """Products of which the logarithm is wanted are cut off here, so that one logarithm serves many factors."""
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _few(y, mu, r, inverse, log_share):  # type: ignore[no-untyped-def]
     """Likelihood of a small count: a factor to be multiplied in, what is added to it, and its slope.
 
@@ -76,7 +76,7 @@ def _few(y, mu, r, inverse, log_share):  # type: ignore[no-untyped-def]
     return ratio, -r * log_share, numerator / denominator - log_share - (y - mu) * inverse
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyped-def]
     """Likelihood of a larger count, without its -y; x = y + r and what is added; and its slope.
 
@@ -92,7 +92,7 @@ def _many(y, mu, r, inverse, excess_r, excess_slope_r):  # type: ignore[no-untyp
     return x, x * log_ratio + z * stirling(u) - excess_r, log_ratio - v + slope - excess_slope_r
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: ignore[no-untyped-def]
     """Return the likelihood of the counts plus those above ``FEW``, and its slope in -1/r.
 
@@ -133,7 +133,7 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
     return total + math.log(ratios) - 0.5 * math.log(numbers), slope
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return ln det X'WX and tr[(X'WX)^-1 X'W^2 X]; minus infinity if X'WX is singular.
 
@@ -163,7 +163,7 @@ def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyp
     return log_determinant(factor), trace
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return l(a) + the sum of v_j y_j over counts above ``FEW``, and dl/da.
 
@@ -182,7 +182,7 @@ def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, squar
     return total, slope
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignore[no-untyped-def]
     """Search upwards from ``start``; return (a, steps tried, value at the start, and at the end)."""
     n_cells, p = cells.rows.shape
@@ -231,7 +231,7 @@ def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignor
     return a, steps, first, value
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, out):  # type: ignore[no-untyped-def]
     """Search for one gene; ``out`` is filled with ln dispersion, steps tried, l at the start and the end."""
     mu = np.empty(y.size)
@@ -244,7 +244,7 @@ def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_m
     out[0], out[1], out[2], out[3] = a, steps, first - shift, last - shift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def ascend_all(first, last, starts, block, cells, coefficients, min_mu, prior_means, prior_var, out):  # type: ignore[no-untyped-def]
     """Search for every gene; ``out`` is (gene, 4).
 
@@ -265,7 +265,7 @@ def ascend_all(first, last, starts, block, cells, coefficients, min_mu, prior_me
         )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _log_gamma(x: float) -> float:
     """Return ln Gamma(x) by Stirling's series in the order of operations of R's ``lgamma``."""
     if x < ASYMPTOTIC:
@@ -274,7 +274,7 @@ def _log_gamma(x: float) -> float:
     return leading if x > 4934720.0 else leading + (gamma_excess(x) + 0.5 * math.log(x))
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
     """Return l(a) by the formula at the head of this file, rounding errors included.
 
@@ -301,7 +301,7 @@ def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, sq
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
     """Maximize one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
     n_cells, p = cells.rows.shape
@@ -325,7 +325,7 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
     return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def best_on_grids(first, last, block, cells, coefficients, min_mu, prior_means, prior_var, high, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with ln dispersion as ``best_on_grid`` finds it."""
     for g in range(first, last):

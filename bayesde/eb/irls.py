@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import (
     cholesky,
@@ -27,6 +26,7 @@ from bayesde.eb.nb import (
     solve,
     weighted_gram,
 )
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = [
     "DIVERGED",
@@ -46,7 +46,7 @@ DIVERGED = 30.0
 """A coefficient beyond e^30 has run away: such a gene goes to the bounded optimizer."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
     """Fill ``eta`` (cell,) with x . beta of each distinct row x of the design, ``effect`` with its exp."""
     for c in range(eta.size):
@@ -56,7 +56,7 @@ def set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
         effect[c] = math.exp(eta[c])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-untyped-def]
     """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
     level, cell = np.zeros(cells.size.size), cells.of_sample
@@ -71,7 +71,7 @@ def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-u
         mu[j] = max(level[cell[j]] * factors[j], min_mu)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
     """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
     for c in range(total.size):
@@ -82,7 +82,7 @@ def working_weights(factors, weights, effect, cell, dispersion, min_mu, total): 
         total[cell[j]] += weight * weights[j] if weights.size else weight
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
     p = ridge.size
@@ -102,7 +102,7 @@ def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[
     return True
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
     """Sum weights and scores over each cell; return the log-likelihood without its constant.
 
@@ -136,7 +136,7 @@ def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min
     return likelihood
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
 
@@ -155,7 +155,7 @@ def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[
     return True
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     """Return the part of the log-likelihood that does not depend on the means."""
     excess_r = gamma_excess(1.0 / dispersion)
@@ -166,7 +166,7 @@ def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
     """Iterate one gene to convergence; return whether it did.
 
@@ -206,7 +206,7 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
     return False
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
     """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
     p = ridge.size
@@ -229,7 +229,7 @@ def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, bet
     return converged and definite
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
     """Fit some genes; ``found`` are their coefficients, errors, working coefficients and convergence."""
     beta, beta_se, working, converged = found
@@ -249,7 +249,7 @@ def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found
         )
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
     p = beta.size
     effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
@@ -266,7 +266,7 @@ def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, co
     return math.sqrt(max(form, 0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with the standard errors of a contrast at given coefficients."""
     for g in range(first, last):

@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
@@ -31,6 +30,7 @@ from bayesde.eb.threads import over_genes
 from bayesde.eb.trend import fit_trend
 from bayesde.errors import FitError
 from bayesde.normalize.blocks import row_blocks
+from bayesde.numerics.compiled import kernel
 from bayesde.numerics.elementwise import exp
 from bayesde.numerics.quasi_newton import minimize
 
@@ -45,14 +45,14 @@ STEP = 1e-3
 MAX_ITERATIONS = 100
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _shifted(y, mu, dispersion, at_zero, shift):  # type: ignore[no-untyped-def]
     """Log probability of a count when its ln mean moves by ``shift``, given that without the move."""
     change = math.log1p(dispersion * mu * math.exp(shift)) - math.log1p(dispersion * mu)
     return at_zero + y * shift - (y + 1.0 / dispersion) * change
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _start(counts, mu, dispersion):  # type: ignore[no-untyped-def]
     out = np.empty(counts.shape)
     for g in range(counts.shape[0]):
@@ -61,7 +61,7 @@ def _start(counts, mu, dispersion):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with L_i at one shift for each sample."""
     for g in range(first, last):
@@ -70,7 +70,7 @@ def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: 
             out[g] += _shifted(counts[g, j], mu[g, j], dispersion[g], start[g, j], shifts[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _by_gene_and_sample(first, last, counts, mu, dispersion, start, shifts, step, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample k, gene) with L_i when p_k alone moves by ``step``.
 

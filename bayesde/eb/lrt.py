@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.special import chdtrc
 
 from bayesde.design import Design
@@ -21,6 +20,7 @@ from bayesde.eb.layout import DesignLayout
 from bayesde.eb.nb import nb_log_pmf, row_of
 from bayesde.eb.threads import over_genes
 from bayesde.errors import InputError
+from bayesde.numerics.compiled import kernel
 from bayesde.numerics.linear import products, projections
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["check_nested", "likelihood_ratios"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _log_likelihoods(first, last, block, cells, beta, at_least, dispersion, out):  # type: ignore[no-untyped-def]
     mu = np.empty(cells.of_sample.size)
     for g in range(first, last):

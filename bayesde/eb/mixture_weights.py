@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.nb import cholesky, solve
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = ["maximum_likelihood_weights"]
 
@@ -34,7 +34,7 @@ ROUNDING = 1e-14
 """A slope below this share of the largest is 0."""
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _expansion(likelihood, x, mixed, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill the mixture's densities (gene,), the gradient and the Hessian of f; return f."""
     n_genes, p = likelihood.shape
@@ -62,7 +62,7 @@ def _expansion(likelihood, x, mixed, gradient, hessian):  # type: ignore[no-unty
     return value
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _value_along(mixed, moved, x, step, length):  # type: ignore[no-untyped-def]
     """Return f(x + length step), given the densities of x and of the step (gene,)."""
     value = 0.0
@@ -77,7 +77,7 @@ def _value_along(mixed, moved, x, step, length):  # type: ignore[no-untyped-def]
     return value
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _solve_for(hessian, target, positive, out):  # type: ignore[no-untyped-def]
     """Solve H z = target among the positive components; the others are 0. False if H is singular there."""
     chosen = np.flatnonzero(positive)
@@ -96,7 +96,7 @@ def _solve_for(hessian, target, positive, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _slope_at(hessian, target, x, k):  # type: ignore[no-untyped-def]
     """Return minus the slope of x' H x / 2 - target' x in direction k."""
     total = target[k]
@@ -105,7 +105,7 @@ def _slope_at(hessian, target, x, k):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _steepest(hessian, target, x, positive):  # type: ignore[no-untyped-def]
     """Return the component at 0 that the objective falls most steeply along, or -1 if it falls along none."""
     best, steepest, largest = -1, 0.0, np.abs(target).max()
@@ -117,7 +117,7 @@ def _steepest(hessian, target, x, positive):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _feasible_share(x, z, positive):  # type: ignore[no-untyped-def]
     """Return how much of the way from x to z, at most all of it, leaves no component negative."""
     share = 1.0
@@ -127,7 +127,7 @@ def _feasible_share(x, z, positive):  # type: ignore[no-untyped-def]
     return share
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _nonnegative_minimum(hessian, target, x):  # type: ignore[no-untyped-def]
     """Overwrite ``x`` >= 0, a start, with the minimum of x' H x / 2 - target' x over x >= 0.
 
@@ -153,7 +153,7 @@ def _nonnegative_minimum(hessian, target, x):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _newton_step(hessian, x, gradient, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with the way from x to the minimum of the expansion of f over non-negative vectors."""
     p, damping = x.size, DAMPING
@@ -174,7 +174,7 @@ def _newton_step(hessian, x, gradient, step):  # type: ignore[no-untyped-def]
         step[k] = point[k] - x[k]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _at_optimum(x, gradient):  # type: ignore[no-untyped-def]
     for k in range(x.size):
         if gradient[k] < -GRADIENT_TOLERANCE or abs(x[k] * gradient[k]) > GRADIENT_TOLERANCE:
@@ -182,7 +182,7 @@ def _at_optimum(x, gradient):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _minimize(likelihood, x):  # type: ignore[no-untyped-def]
     """Overwrite ``x`` (component,), a start inside, with the minimum of f."""
     n_genes, p = likelihood.shape

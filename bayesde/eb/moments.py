@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = ["Moments", "moments", "trimmed_mean"]
 
@@ -32,7 +32,7 @@ class Moments:
     rough_dispersion: np.ndarray
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: ignore[no-untyped-def]
     """Return the three moments of one gene; ``q`` and ``projection`` are scratch."""
     m, p = basis.shape
@@ -55,7 +55,7 @@ def _moments_of(y, factors, weights, scale, basis, q, projection):  # type: igno
     return center, spread / (m - 1), max(excess / (m - p), 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _moments(first, last, block, basis, mean, variance, rough):  # type: ignore[no-untyped-def]
     for g in range(first, last):
         mean[g], variance[g], rough[g] = _moments_of(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = [
     "ASYMPTOTIC",
@@ -37,21 +38,21 @@ FEW = 12.0
 """Up to this count, ratios of gamma functions are products of so many factors."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def stirling(u: float) -> float:
     """Return x sum_k B_2k / (2k (2k-1) x^(2k-1)), six terms, for u = 1/x^2 <= 0.01."""
     last = 1.0 / 1188.0 - u * (691.0 / 360360.0 - u / 156.0)
     return 1.0 / 12.0 - u * (1.0 / 360.0 - u * (1.0 / 1260.0 - u * (1.0 / 1680.0 - u * last)))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def stirling_slope(u: float) -> float:
     """Return x^2 sum_k B_2k / (2k x^2k), seven terms, for u = 1/x^2 <= 0.01."""
     last = 1.0 / 132.0 - u * (691.0 / 32760.0 - u / 12.0)
     return 1.0 / 12.0 - u * (1.0 / 120.0 - u * (1.0 / 252.0 - u * (1.0 / 240.0 - u * last)))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def gamma_excess(x: float) -> float:
     """Return A(x) = ln Gamma(x) - (x ln x - x + ln(2 pi) / 2) for x > 0.
 
@@ -70,7 +71,7 @@ def gamma_excess(x: float) -> float:
     return moved + series - (x * math.log(x) - x)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def gamma_excess_with_slope(x: float) -> tuple[float, float]:
     """Return A(x), see ``gamma_excess``, and A'(x) = psi(x) - ln x for x > 0.
 
@@ -91,14 +92,14 @@ def gamma_excess_with_slope(x: float) -> tuple[float, float]:
     return value, slope - numerator / product + (log_z - log_x)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def log_ratio(y: float, mu: float, r: float) -> float:
     """Return ln((y + r) / (mu + r)), to full precision both near 0 and for ratios far from 1."""
     u = (y - mu) / (mu + r)
     return math.log1p(u) if -0.5 < u < 1.0 else math.log((y + r) / (mu + r))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def log_one_plus(x: float) -> float:
     """Return ln(1 + x) for x > -0.5 or so, to full precision: ln of the rounded sum, with its correction.
 
@@ -109,7 +110,7 @@ def log_one_plus(x: float) -> float:
     return math.log(t) - ((t - 1.0) - x) / t
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def nb_constant(y: float, alpha: float, excess_r: float) -> float:
     r"""Return what the log probability of a count has beside y ln mu - (y + 1/alpha) ln(1 + alpha mu).
 
@@ -130,7 +131,7 @@ def nb_constant(y: float, alpha: float, excess_r: float) -> float:
     return (y + r) * log_one_plus(alpha * y) + gamma_excess(y + r) - excess_r - log_factorial
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     r"""Log probability of a count y under NB(mean mu, variance mu + dispersion mu^2).
 
@@ -146,13 +147,13 @@ def nb_log_pmf(y: float, mu: float, dispersion: float) -> float:
     return value + y * math.log(mu / y) - gamma_excess(y) - math.log(y) - HALF_LOG_TWO_PI
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def row_of(matrix: np.ndarray, g: int) -> np.ndarray:
     """Return the row of gene ``g``, or the only one if that stands for all genes."""
     return matrix[g] if matrix.shape[0] > 1 else matrix[0]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def weighted_gram(design: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     """Fill ``out`` (p, p) with X' diag(w) X for ``design`` (m, p) and ``weights`` (m,)."""
     m, p = design.shape
@@ -165,7 +166,7 @@ def weighted_gram(design: np.ndarray, weights: np.ndarray, out: np.ndarray) -> N
             out[b, a] = total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def cholesky(matrix: np.ndarray, out: np.ndarray) -> bool:
     """Lower Cholesky factor of a symmetric (p, p) matrix; False if it is not positive definite."""
     p = matrix.shape[0]
@@ -183,7 +184,7 @@ def cholesky(matrix: np.ndarray, out: np.ndarray) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def solve(factor: np.ndarray, vector: np.ndarray) -> None:
     """Overwrite ``vector`` with A^-1 vector, given the lower Cholesky factor of A."""
     p = factor.shape[0]
@@ -199,7 +200,7 @@ def solve(factor: np.ndarray, vector: np.ndarray) -> None:
         vector[a] = total / factor[a, a]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def invert(factor: np.ndarray, out: np.ndarray) -> None:
     """Fill ``out`` (p, p) with A^-1, given the lower Cholesky factor of A."""
     p = factor.shape[0]
@@ -209,7 +210,7 @@ def invert(factor: np.ndarray, out: np.ndarray) -> None:
         solve(factor, out[a])
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def log_determinant(factor: np.ndarray) -> float:
     """Return ln det A, given the lower Cholesky factor of A."""
     total = 0.0

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
@@ -25,6 +24,7 @@ from bayesde.eb.layout import DesignLayout
 from bayesde.eb.matched_prior import matched_sd
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.compiled import kernel
 from bayesde.numerics.elementwise import exp, log
 from bayesde.numerics.linear import combine, least_squares
 
@@ -77,7 +77,7 @@ def prior_variances(fit: EbFit) -> np.ndarray:
     return variances
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _variances(first, last, beta, block, cells, dispersion, ridge, min_mu, k, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene, 2) with the variance of coefficient k as a posterior and as an estimator.
 

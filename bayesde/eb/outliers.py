@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
@@ -26,6 +25,7 @@ from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import trimmed_mean
 from bayesde.eb.nb import row_of
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.compiled import inlined, kernel
 
 __all__ = [
     "CooksSummary",
@@ -92,7 +92,7 @@ class CooksSummary:
     n_larger: np.ndarray
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _sort(values):  # type: ignore[no-untyped-def]
     """Sort in place (Shell 1959): cells are small, and compiling a general sort takes seconds."""
     gap = 1
@@ -108,7 +108,7 @@ def _sort(values):  # type: ignore[no-untyped-def]
         gap //= 3
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     """Sort ``values`` and return their mean without the ``floor(n * trim)`` lowest and highest."""
     _sort(values)
@@ -119,7 +119,7 @@ def _trimmed_mean(values, trim):  # type: ignore[no-untyped-def]
     return total / (values.size - 2 * cut)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     center = _trimmed_mean(values, trim)
     for i in range(values.size):
@@ -127,7 +127,7 @@ def _trimmed_variance(values, trim, scale):  # type: ignore[no-untyped-def]
     return scale * _trimmed_mean(values, trim)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     """Dispersion of normalized counts (sample,) from trimmed variances, the largest over the cells; >= 0.04.
 
@@ -157,7 +157,7 @@ def robust_dispersion(q, cells):  # type: ignore[no-untyped-def]
     return max((variance - mean) / mean**2, MIN_ROBUST_DISPERSION)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
     y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
@@ -188,7 +188,7 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
         out[j] *= (y[j] - mu[j]) ** 2 / (mu[j] + robust * mu[j] ** 2)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     """Return the largest judged distance, whether any is excessive, how many counts exceed the worst's."""
     largest, top, n_larger = math.nan, 0, 0
@@ -202,7 +202,7 @@ def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     return largest, cooks[top] > cutoff, n_larger
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _summarize(first, last, block, cells, fitted, judged, cutoff, found):  # type: ignore[no-untyped-def]
     largest, excessive, n_larger = found
     cooks = np.empty(cells.of_sample.size)
@@ -211,7 +211,7 @@ def _summarize(first, last, block, cells, fitted, judged, cutoff, found):  # typ
         largest[g], excessive[g], n_larger[g] = _judge(block.counts[g], cooks, judged, cutoff)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fill_all(first, last, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     for g in range(first, last):
         _fill_cooks(g, block, cells, fitted, out[g])

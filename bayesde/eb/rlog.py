@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from bayesde.counts import Counts
 from bayesde.design import Design
@@ -35,6 +34,7 @@ from bayesde.eb.transform_input import TransformInput, transform_input
 from bayesde.eb.trend import DispersionTrend
 from bayesde.errors import InputError
 from bayesde.normalize.blocks import row_blocks
+from bayesde.numerics.compiled import inlined, kernel
 from bayesde.numerics.elementwise import log2
 
 __all__ = ["rlog"]
@@ -44,7 +44,7 @@ TOLERANCE = 1e-4
 """Relative change of the deviance at which the iteration stops."""
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _deviance(y, factors, dispersion, intercept, effects, mu):  # type: ignore[no-untyped-def]
     """Fill ``mu`` with the means of these coefficients and return the deviance."""
     total = 0.0
@@ -54,7 +54,7 @@ def _deviance(y, factors, dispersion, intercept, effects, mu):  # type: ignore[n
     return total
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _step(y, factors, dispersion, precision, mu, effects):  # type: ignore[no-untyped-def]
     """Solve the normal equations: overwrite ``effects`` and return the intercept."""
     weighted, weights = 0.0, 0.0
@@ -71,7 +71,7 @@ def _step(y, factors, dispersion, precision, mu, effects):  # type: ignore[no-un
     return intercept
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inlined
 def _mode(y, factors, mean, dispersion, precision, mu, effects):  # type: ignore[no-untyped-def]
     """Iterate one gene from its mean; overwrite ``effects`` (sample,) and return the intercept."""
     intercept, before = math.log(mean), 0.0
@@ -89,7 +89,7 @@ def _mode(y, factors, mean, dispersion, precision, mu, effects):  # type: ignore
     return intercept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _all_modes(first, last, counts, factors, means, dispersions, precision, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene, sample) with intercept plus effect, natural log; 0 for a gene without counts."""
     mu = np.empty(counts.shape[1])

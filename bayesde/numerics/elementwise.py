@@ -11,36 +11,37 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from bayesde.numerics.compiled import kernel
 
 __all__ = ["asinh", "exp", "log", "log2", "sinh"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _exp(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = math.exp(x[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _log(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = math.log(x[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _log2(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = math.log2(x[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sinh(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = math.sinh(x[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _asinh(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = math.asinh(x[i])

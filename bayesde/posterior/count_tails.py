@@ -16,7 +16,7 @@ without cancellation, all of its terms but the last few are positive.
 
 from __future__ import annotations
 
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 
 __all__ = ["count_tails"]
 

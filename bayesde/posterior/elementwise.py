@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm
 
 __all__ = ["exponentials", "logarithms"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.nb import solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import copy_row, kernel
+from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.posterior.model import ConditionalModel, log_density_derivatives
 
 __all__ = ["tail_ratios"]
@@ -214,7 +214,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
     """
     size, inner = basis.shape
     step, move, trial, matrix = np.empty(inner), np.empty(size), np.empty(size), np.empty((inner, inner))
-    value = log_density_derivatives(theta, *data, gradient, hessian)  # type: ignore[call-arg]
+    value = log_density_derivatives(theta, *data, gradient, hessian)
     for _ in range(MAX_NEWTON):
         _project(hessian, basis, half, matrix)
         ridge, half_log_det = 0.0, _cholesky(matrix, 0.0, root)
@@ -237,7 +237,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
         while True:
             for i in range(size):
                 trial[i] = theta[i] + length * move[i]
-            new = log_density_derivatives(trial, *data, gradient, hessian)  # type: ignore[call-arg]
+            new = log_density_derivatives(trial, *data, gradient, hessian)
             if new > value - ROUNDING:
                 break
             length *= 0.5

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import copy_row, kernel
+from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 

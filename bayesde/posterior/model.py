@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.eb.nb import ASYMPTOTIC, HALF_LOG_TWO_PI, gamma_excess, log_ratio, stirling, stirling_slope
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 
 __all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
 

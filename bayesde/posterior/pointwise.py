@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesde.eb.nb import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.count_tails import count_tails
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.summaries import LARGEST_EFFECT

@@ -26,7 +26,7 @@ import xarray as xr
 from bayesde.design.new_samples import rows_of_new_samples
 from bayesde.eb.threads import over_genes
 from bayesde.errors import InputError, first_few
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.options import check_whole
 from bayesde.posterior.pointwise import LARGEST_ETA

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import copy_row, kernel
+from bayesde.numerics.compiled import copy_row, kernel
 
 __all__ = ["sorting_order"]
 

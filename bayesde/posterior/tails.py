@@ -48,7 +48,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.elementwise import exponentials, logarithms
 from bayesde.posterior.marginal import tail_ratios
 from bayesde.posterior.model import ConditionalModel

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-import pandas as pd
 
 from bayesde.posterior.elementwise import exponentials
 from bayesde.posterior.gene_draws import GeneDraws
@@ -27,7 +26,6 @@ from bayesde.posterior.importance.small_matrices import inverse, products, solve
 from bayesde.posterior.importance.surface import HyperPosterior, gene_weights
 from bayesde.posterior.model import ConditionalModel
 from bayesde.posterior.summaries import contrast_summary, mean_dispersion
-from bayesde.results import tab_separated
 
 __all__ = ["PARTS", "warm_up"]
 
@@ -101,10 +99,9 @@ def _tables() -> None:
     rng = np.random.default_rng(1)
     theta = rng.normal([2.3, EFFECT, -2.0], 0.1, (GENES, DRAWS, 3)).astype(np.float32)
     draws = GeneDraws(theta, np.full((GENES, DRAWS), -np.log(DRAWS), dtype=np.float32))
-    summary = contrast_summary(draws, np.array([0.0, 1.0]), models=[_model()])
+    contrast_summary(draws, np.array([0.0, 1.0]), models=[_model()])
     mean_dispersion(draws)
     resampled(draws, _start().seeds)
-    tab_separated(pd.DataFrame(summary))
 
 
 PARTS = {"components": _components, "draws": _draws, "tables": _tables}

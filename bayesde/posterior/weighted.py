@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 
 __all__ = ["LARGEST_EFFECT", "MOMENTS", "fill_summaries", "highest_density", "quantile"]
 

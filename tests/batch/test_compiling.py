@@ -11,8 +11,8 @@ import pytest
 
 import bayesde
 from bayesde.batch import ModelPlan, RunFiles, RunPlan, compiling
-from bayesde.batch.compiling import MESSAGE, POINT_ESTIMATES, SAMPLING, compiled_ahead, is_cold
-from bayesde.posterior.warm_up import warm_up
+from bayesde.batch.compiling import MESSAGES, POINT_ESTIMATES, SAMPLING, compiled_ahead, is_cold
+from bayesde.posterior.warm_up import PARTS, warm_up
 
 ROOT = Path(bayesde.__file__).parents[1]
 FILES, MODEL = RunFiles(counts="c.tsv", samples="s.tsv"), ModelPlan(design="~ a")
@@ -50,7 +50,7 @@ def test_processes_end_with_the_run(monkeypatch):
     monkeypatch.setattr(compiling, "is_cold", lambda module: True)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr(compiling, "_start", lambda part: subprocess.Popen(sleeping))
+    monkeypatch.setattr(compiling, "_start", lambda *command: subprocess.Popen(sleeping))
     told, started = [], []
 
     def broken():
@@ -61,14 +61,16 @@ def test_processes_end_with_the_run(monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         broken()
-    assert told == [(0, 0, MESSAGE)]
-    assert started
+    assert told == [(0, 0, MESSAGES["sample"])]
+    assert len(started) == 1 + len(PARTS)
     assert all(process.poll() is not None for process in started)
 
 
-def test_point_estimates_start_no_process(monkeypatch):
+@pytest.mark.parametrize(("cores", "processes"), [(1, 0), (2, 1)])
+def test_point_estimates_start_one_process_where_there_is_a_core_for_it(monkeypatch, cores, processes):
     monkeypatch.setattr(compiling, "is_cold", lambda module: True)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
     told = []
     with compiled_ahead(plan("eb"), lambda *what: told.append(what)) as ready:
-        assert not ready.any
-    assert told == [(0, 0, MESSAGE)]
+        assert len(ready.running) == processes
+    assert told == [(0, 0, MESSAGES["eb"])]

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 import bayesde
 from bayesde.eb.fit import fit_eb
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.elementwise import exponentials, logarithms
 from bayesde.posterior.importance.small_matrices import (
     cholesky,

@@ -20,9 +20,9 @@ ROOM = Path(bayesde.__file__).parent
 
 
 def compiled():
-    """Signatures of all compiled loops of the posterior and of the writing of tables, by name."""
+    """Signatures of all compiled loops of the posterior, by name."""
     found = {}
-    for path in [*sorted((ROOM / "posterior").rglob("*.py")), ROOM / "decimals.py"]:
+    for path in sorted((ROOM / "posterior").rglob("*.py")):
         name = ".".join(["bayesde", *path.relative_to(ROOM).with_suffix("").parts])
         if name in sys.modules:
             for loop in vars(import_module(name)).values():

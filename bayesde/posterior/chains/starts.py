@@ -16,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from bayesde.eb.threads import over_genes
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.components import gene_mixtures, most_components
 from bayesde.posterior.importance.mixture import stratified_counts
 from bayesde.posterior.importance.proposal import draw

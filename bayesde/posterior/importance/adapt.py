@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, invert
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import copy_row, kernel, transpose
+from bayesde.numerics.compiled import copy_row, kernel, transpose
 from bayesde.posterior.importance.mixture import Proposal, component_densities, component_heights
 from bayesde.posterior.importance.sums import add_multiple, sum_of, sum_of_products
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import copy_row, kernel
+from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.mode import climb, density_arguments, fill_factor, starting_points
 from bayesde.posterior.model import ConditionalModel, log_density
@@ -248,11 +248,11 @@ def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
     """
     no_prior = np.empty(at.size - 1)
     no_prior[:] = NO_PRIOR
-    level = log_density(at, *data, no_prior, *residuals) - LEVEL  # type: ignore[call-arg]
+    level = log_density(at, *data, no_prior, *residuals) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
         there[k] += move
-        if log_density(there, *data, no_prior, *residuals) > level:  # type: ignore[call-arg]
+        if log_density(there, *data, no_prior, *residuals) > level:
             return -1 if move < 0.0 else 1
     return 0
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from bayesde.eb.nb import log_ratio
-from bayesde.posterior.compiled import copy_row, fused, kernel, transpose
+from bayesde.numerics.compiled import copy_row, fused, kernel, transpose
 from bayesde.posterior.importance.elementary import exponential, logarithm_of_ratio
 from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 from bayesde.posterior.importance.sums import combine

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.numerics.compiled import fused, kernel
 
 __all__ = [
     "exponential",

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.numerics.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import mean_and_sd
 

@@ -22,7 +22,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.importance.elementary import (
     exponential,
     exponential_less_one,

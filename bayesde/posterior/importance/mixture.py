@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel, transpose
+from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import logarithm
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 from bayesde.posterior.importance.sums import add_multiple, combine

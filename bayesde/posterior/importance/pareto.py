@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.generalized_pareto import fill_expected, fit_tail, grid_size
 from bayesde.posterior.importance.sums import sum_of

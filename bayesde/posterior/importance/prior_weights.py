@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel, transpose
+from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import fused, kernel, transpose
+from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.mixture import (

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.numerics.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import logarithm
 
 __all__ = ["fill_gamma", "fill_normal", "stream_of", "uniform"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.sums import sum_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.eb import nb
-from bayesde.posterior.compiled import kernel
+from bayesde.numerics.compiled import kernel
 
 __all__ = ["cholesky", "inverse", "products", "solve", "weighted_mean", "weighted_products"]
 

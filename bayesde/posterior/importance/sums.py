@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bayesde.posterior.compiled import fused, kernel
+from bayesde.numerics.compiled import fused, kernel
 
 __all__ = ["add_multiple", "combine", "mean_and_sd", "sum_of", "sum_of_products"]
 

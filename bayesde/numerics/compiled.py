@@ -1,0 +1,107 @@
+"""How loops are compiled: so that every processor gives the same numbers, and a changed source new ones.
+
+No compiler flag allows another rounding or order: products and sums are fused only where `fused` stands, and
+sums over draws have an order of their own (`bayesde.posterior.importance.sums`). Without that, results would
+differ in their last digits between processors with and without certain instructions, and where draws are
+chosen by weight now and then in a whole draw.
+
+A processor without fused instructions (of x86: those before 2013, and some of low power since) could round as
+they do only by many other instructions. There `fused` rounds twice, and last digits may differ.
+
+numba keeps compiled loops on disk, and knows them by the size and time of the file they stand in. A loop has
+that of the loops it calls within itself, from other files too, and files of a wheel all have one time: after
+an upgrade numba would go on with the old ones. Here the sources of all compiled loops are part of the key.
+
+numba compiles a function once for itself and once more within each function that calls it. What is called at
+one place only is therefore `inlined` there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from llvmlite import binding
+from numba import njit, types
+from numba.core.caching import FunctionCache
+from numba.extending import intrinsic
+
+__all__ = ["copy_row", "fused", "inlined", "is_cached", "kernel", "transpose"]
+
+
+@cache
+def _sources() -> str:
+    """Digest of the files of this package that hold compiled loops."""
+    package, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        if b"numerics.compiled" in content or path.name == Path(__file__).name:
+            digest.update(content)
+    return digest.hexdigest()
+
+
+class _Cache(FunctionCache):
+    """numba's cache on disk, with the sources of all compiled loops in the key."""
+
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        return *super()._index_key(signature, codegen), _sources()
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    loop = njit(error_model="numpy", **options)(function)
+    loop._cache = _Cache(function)
+    return loop
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a loop, and keep it on disk; it runs without the GIL, and divides by zero as NumPy does."""
+    return _compiled(function, nogil=True)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into the one place that calls it."""
+    return _compiled(function, inline="always")
+
+
+def is_cached(loop: Any) -> bool:
+    """Tell whether a loop is on disk, compiled for this processor from these sources, for any arguments."""
+    target = loop.targetctx.codegen().magic_tuple()
+    return any(key[1] == target and key[-1] == _sources() for key in loop._cache._cache_file._load_index())
+
+
+_X86 = ("x86_64", "amd64", "i386", "i686", "x86")
+HAS_FUSED = platform.machine().lower() not in _X86 or bool(binding.get_host_cpu_features().get("fma", False))
+"""Of the processor itself: what it is told to be taken for (``NUMBA_CPU_NAME``) changes no number."""
+
+
+def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if HAS_FUSED:
+            return builder.fma(*arguments)
+        return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+fused: Any = intrinsic(_fused)
+
+
+@kernel
+def copy_row(source, target):  # type: ignore[no-untyped-def]
+    """Copy numbers: assigning one array to another takes seconds to compile, for shapes that may differ."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@kernel
+def transpose(draws, points):  # type: ignore[no-untyped-def]
+    """Fill points (parameter, draw) with the first draws (draw, parameter)."""
+    for m in range(points.shape[1]):
+        for k in range(points.shape[0]):
+            points[k, m] = draws[m, k]
