@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +42,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         place = {path: chance.random() for path in dict.fromkeys(item.path for item in items)}
         chance.shuffle(items)
         items.sort(key=lambda item: place[item.path])
+
+
+COMPILING = pytest.StashKey[subprocess.Popen]()
+PROGRAM = """
+from bayesde.stan_runtime import compiled_model
+compiled_model("joint", threads=True)
+compiled_model("genes")
+"""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile our Stan programs, which takes minutes, on another core while the first tests run.
+
+    A test that needs one of them waits for it. What fails here fails again, and is told, where it is needed.
+    """
+    wanted = any(item.get_closest_marker("stan") for item in session.items)
+    if wanted and not session.config.option.collectonly and not find_toolchain().advice:
+        silent = subprocess.DEVNULL
+        session.config.stash[COMPILING] = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            cwd=REPOSITORY,
+            stdin=silent,
+            stdout=silent,
+            stderr=silent,
+            start_new_session=True,
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the compilation, compilers included, with the tests."""
+    compiling = config.stash.get(COMPILING, None)
+    if compiling is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(compiling.pid, signal.SIGTERM)
+        compiling.wait()
 
 
 def skip_or_fail(reason: str) -> None:
