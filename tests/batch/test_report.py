@@ -12,6 +12,7 @@ from bayesde import InputError, datasets, read_results
 from bayesde.batch import write_report
 from bayesde.batch.directory import RunDirectory
 from bayesde.results import build_results, write_results
+from bayesde.statuses import STATUSES
 
 COUNTS, SAMPLES = datasets.path("pasilla")
 MODEL = ("-d", "~ type + condition", "-c", "condition,treated,untreated")
@@ -163,3 +164,16 @@ def test_what_has_no_report(bayesde, tmp_path):
     with pytest.raises(InputError, match="no results table"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_every_status_has_a_row_with_meaning_and_advice(bayesde, run):
+    """Of genes with any status there may be, those without enough weight among them."""
+    table = read_results(run)
+    table.iloc[: len(STATUSES), table.columns.get_loc("status")] = list(STATUSES)
+    table.loc[table["status"].iloc[: len(STATUSES)].index, ["p_value", "padj"]] = np.nan
+    write_results(table, run)
+    code, _, message = bayesde("report", run)
+    assert code == 0, message
+    page = page_of(run)
+    for name, status in STATUSES.items():
+        assert page.row(name)[2:] == [status.meaning, status.advice]
