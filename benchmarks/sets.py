@@ -19,6 +19,7 @@ from bayesde.simulation import SimulationOptions, simulate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 YORUBA = REPOSITORY.parent / "shared" / "data" / "yoruba"
+GSE60450 = REPOSITORY.parent / "shared" / "data" / "gse60450"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,12 @@ SETS = {
             "airway, 64,102 genes x 8 samples",
             ("~ cell + dex", "dex", "trt", "untrt"),
             datasets.path("airway"),
+        ),
+        _from_files(
+            "gse60450",
+            "gse60450, mouse mammary gland, 12 samples in 6 groups",
+            ("~ group", "group", "basal.virgin", "basal.lactate"),
+            (GSE60450 / "counts.tsv.gz", GSE60450 / "coldata.tsv"),
         ),
         simulated("sim8", 20_000, 8),
         simulated("sim100", 20_000, 100),
