@@ -99,7 +99,7 @@ def test_quantiles_of_two_values():
     assert [quantile(values, middles, level) for level in (0.1, 0.5, 0.9)] == [0.0, 0.5, 1.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(3, 40), st.floats(0.1, 0.95))
 def test_shortest_interval_by_brute_force(seed, size, ci_prob):
     rng = np.random.default_rng(seed)
