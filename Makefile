@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: install demo test check bench calibrate clean
+.PHONY: install demo test test-everywhere check bench calibrate clean
 
 install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
 
@@ -18,8 +18,11 @@ $(VENV)/.installed: pyproject.toml
 demo: install  ## the whole road on real counts
 	$(BIN)/bayesde demo --out $(DEMO)
 
-test: install  ## every test, Stan included
-	$(BIN)/python -m pytest
+test: install  ## every test, Stan included; TEST="-k shrink" and the like narrow it
+	$(BIN)/python -m pytest --durations=15 $(TEST)
+
+test-everywhere: install  ## other BLAS kernels, numba targets, Pythons and orders; wheel and sdist; EVERYWHERE="wheel" and the like narrow it
+	$(BIN)/python tests/everywhere.py $(EVERYWHERE)
 
 check: install  ## formatting, lint, types, import order
 	$(BIN)/ruff format --check .
@@ -35,4 +38,4 @@ calibrate: install  ## ranks of the truth under every engine, and its accuracy; 
 	$(BIN)/python -m benchmarks.accuracy
 
 clean:
-	rm -rf $(VENV) benchmarks/.venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-everywhere benchmarks/.venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -25,6 +26,30 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("bayesde")
+
+
+NEEDS_STAN = {"compiler", "cmdstan"}
+"""A test with one of these fixtures, its own or another fixture's, is marked ``stan``."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs tests in another order."""
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run files, and the tests in each, in random order"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs Stan; shuffle files, and tests within them, if asked to."""
+    for item in items:
+        if NEEDS_STAN & set(getattr(item, "fixturenames", ())):
+            item.add_marker("stan")
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        chance = random.Random(seed)
+        place = {path: chance.random() for path in dict.fromkeys(item.path for item in items)}
+        chance.shuffle(items)
+        items.sort(key=lambda item: place[item.path])
 
 
 def skip_or_fail(reason: str) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bayesde.batch.compiling import Ready, compiled_ahead
 from bayesde.batch.directory import RunDirectory
 from bayesde.batch.inputs import RunInputs, file_hashes, load
 from bayesde.batch.interrupt import Stopper, run_stoppable
@@ -21,9 +22,11 @@ from bayesde.batch.messages import kept_messages
 from bayesde.batch.outputs import write_eb, write_posterior
 from bayesde.batch.plan import RunPlan
 from bayesde.batch.unused import unused
+from bayesde.design import Contrast
 from bayesde.design.description import variable_lines
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import fit_lines
+from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
 from bayesde.results import ResultsTable, read_results
 from bayesde.statuses import FAILED
@@ -105,8 +108,16 @@ def run(
     """
     directory = RunDirectory(path)
     directory.check_free(force)
+    with compiled_ahead(plan, progress) as ready:
+        return _run(plan, directory, workers, progress, ready)
+
+
+def _run(
+    plan: RunPlan, directory: RunDirectory, workers: int, progress: Progress | None, ready: Ready
+) -> RunOutcome:
+    """Carry out a plan in a folder that is free, or is to be replaced."""
     with kept_messages() as earlier:
-        start = _loaded(plan, earlier)
+        start = _loaded(plan, earlier, ready)
         hashes = file_hashes(plan)
         _prepare(plan, progress)
         if (directory.path / "run.json").exists():
@@ -156,12 +167,13 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
         return RunOutcome(directory.path, read_results(directory.path))
     plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
     _check_unchanged(record.get("inputs", {}), file_hashes(plan))
-    with kept_messages() as earlier:
-        start = _loaded(plan, earlier)
-        _prepare(plan, progress)
-    with directory.locked():
-        directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
-        return _carry_out(plan, start, directory, workers, progress)
+    with compiled_ahead(plan, progress) as ready:
+        with kept_messages() as earlier:
+            start = _loaded(plan, earlier, ready)
+            _prepare(plan, progress)
+        with directory.locked():
+            directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
+            return _carry_out(plan, start, directory, workers, progress)
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
@@ -186,11 +198,15 @@ def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """What there is of a run before its folder is opened; `timings` grows as the run goes on."""
+    """What there is of a run before its folder is opened; `timings` grows as the run goes on.
+
+    `ready` waits for what is compiled meanwhile.
+    """
 
     inputs: RunInputs
     messages: list[logging.LogRecord]
     timings: dict[str, float]
+    ready: Ready
     fit: EbFit | None = None
 
 
@@ -202,12 +218,12 @@ def _fitted(plan: RunPlan, start: _Start) -> EbFit:
         return _fit(plan, start.inputs)
 
 
-def _loaded(plan: RunPlan, messages: list[logging.LogRecord]) -> _Start:
+def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Ready) -> _Start:
     """Read and check the data of a plan."""
     timings: dict[str, float] = {}
     with _timed(timings, "reading"):
         inputs = load(plan)
-    return _Start(inputs, messages, timings)
+    return _Start(inputs, messages, timings, ready)
 
 
 def _carry_out(
@@ -241,6 +257,7 @@ def _compute(
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
     else:
+        _compile_tables(fit, inputs.contrast, start.ready)
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         lines.append(posterior.checked)
@@ -259,6 +276,15 @@ def _compute(
         size_factors=None if factors is None else factors.to_dict(),
     )
     return RunOutcome(directory.path, written.table, fit, (*variables, *lines, *written.findings.values()))
+
+
+def _compile_tables(fit: EbFit, contrast: Contrast, ready: Ready) -> None:
+    """On a first run, compile the tables of point estimates while others compile what samples."""
+    if ready.any:
+        fit.results(contrast=contrast)
+        if not is_level(fit.design, contrast):
+            fit.shrink(contrast=contrast)
+    ready.wait()
 
 
 def _question(plan: RunPlan, inputs: RunInputs) -> str:

@@ -12,7 +12,7 @@ from bayesde.eb.wald import ALTERNATIVES
 from bayesde.errors import OptionError
 from bayesde.io.one_sample import STRANDS
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
-from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
@@ -175,8 +175,8 @@ class SamplePlan:
     ----------
     engine : {"psis", "nuts", "joint"}
     draws, warmup, chains : int
-        Draws and warm-up iterations of each chain. Of engine psis only the draws of a gene, at least 100; the
-        others are for genes that it hands over to engine nuts.
+        Draws and warm-up iterations of each chain. Of engine psis only the draws of a gene, from 100 to a
+        million; the others are for genes that it hands over to engine nuts.
     seed : int
     ci_prob : float
         Probability that intervals hold; in (0, 1).
@@ -241,7 +241,7 @@ class RunPlan:
         if self.command == "sample":
             self._check_fixed()
             if self.sample.engine == "psis":
-                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, 10**7)
+                check_whole("draws", self.sample.draws, FEWEST_WEIGHTED, MOST_WEIGHTED)
             if self.sample.engine == "joint":
                 self._check_joint()
 

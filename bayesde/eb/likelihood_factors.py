@@ -42,6 +42,7 @@ AT_REST = 1e-4
 LEFT_OUT = 0.05
 """Share of the genes, those that fit worst, that do not count."""
 STEP = 1e-3
+MAX_ITERATIONS = 100
 
 
 @njit(cache=True, error_model="numpy")
@@ -141,7 +142,7 @@ def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Improve ln s once, (sample,)."""
     dispersion, mu = _dispersions(counts, exp(logs))
     likelihood = _Likelihood(counts, mu, dispersion, _start(counts, mu, dispersion))
-    found = minimize(likelihood.negative, likelihood.negative_slope, logs)
+    found = minimize(likelihood.negative, likelihood.negative_slope, logs, max_iterations=MAX_ITERATIONS)
     if not found.converged:
         raise FitError(
             "the likelihood search for size factors did not converge; use the method 'poscounts', or leave "

@@ -58,7 +58,6 @@ def least_squares(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     columns : ndarray (row, column)
-        At least as many rows as columns.
     y : ndarray (row,)
 
     Returns
@@ -66,8 +65,11 @@ def least_squares(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
     ndarray (column,)
         0 for a column that is a combination of those before it.
     """
-    basis, triangular = orthonormal_columns(columns)
-    return _back_substitute(triangular, np.array([np.sum(column * y) for column in basis.T]))
+    most = min(columns.shape)
+    basis, triangular = orthonormal_columns(columns[:, :most])
+    x = np.zeros(columns.shape[1])
+    x[:most] = _back_substitute(triangular, np.array([np.sum(column * y) for column in basis.T]))
+    return x
 
 
 def orthonormal_columns(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,12 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from bayesde.errors import InputError
+from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE
 from bayesde.posterior.checks import hyperparameter_summary, smallest_bfmi
-from bayesde.posterior.priors import Priors, ShiftedGamma
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,7 +191,7 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
         ax.set(xscale="log", xlim=(x[0], x[-1]))
         _mark(ax, x[0], x[-1])
     if posterior.request.learning:
-        height, low, high = _prior(posterior.request.priors, _kind(name), x)
+        height, low, high = prior_density(getattr(posterior.request.priors, _kind(name)), x)
         ax.plot(x, height, color=BLACK, linewidth=1.2, linestyle="--", label="prior")
         told += f"\nprior: 90 % {low:.2g} to {high:.2g}"
     ax.set(ylim=(0.0, None), yticks=[])
@@ -215,28 +216,13 @@ def _mark(ax: Axes, low: float, high: float) -> None:
 
 def _density(values: np.ndarray, above: float) -> tuple[np.ndarray, np.ndarray | None]:
     """Return points and the density of the logarithm there; without one where all draws are the same."""
-    from scipy.stats import gaussian_kde  # slow to load
-
     psi = np.log(values - above)
     if np.ptp(psi) == 0.0:
         return values[:1], None
     (low, high), margin = np.quantile(psi, _MIDDLE), 0.5 * psi.std()
     grid = np.linspace(low - margin, high + margin, 200)
     beyond = np.exp(grid)
-    return np.asarray(above + beyond), np.asarray(gaussian_kde(psi)(grid) * (above + beyond) / beyond)
-
-
-def _prior(priors: Priors, kind: str, x: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Return the density of the logarithm under the prior at x, and the ends of the prior's 90 % interval."""
-    from scipy.stats import gamma, lognorm  # slow to load
-
-    prior = getattr(priors, kind)
-    if isinstance(prior, ShiftedGamma):
-        law = gamma(prior.shape, scale=1.0 / prior.rate)
-        left = law.sf(prior.above)
-        return x * law.pdf(x) / left, *map(float, law.isf(left * np.array([0.95, 0.05])))
-    law = lognorm(prior.log_sd, scale=prior.median)
-    return x * law.pdf(x), *map(float, law.ppf([0.05, 0.95]))
+    return np.asarray(above + beyond), np.asarray(kernel_density(psi, grid) * (above + beyond) / beyond)
 
 
 def _trace(ax: Axes, chains: np.ndarray, label: str) -> None:
@@ -250,11 +236,10 @@ def _trace(ax: Axes, chains: np.ndarray, label: str) -> None:
 
 def _ranks(ax: Axes, chains: np.ndarray) -> None:
     """Draw histograms of the ranks of each chain's draws among all; lines are what is expected of a bin."""
-    from scipy.stats import rankdata  # slow to load
-
     edges = np.linspace(0.0, chains.size, _BINS + 1)
     expected = chains.shape[1] / _BINS
-    for i, ranks in enumerate(rankdata(chains).reshape(chains.shape) - 0.5):
+    ranks_of_all = pd.Series(chains.ravel()).rank().to_numpy().reshape(chains.shape)
+    for i, ranks in enumerate(ranks_of_all - 0.5):
         height = np.histogram(ranks, edges)[0] / expected
         floor = -2.0 * i
         ax.stairs(floor + height, edges, baseline=floor, fill=True, color=_CHAINS[i % 4], alpha=0.5)
@@ -274,8 +259,6 @@ def _quality(axes: np.ndarray, posterior: Posterior, names: list[str]) -> None:
 
 def _energy(ax: Axes, posterior: Posterior) -> None:
     """Draw the distributions of the energy around its mean, and of its steps."""
-    from scipy.stats import gaussian_kde  # slow to load
-
     energy = posterior.statistics["energy"]
     kinds = {
         "energy - mean": ((energy - energy.mean(axis=1, keepdims=True)).ravel(), GREY),
@@ -284,7 +267,7 @@ def _energy(ax: Axes, posterior: Posterior) -> None:
     for label, (values, colour) in kinds.items():
         if values.size > 1 and np.ptp(values) > 0.0:
             grid = np.linspace(values.min(), values.max(), 200)
-            ax.plot(grid, gaussian_kde(values)(grid), color=colour, label=label)
+            ax.plot(grid, kernel_density(values, grid), color=colour, label=label)
     ax.set(ylim=(0.0, None), yticks=[])
     ax.set_title(f"smallest E-BFMI {smallest_bfmi(posterior):.2f}", fontsize=_SMALL)
     ax.legend(frameon=False, fontsize=_SMALL - 1.0, loc="upper left", bbox_to_anchor=(0.7, 1.1))

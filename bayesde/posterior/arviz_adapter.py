@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["import_arviz", "import_psislw", "to_arviz"]
+__all__ = ["import_arviz", "to_arviz"]
 
 
 def import_arviz() -> ModuleType:
@@ -21,30 +20,6 @@ def import_arviz() -> ModuleType:
         import arviz
 
     return arviz
-
-
-def import_psislw() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return ArviZ's smoothing of log weights (..., draw) into normalized log weights and Pareto k (...,).
-
-    From 1.0 on ArviZ takes minus the log weights (the log likelihoods of what is left out), and refuses rows
-    that have no tail to fit: they stay as they are, with an infinite k, as 0.x leaves them.
-    """
-    arviz = import_arviz()
-    if int(arviz.__version__.split(".")[0]) < 1:
-        found: Callable[..., Any] = arviz.psislw
-        return found
-    from arviz_stats.base import array_stats
-
-    def smoothed(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shape = log_weights.shape[:-1]
-        result, pareto_k = log_weights.astype(np.float64), np.full(shape, np.inf)
-        result -= np.logaddexp.reduce(result, axis=-1, keepdims=True)
-        for row in np.ndindex(shape):
-            with contextlib.suppress(ValueError):
-                result[row], pareto_k[row] = array_stats.psislw(-log_weights[row])
-        return result, pareto_k
-
-    return smoothed
 
 
 def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = None) -> Any:

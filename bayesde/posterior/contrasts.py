@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesde.design import Contrast, Design
 from bayesde.errors import InputError, first_few
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.weighted import LARGEST_EFFECT
 from bayesde.results import to_log2
 
@@ -101,17 +101,14 @@ def joint_summary(draws: GeneDraws, contrasts: list[Contrast], threshold: float)
 
 def _effects(draws: GeneDraws, contrasts: list[Contrast]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """Yield log2 effects (gene, draw, contrast) and weights (gene, draw) of some genes after the other."""
-    matrix = np.stack([contrast.vector for contrast in contrasts], axis=1)
     for _, theta, weights in draws.pieces():
-        effects = np.clip(theta[:, :, :-1].astype(np.float64) @ matrix, -LARGEST_EFFECT, LARGEST_EFFECT)
-        yield to_log2(effects), weights
+        effects = np.stack([contrast_values(theta, contrast.vector) for contrast in contrasts], axis=2)
+        yield to_log2(np.clip(effects, -LARGEST_EFFECT, LARGEST_EFFECT)), weights
 
 
 def _summary_of_some(effects: np.ndarray, weights: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-    mean = (weights[:, None, :] @ effects)[:, 0]
-    centered = effects - mean[:, None, :]
-    scale = 1.0 - (weights**2).sum(axis=1)
-    covariance = (weights[:, :, None] * centered).transpose(0, 2, 1) @ centered / scale[:, None, None]
+    mean = (weights[:, :, None] * effects).sum(axis=1)
+    covariance = _covariance(effects - mean[:, None, :], weights)
     same = (np.sign(effects) == np.sign(mean)[:, None, :]).all(axis=2)
     summary = {"mean": mean, "covariance": covariance, "prob_signs_as_means": _share(weights, same)}
     if threshold > 0.0:
@@ -119,6 +116,17 @@ def _summary_of_some(effects: np.ndarray, weights: np.ndarray, threshold: float)
         summary["prob_any_gt_threshold"] = _share(weights, large.any(axis=2))
         summary["prob_all_gt_threshold"] = _share(weights, large.all(axis=2))
     return summary
+
+
+def _covariance(centered: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return covariances (gene, contrast, contrast), added up in an order that depends on no library."""
+    n = centered.shape[2]
+    covariance, scale = np.empty((len(centered), n, n)), 1.0 - (weights**2).sum(axis=1)
+    for a in range(n):
+        weighted = weights * centered[:, :, a]
+        for b in range(a + 1):
+            covariance[:, a, b] = covariance[:, b, a] = (weighted * centered[:, :, b]).sum(axis=1) / scale
+    return covariance
 
 
 def _share(weights: np.ndarray, happened: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -157,8 +158,9 @@ def _chain_settings(request: Request) -> ChainSettings:
 
 
 def _finished(posterior: Posterior) -> Posterior:
-    """Say what was checked and what failed."""
+    """Say what was checked and what failed; what has listened to the sampling is let go of."""
     posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
+    posterior = replace(posterior, request=replace(posterior.request, progress=None))
     logger.info("%s", posterior.checked)
     return posterior
 

@@ -12,7 +12,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.options import check_choice
 from bayesde.posterior.engines import ENGINES
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.options import FEWEST_WEIGHTED, SamplingOptions, check_whole
+from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
 from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import (
     Progress,
@@ -99,7 +99,7 @@ def fit_posterior(
     check_choice("engine", engine, tuple(ENGINES))
     _check_sizes(draws, chains, warmup, seed, workers)
     if engine == "psis":
-        check_whole("draws", draws, FEWEST_WEIGHTED, 10**6)
+        check_whole("draws", draws, FEWEST_WEIGHTED, MOST_WEIGHTED)
     fit = eb if eb is not None else fit_eb(counts, design)
     check_unweighted(fit)
     check_same(counts, design, fit)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesde.posterior.elementwise import exponentials
+
 __all__ = ["GeneDraws", "contrast_values"]
 
 
@@ -52,7 +54,7 @@ class GeneDraws:
         """Return the weights (gene, draw), each gene's adding up to 1."""
         if self.log_weights is None:
             return np.full(self.theta.shape[:2], 1.0 / self.n_draws)
-        weights = np.exp(self.log_weights.astype(np.float64))
+        weights = exponentials(self.log_weights)
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def pieces(

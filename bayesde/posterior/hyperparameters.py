@@ -22,6 +22,7 @@ from bayesde.eb.shrink import prior_scale
 from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.io import write_atomically
 from bayesde.options import nearest
+from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.options import SamplingOptions
 
 __all__ = ["Hyperparameters", "check_fixed", "named_coefficients"]
@@ -171,7 +172,7 @@ class Hyperparameters:
 
     def log_trend(self, base_mean: np.ndarray) -> np.ndarray:
         """Return the natural log of the dispersion trend at the base means (gene,)."""
-        return np.log(self.asymptotic_dispersion + self.extra_poisson / base_mean)
+        return logarithms(self.asymptotic_dispersion + self.extra_poisson / base_mean)
 
     def scales_of(self, design: Design) -> tuple[np.ndarray, np.ndarray]:
         """Return which coefficients of a design are shrunken, and their scales (1 where they are not).

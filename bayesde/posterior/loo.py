@@ -6,7 +6,7 @@ doi:10.1007/s11222-016-9696-4)
 
     w_mj  proportional to  w_m / p(y_gj | theta_m),
 
-whose tail is smoothed by a generalized Pareto distribution (PSIS; ArviZ's). From them
+whose tail is smoothed by a generalized Pareto distribution (`bayesde.posterior.importance.pareto`). From them
 
     elpd_gj = ln sum_m w_mj p(y_gj | theta_m),    P(Y < y_gj) = sum_m w_mj P(Y < y_gj | theta_m),
 
@@ -32,8 +32,7 @@ import xarray as xr
 from numba.core import config
 
 from bayesde.counts.display import html_table
-from bayesde.posterior.arviz_adapter import import_psislw
-from bayesde.posterior.importance.pareto import MAX_K
+from bayesde.posterior.importance.pareto import MAX_K, smooth_log_weights
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.left_out import by_pattern, only_samples, sample_without
 from bayesde.posterior.model import ConditionalModel
@@ -225,10 +224,9 @@ def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict
     model = posterior.request.model(posterior.request.rows[rows])
     log_p = log_probabilities(model, theta)
     log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
-    with np.errstate(all="ignore"):  # where it fails, k is not finite, and the gene is sampled again
-        smoothed, pareto_k = import_psislw()(log_weights)
-    unseen = predictions(model, theta, log_p, smoothed)
-    return unseen._asdict() | {"lpd": seen, "pareto_k": np.nan_to_num(pareto_k, nan=np.inf)}
+    pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))  # in place
+    unseen = predictions(model, theta, log_p, log_weights)
+    return unseen._asdict() | {"lpd": seen, "pareto_k": pareto_k.reshape(log_weights.shape[:-1])}
 
 
 def _refit(

@@ -16,11 +16,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg import null_space
 
 from bayesde.eb.nb import solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
 from bayesde.posterior.model import ConditionalModel, log_density_derivatives
 
 __all__ = ["tail_ratios"]
@@ -62,11 +61,11 @@ def tail_ratios(
     """
     size = vector.size
     basis = np.zeros((size + 1, size))
-    basis[:size, :-1] = null_space(vector[None, :])
+    basis[:size, :-1] = _orthogonal(vector)
     basis[size, -1] = 1.0
-    direction = np.append(vector / (vector @ vector), 0.0)
+    direction = np.append(vector / (vector**2).sum(), 0.0)
     shrunken = model.shrunken & (vector != 0.0)
-    spike = float(np.abs(vector[shrunken]) @ model.shrinkage_scale[shrunken]) if shrunken.any() else np.inf
+    spike = float((np.abs(vector) * model.shrinkage_scale)[shrunken].sum()) if shrunken.any() else np.inf
     result = np.full(bounds.shape, np.nan)
     over_genes(
         _fill_ratios,
@@ -90,6 +89,20 @@ def tail_ratios(
     return result
 
 
+def _orthogonal(vector: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis (size, size - 1) of what is orthogonal to a vector that is not 0.
+
+    All but one of the columns of the reflection that turns the vector into that axis (Householder 1958,
+    doi:10.1145/320941.320947).
+    """
+    largest = int(np.argmax(np.abs(vector)))
+    unit = vector / math.sqrt((vector**2).sum())
+    mirror = unit.copy()
+    mirror[largest] += math.copysign(1.0, unit[largest])
+    reflection = np.eye(vector.size) - 2.0 * mirror[:, None] * mirror / (mirror**2).sum()
+    return np.delete(reflection, largest, axis=1)
+
+
 @kernel
 def _fill_ratios(  # type: ignore[no-untyped-def]
     first, last, y, log_nf, x, shrunken, scale, log_trend, sd, nu, vector, direction, basis, spike,
@@ -104,7 +117,9 @@ def _fill_ratios(  # type: ignore[no-untyped-def]
 @kernel
 def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # type: ignore[no-untyped-def]
     """Fill the ratios of one gene; theta, at the start of the tail, is moved along, against `direction`."""
-    at, step, first = vector @ theta, 0.0, 0
+    at, step, first = 0.0, 0.0, 0
+    for k in range(theta.size):
+        at += vector[k] * theta[k]
     while first < bounds.size and bounds[first] >= at:
         first += 1
     drift, pieces = np.zeros(theta.size), np.zeros(bounds.size + 1)  # integrals between the bounds
@@ -228,7 +243,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
             length *= 0.5
             if length <= SHORTEST:
                 return math.nan
-        theta[:] = trial
+        copy_row(trial, theta)
         value = new
     return math.nan
 

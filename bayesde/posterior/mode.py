@@ -16,7 +16,8 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
+from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.model import ConditionalModel, log_density, log_density_derivatives
 
 __all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "starting_points"]
@@ -113,13 +114,16 @@ def starting_points(
     null[:, :-1][:, model.shrunken] = 0.0
     constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
     if constant.size:  # with an intercept, no effect at all means the mean count
-        null[:, constant[0]] = np.log(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
+        null[:, constant[0]] = logarithms(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
     return start, null
 
 
 def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
     """Halve starts whose expected counts would overflow."""
-    size = np.abs(beta @ model.x.T + model.log_nf).max(axis=1)
+    eta = model.log_nf.copy()
+    for k in range(beta.shape[1]):
+        eta += beta[:, k, None] * model.x[:, k]
+    size = np.abs(eta).max(axis=1)
     return beta * np.minimum(1.0, 30.0 / np.maximum(size, 1.0))[:, None]
 
 
@@ -159,14 +163,15 @@ def climb(  # type: ignore[no-untyped-def]
         return False
     for _ in range(MAX_STEPS):
         fill_factor(theta, hessian, shrunken, scale, factor)
-        step[:] = gradient
+        copy_row(gradient, step)
         solve(factor, step)
         slope, longest = 0.0, LARGEST_MOVE
         for k in range(d):
             slope += gradient[k] * step[k]
             longest = max(longest, abs(step[k]))
         if 0.5 * slope < flat:
-            theta += step
+            for k in range(d):
+                theta[k] += step[k]
             return True
         length = LARGEST_MOVE / longest
         while True:
@@ -183,7 +188,7 @@ def climb(  # type: ignore[no-untyped-def]
                     theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
                 )
                 return 0.5 * slope < 1e-6
-        theta[:] = trial
+        copy_row(trial, theta)
         value = found
     return False
 

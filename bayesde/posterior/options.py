@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from bayesde.errors import OptionError
 from bayesde.options import check_choice, check_range
 
-__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "SamplingOptions"]
+__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions"]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes: 4 chains of 300 + 500 iterations take half an
 hour of processor time for so many, where engine psis takes seconds."""
 FEWEST_WEIGHTED = 100
 """Draws of a gene that engine psis needs, for the tail of their weights to be told."""
+MOST_WEIGHTED = 10**6
+"""Draws of a gene that engine psis holds in memory, at the most."""
 
 
 @dataclass(frozen=True, kw_only=True)

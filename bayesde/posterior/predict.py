@@ -30,14 +30,13 @@ from bayesde.posterior.compiled import kernel
 from bayesde.posterior.importance.proposal import gene_seeds
 from bayesde.posterior.options import check_whole
 from bayesde.posterior.pointwise import LARGEST_ETA
+from bayesde.posterior.streams import Stream, seeds_for
 
 if TYPE_CHECKING:
     from bayesde.posterior.result import Posterior
 
 __all__ = ["predict_counts", "predictive_check"]
 
-STREAM = np.uint32(0x27D4EB2F)
-"""What a gene's seed is combined with, so that these are other random numbers than those of its draws."""
 LARGEST_COUNT = 2.0**53
 MANY = 1e12
 """From here on the Poisson part of the noise is below one in a million, and left out."""
@@ -165,7 +164,7 @@ def _pieces(posterior: Posterior, rows: np.ndarray, seed: int | None, size: int 
             some,
             np.asarray(draws.theta),
             draws.weights(),
-            gene_seeds(posterior.genes[rows[some]], seed) ^ STREAM,
+            seeds_for(Stream.PREDICTION, gene_seeds(posterior.genes[rows[some]], seed)),
         )
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaincc, gammainccinv
 
 from bayesde.errors import OptionError, first_few
 from bayesde.options import check_range, nearest
@@ -101,10 +102,8 @@ class ShiftedGamma:
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draw values, ndarray (size,), by the inverse of the distribution function."""
-        from scipy.stats import gamma  # slow to load
-
-        law = gamma(self.shape, scale=1.0 / self.rate)
-        return np.asarray(law.isf(rng.random(size) * law.sf(self.above)))
+        beyond = gammaincc(self.shape, self.rate * self.above)
+        return np.asarray(gammainccinv(self.shape, rng.random(size) * beyond) / self.rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
+from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.proposal import gene_seeds
@@ -95,7 +96,7 @@ class Request:
 
     def start(self, rows: np.ndarray) -> Start:
         """Return where searches for the modes of some genes start."""
-        return Start(self.fit.beta[rows], np.log(self.fit.dispersion[rows]), self.seeds(rows))
+        return Start(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes, under hyperparameters (by default those asked for)."""
@@ -103,7 +104,7 @@ class Request:
         shrunken, scales = hyper.scales_of(fit.design)
         return ConditionalModel(
             y=_whole_counts(fit.counts, rows),
-            log_nf=np.log(fit.normalization_factors[rows]),
+            log_nf=logarithms(fit.normalization_factors[rows]),
             x=fit.design.matrix,
             base_mean=fit.base_mean[rows],
             log_trend=hyper.log_trend(fit.base_mean[rows]),

@@ -19,7 +19,7 @@ from bayesde.posterior.arviz_adapter import to_arviz
 from bayesde.posterior.checks import checked, hyperparameter_summary
 from bayesde.posterior.contrasts import event_probability, joint_summary, read_contrasts
 from bayesde.posterior.draws import contrast_array, draws_dataset, equal_draws, positions
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.left_out import without_counts
 from bayesde.posterior.loo import LeaveOneOut, leave_one_out
@@ -287,7 +287,7 @@ class Posterior:
         read = self.design.contrast(contrast)
         rows = positions(self.genes, genes)
         theta = equal_draws(self.gene_draws.genes(rows), self.request.seeds(self.request.rows[rows]))
-        effects = to_log2(theta[..., :-1].astype(np.float64) @ read.vector)
+        effects = to_log2(contrast_values(theta, read.vector))
         return contrast_array(effects, self.genes[rows], read.name)
 
     @property

@@ -30,6 +30,7 @@ from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
+from bayesde.posterior.importance.small_matrices import weighted_mean
 from bayesde.posterior.importance.surface import (
     HyperPosterior,
     Surface,
@@ -189,7 +190,7 @@ def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosteri
     theta = np.asarray(draws.theta, dtype=np.float32)
     base_mean = _base_mean(posterior)  # what was taken off the ratios is not known any more, nor needed
     surface = Surface(points.layout, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size))
-    start = log_hyperparameters(points.layout, (points.weight @ points.phi)[None])[0]
+    start = log_hyperparameters(points.layout, weighted_mean(points.weight, points.phi)[None])[0]
     center = maximize(surface, start)
     rng = np.random.default_rng(request.seed)
     return hyper_posterior(surface, center, max(FEWEST_NEW, before.weight.size), rng)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.eb.threads import over_genes
+from bayesde.posterior.elementwise import exponentials
 from bayesde.posterior.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.model import ConditionalModel
@@ -99,7 +100,7 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
 
     def average(first: int, last: int) -> None:
         for rows, theta, weights in draws.pieces(first, last):
-            mean[rows] = (weights * np.exp(theta[:, :, -1], dtype=np.float64)).sum(axis=1)
+            mean[rows] = (weights * exponentials(theta[:, :, -1])).sum(axis=1)
 
     over_genes(average, draws.n_genes)
     return mean

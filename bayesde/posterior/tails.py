@@ -49,8 +49,10 @@ import numpy as np
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.compiled import kernel
+from bayesde.posterior.elementwise import exponentials, logarithms
 from bayesde.posterior.marginal import tail_ratios
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.sorting import sorting_order
 
 __all__ = ["FLOOR", "Sorted", "probabilities_below"]
 
@@ -83,7 +85,7 @@ class Sorted:
     @classmethod
     def of(cls, values: np.ndarray, weights: np.ndarray) -> Sorted:
         """Sort each gene's draws."""
-        return cls(values, weights, np.argsort(values, axis=1))
+        return cls(values, weights, sorting_order(values))
 
     @property
     def turned(self) -> Sorted:
@@ -136,8 +138,8 @@ def probabilities_below(
     few = np.flatnonzero(((size < ENOUGH) & (share < 0.5)).any(axis=1))
     entered = draws.values[few, start[few]]
     gap = np.maximum(entered[:, None] - limits, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
-        ratio = np.where(gap > 0.0, np.exp(-gap / excess[few, None]), 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(gap > 0.0, exponentials(-gap / excess[few, None]), 1.0)
     modelled = np.zeros(ratio.shape, dtype=bool)
     if models and vector is not None and theta is not None and few.size:
         points = theta[few, start[few]].astype(np.float64)
@@ -153,10 +155,10 @@ def probabilities_below(
 
 def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray, modelled: np.ndarray) -> np.ndarray:
     """Average the logarithms of what draws say and of the continued tail, where there are few draws."""
-    counted, continued = np.log(np.maximum(share, FLOOR)), np.log(np.maximum(tail, FLOOR))
+    counted, continued = logarithms(np.maximum(share, FLOOR)), logarithms(np.maximum(tail, FLOOR))
     counted = np.where(modelled, np.maximum(counted, continued - TOO_LIGHT), counted)
     both = (size * counted + TRUST * continued) / (size + TRUST)
-    return np.where((size < ENOUGH) & (share < 0.5), np.exp(both), share)
+    return np.where((size < ENOUGH) & (share < 0.5), exponentials(both), share)
 
 
 @kernel

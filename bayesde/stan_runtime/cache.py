@@ -7,6 +7,7 @@ the same folder at once do not meet.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -134,7 +135,10 @@ def _writable_cache(parent: Path) -> Iterator[None]:
         parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Make room there (Stan takes 300 MB), or set" if is_full else "Set"
+        where = "a folder elsewhere" if is_full else "a folder that can be written"
         raise ToolchainError(
             f"cannot write to the cache folder {parent} ({error.strerror or error}). "
-            "Set the environment variable BAYESDE_CACHE to a folder that can be written."
+            f"{advice} the environment variable BAYESDE_CACHE to {where}."
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from bayesde.errors import BayesdeError
 from bayesde.stan_runtime.cache import cache_dir
 from bayesde.stan_runtime.embedded import built_embedded
-from bayesde.stan_runtime.locate import CmdStanHome, find_existing, forced_source
+from bayesde.stan_runtime.locate import SUPPORTED, CmdStanHome, find_existing, forced_source, passed_over
 from bayesde.stan_runtime.toolchain import EB_NEEDS_NONE, Toolchain, find_toolchain
 
 __all__ = ["DoctorReport", "doctor"]
@@ -31,6 +31,9 @@ class DoctorReport:
         Where bayesde keeps CmdStan and compiled programs.
     problems : tuple of str
         What stands in the way, each with what to do.
+    notes : tuple of str
+        What is doubtful but does not stand in the way: a CmdStan that is newer than any that was tried, or
+        one that is too old to be used.
     """
 
     cmdstan: CmdStanHome | None
@@ -38,6 +41,7 @@ class DoctorReport:
     cmdstanpy: str
     cache: Path
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -50,6 +54,7 @@ class DoctorReport:
         found = f"{home.version} ({home.source}) in {home.path}" if home else "none yet"
         facts = {
             "CmdStan": found,
+            "supported": f"CmdStan {SUPPORTED}",
             "cmdstanpy": self.cmdstanpy,
             "C++ compiler": _fact(self.toolchain.compiler, self.toolchain.compiler_version),
             "make": _fact(self.toolchain.make, self.toolchain.make_version),
@@ -58,6 +63,7 @@ class DoctorReport:
         rows = [f"{name:<13} {value}" for name, value in facts.items()]
         if home is None and not self.problems:
             rows.append("to do         bayesde install-stan (otherwise done at the first use of Stan)")
+        rows += [f"note          {note}" for note in self.notes]
         rows += [f"problem       {problem}" for problem in self.problems]
         return [*rows, f"              {EB_NEEDS_NONE}"] if self.problems else rows
 
@@ -79,7 +85,8 @@ def doctor() -> DoctorReport:
             home = built_embedded()
         if home is None and forced == "existing":
             problems.append(
-                "no CmdStan was found, and BAYESDE_CMDSTAN=existing forbids installing one; unset it"
+                f"no CmdStan {SUPPORTED} was found, and BAYESDE_CMDSTAN=existing forbids installing one; "
+                "unset it"
             )
     except BayesdeError as error:
         problems.append(str(error))
@@ -92,6 +99,7 @@ def doctor() -> DoctorReport:
         cmdstanpy=version("cmdstanpy"),
         cache=cache_dir(),
         problems=tuple(problems),
+        notes=tuple(filter(None, (home.doubt if home else "", passed_over()))),
     )
 
 

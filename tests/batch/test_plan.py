@@ -88,6 +88,12 @@ def test_engine_psis_needs_some_draws():
         RunPlan(command="sample", files=FILES, model=MODEL, sample=SamplePlan(draws=99))
 
 
+def test_engine_psis_refuses_more_draws_than_it_can_hold_before_anything_is_read():
+    with pytest.raises(OptionError, match="draws must be a whole number from 100 to 1000000; got 1000001"):
+        RunPlan(command="sample", files=FILES, model=MODEL, sample=SamplePlan(draws=1_000_001))
+    RunPlan(command="sample", files=FILES, model=MODEL, sample=SamplePlan(draws=1_000_001, engine="nuts"))
+
+
 def test_engine_psis_uses_the_options_of_chains_for_what_it_hands_over():
     sampling = dataclasses.replace(EVERYTHING, hand_over=True)
     plan = RunPlan(command="sample", files=FILES, model=MODEL, sampling=sampling)

@@ -75,7 +75,7 @@ def test_iterate_that_does_not_come_to_rest(monkeypatch):
     monkeypatch.setattr(likelihood_factors, "MAX_ROUNDS", 1)
     with pytest.raises(FitError, match="did not come to rest in 1 rounds; use the method 'poscounts'"):
         size_factors(pasilla(), "iterate")
-    monkeypatch.setitem(likelihood_factors.SEARCH, "maxiter", 1)
+    monkeypatch.setattr(likelihood_factors, "MAX_ITERATIONS", 1)
     with pytest.raises(FitError, match="did not converge"):
         size_factors(pasilla(), "iterate")
 

@@ -41,6 +41,13 @@ def test_a_column_that_depends_on_others_gets_no_weight(rng):
     assert found[2:].tolist() == [0.0, 0.0]
 
 
+def test_fewer_rows_than_columns(rng):
+    x, y = rng.normal(size=(2, 4)), rng.normal(size=2)
+    found = least_squares(x, y)
+    np.testing.assert_allclose(x @ found, y, rtol=1e-12)
+    assert found[2:].tolist() == [0.0, 0.0]
+
+
 def test_products_and_combinations(rng):
     x, y, weights = rng.normal(size=(6, 3)), rng.normal(size=(5, 3)), np.array([1.0, 0.0, -2.0])
     np.testing.assert_allclose(products(x, y), x @ y.T, rtol=1e-13)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from numba import njit
 
-from bayesde.posterior.importance.elementary import exponential, logarithm, logarithm_of_ratio
+from bayesde.posterior.importance.elementary import (
+    exponential,
+    exponential_less_one,
+    logarithm,
+    logarithm_of_one_plus,
+    logarithm_of_ratio,
+)
 from bayesde.posterior.importance.sums import combine, mean_and_sd, sum_of, sum_of_products
 
 EPS = np.finfo(float).eps
@@ -46,6 +52,19 @@ def test_exponentials_are_right_to_two_units_in_the_last_place():
         for found, true in zip(applied(exponential, values), exact, strict=True)
     ]
     assert max(error) < 2.0 * EPS
+
+
+@pytest.mark.parametrize(
+    ("function", "exact", "lowest", "highest"),
+    [(exponential_less_one, mpmath.expm1, -700.0, 700.0), (logarithm_of_one_plus, mpmath.log1p, -0.999, 1e9)],
+)
+def test_full_precision_near_zero(function, exact, lowest, highest):
+    rng = np.random.default_rng(5)
+    small = 10.0 ** rng.uniform(-18.0, -0.5, 300) * rng.choice([-1.0, 1.0], 300)
+    values = np.concatenate([small, rng.uniform(-0.5, 0.5, 300), rng.uniform(lowest, highest, 300)])
+    true = in_forty_digits(exact, values)
+    error = [abs(float((f - t) / t)) for f, t in zip(applied(function, values), true, strict=True)]
+    assert max(error) < 2.5 * EPS
 
 
 def test_exponentials_out_of_range():

@@ -28,7 +28,6 @@ from bayesde.posterior.request import Request
 from bayesde.posterior.summaries import LARGEST_EFFECT
 from bayesde.results import s_values
 
-pytestmark = pytest.mark.usefixtures("cmdstan")
 CONTRAST = ("condition", "treated", "untreated")
 
 
@@ -233,7 +232,7 @@ def test_joint_samples_the_hyperparameters(by_joint):
         assert effective_sizes(drawn[None])[0] > 400
 
 
-def test_joint_with_student_residuals_and_a_constant_trend(pasilla_fit, panel_names):
+def test_joint_with_student_residuals_and_a_constant_trend(pasilla_fit, panel_names, cmdstan):
     options = SamplingOptions(residuals="student_t", trend="constant")
     posterior = fit_posterior(
         pasilla_fit.counts,
@@ -261,7 +260,7 @@ def test_arviz_understands_the_draws(by_nuts, panel_names):
     assert dataset["log_dispersion"].sizes["gene"] == len(panel_names)
 
 
-def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog):
+def test_genes_without_counts_and_what_the_log_says(tiny_fit, caplog, cmdstan):
     with caplog.at_level(logging.INFO, logger="bayesde"):
         posterior = fit_posterior(
             tiny_fit.counts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,6 +139,15 @@ def test_genes_that_are_asked_for_learn_from_all(panel_fit, posterior, names):
     assert set(few.diagnostics["status"]) <= {"ok", "not_selected", "high_pareto_k", "low_ess"}
     kept = posterior.draws.sel(gene=few.draws["gene"].values)
     np.testing.assert_array_equal(few.draws["beta"].values, kept["beta"].values)
+
+
+def test_a_posterior_can_be_pickled_whatever_listened_to_its_sampling(panel_fit, names):
+    heard = []
+    made = run(panel_fit, genes=names[:20], draws=200, progress=lambda *told: heard.append(told))
+    assert heard
+    again = pickle.loads(pickle.dumps(made))
+    pd.testing.assert_frame_equal(again.results(), made.results())
+    np.testing.assert_array_equal(again.draws["beta"], made.draws["beta"])
 
 
 def test_many_draws_of_a_few_genes_have_no_room_for_all(panel_fit, names, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logsumexp
 
 from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance import proposal, proposed, weighing
+from bayesde.posterior.importance import proposal, proposed
 from bayesde.posterior.importance.components import gene_mixtures
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.mixture import Proposal
@@ -17,6 +17,7 @@ from bayesde.posterior.importance.proposal import NEGLIGIBLE, draw, fitted_share
 from bayesde.posterior.importance.proposed import draw_all, propose
 from bayesde.posterior.importance.surface import HyperPosterior
 from bayesde.posterior.importance.weighing import FEWEST_MORE, weigh
+from bayesde.posterior.streams import Stream, seeds_for
 
 LEARNT = 400
 
@@ -69,9 +70,7 @@ def test_draws_that_were_learnt_from_come_first(pieces, layout, points):
     np.testing.assert_array_equal(weighed.draws.theta[once, :LEARNT], before[once])
     np.testing.assert_array_equal(weighed.draws.log_ratio[once, :LEARNT], ratio[once])
     for piece in pieces:
-        again = draw(
-            piece.model, piece.proposal, piece.start.seeds ^ np.uint32(weighing.KEPT_STREAM), 1000 - LEARNT
-        )
+        again = draw(piece.model, piece.proposal, seeds_for(Stream.KEPT, piece.start.seeds), 1000 - LEARNT)
         rows, some = piece.rows[once[piece.rows]], once[piece.rows]
         np.testing.assert_array_equal(weighed.draws.theta[rows, LEARNT:], again.theta[some])
         relative = again.log_ratio[some] - learnt.highest[rows, None]

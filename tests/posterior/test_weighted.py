@@ -1,4 +1,4 @@
-"""Moments and intervals of weighted draws, against brute force and ArviZ; the smoothing of weights."""
+"""Moments and intervals of weighted draws, against brute force and ArviZ."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from bayesde.posterior.arviz_adapter import import_arviz, import_psislw
+from bayesde.posterior.arviz_adapter import import_arviz
 from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.pareto import effective_size, smoothed
 from bayesde.posterior.importance.resampling import resampled
 from bayesde.posterior.precision import monte_carlo_errors
 from bayesde.posterior.summaries import contrast_summary, mean_dispersion
@@ -152,50 +151,6 @@ def test_monte_carlo_errors_of_chains():
     for g in range(3):
         values = theta[g, :, 0].astype(float).reshape(4, 200)
         assert errors["mcse_mean"][g] == pytest.approx(import_arviz().mcse(values, method="mean"), rel=0.01)
-
-
-def test_smoothing_finds_the_tails_index_and_leaves_small_weights_as_they_are():
-    """Weights whose density falls as w^-(a + 1) have k = 1 / a, in any version of ArviZ."""
-    rng = np.random.default_rng(2)
-    index = np.linspace(0.8, 6.0, 9)
-    weights = rng.pareto(index[:, None], (9, 4000)) + 1.0
-    log_weights, pareto_k = smoothed(weights)
-    np.testing.assert_allclose(pareto_k, 1.0 / index, atol=0.25)
-    assert pareto_k[0] > 0.7 > pareto_k[-1]
-    np.testing.assert_allclose(np.exp(log_weights.astype(float)).sum(axis=1), 1.0, rtol=1e-5)
-    for g in range(9):
-        expected, k = import_psislw()(np.log(weights[g : g + 1]))
-        np.testing.assert_allclose(log_weights[g], expected[0], rtol=1e-5)
-        assert pareto_k[g] == pytest.approx(float(k[0]))
-        order = np.argsort(weights[g])
-        gaps = log_weights[g, order].astype(float) - np.log(weights[g, order])
-        np.testing.assert_allclose(gaps[:3800], gaps[0], atol=1e-5)
-        assert (np.diff(log_weights[g, order]) >= 0.0).all()
-
-
-def test_smoothing_gene_by_gene_is_that_of_all():
-    weights = np.random.default_rng(3).pareto(3.0, (600, 120)) + 1.0
-    log_weights, pareto_k = smoothed(weights)
-    size = effective_size(log_weights)
-    for g in (0, 299, 599):
-        alone, k = smoothed(weights[g : g + 1])
-        np.testing.assert_array_equal(log_weights[g], alone[0])
-        assert pareto_k[g] == k[0]
-        assert size[g] == pytest.approx(1.0 / np.sum(np.exp(alone[0].astype(float)) ** 2), rel=1e-5)
-
-
-def test_equal_weights_stay_equal():
-    log_weights, _ = smoothed(np.full((2, 300), 7.0))
-    np.testing.assert_allclose(log_weights, -np.log(300.0), rtol=1e-6)
-
-
-def test_weights_that_are_nothing_are_not_trusted():
-    weights = np.ones((3, 200))
-    weights[0] = np.nan
-    weights[1], weights[1, 0] = 0.0, 1.0
-    _, pareto_k = smoothed(weights)
-    assert np.isinf(pareto_k[:2]).all()
-    assert effective_size(np.log(np.full((1, 50), 0.02)))[0] == pytest.approx(50.0)
 
 
 def test_resampled_draws_have_the_weighted_moments(weighted):

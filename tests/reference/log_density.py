@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import mpmath
 import numpy as np
@@ -19,6 +20,7 @@ LONGEST_SUM = 1000
 PI = Extended("3.14159265358979323846264338327950288")
 
 
+@lru_cache(maxsize=2**16)  # a finite difference moves one gene and asks for all of them again
 def nb_log_pmf(y: int, log_mu: np.longdouble, log_dispersion: np.longdouble) -> np.longdouble:
     """Add up sum_{k<y} log((1 + alpha k) / (k + 1)) + y log(mu) - (y + 1/alpha) log(1 + alpha mu)."""
     if y > LONGEST_SUM:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 
 import pytest
+from stan_runtime.homes import make_home
 
 from bayesde.stan_runtime import doctor
+from bayesde.stan_runtime.releases import STAN_VERSION
 from bayesde.stan_runtime.toolchain import find_toolchain
 
 
@@ -37,13 +39,13 @@ def test_a_compiler_that_was_named_but_does_not_exist(monkeypatch):
     assert "$CXX names the compiler" in tools.advice
 
 
-def test_a_compiler_with_arguments_is_found(monkeypatch, compiler):
-    name = shutil.which("g++") or shutil.which("clang++")
-    monkeypatch.setenv("CXX", f"{name} -pipe")
-    assert find_toolchain().compiler == f"{name} -pipe"
+def test_a_compiler_with_arguments_is_found(monkeypatch, tools):
+    monkeypatch.setenv("CXX", "g++ -pipe")
+    found = find_toolchain()
+    assert (found.compiler, found.compiler_version) == ("g++ -pipe", "g++ 12.2")
 
 
-def test_a_machine_where_stan_is_yet_to_be_installed(compiler):
+def test_a_machine_where_stan_is_yet_to_be_installed(tools):
     report = doctor()
     assert report.problems == ()
     assert not report.ready
@@ -60,11 +62,26 @@ def test_a_broken_variable_is_a_problem(monkeypatch, tmp_path):
     assert any("forbids installing" in problem for problem in doctor().problems)
 
 
-def test_the_embedded_cmdstan(monkeypatch, embedded_home):
-    monkeypatch.setenv("BAYESDE_CACHE", str(embedded_home.path.parent))
+def test_the_embedded_cmdstan(pretended_home, tools):
     report = doctor()
     assert report.ready
-    assert report.cmdstan == embedded_home
+    assert report.notes == ()
+    assert report.cmdstan == pretended_home
     text = "\n".join(report.lines())
-    assert "2.35.0 (embedded)" in text
-    assert str(embedded_home.path) in text
+    assert f"{STAN_VERSION} (embedded)" in text
+    assert str(pretended_home.path) in text
+    assert "supported     CmdStan 2.33 to 2.39" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "ready", "note"),
+    [
+        ("2.99.0", True, "2.99.0 in .* is newer than"),
+        ("2.32.2", False, "supports CmdStan 2.33 to .*: CmdStan 2.32.2"),
+    ],
+)
+def test_a_cmdstan_outside_the_supported_range_is_noted(tmp_path, tools, version, ready, note):
+    make_home(tmp_path / "user" / ".cmdstan" / f"cmdstan-{version}", version)
+    report = doctor()
+    assert report.ready is ready
+    assert re.search(f"note .*{note}", "\n".join(report.lines()))

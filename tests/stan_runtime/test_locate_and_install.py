@@ -9,24 +9,20 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from stan_runtime.homes import make_home
 
-from bayesde.errors import OptionError, ToolchainError
+from bayesde.errors import BayesdeWarning, OptionError, ToolchainError
 from bayesde.stan_runtime import CmdStanHome, ensure_cmdstan, install, install_stan
-from bayesde.stan_runtime.locate import find_existing, read_home
+from bayesde.stan_runtime.locate import SUPPORTED, find_existing, passed_over, read_home
+from bayesde.stan_runtime.releases import STAN_VERSION
 
 PAGE_ANSWERS = install._release_page_answers
 
 
-def make_home(path: Path, version: str) -> Path:
-    (path / "bin").mkdir(parents=True)
-    (path / "bin" / "stanc").write_text("")
-    (path / "makefile").write_text(f"# CmdStan\nCMDSTAN_VERSION := {version}\n")
-    return path
-
-
 @pytest.fixture(autouse=True)
-def nothing_there(monkeypatch, tmp_path):
-    """A machine without any CmdStan, whose network answers nothing."""
+def nothing_there(monkeypatch, tmp_path, tools):
+    """A machine with a compiler but without any CmdStan, whose network answers nothing."""
+    install._warn_once.cache_clear()
     for name in ("CMDSTAN", "CONDA_PREFIX", "BAYESDE_CMDSTAN", "BAYESDE_HTTPSTAN_WHEEL"):
         monkeypatch.setenv(name, "")  # so that what the code sets is undone after the test
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
@@ -35,8 +31,10 @@ def nothing_there(monkeypatch, tmp_path):
 
 
 def test_nothing_is_found_on_an_empty_machine(tmp_path):
+    before = sorted(tmp_path.iterdir())
     assert find_existing() is None
-    assert list(tmp_path.iterdir()) == []
+    assert passed_over() == ""
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_cmdstan_variable_wins(monkeypatch, tmp_path):
@@ -59,12 +57,40 @@ def test_conda_comes_before_the_newest_release(monkeypatch, tmp_path):
     assert find_existing() == CmdStanHome(conda, "2.35.0", "existing")
 
 
-def test_old_releases_are_passed_over(tmp_path):
-    make_home(tmp_path / "user" / ".cmdstan" / "cmdstan-2.29.0", "2.29.0")
+def test_old_releases_are_passed_over_and_named_where_nothing_else_may_be_used(monkeypatch, tmp_path):
+    old = make_home(tmp_path / "user" / ".cmdstan" / "cmdstan-2.32.2", "2.32.2")
     assert find_existing() is None
+    monkeypatch.setenv("BAYESDE_CMDSTAN", "existing")
+    with pytest.raises(ToolchainError, match=r"no CmdStan 2\.33 to 2\.39 was found") as raised:
+        ensure_cmdstan()
+    assert f"CmdStan 2.32.2 in {old}" in str(raised.value)
 
 
-@pytest.mark.parametrize(("version", "message"), [(None, "not a CmdStan"), ("2.29.0", "2.34 or later")])
+def test_the_readme_says_which_versions_are_supported():
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"CmdStan {SUPPORTED} are supported" in readme.read_text()
+
+
+@pytest.mark.parametrize("version", ["2.33.0", "2.39.1"])
+def test_versions_at_the_ends_of_the_range_are_used_without_a_word(tmp_path, version):
+    make_home(tmp_path / "user" / ".cmdstan" / f"cmdstan-{version}", version)
+    assert ensure_cmdstan().version == version
+
+
+def test_a_newer_version_is_used_with_one_warning(monkeypatch, tmp_path):
+    monkeypatch.setenv("CMDSTAN", str(make_home(tmp_path / "mine", "2.40.0")))
+    with pytest.warns(
+        BayesdeWarning, match=r"2\.40\.0 in .*mine is newer .*2\.33 to 2\.39.*=embedded"
+    ) as said:
+        assert ensure_cmdstan().version == "2.40.0"
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert ensure_cmdstan().version == "2.40.0"  # where a second warning would be an error
+
+
+@pytest.mark.parametrize(
+    ("version", "message"), [(None, "not a CmdStan"), ("2.29.0", r"supports CmdStan 2\.33")]
+)
 def test_a_cmdstan_variable_that_cannot_be_used_is_named(monkeypatch, tmp_path, version, message):
     folder = tmp_path / "mine"
     if version:
@@ -106,19 +132,19 @@ def test_without_a_compiler_nothing_is_downloaded(monkeypatch, tmp_path):
 
 
 def test_a_release_is_installed_where_it_can_be_reached(monkeypatch, tmp_path):
-    folder = tmp_path / "user" / ".cmdstan" / "cmdstan-2.36.0"
+    folder = tmp_path / "user" / ".cmdstan" / f"cmdstan-{STAN_VERSION}"
 
     class FakeCmdStanPy:
         @staticmethod
-        def install_cmdstan(overwrite, cores):
+        def install_cmdstan(version, overwrite, cores):
             sys.stdout.write("CmdStan chatter")
-            make_home(folder, "2.36.0")
+            make_home(folder, version)
             return True
 
     monkeypatch.setattr(install, "_release_page_answers", lambda: True)
     monkeypatch.setattr(install, "import_cmdstanpy", lambda: FakeCmdStanPy)
     said = []
-    assert ensure_cmdstan(said.append) == CmdStanHome(folder, "2.36.0", "release")
+    assert ensure_cmdstan(said.append) == CmdStanHome(folder, STAN_VERSION, "release")
     assert said == ["installing a release of CmdStan (some minutes, once)"]
     assert ensure_cmdstan().source == "existing"
 
@@ -126,7 +152,7 @@ def test_a_release_is_installed_where_it_can_be_reached(monkeypatch, tmp_path):
 def test_a_release_that_fails_leads_to_the_embedded_one(monkeypatch, tmp_path, capsys):
     class FakeCmdStanPy:
         @staticmethod
-        def install_cmdstan(overwrite, cores):
+        def install_cmdstan(version, overwrite, cores):
             sys.stdout.write("CmdStan chatter")
             return False
 
@@ -179,9 +205,9 @@ def test_an_unreachable_index_is_explained(monkeypatch, tmp_path):
     assert "bayesde eb" in str(raised.value)
 
 
-def test_the_embedded_cmdstan_is_found_again(embedded_home, monkeypatch, nothing_there):
-    monkeypatch.setenv("BAYESDE_CACHE", str(embedded_home.path.parent))
+def test_the_embedded_cmdstan_is_found_again(nothing_there, pretended_home, monkeypatch):
+    monkeypatch.setenv("BAYESDE_CMDSTAN", "")
     monkeypatch.setattr(install, "_install", lambda *_: pytest.fail("there is one already"))
-    assert ensure_cmdstan() == embedded_home
-    monkeypatch.setenv("CMDSTAN", str(embedded_home.path))  # as left by an earlier call
-    assert ensure_cmdstan() == embedded_home
+    assert ensure_cmdstan() == pretended_home
+    monkeypatch.setenv("CMDSTAN", str(pretended_home.path))  # as left by an earlier call
+    assert ensure_cmdstan() == pretended_home

@@ -21,6 +21,7 @@ from bayesde.posterior.importance.pareto import smoothed
 from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]
 
@@ -30,8 +31,6 @@ Monte-Carlo error is then well below that of a gene's draws."""
 NEARLY_EQUAL = 0.99
 """Where the weighted draws are worth this share of as many equal ones, no weight can matter, whatever the
 shape of the largest: k, which knows that shape but not its size, is then reported as 0."""
-RESAMPLING = 0x165667B1
-"""What a gene's seed is combined with for other random numbers."""
 
 
 def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> HyperPosterior | None:
@@ -78,8 +77,9 @@ def integrated_draws(
     log_weights = np.where((share > NEARLY_EQUAL)[:, None], np.log(weights), log_weights)
     pareto_k = np.where(known, np.where(share > NEARLY_EQUAL, 0.0, pareto_k), np.nan)
     result = draws.copy()
+    own = seeds_for(Stream.CHAINS_REWEIGHTED, seeds)
     for g in np.flatnonzero(known).tolist():
-        rng = np.random.default_rng(int(seeds[g]) ^ RESAMPLING)
+        rng = np.random.default_rng(int(own[g]))
         by_chain = np.exp(log_weights[g].astype(np.float64)).reshape(chains, length)
         for c in range(chains):
             result[c, :, g] = draws[c, _systematic(by_chain[c], rng.random()), g]

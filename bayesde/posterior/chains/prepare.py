@@ -32,6 +32,7 @@ from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.learning import learn
 from bayesde.posterior.importance.proposed import Start
+from bayesde.posterior.importance.small_matrices import weighted_mean
 from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights
 from bayesde.posterior.model import ConditionalModel
 
@@ -124,7 +125,7 @@ def first_look(
 
 def _at_mean(model: ConditionalModel, points: HyperPosterior) -> ConditionalModel:
     """Return the model with the hyperparameters' posterior mean."""
-    scale, trend, sd, nu = points.layout.parts(points.weight @ points.phi, model.base_mean)
+    scale, trend, sd, nu = points.layout.parts(weighted_mean(points.weight, points.phi), model.base_mean)
     scales = model.shrinkage_scale.copy()
     scales[list(points.layout.shrunken)] = scale
     return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
@@ -181,6 +182,6 @@ def _spread(layout: Layout, points: HyperPosterior) -> dict[str, tuple[float, fl
     if layout.student_t:
         phi[:, -1] -= 2.0
     psi = np.log(phi)
-    mean = points.weight @ psi
-    sd = np.sqrt(points.weight @ (psi - mean) ** 2)
+    mean = weighted_mean(points.weight, psi)
+    sd = np.sqrt(weighted_mean(points.weight, (psi - mean) ** 2))
     return dict(zip(layout.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))

@@ -23,6 +23,7 @@ from bayesde.posterior.importance.mixture import stratified_counts
 from bayesde.posterior.importance.proposal import draw
 from bayesde.posterior.mode import density_arguments
 from bayesde.posterior.model import log_density
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["chain_starts"]
 
@@ -30,8 +31,6 @@ CANDIDATES = 8
 """Draws of each component that starts are chosen from."""
 DEEPEST = 20.0
 """Natural log."""
-STARTING = 0x27D4EB2F
-"""What a gene's seed is combined with for other random numbers than its proposal's."""
 
 
 def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
@@ -53,7 +52,7 @@ def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
     proposal = gene_mixtures(model, start.beta, start.log_dispersion)
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
-    seeds = start.seeds ^ np.uint32(STARTING + attempt)
+    seeds = seeds_for(Stream.STARTS, start.seeds, attempt)
     size = CANDIDATES * most_components(model)  # whatever the genes beside it
     theta = draw(model, even, seeds, size).theta.astype(np.float64)
     density = np.empty(theta.shape[:2])

@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, invert
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel, transpose
 from bayesde.posterior.importance.mixture import Proposal, component_densities, component_heights
 from bayesde.posterior.importance.sums import add_multiple, sum_of, sum_of_products
 
@@ -60,7 +60,7 @@ def _move(first, last, location, shape, reach, side, share, theta, weights, new_
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights, total = np.empty(n), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g].T
+        transpose(theta[g], points)
         component_heights(shape[g], reach[g], share[g], heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         total[:] = 0.0
@@ -98,7 +98,7 @@ def _move_component(points, weight, location, reach, new_location, new_shape):  
     covariance, factor, inverse = np.empty((d, d)), np.zeros((d, d)), np.empty((d, d))
     for i in range(d):
         row = gaps[i]
-        row[:] = points[free[i]]
+        copy_row(points[free[i]], row)
         for k in far:
             add_multiple(-new_shape[free[i], k], points[k] - location[k], row)
         mean[i] = sum_of_products(weight, row) / mass

@@ -30,7 +30,7 @@ import numpy as np
 
 from bayesde.eb.nb import cholesky, solve
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, kernel
 from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.mode import climb, density_arguments, fill_factor, starting_points
 from bayesde.posterior.model import ConditionalModel, log_density
@@ -146,7 +146,9 @@ def _build(  # type: ignore[no-untyped-def]
     near, weights = np.empty(p), np.empty(y.shape[1])
     gradient, hessian, some_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
     loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
-    wide = np.where(shrunken, WIDE * scale, scale)
+    wide = np.empty(p)
+    for k in range(p):
+        wide[k] = WIDE * scale[k] if shrunken[k] else scale[k]
     for g in range(first, last):
         data, residuals = (y[g], log_nf[g], x, shrunken), (log_trend[g], sd, nu)
         some, nothing = start[g], null[g]
@@ -156,10 +158,11 @@ def _build(  # type: ignore[no-untyped-def]
         split = _classify(some, nothing, data, scale, residuals, weights, loose, separated)
         c = 0
         for number in range(_n_combinations(split.size)):
-            location[g, c] = some
+            copy_row(some, location[g, c])
             if number > 0:  # a dispersion that explains what coefficients no longer do
                 location[g, c, p] = max(some[p], nothing[p])
-            near[:], reach[g, c], side[g, c] = scale, 0.0, 0
+            copy_row(scale, near)
+            reach[g, c, :], side[g, c, :] = 0.0, 0
             for i in range(split.size):
                 k = split[i]
                 if _is_something(number, i, split.size):
@@ -176,8 +179,8 @@ def _build(  # type: ignore[no-untyped-def]
             if not _is_there(c, location[g], reach[g], shape[g]):
                 share[g, c] = 1.0
                 c += 1
-        location[g, c] = some
-        reach[g, c], side[g, c] = 0.0, 0
+        copy_row(some, location[g, c])
+        reach[g, c, :], side[g, c, :] = 0.0, 0
         for k in split:
             reach[g, c, k] = max(scale[k], REACH * abs(some[k]))
         _fill_shape(some, some_hessian, x, shrunken, wide, weights, reach[g, c], TAILS_WIDER, shape[g, c])
@@ -189,7 +192,11 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
     """Fill the weights W of the samples; those without counts have hardly any."""
     for j in range(y.size):
         weights[j] = y[j] / (1.0 + dispersion * y[j])
-    weights += LITTLE * weights.mean()
+    total = 0.0
+    for j in range(y.size):
+        total += weights[j]
+    for j in range(y.size):
+        weights[j] += LITTLE * (total / y.size)
 
 
 @kernel
@@ -203,7 +210,10 @@ def _classify(some, nothing, data, scale, residuals, weights, loose, separated):
     p = shrunken.size
     least, most = math.exp(min(some[p], nothing[p])), math.exp(max(some[p], nothing[p]))
     slopes = np.zeros((p + 1, p + 1))
-    _fill_slopes(x, weights, np.where(shrunken, 1.0, 0.0), slopes)
+    indicator = np.zeros(p)
+    for k in range(p):
+        indicator[k] = 1.0 if shrunken[k] else 0.0
+    _fill_slopes(x, weights, indicator, slopes)
     split = np.empty(p, dtype=np.int64)
     n = 0
     for k in range(p):
@@ -236,7 +246,8 @@ def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
 
     0 if to neither; to both sides no coefficient can go whose samples have a count.
     """
-    no_prior = np.full(at.size - 1, NO_PRIOR)
+    no_prior = np.empty(at.size - 1)
+    no_prior[:] = NO_PRIOR
     level = log_density(at, *data, no_prior, *residuals) - LEVEL  # type: ignore[call-arg]
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
@@ -280,7 +291,9 @@ def _fill_shape(at, hessian, x, shrunken, near, weights, reach, wider, shape):  
             hessian[:, k] = 0.0
             hessian[k, k] = -1.0
     fill_factor(at, hessian, shrunken & (reach[:-1] == 0.0), near, factor)
-    shape[:, :] = factor / wider
+    for k in range(d):
+        for b in range(d):
+            shape[k, b] = factor[k, b] / wider
     _fill_slopes(x, weights, reach, shape)
 
 

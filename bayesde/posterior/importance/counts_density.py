@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from bayesde.eb.nb import log_ratio
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import copy_row, fused, kernel, transpose
 from bayesde.posterior.importance.elementary import exponential, logarithm_of_ratio
 from bayesde.posterior.importance.excess import POINTS, add_excess, excess, fill_table
 from bayesde.posterior.importance.sums import combine
@@ -77,12 +77,14 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, va
         total = linear[cell]
         for m in range(eta.size):
             reach[m] = max(reach[m], abs(eta[m]))
-            value[m] += total * eta[m]
+            value[m] = fused(total, eta[m], value[m])
             level[m] = exponential(eta[m])
         for j in range(bounds[cell], bounds[cell + 1]):
             count, factor = counts[j], factors[j]
             for m in range(eta.size):
-                value[m] += (count + r[m]) * logarithm_of_ratio(count + r[m], factor * level[m] + r[m])
+                z = count + r[m]
+                ratio = logarithm_of_ratio(z, fused(factor, level[m], r[m]))
+                value[m] = fused(z, ratio, value[m])
 
 
 @kernel
@@ -110,7 +112,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
     for g in range(first, last):
         constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
-        points[:, :] = theta[g].T
+        transpose(theta[g], points)
         out, log_dispersion = value[g], points[d - 1]
         start, size = fill_table(counts, log_dispersion, room, table)
         out[:] = constant
@@ -120,7 +122,7 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
         _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, out)
         for m in range(n_draws):
             if not (r[m] < DIRECT and log_dispersion[m] < REACH and reach[m] < REACH):
-                point[:] = points[:, m]
+                copy_row(points[:, m], point)
                 out[m] = log_probability(point, counts, factors, linear, rows, bounds, constant)
         for k in range(d - 1):
             if not shrunken[k]:

@@ -8,6 +8,8 @@ that is nothing but additions and multiplications, which the compiler turns into
     ln(m)     = 2 artanh((m - 1) / (m + 1)) by its Taylor series,
     ln(a / b) = k ln 2 + ln(a / c), c = 2^k b, so that a / c is between about 2/3 and 3/2,
     ln(a / c) = 2 artanh((a - c) / (a + c)),
+    exp(x) - 1  = 2^k (exp(r) - 1) + (2^k - 1),
+    ln(1 + u)   = k ln 2 + 2 artanh([u - (2^k - 1)] / [u + (2^k + 1)]),
 
 with ln 2 in two parts (Cody and Waite 1980) and powers of two made from their bits. All are right to two
 units in the last place.
@@ -17,9 +19,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 
-__all__ = ["exponential", "logarithm", "logarithm_of_ratio"]
+__all__ = [
+    "exponential",
+    "exponential_less_one",
+    "logarithm",
+    "logarithm_of_one_plus",
+    "logarithm_of_ratio",
+]
 
 ROUNDING = 6755399441055744.0
 """1.5 * 2^52: after adding it to k, the low bits of the sum are the integer nearest to k."""
@@ -36,23 +44,50 @@ HALF_STEP = 1 << 51
 def exponential(x):  # type: ignore[no-untyped-def]
     """Return exp(x): 0 below -708 (and of what is no number), and above 709 as at 709."""
     within = min(max(x, LOWEST), HIGHEST)
-    shifted = within * PER_LN2 + ROUNDING
+    shifted = fused(within, PER_LN2, ROUNDING)
     k = shifted - ROUNDING
-    r = (within - k * LN2_HIGH) - k * LN2_LOW
+    r = fused(-k, LN2_LOW, fused(-k, LN2_HIGH, within))
     series = 1.0 / 479001600.0
-    series = series * r + 1.0 / 39916800.0
-    series = series * r + 1.0 / 3628800.0
-    series = series * r + 1.0 / 362880.0
-    series = series * r + 1.0 / 40320.0
-    series = series * r + 1.0 / 5040.0
-    series = series * r + 1.0 / 720.0
-    series = series * r + 1.0 / 120.0
-    series = series * r + 1.0 / 24.0
-    series = series * r + 1.0 / 6.0
-    series = series * r + 0.5
-    series = series * r + 1.0
-    series = series * r + 1.0
+    series = fused(series, r, 1.0 / 39916800.0)
+    series = fused(series, r, 1.0 / 3628800.0)
+    series = fused(series, r, 1.0 / 362880.0)
+    series = fused(series, r, 1.0 / 40320.0)
+    series = fused(series, r, 1.0 / 5040.0)
+    series = fused(series, r, 1.0 / 720.0)
+    series = fused(series, r, 1.0 / 120.0)
+    series = fused(series, r, 1.0 / 24.0)
+    series = fused(series, r, 1.0 / 6.0)
+    series = fused(series, r, 0.5)
+    series = fused(series, r, 1.0)
+    series = fused(series, r, 1.0)
     return series * _power_of_two(_bits(shifted)) if x >= LOWEST else 0.0
+
+
+@kernel
+def exponential_less_one(x):  # type: ignore[no-untyped-def]
+    """Return exp(x) - 1, to full precision near 0 too, for x between -708 and 709."""
+    shifted = fused(x, PER_LN2, ROUNDING)
+    k = shifted - ROUNDING
+    r = fused(-k, LN2_LOW, fused(-k, LN2_HIGH, x))
+    power = _power_of_two(_bits(shifted))
+    return fused(power, fused(r * r, _second_order(r), r), power - 1.0)
+
+
+@kernel
+def _second_order(r):  # type: ignore[no-untyped-def]
+    """Return [exp(r) - 1 - r] / r^2 for |r| <= ln(2) / 2."""
+    series = 1.0 / 6227020800.0
+    series = fused(series, r, 1.0 / 479001600.0)
+    series = fused(series, r, 1.0 / 39916800.0)
+    series = fused(series, r, 1.0 / 3628800.0)
+    series = fused(series, r, 1.0 / 362880.0)
+    series = fused(series, r, 1.0 / 40320.0)
+    series = fused(series, r, 1.0 / 5040.0)
+    series = fused(series, r, 1.0 / 720.0)
+    series = fused(series, r, 1.0 / 120.0)
+    series = fused(series, r, 1.0 / 24.0)
+    series = fused(series, r, 1.0 / 6.0)
+    return fused(series, r, 0.5)
 
 
 @kernel
@@ -76,20 +111,29 @@ def logarithm_of_ratio(a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def logarithm_of_one_plus(u):  # type: ignore[no-untyped-def]
+    """Return ln(1 + u), to full precision near 0 too; for 1 + u holds what does for `logarithm`."""
+    k = (_bits(1.0 + u) - ROOT_HALF) >> 52
+    c = _power_of_two(k)
+    return _of_parts(k, (u - (c - 1.0)) / (u + (c + 1.0)))
+
+
+@kernel
 def _of_parts(k, s):  # type: ignore[no-untyped-def]
     """Return k ln 2 + 2 artanh(s)."""
     z = s * s
     series = 2.0 / 21.0
-    series = series * z + 2.0 / 19.0
-    series = series * z + 2.0 / 17.0
-    series = series * z + 2.0 / 15.0
-    series = series * z + 2.0 / 13.0
-    series = series * z + 2.0 / 11.0
-    series = series * z + 2.0 / 9.0
-    series = series * z + 2.0 / 7.0
-    series = series * z + 2.0 / 5.0
-    series = series * z + 2.0 / 3.0
-    return k * LN2_HIGH + (2.0 * s + (s * z * series + k * LN2_LOW))
+    series = fused(series, z, 2.0 / 19.0)
+    series = fused(series, z, 2.0 / 17.0)
+    series = fused(series, z, 2.0 / 15.0)
+    series = fused(series, z, 2.0 / 13.0)
+    series = fused(series, z, 2.0 / 11.0)
+    series = fused(series, z, 2.0 / 9.0)
+    series = fused(series, z, 2.0 / 7.0)
+    series = fused(series, z, 2.0 / 5.0)
+    series = fused(series, z, 2.0 / 3.0)
+    power = np.float64(k)
+    return fused(power, LN2_HIGH, fused(2.0, s, fused(s * z, series, power * LN2_LOW)))
 
 
 @kernel

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from bayesde.eb.nb import ASYMPTOTIC, gamma_excess, stirling
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import mean_and_sd
 
@@ -150,6 +150,7 @@ def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore
         if 0.0 <= place < last:
             i = np.uint64(place)  # unsigned: no index counts from the end
             t, row = place - np.int64(i), table[i]
-            out[m] += row[0] + t * (row[1] + t * (row[2] + t * (row[3] + t * row[4])))
+            inner = fused(t, fused(t, fused(t, row[4], row[3]), row[2]), row[1])
+            out[m] += fused(t, inner, row[0])
         else:
             out[m] += excess(counts, log_dispersion[m])

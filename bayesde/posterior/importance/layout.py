@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bayesde.posterior.elementwise import exponentials, logarithms
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
 
@@ -79,13 +80,13 @@ class Layout:
 
     def psi(self, hyper: Hyperparameters) -> np.ndarray:
         """Return where the search starts; coefficients that share a scale start at their geometric mean."""
-        logs = np.log([hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken])
+        logs = logarithms([hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken])
         group = np.array(self.scale_of, dtype=int)
         scales = [float(logs[group == i].mean()) for i in range(self.n_scales)]
         values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
         values += [(hyper.nu or START_NU) - 2.0] * self.student_t
-        return np.array([*scales, *np.log(values)])
+        return np.array([*scales, *logarithms(values)])
 
     def values(self, hyper: Hyperparameters) -> np.ndarray:
         """Return the draws of given hyperparameters, or else their one value: phi (draw, hyperparameter)."""
@@ -97,7 +98,7 @@ class Layout:
 
     def phi(self, psi: np.ndarray) -> np.ndarray:
         """Turn psi (..., hyperparameter) into the hyperparameters."""
-        phi = np.asarray(np.exp(psi))
+        phi = exponentials(psi)
         if self.student_t:
             phi[..., -1] += 2.0
         return phi
@@ -122,7 +123,7 @@ class Layout:
         n = self.n_scales
         trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
         scale = phi[list(self.scale_of)]
-        return scale, np.log(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+        return scale, logarithms(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import logarithm
 from bayesde.posterior.importance.random_numbers import fill_gamma, fill_normal, stream_of
 from bayesde.posterior.importance.sums import add_multiple, combine
@@ -110,7 +110,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
         used = d
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
-            used += (reach[g, :, k] * counts[g]).max() > 0.0
+            used += _is_drawn(reach[g, :, k], counts[g])
         _fill_standard(seeds[g], used, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
@@ -122,6 +122,15 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
                 for m in range(row.size):
                     theta[g, begin + m, k] = center + row[m]
             begin = end
+
+
+@kernel
+def _is_drawn(scales, counts):  # type: ignore[no-untyped-def]
+    """Return whether a component that has draws draws a coefficient from a Cauchy distribution."""
+    for c in range(counts.size):
+        if scales[c] > 0.0 and counts[c] > 0:
+            return True
+    return False
 
 
 @kernel
@@ -229,7 +238,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
         for k in range(free):
             combine(offset[k], whitening[k], points, total)
             for m in range(total.size):
-                square[m] += total[m] * total[m]
+                square[m] = fused(total[m], total[m], square[m])
         for m in range(square.size):
             square[m] *= 1.0 / DF
         _fill_root_power(square, int(DF) + free, divisor)
@@ -238,7 +247,7 @@ def component_densities(points, location, shape, reach, side, heights, work, par
                 row, inverse = points[k], 1.0 / scales[k]
                 for m in range(row.size):
                     u = row[m] * inverse
-                    divisor[m] *= 1.0 + u * u
+                    divisor[m] *= fused(u, u, 1.0)
         for m in range(out.size):
             out[m] = height / divisor[m]
         for k in range(d):
@@ -300,7 +309,7 @@ def subtract_log_mixture(first, last, location, shape, reach, side, share, theta
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights = np.empty(n)
     for g in range(first, last):
-        points[:, :] = theta[g].T
+        transpose(theta[g], points)
         component_heights(shape[g], reach[g], share[g], heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         total = parts[0]

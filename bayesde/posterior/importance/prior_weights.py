@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 
@@ -51,12 +51,12 @@ def _fill_odds(points, columns, inverse_scale, odds):  # type: ignore[no-untyped
         other, of_other = points[columns[i + 1]], inverse_scale[i + 1]
         for m in range(odds.size):
             u, v = row[m] * inverse, other[m] * of_other
-            odds[m] *= (1.0 + u * u) * (1.0 + v * v)
+            odds[m] *= fused(u, u, 1.0) * fused(v, v, 1.0)
     if columns.size % 2:
         row, inverse = points[columns[-1]], inverse_scale[-1]
         for m in range(odds.size):
             u = row[m] * inverse
-            odds[m] *= 1.0 + u * u
+            odds[m] *= fused(u, u, 1.0)
 
 
 @kernel
@@ -86,7 +86,7 @@ def fill_highest(first, last, theta, columns, scale, log_trend, sd, nu, log_rati
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, weights, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         log_prior_shape(points, columns, 1.0 / scale, log_trend[g], 1.0 / sd, nu, odds, weights)
         largest, at = -math.inf, 0
         for m in range(n_draws):
@@ -102,7 +102,7 @@ def fill_evidence(first, last, theta, log_ratio, columns, scale, log_trend, sd, 
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, weights, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         for s in range(sd.size):
             inverse, trend = 1.0 / scale[s], log_trend[s, g]
             _weigh(points, log_ratio[g], columns, inverse, trend, 1.0 / sd[s], nu[s], odds, weights)
@@ -121,7 +121,7 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
     points, work = np.empty((d, n_draws)), np.empty(n_draws)
     weights, odds = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         _weigh(points, log_ratio[g], columns, inverse, log_trend[g], inverse_sd, nu, odds, weights)
         total = sum_of(weights)
         moments[g, :] = 0.0
@@ -133,10 +133,11 @@ def fill_moments(first, last, theta, log_ratio, columns, scale, log_trend, sd, n
             row = points[columns[i]]
             for m in range(n_draws):
                 u = row[m] * inverse[i]
-                work[m] = weights[m] * (1.0 - 2.0 / (1.0 + u * u))
+                work[m] = weights[m] * (1.0 - 2.0 / fused(u, u, 1.0))
             moments[g, i] = sum_of(work) / total
         _residual_moments(points[d - 1], log_trend[g], inverse_sd, nu, weights, work, moments[g, n:])
-        moments[g, n:] /= total
+        for k in range(n, moments.shape[1]):
+            moments[g, k] /= total
 
 
 @kernel
@@ -164,7 +165,7 @@ def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd
     n_draws, d = log_ratio.shape[1], theta.shape[2]
     points, one, odds = np.empty((d, n_draws)), np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
-        points[:, :] = theta[g, :n_draws].T
+        transpose(theta[g], points)
         out = weights[g]
         out[:] = 0.0
         for s in range(share.size):
@@ -173,4 +174,4 @@ def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd
             total = sum_of(one)
             factor = share[s] / total if total > 0.0 else math.nan
             for m in range(n_draws):
-                out[m] += one[m] * factor
+                out[m] = fused(one[m], factor, out[m])

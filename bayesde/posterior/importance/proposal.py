@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.eb.layout import Cells
 from bayesde.eb.threads import over_genes
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel, transpose
 from bayesde.posterior.importance.counts_density import log_likelihoods
 from bayesde.posterior.importance.elementary import exponential
 from bayesde.posterior.importance.mixture import (
@@ -33,6 +33,7 @@ from bayesde.posterior.importance.mixture import (
 from bayesde.posterior.importance.prior_weights import log_prior_shape
 from bayesde.posterior.importance.sums import sum_of, sum_of_products
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["Draws", "draw", "fitted_shares", "gene_seeds"]
 
@@ -106,7 +107,7 @@ def fitted_shares(
     """
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
-    pilot = draw(model, even, seeds ^ np.uint32(0x9E3779B9), n_draws)
+    pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
     share, size = even.share.copy(), np.zeros(model.n_genes)
     over_genes(
         _fit_shares,
@@ -181,7 +182,7 @@ def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def
         part, multiple = parts[c], share[c]
         if multiple > 0.0:
             for m in range(total.size):
-                total[m] += multiple * part[m]
+                total[m] = fused(multiple, part[m], total[m])
     for m in range(total.size):
         total[m] = weights[m] / total[m] if total[m] > 0.0 else 0.0
     for c in range(share.size):
@@ -221,8 +222,9 @@ def _fit_shares(  # type: ignore[no-untyped-def]
     weights, heights, even = np.empty(n_draws), np.empty(n), np.empty(n)
     inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
-        points[:, :] = theta[g].T
-        even[:] = share[g] > 0.0
+        transpose(theta[g], points)
+        for c in range(n):
+            even[c] = 1.0 if share[g, c] > 0.0 else 0.0
         component_heights(shape[g], reach[g], even, heights)
         component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
         log_prior_shape(points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, work[0], weights)

@@ -16,6 +16,7 @@ from bayesde.posterior.importance.mixture import Proposal
 from bayesde.posterior.importance.proposal import Draws, draw, fitted_shares
 from bayesde.posterior.importance.surface import Surface
 from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["Proposed", "Start", "draw_all", "propose"]
 
@@ -69,13 +70,15 @@ class Proposed:
             self.rows[some], self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
         )
 
-    def draws(self, n_draws: int, stream: int = 0) -> Draws:
+    def draws(self, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0) -> Draws:
         """Draw, by one of a gene's streams of random numbers."""
-        return draw(self.model, self.proposal, self.start.seeds ^ np.uint32(stream), n_draws)
+        return draw(self.model, self.proposal, seeds_for(stream, self.start.seeds, attempt), n_draws)
 
-    def surface(self, layout: Layout, n_draws: int, stream: int = 0) -> Surface:
+    def surface(
+        self, layout: Layout, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0
+    ) -> Surface:
         """Draw, and make a surface of the draws."""
-        return Surface.of(layout, self.model, self.draws(n_draws, stream))
+        return Surface.of(layout, self.model, self.draws(n_draws, stream, attempt))
 
     def complete(self) -> Proposed:
         """Take back the components that were left out."""

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from bayesde.posterior.compiled import kernel
+from bayesde.posterior.compiled import fused, kernel
 from bayesde.posterior.importance.elementary import logarithm
 
 __all__ = ["fill_gamma", "fill_normal", "stream_of", "uniform"]
@@ -73,20 +73,20 @@ def fill_normal(stream, start, one, two):  # type: ignore[no-untyped-def]
         x = (uniform(stream, start + one.size + i) - 0.5) * (0.5 * math.pi)
         z = x * x
         sine = 1.0 / 6227020800.0
-        sine = sine * z - 1.0 / 39916800.0
-        sine = sine * z + 1.0 / 362880.0
-        sine = sine * z - 1.0 / 5040.0
-        sine = sine * z + 1.0 / 120.0
-        sine = x + x * z * (sine * z - 1.0 / 6.0)
+        sine = fused(sine, z, -1.0 / 39916800.0)
+        sine = fused(sine, z, 1.0 / 362880.0)
+        sine = fused(sine, z, -1.0 / 5040.0)
+        sine = fused(sine, z, 1.0 / 120.0)
+        sine = fused(x * z, fused(sine, z, -1.0 / 6.0), x)
         cosine = -1.0 / 87178291200.0
-        cosine = cosine * z + 1.0 / 479001600.0
-        cosine = cosine * z - 1.0 / 3628800.0
-        cosine = cosine * z + 1.0 / 40320.0
-        cosine = cosine * z - 1.0 / 720.0
-        cosine = cosine * z + 1.0 / 24.0
-        cosine = 1.0 + z * (cosine * z - 0.5)
-        half_sine, half_cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
-        one[i] = radius * (1.0 - 2.0 * half_sine * half_sine)
+        cosine = fused(cosine, z, 1.0 / 479001600.0)
+        cosine = fused(cosine, z, -1.0 / 3628800.0)
+        cosine = fused(cosine, z, 1.0 / 40320.0)
+        cosine = fused(cosine, z, -1.0 / 720.0)
+        cosine = fused(cosine, z, 1.0 / 24.0)
+        cosine = fused(z, fused(cosine, z, -0.5), 1.0)
+        half_sine, half_cosine = 2.0 * sine * cosine, fused(-2.0 * sine, sine, 1.0)
+        one[i] = radius * fused(-2.0 * half_sine, half_sine, 1.0)
         two[i] = radius * (2.0 * half_sine * half_cosine)
 
 

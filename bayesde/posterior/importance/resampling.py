@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from bayesde.eb.threads import over_genes
 from bayesde.posterior.compiled import kernel
 from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.importance.elementary import exponential
+from bayesde.posterior.importance.sums import sum_of
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["resampled"]
-
-RESAMPLING = 0xC2B2AE35
-"""What a gene's seed is combined with."""
 
 
 def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
@@ -30,8 +28,8 @@ def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
     ndarray of float32 (1, draw, gene, P + 1)
         One chain; a draw of large weight appears more than once. The order is random.
     """
-    result = np.empty_like(genes.theta)
-    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, seeds ^ np.uint32(RESAMPLING), result)
+    result, own = np.empty_like(genes.theta), seeds_for(Stream.EQUAL_WEIGHT, seeds)
+    over_genes(_resample, seeds.size, genes.theta, genes.log_weights, own, result)
     return result.transpose(1, 0, 2)[None]
 
 
@@ -39,17 +37,17 @@ def resampled(genes: GeneDraws, seeds: np.ndarray) -> np.ndarray:
 def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[no-untyped-def]
     """Systematic resampling of some genes, then a random order."""
     n_draws = theta.shape[1]
-    taken = np.empty(n_draws, dtype=np.int64)
+    taken, weights = np.empty(n_draws, dtype=np.int64), np.empty(n_draws)
     for g in range(first, last):
         np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
-        total = 0.0
         for m in range(n_draws):
-            total += math.exp(log_weights[g, m])
-        offset, reached, at = np.random.random(), math.exp(log_weights[g, 0]), 0  # noqa: NPY002
+            weights[m] = exponential(log_weights[g, m])
+        total = sum_of(weights)
+        offset, reached, at = np.random.random(), weights[0], 0  # noqa: NPY002
         for m in range(n_draws):
             while reached < (m + offset) / n_draws * total and at < n_draws - 1:
                 at += 1
-                reached += math.exp(log_weights[g, at])
+                reached += weights[at]
             taken[m] = at
         for m in range(n_draws - 1, 0, -1):
             other = np.random.randint(0, m + 1)  # noqa: NPY002

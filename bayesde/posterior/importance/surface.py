@@ -22,10 +22,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import chdtri, digamma, ndtri
+from scipy.special import chdtri, digamma, log1p, ndtri
 
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
+from bayesde.posterior.elementwise import exponentials, logarithms
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import smoothed
@@ -36,6 +37,14 @@ from bayesde.posterior.importance.prior_weights import (
     fill_moments,
 )
 from bayesde.posterior.importance.proposal import Draws
+from bayesde.posterior.importance.small_matrices import (
+    cholesky,
+    inverse,
+    products,
+    solve,
+    weighted_mean,
+    weighted_products,
+)
 from bayesde.posterior.model import ConditionalModel
 
 __all__ = [
@@ -152,7 +161,7 @@ class Surface:
             moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.layout.n_scales)
         ]
         columns.append(moments[:, n : n + 1])
-        share = np.exp(psi[self.layout.n_scales + 1] - trend)[:, None]  # of a0 in the trend
+        share = exponentials(psi[self.layout.n_scales + 1] - trend)[:, None]  # of a0 in the trend
         columns.append(moments[:, n + 1 : n + 2] * share)
         if self.layout.trend:
             columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
@@ -235,8 +244,8 @@ class HyperPosterior:
 
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of equal weight."""
-        mean = self.weight @ self.phi
-        sd = np.sqrt(self.weight @ (self.phi - mean) ** 2)
+        mean = weighted_mean(self.weight, self.phi)
+        sd = np.sqrt(weighted_mean(self.weight, (self.phi - mean) ** 2))
         taken = _systematic(self.weight, self.weight.size, rng.random())
         drawn = self.phi[rng.permutation(taken)]
         return replace(
@@ -268,14 +277,16 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
     value, gradient, scores = surface.evaluate(psi)
     for number in range(MAX_STEPS):
         curvature = _of_scores(surface, psi, scores) if number < MANY_STEPS else _information(surface, psi)
-        step = np.linalg.solve(curvature, gradient)
-        slope = float(gradient @ step)
+        step = solve(curvature, gradient)
+        if step is None:
+            raise FitError("the marginal likelihood of the hyperparameters is flat, or no number.")
+        slope = float((gradient * step).sum())
         if 0.5 * slope < FLAT:
             return psi
         length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
         while True:
             trial = surface.evaluate(psi + length * step)
-            ahead = float(trial[1] @ step)
+            ahead = float((trial[1] * step).sum())
             higher = trial[0] > value + 1e-4 * length * slope
             if higher and ahead > -OVERSHOT * slope:
                 break
@@ -306,13 +317,12 @@ def hyper_posterior(
     -------
     HyperPosterior
     """
-    psi, points = _points(surface, center, np.linalg.inv(_information(surface, center)), n_points, rng)
+    psi, points = _points(surface, center, _covariance(surface, center), n_points, rng)
     for _ in range(REFINEMENTS):
         if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
             break
-        mean = points.weight @ psi
-        gap = psi - mean
-        again = _points(surface, mean, (points.weight[:, None] * gap).T @ gap, n_points, rng)
+        mean = weighted_mean(points.weight, psi)
+        again = _points(surface, mean, weighted_products(points.weight, psi - mean), n_points, rng)
         if again[1].effective_size > points.effective_size:
             psi, points = again
     return points
@@ -331,10 +341,15 @@ def _points(
     levels = (strata + rng.random(strata.shape)) / half
     z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
     z = np.concatenate([z.T, -z.T])[:n_points]
-    psi = center + z @ np.linalg.cholesky(covariance).T
+    root = cholesky(covariance)
+    if root is None:
+        raise FitError(
+            "the hyperparameters have no spread that can be found: these genes say too little of them."
+        )
+    psi = center + (z[:, None, :] * root).sum(axis=2)
     log_weight = surface.log_evidence(psi)
-    log_weight += 0.5 * (POINT_DF + center.size) * np.log1p((z**2).sum(axis=1) / POINT_DF)
-    weight = np.exp(log_weight - log_weight.max())
+    log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
+    weight = exponentials(log_weight - log_weight.max())
     return psi, HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
 
 
@@ -355,20 +370,28 @@ def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
     hessian *= surface.base_mean.size / some.base_mean.size
     information = -0.25 * (hessian + hessian.T) / DIFFERENCE
     information += np.diag(surface.layout.log_prior(center)[2])
-    if np.linalg.eigvalsh(information)[0] > 0.0:
+    if cholesky(information) is not None:
         return information
     _, _, scores = surface.evaluate(center)
     return _of_scores(surface, center, scores)
 
 
+def _covariance(surface: Surface, center: np.ndarray) -> np.ndarray:
+    """Return the inverse of the information."""
+    covariance = inverse(_information(surface, center))
+    if covariance is None:
+        raise FitError("the hyperparameters have no curvature that can be found: these genes say too little.")
+    return covariance
+
+
 def curvature_sd(surface: Surface, psi: np.ndarray) -> np.ndarray:
     """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
-    return np.asarray(np.sqrt(np.diag(np.linalg.inv(_information(surface, psi)))))
+    return np.asarray(np.sqrt(np.diag(_covariance(surface, psi))))
 
 
 def _of_scores(surface: Surface, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the information as the outer product of the genes' scores, and of the prior."""
-    return np.asarray(scores.T @ scores + np.diag(surface.layout.log_prior(psi)[2]))
+    return np.asarray(products(scores) + np.diag(surface.layout.log_prior(psi)[2]))
 
 
 def gene_weights(
@@ -422,7 +445,7 @@ def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, f
 
 def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
     """Log of the height of one gene's priors (shrunken coefficients, log dispersion) at their peaks."""
-    value = -float(np.log(math.pi * scale).sum()) - math.log(sd)
+    value = -float(logarithms(math.pi * scale).sum()) - math.log(sd)
     if math.isinf(nu):
         return value - 0.5 * math.log(2.0 * math.pi)
     return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)

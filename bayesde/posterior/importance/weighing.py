@@ -1,7 +1,6 @@
 """Draws that are kept, with weights in which the hyperparameters are averaged over.
 
-A few genes at a time: while one thread is within ArviZ's fit, which is Python, others draw. Genes whose
-weights are not to be trusted get an adapted proposal, and are drawn again.
+A few genes at a time. Genes whose weights are not to be trusted get an adapted proposal, and are drawn again.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.eb.threads import for_each
+from bayesde.posterior.elementwise import exponentials
 from bayesde.posterior.gene_draws import GeneDraws
 from bayesde.posterior.importance.adapt import adapted
 from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
 from bayesde.posterior.importance.proposal import fitted_shares
 from bayesde.posterior.importance.proposed import Proposed
 from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights, relative
+from bayesde.posterior.streams import Stream, seeds_for
 
 __all__ = ["SMALLEST_SIZE", "Weighed", "weigh"]
 
@@ -28,8 +29,6 @@ FEWEST_MORE = 250
 """Draws that are added to those learnt from, at the least: of fewer, some components would have none."""
 SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
-KEPT_STREAM, NEW_STREAM = 0x27D4EB2F, 0x85EBCA6B
-"""What a gene's seed is combined with: other random numbers than those that were learnt from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +142,7 @@ def _draw(
     draws = weighed.draws
     assert draws.log_ratio is not None
     if learnt is None:
-        surface = piece.surface(points.layout, draws.n_draws, KEPT_STREAM)
+        surface = piece.surface(points.layout, draws.n_draws, Stream.KEPT)
         draws.theta[at], draws.log_ratio[at] = surface.theta, surface.log_ratio
         return
     n = learnt.n_draws
@@ -151,7 +150,7 @@ def _draw(
         draws.theta[at, :n] = learnt.theta[piece.rows, :n]
     draws.log_ratio[at, :n] = learnt.log_ratio[piece.rows]
     if n < draws.n_draws:
-        more = piece.draws(draws.n_draws - n, KEPT_STREAM)
+        more = piece.draws(draws.n_draws - n, Stream.KEPT)
         draws.theta[at, n:] = more.theta
         draws.log_ratio[at, n:] = relative(more.log_ratio, learnt.highest[piece.rows])
 
@@ -168,10 +167,9 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
         if not bad.size:
             return
         rows, trouble = rows[bad], trouble[bad]
-        stream = NEW_STREAM + number
         piece = piece.genes(bad) if number else piece.genes(bad).complete()
-        piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], stream)
-        new = piece.surface(points.layout, draws.n_draws, stream)
+        piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], number)
+        new = piece.surface(points.layout, draws.n_draws, Stream.ADAPTED, number)
         attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
         attempt.write(weighed, rows[better], better)
@@ -179,8 +177,8 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
         weighed.report["attempts"][rows] += 1.0
 
 
-def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, stream: int) -> Proposed:
+def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, number: int) -> Proposed:
     """Adapt proposals to weighted draws, with all their components: one that was left out may be missing."""
-    proposal = adapted(piece.proposal, theta, np.exp(log_weights))
-    seeds = piece.start.seeds ^ np.uint32(stream)
+    proposal = adapted(piece.proposal, theta, exponentials(log_weights))
+    seeds = seeds_for(Stream.ADAPTED, piece.start.seeds, number)
     return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT, negligible=0.0))

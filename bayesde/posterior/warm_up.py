@@ -1,0 +1,114 @@
+"""Everything that engine psis and its tables compile, called once on next to nothing.
+
+``python -m bayesde.posterior.warm_up PART`` leaves the compiled loops of a part in numba's cache, so that
+several processes can share the work of a first run. A part calls what a run calls, with arrays of the same
+types and layouts; `tests/posterior/test_warm_up.py` holds it to that.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+
+from bayesde.posterior.elementwise import exponentials
+from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.importance.adapt import adapted
+from bayesde.posterior.importance.components import gene_mixtures
+from bayesde.posterior.importance.layout import Layout
+from bayesde.posterior.importance.mixture import Proposal
+from bayesde.posterior.importance.pareto import effective_size, smoothed
+from bayesde.posterior.importance.proposal import fitted_shares
+from bayesde.posterior.importance.proposed import Proposed, Start, draw_all
+from bayesde.posterior.importance.resampling import resampled
+from bayesde.posterior.importance.small_matrices import inverse, products, solve
+from bayesde.posterior.importance.surface import HyperPosterior, gene_weights
+from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.summaries import contrast_summary, mean_dispersion
+from bayesde.results import tab_separated
+
+__all__ = ["PARTS", "warm_up"]
+
+GENES, SAMPLES, DRAWS = 3, 4, 100
+EFFECT = 3.0
+"""Far from zero, for the tail to be followed to there."""
+HYPER = Hyperparameters(
+    shrinkage_scale={"effect": 0.1}, dispersion_sd=0.5, asymptotic_dispersion=0.1, extra_poisson=1.0
+)
+
+
+def warm_up(part: str) -> None:
+    """Compile a part, or load it.
+
+    Parameters
+    ----------
+    part : {"components", "draws", "tables"}
+    """
+    PARTS[part]()
+
+
+def _model() -> ConditionalModel:
+    x = np.column_stack([np.ones(SAMPLES), np.arange(SAMPLES) % 2.0])
+    x.flags.writeable = False
+    return ConditionalModel(
+        y=np.tile(np.array([10, 200], dtype=np.int64), (GENES, SAMPLES // 2)),
+        log_nf=np.zeros((GENES, SAMPLES)),
+        x=x,
+        base_mean=np.full(GENES, 105.0),
+        log_trend=HYPER.log_trend(np.full(GENES, 105.0)),
+        shrunken=np.array([False, True]),
+        shrinkage_scale=np.array([1.0, 0.1]),
+        dispersion_sd=0.5,
+        nu=HYPER.degrees_of_freedom,
+    )
+
+
+def _start() -> Start:
+    seeds = np.arange(GENES, dtype=np.uint32)
+    return Start(np.tile([2.3, EFFECT], (GENES, 1)), np.full(GENES, -2.0), seeds)
+
+
+def _components() -> None:
+    start = _start()
+    gene_mixtures(_model(), start.beta, start.log_dispersion)
+
+
+def _draws() -> None:
+    model, start = _model(), _start()
+    location = np.column_stack([start.beta, start.log_dispersion])[:, None].repeat(2, axis=1)
+    shape = np.broadcast_to(3.0 * np.eye(3), (GENES, 2, 3, 3)).copy()
+    side = np.zeros(location.shape, dtype=np.int8)
+    proposal = Proposal(location, shape, np.zeros(location.shape), side, np.full((GENES, 2), 0.5))
+    piece = Proposed(np.arange(GENES), model, start, fitted_shares(model, proposal, start.seeds))
+    layout = Layout(("Intercept", "effect"), (1,), True, False)
+    room = np.empty((GENES, DRAWS, 3), dtype=np.float32)
+    surface, psi = draw_all([piece], layout, DRAWS, room), layout.psi(HYPER)
+    _, gradient, scores = surface.evaluate(psi)
+    surface.log_evidence(psi[None])
+    information = products(scores) + np.eye(psi.size)
+    solve(information, gradient)
+    inverse(information)
+    points = HyperPosterior.fixed(layout, HYPER, 1)
+    weights = gene_weights(layout, model.base_mean, surface.theta, surface.log_ratio, points)
+    log_weights, _ = smoothed(weights)
+    effective_size(log_weights)
+    adapted(piece.proposal, surface.theta, exponentials(log_weights))
+
+
+def _tables() -> None:
+    rng = np.random.default_rng(1)
+    theta = rng.normal([2.3, EFFECT, -2.0], 0.1, (GENES, DRAWS, 3)).astype(np.float32)
+    draws = GeneDraws(theta, np.full((GENES, DRAWS), -np.log(DRAWS), dtype=np.float32))
+    summary = contrast_summary(draws, np.array([0.0, 1.0]), models=[_model()])
+    mean_dispersion(draws)
+    resampled(draws, _start().seeds)
+    tab_separated(pd.DataFrame(summary))
+
+
+PARTS = {"components": _components, "draws": _draws, "tables": _tables}
+
+
+if __name__ == "__main__":
+    warm_up(sys.argv[1])
