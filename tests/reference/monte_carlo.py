@@ -5,7 +5,7 @@ compiler or processor. Moments of heavy-tailed parameters hardly settle, and nei
 errors; probabilities do. So two sets of draws are compared by their distribution functions at quantiles of
 both together, where the standard error of P(x <= q) is
 
-    sqrt(p (1 - p) / ESS of the indicator) for chains,   sqrt(sum_i w_i^2 (1(x_i <= q) - p)^2) with weights
+    sqrt(sum_i w_i^2 (1(x_i <= q) - p)^2),   of chains times sqrt(n / ESS of the indicator)
 
 (Owen 2013, Monte Carlo theory, ch. 9). Standardized differences are nearly standard normal: by chance one in
 1.7 million is beyond 5.
@@ -55,9 +55,10 @@ def quantiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def probability(event: np.ndarray, weights: np.ndarray, draws: GeneDraws) -> tuple[float, float]:
     """Return the weighted share of an event among a gene's draws, and its standard error."""
     p = float(weights @ event)
-    if draws.chains == 1:
-        return p, float(np.sqrt(np.sum((weights * (event - p)) ** 2)))
-    return p, math.sqrt(p * (1.0 - p) / effective_size(event.reshape(draws.chains, -1).astype(float)))
+    error = float(np.sqrt(np.sum((weights * (event - p)) ** 2)))
+    if draws.chains > 1:
+        error *= math.sqrt(event.size / effective_size(event.reshape(draws.chains, -1).astype(float)))
+    return p, error
 
 
 def moment_scores(x: np.ndarray, mean: float, sd: float) -> np.ndarray:
