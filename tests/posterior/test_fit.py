@@ -37,12 +37,7 @@ def panel_names(pasilla_fit, panel):
 
 
 @pytest.fixture(scope="session")
-def blocks(tmp_path_factory):
-    return tmp_path_factory.mktemp("blocks")
-
-
-@pytest.fixture(scope="session")
-def by_nuts(pasilla_fit, panel_names, blocks, cmdstan):
+def by_nuts(pasilla_fit, panel_names, cmdstan):
     return fit_posterior(
         pasilla_fit.counts,
         pasilla_fit.design,
@@ -50,7 +45,6 @@ def by_nuts(pasilla_fit, panel_names, blocks, cmdstan):
         hyperparameters="eb",
         genes=panel_names,
         eb=pasilla_fit,
-        directory=blocks,
         seed=3,
     )
 
@@ -101,32 +95,37 @@ def test_table_of_a_contrast(by_nuts, pasilla_fit, panel_names):
 
 
 def test_numbers_depend_neither_on_workers_nor_on_what_is_already_there(
-    by_nuts, pasilla_fit, panel_names, blocks
+    pasilla_fit, panel_names, tmp_path, cmdstan
 ):
     """Drop one of the finished blocks, leave another half-written; both are made again as they were."""
-    first, second = sorted(blocks.iterdir())[:2]
+    genes, seen = panel_names[::5], []
+
+    def run(names, **arguments):
+        return fit_posterior(
+            pasilla_fit.counts,
+            pasilla_fit.design,
+            engine="nuts",
+            hyperparameters="eb",
+            genes=names,
+            eb=pasilla_fit,
+            directory=tmp_path,
+            draws=100,
+            options=SamplingOptions(block_size=3, min_ess=1e6),  # so that every gene is also sampled alone
+            seed=3,
+            **arguments,
+        )
+
+    once = run(genes)
+    assert (once.diagnostics.loc[genes, "attempts"] > 1).all()
+    first, second = sorted(tmp_path.glob("[0-9a-f]*"))[:2]
     (first / "ok").unlink()
     for path in second.iterdir():
         path.unlink()
-    seen = []
-    again = fit_posterior(
-        pasilla_fit.counts,
-        pasilla_fit.design,
-        engine="nuts",
-        hyperparameters="eb",
-        genes=panel_names[::-1],
-        eb=pasilla_fit,
-        directory=blocks,
-        seed=3,
-        workers=2,
-        progress=lambda done, total, text: seen.append((done, total)),
-    )
-    np.testing.assert_array_equal(again.draws["beta"].values, by_nuts.draws["beta"].values)
-    np.testing.assert_array_equal(
-        again.draws["log_dispersion"].values, by_nuts.draws["log_dispersion"].values
-    )
-    assert seen[-1] == (2, 2)
-    assert len(list(blocks.glob("*/ok"))) == 2
+    again = run(genes[::-1], workers=2, progress=lambda done, total, text: seen.append((done, total)))
+    np.testing.assert_array_equal(again.draws["beta"].values, once.draws["beta"].values)
+    np.testing.assert_array_equal(again.draws["log_dispersion"].values, once.draws["log_dispersion"].values)
+    assert seen[-1] == (3, 3)
+    assert len(list(tmp_path.glob("*/ok"))) == 3
 
 
 def test_draws_follow_a_posterior_that_can_be_summed_up(cmdstan):
@@ -156,7 +155,7 @@ def test_draws_follow_a_posterior_that_can_be_summed_up(cmdstan):
 
 def grid_moments(model):
     """Posterior mean and sd of intercept, slope and log dispersion by adding up over a grid."""
-    axes = np.linspace(2.8, 5.0, 100), np.linspace(-0.8, 1.6, 120), np.linspace(-6.5, 0.5, 80)
+    axes = np.linspace(2.8, 5.0, 50), np.linspace(-0.8, 1.6, 80), np.linspace(-6.5, 0.5, 40)
     theta = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
     size = np.exp(-theta[:, 2])
     log_density = -0.5 * (theta[:, 0] / 15.0) ** 2 - np.log1p((theta[:, 1] / 0.2) ** 2)
@@ -178,6 +177,7 @@ def test_engines_agree_when_they_share_hyperparameters(by_joint, pasilla_fit, pa
         genes=panel_names,
         eb=pasilla_fit,
         hyperparameters=by_joint.hyperparameters,
+        draws=500,
         workers=2,
         seed=2,
     )
