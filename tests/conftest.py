@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from bayesde.cli import main
@@ -18,6 +19,16 @@ from bayesde.stan_runtime.toolchain import find_toolchain
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ON_CI = os.environ.get("CI") == "true"
+
+# The same examples everywhere and every time, however slow the machine, and no folder for those that failed.
+hypothesis.settings.register_profile(
+    "bayesde",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("bayesde")
 
 
 NEEDS_STAN = {"compiler", "cmdstan"}

@@ -55,7 +55,7 @@ def test_posterior_means_are_nearer_to_the_truth_than_estimates():
     posterior = fit_mixture(effect, error).posterior(effect, error)
     assert np.mean((posterior.effect - truth) ** 2) < 0.4 * np.mean((effect - truth) ** 2)
     inside = (posterior.quantile(0.025) < truth) & (truth < posterior.quantile(0.975))
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)  # 4.4 standard errors of a share of 4,000
 
 
 def test_units_do_not_matter_and_missing_genes_are_left_out():

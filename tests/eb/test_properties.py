@@ -26,7 +26,7 @@ DESIGN = "~ batch + condition"
 CONDITION = "condition[T.treated]"
 NUMBERS = ["base_mean", "log2_fold_change", "lfc_se", "stat", "p_value", "padj", "dispersion"]
 
-few = settings(derandomize=True, deadline=None, max_examples=4, database=None)
+few = settings(max_examples=4)
 seeds = st.integers(0, 10_000)
 
 

@@ -39,6 +39,7 @@ def draws():
 
 
 def test_joint_posterior_of_correlated_normals(design, draws):
+    """To four or more standard errors of 20,000 draws, which weigh as much as 17,000."""
     genes, law = draws
     read = read_contrasts(design, {"b": "group[T.b]", "c": "group[T.c]", "b - c": ("group", "b", "c")})
     found = joint_summary(genes, read, 1.0)

@@ -39,7 +39,8 @@ def test_genes_and_counts_follow_the_model(pasilla_fit):
     assert kstest(effect, cauchy.cdf).pvalue > 1e-3
     residual = (np.log(drawn.dispersion) - np.log(0.02 + 1.5 / drawn.base_mean)) / 0.5
     assert kstest(residual.ravel(), norm.cdf).pvalue > 1e-3
-    # of two counts with mean m and dispersion a the log ratio has a variance of about 2 (a + 1 / m)
+    # of two counts with mean m and dispersion a the log ratio has a variance of about 2 (a + 1 / m),
+    # of which the spread of the dispersions around their trend makes more
     many = drawn.base_mean > 2000.0
     spread = np.median(np.log(drawn.replicate_ratio[:, many]))
     assert spread == pytest.approx(norm.ppf(0.75) * math.sqrt(2.0 * 0.021), rel=0.35)

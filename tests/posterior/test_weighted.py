@@ -40,6 +40,7 @@ def weighted():
 
 
 def test_summary_of_weighted_normal_draws(weighted):
+    """To four or more standard errors of 4,000 draws; the ends of the shortest interval settle slowly."""
     found = contrast_summary(weighted, EFFECT, threshold=0.4, ci_prob=0.9)
     np.testing.assert_allclose(found["mean"], CENTERS, atol=0.05)
     np.testing.assert_allclose(found["median"], CENTERS, atol=0.06)
@@ -98,7 +99,7 @@ def test_quantiles_of_two_values():
     assert [quantile(values, middles, level) for level in (0.1, 0.5, 0.9)] == [0.0, 0.5, 1.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(3, 40), st.floats(0.1, 0.95))
 def test_shortest_interval_by_brute_force(seed, size, ci_prob):
     rng = np.random.default_rng(seed)
@@ -130,7 +131,7 @@ def test_a_gene_whose_draws_are_missing_has_no_summary():
 
 
 def test_monte_carlo_errors_are_the_spread_over_repetitions():
-    """400 genes with the same posterior are 400 repetitions."""
+    """400 genes with the same posterior are 400 repetitions, whose sd has an error of 3.5 %."""
     draws = weighted_normal(3, 400, 500, np.zeros(400))
     found, errors = contrast_summary(draws, EFFECT), monte_carlo_errors(draws, EFFECT)
     assert np.median(errors["mcse_mean"]) == pytest.approx(found["mean"].std(), rel=0.12)
@@ -138,7 +139,7 @@ def test_monte_carlo_errors_are_the_spread_over_repetitions():
 
 
 def test_monte_carlo_errors_of_chains():
-    """Again over repetitions, of chains that remember; the mean's as ArviZ has it."""
+    """Again over repetitions, 300, of chains that remember; the mean's as ArviZ has it."""
     rng = np.random.default_rng(4)
     theta = np.zeros((300, 800, 2), dtype=np.float32)
     noise = rng.normal(size=(300, 800))
