@@ -15,7 +15,9 @@ from benchmarks.calibration.tables import SHARED, Tables
 from benchmarks.calibration.uniformity import clustered, independent, p_values
 
 SMALLEST_P = 1e-4
-"""Of a right engine one test in ten thousand would find less."""
+"""Of a right engine one test in ten thousand would find less; engine psis draws the same everywhere."""
+SMALLEST_P_OF_STAN = 1e-6
+"""Its draws differ between machines, of which one in 70,000 would find less in one of 14 tests."""
 
 
 def shared_by_name(answers):
@@ -58,7 +60,7 @@ def test_nuts_genes():
     """Given the hyperparameters the genes of a data set are independent."""
     genes = np.vstack([engines.by_blocks(draw_experiment(number, 40, 5), number).genes for number in (0, 2)])
     for quantity, name in enumerate(engines.QUANTITIES):
-        assert min(p_values(genes[:, quantity])) > SMALLEST_P, name
+        assert min(p_values(genes[:, quantity])) > SMALLEST_P_OF_STAN, name
 
 
 @pytest.mark.usefixtures("cmdstan")
@@ -66,7 +68,7 @@ def test_joint_hyperparameters(monkeypatch):
     monkeypatch.setattr(engines, "CHAINS", replace(engines.CHAINS, warmup=200, draws=200))
     answers = [engines.jointly(draw_experiment(i, 5, 6), i) for i in range(12)]
     for name, u in shared_by_name(answers).items():
-        assert min(p_values(u)) > SMALLEST_P, name
+        assert min(p_values(u)) > SMALLEST_P_OF_STAN, name
 
 
 def test_data_sets_are_of_their_variant():

@@ -57,6 +57,7 @@ def by_joint(pasilla_fit, panel_names, cmdstan):
 
 
 def test_every_gene_of_the_panel_converges(by_nuts):
+    """Those that miss the limits at first are sampled again, for four times as long."""
     sampled = by_nuts.diagnostics[by_nuts.diagnostics["sampled"]]
     assert len(sampled) == 40
     assert (sampled["status"] == "ok").all()

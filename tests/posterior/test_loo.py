@@ -125,7 +125,7 @@ def test_weights_agree_with_sampling_again(posterior):
         gaps.append(((found.pointwise["elpd"].to_numpy()[:, j] - exact) / error)[trusted])
     gaps = np.concatenate(gaps)
     assert gaps.size > 0.8 * model.y.size
-    assert (np.abs(gaps) < 4.0).mean() > 0.99
+    assert (np.abs(gaps) < 4.0).mean() > 0.99  # errors of heavy-tailed weights are estimated too small
     assert abs(gaps.mean()) < 0.3
 
 

@@ -248,7 +248,10 @@ def test_starts_depend_on_the_gene_alone_and_differ_between_attempts(panel_genes
 
 
 def test_chains_that_started_in_both_modes_agree(cmdstan):
-    """Stan crosses between the modes of every gene, and the shares of the modes are those of the density."""
+    """Stan crosses between the modes of every gene, and the shares of the modes are those of the density.
+
+    A gene that misses the limits of R-hat and effective size is sampled again, for four times as long.
+    """
     genes = bimodal_genes(6)
     result = sample_genes(genes, ChainSettings(4, 300, 1000, 0.9, 10), options=SamplingOptions(), seed=1)
     near_none = np.abs(result.draws.theta[:, :, 1].reshape(6, 4, -1)) < 0.2

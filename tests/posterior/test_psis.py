@@ -79,6 +79,7 @@ def test_equal_weight_draws_agree_with_the_table(posterior):
     table = posterior.results(CONTRAST).loc[posterior.draws["gene"].values]
     error = table["lfc_se"].to_numpy() / np.sqrt(posterior.diagnostics["ess_bulk"].to_numpy())
     gap = np.clip(effect, -43.28, 43.28).mean(axis=0) - table["log2_fold_change"].to_numpy()
+    # but for heavy-tailed genes, whose errors are estimated too small; the draws are the same everywhere
     assert (np.abs(gap) < 4.0 * error).mean() > 0.99
     in_order = posterior.draws["log_dispersion"].values.astype(float).transpose(2, 0, 1)
     assert np.median(effective_sizes(in_order)) > 700  # the order is random: no draw repeats in a row
@@ -109,9 +110,10 @@ def test_numbers_do_not_depend_on_the_order_of_genes(panel_fit, posterior):
     )
     fit = fit_eb(turned, "~ type + condition", size_factors=panel_fit.size_factors)
     other, table = run(fit).results(CONTRAST), posterior.results(CONTRAST)
-    other = other.loc[table.index]
-    same = np.isclose(other["log2_fold_change"], table["log2_fold_change"], rtol=1e-3, atol=1e-4)
-    assert same.mean() > 0.99
+    # but for the rounding of sums over genes, of which nothing is left in the draws' single precision
+    np.testing.assert_allclose(
+        other.loc[table.index, "log2_fold_change"], table["log2_fold_change"], rtol=1e-6, atol=1e-6
+    )
 
 
 def monte_carlo_error(posterior):
@@ -129,7 +131,7 @@ def test_another_seed_gives_the_same_within_the_error(panel_fit, posterior):
     fine = (one["status"] == "ok") & (two["status"] == "ok")
     z = ((one["log2_fold_change"] - two["log2_fold_change"]) / error)[fine]
     assert (np.abs(z) > 0.0).mean() > 0.9
-    assert (np.abs(z) < 4.0).mean() > 0.99
+    assert (np.abs(z) < 4.0).mean() > 0.99  # heavy tails as above
 
 
 def test_genes_that_are_asked_for_learn_from_all(panel_fit, posterior, names):
