@@ -145,7 +145,7 @@ def _place(layers: Mapping[str, Any], layer: str | None) -> str:
 
 def _listed(layers: Mapping[str, Any]) -> str:
     """Name the layers for a message."""
-    names = list(layers.keys())
+    names = [name for name in layers.keys() if name is not None]  # which anndata 0.13 has for X
     if not names:
         return "there are no layers"
     return f"{'there are the layers' if len(names) > 1 else 'the only layer is'} {first_few(names, 20)}"
