@@ -49,7 +49,7 @@ def test_iterate_finds_the_truth_where_every_gene_has_a_zero(scattered):
         size_factors(counts)
     found = size_factors(counts, "iterate")
     assert np.log(found).mean() == pytest.approx(0.0, abs=1e-14)
-    np.testing.assert_allclose(found, truth, rtol=0.05)
+    np.testing.assert_allclose(found, truth, rtol=0.05)  # five standard errors of means over 1,500 genes
 
 
 def test_the_likelihood_is_that_of_scipy():

@@ -27,10 +27,10 @@ def shared_by_name(answers):
 
 @pytest.fixture(scope="module")
 def by_importance():
-    """80 data sets of 20 genes with 1,000 draws each; with 300 the tails are a little short."""
+    """48 data sets of 20 genes with 1,000 draws each; with 300 the tails are a little short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "PSIS_DRAWS", 1000)
-        return [engines.by_importance(draw_experiment(i, 20, 3), 3 + i) for i in range(80)]
+        return [engines.by_importance(draw_experiment(i, 20, 3), 3 + i) for i in range(48)]
 
 
 def test_psis_hyperparameters(by_importance):
@@ -51,7 +51,7 @@ def test_another_prior_is_noticed(monkeypatch):
     monkeypatch.setattr(engines, "PSIS_DRAWS", 200)
     wrong = replace(PRIORS, dispersion_sd=LogNormal(1.5, 0.1))
     monkeypatch.setattr("benchmarks.calibration.experiments.ANALYSIS_PRIORS", wrong)
-    answers = [engines.by_importance(draw_experiment(i, 10, 4), i) for i in range(20)]
+    answers = [engines.by_importance(draw_experiment(i, 10, 4), i) for i in range(8)]
     assert min(p_values(shared_by_name(answers)["dispersion_sd"])) < SMALLEST_P
 
 
@@ -65,7 +65,7 @@ def test_nuts_genes():
 
 @pytest.mark.usefixtures("cmdstan")
 def test_joint_hyperparameters(monkeypatch):
-    monkeypatch.setattr(engines, "CHAINS", replace(engines.CHAINS, warmup=200, draws=200))
+    monkeypatch.setattr(engines, "CHAINS", replace(engines.CHAINS, warmup=200, draws=100))
     answers = [engines.jointly(draw_experiment(i, 5, 6), i) for i in range(12)]
     for name, u in shared_by_name(answers).items():
         assert min(p_values(u)) > SMALLEST_P_OF_STAN, name

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from numba.core import config
+from reference.pareto_smoothing import ARVIZ_IS_NEWER, relative_size
 from scipy import stats
 
 from bayesde.counts import Counts
@@ -132,14 +133,15 @@ def test_weights_agree_with_sampling_again(posterior):
 def test_arviz_gives_the_same_from_draws_of_equal_weight(posterior):
     seeds = posterior.request.seeds(posterior.request.rows)
     theta = np.ascontiguousarray(resampled(posterior.gene_draws, seeds)[0].transpose(1, 0, 2))
+    # no draw twice: versions of ArviZ differ in the ties at the end of the tail
+    theta = theta + np.random.default_rng(1).normal(0.0, 1e-3, theta.shape).astype(np.float32)
     equal = replace(posterior, gene_draws=GeneDraws(theta))
     found = equal.loo(refit=False)
     log_p = log_probabilities(equal.request.model(equal.request.rows), theta)
     with pytest.warns(UserWarning, match="shape parameter"):
         theirs = arviz_loo(log_p)
     np.testing.assert_allclose(found.pointwise["elpd"], theirs["each"], rtol=1e-6, atol=1e-8)
-    same = np.isclose(found.pointwise["pareto_k"], theirs["pareto_k"], atol=1e-6)
-    assert same.mean() > 0.99  # draws that appear several times tie
+    np.testing.assert_allclose(found.pointwise["pareto_k"], theirs["pareto_k"], atol=1e-6)
     assert found.summary()["elpd"] == pytest.approx(theirs["elpd"], rel=1e-8)
     assert found.summary()["p_loo"] == pytest.approx(theirs["p_loo"], rel=1e-6)
 
@@ -150,11 +152,11 @@ def arviz_loo(log_p):
         "posterior": {"draw_number": np.arange(log_p.shape[2], dtype=float)[None]},
         "log_likelihood": {"y": log_p.transpose(2, 0, 1)[None]},
     }
-    if int(arviz.__version__.split(".")[0]) < 1:
+    if not ARVIZ_IS_NEWER:
         data, names = arviz.from_dict(**groups), {"each": "loo_i", "elpd": "elpd_loo", "p_loo": "p_loo"}
     else:
         data, names = arviz.from_dict(groups), {"each": "elpd_i", "elpd": "elpd", "p_loo": "p"}
-    found = arviz.loo(data, pointwise=True, reff=1.0)
+    found = arviz.loo(data, pointwise=True, reff=relative_size(log_p.shape[2]))
     return {"pareto_k": found.pareto_k} | {ours: getattr(found, name) for ours, name in names.items()}
 
 

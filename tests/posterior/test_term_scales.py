@@ -41,7 +41,7 @@ def by_joint(airway, rows, cmdstan):
         options=OPTIONS,
         chains=2,
         warmup=250,
-        draws=300,
+        draws=500,
         workers=2,
     )
 
