@@ -101,6 +101,20 @@ def minimize(
     -------
     Minimum
     """
+    # Slopes may overflow, as for a covariate far from 0: such a model is of no use, and is given up.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _minimum(value, gradient, start, bounds, memory, relative_gain, max_iterations)
+
+
+def _minimum(
+    value: Callable[[np.ndarray], float],
+    gradient: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    bounds: tuple[float, float],
+    memory: int,
+    relative_gain: float,
+    max_iterations: int,
+) -> Minimum:
     x = np.array(start, dtype=np.float64)
     problem = _Problem(value, gradient, *(np.full(x.size, bound) for bound in bounds))
     f, g, pairs = value(x), gradient(x), Pairs()
@@ -177,8 +191,7 @@ def _hessian(pairs: Pairs, n: int) -> np.ndarray:
 def _cauchy_point(x: np.ndarray, g: np.ndarray, hessian: np.ndarray, problem: _Problem) -> np.ndarray:
     """Return the first minimum of the model along the projected path x - t g, t >= 0."""
     bound = np.where(g < 0.0, problem.upper, problem.lower)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        breaks = np.where(g == 0.0, math.inf, (x - bound) / g)
+    breaks = np.where(g == 0.0, math.inf, (x - bound) / g)
     direction, point, before = np.where(breaks > 0.0, -g, 0.0), x.copy(), 0.0
     for i in [*np.argsort(breaks, kind="stable"), None]:
         curvature = np.sum(direction * np.sum(hessian * direction, axis=1))

@@ -80,3 +80,15 @@ def test_the_start_is_left_as_it_is():
     start = np.array([0.5, -0.5])
     minimize(lambda x: float(x @ x), lambda x: 2.0 * x, start)
     assert np.array_equal(start, [0.5, -0.5])
+
+
+def test_slopes_that_overflow_end_the_search():
+    def value(x):
+        return float(np.sum(np.exp(np.minimum(500.0 * x, 700.0))))
+
+    def slope(x):
+        return 1e300 * np.exp(np.minimum(500.0 * x, 700.0))
+
+    found = minimize(value, slope, np.ones(2), bounds=(-30.0, 30.0))
+    assert np.isfinite(found.x).all()
+    assert np.all(np.abs(found.x) <= 30.0)
