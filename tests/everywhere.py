@@ -115,6 +115,7 @@ def steps() -> dict[str, Callable[[], None]]:
     for target in NUMBA_TARGETS:
         variables = {"NUMBA_CPU_NAME": target, "NUMBA_CPU_FEATURES": ""}
         found[f"numba-{target}"] = lambda variables=variables: suite(**variables)
+    found["indices"] = lambda: suite(NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(ENVIRONMENTS / "checked"))
     for version in PYTHONS:
         found[f"python-{version}"] = lambda version=version: suite(environment(version))
     found["second-python"] = lambda: suite(environment(second_python()))

@@ -13,6 +13,7 @@ from bayesde.posterior.importance.components import (
     _is_something,
     _n_combinations,
     gene_mixtures,
+    most_components,
 )
 from bayesde.posterior.mode import climb
 from bayesde.posterior.model import ConditionalModel
@@ -130,3 +131,18 @@ def test_nothing_shrunken():
     assert mixture.share.shape == (1, 2)
     assert (mixture.reach == 0.0).all()
     np.testing.assert_allclose(mixture.location[0, 0, 1], np.log(144 / 60), atol=0.02)
+
+
+@pytest.mark.parametrize("n_effects", [5, 6])
+def test_there_is_room_for_all_combinations_of_some_of_many_coefficients(n_effects):
+    """All but 4 of 5 or 6 effects are settled: 16 combinations of these are more than are taken of all."""
+    groups = np.repeat(np.arange(n_effects + 1), 2)
+    x = (groups[:, None] == np.arange(n_effects + 1)).astype(float)
+    x[:, 0] = 1.0
+    means = np.array([300, 450, 210, 460, 200, 900, 100])[groups]
+    scale = np.where(np.arange(n_effects + 1) > MOST_SPLIT, 1.0, 0.02)
+    model = model_of(np.random.default_rng(1).poisson(means, (300, means.size)), x, scale=scale)
+    assert most_components(model) == 2**MOST_SPLIT + 1
+    proposal = mixture_of(model)
+    assert 2 * n_effects + 3 < (proposal.share > 0.0).sum(axis=1).max() <= most_components(model)
+    assert np.isfinite(proposal.location).all()

@@ -102,8 +102,11 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
 
 
 def most_components(model: ConditionalModel) -> int:
-    """Return how many components a gene may have."""
-    return int(_n_combinations(int(model.shrunken.sum()))) + 1
+    """Return how many components a gene may have, whichever of its shrunken coefficients are in doubt.
+
+    Of 5 or 6 coefficients there are fewer combinations than of 4, all of which are taken.
+    """
+    return max(int(_n_combinations(n)) for n in range(int(model.shrunken.sum()) + 1)) + 1
 
 
 @kernel
