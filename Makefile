@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+WORKERS ?= 2
 
 .PHONY: install demo test test-everywhere check bench calibrate clean
 
@@ -18,8 +19,8 @@ $(VENV)/.installed: pyproject.toml
 demo: install  ## the whole road on real counts
 	$(BIN)/bayesde demo --out $(DEMO)
 
-test: install  ## every test, Stan included; TEST="-k shrink" and the like narrow it
-	$(BIN)/python -m pytest --durations=15 $(TEST)
+test: install  ## every test, Stan included, by WORKERS processes; TEST="-k shrink" and the like narrow it
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 $(TEST)
 
 test-everywhere: install  ## other BLAS kernels, numba targets, Pythons and orders; wheel and sdist; EVERYWHERE="wheel" and the like narrow it
 	$(BIN)/python tests/everywhere.py $(EVERYWHERE)

@@ -68,6 +68,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     A test that needs one of them waits for it. What fails here fails again, and is told, where it is needed.
     """
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        return
     wanted = any(item.get_closest_marker("stan") for item in session.items)
     if wanted and not session.config.option.collectonly and not find_toolchain().advice:
         silent = subprocess.DEVNULL

@@ -45,7 +45,8 @@ def call(*command: str | Path, cwd: Path = REPOSITORY, **variables: str) -> None
 def suite(python: str | Path = sys.executable, *options: str, **variables: str) -> None:
     """Run the tests that need no Stan, in random order, with CI=true so that nothing is skipped for want."""
     order = ("--shuffle", str(int(time.time()) % 10_000))
-    call(python, "-m", "pytest", "-q", "-m", "not stan", *order, *options, **variables)
+    shared = ("-n", "2", "--dist", "loadfile")
+    call(python, "-m", "pytest", "-q", "-m", "not stan", *shared, *order, *options, **variables)
 
 
 def other_python(version: str) -> Path:
