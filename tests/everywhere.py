@@ -46,7 +46,7 @@ def suite(python: str | Path = sys.executable, *options: str, **variables: str) 
     """Run the tests that need no Stan, in random order, with CI=true so that nothing is skipped for want."""
     order = ("--shuffle", str(int(time.time()) % 10_000))
     shared = ("-n", "2", "--dist", "loadfile")
-    call(python, "-m", "pytest", "-q", "-m", "not stan", *shared, *order, *options, **variables)
+    call(python, "-m", "pytest", "-q", "-m", "not stan", *shared, *order, *options, CI="true", **variables)
 
 
 def other_python(version: str) -> Path:
