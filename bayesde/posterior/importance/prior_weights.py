@@ -2,7 +2,7 @@ r"""The priors at draws of the genes, for any hyperparameters: what importance w
 
     p(theta | phi) = prod_k Cauchy(beta_k | 0, S_k)  Normal or Student-t(a | log trend, sigma)
 
-Kernels over genes. They leave out the priors' heights, which are the same for all draws. With
+Kernels over genes. They leave out the priors' heights (`log_height`), the same for all draws. With
 ln p(y | theta) / q(theta) known, a draw costs one division and one exponential. Loops run over the draws
 innermost, so that they become vector instructions; hyperparameters come as points (first axis), so that a
 gene's draws are read once for all of them. theta (gene, draw, P + 1) may have room for more draws than
@@ -14,8 +14,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import digamma
 
 from bayesde.numerics.compiled import fused, kernel, transpose
+from bayesde.posterior.elementwise import logarithms
 from bayesde.posterior.importance.elementary import exponential, logarithm
 from bayesde.posterior.importance.sums import sum_of
 
@@ -24,6 +26,8 @@ __all__ = [
     "fill_evidence",
     "fill_highest",
     "fill_moments",
+    "log_height",
+    "log_height_slope",
     "log_prior_shape",
 ]
 
@@ -175,3 +179,16 @@ def average_weights(first, last, theta, log_ratio, columns, scale, log_trend, sd
             factor = share[s] / total if total > 0.0 else math.nan
             for m in range(n_draws):
                 out[m] = fused(one[m], factor, out[m])
+
+
+def log_height(scale: np.ndarray, sd: float, nu: float) -> float:
+    """Log of the height of one gene's priors (shrunken coefficients, log dispersion) at their peaks."""
+    value = -float(logarithms(math.pi * scale).sum()) - math.log(sd)
+    if math.isinf(nu):
+        return value - 0.5 * math.log(2.0 * math.pi)
+    return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
+
+
+def log_height_slope(nu: float) -> float:
+    """Return the derivative by nu of the log height of Student's t."""
+    return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)

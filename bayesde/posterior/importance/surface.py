@@ -22,11 +22,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import chdtri, digamma, log1p, ndtri
+from scipy.special import chdtri, log1p, ndtri
 
 from bayesde.eb.threads import over_genes
 from bayesde.errors import FitError
-from bayesde.posterior.elementwise import exponentials, logarithms
+from bayesde.posterior.elementwise import exponentials
 from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.importance.layout import Layout
 from bayesde.posterior.importance.pareto import smoothed
@@ -35,6 +35,8 @@ from bayesde.posterior.importance.prior_weights import (
     fill_evidence,
     fill_highest,
     fill_moments,
+    log_height,
+    log_height_slope,
 )
 from bayesde.posterior.importance.proposal import Draws
 from bayesde.posterior.importance.small_matrices import (
@@ -150,7 +152,7 @@ class Surface:
             moments,
         )
         value, gradient, _ = self.layout.log_prior(psi)
-        log_evidence += _log_constant(scale, sd, nu)
+        log_evidence += log_height(scale, sd, nu)
         scores = self._scores(psi, trend, moments, nu)
         return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
 
@@ -166,7 +168,7 @@ class Surface:
         if self.layout.trend:
             columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
         if self.layout.student_t:
-            columns.append((moments[:, n + 2 :] + _log_height_slope(nu)) * (nu - 2.0))
+            columns.append((moments[:, n + 2 :] + log_height_slope(nu)) * (nu - 2.0))
         return np.hstack(columns)
 
     def log_evidence(self, psi: np.ndarray) -> np.ndarray:
@@ -177,7 +179,7 @@ class Surface:
         over_genes(
             fill_evidence, trend.shape[1], self.theta, self.log_ratio, columns, scale, trend, sd, nu, evidence
         )
-        heights = [_log_constant(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
+        heights = [log_height(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
         value += [self.layout.log_prior(point)[0] for point in points]
         return np.asarray(value.reshape(np.shape(psi)[:-1]))
@@ -441,16 +443,3 @@ def _columns(layout: Layout) -> np.ndarray:
 
 def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, float]:
     return model.shrinkage_scale[model.shrunken], model.log_trend, model.dispersion_sd, model.nu
-
-
-def _log_constant(scale: np.ndarray, sd: float, nu: float) -> float:
-    """Log of the height of one gene's priors (shrunken coefficients, log dispersion) at their peaks."""
-    value = -float(logarithms(math.pi * scale).sum()) - math.log(sd)
-    if math.isinf(nu):
-        return value - 0.5 * math.log(2.0 * math.pi)
-    return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
-
-
-def _log_height_slope(nu: float) -> float:
-    """Return the derivative by nu of the log height of Student's t."""
-    return 0.5 * float(digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
