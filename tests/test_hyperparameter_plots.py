@@ -48,12 +48,6 @@ def chains(posterior):
     return dataclasses.replace(posterior, engine="joint", shared=shared, statistics=statistics)
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def lines_of(ax):
     return {line.get_label(): line.get_xydata().T for line in ax.lines}
 

@@ -25,12 +25,6 @@ def fit():
     return fit_eb(datasets.load_pasilla(), "~ type + condition", references={"condition": "untreated"})
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def n_points(ax):
     return sum(len(collection.get_offsets()) for collection in ax.collections)
 
