@@ -2,12 +2,17 @@
 
     python -m benchmarks.same_bytes                      # every environment below, against this one
     python -m benchmarks.same_bytes --python PYTHON ...  # other interpreters with bayesde as well
-    python -m benchmarks.same_bytes --engine psis        # the posterior's tables as well
+    python -m benchmarks.same_bytes --part posterior     # the posterior's tables as well
+    python -m benchmarks.same_bytes --tree CHECKOUT --part estimates --part posterior --part runs
 
 Estimates, every kind of test and of shrinkage, transforms and size factors of pasilla and airway are written
-as tables and hashed, in a process of its own for each environment: other kernels of OpenBLAS, other targets
-of numba, NumPy without its AVX-512 loops, one thread. A kernel that this processor cannot run ends in an
-illegal instruction; it is skipped, and the report says so. Exits with 1 if any table differs.
+as tables and hashed column by column, in a process of its own for each environment: other kernels of
+OpenBLAS, other targets of numba, NumPy without its AVX-512 loops, one thread. A kernel that this processor
+cannot run ends in an illegal instruction; it is skipped, and the report says so.
+
+With ``--tree`` the other side is not an environment but another state of the source, such as a git worktree
+of an earlier commit. Then the folders of runs (``--part runs``: commands eb and sample, engines psis, nuts
+and joint) can be compared as well: tables, hyperparameters and draws. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,22 +81,50 @@ def _posterior(name: str) -> Iterator[tuple[str, object]]:
     yield "psis, hyperparameters", post.hyperparameter_summary
 
 
-def digests(engines: Sequence[str], sets: Sequence[str]) -> dict[str, str]:
-    """Hash every table of the given engines and data sets in this process."""
+def _runs(name: str) -> Iterator[tuple[str, object]]:
+    """Yield the tables, hyperparameters and draws in the folders of runs of a data set."""
+    import bayesde
+
+    data = Path(bayesde.__file__).parent / "datasets"
+    design = "~ type + condition" if name == "pasilla" else "~ cell + dex"
+    given = [str(data / f"{name}_counts.tsv.gz"), str(data / f"{name}_samples.tsv"), "--design", design]
+    with tempfile.TemporaryDirectory() as folder:
+        panel = Path(folder) / "panel.txt"
+        names = bayesde.read_counts(*given[:2]).genes
+        panel.write_text("\n".join(names[:: len(names) // PANEL]) + "\n")
+        few = ["--genes", str(panel), "--chains", "2", "--draws", "200", "--warmup", "200"]
+        for run, options in {
+            "eb": ["eb"],
+            "eb lrt": ["eb", "--test", "lrt", "--reduced", design.rsplit(" + ", 1)[0], "--shrinkage", "ashr"],
+            "psis": ["sample", "--draws", "500"],
+            "psis student_t": ["sample", "--residuals", "student_t", "--scales", "term", "--draws", "500"],
+            "nuts": ["sample", "--engine", "nuts", *few],
+            "joint": ["sample", "--engine", "joint", *few],
+        }.items():
+            out = Path(folder) / run
+            command = [sys.executable, "-m", "bayesde", options[0], *given, *options[1:], "--out", str(out)]
+            ran = subprocess.run(command, capture_output=True, text=True)
+            if ran.returncode not in (0, 3):
+                raise RuntimeError(f"{' '.join(command)} ended with {ran.returncode}: {ran.stderr[-2000:]}")
+            yield from ((f"{run}, {label}", values) for label, values in _in_folder(out))
+
+
+def _in_folder(out: Path) -> Iterator[tuple[str, object]]:
+    """Yield what a run left: tables, hyperparameters, draws."""
     import pandas as pd
+    import xarray as xr
 
-    from bayesde.results import tab_separated
-
-    warnings.simplefilter("ignore")
-    makers = {"eb": _estimates, "psis": _posterior}
-    found = {}
-    for engine in engines:
-        for name in sets:
-            for table, values in makers[engine](name):
-                text = tab_separated(pd.DataFrame(values).reset_index())
-                found[f"{name}, {table}"] = hashlib.sha256(text.encode()).hexdigest()
-                _keep(f"{name}, {table}", text)
-    return found
+    for path in sorted(out.rglob("*.tsv")):
+        yield str(path.relative_to(out)), pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    for path in sorted(out.rglob("hyperparameters.json")):
+        yield str(path.relative_to(out)), json.loads(path.read_text())
+    for path in sorted([*out.glob("posterior.nc"), *out.glob("posterior.zarr")]):
+        opened = xr.open_zarr(path) if path.suffix == ".zarr" else xr.open_dataset(path, group="posterior")
+        with opened as draws:
+            yield (
+                path.name,
+                {str(k): hashlib.sha256(v.values.tobytes()).hexdigest() for k, v in draws.items()},
+            )
 
 
 def _keep(name: str, text: str) -> None:
@@ -101,12 +135,45 @@ def _keep(name: str, text: str) -> None:
         (Path(folder) / f"{name.replace('/', ' ')}.tsv").write_text(text)
 
 
-def measured(python: str, variables: dict[str, str], options: Sequence[str]) -> dict[str, str] | str:
+PARTS = {"estimates": _estimates, "posterior": _posterior, "runs": _runs}
+PANEL = 30
+"""Genes that are sampled by Stan."""
+
+
+def digests(parts: Sequence[str], sets: Sequence[str]) -> dict[str, str]:
+    """Hash every column of the given parts' tables in this process."""
+    warnings.simplefilter("ignore")
+    found = {}
+    for part in parts:
+        for name in sets:
+            for table, values in PARTS[part](name):
+                for column, text in _columns(values, f"{name}, {table}").items():
+                    found[f"{name}, {table}: {column}"] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def _columns(values: object, label: str) -> dict[str, str]:
+    """Write every column of a table, or entry of a dictionary, as text."""
+    import pandas as pd
+
+    from bayesde.results import tab_separated
+
+    if isinstance(values, dict):
+        return {key: json.dumps(value) for key, value in values.items()}
+    table = pd.DataFrame(values).reset_index()
+    _keep(label, tab_separated(table))
+    return {str(name): tab_separated(table[[name]]) for name in table}
+
+
+def measured(
+    python: str, variables: dict[str, str], options: Sequence[str], tree: Path = REPOSITORY
+) -> dict[str, str] | str:
     """Hash the tables in a process with these variables; a sentence where it could not be run."""
     kept = {name: value for name, value in os.environ.items() if name not in CONTROLLED}
+    kept["PYTHONPATH"] = str(tree)
     run = subprocess.run(
-        [python, "-m", "benchmarks.same_bytes", "--print", *options],
-        cwd=REPOSITORY,
+        [python, str(Path(__file__).resolve()), "--print", *options],
+        cwd=tree,
         env=kept | variables,
         capture_output=True,
         text=True,
@@ -123,41 +190,50 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--engine", action="append", choices=("eb", "psis"), help="default: eb")
+    parser.add_argument("--part", action="append", choices=tuple(PARTS), help="default: estimates")
+    parser.add_argument("--tree", type=Path, help="compare with another checkout of this repository instead")
     parser.add_argument("--set", action="append", choices=("pasilla", "airway"), help="default: both")
     parser.add_argument("--python", action="append", default=[], help="another interpreter that has bayesde")
     parser.add_argument("--only", help="only environments whose name contains this")
     parser.add_argument("--print", action="store_true", help="print the digests of this process as JSON")
     given = parser.parse_args()
-    engines, sets = given.engine or ["eb"], given.set or ["pasilla", "airway"]
+    parts, sets = given.part or ["estimates"], given.set or ["pasilla", "airway"]
     if given.print:
-        print(json.dumps(digests(engines, sets)))
+        print(json.dumps(digests(parts, sets)))
         return 0
-    options = [
-        part
-        for kind, names in (("engine", engines), ("set", sets))
-        for n in names
-        for part in (f"--{kind}", n)
-    ]
+    options = [f"--part={name}" for name in parts] + [f"--set={name}" for name in sets]
     chosen = {name: v for name, v in environments().items() if given.only is None or given.only in name}
-    runs = [(name, sys.executable, variables) for name, variables in chosen.items()]
-    runs += [(f"interpreter {path}", path, {}) for path in given.python]
+    runs = [(name, sys.executable, variables, REPOSITORY) for name, variables in chosen.items()]
+    runs += [(f"interpreter {path}", path, {}, REPOSITORY) for path in given.python]
+    if given.tree:
+        runs = [(f"checkout {given.tree}", sys.executable, {}, given.tree.resolve())]
     wanted = measured(sys.executable, {}, options)
     if isinstance(wanted, str):
         print(wanted)
         return 1
-    print(f"{len(wanted)} tables")
+    print(f"{len(wanted)} columns of {len({name.rpartition(': ')[0] for name in wanted})} tables")
     bad = False
-    for name, python, variables in runs:
-        found = measured(python, variables, options)
+    for name, python, variables, tree in runs:
+        found = measured(python, variables, options, tree)
         if isinstance(found, str):
             bad |= not found.startswith("skipped")
             print(f"{name}: {found}", flush=True)
             continue
-        differing = [table for table in wanted if found.get(table) != wanted[table]]
+        differing = differences(wanted, found)
         bad |= bool(differing)
-        print(f"{name}: {'all equal' if not differing else 'differ in ' + '; '.join(differing)}", flush=True)
+        print(f"{name}: {'; '.join(differing) or 'all equal'}", flush=True)
     return int(bad)
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Name the columns that differ, or that only one side has."""
+    unequal = [name for name in wanted if name in found and found[name] != wanted[name]]
+    kinds = {
+        "differ": unequal,
+        "only here": [name for name in wanted if name not in found],
+        "only there": [name for name in found if name not in wanted],
+    }
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def steps() -> dict[str, Callable[[], None]]:
     found: dict[str, Callable[[], None]] = {
         "stan": lambda: call(sys.executable, "-m", "pytest", "-q", "-m", "stan"),
         "bytes": lambda: call(
-            sys.executable, "-m", "benchmarks.same_bytes", "--engine", "eb", "--engine", "psis"
+            sys.executable, "-m", "benchmarks.same_bytes", "--part", "estimates", "--part", "posterior"
         ),
     }
     for kernel in BLAS_KERNELS:
