@@ -32,7 +32,7 @@ check: install  ## formatting, lint, types, import order
 	$(BIN)/python -m pytest -q tests/test_import_order.py
 
 bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
-	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 calibrate: install  ## ranks of the truth under every engine, and its accuracy; CALIBRATE="--engine psis" and the like narrow the former
 	$(BIN)/python -m benchmarks.calibration $(CALIBRATE)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
     from bayesde.eb.fit import EbFit, fit_eb
-    from bayesde.eb.rlog import rlog
-    from bayesde.eb.size_factors import size_factors
-    from bayesde.eb.transforms import vst
+    from bayesde.eb.size_factors.methods import size_factors
+    from bayesde.eb.transforms.rlog import rlog
+    from bayesde.eb.transforms.vst import vst
     from bayesde.errors import (
         BayesdeError,
         BayesdeNote,
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
         ToolchainError,
     )
     from bayesde.io import read_counts, read_tximport
+    from bayesde.model.hyperparameters import Hyperparameters
+    from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
     from bayesde.options import EbOptions
-    from bayesde.posterior.compare import compare_posteriors
     from bayesde.posterior.fit import fit_posterior
-    from bayesde.posterior.hyperparameters import Hyperparameters
-    from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
-    from bayesde.posterior.prior_check import prior_predictive
-    from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.posterior.queries.compare import compare_posteriors
+    from bayesde.posterior.queries.loo import LeaveOneOut
+    from bayesde.posterior.queries.prior_predictive import prior_predictive
+    from bayesde.posterior.queries.reweight import reweighted
+    from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
     from bayesde.posterior.result import Posterior
-    from bayesde.posterior.reweight import reweighted
-    from bayesde.posterior.sensitivity import power_scaling, sensitivity
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -50,9 +50,9 @@ _HOMES = {
     "bayesde.datasets": ("load_airway", "load_pasilla"),
     "bayesde.design": ("Contrast", "Design"),
     "bayesde.eb.fit": ("EbFit", "fit_eb"),
-    "bayesde.eb.rlog": ("rlog",),
-    "bayesde.eb.size_factors": ("size_factors",),
-    "bayesde.eb.transforms": ("vst",),
+    "bayesde.eb.transforms.rlog": ("rlog",),
+    "bayesde.eb.size_factors.methods": ("size_factors",),
+    "bayesde.eb.transforms.vst": ("vst",),
     "bayesde.errors": (
         "BayesdeError",
         "BayesdeNote",
@@ -65,16 +65,16 @@ _HOMES = {
     "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
     "bayesde.options": ("EbOptions",),
-    "bayesde.posterior.compare": ("compare_posteriors",),
+    "bayesde.posterior.queries.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
-    "bayesde.posterior.hyperparameters": ("Hyperparameters",),
-    "bayesde.posterior.loo": ("LeaveOneOut",),
+    "bayesde.model.hyperparameters": ("Hyperparameters",),
+    "bayesde.posterior.queries.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
-    "bayesde.posterior.prior_check": ("prior_predictive",),
-    "bayesde.posterior.priors": ("LogNormal", "Priors", "ShiftedGamma"),
+    "bayesde.posterior.queries.prior_predictive": ("prior_predictive",),
+    "bayesde.model.priors": ("LogNormal", "Priors", "ShiftedGamma"),
     "bayesde.posterior.result": ("Posterior",),
-    "bayesde.posterior.reweight": ("reweighted",),
-    "bayesde.posterior.sensitivity": ("power_scaling", "sensitivity"),
+    "bayesde.posterior.queries.reweight": ("reweighted",),
+    "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }

@@ -155,7 +155,7 @@ def resume(
 
         bayesde resume post
     """
-    from bayesde.batch import resume as go_on
+    from bayesde.runs import resume as go_on
 
     with shown_progress() as progress:
         outcome = go_on(directory, workers=workers or cores(), progress=progress)
@@ -170,7 +170,7 @@ def status(directory: Directory) -> None:
 
         bayesde status post
     """
-    from bayesde.batch import status as look
+    from bayesde.runs import status as look
 
     for line in look(directory).lines():
         typer.echo(line)
@@ -184,7 +184,7 @@ def report(directory: Directory) -> None:
 
         bayesde report eb
     """
-    from bayesde.batch import write_report
+    from bayesde.runs import write_report
 
     typer.echo(f"the report is {write_report(directory)}")
 

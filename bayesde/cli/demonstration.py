@@ -11,8 +11,8 @@ from bayesde.cli.arguments import Force, Workers
 from bayesde.cli.running import finish, run_plan, shown_progress
 
 if TYPE_CHECKING:
-    from bayesde.batch import RunPlan
-    from bayesde.batch.execution import RunOutcome
+    from bayesde.runs import RunPlan
+    from bayesde.runs.execution import RunOutcome
 
 __all__ = ["demo"]
 
@@ -37,7 +37,7 @@ def demo(
     """
     from rich.console import Console
 
-    from bayesde.batch.demo import agreement, check_plan, demo_plan, demo_table, missing_for_stan
+    from bayesde.runs.demo import agreement, check_plan, demo_plan, demo_table, missing_for_stan
 
     outcome = _run(demo_plan(), out, force, workers)
     Console().print(demo_table(outcome))
@@ -52,7 +52,7 @@ def demo(
 
 def _run(plan: RunPlan, out: Path, force: bool, workers: int | None) -> RunOutcome:
     """Carry out one of the plans; an earlier demonstration in its folder is replaced."""
-    from bayesde.batch.demo import holds_demo
+    from bayesde.runs.demo import holds_demo
 
     with shown_progress() as progress:
         return run_plan(plan, out, force or holds_demo(out, plan), workers, progress)

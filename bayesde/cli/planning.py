@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bayesde.errors import InputError, OptionError
 
 if TYPE_CHECKING:
-    from bayesde.batch import RunPlan
+    from bayesde.runs import RunPlan
 
 __all__ = ["build_plan", "eb_options", "model_options", "sampling_options"]
 
@@ -132,10 +132,10 @@ def build_plan(
     priors: dict[str, Any] | None = None,
 ) -> RunPlan:
     """Put a plan together: defaults, then the configuration file, then the command line."""
-    from bayesde.batch.plan import ModelPlan, RunFiles, RunPlan, SamplePlan, read_config
+    from bayesde.model.priors import Priors
     from bayesde.options import EbOptions
     from bayesde.posterior.options import SamplingOptions
-    from bayesde.posterior.priors import Priors
+    from bayesde.runs.plan import ModelPlan, RunFiles, RunPlan, SamplePlan, read_config
 
     tables = {} if config is None else read_config(config)
     if files.get("normalization_factors") is not None and model["size_factors"] is not None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bayesde.batch import RunPlan
-    from bayesde.batch.execution import Progress, RunOutcome
+    from bayesde.runs import RunPlan
+    from bayesde.runs.execution import Progress, RunOutcome
 
 __all__ = ["carry_out", "cores", "finish", "run_plan", "shown_progress"]
 
@@ -30,7 +30,7 @@ def carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> Non
 
 def run_plan(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress) -> RunOutcome:
     """Run a plan; say how to go on with it if the user stops it."""
-    from bayesde.batch import run
+    from bayesde.runs import run
 
     try:
         return run(plan, out, force=force, workers=workers or cores(), progress=progress)

@@ -13,12 +13,11 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.design.default_contrast import tell_default
+from bayesde.design.given_design import given_design
 from bayesde.eb.block import GeneBlock, are_shared
-from bayesde.eb.dispersion_prior import DispersionPrior
+from bayesde.eb.dispersion.prior import DispersionPrior
+from bayesde.eb.dispersion.trend import DispersionTrend, given_trend
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
-from bayesde.eb.given_design import given_design
-from bayesde.eb.layout import DesignLayout
-from bayesde.eb.lrt import likelihood_ratios
 from bayesde.eb.outliers import CooksSummary, cooks_distances, disqualified
 from bayesde.eb.passes import (
     AllGenes,
@@ -28,11 +27,12 @@ from bayesde.eb.passes import (
     learn_hierarchy,
     second_pass,
 )
-from bayesde.eb.shrink import prior_scale
-from bayesde.eb.size_factors import resolved_factors
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.shrinkage.apeglm import prior_scale
+from bayesde.eb.size_factors.methods import resolved_factors
 from bayesde.eb.summary import described, described_as_table, tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
-from bayesde.eb.trend import DispersionTrend, given_trend
+from bayesde.eb.testing.lrt import likelihood_ratios
 from bayesde.eb.weights import observation_weights, too_little_weight
 from bayesde.errors import InputError
 from bayesde.options import EbOptions

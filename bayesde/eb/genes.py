@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.dispersion import gene_wise_dispersions, map_dispersions
-from bayesde.eb.dispersion_prior import DispersionPrior
-from bayesde.eb.glm import MIN_MU, GlmFit, fit_glm
-from bayesde.eb.layout import DesignLayout
+from bayesde.eb.dispersion.estimates import gene_wise_dispersions, map_dispersions
+from bayesde.eb.dispersion.prior import DispersionPrior
+from bayesde.eb.dispersion.trend import DispersionTrend
 from bayesde.eb.moments import moments
 from bayesde.eb.outliers import FittedBlock, cooks_distances, fitted_block, replaced_counts, summarize_cooks
-from bayesde.eb.trend import DispersionTrend
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import MIN_MU, GlmFit, fit_glm
 
 __all__ = [
     "REFITTED",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.nb import row_of
-from bayesde.eb.threads import over_genes
+from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import inlined, kernel
+from bayesde.numerics.threads import over_genes
 
 __all__ = ["Moments", "moments", "trimmed_mean"]
 

@@ -19,13 +19,13 @@ import numpy as np
 from scipy.special import fdtri
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import MIN_MU, RIDGE, GlmFit
-from bayesde.eb.irls import covariance, set_effects, set_means, working_weights
-from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import trimmed_mean
-from bayesde.eb.nb import row_of
-from bayesde.eb.threads import over_genes
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import MIN_MU, RIDGE, GlmFit
+from bayesde.eb.regression.irls import covariance, set_effects, set_means, working_weights
+from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import inlined, kernel
+from bayesde.numerics.threads import over_genes
 
 __all__ = [
     "CooksSummary",

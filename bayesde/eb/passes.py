@@ -14,7 +14,8 @@ import numpy as np
 
 from bayesde.counts import Counts, chunk_cells
 from bayesde.eb.block import GeneBlock, are_shared
-from bayesde.eb.dispersion_prior import fit_dispersion_prior
+from bayesde.eb.dispersion.prior import fit_dispersion_prior
+from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
 from bayesde.eb.genes import (
     REFITTED,
     GeneWise,
@@ -25,11 +26,10 @@ from bayesde.eb.genes import (
     poisson_level,
     replacement,
 )
-from bayesde.eb.glm import MIN_MU
-from bayesde.eb.layout import DesignLayout
 from bayesde.eb.outliers import replaceable_samples
-from bayesde.eb.separation import separated_genes
-from bayesde.eb.trend import DispersionTrend, fit_trend
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import MIN_MU
+from bayesde.eb.regression.separation import separated_genes
 from bayesde.options import EbOptions
 
 __all__ = ["AllGenes", "Estimates", "ReplacedCounts", "first_pass", "learn_hierarchy", "second_pass"]

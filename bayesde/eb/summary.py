@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesde.counts.display import html_table
 from bayesde.design.description import variable_lines
-from bayesde.eb.dispersion import MIN_DISPERSION
+from bayesde.eb.dispersion.estimates import MIN_DISPERSION
 from bayesde.errors import BayesdeWarning, first_few
 
 if TYPE_CHECKING:

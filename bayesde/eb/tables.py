@@ -11,12 +11,12 @@ from scipy.special import ndtr, ndtri
 
 from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
-from bayesde.eb.ash import fit_mixture
-from bayesde.eb.glm import contrast_standard_errors
-from bayesde.eb.multiple_testing import benjamini_hochberg, filter_and_adjust
-from bayesde.eb.normal_shrinkage import shrink_normally
-from bayesde.eb.shrink import false_sign_probability, prior_scale, shrink_coefficient
-from bayesde.eb.wald import LARGEST_THRESHOLD, wald_test
+from bayesde.eb.regression.glm import contrast_standard_errors
+from bayesde.eb.shrinkage.apeglm import false_sign_probability, prior_scale, shrink_coefficient
+from bayesde.eb.shrinkage.ash import fit_mixture
+from bayesde.eb.shrinkage.normal import shrink_normally
+from bayesde.eb.testing.multiple_testing import benjamini_hochberg, filter_and_adjust
+from bayesde.eb.testing.wald import LARGEST_THRESHOLD, wald_test
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range

@@ -11,10 +11,10 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import GlmFit, contrast_standard_errors
-from bayesde.eb.layout import DesignLayout
 from bayesde.eb.outliers import fitted_block, replaceable_samples, summarize_cooks
-from bayesde.eb.shrink import shrink_coefficient
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import GlmFit, contrast_standard_errors
+from bayesde.eb.shrinkage.apeglm import shrink_coefficient
 
 __all__ = ["warm_up"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts, chunks
-from bayesde.eb.dispersion_search import SMALLEST_WEIGHT
-from bayesde.eb.layout import DesignLayout
-from bayesde.eb.separation import distinct_patterns
+from bayesde.eb.dispersion.search import SMALLEST_WEIGHT
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.separation import distinct_patterns
 from bayesde.errors import InputError, first_few
 
 __all__ = ["observation_weights", "too_little_weight"]

@@ -17,7 +17,7 @@ import pandas as pd
 from bayesde.counts import Counts, matched_matrix
 from bayesde.errors import InputError, first_few
 from bayesde.normalize.ratios import Location, check_method, log_size_factors, size_factors
-from bayesde.numerics.elementwise import exp, log
+from bayesde.numerics.libm import exp, log
 
 __all__ = ["normalization_factors", "normalization_matrix"]
 

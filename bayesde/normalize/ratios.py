@@ -19,7 +19,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunk_cells, positions
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize.blocks import row_blocks
-from bayesde.numerics.elementwise import exp, log
+from bayesde.numerics.libm import exp, log
 
 __all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
 

@@ -16,7 +16,7 @@ from bayesde.errors import InputError, first_few
 from bayesde.normalize.blocks import row_blocks
 from bayesde.normalize.factors import average_lengths, normalization_matrix
 from bayesde.normalize.ratios import log_size_factors
-from bayesde.numerics.elementwise import exp, log, log2
+from bayesde.numerics.libm import exp, log, log2
 
 __all__ = ["base_mean", "base_var", "cpm", "fpkm", "fpm", "norm_transform", "normalized_counts"]
 

@@ -1,7 +1,7 @@
 """How loops are compiled: so that every processor gives the same numbers, and a changed source new ones.
 
 No compiler flag allows another rounding or order: products and sums are fused only where `fused` stands, and
-sums over draws have an order of their own (`bayesde.posterior.importance.sums`). Without that, results would
+sums over draws have an order of their own (`bayesde.numerics.sums`). Without that, results would
 differ in their last digits between processors with and without certain instructions, and where draws are
 chosen by weight now and then in a whole draw.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import gammaincc, gammainccinv, gammaln, ndtri
 
-from bayesde.posterior.priors import LogNormal, ShiftedGamma
+from bayesde.model.priors import LogNormal, ShiftedGamma
 
 __all__ = ["kernel_density", "prior_density"]
 

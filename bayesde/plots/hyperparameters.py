@@ -21,7 +21,7 @@ from bayesde.errors import InputError
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE
-from bayesde.posterior.checks import hyperparameter_summary, smallest_bfmi
+from bayesde.posterior.summaries.checks import hyperparameter_summary, smallest_bfmi
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

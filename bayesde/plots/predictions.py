@@ -12,7 +12,7 @@ from bayesde.plots.style import BLACK, BLUE, ORANGE, legend_outside, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayesde.posterior.loo import LeaveOneOut
+    from bayesde.posterior.queries.loo import LeaveOneOut
     from bayesde.posterior.result import Posterior
 
 __all__ = ["pit_histogram", "predicted_counts_plot"]

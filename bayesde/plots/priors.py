@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from bayesde.posterior.prior_check import PriorPredictive
+    from bayesde.posterior.queries.prior_predictive import PriorPredictive
 
 __all__ = ["SYMBOLS", "prior_predictive_plot"]
 

@@ -16,24 +16,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bayesde.posterior.compare import compare_posteriors
+    from bayesde.model.hyperparameters import Hyperparameters
+    from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.fit import fit_posterior
-    from bayesde.posterior.hyperparameters import Hyperparameters
-    from bayesde.posterior.loo import LeaveOneOut
     from bayesde.posterior.options import SamplingOptions
-    from bayesde.posterior.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.posterior.queries.compare import compare_posteriors
+    from bayesde.posterior.queries.loo import LeaveOneOut
     from bayesde.posterior.result import Posterior
 
 _HOME_OF = {
-    "Hyperparameters": "hyperparameters",
-    "LeaveOneOut": "loo",
-    "LogNormal": "priors",
-    "Posterior": "result",
-    "Priors": "priors",
-    "SamplingOptions": "options",
-    "ShiftedGamma": "priors",
-    "compare_posteriors": "compare",
-    "fit_posterior": "fit",
+    "Hyperparameters": "model.hyperparameters",
+    "LeaveOneOut": "posterior.queries.loo",
+    "LogNormal": "model.priors",
+    "Posterior": "posterior.result",
+    "Priors": "model.priors",
+    "SamplingOptions": "posterior.options",
+    "ShiftedGamma": "model.priors",
+    "compare_posteriors": "posterior.queries.compare",
+    "fit_posterior": "posterior.fit",
 }
 
 __all__ = [
@@ -53,4 +53,4 @@ def __getattr__(name: str) -> object:
     """Import a name on first use: the command line reads options without loading compiled kernels."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'bayesde.posterior' has no attribute {name!r}")
-    return getattr(import_module(f"bayesde.posterior.{_HOME_OF[name]}"), name)
+    return getattr(import_module(f"bayesde.{_HOME_OF[name]}"), name)

@@ -11,22 +11,22 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, ToolchainError
-from bayesde.posterior.chains.integrate import hyper_points
-from bayesde.posterior.chains.joint import sample_joint
-from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
-from bayesde.posterior.chains.prepare import first_look
-from bayesde.posterior.chains.run import ChainSettings, SamplerStopped
-from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
-from bayesde.posterior.hyperparameters import Hyperparameters
+from bayesde.posterior.hyper.integrate import hyper_points
+from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.importance.learning import learn_hyperparameters
-from bayesde.posterior.importance.pareto import MAX_K
 from bayesde.posterior.importance.weighing import SMALLEST_SIZE
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
-from bayesde.posterior.summaries import gene_status, importance_status
+from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.first_look import first_look
+from bayesde.posterior.stan.joint import sample_joint
+from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
+from bayesde.posterior.stan.run import ChainSettings, SamplerStopped
+from bayesde.posterior.summaries.one_contrast import gene_status, importance_status
 
 __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.priors import Priors
 from bayesde.options import check_choice
 from bayesde.posterior.engines import ENGINES
-from bayesde.posterior.hyperparameters import Hyperparameters
 from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
-from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import (
     Progress,
     Request,

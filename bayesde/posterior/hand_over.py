@@ -11,9 +11,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from bayesde.posterior.chains.integrate import log_shared_prior
-from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.model import ConditionalModel
+from bayesde.model.density import ConditionalModel
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.hyper.integrate import log_shared_prior
 
 __all__ = ["failed_genes", "replace_genes", "stan_is_there", "thinned"]
 

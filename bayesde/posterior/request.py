@@ -13,14 +13,14 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
-from bayesde.posterior.elementwise import logarithms
-from bayesde.posterior.hyperparameters import Hyperparameters, check_fixed
-from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.proposal import gene_seeds
-from bayesde.posterior.importance.proposed import Start
-from bayesde.posterior.model import ConditionalModel
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters, check_fixed
+from bayesde.model.priors import Priors
+from bayesde.numerics.elementary import logarithms
+from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
-from bayesde.posterior.priors import Priors
+from bayesde.posterior.proposal.genes import Start
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit

@@ -15,19 +15,19 @@ from bayesde.counts.display import html_table
 from bayesde.design import Design
 from bayesde.design.description import variable_lines
 from bayesde.eb.fit import EbFit
-from bayesde.posterior.arviz_adapter import to_arviz
-from bayesde.posterior.checks import checked, hyperparameter_summary
-from bayesde.posterior.contrasts import event_probability, joint_summary, read_contrasts
-from bayesde.posterior.draws import contrast_array, draws_dataset, equal_draws, positions
-from bayesde.posterior.gene_draws import GeneDraws, contrast_values
-from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.left_out import without_counts
-from bayesde.posterior.loo import LeaveOneOut, leave_one_out
-from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.outlier_counts import without_outliers
-from bayesde.posterior.predict import predict_counts, predictive_check
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.draws.arviz_adapter import to_arviz
+from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
+from bayesde.posterior.draws.labelled import contrast_array, draws_dataset, equal_draws, positions
+from bayesde.posterior.queries.left_out import without_counts
+from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
+from bayesde.posterior.queries.outlier_counts import without_outliers
+from bayesde.posterior.queries.predict import predict_counts, predictive_check
 from bayesde.posterior.request import Request
-from bayesde.posterior.tables import results_table, summary_table, threshold_of
+from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
+from bayesde.posterior.summaries.several_contrasts import event_probability, joint_summary, read_contrasts
+from bayesde.posterior.summaries.tables import results_table, summary_table, threshold_of
 from bayesde.results import ResultsTable, to_log2
 
 __all__ = ["Posterior"]
@@ -320,13 +320,13 @@ class Posterior:
     def loo(
         self, *, refit: bool = True, progress: Callable[[int, int, str], None] | None = None
     ) -> LeaveOneOut:
-        """Leave out every count in turn: see `bayesde.posterior.loo.leave_one_out`."""
+        """Leave out every count in turn: see `bayesde.posterior.queries.loo.leave_one_out`."""
         return leave_one_out(self, refit=refit, progress=progress)
 
     def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
         """Leave counts out for good, by default those that `LeaveOneOut.outlier_counts` flags.
 
-        See `bayesde.posterior.outlier_counts.without_outliers`.
+        See `bayesde.posterior.queries.outlier_counts.without_outliers`.
         """
         return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
 
@@ -339,7 +339,7 @@ class Posterior:
         samples: Any = None,
         normalization_factors: Any = None,
     ) -> xr.DataArray:
-        """Draw counts (draw, gene, sample): see `bayesde.posterior.predict.predict_counts`."""
+        """Draw counts (draw, gene, sample): see `bayesde.posterior.queries.predict.predict_counts`."""
         return predict_counts(
             self,
             genes,
@@ -352,5 +352,5 @@ class Posterior:
     def predictive_check(
         self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None
     ) -> pd.DataFrame:
-        """Compare genes with replicates: see `bayesde.posterior.predict.predictive_check`."""
+        """Compare genes with replicates: see `bayesde.posterior.queries.predict.predictive_check`."""
         return predictive_check(self, genes, draws=draws, seed=seed)

@@ -11,21 +11,22 @@ import sys
 
 import numpy as np
 
-from bayesde.posterior.elementwise import exponentials
-from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.adapt import adapted
-from bayesde.posterior.importance.components import gene_mixtures
-from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.mixture import Proposal
-from bayesde.posterior.importance.pareto import effective_size, smoothed
-from bayesde.posterior.importance.proposal import fitted_shares
-from bayesde.posterior.importance.proposed import Proposed, Start, draw_all
-from bayesde.posterior.importance.resampling import resampled
-from bayesde.posterior.importance.small_matrices import inverse, products, solve
-from bayesde.posterior.importance.surface import HyperPosterior, gene_weights
-from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.summaries import contrast_summary, mean_dispersion
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.small_matrices import inverse, products, solve
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.draws.pareto_smoothing import effective_size, smoothed
+from bayesde.posterior.draws.resampling import resampled
+from bayesde.posterior.hyper.learning import draw_all
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, gene_weights
+from bayesde.posterior.proposal.adaptation import adapted
+from bayesde.posterior.proposal.components import gene_mixtures
+from bayesde.posterior.proposal.drawing import fitted_shares
+from bayesde.posterior.proposal.genes import Proposed, Start
+from bayesde.posterior.proposal.mixture import Proposal
+from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 
 __all__ = ["PARTS", "warm_up"]
 

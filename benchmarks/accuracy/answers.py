@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 import bayesde as bde
-from bayesde.eb.ash import fit_mixture
+from bayesde.eb.shrinkage.ash import fit_mixture
 
 if TYPE_CHECKING:
     from benchmarks.accuracy.problems import Problem

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.io import write_atomically
-from benchmarks.report import markdown_table
+from benchmarks.speed.report import markdown_table
 
 __all__ = ["MAIN", "refresh", "tables_of"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from bayesde.datasets import load_airway, load_pasilla
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.posterior import Hyperparameters, Posterior, SamplingOptions, fit_posterior
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.draws.gene_draws import GeneDraws
 from benchmarks.agreement.moments import agreement, moments, z_scores
 from benchmarks.agreement.pages import score_picture, write_page
 

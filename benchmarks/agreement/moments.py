@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.draws.diagnostics import effective_sizes
+from bayesde.posterior.draws.gene_draws import GeneDraws
 
 __all__ = ["agreement", "moments", "z_scores"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from benchmarks.report import markdown_table
+from benchmarks.speed.report import markdown_table
 
 __all__ = ["score_picture", "write_page"]
 

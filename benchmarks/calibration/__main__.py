@@ -13,7 +13,7 @@ from benchmarks.calibration.experiments import draw_experiment
 from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
+RESULTS = Path(__file__).resolve().parent / "results"
 SIZES = {"psis": (400, 40), "nuts": (200, 16), "joint": (200, 10)}
 """Data sets, and genes in each. To engine nuts, under given hyperparameters, every gene is a data set."""
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.posterior import SamplingOptions
-from bayesde.posterior.chains.joint import sample_joint
-from bayesde.posterior.chains.nuts import SampledGenes, sample_genes
-from bayesde.posterior.chains.prepare import first_look
-from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.diagnostics import effective_sizes
+from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.importance.proposal import gene_seeds
-from bayesde.posterior.importance.proposed import Start
+from bayesde.posterior.proposal.drawing import gene_seeds
+from bayesde.posterior.proposal.genes import Start
+from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.first_look import first_look
+from bayesde.posterior.stan.joint import sample_joint
+from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
+from bayesde.posterior.stan.run import ChainSettings
 from benchmarks.calibration.experiments import COEFFICIENTS, CONTRAST, Experiment
 
 QUANTITIES = (*(f"beta[{name}]" for name in COEFFICIENTS), "log_dispersion", "contrast")

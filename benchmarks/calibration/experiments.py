@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior import LogNormal, Priors, ShiftedGamma
-from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.model import ConditionalModel
 
 COEFFICIENTS = ("Intercept", "batch", "condition")
 DESIGN = np.column_stack([np.ones(6), [0, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]]).astype(float)

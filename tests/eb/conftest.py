@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from parity_reference import SETS, Reference, load
+
+from benchmarks.parity.reference import SETS, Reference, load
 
 
 @pytest.fixture(scope="session", params=SETS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bayesde.eb.block import GeneBlock, shared_row
-from bayesde.eb.threads import SMALLEST_SHARE, over_genes
+from bayesde.numerics.threads import SMALLEST_SHARE, over_genes
 
 
 def test_a_broadcast_row_of_factors_stays_one_row():

@@ -15,9 +15,9 @@ from scipy import sparse
 
 from bayesde.counts import Counts, storage
 from bayesde.eb.fit import fit_eb
-from bayesde.eb.separation import distinct_patterns
-from bayesde.eb.size_factors import size_factors
-from bayesde.eb.transforms import vst
+from bayesde.eb.regression.separation import distinct_patterns
+from bayesde.eb.size_factors.methods import size_factors
+from bayesde.eb.transforms.vst import vst
 from bayesde.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")

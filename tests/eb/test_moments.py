@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import trim_mean
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.layout import DesignLayout
 from bayesde.eb.moments import moments, trimmed_mean
+from bayesde.eb.regression.design_layout import DesignLayout
 
 DESIGN = np.column_stack([np.ones(7), np.arange(7) % 2.0])
 

@@ -5,8 +5,6 @@ from scipy.stats import f as f_distribution
 from scipy.stats import trim_mean
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.glm import fit_glm, fitted_means
-from bayesde.eb.layout import DesignLayout
 from bayesde.eb.outliers import (
     cooks_cutoff,
     cooks_distances,
@@ -17,6 +15,8 @@ from bayesde.eb.outliers import (
     robust_dispersion,
     summarize_cooks,
 )
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import fit_glm, fitted_means
 
 LAYOUT = DesignLayout.of(np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)]))
 COUNTS = np.array([[20, 23, 18, 21, 40, 44, 39, 900], [20, 23, 18, 21, 40, 44, 39, 41]], dtype=float)

@@ -10,9 +10,9 @@ benchmarks/parity/exceptions.tsv records them for one.
 import numpy as np
 import pandas as pd
 import pytest
-from parity import FOLDER, MOST, UNEXPLAINED, exception_rows, quantities
 
-from bayesde.eb.trend import fit_trend
+from bayesde.eb.dispersion.trend import fit_trend
+from benchmarks.parity.compare import FOLDER, MOST, UNEXPLAINED, exception_rows, quantities
 
 
 def test_every_gene_equals_that_of_r_or_has_a_cause(reference):

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import bayesde as bde
 from bayesde.eb.block import GeneBlock
+from bayesde.eb.dispersion.trend import fit_trend
 from bayesde.eb.genes import Hierarchy, Setting, estimate_genes, own_dispersions, poisson_level
-from bayesde.eb.glm import fit_glm
-from bayesde.eb.layout import DesignLayout
-from bayesde.eb.trend import fit_trend
+from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.glm import fit_glm
 
 DESIGN = "~ batch + condition"
 CONDITION = "condition[T.treated]"

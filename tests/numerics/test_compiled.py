@@ -12,7 +12,7 @@ ROOT = Path(bayesde.__file__).parents[1]
 PROGRAM = """
 import numpy as np
 from bayesde.numerics.compiled import is_cached
-from bayesde.numerics.elementwise import _exp, exp
+from bayesde.numerics.libm import _exp, exp
 cached = is_cached(_exp)
 print(cached, exp(np.zeros(1))[0])
 """

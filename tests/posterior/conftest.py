@@ -9,12 +9,12 @@ import pytest
 from bayesde.counts import Counts
 from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import fit_eb
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.options import EbOptions
-from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.proposal import gene_seeds
-from bayesde.posterior.importance.proposed import Start
-from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.draws.streams import gene_seeds
+from bayesde.posterior.proposal.genes import Start
+from bayesde.posterior.stan.data import Rescaled
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,18 @@ from scipy.stats import nbinom, norm
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
+from bayesde.model.density import ConditionalModel
+from bayesde.model.priors import Priors
 from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
-from bayesde.posterior.chains.nuts import sample_genes
-from bayesde.posterior.chains.run import ChainSettings
-from bayesde.posterior.chains.stan_data import Rescaled
-from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.importance.learning import learn_hyperparameters
-from bayesde.posterior.importance.proposed import Start
-from bayesde.posterior.model import ConditionalModel
-from bayesde.posterior.priors import Priors
+from bayesde.posterior.draws.diagnostics import effective_sizes
+from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.proposal.genes import Start
 from bayesde.posterior.request import Request
-from bayesde.posterior.summaries import LARGEST_EFFECT
+from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.nuts import sample_genes
+from bayesde.posterior.stan.run import ChainSettings
+from bayesde.posterior.summaries.one_contrast import LARGEST_EFFECT
 from bayesde.results import s_values
 
 CONTRAST = ("condition", "treated", "untreated")

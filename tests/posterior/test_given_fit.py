@@ -9,9 +9,9 @@ from scipy import sparse
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError
+from bayesde.model.priors import Priors
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.priors import Priors
 from bayesde.posterior.request import Request, check_same
 
 

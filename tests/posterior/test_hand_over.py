@@ -11,10 +11,10 @@ from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import FitError
 from bayesde.posterior import SamplingOptions, engines, fit_posterior
-from bayesde.posterior.chains.integrate import log_shared_prior
-from bayesde.posterior.chains.nuts import SampledGenes
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hand_over import replace_genes, thinned
+from bayesde.posterior.hyper.integrate import log_shared_prior
+from bayesde.posterior.stan.nuts import SampledGenes
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as arrays
 import bayesde
 from bayesde.eb.fit import fit_eb
 from bayesde.numerics.compiled import kernel
-from bayesde.posterior.elementwise import exponentials, logarithms
-from bayesde.posterior.importance.small_matrices import (
+from bayesde.numerics.elementary import exponentials, logarithms
+from bayesde.numerics.small_matrices import (
     cholesky,
     inverse,
     products,
@@ -26,8 +26,8 @@ from bayesde.posterior.importance.small_matrices import (
     weighted_mean,
     weighted_products,
 )
-from bayesde.posterior.marginal import _orthogonal
-from bayesde.posterior.sorting import sorting_order
+from bayesde.numerics.sorting import sorting_order
+from bayesde.posterior.summaries.laplace_tails import _orthogonal
 
 ROOM = Path(bayesde.__file__).parent
 

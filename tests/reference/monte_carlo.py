@@ -18,8 +18,8 @@ import math
 import numpy as np
 from scipy.stats import chi2, norm
 
-from bayesde.posterior.diagnostics import effective_sizes
-from bayesde.posterior.gene_draws import GeneDraws
+from bayesde.posterior.draws.diagnostics import effective_sizes
+from bayesde.posterior.draws.gene_draws import GeneDraws
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -12,9 +12,9 @@ from reference.density_points import GENES, POINTS, gene_points
 from reference.log_density import log_hyperprior
 from reference.stan_points import gradient
 
-from bayesde.eb.layout import Cells
-from bayesde.posterior.importance.counts_density import log_likelihoods
-from bayesde.posterior.model import log_density, log_density_derivatives, log_prior
+from bayesde.eb.regression.design_layout import Cells
+from bayesde.model.density import log_density, log_density_derivatives, log_prior
+from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
 from bayesde.stan_runtime import compiled_model
 
 TOLERANCE = 1e-8

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesde.posterior.chains.integrate import USED_DRAWS
-from bayesde.posterior.hyperparameters import Hyperparameters
-from bayesde.posterior.importance.layout import Layout
-from bayesde.posterior.importance.learning import STAGES, Progress, learn
-from bayesde.posterior.importance.proposed import Start, propose
-from bayesde.posterior.importance.surface import HyperPosterior
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.hyper.integrate import USED_DRAWS
+from bayesde.posterior.hyper.learning import STAGES, Progress, learn
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
 from bayesde.posterior.importance.weighing import Weighed, weigh
-from bayesde.posterior.model import ConditionalModel
+from bayesde.posterior.proposal.genes import Start, propose
 
 __all__ = ["importance_sample"]
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesde.eb.threads import for_each
-from bayesde.posterior.elementwise import exponentials
-from bayesde.posterior.gene_draws import GeneDraws
-from bayesde.posterior.importance.adapt import adapted
-from bayesde.posterior.importance.pareto import MAX_K, effective_size, smoothed
-from bayesde.posterior.importance.proposal import fitted_shares
-from bayesde.posterior.importance.proposed import Proposed
-from bayesde.posterior.importance.surface import HyperPosterior, Surface, gene_weights, relative
-from bayesde.posterior.streams import Stream, seeds_for
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.threads import for_each
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
+from bayesde.posterior.draws.streams import Stream, seeds_for
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights, relative
+from bayesde.posterior.proposal.adaptation import adapted
+from bayesde.posterior.proposal.drawing import fitted_shares
+from bayesde.posterior.proposal.genes import Proposed
 
 __all__ = ["SMALLEST_SIZE", "Weighed", "weigh"]
 
@@ -142,7 +142,7 @@ def _draw(
     draws = weighed.draws
     assert draws.log_ratio is not None
     if learnt is None:
-        surface = piece.surface(points.layout, draws.n_draws, Stream.KEPT)
+        surface = Surface.of(points.layout, piece.model, piece.draws(draws.n_draws, Stream.KEPT))
         draws.theta[at], draws.log_ratio[at] = surface.theta, surface.log_ratio
         return
     n = learnt.n_draws
@@ -169,7 +169,7 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
         rows, trouble = rows[bad], trouble[bad]
         piece = piece.genes(bad) if number else piece.genes(bad).complete()
         piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], number)
-        new = piece.surface(points.layout, draws.n_draws, Stream.ADAPTED, number)
+        new = Surface.of(points.layout, piece.model, piece.draws(draws.n_draws, Stream.ADAPTED, number))
         attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
         attempt.write(weighed, rows[better], better)

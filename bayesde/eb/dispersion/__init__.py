@@ -1,0 +1,1 @@
+"""Dispersions: gene-wise estimates, their trend, the spread around it, and MAP estimates."""

@@ -1,0 +1,1 @@
+"""Negative-binomial regression of every gene on the design, dispersions given."""

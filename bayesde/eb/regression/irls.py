@@ -1,0 +1,268 @@
+r"""Iteratively reweighted least squares of one gene's counts on the design, compiled.
+
+With the means held above ``min_mu``, working weights w_j = v_j mu_j / (1 + alpha mu_j) and responses
+z_j = x_j . beta + (y_j - mu_j) / mu_j, each step solves
+
+    (X' W X + R) step = X' W (z - X beta) - R beta,        Cov(beta) = (M + R)^-1 M (M + R)^-1,  M = X' W X
+
+for the ridge R (McCullagh and Nelder 1989, "Generalized Linear Models", section 2.5; Love, Huber and Anders
+2014, doi:10.1186/s13059-014-0550-8, for ridge, limits and covariance). Observation weights v_j are 1 if there
+are none. Samples with the same row of the design, a cell, share their linear predictor. Natural-log units.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesde.numerics.cholesky import cholesky, invert, row_of, solve, weighted_gram
+from bayesde.numerics.compiled import inlined, kernel
+from bayesde.numerics.gamma_functions import gamma_excess, log_one_plus
+from bayesde.numerics.negative_binomial import nb_constant
+
+__all__ = [
+    "DIVERGED",
+    "MAX_ITERATIONS",
+    "contrast_errors",
+    "covariance",
+    "fit_all",
+    "set_effects",
+    "set_means",
+    "working_weights",
+]
+
+MAX_ITERATIONS = 100
+TOLERANCE = 1e-8
+"""Relative change of the deviance at which the iteration stops."""
+DIVERGED = 30.0
+"""A coefficient beyond e^30 has run away: such a gene goes to the bounded optimizer."""
+
+
+@kernel
+def set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
+    """Fill ``eta`` (cell,) with x . beta of each distinct row x of the design, ``effect`` with its exp."""
+    for c in range(eta.size):
+        eta[c] = 0.0
+        for k in range(beta.size):
+            eta[c] += rows[c, k] * beta[k]
+        effect[c] = math.exp(eta[c])
+
+
+@kernel
+def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-untyped-def]
+    """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
+    level, cell = np.zeros(cells.size.size), cells.of_sample
+    if coefficients.size:
+        set_effects(cells.rows, coefficients, np.empty(level.size), level)
+    else:
+        for j in range(y.size):
+            level[cell[j]] += y[j] / factors[j]
+        for c in range(level.size):
+            level[c] /= cells.size[c]
+    for j in range(y.size):
+        mu[j] = max(level[cell[j]] * factors[j], min_mu)
+
+
+@inlined
+def working_weights(factors, weights, effect, cell, dispersion, min_mu, total):  # type: ignore[no-untyped-def]
+    """Sum the weights mu / (1 + alpha mu) of the samples of each cell into ``total`` (cell,)."""
+    for c in range(total.size):
+        total[c] = 0.0
+    for j in range(cell.size):
+        mu = max(factors[j] * effect[cell[j]], min_mu)
+        weight = mu / (1.0 + dispersion * mu)
+        total[cell[j]] += weight * weights[j] if weights.size else weight
+
+
+@kernel
+def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
+    p = ridge.size
+    weighted_gram(rows, total, gram)
+    for k in range(p):
+        gram[k, k] += ridge[k]
+    if not cholesky(gram, factor):
+        return False
+    invert(factor, inverse)
+    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
+    for a in range(p):
+        for b in range(p):
+            square = 0.0
+            for k in range(p):
+                square += inverse[a, k] * ridge[k] * inverse[k, b]
+            out[a, b] = inverse[a, b] - square
+    return True
+
+
+@inlined
+def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
+    """Sum weights and scores over each cell; return the log-likelihood without its constant.
+
+    A score is w_j (z_j - x_j . beta), with the working response z_j = ln(mu_j / nf_j) + (y_j - mu_j) / mu_j.
+    """
+    for c in range(total.size):
+        total[c] = 0.0
+        score[c] = 0.0
+    likelihood = 0.0
+    log_min = math.log(min_mu)
+    r = 1.0 / dispersion
+    for j in range(y.size):
+        c = cell[j]
+        mu = factors[j] * effect[c]
+        log_mu = eta[c] + log_factors[j]
+        offset = 0.0
+        if not mu > min_mu:
+            mu = min_mu
+            offset = log_min - log_mu
+            log_mu = log_min
+        share = 1.0 / (1.0 + dispersion * mu)
+        weight, gain = mu * share, (y[j] - mu) * share
+        part = y[j] * log_mu - (y[j] + r) * log_one_plus(dispersion * mu)
+        if weights.size:
+            weight *= weights[j]
+            gain *= weights[j]
+            part *= weights[j]
+        total[c] += weight
+        score[c] += gain + weight * offset
+        likelihood += part
+    return likelihood
+
+
+@inlined
+def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
+    """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
+
+    The step, not the new beta, is solved for: its rounding error is then relative to a quantity that goes
+    to zero.
+    """
+    weighted_gram(rows, total, gram)
+    for k in range(beta.size):
+        gram[k, k] += ridge[k]
+        step[k] = -ridge[k] * beta[k]
+        for c in range(total.size):
+            step[k] += rows[c, k] * score[c]
+    if not cholesky(gram, factor):
+        return False
+    solve(factor, step)
+    return True
+
+
+@inlined
+def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
+    """Return the part of the log-likelihood that does not depend on the means."""
+    excess_r = gamma_excess(1.0 / dispersion)
+    total = 0.0
+    for j in range(y.size):
+        part = nb_constant(y[j], dispersion, excess_r)
+        total += part * weights[j] if weights.size else part
+    return total
+
+
+@inlined
+def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
+    """Iterate one gene to convergence; return whether it did.
+
+    Overwrites ``beta``, ``total`` (the summed weights of each cell) and ``at`` (where these were computed).
+    """
+    p, n_cells = beta.size, cells.size.size
+    eta, effect, score = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    gram, factor, step = np.empty((p, p)), np.zeros((p, p)), np.empty(p)
+    constant = _constant(y, weights, dispersion)
+    deviance_before = 0.0
+    set_effects(cells.rows, beta, eta, effect)
+    _expand(y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score)
+    for iteration in range(MAX_ITERATIONS):
+        for k in range(p):
+            at[k] = beta[k]
+        if not _step(cells.rows, total, score, ridge, beta, gram, factor, step):
+            return False
+        runaway = False
+        for k in range(p):
+            beta[k] += step[k]
+            runaway |= not abs(beta[k]) <= DIVERGED
+        if runaway:
+            return False
+        for k in range(p):
+            at[k] = beta[k]
+        set_effects(cells.rows, beta, eta, effect)
+        likelihood = constant + _expand(
+            y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score
+        )
+        deviance = -2.0 * likelihood
+        change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
+        if not math.isfinite(change):
+            return False
+        if iteration > 0 and change < TOLERANCE:
+            return iteration + 1 < MAX_ITERATIONS
+        deviance_before = deviance
+    return False
+
+
+@inlined
+def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
+    """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
+    p = ridge.size
+    log_factors, total = np.empty(y.size), np.empty(cells.size.size)
+    for k in range(p):
+        beta[k] = 0.0
+    for j in range(y.size):
+        log_factors[j] = math.log(factors[j])
+        level = math.log(y[j] / factors[j] + 0.1)
+        for k in range(p):
+            beta[k] += to_beta[k, j] * level
+    converged = _irls(
+        y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, working
+    )
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
+    for k in range(p):
+        beta_se[k] = math.sqrt(max(sandwich[k, k], 0.0)) if definite else math.nan
+    return converged and definite
+
+
+@kernel
+def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
+    """Fit some genes; ``found`` are their coefficients, errors, working coefficients and convergence."""
+    beta, beta_se, working, converged = found
+    for g in range(first, last):
+        converged[g] = _fit_one(
+            block.counts[g],
+            row_of(block.factors, g),
+            row_of(block.weights, g),
+            cells,
+            to_beta,
+            dispersion[g],
+            ridge,
+            min_mu,
+            beta[g],
+            beta_se[g],
+            working[g],
+        )
+
+
+@inlined
+def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
+    p = beta.size
+    effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
+    gram, inverse = np.empty((p, p)), np.empty((p, p))
+    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    set_effects(cells.rows, beta, np.empty(effect.size), effect)
+    working_weights(factors, weights, effect, cells.of_sample, dispersion, min_mu, total)
+    if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
+        return math.nan
+    form = 0.0
+    for a in range(p):
+        for b in range(p):
+            form += contrast[a] * sandwich[a, b] * contrast[b]
+    return math.sqrt(max(form, 0.0))
+
+
+@kernel
+def contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene,) with the standard errors of a contrast at given coefficients."""
+    for g in range(first, last):
+        out[g] = _contrast_error(
+            beta[g], row_of(factors, g), row_of(weights, g), cells, dispersion[g], ridge, min_mu, contrast
+        )

@@ -1,0 +1,87 @@
+"""Separated genes: those for which a coefficient would run away to infinity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesde.eb.regression.design_layout import DesignLayout
+
+__all__ = ["distinct_patterns", "separated_genes"]
+
+NEGLIGIBLE = 1e-10
+"""An eigenvalue below this share of the largest is 0."""
+BYTES_OF_A_NUMBER = 8
+PIECES = 8
+"""Patterns are judged in so many pieces: with many cells they are as large as the counts."""
+
+
+def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
+    """Find genes without a finite maximum-likelihood estimate.
+
+    The likelihood grows without end along a direction d if x . d = 0 for every sample with a count and
+    x . d <= 0 for all the others, not always 0 (Albert and Anderson 1984, doi:10.1093/biomet/71.1.1, for
+    logistic regression): as where one group has no counts at all. The ridge, or the prior, is then all that
+    bounds the estimate.
+
+    Parameters
+    ----------
+    counts : ndarray (gene, sample)
+    layout : DesignLayout
+
+    Returns
+    -------
+    ndarray of bool (gene,)
+    """
+    out, cells = np.zeros(len(counts), dtype=bool), layout.cells
+    counted = np.logical_or.reduceat((counts > 0.0)[:, cells.order], cells.bounds[:-1], axis=1)
+    suspects = np.flatnonzero(~counted.all(axis=1))
+    packed, which = distinct_patterns(counted[suspects])
+    found = np.empty(len(packed), dtype=bool)
+    step = max(1, len(counts) // PIECES)
+    for start in range(0, len(packed), step):
+        some = slice(start, start + step)
+        patterns = np.unpackbits(packed[some], axis=1, count=counted.shape[1]).astype(bool)
+        found[some] = _unbounded(patterns, layout)
+    out[suspects] = found[which]
+    return out
+
+
+def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the distinct rows of truth values.
+
+    Parameters
+    ----------
+    patterns : ndarray of bool (row, column)
+
+    Returns
+    -------
+    packed : ndarray of uint8 (distinct row, byte)
+        As ``numpy.packbits`` packs them.
+    which : ndarray of int (row,)
+        The distinct row that each row is.
+    """
+    packed = np.packbits(patterns, axis=1)
+    n_bytes = packed.shape[1]
+    if n_bytes <= BYTES_OF_A_NUMBER:  # which NumPy sorts many times faster than rows
+        wide = np.zeros((len(packed), BYTES_OF_A_NUMBER), dtype=np.uint8)
+        wide[:, :n_bytes] = packed
+        keys: np.ndarray = wide.view(np.uint64)[:, 0]
+    else:
+        keys = packed.view(np.dtype((np.void, n_bytes)))[:, 0]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return packed[first], which
+
+
+def _unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:
+    """Tell whether a coefficient runs away, (pattern,), if those cells have counts, bool (pattern, cell)."""
+    p = layout.n_coefficients
+    products = (layout.cells.rows[:, :, None] * layout.cells.rows[:, None, :]).reshape(-1, p * p)
+    # einsum adds the cells of each pattern in the same order, however many patterns there are.
+    information = np.einsum("uc,ck->uk", patterns.astype(float), products)
+    values, vectors = np.linalg.eigh(information.reshape(-1, p, p))
+    free = values[:, 0] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
+    several = values[:, min(1, p - 1)] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
+    along = np.where(patterns, 0.0, np.einsum("uk,ck->uc", vectors[:, :, 0], layout.cells.rows))
+    tiny = 1e-8 * np.abs(layout.cells.rows).max()
+    one_sided = ~((along > tiny).any(axis=1) & (along < -tiny).any(axis=1))
+    return np.asarray(free & (one_sided | several))

@@ -1,0 +1,1 @@
+"""Shrunken effects: apeglm, the normal prior of DESeq2, and ashr."""

@@ -1,0 +1,1 @@
+"""Size factors by every method."""

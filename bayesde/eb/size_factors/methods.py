@@ -1,0 +1,126 @@
+"""Size factors by every method, and the one function that turns whatever was asked for into factors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts
+from bayesde.errors import OptionError, first_few
+from bayesde.normalize import METHODS, normalization_matrix
+from bayesde.normalize import size_factors as ratio_size_factors
+from bayesde.normalize.factors import average_lengths
+from bayesde.normalize.ratios import Location
+from bayesde.numerics.libm import exp
+
+__all__ = ["SIZE_FACTOR_METHODS", "resolved_factors", "size_factors"]
+
+ITERATE = "iterate"
+SIZE_FACTOR_METHODS = (*METHODS, ITERATE)
+
+
+def size_factors(
+    counts: Counts,
+    method: str = "ratio",
+    control_genes: Any = None,
+    geometric_means: Any = None,
+    location: Location | None = None,
+) -> pd.Series:
+    r"""Estimate size factors: what a sample's counts are divided by to be comparable with the others'.
+
+    ``"ratio"``: with g_i the mean over samples of ln y_ij, ``ln s_j = median_i (ln y_ij - g_i)`` over the
+    genes that have a count in every sample.
+
+    ``"poscounts"``: g_i is from the positive counts only, their logs summed and divided by the number of all
+    samples; each sample uses the genes counted in it, and the factors are divided by their geometric mean.
+
+    ``"iterate"``: for counts that have a zero in every gene, too. Dispersions are estimated without a design,
+    and s maximizes the likelihood of the 95 % of the genes that fit best; both are repeated until s stands.
+
+    Parameters
+    ----------
+    counts : Counts
+    method : {"ratio", "poscounts", "iterate"}
+    control_genes : sequence of str, of int or of bool, optional
+        Names, positions or a mask of the genes whose ratios are used: genes known not to change.
+    geometric_means : array-like or pandas.Series, (gene,), optional
+        Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
+        the g_i of the method, and the factors are then divided by their geometric mean.
+    location : callable, optional
+        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
+        their location. The midpoint of the shortest half is one for few unchanged genes.
+
+    Returns
+    -------
+    pandas.Series, float64, (sample,)
+        Positive factors, named ``size_factor``.
+
+    Raises
+    ------
+    InputError
+        If no gene has the counts that the method needs, a control gene is unknown, or `location` does not
+        return a number.
+    OptionError
+        If the method is unknown, or has no use for an option that is given.
+    FitError
+        If ``"iterate"`` does not come to rest.
+
+    References
+    ----------
+    Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
+    Love, M. I., Huber, W. and Anders, S. (2014) Genome Biology 15:550. doi:10.1186/s13059-014-0550-8
+    """
+    if method not in SIZE_FACTOR_METHODS:
+        raise OptionError(
+            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+        )
+    if method != ITERATE:
+        return ratio_size_factors(counts, method, control_genes, geometric_means, location)
+    if not (control_genes is None and geometric_means is None and location is None):
+        raise OptionError(
+            "'iterate' takes no ratios: control genes, geometric means and a location function go with "
+            "'ratio' or 'poscounts'; to use some genes only, take counts.subset(genes=...)"
+        )
+    # The other methods need no compiled kernels, and importing these takes a while.
+    from bayesde.eb.size_factors.likelihood import iterated_log_size_factors
+
+    return pd.Series(exp(iterated_log_size_factors(counts)), index=counts.samples, name="size_factor")
+
+
+def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = None) -> np.ndarray:
+    """Resolve whatever a fit is given as size factors into one factor for each count.
+
+    Parameters
+    ----------
+    counts : Counts
+    given : str, array-like, pandas.Series, pandas.DataFrame or None
+        As `normalization_matrix` takes it, or ``"iterate"``.
+    control_genes : sequence, optional
+        As in `size_factors`.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene, sample)
+        Read-only; from size factors a broadcast view of them (strides 0 along genes).
+
+    Raises
+    ------
+    InputError, OptionError, FitError
+        As `normalization_matrix` and `size_factors`; and if ``"iterate"`` is asked for counts with average
+        transcript lengths, which it cannot take into account.
+    """
+    if isinstance(given, str) and given not in SIZE_FACTOR_METHODS:
+        raise OptionError(
+            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+        )
+    if isinstance(given, str) and given == ITERATE:
+        if counts.normalization_factors is not None:
+            return normalization_matrix(counts)
+        if average_lengths(counts) is not None:
+            raise OptionError(
+                "'iterate' cannot take average transcript lengths into account; use 'ratio' or 'poscounts'"
+            )
+        given = size_factors(counts, ITERATE, control_genes)
+    return normalization_matrix(counts, given, control_genes)

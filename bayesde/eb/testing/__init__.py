@@ -1,0 +1,1 @@
+"""Wald and likelihood-ratio tests, and p-values adjusted for multiple testing."""

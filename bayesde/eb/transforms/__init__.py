@@ -1,0 +1,1 @@
+"""Transforms of counts for exploration: variance-stabilizing, and the regularized logarithm."""

@@ -1,0 +1,1 @@
+"""The hierarchical model: one gene given the hyperparameters, and the hyperparameters themselves."""

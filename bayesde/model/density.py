@@ -1,0 +1,237 @@
+r"""One gene's log posterior density given the hyperparameters, with gradient and Hessian.
+
+    l(beta, a) = sum_j ln NB(y_j | nf_j exp(x_j . beta), exp(a)) + ln p(beta) + ln p(a)
+
+with a the natural log of the dispersion, Cauchy(0, S_k) or wide normal priors on the coefficients, and a
+normal or Student-t prior on a around the dispersion trend. `stan/README.md` has the same model for Stan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.numerics.compiled import kernel
+from bayesde.numerics.gamma_functions import (
+    ASYMPTOTIC,
+    HALF_LOG_TWO_PI,
+    gamma_excess,
+    log_ratio,
+    stirling,
+    stirling_slope,
+)
+
+__all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
+
+NORMAL, STUDENT_T = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalModel:
+    """Some genes' data and priors: all that their posterior depends on.
+
+    Attributes
+    ----------
+    y : ndarray of int64 (gene, sample)
+    log_nf : ndarray (gene, sample)
+        Normalization factors, natural log.
+    x : ndarray (sample, coefficient)
+    base_mean : ndarray (gene,)
+        Mean of the normalized counts.
+    log_trend : ndarray (gene,)
+        Natural log of the dispersion trend at the base mean.
+    shrunken : ndarray of bool (coefficient,)
+        Cauchy prior where True, Normal(0, `unshrunken_sd`) elsewhere.
+    shrinkage_scale : ndarray (coefficient,)
+        Scale of the Cauchy prior, natural log; 1 where not shrunken.
+    dispersion_sd : float
+        Scale of log dispersions around the trend.
+    nu : float
+        Degrees of freedom of the residuals around the trend; infinite for normal ones.
+    unshrunken_sd : float
+        Standard deviation of the normal priors, natural log.
+    """
+
+    y: np.ndarray
+    log_nf: np.ndarray
+    x: np.ndarray
+    base_mean: np.ndarray
+    log_trend: np.ndarray
+    shrunken: np.ndarray
+    shrinkage_scale: np.ndarray
+    dispersion_sd: float
+    nu: float
+    unshrunken_sd: float = 15.0
+
+    @property
+    def prior_scale(self) -> np.ndarray:
+        """Scale of every coefficient's prior (coefficient,): Cauchy where shrunken, normal elsewhere."""
+        return np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+        return int(self.y.shape[0])
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients."""
+        return int(self.x.shape[1])
+
+    def genes(self, rows: np.ndarray) -> ConditionalModel:
+        """Take some of the genes, by index or by mask."""
+        own = {name: getattr(self, name)[rows] for name in ("y", "log_nf", "base_mean", "log_trend")}
+        return replace(self, **own)
+
+
+@kernel
+def gamma_excesses(x):  # type: ignore[no-untyped-def]
+    """Return A(x), A'(x) = psi(x) - ln x and T(x) = psi'(x) - 1/x for x > 0.
+
+    A is `gamma_excess` of `bayesde.numerics.gamma_functions`; the series are 6.1.41, 6.3.18 and 6.4.12 of
+    Abramowitz and Stegun, their recurrences 6.1.15, 6.3.5 and 6.4.6.
+    """
+    product, inverses, squares, z = 1.0, 0.0, 0.0, x
+    while z < ASYMPTOTIC:
+        inverse = 1.0 / z
+        inverses += inverse
+        squares += inverse * inverse
+        product *= z
+        z += 1.0
+    inverse = 1.0 / z
+    u = inverse * inverse
+    series = 1.0 / 6.0 - u * (1.0 / 30.0 - u * (1.0 / 42.0 - u * (1.0 / 30.0 - u * 5.0 / 66.0)))
+    value, slope = stirling(u) * inverse, -0.5 * inverse - u * stirling_slope(u)
+    curve = u * (0.5 + series * inverse)
+    log_x = math.log(x)
+    if z == x:
+        return value - 0.5 * log_x, slope, curve
+    log_z = math.log(z)
+    value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
+    return value, slope - inverses + (log_z - log_x), curve + squares + (inverse - 1.0 / x)
+
+
+@kernel
+def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
+    """Log density of a standardized residual around the dispersion trend, up to a constant."""
+    if math.isinf(nu):
+        return -0.5 * residual**2
+    return -0.5 * (nu + 1.0) * math.log1p(residual**2 / nu)
+
+
+@kernel
+def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
+    """Log prior density of (beta, log dispersion), up to a constant; ``scale`` is `prior_scale`."""
+    p = theta.size - 1
+    total = 0.0
+    for k in range(p):
+        if shrunken[k]:
+            total -= math.log1p((theta[k] / scale[k]) ** 2)
+        else:
+            total -= 0.5 * (theta[k] / scale[k]) ** 2
+    return total + log_residual_density((theta[p] - log_trend) / dispersion_sd, nu)
+
+
+@kernel
+def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
+    r"""Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior.
+
+    With r = 1/alpha and A as in `gamma_excesses`, per sample
+
+        ln p = (y + r) ln((y + r) / (mu + r)) + A(y + r) - A(r) - y + y ln mu - ln y!,
+
+    which keeps its digits towards the Poisson limit.
+    """
+    p = theta.size - 1
+    total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
+    r = math.exp(-theta[p])
+    least = gamma_excess(r)
+    for j in range(y.size):
+        mu, count = _mean(theta, log_nf[j], x[j]), float(y[j])
+        total += (count + r) * log_ratio(count, mu, r)
+        if count > 0.0:  # - y + y ln mu - ln y!, without its large terms
+            total += gamma_excess(count + r) - least + count * math.log(mu / count)
+            total -= gamma_excess(count) + math.log(count) + HALF_LOG_TWO_PI
+    return total
+
+
+@kernel
+def _mean(theta, log_factor, row):  # type: ignore[no-untyped-def]
+    """Return the mean of a count, by a row of the design."""
+    eta = log_factor
+    for k in range(row.size):
+        eta += row[k] * theta[k]
+    return math.exp(eta)
+
+
+@kernel
+def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian):  # type: ignore[no-untyped-def]
+    """Fill gradient (P+1,) and Hessian (P+1, P+1) of the log prior; the latter is diagonal."""
+    p = theta.size - 1
+    gradient[:] = 0.0
+    hessian[:, :] = 0.0
+    for k in range(p):
+        b = theta[k]
+        if shrunken[k]:
+            width = scale[k] ** 2 + b * b
+            gradient[k] = -2.0 * b / width
+            hessian[k, k] = -2.0 * (scale[k] ** 2 - b * b) / width**2
+        else:
+            gradient[k] = -b / scale[k] ** 2
+            hessian[k, k] = -1.0 / scale[k] ** 2
+    residual = (theta[p] - log_trend) / dispersion_sd
+    if math.isinf(nu):
+        gradient[p] = -residual / dispersion_sd
+        hessian[p, p] = -1.0 / dispersion_sd**2
+    else:
+        width = nu + residual**2
+        gradient[p] = -(nu + 1.0) * residual / width / dispersion_sd
+        hessian[p, p] = -(nu + 1.0) * (nu - residual**2) / width**2 / dispersion_sd**2
+
+
+@kernel
+def log_density_derivatives(  # type: ignore[no-untyped-def]
+    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+):
+    r"""Fill gradient (P+1,) and Hessian (P+1, P+1); return the log density but for constants of the counts.
+
+    That is `log_density` without what only a count's factorial has part in. With r = 1/alpha and
+    d = (y - mu)/(mu + r), per sample and with respect to eta and a = ln alpha:
+
+        l_eta = r d,    l_eta,eta = -mu r (y + r) / (mu + r)^2,    l_eta,a = -r mu (y - mu) / (mu + r)^2,
+        l_a = -r l_r,   l_aa = r l_r + r^2 l_rr,
+        l_r = A'(y + r) - A'(r) + ln(1 + d) - d,    l_rr = T(y + r) - T(r) + d^2 / (y + r),
+
+    with A' and T as in `gamma_excesses`, so that nothing cancels towards Poisson.
+    """
+    prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian)
+    total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
+    p = theta.size - 1
+    r = math.exp(-theta[p])
+    least, slope_r, curve_r = gamma_excesses(r)
+    for j in range(y.size):
+        mu, count = _mean(theta, log_nf[j], x[j]), float(y[j])
+        share = 1.0 / (mu + r)
+        d, log_one_plus_d = (count - mu) * share, log_ratio(count, mu, r)
+        total += (count + r) * log_one_plus_d
+        l_r, l_rr = log_one_plus_d - d, d * d / (count + r)
+        if count > 0.0:
+            value, slope, curve = gamma_excesses(count + r)
+            total += value - least + count * math.log(mu / count)
+            l_r += slope - slope_r
+            l_rr += curve - curve_r
+        gradient[p] -= r * l_r
+        hessian[p, p] += r * l_r + r * r * l_rr
+        by_eta, mixed = r * d, -mu * (r * share) * d
+        by_eta_twice = -mu * (r * share) * ((count + r) * share)
+        for k in range(p):
+            gradient[k] += by_eta * x[j, k]
+            hessian[p, k] += mixed * x[j, k]
+            for m in range(k + 1):
+                hessian[k, m] += by_eta_twice * x[j, k] * x[j, m]
+    for k in range(p + 1):
+        for m in range(k):
+            hessian[m, k] = hessian[k, m]
+    return total

@@ -1,0 +1,232 @@
+"""Each gene's posterior mode and curvature given the hyperparameters, by damped Newton steps.
+
+A Cauchy prior can leave two modes, one near zero and one near the likelihood's: the search starts from both
+sides, keeps the better, and returns the other for chains to start from. Where the Hessian is not negative
+definite, its shrunken coefficients get the curvature 2 / (S^2 + b^2) of the normal distribution that touches
+the Cauchy from below, and the rest a ridge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesde.model.density import ConditionalModel, log_density, log_density_derivatives
+from bayesde.numerics.cholesky import cholesky, solve
+from bayesde.numerics.compiled import copy_row, kernel
+from bayesde.numerics.elementary import logarithms
+from bayesde.numerics.threads import over_genes
+
+__all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "starting_points"]
+
+MAX_STEPS = 200
+FLAT = 1e-9
+"""Where a mode counts as reached; see `climb`."""
+LARGEST_MOVE = 3.0
+"""Of any parameter in one step, natural log: far from the mode the quadratic is no guide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Where the genes' posteriors are, and how wide.
+
+    Attributes
+    ----------
+    location : ndarray (gene, P + 1)
+        The best mode: coefficients and log dispersion, natural log.
+    scale : ndarray (gene, P + 1, P + 1)
+        Upper triangle U with U U' = inverse of the negative Hessian there (made positive definite).
+    other : ndarray (gene, P + 1)
+        The mode reached from the other side; equal to `location` for most genes.
+    log_density : ndarray (gene,)
+        At `location`, up to a constant of the prior.
+    converged : ndarray of bool (gene,)
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    other: np.ndarray
+    log_density: np.ndarray
+    converged: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Modes:
+        """Take some of the genes, by index or by mask."""
+        return Modes(
+            self.location[rows],
+            self.scale[rows],
+            self.other[rows],
+            self.log_density[rows],
+            self.converged[rows],
+        )
+
+
+def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Modes:
+    """Find every gene's mode from its maximum-likelihood estimate and from no effect.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    beta : ndarray (gene, coefficient)
+        Where to start, natural log; clipped to 10 in size, NaN is taken as 0.
+    log_dispersion : ndarray (gene,)
+
+    Returns
+    -------
+    Modes
+    """
+    start, null = starting_points(model, beta, log_dispersion)
+    arguments = density_arguments(model)
+    ends = np.stack([start, null])
+    values, converged = np.empty(ends.shape[:2]), np.empty(ends.shape[:2], dtype=np.bool_)
+    over_genes(_search, model.n_genes, *arguments, ends, values, converged)
+    best = (values[1] > values[0]).astype(np.intp)
+    genes = np.arange(model.n_genes)
+    location = ends[best, genes]
+    scale = np.zeros((*location.shape, location.shape[1]))
+    over_genes(_fill_scale, model.n_genes, *arguments, location, scale)
+    return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
+
+
+def density_arguments(model: ConditionalModel) -> tuple[Any, ...]:
+    """Return what `log_density` takes after theta, for all genes."""
+    return (
+        model.y,
+        model.log_nf,
+        model.x,
+        model.shrunken,
+        model.prior_scale,
+        model.log_trend,
+        model.dispersion_sd,
+        model.nu,
+    )
+
+
+def starting_points(
+    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where searches start (gene, P + 1): the estimates, and no effect at all."""
+    start = np.column_stack([np.clip(np.nan_to_num(beta), -10.0, 10.0), np.nan_to_num(log_dispersion)])
+    start[:, :-1] = _within_reach(model, start[:, :-1])
+    null = start.copy()
+    null[:, :-1][:, model.shrunken] = 0.0
+    constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
+    if constant.size:  # with an intercept, no effect at all means the mean count
+        null[:, constant[0]] = logarithms(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
+    return start, null
+
+
+def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
+    """Halve starts whose expected counts would overflow."""
+    eta = model.log_nf.copy()
+    for k in range(beta.shape[1]):
+        eta += beta[:, k, None] * model.x[:, k]
+    size = np.abs(eta).max(axis=1)
+    return beta * np.minimum(1.0, 30.0 / np.maximum(size, 1.0))[:, None]
+
+
+@kernel
+def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
+    """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
+    negative = -hessian
+    if cholesky(negative, factor):
+        return
+    p = theta.size - 1
+    for k in range(p):
+        if shrunken[k]:
+            width = scale[k] ** 2 + theta[k] ** 2
+            negative[k, k] += 2.0 * (2.0 * theta[k] ** 2) / width**2  # from -2(S^2-b^2)/w^2 to -2/w
+    ridge = 1e-3 * max(1.0, abs(negative[p, p]))
+    while not cholesky(negative, factor):
+        for k in range(p + 1):
+            negative[k, k] += ridge
+        ridge *= 4.0
+
+
+@kernel
+def climb(  # type: ignore[no-untyped-def]
+    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, flat, gradient, hessian
+):
+    """Move theta to a mode by Newton steps with backtracking; return whether it was reached.
+
+    That is where half the squared Newton decrement, in units of log density, is below ``flat``; one step more
+    is taken from there. Gradient (P+1,) and Hessian (P+1, P+1) are filled with those before that step.
+    """
+    d = theta.size
+    factor, step, trial = np.zeros((d, d)), np.empty(d), np.empty(d)
+    value = log_density_derivatives(
+        theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+    )
+    if not math.isfinite(value):
+        return False
+    for _ in range(MAX_STEPS):
+        fill_factor(theta, hessian, shrunken, scale, factor)
+        copy_row(gradient, step)
+        solve(factor, step)
+        slope, longest = 0.0, LARGEST_MOVE
+        for k in range(d):
+            slope += gradient[k] * step[k]
+            longest = max(longest, abs(step[k]))
+        if 0.5 * slope < flat:
+            for k in range(d):
+                theta[k] += step[k]
+            return True
+        length = LARGEST_MOVE / longest
+        while True:
+            for k in range(d):
+                trial[k] = theta[k] + length * step[k]
+            found = log_density_derivatives(
+                trial, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+            )
+            if found > value + 1e-4 * length * slope:
+                break
+            length *= 0.5
+            if not length > 1e-12:  # no step goes up: as high as double precision sees
+                log_density_derivatives(
+                    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
+                )
+                return 0.5 * slope < 1e-6
+        copy_row(trial, theta)
+        value = found
+    return False
+
+
+@kernel
+def _search(  # type: ignore[no-untyped-def]
+    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, ends, values, converged
+):
+    """Climb from each of the starts that ends (start, gene, P + 1) holds."""
+    d = ends.shape[2]
+    gradient, hessian = np.empty(d), np.empty((d, d))
+    for g in range(first, last):
+        data = (y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu)
+        for s in range(ends.shape[0]):
+            converged[s, g] = climb(ends[s, g], *data, FLAT, gradient, hessian)
+            values[s, g] = log_density(ends[s, g], *data)
+
+
+@kernel
+def _fill_scale(  # type: ignore[no-untyped-def]
+    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, location, result
+):
+    """Fill U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian.
+
+    -H = L L', so the inverse is U U' with U = (L')^-1: L' U = I is solved column by column.
+    """
+    d = location.shape[1]
+    gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
+    for g in range(first, last):
+        theta, trend = location[g], log_trend[g]
+        log_density_derivatives(
+            theta, y[g], log_nf[g], x, shrunken, scale, trend, dispersion_sd, nu, gradient, hessian
+        )
+        factor[:, :] = 0.0
+        fill_factor(theta, hessian, shrunken, scale, factor)
+        for k in range(d):
+            for a in range(k, -1, -1):
+                total = 1.0 if a == k else 0.0
+                for b in range(a + 1, k + 1):
+                    total -= factor[b, a] * result[g, b, k]
+                result[g, a, k] = total / factor[a, a]

@@ -1,0 +1,1 @@
+"""Weighted draws of genes: random numbers, Pareto smoothing, resampling, diagnostics, labelled arrays."""

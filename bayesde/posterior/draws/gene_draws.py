@@ -1,0 +1,84 @@
+"""Draws of genes with their weights: what every engine hands over, and every summary reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesde.numerics.elementary import exponentials
+
+__all__ = ["GeneDraws", "contrast_values"]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneDraws:
+    """Weighted draws of genes; they may lie on disk, as memory maps.
+
+    Attributes
+    ----------
+    theta : ndarray of float32 (gene, draw, P + 1)
+        Coefficients and log dispersion, natural log. Of several chains, one after the other.
+    log_weights : ndarray of float32 (gene, draw), or None
+        The exponentials of each gene's add up to 1; None if all are equal.
+    log_ratio : ndarray of float32 (gene, draw), or None
+        ln p(y | theta) - ln q(theta) with the wide priors of what is not shrunken, up to a constant of the
+        gene, q being what the draws were made from: all of the weights that does not depend on the
+        hyperparameters, so that draws can be weighed anew under other ones.
+    chains : int
+    """
+
+    theta: np.ndarray
+    log_weights: np.ndarray | None = None
+    log_ratio: np.ndarray | None = None
+    chains: int = 1
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+        return int(self.theta.shape[0])
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws of each gene, of all chains."""
+        return int(self.theta.shape[1])
+
+    def genes(self, rows: np.ndarray | slice) -> GeneDraws:
+        """Take some of the genes, by index, mask or slice."""
+        log_weights = None if self.log_weights is None else self.log_weights[rows]
+        log_ratio = None if self.log_ratio is None else self.log_ratio[rows]
+        return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains)
+
+    def weights(self) -> np.ndarray:
+        """Return the weights (gene, draw), each gene's adding up to 1."""
+        if self.log_weights is None:
+            return np.full(self.theta.shape[:2], 1.0 / self.n_draws)
+        weights = exponentials(self.log_weights)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+    def pieces(
+        self, first: int = 0, last: int | None = None, size: int = 250
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield some genes of a range after the other, so that only they need be in memory.
+
+        Yields
+        ------
+        rows : slice
+        theta : ndarray of float32 (gene, draw, P + 1)
+        weights : ndarray (gene, draw)
+            Each gene's add up to 1.
+        """
+        last = self.n_genes if last is None else last
+        for start in range(first, last, size):
+            rows = slice(start, min(start + size, last))
+            piece = self.genes(rows)
+            yield rows, piece.theta, piece.weights()
+
+
+def contrast_values(theta: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return a contrast's value (...,) at draws (..., P + 1), in double precision, natural log."""
+    values = np.zeros(theta.shape[:-1])
+    for k in np.flatnonzero(vector):  # mostly one: no copy of the others is made
+        values += vector[k] * theta[..., k]
+    return values

@@ -1,0 +1,1 @@
+"""The posterior of the hyperparameters: marginal likelihood, learning, and integration over it."""

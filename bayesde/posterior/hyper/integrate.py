@@ -1,0 +1,115 @@
+r"""Let the uncertainty of the hyperparameters into draws that were made with them fixed.
+
+Draws theta_m of a gene, made at phi_0, become draws of its posterior with phi integrated out under the
+weights
+
+    w_m = mean_s  r_ms / sum_m r_ms,     r_ms = p(theta_m | phi_s) / p(theta_m | phi_0),
+
+over draws phi_s of the hyperparameters' posterior: the likelihood of the counts cancels. This is importance
+sampling as engine psis does it, with the posterior at phi_0 for a proposal; so the weights are smoothed in
+the same way, and their Pareto k tells whether phi_0 was near enough. Every chain is resampled by its own
+weights, so that chains stay independent and their diagnostics can be taken anew.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.draws.pareto_smoothing import smoothed
+from bayesde.posterior.draws.streams import Stream, seeds_for
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights
+from bayesde.posterior.proposal.drawing import Draws
+
+__all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]
+
+USED_DRAWS = 200
+"""Draws of the hyperparameters that weights are averaged over, evenly from those there are: their own
+Monte-Carlo error is then well below that of a gene's draws."""
+NEARLY_EQUAL = 0.99
+"""Where the weighted draws are worth this share of as many equal ones, no weight can matter, whatever the
+shape of the largest: k, which knows that shape but not its size, is then reported as 0."""
+
+
+def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> HyperPosterior | None:
+    """Return the draws of hyperparameters that weights are averaged over; None if there are none.
+
+    Parameters
+    ----------
+    hyper : Hyperparameters
+    coefficients : tuple of str
+        Names of the design's columns.
+    """
+    if not hyper.draws:
+        return None
+    shrunken = tuple(k for k, name in enumerate(coefficients) if name in hyper.shrinkage_scale)
+    layout = Layout(coefficients, shrunken, True, hyper.residuals == "student_t")
+    return HyperPosterior.fixed(layout, hyper, USED_DRAWS)
+
+
+def integrated_draws(
+    draws: np.ndarray, model: ConditionalModel, points: HyperPosterior, seeds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resample every gene's draws, so that they have the hyperparameters integrated out.
+
+    Parameters
+    ----------
+    draws : ndarray of float32 (chain, draw, gene, P + 1)
+        Made under `model`.
+    model : ConditionalModel
+    points : HyperPosterior
+    seeds : ndarray of uint32 (gene,)
+
+    Returns
+    -------
+    draws : ndarray of float32 (chain, draw, gene, P + 1)
+        Of equal weight; in the chain and order that they had, some repeated, some left out.
+    pareto_k : ndarray (gene,)
+        Of the weights; NaN for a gene without draws.
+    """
+    chains, length = draws.shape[:2]
+    weights = mixture_weights(draws, model, points)
+    log_weights, pareto_k = smoothed(weights)
+    known = np.isfinite(weights).all(axis=1)
+    share = 1.0 / (weights.shape[1] * (weights**2).sum(axis=1))
+    log_weights = np.where((share > NEARLY_EQUAL)[:, None], np.log(weights), log_weights)
+    pareto_k = np.where(known, np.where(share > NEARLY_EQUAL, 0.0, pareto_k), np.nan)
+    result = draws.copy()
+    own = seeds_for(Stream.CHAINS_REWEIGHTED, seeds)
+    for g in np.flatnonzero(known).tolist():
+        rng = np.random.default_rng(int(own[g]))
+        by_chain = np.exp(log_weights[g].astype(np.float64)).reshape(chains, length)
+        for c in range(chains):
+            result[c, :, g] = draws[c, _systematic(by_chain[c], rng.random()), g]
+    return result, pareto_k
+
+
+def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
+    """Return which draws (draw,) systematic resampling by weights of any sum takes, in order."""
+    ladder = (np.arange(weights.size) + offset) / weights.size
+    steps = np.cumsum(weights)
+    return np.minimum(np.searchsorted(steps / steps[-1], ladder), weights.size - 1)
+
+
+def mixture_weights(draws: np.ndarray, model: ConditionalModel, points: HyperPosterior) -> np.ndarray:
+    """Return the weights of every gene's draws, (gene, chain * draw), each gene's adding up to 1."""
+    flat = draws.reshape(-1, *draws.shape[2:]).transpose(1, 0, 2)
+    theta = np.ascontiguousarray(flat, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_ratio = -log_shared_prior(theta.astype(np.float64), model)
+    surface = Surface.of(points.layout, model, Draws(theta, log_ratio))
+    return gene_weights(points.layout, model.base_mean, theta, surface.log_ratio, points)
+
+
+def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
+    """Return what of the log prior depends on the hyperparameters (gene, draw), but for a constant.
+
+    That is of the shrunken coefficients and the log dispersion, at draws (gene, draw, P + 1).
+    """
+    shrunken = theta[:, :, :-1][:, :, model.shrunken] / model.shrinkage_scale[model.shrunken]
+    residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
+    square = residual**2
+    tail = 0.5 * square if np.isinf(model.nu) else 0.5 * (model.nu + 1.0) * np.log1p(square / model.nu)
+    return np.asarray(-np.log1p(shrunken**2).sum(axis=2) - tail)

@@ -1,0 +1,233 @@
+r"""The hyperparameters' posterior, learnt from some draws of all genes.
+
+A proposal is built at the values where the search starts, the marginal likelihood of its draws is maximized,
+and the proposal is built again where that has moved far; first for some of the genes, then for all.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.errors import FitError
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.numerics.threads import for_each
+from bayesde.posterior.hyper.marginal_likelihood import (
+    HyperPosterior,
+    Surface,
+    curvature_sd,
+    hyper_posterior,
+    maximize,
+)
+from bayesde.posterior.proposal.genes import Proposed, Start, propose
+
+__all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters"]
+
+logger = logging.getLogger(__name__)
+
+SCOUTED_GENES, SCOUTED_DRAWS = 1000, 250
+"""While the hyperparameters are still on their way."""
+FEWEST_DRAWS, DRAWS_TIMES_GENES = 500, 400_000
+"""Of every gene: of few genes it takes more draws each, or the marginal likelihood is too rough."""
+FAR = math.log(2.0)
+"""A change of ln S, ln sigma or the log trend after which the proposal is built again."""
+MAX_ROUNDS, STRAIGHT_ROUNDS = 12, 4
+FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 48, 1000, 400_000
+"""The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
+FEW_POINTS = 20.0
+STAGES = 4
+"""Of the work of engine psis, as progress counts them."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What learning gives.
+
+    Attributes
+    ----------
+    points : HyperPosterior
+        The posterior of the hyperparameters.
+    pieces : list of Proposed
+        All genes, with proposals made near the maximum.
+    surface : Surface
+        The draws that were learnt from, with the room that was asked for.
+    """
+
+    points: HyperPosterior
+    pieces: list[Proposed]
+    surface: Surface
+
+
+def learn(
+    model: ConditionalModel,
+    start: Start,
+    layout: Layout,
+    psi: np.ndarray,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    room_for: int = 0,
+) -> Learnt:
+    """Learn the hyperparameters from all genes.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of all genes.
+    start : Start
+    layout : Layout
+    psi : ndarray (hyperparameter,)
+        Where the search starts.
+    rng : Generator
+    progress : callable, optional
+    room_for : int
+        How many draws of each gene there is to be room for.
+
+    Returns
+    -------
+    Learnt
+
+    Raises
+    ------
+    FitError
+        If the search does not come to rest.
+    """
+    say = progress or _unheard
+    some = _spread_genes(model, start.seeds)
+    enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
+    few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
+    if some.size < model.n_genes or few < enough:
+        say(0, STAGES, "learning the hyperparameters from some of the genes")
+        psi, *_ = _settle(model.genes(some), start.genes(some), layout, psi, few)
+    say(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
+    psi, pieces, surface = _settle(model, start, layout, psi, enough, room_for)
+    say(2, STAGES, "weighing points of the hyperparameters")
+    n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
+    points = hyper_posterior(surface, psi, n_points, rng)
+    known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
+    logger.log(
+        logging.INFO if known else logging.WARNING,
+        "%.0f effective of %d points of the hyperparameters%s",
+        points.effective_size,
+        n_points,
+        "" if known else ": their posterior is only roughly known",
+    )
+    return Learnt(points, pieces, surface)
+
+
+def learn_hyperparameters(
+    model: ConditionalModel,
+    start: Start,
+    hyper: Hyperparameters,
+    *,
+    layout: Layout,
+    seed: int,
+    progress: Progress | None = None,
+) -> Hyperparameters:
+    """Learn the hyperparameters from all genes, for another engine to sample under.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    start : Start
+    hyper : Hyperparameters
+        Where the search starts.
+    layout : Layout
+    seed : int
+    progress : callable, optional
+
+    Returns
+    -------
+    Hyperparameters
+        Posterior means, standard deviations and draws.
+    """
+    rng = np.random.default_rng(seed)
+    return learn(model, start, layout, layout.psi(hyper), rng, progress).points.summary(rng)
+
+
+def _unheard(done: int, total: int, text: str) -> None:
+    """Tell nobody."""
+
+
+def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
+    """Choose at most `SCOUTED_GENES`, evenly by base mean; which ones does not depend on the genes' order."""
+    order = np.lexsort((seeds, model.base_mean))
+    return order[np.linspace(0, order.size - 1, min(order.size, SCOUTED_GENES)).astype(int)]
+
+
+def _settle(
+    model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int, room_for: int = 0
+) -> tuple[np.ndarray, list[Proposed], Surface]:
+    """Maximize, with proposals made near the maximum.
+
+    Where genes say little of a scale, its maximum depends on the draws. So after some rounds proposals are
+    made halfway, and a maximum counts as near within a posterior standard deviation.
+    """
+    at = psi
+    room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
+    for number in range(MAX_ROUNDS):
+        at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
+        model_at = _model_at(model, layout, at)
+        pieces = propose(start, model_at)
+        surface = draw_all(pieces, layout, n_draws, room)
+        psi = maximize(surface, at)
+        near = _change(model_at, _model_at(model, layout, psi)) < FAR
+        if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(surface, psi)).all()):
+            return psi, pieces, surface
+    raise FitError(
+        f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "
+        "more genes, or give values, such as Hyperparameters.from_eb(fit)."
+    )
+
+
+def draw_all(pieces: list[Proposed], layout: Layout, n_draws: int, room: np.ndarray) -> Surface:
+    """Draw from all proposals, and make one surface of the draws.
+
+    Parameters
+    ----------
+    pieces : list of Proposed
+        Of all genes.
+    layout : Layout
+    n_draws : int
+        Of every gene.
+    room : ndarray of float32 (gene, draw, P + 1)
+        Where the draws go: the surface has the first so many of it, and the others stay as they are.
+
+    Returns
+    -------
+    Surface
+    """
+    base_mean = np.concatenate([piece.model.base_mean for piece in pieces])
+    log_ratio, highest = np.empty((base_mean.size, n_draws), dtype=np.float32), np.empty(base_mean.size)
+
+    def fill(piece: Proposed) -> None:
+        part, rows = Surface.of(layout, piece.model, piece.draws(n_draws)), piece.rows
+        room[rows, :n_draws], log_ratio[rows], highest[rows] = part.theta, part.log_ratio, part.highest
+
+    for_each(fill, pieces)
+    return Surface(layout, base_mean, room, log_ratio, highest)
+
+
+def _model_at(model: ConditionalModel, layout: Layout, psi: np.ndarray) -> ConditionalModel:
+    """Return the model with other hyperparameters."""
+    scale, trend, sd, nu = layout.parts(layout.phi(psi), model.base_mean)
+    scales = model.shrinkage_scale.copy()
+    scales[list(layout.shrunken)] = scale
+    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+
+
+def _change(model: ConditionalModel, new: ConditionalModel) -> float:
+    """Return the largest change of a log scale or of the log trend."""
+    changes = [
+        np.log(new.shrinkage_scale / model.shrinkage_scale),
+        new.log_trend - model.log_trend,
+        np.log([new.dispersion_sd / model.dispersion_sd]),
+    ]
+    return float(np.abs(np.concatenate(changes)).max())

@@ -1,0 +1,445 @@
+r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
+
+With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
+hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is estimated for any phi by
+
+    p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
+    ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
+
+and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(theta_gm | phi) / d phi. All
+work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal, under the
+priors of `bayesde.model.priors`.
+
+The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
+and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
+surface is the proposal of phi; its points, weighted by the surface, stand for the posterior of phi, and a
+gene's weights are averaged over them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import chdtri, log1p, ndtri
+
+from bayesde.errors import FitError
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.small_matrices import (
+    cholesky,
+    inverse,
+    products,
+    solve,
+    weighted_mean,
+    weighted_products,
+)
+from bayesde.numerics.threads import over_genes
+from bayesde.posterior.draws.pareto_smoothing import smoothed
+from bayesde.posterior.hyper.prior_weights import (
+    average_weights,
+    fill_evidence,
+    fill_highest,
+    fill_moments,
+    log_height,
+    log_height_slope,
+)
+from bayesde.posterior.proposal.drawing import Draws
+
+__all__ = [
+    "HyperPosterior",
+    "Surface",
+    "curvature_sd",
+    "gene_weights",
+    "hyper_posterior",
+    "maximize",
+    "relative",
+]
+
+LARGEST_LOG_RATIO = 600.0
+"""Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
+MAX_STEPS = 60
+MANY_STEPS = 8
+"""Thousands of genes take fewer. The outer product of the scores of a few genes is a poor curvature, and from
+here on the Hessian takes its place."""
+FLAT = 1e-3
+"""Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
+OVERSHOT = 0.5
+"""Slope beyond the maximum along a step, over that at its start, from which the step is shortened: where the
+scores' products are half the curvature, steps would go to and fro."""
+LARGEST_MOVE = 1.0
+"""Of any logarithm in one step."""
+DIFFERENCE = 1e-3
+"""Step of the finite differences of the score."""
+CURVED_GENES = 4000
+"""Of more genes, some tell the curvature of all to a few percent: it serves proposals and steps only."""
+POINT_DF = 7.0
+REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
+"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
+is proposed anew with the mean and covariance of the weighted points, if they are many."""
+FEWEST_FOR_K = 25
+"""Points below which the tail of their weights is too short for a Pareto k."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """ln p(phi | y) up to a constant, from draws.
+
+    Attributes
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+        There may be room for more draws than `log_ratio` has; what is in it is not read.
+    log_ratio : ndarray of float32 (gene, draw)
+        ln p(y | theta) - ln q(theta), less `highest`.
+    highest : ndarray (gene,)
+        Its value at the draw of largest weight.
+    """
+
+    layout: Layout
+    base_mean: np.ndarray
+    theta: np.ndarray
+    log_ratio: np.ndarray
+    highest: np.ndarray
+
+    @classmethod
+    def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
+        """Make the surface."""
+        highest, parts = np.empty(model.n_genes), (_columns(layout), *_parts_of(model))
+        over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
+        return cls(layout, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws of each gene."""
+        return int(self.log_ratio.shape[1])
+
+    def spread(self, most: int) -> Surface:
+        """Take at most so many genes, evenly by base mean."""
+        if self.base_mean.size <= most:
+            return self
+        order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
+        taken = order[np.linspace(0, order.size - 1, most).astype(int)]
+        return Surface(
+            self.layout,
+            self.base_mean[taken],
+            self.theta[taken, : self.n_draws],
+            self.log_ratio[taken],
+            self.highest[taken],
+        )
+
+    def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
+        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
+        n = len(self.layout.shrunken)
+        log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
+        columns = _columns(self.layout)
+        over_genes(
+            fill_moments,
+            trend.size,
+            self.theta,
+            self.log_ratio,
+            columns,
+            scale,
+            trend,
+            sd,
+            nu,
+            log_evidence,
+            moments,
+        )
+        value, gradient, _ = self.layout.log_prior(psi)
+        log_evidence += log_height(scale, sd, nu)
+        scores = self._scores(psi, trend, moments, nu)
+        return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
+
+    def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
+        """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
+        n, scale_of = len(self.layout.shrunken), np.array(self.layout.scale_of, dtype=int)
+        columns = [
+            moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.layout.n_scales)
+        ]
+        columns.append(moments[:, n : n + 1])
+        share = exponentials(psi[self.layout.n_scales + 1] - trend)[:, None]  # of a0 in the trend
+        columns.append(moments[:, n + 1 : n + 2] * share)
+        if self.layout.trend:
+            columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
+        if self.layout.student_t:
+            columns.append((moments[:, n + 2 :] + log_height_slope(nu)) * (nu - 2.0))
+        return np.hstack(columns)
+
+    def log_evidence(self, psi: np.ndarray) -> np.ndarray:
+        """Return only the log density of psi (..., hyperparameter)."""
+        points = np.atleast_2d(psi)
+        scale, trend, sd, nu = _parts_at(self.layout, self.layout.phi(points), self.base_mean)
+        evidence, columns = np.empty(trend.shape), _columns(self.layout)
+        over_genes(
+            fill_evidence, trend.shape[1], self.theta, self.log_ratio, columns, scale, trend, sd, nu, evidence
+        )
+        heights = [log_height(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
+        value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
+        value += [self.layout.log_prior(point)[0] for point in points]
+        return np.asarray(value.reshape(np.shape(psi)[:-1]))
+
+
+def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
+    """Take the value at the draw of largest weight off: for what is left, single precision is enough.
+
+    Parameters
+    ----------
+    log_ratio : ndarray (gene, draw)
+        Of those draws or of others.
+    highest : ndarray (gene,)
+
+    Returns
+    -------
+    ndarray of float32 (gene, draw)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.minimum(log_ratio - highest[:, None], LARGEST_LOG_RATIO).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class HyperPosterior:
+    """Weighted points of the hyperparameters.
+
+    Attributes
+    ----------
+    layout : Layout
+    phi : ndarray (point, hyperparameter)
+    weight : ndarray (point,)
+        Adding up to 1.
+    """
+
+    layout: Layout
+    phi: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def fixed(cls, layout: Layout, hyper: Hyperparameters, most: int) -> HyperPosterior:
+        """Take given values, or evenly at most so many of their draws."""
+        phi = layout.values(hyper)
+        phi = phi[np.linspace(0, len(phi) - 1, min(len(phi), most)).astype(int)]
+        return cls(layout, phi, np.full(len(phi), 1.0 / len(phi)))
+
+    @property
+    def effective_size(self) -> float:
+        """Effective number of points."""
+        return float(1.0 / np.sum(self.weight**2))
+
+    @property
+    def checks(self) -> dict[str, float]:
+        """Number of points, how many effective ones they are worth, and their Pareto k where it is known."""
+        found = {"points": float(self.weight.size), "effective_points": self.effective_size}
+        if self.weight.size >= FEWEST_FOR_K and np.ptp(self.weight) > 0.0:
+            pareto_k = float(smoothed(self.weight[None])[1][0])
+            found |= {"pareto_k": pareto_k} if math.isfinite(pareto_k) else {}
+        return found
+
+    def thinned(self, size: int) -> HyperPosterior:
+        """Take fewer points, of equal weight, by systematic resampling."""
+        taken = _systematic(self.weight, size, 0.5)
+        return HyperPosterior(self.layout, self.phi[taken], np.full(size, 1.0 / size))
+
+    def summary(self, rng: np.random.Generator) -> Hyperparameters:
+        """Return posterior means, standard deviations and draws of equal weight."""
+        mean = weighted_mean(self.weight, self.phi)
+        sd = np.sqrt(weighted_mean(self.weight, (self.phi - mean) ** 2))
+        taken = _systematic(self.weight, self.weight.size, rng.random())
+        drawn = self.phi[rng.permutation(taken)]
+        return replace(
+            self.layout.hyperparameters(mean),
+            sd={name: float(value) for name, value in self.layout.table(sd).items()},
+            draws=self.layout.table(drawn),
+            checks=self.checks,
+        )
+
+
+def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
+    """Find the maximum of the surface.
+
+    Parameters
+    ----------
+    surface : Surface
+    psi : ndarray (hyperparameter,)
+        Where to start.
+
+    Returns
+    -------
+    ndarray (hyperparameter,)
+
+    Raises
+    ------
+    FitError
+        If it is not reached.
+    """
+    value, gradient, scores = surface.evaluate(psi)
+    for number in range(MAX_STEPS):
+        curvature = _of_scores(surface, psi, scores) if number < MANY_STEPS else _information(surface, psi)
+        step = solve(curvature, gradient)
+        if step is None:
+            raise FitError("the marginal likelihood of the hyperparameters is flat, or no number.")
+        slope = float((gradient * step).sum())
+        if 0.5 * slope < FLAT:
+            return psi
+        length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
+        while True:
+            trial = surface.evaluate(psi + length * step)
+            ahead = float((trial[1] * step).sum())
+            higher = trial[0] > value + 1e-4 * length * slope
+            if higher and ahead > -OVERSHOT * slope:
+                break
+            length *= slope / (slope - ahead) if higher else 0.5
+            if length < 1e-8:
+                raise FitError(
+                    "the marginal likelihood of the hyperparameters has no maximum that can be found."
+                )
+        psi = psi + length * step
+        value, gradient, scores = trial
+    raise FitError(f"the hyperparameters did not converge in {MAX_STEPS} steps.")
+
+
+def hyper_posterior(
+    surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
+) -> HyperPosterior:
+    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
+
+    Parameters
+    ----------
+    surface : Surface
+    center : ndarray (hyperparameter,)
+        The maximum.
+    n_points : int
+    rng : Generator
+
+    Returns
+    -------
+    HyperPosterior
+    """
+    psi, points = _points(surface, center, _covariance(surface, center), n_points, rng)
+    for _ in range(REFINEMENTS):
+        if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
+            break
+        mean = weighted_mean(points.weight, psi)
+        again = _points(surface, mean, weighted_products(points.weight, psi - mean), n_points, rng)
+        if again[1].effective_size > points.effective_size:
+            psi, points = again
+    return points
+
+
+def _points(
+    surface: Surface, center: np.ndarray, covariance: np.ndarray, n_points: int, rng: np.random.Generator
+) -> tuple[np.ndarray, HyperPosterior]:
+    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
+
+    By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
+    many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
+    """
+    half = (n_points + 1) // 2
+    strata = rng.permuted(np.tile(np.arange(half), (center.size + 1, 1)), axis=1)
+    levels = (strata + rng.random(strata.shape)) / half
+    z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
+    z = np.concatenate([z.T, -z.T])[:n_points]
+    root = cholesky(covariance)
+    if root is None:
+        raise FitError(
+            "the hyperparameters have no spread that can be found: these genes say too little of them."
+        )
+    psi = center + (z[:, None, :] * root).sum(axis=2)
+    log_weight = surface.log_evidence(psi)
+    log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
+    weight = exponentials(log_weight - log_weight.max())
+    return psi, HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
+
+
+def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
+    """Return which points systematic resampling takes."""
+    ladder = (np.arange(size) + offset) / size
+    return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
+
+
+def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
+    """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
+    some, size = surface.spread(CURVED_GENES), center.size
+    hessian = np.empty((size, size))
+    for i in range(size):
+        shift = np.zeros(size)
+        shift[i] = DIFFERENCE
+        hessian[i] = (some.evaluate(center + shift)[2] - some.evaluate(center - shift)[2]).sum(axis=0)
+    hessian *= surface.base_mean.size / some.base_mean.size
+    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
+    information += np.diag(surface.layout.log_prior(center)[2])
+    if cholesky(information) is not None:
+        return information
+    _, _, scores = surface.evaluate(center)
+    return _of_scores(surface, center, scores)
+
+
+def _covariance(surface: Surface, center: np.ndarray) -> np.ndarray:
+    """Return the inverse of the information."""
+    covariance = inverse(_information(surface, center))
+    if covariance is None:
+        raise FitError("the hyperparameters have no curvature that can be found: these genes say too little.")
+    return covariance
+
+
+def curvature_sd(surface: Surface, psi: np.ndarray) -> np.ndarray:
+    """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
+    return np.asarray(np.sqrt(np.diag(_covariance(surface, psi))))
+
+
+def _of_scores(surface: Surface, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the information as the outer product of the genes' scores, and of the prior."""
+    return np.asarray(products(scores) + np.diag(surface.layout.log_prior(psi)[2]))
+
+
+def gene_weights(
+    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperPosterior
+) -> np.ndarray:
+    """Average every gene's normalized weights over the points of the hyperparameters.
+
+    Parameters
+    ----------
+    layout : Layout
+    base_mean : ndarray (gene,)
+    theta : ndarray of float32 (gene, draw, P + 1)
+    log_ratio : ndarray (gene, draw)
+        As `Surface` has it.
+    points : HyperPosterior
+
+    Returns
+    -------
+    ndarray (gene, draw)
+        Each gene's add up to 1.
+    """
+    parts, weights = _parts_at(layout, points.phi, base_mean), np.empty(log_ratio.shape)
+    over_genes(
+        average_weights,
+        log_ratio.shape[0],
+        theta,
+        log_ratio,
+        _columns(layout),
+        *parts,
+        points.weight,
+        weights,
+    )
+    return weights
+
+
+def _parts_at(
+    layout: Layout, phi: np.ndarray, base_mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return scales (point, shrunken), log trend (point, gene), sigma and nu (point,)."""
+    scale, trend, sd, nu = zip(*(layout.parts(point, base_mean) for point in phi), strict=True)
+    return np.stack(scale), np.stack(trend), np.array(sd), np.array(nu)
+
+
+def _columns(layout: Layout) -> np.ndarray:
+    return np.array(layout.shrunken, dtype=np.int64)
+
+
+def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, float]:
+    return model.shrinkage_scale[model.shrunken], model.log_trend, model.dispersion_sd, model.nu

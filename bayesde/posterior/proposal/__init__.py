@@ -1,0 +1,1 @@
+"""Each gene's proposal distribution for importance sampling."""

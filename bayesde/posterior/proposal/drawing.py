@@ -1,0 +1,225 @@
+r"""Each gene's proposal distribution at work: shares of its components, draws and their weights.
+
+A mixture whose components `bayesde.posterior.proposal.components` chooses. Their shares are fitted to a few
+pilot draws. Components that these do not ask for are left out, but for the last one, which bounds the weights
+far out; of the others no share is below `SMALLEST_SHARE`.
+
+What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients
+that are not shrunken: everything that does not depend on the hyperparameters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.eb.regression.design_layout import Cells
+from bayesde.model.density import ConditionalModel
+from bayesde.numerics.compiled import fused, kernel, transpose
+from bayesde.numerics.elementary import exponential
+from bayesde.numerics.sums import sum_of, sum_of_products
+from bayesde.numerics.threads import over_genes
+from bayesde.posterior.draws.streams import Stream, seeds_for
+from bayesde.posterior.hyper.prior_weights import log_prior_shape
+from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
+from bayesde.posterior.proposal.mixture import (
+    Proposal,
+    component_densities,
+    component_heights,
+    draw_mixture,
+    stratified_counts,
+    subtract_log_mixture,
+)
+
+__all__ = ["Draws", "draw", "fitted_shares"]
+
+SMALLEST_SHARE = 0.08
+LARGEST_FLOOR = 0.25
+"""Of all components together."""
+NEGLIGIBLE, TELLING = 0.001, 10.0
+"""Fitted share below which a component is left out, as a third of airway's are; and the effective pilot draws
+that it takes to decide that: a single one of large weight would leave nothing but its own component."""
+PILOT = 200
+"""Draws that the shares are fitted to."""
+EM_STEPS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws from the proposals.
+
+    Attributes
+    ----------
+    theta : ndarray of float32 (gene, draw, P + 1)
+    log_ratio : ndarray (gene, draw)
+        ln p(y | theta) + ln p(unshrunken coefficients) - ln q(theta), at theta as it is stored.
+    """
+
+    theta: np.ndarray
+    log_ratio: np.ndarray
+
+
+def fitted_shares(
+    model: ConditionalModel,
+    proposal: Proposal,
+    seeds: np.ndarray,
+    n_draws: int = PILOT,
+    negligible: float = NEGLIGIBLE,
+) -> Proposal:
+    """Fit the shares of the components to the posterior by a few draws of each.
+
+    They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
+    algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x). Components of a negligible share are left
+    out, but for the last one, which bounds the weights; of the others none is below `SMALLEST_SHARE`.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    proposal : Proposal
+    seeds : ndarray of uint32 (gene,)
+    n_draws : int
+    negligible : float
+
+    Returns
+    -------
+    Proposal
+    """
+    used = proposal.share > 0.0
+    even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
+    pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
+    share, size = even.share.copy(), np.zeros(model.n_genes)
+    over_genes(
+        _fit_shares,
+        model.n_genes,
+        *even.arrays,
+        pilot.theta,
+        pilot.log_ratio,
+        np.flatnonzero(model.shrunken),
+        model.shrinkage_scale,
+        model.log_trend,
+        model.dispersion_sd,
+        model.nu,
+        share,
+        size,
+    )
+    last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
+    used &= (share >= negligible) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
+    share = np.where(used, share, 0.0)
+    share /= share.sum(axis=1, keepdims=True)
+    number = used.sum(axis=1, keepdims=True)
+    least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
+    share = np.where(used, least + (1.0 - least * number) * share, 0.0)
+    return replace(proposal, share=share).compact()
+
+
+def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int) -> Draws:
+    """Draw from every gene's proposal and evaluate likelihood and proposal there.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of it only counts, factors and design are used.
+    proposal : Proposal
+    seeds : ndarray of uint32 (gene,)
+        A gene's draws depend on its seed, its proposal and their number only.
+    n_draws : int
+
+    Returns
+    -------
+    Draws
+    """
+    counts = stratified_counts(proposal.share, n_draws)
+    exact = replace(proposal, share=counts / n_draws)
+    theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
+    log_ratio, cells = np.empty((model.n_genes, n_draws)), Cells.of(model.x)
+    over_genes(draw_mixture, model.n_genes, *exact.arrays[:4], counts, seeds, theta)
+    over_genes(
+        log_likelihoods,
+        model.n_genes,
+        theta,
+        model.y,
+        model.log_nf,
+        cells.rows,
+        cells.bounds,
+        cells.order,
+        model.shrunken,
+        model.unshrunken_sd,
+        log_ratio,
+    )
+    over_genes(subtract_log_mixture, model.n_genes, *exact.arrays, theta, log_ratio)
+    return Draws(theta, log_ratio)
+
+
+@kernel
+def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def]
+    """Move shares to the weighted means of the components' responsibilities.
+
+    ``total`` and ``work`` are room to work in.
+    """
+    total[:] = 0.0
+    for c in range(share.size):
+        part, multiple = parts[c], share[c]
+        if multiple > 0.0:
+            for m in range(total.size):
+                total[m] = fused(multiple, part[m], total[m])
+    for m in range(total.size):
+        total[m] = weights[m] / total[m] if total[m] > 0.0 else 0.0
+    for c in range(share.size):
+        part = parts[c]
+        if share[c] > 0.0:
+            for m in range(total.size):
+                work[m] = part[m] * total[m]
+            share[c] *= sum_of(work)
+
+
+@kernel
+def _fit_shares(  # type: ignore[no-untyped-def]
+    first,
+    last,
+    location,
+    shape,
+    reach,
+    side,
+    share,
+    theta,
+    log_ratio,
+    columns,
+    near,
+    log_trend,
+    sd,
+    nu,
+    fitted,
+    size,
+):
+    """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean.
+
+    Also filled is the effective number of draws.
+    """
+    n_draws, d = theta.shape[1:]
+    n = share.shape[1]
+    points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
+    weights, heights, even = np.empty(n_draws), np.empty(n), np.empty(n)
+    inverse_scale = 1.0 / near[columns]
+    for g in range(first, last):
+        transpose(theta[g], points)
+        for c in range(n):
+            even[c] = 1.0 if share[g, c] > 0.0 else 0.0
+        component_heights(shape[g], reach[g], even, heights)
+        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
+        log_prior_shape(points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, work[0], weights)
+        for m in range(n_draws):
+            weights[m] += log_ratio[g, m]
+        highest = weights.max()
+        if not highest > -math.inf:
+            continue
+        for m in range(n_draws):
+            weights[m] = exponential(weights[m] - highest)
+        most = math.sqrt(n_draws) * (sum_of(weights) / n_draws)
+        for m in range(n_draws):
+            weights[m] = min(weights[m], most)
+        weights /= sum_of(weights)
+        size[g] = 1.0 / sum_of_products(weights, weights)
+        for _ in range(EM_STEPS):
+            _em_step(weights, parts, fitted[g], work[0], work[1])

@@ -1,0 +1,1 @@
+"""Questions to a posterior: prediction, leave-one-out, other priors, other counts."""

@@ -1,0 +1,289 @@
+r"""Leave-one-sample-out: what a gene's other counts predict of each of its counts.
+
+With draws theta_m of the posterior, of weights w_m, those of the posterior without the count y_gj are the
+same draws with the weights (Gelfand, Dey and Chang 1992; Vehtari, Gelman and Gabry 2017,
+doi:10.1007/s11222-016-9696-4)
+
+    w_mj  proportional to  w_m / p(y_gj | theta_m),
+
+whose tail is smoothed by a generalized Pareto distribution (`bayesde.posterior.draws.pareto_smoothing`).
+From them
+
+    elpd_gj = ln sum_m w_mj p(y_gj | theta_m),    P(Y < y_gj) = sum_m w_mj P(Y < y_gj | theta_m),
+
+and so the probability of a larger count. The draws of engine psis come from proposals that are wider than
+the posteriors, which serve for leaving out too; draws of chains do not reach as far. Where the shape k of the
+tail is above 0.7, or fewer than `FEWEST` draws count, the gene is sampled again without the sample:
+leave-one-out as it is meant.
+
+The hyperparameters are those of all counts, and so is the mean at which the dispersion trend is read off:
+both are taken as known when a count is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numba.core import config
+
+from bayesde.counts.display import html_table
+from bayesde.model.density import ConditionalModel
+from bayesde.posterior.draws.pareto_smoothing import MAX_K, smooth_log_weights
+from bayesde.posterior.draws.streams import gene_seeds
+from bayesde.posterior.queries.left_out import by_pattern, only_samples, sample_without
+from bayesde.posterior.queries.outlier_counts import outlier_counts
+from bayesde.posterior.queries.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
+
+if TYPE_CHECKING:
+    from bayesde.posterior.result import Posterior
+
+__all__ = ["LeaveOneOut", "leave_one_out"]
+
+VALUES_AT_A_TIME = 500_000
+"""Log probabilities (gene, sample, draw) that a thread holds at a time."""
+FEWEST = 50.0
+"""Effective draws without a count, below which the gene is sampled again."""
+REFIT_DRAWS, MANY_DRAWS = 1000, 10_000
+LARGEST_ERROR = 0.2
+"""Of ln p of a count; a gene that was sampled again is sampled with many draws where its error is larger: a
+count far from what is expected lies in the tail of what was drawn without it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LeaveOneOut:
+    """What the other counts of a gene predict of each count.
+
+    Attributes
+    ----------
+    pointwise : xarray.Dataset (gene, sample)
+        ``count``; ``expected``, the predicted mean (its geometric mean over draws); ``elpd``, natural log of
+        the predictive probability of the count, and its Monte-Carlo standard error ``elpd_error``; ``lpd``,
+        the same from the posterior that has seen the count; ``below`` and ``above``, the probabilities of a
+        smaller and of a larger count; ``pareto_k`` and ``ess`` (effective draws) of the weights;
+        ``refitted``, whether the gene was sampled again without the count, to which ``pareto_k`` and ``ess``
+        then refer; ``left_out``, whether the posterior had been made without the count.
+    """
+
+    pointwise: xr.Dataset
+
+    def __repr__(self) -> str:
+        return f"<LeaveOneOut: {'; '.join(f'{name} {text}' for name, text in self._values())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([("LeaveOneOut", "each count by the gene's others"), *self._values()])
+
+    def _values(self) -> list[tuple[str, str]]:
+        """Name what a reader wants to see."""
+        unreliable = int((~self.reliable).sum())
+        return [
+            ("genes", f"{self.pointwise.sizes['gene']:,}"),
+            ("samples", f"{self.pointwise.sizes['sample']:,}"),
+            ("elpd", f"{float(self.pointwise['elpd'].sum()):,.1f}"),
+            ("counts from a refit", f"{int(self.pointwise['refitted'].sum()):,}"),
+            ("counts not to be relied on (Pareto k > 0.7)", f"{unreliable:,}"),
+        ]
+
+    @property
+    def reliable(self) -> xr.DataArray:
+        """Whether the numbers of a count (gene, sample) can be trusted: ``pareto_k`` is at most 0.7."""
+        return self.pointwise["pareto_k"] <= MAX_K
+
+    @property
+    def tail_probability(self) -> xr.DataArray:
+        """Two-sided: twice the smaller of P(Y <= y) and P(Y >= y), at most 1; (gene, sample).
+
+        Both have the probability of y itself in them, so that under the model the tail probability of a count
+        is below any t with a probability of at most t.
+        """
+        equal = np.exp(self.pointwise["elpd"])
+        smaller = self.pointwise["below"].clip(max=self.pointwise["above"])
+        tail: xr.DataArray = 2.0 * (smaller + equal)
+        return tail.clip(max=1.0).rename("tail_probability")
+
+    def pit(self, seed: int | None = 1) -> xr.DataArray:
+        """Probability integral transform P(Y < y) + v P(Y = y) of every count (gene, sample).
+
+        Parameters
+        ----------
+        seed : int or None
+            v is uniform on (0, 1), from the names of gene and sample and the seed, so that the transforms of
+            counts are uniform too if the model is right (Czado, Gneiting and Held 2009,
+            doi:10.1111/j.1541-0420.2009.01191.x). None: v = 1/2, the mid-p value.
+        """
+        share: Any = 0.5 if seed is None else self._uniform(seed)
+        value = self.pointwise["below"] + share * np.exp(self.pointwise["elpd"])
+        transformed: xr.DataArray = value.clip(max=1.0)
+        return transformed.rename("pit")
+
+    def _uniform(self, seed: int) -> np.ndarray:
+        genes, samples = (self.pointwise[name].to_numpy() for name in ("gene", "sample"))
+        seeds = gene_seeds((f"{gene}\t{sample}" for gene in genes for sample in samples), seed)
+        return np.asarray((seeds.reshape(genes.size, samples.size) + 0.5) / 2.0**32)
+
+    def summary(self) -> pd.Series:
+        """Return the sums over all counts and how they were come by.
+
+        Returns
+        -------
+        pandas.Series
+            ``elpd`` and its standard error ``se`` (genes are independent, the counts of one gene need not
+            be: it is the spread of the genes' sums), ``p_loo`` (by how much the posterior that has seen the
+            counts is better: the effective number of parameters), ``genes``, ``counts``, ``refitted``
+            counts, ``unreliable`` counts.
+        """
+        table = self.genes()
+        return pd.Series(
+            {
+                "elpd": table["elpd"].sum(),
+                "se": np.sqrt(len(table) * table["elpd"].var(ddof=0)),
+                "p_loo": float((self.pointwise["lpd"] - self.pointwise["elpd"]).sum()),
+                "genes": len(table),
+                "counts": self.pointwise["elpd"].size,
+                "refitted": int(self.pointwise["refitted"].sum()),
+                "unreliable": int((~self.reliable).sum()),
+            },
+            dtype=object,
+        )
+
+    def outlier_counts(self, false_flags: float = 1.0) -> pd.DataFrame:
+        """Flag counts that no draw explains; see `bayesde.posterior.queries.outlier_counts`."""
+        return outlier_counts(self, false_flags)
+
+    def genes(self) -> pd.DataFrame:
+        """Return a table by gene.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``elpd`` (sum over its counts), ``p_loo``, ``smallest_tail`` (of its counts' tail probabilities),
+            ``pareto_k`` (the largest), ``refitted`` and ``unreliable`` (numbers of counts).
+        """
+        values = self.pointwise
+        columns = {
+            "elpd": values["elpd"].sum("sample"),
+            "p_loo": (values["lpd"] - values["elpd"]).sum("sample"),
+            "smallest_tail": self.tail_probability.min("sample"),
+            "pareto_k": values["pareto_k"].max("sample"),
+            "refitted": values["refitted"].sum("sample"),
+            "unreliable": (~self.reliable).sum("sample"),
+        }
+        index = pd.Index(values["gene"].to_numpy(), name="gene")
+        return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()}, index=index)
+
+
+def leave_one_out(
+    posterior: Posterior, *, refit: bool = True, progress: Callable[[int, int, str], None] | None = None
+) -> LeaveOneOut:
+    """Leave out every count of every sampled gene in turn.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    refit : bool
+        Whether genes are sampled again where the weights are not to be trusted.
+    progress : callable, optional
+        Called with (units done, units, text).
+
+    Returns
+    -------
+    LeaveOneOut
+    """
+    say = progress or _unheard
+    shape = (posterior.gene_draws.n_genes, posterior.design.n_samples)
+    found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
+    left_out = posterior.left_out_mask
+    size = max(1, VALUES_AT_A_TIME // (shape[1] * posterior.gene_draws.n_draws))
+    pieces = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
+
+    def work(rows: slice) -> None:
+        for name, values in _by_weights(posterior, rows, left_out[rows]).items():
+            found[name][rows] = values
+
+    with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
+        for done, _ in enumerate(pool.map(work, pieces), 1):
+            say(done, len(pieces), "leaving out each count by weights")
+    doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
+    for j in range(shape[1]):
+        say(j, shape[1], "sampling genes again without a sample")
+        genes = np.flatnonzero(doubtful[:, j])
+        _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
+        _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
+    say(shape[1], shape[1], "sampling genes again without a sample")
+    return LeaveOneOut(_labelled(posterior, found, doubtful, left_out))
+
+
+def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict[str, np.ndarray]:
+    """Leave out the counts of some genes by weights."""
+    draws = posterior.gene_draws.genes(rows)
+    theta = np.asarray(draws.theta)
+    model = posterior.request.model(posterior.request.rows[rows])
+    log_p = log_probabilities(model, theta)
+    log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
+    pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))  # in place
+    unseen = predictions(model, theta, log_p, log_weights)
+    return unseen._asdict() | {"lpd": seen, "pareto_k": pareto_k.reshape(log_weights.shape[:-1])}
+
+
+def _refit(
+    posterior: Posterior,
+    j: int,
+    genes: np.ndarray,
+    left_out: np.ndarray,
+    found: dict[str, np.ndarray],
+    draws: int,
+) -> None:
+    """Sample some genes again without sample j, and write down what they predict of it."""
+    without = left_out[genes].copy()
+    without[:, j] = True
+    only = np.zeros(without.shape[1], dtype=bool)
+    only[j] = True
+    for some, pattern in by_pattern(without, draws):
+        rows = genes[some]
+        weighed = sample_without(posterior, rows, pattern, draws)
+        model = only_samples(posterior.request.model(posterior.request.rows[rows]), only)
+        values = _exactly(model, weighed.draws.theta, weighed.draws.weights())
+        values["pareto_k"] = weighed.report["pareto_k"]
+        for name, column in values.items():
+            found[name][rows, j] = column
+
+
+def _exactly(model: ConditionalModel, theta: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Predict the counts of one sample from draws that have not seen it; columns (gene,)."""
+    log_p = log_probabilities(model, theta)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)[:, None, :]
+    return {
+        name: values[:, 0] for name, values in predictions(model, theta, log_p, log_weights)._asdict().items()
+    }
+
+
+def _labelled(
+    posterior: Posterior, found: dict[str, np.ndarray], refitted: np.ndarray, left_out: np.ndarray
+) -> xr.Dataset:
+    """Label the numbers by gene and sample."""
+    variables = {
+        "count": posterior.request.model(posterior.request.rows).y,
+        "expected": np.exp(found["log_expected"]),
+        "elpd": found["log_density"],
+        "elpd_error": found["error"],
+        "lpd": found["lpd"],
+        "ess": found["size"],
+        **{name: found[name] for name in ("below", "above", "pareto_k")},
+        "refitted": refitted,
+        "left_out": left_out,
+    }
+    coordinates = {
+        "gene": np.asarray(posterior.genes, dtype=object),
+        "sample": np.asarray(posterior.design.samples, dtype=object),
+    }
+    return xr.Dataset({name: (("gene", "sample"), values) for name, values in variables.items()}, coordinates)
+
+
+def _unheard(done: int, total: int, text: str) -> None:
+    """Tell nobody."""

@@ -1,0 +1,164 @@
+r"""Counts that no draw explains: which they are, and the posterior without them.
+
+Under the model a two-sided leave-one-out tail probability is at most t with a probability of at most t,
+whatever the dependence between counts (ties of a discrete count make it smaller still). So among N counts at
+most N t are expected below t by chance, and with
+
+    t = (false flags) / N
+
+a data set has at most so many false flags in expectation: one by default. Unlike a false discovery rate this
+needs no assumption on the dependence between counts of a gene, and whether a count is flagged does not depend
+on how many others are.
+
+Two outliers in one group may hide one another. Counts can be left out, and the rest judged again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesde.errors import InputError, first_few
+from bayesde.options import check_range
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.draws.pareto_smoothing import MAX_K
+from bayesde.posterior.draws.resampling import resampled
+from bayesde.posterior.importance.weighing import SMALLEST_SIZE, Weighed
+from bayesde.posterior.queries.left_out import by_pattern, copied, kept_means, sample_without, write_over
+
+if TYPE_CHECKING:
+    from bayesde.posterior.queries.loo import LeaveOneOut
+    from bayesde.posterior.result import Posterior
+
+__all__ = ["outlier_counts", "without_outliers"]
+
+
+def outlier_counts(loo: LeaveOneOut, false_flags: float = 1.0) -> pd.DataFrame:
+    """Flag the counts that the other counts of their gene do not explain.
+
+    Parameters
+    ----------
+    loo : LeaveOneOut
+    false_flags : float
+        How many counts may be flagged by chance, in expectation, in the whole data set. Above 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a flagged count, the most surprising first: ``gene``, ``sample``, ``count``, ``expected``,
+        ``tail_probability`` (two-sided), ``pareto_k``. Counts that had been left out before are not in it.
+
+    Raises
+    ------
+    OptionError
+        If `false_flags` is not a positive number.
+    """
+    check_range("false_flags", false_flags, 0.0, 1e9, open_ends=True)
+    values, tail = loo.pointwise, loo.tail_probability.to_numpy()
+    judged = ~values["left_out"].to_numpy()
+    gene, sample = np.nonzero((tail <= false_flags / max(judged.sum(), 1)) & judged)
+    order = np.argsort(tail[gene, sample], kind="stable")
+    gene, sample = gene[order], sample[order]
+    columns = {"gene": values["gene"].to_numpy()[gene], "sample": values["sample"].to_numpy()[sample]}
+    for name in ("count", "expected"):
+        columns[name] = values[name].to_numpy()[gene, sample]
+    columns["tail_probability"] = tail[gene, sample]
+    columns["pareto_k"] = values["pareto_k"].to_numpy()[gene, sample]
+    return pd.DataFrame(columns)
+
+
+def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
+    """Sample the genes of some counts again without these.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    counts : pandas.DataFrame
+        With ``gene`` and ``sample``.
+
+    Returns
+    -------
+    Posterior
+        A new one. The genes concerned come from engine psis, under the hyperparameters that there are; their
+        dispersion trend is read off at the mean of the counts that are kept. Their status is
+        ``outlier_left_out``, unless they fail a check.
+
+    Raises
+    ------
+    InputError
+        If a gene has no posterior, a sample does not exist, or no count of a gene would be left.
+    """
+    new = _mask(posterior, counts)
+    everything = new | posterior.left_out_mask
+    genes = np.flatnonzero(new.any(axis=1))
+    _check_something_left(posterior, genes, everything)
+    draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
+    means = kept_means(posterior.request.model(posterior.request.rows[genes]), everything[genes])
+    for some, pattern in by_pattern(everything[genes], draws.n_draws):
+        rows = genes[some]
+        weighed = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
+        write_over(draws, rows, _alike(posterior, rows, weighed))
+        _note(diagnostics, posterior.genes[rows], weighed, draws.n_draws)
+    return replace(
+        posterior, gene_draws=draws, diagnostics=diagnostics, left_out=_table(posterior, everything)
+    )
+
+
+def _mask(posterior: Posterior, counts: pd.DataFrame) -> np.ndarray:
+    """Turn a table of counts into a mask (sampled gene, sample)."""
+    absent = [name for name in ("gene", "sample") if name not in counts]
+    if absent:
+        raise InputError(
+            f"the table of counts to leave out has no column {first_few(absent)}; it needs gene and sample, "
+            "as outlier_counts() returns them."
+        )
+    samples = pd.Index(posterior.design.samples)
+    gene = posterior.genes.get_indexer(pd.Index(counts["gene"]))
+    sample = samples.get_indexer(pd.Index(counts["sample"]))
+    if (gene < 0).any():
+        raise InputError(f"no posterior of {first_few(counts['gene'][gene < 0])}: no count can be left out.")
+    if (sample < 0).any():
+        raise InputError(
+            f"there is no sample {first_few(counts['sample'][sample < 0])}; samples are "
+            f"{first_few(samples, 20)}."
+        )
+    mask = np.zeros((posterior.gene_draws.n_genes, samples.size), dtype=bool)
+    mask[gene, sample] = True
+    return mask
+
+
+def _check_something_left(posterior: Posterior, genes: np.ndarray, left_out: np.ndarray) -> None:
+    bare = genes[left_out[genes].all(axis=1)]
+    if bare.size:
+        raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
+
+
+def _alike(posterior: Posterior, rows: np.ndarray, weighed: Weighed) -> GeneDraws:
+    """Return the draws, of equal weight if those of the posterior are."""
+    if posterior.gene_draws.log_weights is not None:
+        return weighed.draws
+    seeds = posterior.request.seeds(posterior.request.rows[rows])
+    return GeneDraws(resampled(weighed.draws, seeds)[0].transpose(1, 0, 2))
+
+
+def _note(diagnostics: pd.DataFrame, genes: pd.Index, weighed: Weighed, n_draws: int) -> None:
+    """Write down of some genes how they were sampled again."""
+    of_chains = ["rhat", "ess_tail", "divergences", "treedepth_hits", "gradients"]
+    diagnostics.loc[genes, [name for name in of_chains if name in diagnostics]] = np.nan
+    for name, values in weighed.report.items():
+        diagnostics.loc[genes, name] = values
+    high = ~(weighed.report["pareto_k"] <= MAX_K)
+    low = ~(weighed.report["ess_bulk"] >= SMALLEST_SIZE * n_draws)
+    diagnostics.loc[genes, "engine"] = "psis"
+    diagnostics.loc[genes, "status"] = np.select(
+        [high, low], ["high_pareto_k", "low_ess"], default="outlier_left_out"
+    )
+
+
+def _table(posterior: Posterior, left_out: np.ndarray) -> pd.DataFrame:
+    gene, sample = np.nonzero(left_out)
+    names = np.asarray(posterior.design.samples, dtype=object)
+    return pd.DataFrame({"gene": posterior.genes[gene].to_numpy(), "sample": names[sample]})

@@ -1,0 +1,211 @@
+r"""What the priors say before there are counts: hyperparameters, genes and counts drawn from them.
+
+    phi ~ p(phi),     beta_gk ~ Cauchy(0, S_k),     ln alpha_g ~ Normal or Student-t(nu) around the trend,
+    y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
+
+Base means m_g, design and normalization factors are those of an experiment, as the model takes them for
+known. Data sets are drawn whole (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019,
+doi:10.1111/rssa.12378): what real ones show should lie well within what the drawn ones do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from bayesde.design import Design
+from bayesde.eb.fit import EbFit
+from bayesde.errors import InputError
+from bayesde.model.priors import Priors
+from bayesde.options import check_choice
+from bayesde.posterior.options import check_whole
+
+__all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
+
+LARGEST_RATE, LARGEST_RESIDUAL = 1e15, 100.0
+"""Of counts and of log dispersions around the trend that are drawn, so that nothing overflows."""
+MOST_REPLICATES = 10
+WELL_MEASURED = 0.25
+"""Standard error, log2, up to which an estimated fold change shows what effects there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class PriorPredictive:
+    """Data sets: from the priors, or a real one in the same form.
+
+    Attributes
+    ----------
+    hyperparameters : pandas.DataFrame (data set, hyperparameter)
+        ``shrinkage_scale`` of the last coefficient, ``dispersion_sd``, ``asymptotic_dispersion``,
+        ``extra_poisson`` and ``nu``; natural-log units.
+    base_mean : ndarray (gene,)
+    log2_fold_change : ndarray (data set, gene)
+        Of the design's last coefficient; NaN where a real one is not well measured.
+    dispersion : ndarray (data set, gene)
+    replicate_ratio : ndarray (data set, gene)
+        Larger over smaller normalized count, 0.5 added to both, of two replicates: the geometric mean over
+        neighbors among those of one condition. Without replicates they are samples that have the same value
+        of the last coefficient.
+    name : str
+    """
+
+    hyperparameters: pd.DataFrame
+    base_mean: np.ndarray
+    log2_fold_change: np.ndarray
+    dispersion: np.ndarray
+    replicate_ratio: np.ndarray
+    name: str = "prior"
+
+
+def prior_predictive(
+    fit: EbFit,
+    priors: Priors | None = None,
+    *,
+    data_sets: int = 300,
+    genes: int = 500,
+    residuals: str = "normal",
+    trend: str = "parametric",
+    seed: int = 1,
+) -> PriorPredictive:
+    """Draw data sets from the priors.
+
+    Parameters
+    ----------
+    fit : EbFit
+        Of the experiment whose design, base means and normalization factors are taken.
+    priors : Priors, optional
+    data_sets : int
+    genes : int
+        Of each data set: at equal steps of the rank of the base mean.
+    residuals : {"normal", "student_t"}
+    trend : {"parametric", "constant"}
+    seed : int
+
+    Returns
+    -------
+    PriorPredictive
+
+    Raises
+    ------
+    InputError
+        If the design has no intercept, and so no effects that are shrunken.
+    """
+    check_whole("data_sets", data_sets, 1, 10**6)
+    check_whole("genes", genes, 1, 10**6)
+    check_choice("residuals", residuals, ("normal", "student_t"))
+    check_choice("trend", trend, ("parametric", "constant"))
+    rows, rng = _rows(fit, genes), np.random.default_rng(seed)
+    effects = _effects(fit.design)
+    phi = _hyperparameters(priors or Priors(), data_sets, len(effects), rng)
+    base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
+    shape = (data_sets, rows.size)
+    lfc, dispersion, ratio = np.empty(shape), np.empty(shape), np.empty(shape)
+    for s in range(data_sets):
+        one = {name: values[s] for name, values in phi.items()}
+        one |= {"nu": math.inf} if residuals == "normal" else {}
+        one |= {"extra_poisson": 0.0} if trend == "constant" else {}
+        beta, dispersion[s] = _genes(one, base_mean, rng)
+        mean = base_mean[:, None] * _relative_means(beta, fit.design.matrix[:, effects])
+        counts = _counts(mean * factors, dispersion[s], rng)
+        lfc[s] = beta[:, -1] / math.log(2.0)
+        ratio[s] = _replicate_ratio(counts / factors, fit.design)
+    phi["shrinkage_scale"] = phi["shrinkage_scale"][:, -1]
+    shared = pd.DataFrame(phi)
+    return PriorPredictive(shared, base_mean, lfc, dispersion, ratio)
+
+
+def as_observed(fit: EbFit, name: str) -> PriorPredictive:
+    """Return what a real data set shows, as one data set.
+
+    Parameters
+    ----------
+    fit : EbFit
+    name : str
+
+    Returns
+    -------
+    PriorPredictive
+        Maximum-likelihood fold changes of standard error up to 0.25, shrunken dispersions (those gene by gene
+        scatter by their own errors), and the hyperparameters of the empirical-Bayes fit.
+    """
+    rows, last = np.flatnonzero(fit.estimated), fit.design.coefficients[-1]
+    effect = fit.beta[rows, -1] / math.log(2.0)
+    measured = fit.beta_se[rows, -1] <= WELL_MEASURED * math.log(2.0)
+    normalized = fit.counts.rows(rows) / fit.normalization_factors[rows]
+    shared = {
+        "shrinkage_scale": fit.shrinkage_scales().get(last, math.nan),
+        "dispersion_sd": math.sqrt(fit.dispersion_prior_var),
+        "asymptotic_dispersion": float(fit.trend.asymptotic_dispersion),
+        "extra_poisson": float(fit.trend.extra_poisson),
+    }
+    return PriorPredictive(
+        pd.DataFrame(shared, index=[0]),
+        fit.base_mean[rows],
+        np.where(measured, effect, math.nan)[None],
+        fit.dispersion[rows][None],
+        _replicate_ratio(normalized, fit.design)[None],
+        name,
+    )
+
+
+def _rows(fit: EbFit, genes: int) -> np.ndarray:
+    """Choose genes at equal steps of the rank of the base mean."""
+    rows = np.flatnonzero(fit.estimated)
+    order = rows[np.argsort(fit.base_mean[rows], kind="stable")]
+    return order[np.linspace(0, order.size - 1, min(genes, order.size)).astype(int)]
+
+
+def _effects(design: Design) -> list[int]:
+    """Return the columns that are effects: all but the intercept."""
+    if not design.has_intercept or design.n_coefficients < 2:
+        raise InputError(
+            f"the design '{design.formula}' has no intercept with effects beside it, so there is no fold "
+            "change to draw; use a design such as '~ condition'."
+        )
+    return [k for k in range(design.n_coefficients) if k != design.intercept]
+
+
+def _hyperparameters(priors: Priors, size: int, n_effects: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the hyperparameters: (data set, effect) of the scales, (data set,) of the others."""
+    scales = priors.shrinkage_scale.draw(rng, size * n_effects).reshape(size, n_effects)
+    names = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
+    return {"shrinkage_scale": scales} | {name: getattr(priors, name).draw(rng, size) for name in names}
+
+
+def _genes(
+    phi: dict[str, Any], base_mean: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw effects (gene, effect), natural log, and dispersions (gene,) of one data set."""
+    size, scales = base_mean.size, phi["shrinkage_scale"]
+    beta = scales * rng.standard_cauchy((size, scales.size))
+    z = rng.standard_normal(size) if math.isinf(phi["nu"]) else rng.standard_t(phi["nu"], size)
+    trend = phi["asymptotic_dispersion"] + phi["extra_poisson"] / base_mean
+    return beta, trend * np.exp(np.clip(phi["dispersion_sd"] * z, -LARGEST_RESIDUAL, LARGEST_RESIDUAL))
+
+
+def _relative_means(beta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return exp(x_j . beta_g) over its mean, (gene, sample): the intercept is what gives the base mean."""
+    eta = beta @ x.T
+    mean = logsumexp(eta, axis=1, keepdims=True) - math.log(x.shape[0])
+    return np.asarray(np.exp(eta - mean))
+
+
+def _counts(mean: np.ndarray, dispersion: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw negative binomial counts (gene, sample), as a Poisson distribution whose mean is Gamma."""
+    shape = np.maximum(1.0 / dispersion, 1e-12)[:, None]
+    return rng.poisson(np.minimum(rng.gamma(shape, mean / shape), LARGEST_RATE))
+
+
+def _replicate_ratio(normalized: np.ndarray, design: Design) -> np.ndarray:
+    """Return the mean ratio of two samples of one condition (gene,)."""
+    group = np.unique(design.matrix, axis=0, return_inverse=True)[1]
+    if np.bincount(group).max() == 1:  # no replicates: samples that agree in what the fold change is of
+        group = np.unique(design.matrix[:, -1], return_inverse=True)[1]
+    some = np.flatnonzero(group == np.bincount(group).argmax())[:MOST_REPLICATES]
+    gaps = np.abs(np.diff(np.log(normalized[:, some] + 0.5), axis=1))
+    return np.asarray(np.exp(gaps.mean(axis=1)))

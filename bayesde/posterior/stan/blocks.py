@@ -1,0 +1,142 @@
+"""Units of work: blocks of genes that are sampled together, and the folders that finished ones leave.
+
+A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed
+of its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
+that is found on disk under its key need not be sampled again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bayesde
+from bayesde.posterior.stan.data import Rescaled
+from bayesde.stan_runtime import stan_source_dir
+
+__all__ = ["Block", "BlockDraws", "is_finished", "plan_blocks", "program_hash", "read_block", "write_block"]
+
+DRAWS, REPORT, FINISHED = "draws.npy", "block.json", "ok"
+LARGEST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Genes that are sampled together.
+
+    Attributes
+    ----------
+    rows : ndarray of int (gene,)
+        Which genes of the model.
+    key : str
+        Hash of everything that the draws depend on.
+    """
+
+    rows: np.ndarray
+    key: str
+
+    @property
+    def seed(self) -> int:
+        """Seed of the block's chains and of their starts."""
+        return int(self.key[:15], 16) % LARGEST_SEED + 1
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDraws:
+    """What sampling a block gives.
+
+    Attributes
+    ----------
+    draws : ndarray of float32 (chain, draw, gene, P + 1)
+        Coefficients and log dispersion, natural log.
+    report : dict of str to list (gene,)
+        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``treedepth_hits``, ``gradients`` (per draw),
+        ``attempts``.
+    """
+
+    draws: np.ndarray
+    report: dict[str, list[float]]
+
+
+def program_hash(name: str) -> str:
+    """Hash a Stan program with all that it may include."""
+    folder = stan_source_dir()
+    digest = hashlib.sha256(name.encode())
+    for path in sorted(folder.rglob("*.stan")):
+        if path.parent != folder or path.stem == name:
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def plan_blocks(
+    genes: Rescaled, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
+) -> list[Block]:
+    """Cut the genes into blocks of like information.
+
+    Parameters
+    ----------
+    genes : Rescaled
+    size : int
+        Genes in a block.
+    settings : mapping
+        Everything else that the draws depend on, the run's seed among it.
+    order : ndarray of int (gene,), optional
+        Which genes follow each other; by default from the lowest base mean up.
+
+    Returns
+    -------
+    list of Block
+        Every gene in one of them.
+    """
+    model = genes.model
+    order = np.argsort(model.base_mean, kind="stable") if order is None else order
+    common = hashlib.sha256(f"{bayesde.__version__} {program_hash('genes')}".encode())
+    common.update(json.dumps(dict(settings), sort_keys=True).encode())
+    scalars = [model.dispersion_sd, model.nu, model.unshrunken_sd]
+    for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
+        common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
+    blocks = []
+    for start in range(0, order.size, size):
+        rows = order[start : start + size]
+        digest = common.copy()
+        for part in (model.y, model.log_nf, model.log_trend, *genes.arrays):
+            digest.update(np.ascontiguousarray(part[rows], dtype=np.float64).tobytes())
+        blocks.append(Block(rows, digest.hexdigest()[:32]))
+    return blocks
+
+
+def is_finished(directory: Path, key: str) -> bool:
+    """Tell whether a block's folder is there and complete."""
+    return (directory / key / FINISHED).is_file()
+
+
+def write_block(directory: Path, key: str, result: BlockDraws) -> None:
+    """Write a block into a temporary folder, rename that to its key, and mark it finished."""
+    directory.mkdir(parents=True, exist_ok=True)
+    final = directory / key
+    scratch = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=directory))
+    try:
+        np.save(scratch / DRAWS, result.draws)
+        (scratch / REPORT).write_text(json.dumps(asdict(result)["report"]) + "\n", encoding="utf-8")
+        if not is_finished(directory, key):
+            shutil.rmtree(final, ignore_errors=True)
+            os.rename(scratch, final)
+            (final / FINISHED).touch()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_block(directory: Path, key: str) -> BlockDraws:
+    """Read a finished block."""
+    folder = directory / key
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return BlockDraws(np.load(folder / DRAWS), report)

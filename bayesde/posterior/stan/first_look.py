@@ -1,0 +1,187 @@
+r"""What engine joint knows before it starts: a first look at the posterior by engine psis.
+
+Weighted draws of every gene, and of the hyperparameters, take seconds. From them come
+
+* starts: a draw of each gene, and of the hyperparameters one from somewhat wider than their posterior;
+* variances of all that the sampler moves, where the adaptation of its metric begins;
+* coordinates in which genes depend on the hyperparameters as little as can be.
+
+The last is what limits a joint run: where a gene's parameter moves with a hyperparameter although its counts
+say what it is (or stands still although they do not), the two are correlated, and steps must be small. So a
+log dispersion a moves with its conditional posterior,
+
+    a = v (h + ln trend / sigma^2) + sqrt(v) z,    1 / v = w + 1 / sigma^2,
+
+in which w and h / w are precision and mean of a normal density that, at the first look's hyperparameters,
+gives a its posterior mean and variance: between non-centered (w = 0) and centered (w large), for each gene as
+its counts want it (Papaspiliopoulos, Roberts and Skoeld 2007, doi:10.1214/088342307000000014). Coefficients
+have that from the map of `stan/README.md`: they follow S up to about a standard error, and hardly beyond.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesde.errors import FitError
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.numerics.small_matrices import weighted_mean
+from bayesde.posterior.hyper.learning import learn
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights
+from bayesde.posterior.proposal.genes import Start
+from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.starts import chain_starts
+
+__all__ = ["FirstLook", "first_look", "informed"]
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_SD = 0.2
+"""Of the logarithms of hyperparameters, where engine psis could not learn them."""
+LOWEST, HIGHEST = 0.01, 100.0
+"""Variances of what the sampler moves are kept between these."""
+SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """What a joint run starts from.
+
+    Attributes
+    ----------
+    layout : Layout
+        Which hyperparameters there are, and their priors.
+    genes : Rescaled
+    starts : ndarray (chain, gene, P + 1)
+        On the sampler's scale.
+    variances : ndarray (gene, P + 1)
+        On the same.
+    hyper : dict of str to (float, float)
+        Mean and standard deviation of the logarithms of the hyperparameters (of nu - 2 for nu), each once and
+        in the order in which the layout has them, by `Layout.names`.
+    """
+
+    layout: Layout
+    genes: Rescaled
+    starts: np.ndarray
+    variances: np.ndarray
+    hyper: dict[str, tuple[float, float]]
+
+
+def first_look(
+    model: ConditionalModel,
+    start: Start,
+    beta_se: np.ndarray,
+    *,
+    layout: Layout,
+    hyper: Hyperparameters,
+    chains: int,
+    seed: int,
+) -> FirstLook:
+    """Learn the hyperparameters from the genes of the panel alone, by engine psis, and prepare a joint run.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        At `hyper`.
+    start : Start
+    beta_se : ndarray (gene, coefficient)
+        Standard errors of the maximum-likelihood coefficients, natural log.
+    layout : Layout
+        Which hyperparameters there are, and their priors.
+    hyper : Hyperparameters
+        Where the search for them starts.
+    chains, seed : int
+
+    Returns
+    -------
+    FirstLook
+        If the genes say too little of the hyperparameters for that, around the values given.
+    """
+    rng = np.random.default_rng(seed)
+    try:
+        learnt = learn(model, start, layout, layout.psi(hyper), rng)
+    except FitError as problem:
+        logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
+        genes = Rescaled.of(model, start, beta_se)
+        psi = layout.psi(hyper).tolist()
+        around = {name: (value, UNKNOWN_SD) for name, value in zip(layout.names, psi, strict=True)}
+        even = np.ones(genes.location.shape)
+        return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
+    points = learnt.points
+    surface = learnt.surface
+    theta, weights = surface.theta[:, : surface.n_draws].astype(np.float64), _weights(surface, points)
+    genes = informed(Rescaled.of(_at_mean(model, points), start, beta_se), theta, weights)
+    z = genes.z(theta)
+    taken = _taken(weights, chains, rng)
+    starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)
+    variance = np.clip(_moments(z, weights)[1], LOWEST, HIGHEST)
+    return FirstLook(layout, genes, starts, variance, _spread(layout, points))
+
+
+def _at_mean(model: ConditionalModel, points: HyperPosterior) -> ConditionalModel:
+    """Return the model with the hyperparameters' posterior mean."""
+    scale, trend, sd, nu = points.layout.parts(weighted_mean(points.weight, points.phi), model.base_mean)
+    scales = model.shrinkage_scale.copy()
+    scales[list(points.layout.shrunken)] = scale
+    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+
+
+def informed(genes: Rescaled, theta: np.ndarray, weights: np.ndarray) -> Rescaled:
+    """Choose coordinates that depend on the hyperparameters as little as can be.
+
+    Parameters
+    ----------
+    genes : Rescaled
+    theta : ndarray (gene, draw, P + 1)
+        Coefficients and log dispersion, natural log.
+    weights : ndarray (gene, draw)
+        Each gene's add up to 1: the posterior under the hyperparameters of ``genes.model``.
+
+    Returns
+    -------
+    Rescaled
+        All log dispersions are noncentered, to a degree.
+    """
+    model = genes.model
+    mean, variance = _moments(theta[:, :, -1:], weights)
+    prior = model.dispersion_sd**-2
+    precision = np.maximum(1.0 / np.maximum(variance[:, 0], SMALLEST) - prior, 0.0)
+    pull = mean[:, 0] * (precision + prior) - model.log_trend * prior
+    noncentered = genes.noncentered.copy()
+    noncentered[:, -1] = True
+    return replace(genes, noncentered=noncentered, precision=precision, pull=pull)
+
+
+def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weighted means and variances (gene, parameter) of (gene, draw, parameter)."""
+    mean = (weights[:, :, None] * values).sum(axis=1)
+    return mean, (weights[:, :, None] * (values - mean[:, None]) ** 2).sum(axis=1)
+
+
+def _weights(surface: Surface, points: HyperPosterior) -> np.ndarray:
+    few = points.thinned(min(points.weight.size, 50))
+    weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.log_ratio, few)
+    return np.where(np.isfinite(weights), weights, 1.0 / weights.shape[1])
+
+
+def _taken(weights: np.ndarray, chains: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw by weights which draw (gene, chain) of a gene each chain starts from."""
+    ladder = np.cumsum(weights, axis=1)
+    level = rng.random((weights.shape[0], chains, 1)) * ladder[:, None, -1:]
+    return np.asarray(np.minimum((ladder[:, None, :] < level).sum(axis=2), weights.shape[1] - 1))
+
+
+def _spread(layout: Layout, points: HyperPosterior) -> dict[str, tuple[float, float]]:
+    """Return mean and sd of the logarithms of the hyperparameters."""
+    phi = points.phi.copy()
+    if layout.student_t:
+        phi[:, -1] -= 2.0
+    psi = np.log(phi)
+    mean = weighted_mean(points.weight, psi)
+    sd = np.sqrt(weighted_mean(points.weight, (psi - mean) ** 2))
+    return dict(zip(layout.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))

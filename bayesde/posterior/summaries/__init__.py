@@ -1,0 +1,1 @@
+"""Summaries of a posterior: contrasts, tails, tables and checks."""

@@ -1,0 +1,294 @@
+r"""How the posterior of a contrast goes on beyond its draws: Laplace's approximation of its marginal density.
+
+With delta = c . beta, u the other directions of theta = (beta, ln alpha) and l the log posterior density
+given the hyperparameters (`bayesde.model.density`),
+
+    m(delta) = max_u l(delta, u) - 0.5 ln |-H_uu(delta)|,        p(delta) proportional to exp m(delta)
+
+up to a relative error of order 1 / samples (Tierney and Kadane 1986, JASA 81:82, section 4). The density is
+followed from where there are draws direction, the maximum over u by Newton's steps from the one before
+(predicted by du = -H_uu^-1 H_u,delta ddelta), and added up as straight lines of its logarithm. Only ratios of
+integrals are used, so that a factor common to the whole tail cancels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesde.model.density import ConditionalModel, log_density_derivatives
+from bayesde.numerics.cholesky import solve
+from bayesde.numerics.compiled import copy_row, kernel
+from bayesde.numerics.threads import over_genes
+
+__all__ = ["tail_ratios"]
+
+MAX_NEWTON, FLAT = 25, 2e-3
+MAX_POINTS = 400
+OF_CURVATURE, OF_SPIKE, LARGEST_FALL = 0.5, 0.4, 3.0
+"""A step is no longer than these shares of the curvature's length, of the distance to the prior's spike at 0
+and its scale, and than what lets the log density fall by the last."""
+NEGLIGIBLE = 1e-3
+"""Share of a tail that is left to a straight line of its logarithm."""
+DEEPEST = 690.0
+"""How far the log density is followed: beyond, a double ends."""
+STIFFEST, SHORTEST, ROUNDING = 1e8, 1e-6, 1e-9
+"""The search over u gives up at such a ridge, or share of a step; how much the log density may be off."""
+
+
+def tail_ratios(
+    model: ConditionalModel, vector: np.ndarray, theta: np.ndarray, bounds: np.ndarray
+) -> np.ndarray:
+    """Return how much smaller the lower tail beyond each bound is than that beyond a draw.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of the genes.
+    vector : ndarray (coefficient,)
+        Weights of the contrast.
+    theta : ndarray (gene, P + 1)
+        The draw that the tail is followed from.
+    bounds : ndarray (gene, bound)
+        Natural log, in descending order.
+
+    Returns
+    -------
+    ndarray (gene, bound)
+        P(contrast < bound) / P(contrast < the draw's), at least 1e-300; NaN where the bound is not below the
+        draw, or the maximum over the other directions was not found.
+    """
+    size = vector.size
+    basis = np.zeros((size + 1, size))
+    basis[:size, :-1] = _orthogonal(vector)
+    basis[size, -1] = 1.0
+    direction = np.append(vector / (vector**2).sum(), 0.0)
+    shrunken = model.shrunken & (vector != 0.0)
+    spike = float((np.abs(vector) * model.shrinkage_scale)[shrunken].sum()) if shrunken.any() else np.inf
+    result = np.full(bounds.shape, np.nan)
+    over_genes(
+        _fill_ratios,
+        model.n_genes,
+        model.y,
+        model.log_nf,
+        model.x,
+        model.shrunken,
+        model.prior_scale,
+        model.log_trend,
+        model.dispersion_sd,
+        model.nu,
+        np.append(vector, 0.0),
+        direction,
+        basis,
+        spike,
+        theta,
+        bounds,
+        result,
+    )
+    return result
+
+
+def _orthogonal(vector: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis (size, size - 1) of what is orthogonal to a vector that is not 0.
+
+    All but one of the columns of the reflection that turns the vector into that axis (Householder 1958,
+    doi:10.1145/320941.320947).
+    """
+    largest = int(np.argmax(np.abs(vector)))
+    unit = vector / math.sqrt((vector**2).sum())
+    mirror = unit.copy()
+    mirror[largest] += math.copysign(1.0, unit[largest])
+    reflection = np.eye(vector.size) - 2.0 * mirror[:, None] * mirror / (mirror**2).sum()
+    return np.delete(reflection, largest, axis=1)
+
+
+@kernel
+def _fill_ratios(  # type: ignore[no-untyped-def]
+    first, last, y, log_nf, x, shrunken, scale, log_trend, sd, nu, vector, direction, basis, spike,
+    theta, bounds, result,
+):  # fmt: skip
+    """Follow the tail of some genes."""
+    for g in range(first, last):
+        data = (y[g], log_nf[g], x, shrunken, scale, log_trend[g], sd, nu)
+        _follow(data, vector, direction, basis, spike, theta[g].copy(), bounds[g], result[g])
+
+
+@kernel
+def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # type: ignore[no-untyped-def]
+    """Fill the ratios of one gene; theta, at the start of the tail, is moved along, against `direction`."""
+    at, step, first = 0.0, 0.0, 0
+    for k in range(theta.size):
+        at += vector[k] * theta[k]
+    while first < bounds.size and bounds[first] >= at:
+        first += 1
+    drift, pieces = np.zeros(theta.size), np.zeros(bounds.size + 1)  # integrals between the bounds
+    passed, start, before, slope, height = first, 0.0, 0.0, 0.0, 0.0
+    for point in range(MAX_POINTS):
+        height, slope, curve = _profile(data, direction, basis, theta, drift)
+        if math.isnan(height):
+            return
+        if point == 0:
+            start = height
+        height -= start
+        if point > 0:
+            pieces[passed] += step * _log_linear(before, height)
+        if passed < bounds.size and at <= bounds[passed]:
+            passed += 1
+        if height < -DEEPEST:
+            break
+        if passed == bounds.size and math.exp(height) < NEGLIGIBLE * slope * pieces[passed]:
+            break
+        before = height
+        step = _step(slope, curve, at, spike)
+        if passed < bounds.size:
+            step = min(step, at - bounds[passed])
+        at -= step
+        for i in range(theta.size):
+            theta[i] -= step * (direction[i] + drift[i])
+    pieces[passed] += math.exp(height) / slope if slope > 0.0 else 0.0
+    _add_up(pieces, first, ratio)
+
+
+@kernel
+def _add_up(pieces, first, ratio):  # type: ignore[no-untyped-def]
+    """Turn integrals between bounds into ratios of the tails, from the first bound within the tail."""
+    beyond = 0.0
+    for b in range(ratio.size, first, -1):
+        beyond += pieces[b]
+        ratio[b - 1] = beyond
+    for b in range(first, ratio.size):
+        ratio[b] = max(ratio[b] / (beyond + pieces[first]), 1e-300)
+
+
+@kernel
+def _step(slope, curve, at, spike):  # type: ignore[no-untyped-def]
+    """Return how far to go before the log density is no longer close to a straight line."""
+    step = OF_CURVATURE / math.sqrt(abs(curve) + 1e-12)
+    if abs(slope) > 0.0:
+        step = min(step, LARGEST_FALL / abs(slope))
+    return min(step, OF_SPIKE * math.sqrt(spike * spike + at * at))
+
+
+@kernel
+def _log_linear(one, other):  # type: ignore[no-untyped-def]
+    """Mean of exp over a straight line from one to the other."""
+    gap = other - one
+    if abs(gap) < 1e-6:
+        return math.exp(0.5 * (one + other))
+    return math.exp(one) * math.expm1(gap) / gap
+
+
+@kernel
+def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-def]
+    """Move theta to the maximum over u; return m(delta), NaN if it is not found, its slope and curvature.
+
+    The latter are those of max_u l. ``drift`` becomes what the maximum over u moves by when the contrast
+    rises by one.
+    """
+    size, inner = basis.shape
+    gradient, hessian = np.empty(size), np.empty((size, size))
+    half, root, follow = np.empty((size, inner)), np.empty((inner, inner)), np.zeros(inner)
+    height = _climb(data, basis, theta, gradient, hessian, half, root)
+    for a in range(inner):
+        for i in range(size):
+            follow[a] += half[i, a] * direction[i]
+    slope, curve = 0.0, 0.0
+    for i in range(size):
+        slope += gradient[i] * direction[i]
+        for j in range(size):
+            curve += direction[i] * hessian[i, j] * direction[j]
+    mixed = follow.copy()
+    solve(root, follow)
+    for a in range(inner):
+        curve += mixed[a] * follow[a]
+    _fill_move(basis, follow, drift)
+    return height, slope, curve
+
+
+@kernel
+def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[no-untyped-def]
+    """Move theta along the basis to the maximum; return l - 0.5 ln |-H_uu| there, NaN if it is not found.
+
+    Of l, constants of the counts are left out. ``half`` is filled with the Hessian times the basis.
+    """
+    size, inner = basis.shape
+    step, move, trial, matrix = np.empty(inner), np.empty(size), np.empty(size), np.empty((inner, inner))
+    value = log_density_derivatives(theta, *data, gradient, hessian)
+    for _ in range(MAX_NEWTON):
+        _project(hessian, basis, half, matrix)
+        ridge, half_log_det = 0.0, _cholesky(matrix, 0.0, root)
+        while math.isnan(half_log_det) and ridge < STIFFEST:
+            ridge = max(4.0 * ridge, 0.1)
+            half_log_det = _cholesky(matrix, ridge, root)
+        for a in range(inner):
+            step[a] = 0.0
+            for i in range(size):
+                step[a] += basis[i, a] * gradient[i]
+        solve(root, step)
+        _fill_move(basis, step, move)
+        decrement, length = 0.0, 1.0
+        for i in range(size):
+            decrement += gradient[i] * move[i]
+        if not decrement >= 0.0:
+            return math.nan
+        if decrement < FLAT and ridge == 0.0:
+            return value - half_log_det
+        while True:
+            for i in range(size):
+                trial[i] = theta[i] + length * move[i]
+            new = log_density_derivatives(trial, *data, gradient, hessian)
+            if new > value - ROUNDING:
+                break
+            length *= 0.5
+            if length <= SHORTEST:
+                return math.nan
+        copy_row(trial, theta)
+        value = new
+    return math.nan
+
+
+@kernel
+def _project(hessian, basis, half, matrix):  # type: ignore[no-untyped-def]
+    """Fill H B, and the lower triangle of -B' H B."""
+    size, inner = basis.shape
+    for i in range(size):
+        for b in range(inner):
+            half[i, b] = 0.0
+            for j in range(size):
+                half[i, b] += hessian[i, j] * basis[j, b]
+    for a in range(inner):
+        for b in range(a + 1):
+            matrix[a, b] = 0.0
+            for i in range(size):
+                matrix[a, b] -= basis[i, a] * half[i, b]
+
+
+@kernel
+def _fill_move(basis, step, move):  # type: ignore[no-untyped-def]
+    """Fill B z."""
+    for i in range(move.size):
+        move[i] = 0.0
+        for a in range(step.size):
+            move[i] += basis[i, a] * step[a]
+
+
+@kernel
+def _cholesky(matrix, ridge, root):  # type: ignore[no-untyped-def]
+    """Fill the lower root of matrix + ridge; return half the log determinant, NaN if it is not definite."""
+    half = 0.0
+    for i in range(matrix.shape[0]):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            if i == j:
+                total += ridge
+            for k in range(j):
+                total -= root[i, k] * root[j, k]
+            if i == j:
+                if not total > 1e-12:
+                    return math.nan
+                root[i, i] = math.sqrt(total)
+                half += 0.5 * math.log(total)
+            else:
+                root[i, j] = total / root[j, j]
+    return half

@@ -1,0 +1,166 @@
+"""What the posterior says of a contrast, from the weighted draws of any engine; and whether to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.model.density import ConditionalModel
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.threads import over_genes
+from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
+from bayesde.posterior.draws.pareto_smoothing import MAX_K
+from bayesde.posterior.draws.weighted import LARGEST_EFFECT, MOMENTS, fill_summaries
+from bayesde.posterior.summaries.small_probabilities import FLOOR, Sorted, probabilities_below
+
+__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
+
+
+def contrast_summary(
+    draws: GeneDraws,
+    vector: np.ndarray,
+    threshold: float = 0.0,
+    ci_prob: float = 0.95,
+    models: Sequence[ConditionalModel] = (),
+) -> dict[str, np.ndarray]:
+    """Summarize the posterior of a contrast for every gene.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+    vector : ndarray (coefficient,)
+        Weights of the contrast.
+    threshold : float
+        Natural log; 0 for none.
+    ci_prob : float
+        Probability within the intervals.
+    models : sequence of ConditionalModel
+        Of the same genes, each under other values of the hyperparameters: small probabilities are then
+        followed beyond the draws by the model itself, not by the shape of the outer draws.
+
+    Returns
+    -------
+    dict of str to ndarray (gene,)
+        ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
+        (natural log), as `bayesde.posterior.draws.weighted` defines them; ``lfsr`` = min(P(< 0), P(> 0)).
+        With a threshold also ``fsos`` = min(P(< threshold), P(> -threshold)), the chance to be of wrong sign or
+        smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
+        threshold), which add up to 1.
+    """
+    names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))
+    summary = {name: np.empty(draws.n_genes) for name in names}
+
+    def summarize(first: int, last: int) -> None:
+        for rows, theta, weights in draws.pieces(first, last):
+            some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
+            ordered = Sorted.of(contrast_values(theta, vector), weights)
+            found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
+            for name, values in found.items():
+                summary[name][rows] = values
+
+    over_genes(summarize, draws.n_genes)
+    return summary
+
+
+def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
+    """Summarize some genes' draws by `MOMENTS`."""
+    n_genes = draws.values.shape[0]
+    summary = np.empty((n_genes, len(MOMENTS)))
+    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, summary)
+    return dict(zip(MOMENTS, summary.T, strict=True))
+
+
+def _rates(
+    draws: Sorted, vector: np.ndarray, threshold: float, models: list[ConditionalModel], theta: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the probabilities of some genes' contrast to be wrong, small or large."""
+    bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
+    below = probabilities_below(draws, bounds, models, vector, theta).T
+    above = probabilities_below(draws.turned, bounds, models, -vector, theta).T  # of minus the contrast
+    if threshold == 0.0:
+        return {"lfsr": np.minimum(below[0], above[0])}
+    larger = np.minimum(below[2] + above[2], 1.0)
+    # from the heavier side, nothing cancels where little of the posterior is within the threshold
+    inner = np.where(above[2] > below[2], below[0] - below[2], above[0] - above[2])
+    lfdr = np.where(larger > 0.5, np.maximum(inner, FLOOR), 1.0 - larger)
+    return {
+        "lfsr": np.minimum(below[1], above[1]),
+        "fsos": np.minimum(below[0], above[0]),
+        "lfdr": lfdr,
+        "prob_gt_threshold": np.where(larger > 0.5, 1.0 - lfdr, larger),
+    }
+
+
+def mean_dispersion(draws: GeneDraws) -> np.ndarray:
+    """Return every gene's posterior mean dispersion."""
+    mean = np.empty(draws.n_genes)
+
+    def average(first: int, last: int) -> None:
+        for rows, theta, weights in draws.pieces(first, last):
+            mean[rows] = (weights * exponentials(theta[:, :, -1])).sum(axis=1)
+
+    over_genes(average, draws.n_genes)
+    return mean
+
+
+def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:
+    """Say of every gene whether its draws can be trusted.
+
+    Parameters
+    ----------
+    diagnostics : DataFrame (gene,)
+        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``; and ``pareto_k`` if
+        the draws were reweighted.
+
+    Returns
+    -------
+    ndarray of object (gene,)
+        A status of the results table; the first that applies of all_zero, not_selected, failed,
+        not_converged, low_ess, divergences, high_pareto_k, ok.
+    """
+    pareto_k = diagnostics.get("pareto_k", pd.Series(0.0, index=diagnostics.index))
+    low = ~(np.minimum(diagnostics["ess_bulk"], diagnostics["ess_tail"]) >= min_ess)
+    return _first_that_applies(
+        {
+            "all_zero": diagnostics["all_zero"],
+            "not_selected": ~diagnostics["sampled"],
+            "failed": diagnostics["rhat"].isna(),
+            "not_converged": diagnostics["rhat"] > max_rhat,
+            "low_ess": low,
+            "divergences": diagnostics["divergences"] > 0,
+            "high_pareto_k": pareto_k > MAX_K,
+        }
+    )
+
+
+def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -> np.ndarray:
+    """Say of every gene whether its weighted draws can be trusted.
+
+    Parameters
+    ----------
+    diagnostics : DataFrame (gene,)
+        ``pareto_k``, ``ess_bulk``, ``sampled``, ``all_zero``.
+
+    Returns
+    -------
+    ndarray of object (gene,)
+        The first that applies of all_zero, not_selected, high_pareto_k, low_ess, ok.
+    """
+    return _first_that_applies(
+        {
+            "all_zero": diagnostics["all_zero"],
+            "not_selected": ~diagnostics["sampled"],
+            "high_pareto_k": ~(diagnostics["pareto_k"] <= max_k),
+            "low_ess": ~(diagnostics["ess_bulk"] >= min_ess),
+        }
+    )
+
+
+def _first_that_applies(conditions: dict[str, Any]) -> np.ndarray:
+    """Return the name of each gene's first condition that is true, or ok."""
+    arrays = [np.asarray(condition, dtype=bool) for condition in conditions.values()]
+    names = [np.array(name, dtype=object) for name in conditions]
+    return np.select(arrays, names, default=np.array("ok", dtype=object))

@@ -1,0 +1,128 @@
+"""Tables of a posterior: one row per input gene, effects in log2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesde.design.default_contrast import tell_default
+from bayesde.options import check_choice, check_range
+from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
+from bayesde.posterior.draws.weighted import MOMENTS
+from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
+from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
+
+if TYPE_CHECKING:
+    from bayesde.model.density import ConditionalModel
+    from bayesde.posterior.result import Posterior
+
+__all__ = ["results_table", "summary_table", "threshold_of"]
+
+MOST_AVERAGED, FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 200, 16, 10_000
+"""Draws of the hyperparameters that tails are averaged over: the fewer genes, the more uncertain they are.
+Where it would be fewer than the second, there are so many genes that their means do."""
+_INTERVALS = {"equal_tailed": ("lower", "upper"), "hdi": ("hdi_lower", "hdi_upper")}
+_DIAGNOSTICS = ("rhat", "ess_bulk", "ess_tail", "pareto_k", "engine", "status")
+
+
+def results_table(
+    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float, estimate: str, interval: str
+) -> ResultsTable:
+    """Summarize the posterior of a contrast in the columns that all tables of results have.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    contrast : optional
+        Whatever ``design.contrast`` understands.
+    lfc_threshold : float
+        In log2.
+    ci_prob : float
+    estimate : {"mean", "median"}
+        What ``log2_fold_change`` holds.
+    interval : {"equal_tailed", "hdi"}
+        What ``lfc_lower`` and ``lfc_upper`` hold.
+
+    Returns
+    -------
+    ResultsTable
+    """
+    check_choice("estimate", estimate, ("mean", "median"))
+    check_choice("interval", interval, tuple(_INTERVALS))
+    summary = _summary(posterior, contrast, lfc_threshold, ci_prob)
+    lower, upper = _INTERVALS[interval]
+    columns: dict[str, Any] = {
+        "log2_fold_change": summary[estimate],
+        "lfc_se": summary["sd"],
+        "lfc_lower": summary[lower],
+        "lfc_upper": summary[upper],
+        "lfsr": summary["lfsr"],
+        "s_value": s_values(summary.get("fsos", summary["lfsr"])),
+        "dispersion": mean_dispersion(posterior.gene_draws),
+    }
+    if "prob_gt_threshold" in summary:
+        columns["prob_gt_threshold"] = summary["prob_gt_threshold"]
+    columns = {name: _among_all(posterior, values) for name, values in columns.items()}
+    columns["base_mean"] = posterior.eb.base_mean
+    if (names := posterior.eb.counts.gene_names) is not None:
+        columns["gene_name"] = names
+    known = posterior.diagnostics
+    columns |= {name: known[name].to_numpy() for name in _DIAGNOSTICS if name in known}
+    return build_results(known.index, columns)
+
+
+def summary_table(
+    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float, mcse: bool
+) -> pd.DataFrame:
+    """Summarize the posterior of a contrast in full; see `Posterior.summary`."""
+    summary = _summary(posterior, contrast, lfc_threshold, ci_prob)
+    if mcse:
+        summary |= monte_carlo_errors(posterior.gene_draws, posterior.design.contrast(contrast).vector)
+    effects = (*MOMENTS, "mcse_mean", "mcse_sd")
+    columns = {name: to_log2(values) if name in effects else values for name, values in summary.items()}
+    columns["s_value"] = s_values(summary.get("fsos", summary["lfsr"]))
+    if "fsos" in summary:
+        columns["s_value_sign"] = s_values(summary["lfsr"])
+    frame = pd.DataFrame(
+        {name: _among_all(posterior, values) for name, values in columns.items()},
+        index=posterior.diagnostics.index,
+    )
+    return frame.assign(status=posterior.diagnostics["status"])
+
+
+def threshold_of(lfc_threshold: float) -> float:
+    """Check a threshold (log2) and return it in natural log."""
+    check_range("lfc_threshold", lfc_threshold, 0.0, 1e3)
+    return float(to_natural(float(lfc_threshold)))
+
+
+def _summary(
+    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float
+) -> dict[str, np.ndarray]:
+    """Summarize a contrast of the sampled genes, natural log."""
+    threshold = threshold_of(lfc_threshold)
+    check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
+    tell_default(posterior.design, contrast)
+    vector = posterior.design.contrast(contrast).vector
+    return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
+
+
+def _models(posterior: Posterior) -> list[ConditionalModel]:
+    """Return the model of the sampled genes at draws of the hyperparameters; of many genes at their means."""
+    size = min(MOST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
+    if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
+        return [posterior.model()]
+    given = replace(posterior.request, hyperparameters=posterior.hyperparameters, learning=False)
+    points = HyperPosterior.fixed(given.layout, posterior.hyperparameters, size)
+    return [posterior.model(points.layout.hyperparameters(phi)) for phi in points.phi]
+
+
+def _among_all(posterior: Posterior, values: np.ndarray) -> np.ndarray:
+    """Put the values of the sampled genes among all genes."""
+    out = np.full(len(posterior.diagnostics), np.nan)
+    out[posterior.diagnostics["sampled"].to_numpy()] = values
+    return out

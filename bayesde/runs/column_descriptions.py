@@ -1,0 +1,120 @@
+"""What the columns of a run's tables hold, in the words of its contrast, test and shrinkage."""
+
+from __future__ import annotations
+
+from bayesde.design import Contrast
+from bayesde.options import EbOptions
+from bayesde.runs.plan import ModelPlan
+
+__all__ = ["posterior_meanings", "shrunken_meanings", "tested_meanings"]
+
+_CLAIMS = {
+    "greaterAbs": "the absolute effect is larger than {x:g}",
+    "greaterAbs2014": "the absolute effect is larger than {x:g} (the more cautious, older form)",
+    "lessAbs": "the absolute effect is smaller than {x:g}",
+    "greater": "the effect is above {x:g}",
+    "less": "the effect is below {x:g}",
+}
+_PRIORS = {
+    "apeglm": (
+        "posterior mode under a Cauchy prior whose scale was learnt from all genes (apeglm)",
+        "posterior standard deviation of the contrast, from the curvature at the mode",
+    ),
+    "normal": (
+        "posterior mode under normal priors that were learnt from all genes",
+        "standard error of the shrunken contrast",
+    ),
+    "ashr": (
+        "posterior mean under a mixture of normal distributions that was learnt from all genes (ash)",
+        "posterior standard deviation of the contrast",
+    ),
+}
+_INTERVAL = "{end} end of the {share:g} % posterior interval of the contrast"
+
+
+def tested_meanings(contrast: Contrast, model: ModelPlan, options: EbOptions) -> dict[str, str]:
+    """Say what the columns of a table of tests hold.
+
+    Parameters
+    ----------
+    contrast : Contrast
+    model : ModelPlan
+    options : EbOptions
+
+    Returns
+    -------
+    dict of str to str
+        By column; what is not there is as the schema says.
+    """
+    effect = {
+        "log2_fold_change": f"{contrast.name}: maximum-likelihood estimate",
+        "lfc_se": "standard error of the contrast",
+        "padj": _adjustment(options),
+    }
+    if model.test == "lrt":
+        compared = f"'{model.design}' against '{model.reduced}'"
+        return effect | {
+            "stat": f"likelihood-ratio statistic of {compared}",
+            "p_value": f"p-value of the likelihood-ratio test of {compared}, which is not about the contrast "
+            "alone",
+        }
+    claim = _CLAIMS[model.alternative].format(x=model.lfc_threshold)
+    if model.lfc_threshold == 0.0 and model.alternative.startswith("greaterAbs"):
+        claim = "the effect is not 0"
+    return effect | {
+        "stat": "Wald statistic: estimate / standard error"
+        + (", the estimate measured from the threshold" if model.lfc_threshold else ""),
+        "p_value": f"p-value of the Wald test{_distribution(options)}; a small one says that {claim}",
+    }
+
+
+def shrunken_meanings(contrast: Contrast, model: ModelPlan, options: EbOptions) -> dict[str, str]:
+    """Say what the columns of a table of shrunken effects hold; see `tested_meanings`."""
+    effect, error = _PRIORS[model.shrinkage]
+    wrong = "of wrong sign"
+    if model.lfc_threshold > 0.0:
+        wrong += f", or of an absolute effect below {model.lfc_threshold:g},"
+    return {
+        "log2_fold_change": f"{contrast.name}: {effect}",
+        "lfc_se": error,
+        "lfc_lower": _INTERVAL.format(end="lower", share=95),
+        "lfc_upper": _INTERVAL.format(end="upper", share=95),
+        "stat": "Wald statistic of the unshrunken effect",
+        "p_value": f"p-value of the Wald test of the unshrunken effect against 0{_distribution(options)}",
+        "padj": _adjustment(options),
+        "lfsr": "local false sign rate: posterior probability that the sign is wrong",
+        "s_value": f"expected share {wrong} among the genes down to this one",
+        "prob_gt_threshold": "posterior probability that the absolute effect exceeds "
+        f"{model.lfc_threshold:g} (log2)",
+    }
+
+
+def posterior_meanings(contrast: Contrast, model: ModelPlan, ci_prob: float) -> dict[str, str]:
+    """Say what the columns of a table of posteriors hold; see `tested_meanings`."""
+    ends, wrong = "{end} end of the equal-tailed {share:g} % posterior interval of the contrast", "wrong sign"
+    if model.lfc_threshold > 0.0:
+        wrong += f", or smaller than {model.lfc_threshold:g} (log2; FSOS),"
+    return {
+        "log2_fold_change": f"{contrast.name}: posterior mean; draws beyond e^30-fold, which no counts can "
+        "tell apart, are averaged as e^30-fold",
+        "lfc_se": "posterior standard deviation of the contrast",
+        "lfc_lower": ends.format(end="lower", share=100.0 * ci_prob),
+        "lfc_upper": ends.format(end="upper", share=100.0 * ci_prob),
+        "s_value": f"expected share of effects of {wrong} among the genes down to this one",
+        "prob_gt_threshold": "posterior probability that the absolute contrast exceeds "
+        f"{model.lfc_threshold:g} (log2); what is missing to 1 is the local false discovery probability",
+    }
+
+
+def _distribution(options: EbOptions) -> str:
+    return " (t distribution)" if options.use_t else ""
+
+
+def _adjustment(options: EbOptions) -> str:
+    """Say how p-values were adjusted."""
+    if not options.independent_filtering:
+        return "p-value adjusted by Benjamini-Hochberg among all genes"
+    return (
+        "p-value adjusted by Benjamini-Hochberg, low means filtered out first (tuned for a false discovery "
+        f"rate of {options.fdr:g})"
+    )

@@ -1,0 +1,79 @@
+"""What was set for a run that does not use it: said in its log, so that nobody waits for an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bayesde.model.priors import Priors
+from bayesde.posterior.options import SamplingOptions
+from bayesde.runs.plan import ModelPlan, RunPlan, SamplePlan
+
+__all__ = ["unused"]
+
+_OF_TESTS = ("test", "alternative", "shrinkage", "reduced", "shrink", "other_contrasts")
+_OF_CHAINS = ("warmup", "chains")
+_OF_NUTS = (
+    "block_size",
+    "adapt_delta",
+    "rerun_adapt_delta",
+    "max_treedepth",
+    "max_rhat",
+    "min_ess",
+)
+_OF_LEARNING = ("scales",)  # residuals and trend are checked against what is fixed
+_OF_HYPERPARAMETERS = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
+
+
+def unused(plan: RunPlan) -> list[str]:
+    """Name the tables and options that differ from their defaults and that a run does not use.
+
+    Parameters
+    ----------
+    plan : RunPlan
+
+    Returns
+    -------
+    list of str
+        For example ``["[sampling] block_size", "[priors] nu"]``.
+    """
+    if plan.command == "eb":
+        kinds = {"sample": SamplePlan, "sampling": SamplingOptions, "priors": Priors}
+        return [f"[{name}]" for name, kind in kinds.items() if getattr(plan, name) != kind()]
+    sample, sampling = _of_engine(plan)
+    return [
+        *_changed("model", plan.model, ModelPlan(design=""), _OF_TESTS),
+        *_changed("sample", plan.sample, SamplePlan(), sample),
+        *_changed("sampling", plan.sampling, SamplingOptions(), sampling),
+        *_changed("priors", plan.priors, Priors(), _priors_without_use(plan)),
+    ]
+
+
+def _of_engine(plan: RunPlan) -> tuple[list[str], list[str]]:
+    """Name what the plan's engine has no use for, in the tables ``[sample]`` and ``[sampling]``."""
+    engine = plan.sample.engine
+    learning = list(_OF_LEARNING) if plan.fixed else []
+    if engine == "joint":
+        return [], ["block_size", "hand_over"]
+    if engine == "nuts":
+        return [], ["hand_over", *learning]
+    if plan.sampling.hand_over:  # to engine nuts, which has use for the rest
+        return [], learning
+    return list(_OF_CHAINS), [*_OF_NUTS, *learning]
+
+
+def _priors_without_use(plan: RunPlan) -> list[str]:
+    """Name the priors of what is not learnt."""
+    if plan.fixed:
+        return list(_OF_HYPERPARAMETERS)
+    without = {
+        "shrinkage_scale": plan.sampling.shrink == (),
+        "extra_poisson": plan.sampling.trend == "constant",
+        "nu": plan.sampling.residuals == "normal",
+    }
+    return [name for name, absent in without.items() if absent]
+
+
+def _changed(table: str, options: Any, default: Any, names: Iterable[str]) -> list[str]:
+    """Name those of some options that differ from their defaults."""
+    return [f"[{table}] {name}" for name in names if getattr(options, name) != getattr(default, name)]

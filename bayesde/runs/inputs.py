@@ -1,0 +1,239 @@
+"""What a plan means for its data: read, matched and checked before anything is computed or written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bayesde.counts import Counts
+from bayesde.design import Contrast, Design
+from bayesde.design.default_contrast import tell_on_the_command_line
+from bayesde.eb.size_factors.methods import resolved_factors, size_factors
+from bayesde.eb.tables import is_level
+from bayesde.eb.testing.lrt import check_nested
+from bayesde.errors import InputError, first_few
+from bayesde.io import read_counts, read_gene_table, read_tximport
+from bayesde.io.one_sample import sample_files
+from bayesde.io.text import check_file
+from bayesde.model.hyperparameters import Hyperparameters, check_fixed, named_coefficients
+from bayesde.posterior.options import JOINT_GENE_LIMIT
+from bayesde.runs.plan import ModelPlan, RunPlan
+
+__all__ = ["RunInputs", "file_hashes", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunInputs:
+    """The data of a run.
+
+    Attributes
+    ----------
+    counts : Counts
+    design : Design
+    contrast : Contrast
+    size_factors : pandas.Series, (sample,), ndarray (gene, sample), or None
+        By count where transcript lengths enter; None where normalization factors came with the counts.
+    other_contrasts : tuple of Contrast
+        Those that get a table beside the main one.
+    reduced : Design or None
+        That of a likelihood-ratio test.
+    weights : pandas.DataFrame (gene, sample) or None
+        Of the observations.
+    genes : tuple of str or None
+        Those that get a posterior; None is all.
+    hyperparameters : Hyperparameters or None
+        Fixed values; None if they are to be estimated.
+    """
+
+    counts: Counts
+    design: Design
+    contrast: Contrast
+    size_factors: pd.Series | np.ndarray | None
+    other_contrasts: tuple[Contrast, ...] = ()
+    reduced: Design | None = None
+    weights: pd.DataFrame | None = None
+    genes: tuple[str, ...] | None = None
+    hyperparameters: Hyperparameters | None = None
+
+
+def load(plan: RunPlan) -> RunInputs:
+    """Read everything that a plan names and check that it fits together.
+
+    Parameters
+    ----------
+    plan : RunPlan
+
+    Returns
+    -------
+    RunInputs
+
+    Raises
+    ------
+    InputError
+        If anything cannot be used: nothing has been written by then.
+    """
+    files = plan.files
+    counts = _counts(plan)
+    design, contrast = _design(plan.model, counts)
+    factors = _factors(plan, counts)
+    if plan.command == "eb":
+        _check_effect(plan.model, design, contrast)
+        others = tuple(map(design.contrast, plan.model.other_contrasts))
+        reduced = _reduced(plan.model, design, counts)
+        weights = None if files.weights is None else _gene_table(files.weights, "weights")
+        return RunInputs(
+            counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
+        )
+    genes = None if files.genes is None else read_gene_list(files.genes, counts)
+    named_coefficients(design, plan.sampling.shrink or ())
+    fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
+    if fixed is not None:
+        fixed.scales_of(design)
+        check_fixed(fixed, plan.sampling)
+    _check_panel(plan, counts, genes)
+    return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
+
+
+def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
+    """Read gene names, one a line; empty lines and those that start with ``#`` are passed over.
+
+    Parameters
+    ----------
+    path : path
+    counts : Counts
+        Which must have the genes.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, names no gene, a gene twice, or one that is not counted.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the list of genes '{path}' cannot be read: {error}") from error
+    genes = pd.Index([line for line in lines if line and not line.startswith("#")], dtype=object)
+    if not len(genes):
+        raise InputError(f"the list of genes '{path}' names no gene; one name a line is needed")
+    if genes.has_duplicates:
+        raise InputError(f"'{path}' names genes twice: {first_few(genes[genes.duplicated()].unique())}")
+    unknown = genes[~genes.isin(counts.genes)]
+    if len(unknown):
+        raise InputError(
+            f"'{path}' names {len(unknown)} gene(s) without counts: {first_few(unknown)}; the counts' "
+            "names look "
+            f"like {first_few(counts.genes, 3)}"
+        )
+    return tuple(genes)
+
+
+def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
+    """Return path and SHA-256 of each file that a plan reads.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read any more.
+    """
+    hashes = {}
+    for name, path in plan.files.named():
+        try:
+            digest = _digest(Path(path))
+        except OSError as error:
+            raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}") from error
+        hashes[name] = {"path": path, "sha256": digest}
+    return hashes
+
+
+def _digest(path: Path) -> str:
+    """Hash a file; of a folder the names and contents of the files that are read from it."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for sample, file in sample_files(path).items():
+        whole.update(f"{sample}\n".encode())
+        whole.update(hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def _counts(plan: RunPlan) -> Counts:
+    """Read counts with their samples and factors."""
+    files = plan.files
+    if files.average_lengths is not None:
+        return read_tximport(counts=files.counts, lengths=files.average_lengths, samples=files.samples)
+    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand)
+    if files.normalization_factors is None:
+        return counts
+    factors = _gene_table(files.normalization_factors, "normalization factors")
+    return counts.with_normalization_factors(factors)
+
+
+def _gene_table(path: str, kind: str) -> pd.DataFrame:
+    """Read a table by gene and sample; say what it was to hold if it is not there."""
+    check_file(path, kind)
+    return read_gene_table(path)
+
+
+def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
+    """Estimate size factors, so that counts without any are refused before something is written."""
+    if counts.normalization_factors is not None:
+        return None
+    listed, method = plan.files.control_genes, plan.model.size_factors
+    control_genes = None if listed is None else read_gene_list(listed, counts)
+    if counts.average_lengths is not None:
+        return resolved_factors(counts, method, control_genes)
+    return size_factors(counts, method, control_genes=control_genes)
+
+
+def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
+    """Make the design such that a contrast against a level is a coefficient, where that can be chosen."""
+    design = Design.from_formula(model.design, counts.sample_table, model.references)
+    if model.contrast is None:
+        tell_on_the_command_line(design, lrt=model.test == "lrt")
+    contrast = design.contrast(model.contrast)
+    factor = contrast.factor
+    if factor is None or factor in model.references or contrast.reference is None:
+        return design, contrast
+    references = {**model.references, factor: contrast.reference}
+    design = Design.from_formula(model.design, counts.sample_table, references)
+    return design, design.contrast(model.contrast)
+
+
+def _check_effect(model: ModelPlan, design: Design, contrast: Contrast) -> None:
+    """Refuse a table of shrunken effects of what is no effect."""
+    if model.shrink and is_level(design, contrast):
+        raise InputError(
+            f"shrink: '{contrast.name}' is a level of expression and not an effect, so there is nothing to "
+            "shrink towards 0; leave --shrink out, or name an effect by --contrast"
+        )
+
+
+def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
+    """Make the reduced design of a likelihood-ratio test."""
+    if model.reduced is None:
+        return None
+    reduced = Design.from_formula(model.reduced, counts.sample_table)
+    check_nested(full, reduced)
+    return reduced
+
+
+def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -> None:
+    """Refuse what the engines would refuse later."""
+    names = counts.genes if genes is None else pd.Index(genes)
+    expressed = ~counts.all_zero[counts.genes.get_indexer(names)]
+    if not np.any(expressed):
+        raise InputError("none of the genes asked for has a count: there is nothing to sample")
+    if plan.sample.engine == "joint" and expressed.sum() > JOINT_GENE_LIMIT:
+        raise InputError(
+            f"engine 'joint' is for panels of up to {JOINT_GENE_LIMIT} genes; {expressed.sum()} were asked "
+            "for. Use "
+            "--engine psis or nuts, or choose genes by --genes FILE"
+        )

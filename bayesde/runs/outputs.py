@@ -1,0 +1,210 @@
+"""What a run leaves in its folder: table, hyperparameters, diagnostics, draws and pictures."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bayesde.design import Contrast
+from bayesde.eb.fit import EbFit
+from bayesde.eb.tables import is_level
+from bayesde.errors import BayesdeWarning
+from bayesde.io import write_atomically
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.plots import (
+    dispersion_plot,
+    hyperparameter_plot,
+    hyperparameter_trace_plot,
+    interval_plot,
+    ma_plot,
+)
+from bayesde.results import ResultsTable, tab_separated, write_results
+from bayesde.runs.column_descriptions import posterior_meanings, shrunken_meanings, tested_meanings
+from bayesde.runs.directory import RunDirectory
+from bayesde.runs.headline import finding
+from bayesde.runs.inputs import RunInputs
+from bayesde.runs.plan import ModelPlan, RunPlan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bayesde.posterior import Posterior
+
+__all__ = ["Written", "write_eb", "write_posterior"]
+
+_TOP_GENES = 25
+_INTERVALS = "intervals.png"
+_RECTANGLE = (0.09, 0.125, 0.55, 0.84)
+"""Left, bottom, width and height of the axes as parts of the figure; the legend is right of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    table : ResultsTable
+        As in ``results.tsv``.
+    findings : dict of str to str
+        What each table says, in a sentence, by its place in the folder.
+    """
+
+    table: ResultsTable
+    findings: dict[str, str]
+
+
+def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> Written:
+    """Write what an empirical-Bayes run leaves.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    plan : RunPlan
+    fit : EbFit
+    inputs : RunInputs
+
+    Returns
+    -------
+    Written
+    """
+    model, contrast = plan.model, inputs.contrast
+    main = "shrunken" if model.shrink else "eb"
+    tables = {"eb": _tested(fit, inputs, contrast, model)}
+    if model.shrinkage != "none" and not is_level(fit.design, contrast):
+        tables["shrunken"] = _shrunken(fit, contrast, model)
+    for name, table in tables.items():
+        meanings = (shrunken_meanings if name == "shrunken" else tested_meanings)(contrast, model, plan.eb)
+        folders = [directory.tables(name), *([directory.path] if name == main else [])]
+        write_results(table, *folders, meanings=meanings)
+    table = tables[main]
+    findings = {"results.tsv": finding(table, contrast.name, plan)}
+    findings |= _write_others(directory, plan, fit, inputs)
+    if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
+        with warnings.catch_warnings():  # of what the values lack for a posterior, which this run has none of
+            warnings.simplefilter("ignore", BayesdeWarning)
+            Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
+    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
+    _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
+    return Written(table, findings)
+
+
+def _write_others(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> dict[str, str]:
+    """Write the tables of further contrasts; return what they say."""
+    model, findings = plan.model, {}
+    for number, contrast in enumerate(inputs.other_contrasts, 2):
+        if model.shrink:
+            table, meanings = _shrunken(fit, contrast, model), shrunken_meanings(contrast, model, plan.eb)
+        else:
+            table, meanings = _tested(fit, inputs, contrast, model), tested_meanings(contrast, model, plan.eb)
+        place = write_results(table, directory.contrast(number, contrast.name), meanings=meanings)
+        findings[str(place.relative_to(directory.path))] = finding(table, contrast.name, plan)
+    return findings
+
+
+def write_posterior(
+    directory: RunDirectory, plan: RunPlan, posterior: Posterior, contrast: Contrast
+) -> Written:
+    """Write what a sampling run leaves.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    plan : RunPlan
+    posterior : Posterior
+    contrast : Contrast
+
+    Returns
+    -------
+    Written
+    """
+    table = posterior.results(
+        contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=plan.sample.ci_prob
+    )
+    meanings = posterior_meanings(contrast, plan.model, plan.sample.ci_prob)
+    write_results(table, directory.path, meanings=meanings)
+    posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
+    write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
+    _write_draws(directory, posterior)
+    eb, model = posterior.eb, plan.model
+    mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
+    write_results(mle, directory.tables("eb"), meanings=tested_meanings(contrast, model, plan.eb))
+    mode = None
+    if not is_level(eb.design, contrast):
+        mode = eb.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
+        told = shrunken_meanings(contrast, model, plan.eb)
+        write_results(mode, directory.tables("shrunken"), meanings=told)
+    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
+    _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
+    _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
+    _save_hyperparameters(directory, posterior)
+    return Written(table, {"results.tsv": finding(table, contrast.name, plan)})
+
+
+def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Test a contrast as a plan says."""
+    if inputs.reduced is not None:
+        return fit.test_lrt(inputs.reduced, contrast=contrast)
+    return fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative)
+
+
+def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Shrink the effects as a plan says."""
+    return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, method=model.shrinkage)
+
+
+def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:
+    """Write all draws into a folder that is renamed when it is complete."""
+    target = directory.path / "posterior.zarr"
+    scratch = directory.path / ".posterior.zarr.tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    draws = posterior.draws
+    encoding = {
+        name: {
+            "chunks": tuple(min(256, size) if dim == "gene" else size for dim, size in values.sizes.items())
+        }
+        for name, values in draws.data_vars.items()
+        if "gene" in values.dims
+    }
+    draws.to_zarr(scratch, encoding=encoding, zarr_format=2, consolidated=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(scratch, target)
+
+
+def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes]) -> None:
+    """Draw a picture on a figure of its own (no display, no global state) and write it."""
+    from matplotlib.figure import Figure  # slow to load, so not before it is needed
+
+    if name == _INTERVALS:  # its margins depend on the names of the genes, which takes a second drawing
+        figure = Figure(figsize=(8.0, 8.5), layout="constrained")
+        draw(figure.add_subplot())
+    else:
+        figure = Figure(figsize=(8.0, 4.2))
+        draw(figure.add_axes(_RECTANGLE))
+    _write_picture(directory, name, figure)
+
+
+def _save_hyperparameters(directory: RunDirectory, posterior: Posterior) -> None:
+    """Draw the hyperparameters' posterior, where they have one: with their chains, if there are some."""
+    from matplotlib.figure import Figure  # slow to load
+
+    if not posterior.hyperparameters.draws:
+        return
+    figure = Figure()
+    draw = hyperparameter_trace_plot if posterior.shared else hyperparameter_plot
+    draw(posterior, figure=figure)
+    _write_picture(directory, "hyperparameters.png", figure)
+
+
+def _write_picture(directory: RunDirectory, name: str, figure: Figure) -> None:
+    """Write a picture into the run's folder, under a temporary name first."""
+    directory.plots.mkdir(exist_ok=True)
+    scratch = directory.plots / f".{name}.tmp"
+    figure.savefig(scratch, dpi=150, format="png", pil_kwargs={"compress_level": 3})
+    os.replace(scratch, directory.plots / name)

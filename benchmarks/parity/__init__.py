@@ -1,0 +1,1 @@
+"""Point estimates beside those of DESeq2 and apeglm, gene by gene."""

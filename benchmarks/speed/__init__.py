@@ -1,0 +1,1 @@
+"""Time and memory, beside the tools that pip and R have."""

@@ -1,0 +1,107 @@
+"""The prior predictive check: what is drawn has the priors' distributions, and can be drawn as a picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy.stats import cauchy, kstest, norm
+
+from bayesde import LogNormal, Priors, ShiftedGamma, prior_predictive
+from bayesde.eb.fit import fit_eb
+from bayesde.errors import InputError, OptionError
+from bayesde.plots import prior_predictive_plot
+from bayesde.posterior.queries.prior_predictive import _replicate_ratio, as_observed
+from benchmarks import priors as picture_of_priors
+
+SHARP = Priors(
+    shrinkage_scale=LogNormal(0.3, 1e-6),
+    dispersion_sd=LogNormal(0.5, 1e-6),
+    asymptotic_dispersion=LogNormal(0.02, 1e-6),
+    extra_poisson=LogNormal(1.5, 1e-6),
+    nu=ShiftedGamma(400.0, 100.0),
+)
+
+
+def test_hyperparameters_are_drawn_from_their_priors(pasilla_fit):
+    drawn = prior_predictive(pasilla_fit, data_sets=2000, genes=2).hyperparameters
+    for name, law in (("shrinkage_scale", LogNormal(0.2, 1.5)), ("dispersion_sd", LogNormal(0.7, 0.7))):
+        z = (np.log(drawn[name]) - law.log_median) / law.log_sd
+        assert kstest(z, norm.cdf).pvalue > 1e-3
+    assert (drawn["nu"] > 2.0).all()
+
+
+def test_genes_and_counts_follow_the_model(pasilla_fit):
+    drawn = prior_predictive(pasilla_fit, SHARP, data_sets=40, genes=200, seed=3)
+    effect = drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3
+    assert kstest(effect, cauchy.cdf).pvalue > 1e-3
+    residual = (np.log(drawn.dispersion) - np.log(0.02 + 1.5 / drawn.base_mean)) / 0.5
+    assert kstest(residual.ravel(), norm.cdf).pvalue > 1e-3
+    # of two counts with mean m and dispersion a the log ratio has a variance of about 2 (a + 1 / m),
+    # of which the spread of the dispersions around their trend makes more
+    many = drawn.base_mean > 2000.0
+    spread = np.median(np.log(drawn.replicate_ratio[:, many]))
+    assert spread == pytest.approx(norm.ppf(0.75) * math.sqrt(2.0 * 0.021), rel=0.35)
+
+
+def test_residuals_and_trend_can_be_chosen(pasilla_fit):
+    drawn = prior_predictive(
+        pasilla_fit, SHARP, data_sets=40, genes=200, residuals="student_t", trend="constant"
+    )
+    residual = (np.log(drawn.dispersion) - math.log(0.02)) / 0.5
+    tails = np.mean(np.abs(residual) > 4.0)
+    assert 0.005 < tails < 0.05  # Student's t of about 4 degrees of freedom: 0.016; normal: 6e-5
+
+
+def test_replicates_are_samples_of_one_condition(pasilla_fit):
+    design = pasilla_fit.design
+    ratio = _replicate_ratio(np.array([[1.0, 1.0, 1.0, 3.0, 7.0, 5.0, 5.0]]), design)
+    group = np.unique(design.matrix, axis=0, return_inverse=True)[1]
+    assert np.bincount(group).max() == 2
+    pair = np.flatnonzero(group == np.bincount(group).argmax())
+    values = np.array([1.0, 1.0, 1.0, 3.0, 7.0, 5.0, 5.0])[pair] + 0.5
+    assert ratio[0] == pytest.approx(values.max() / values.min())
+
+
+def test_real_data_lie_within_what_the_default_priors_expect(pasilla_fit):
+    """Hyperparameters, the median effect and the median dispersion: within 2 % and 98 % of the data sets."""
+    drawn, seen = prior_predictive(pasilla_fit), as_observed(pasilla_fit, "pasilla")
+    for name in seen.hyperparameters:
+        assert 0.02 < np.mean(drawn.hyperparameters[name] < seen.hyperparameters[name].iloc[0]) < 0.98
+    for name in ("log2_fold_change", "dispersion"):
+        sets = np.nanmedian(np.abs(getattr(drawn, name)), axis=1)
+        assert 0.02 < np.mean(sets < np.nanmedian(np.abs(getattr(seen, name)))) < 0.98
+
+
+def test_the_picture(pasilla_fit):
+    figure = Figure(figsize=(10.0, 8.0), layout="constrained")
+    drawn = prior_predictive(pasilla_fit, data_sets=20, genes=100)
+    axes = figure.subplots(2, 2).ravel()
+    made = prior_predictive_plot(drawn, [as_observed(pasilla_fit, "pasilla")], axes=axes)
+    assert list(made) == list(axes)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "90 % of data sets from the prior",
+        "50 %",
+        "pasilla",
+    ]
+    figure.canvas.draw()
+
+
+def test_the_picture_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_of_priors, "MORE", {})  # those that do not ship with the package
+    picture_of_priors.main(tmp_path / "priors.png")
+    assert (tmp_path / "priors.png").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize("formula", ["~ 0 + condition", "~ 1"])
+def test_a_design_without_effects_has_nothing_to_draw(pasilla_fit, formula):
+    with pytest.raises(InputError, match="no intercept with effects"):
+        prior_predictive(fit_eb(pasilla_fit.counts, formula))
+
+
+def test_options_are_checked(pasilla_fit):
+    for wrong in ({"data_sets": 0}, {"genes": 0}, {"residuals": "t"}, {"trend": "mean"}):
+        with pytest.raises(OptionError, match=next(iter(wrong))):
+            prior_predictive(pasilla_fit, **wrong)

@@ -1,0 +1,86 @@
+"""Blocks: keys that stand for all that draws depend on, and folders that are whole or not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayesde.posterior.stan.blocks import BlockDraws, is_finished, plan_blocks, read_block, write_block
+
+
+def keys(genes, size=5, **settings):
+    return {tuple(block.rows): block.key for block in plan_blocks(genes, size, {"seed": 1, **settings})}
+
+
+def test_every_gene_is_in_one_block_of_like_means(panel_genes):
+    plan = plan_blocks(panel_genes, 7, {"seed": 1})
+    rows = np.concatenate([block.rows for block in plan])
+    assert sorted(rows) == list(range(40))
+    assert (np.diff(panel_genes.model.base_mean[rows]) >= 0).all()
+    assert [block.rows.size for block in plan] == [7] * 5 + [5]
+    assert len({block.key for block in plan}) == len(plan)
+    assert len({block.seed for block in plan}) == len(plan)
+
+
+def test_genes_can_be_cut_in_another_order(panel_genes):
+    order = np.arange(40)[::-1]
+    plan = plan_blocks(panel_genes, 7, {"seed": 1}, order)
+    np.testing.assert_array_equal(np.concatenate([block.rows for block in plan]), order)
+
+
+def test_key_changes_with_everything_that_draws_depend_on(panel_genes):
+    base = keys(panel_genes)
+    assert keys(panel_genes) == base
+    model, start = panel_genes.model, panel_genes.start
+    changed = model.y.copy()
+    changed[0, 0] += 1
+    models = [
+        {"x": model.x * 2.0},
+        {"shrinkage_scale": model.shrinkage_scale * 1.001},
+        {"dispersion_sd": 0.9},
+        {"nu": 5.0},
+        {"unshrunken_sd": 3.0},
+        {"log_trend": model.log_trend + 1e-9},
+        {"log_nf": model.log_nf + 1e-9},
+    ]
+    coordinates = [
+        {name: getattr(panel_genes, name) + 1.0}
+        for name in ("location", "scale", "width", "precision", "pull")
+    ]
+    coordinates.append({"noncentered": ~panel_genes.noncentered})
+    coordinates += [{"start": replace(start, **{name: getattr(start, name) + 1})} for name in vars(start)]
+    others = [replace(panel_genes, model=replace(model, **part)) for part in models]
+    others += [replace(panel_genes, **part) for part in coordinates]
+    for other in others:
+        assert not set(keys(other).values()) & set(base.values())
+    assert not set(keys(panel_genes, seed=2).values()) & set(base.values())
+    one_gene = keys(replace(panel_genes, model=replace(model, y=changed)))
+    assert sum(one_gene[rows] != key for rows, key in base.items()) == 1
+
+
+def test_folder_comes_back_and_is_finished_last(tmp_path):
+    draws = np.random.default_rng(1).normal(size=(2, 3, 2, 4)).astype(np.float32)
+    result = BlockDraws(draws, {"rhat": [1.0, float("nan")]})
+    assert not is_finished(tmp_path, "k")
+    write_block(tmp_path, "k", result)
+    assert is_finished(tmp_path, "k")
+    back = read_block(tmp_path, "k")
+    np.testing.assert_array_equal(back.draws, draws)
+    assert np.isnan(back.report["rhat"][1])
+    assert [path.name for path in tmp_path.iterdir()] == ["k"]
+
+
+def test_half_written_folder_is_replaced(tmp_path):
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "draws.npy").write_bytes(b"half")
+    result = BlockDraws(np.zeros((1, 1, 1, 2), dtype=np.float32), {"rhat": [1.0]})
+    write_block(tmp_path, "k", result)
+    np.testing.assert_array_equal(read_block(tmp_path, "k").draws, result.draws)
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path):
+    with pytest.raises(TypeError):
+        write_block(tmp_path, "k", BlockDraws(np.zeros(1), {"rhat": [object()]}))
+    assert list(tmp_path.iterdir()) == []
