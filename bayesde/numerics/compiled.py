@@ -27,7 +27,7 @@ from typing import Any
 
 from llvmlite import binding
 from numba import njit, types
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
 __all__ = ["copy_row", "fused", "inlined", "is_cached", "kernel", "transpose"]
@@ -44,8 +44,27 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
+class _Index(IndexDataCacheFile):
+    """What of a loop is on disk.
+
+    An index names the types of arguments by their modules, and numba reads it before it looks whether it is
+    of this source: an index of an earlier version, whose modules have moved since, is passed over.
+    """
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except (ImportError, AttributeError):
+            return {}
+
+
 class _Cache(FunctionCache):
     """numba's cache on disk, with the sources of all compiled loops in the key."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _Index(self._cache_path, self._impl.filename_base, stamp)
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
         return *super()._index_key(signature, codegen), _sources()

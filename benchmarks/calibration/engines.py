@@ -9,8 +9,8 @@ import numpy as np
 
 from bayesde.posterior import SamplingOptions
 from bayesde.posterior.draws.diagnostics import effective_sizes
+from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.proposal.drawing import gene_seeds
 from bayesde.posterior.proposal.genes import Start
 from bayesde.posterior.stan.data import Rescaled
 from bayesde.posterior.stan.first_look import first_look

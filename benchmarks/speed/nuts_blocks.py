@@ -1,8 +1,8 @@
 """Which genes should engine nuts sample together, and how many? First attempts only, nothing is repeated.
 
-``python -m benchmarks.speed.nuts_blocks`` samples genes of pasilla at equal steps of the rank of their base mean
-in blocks of several sizes and orders, prints a table and, with ``--out``, writes it. Seconds are processor time
-of this process and of Stan's, so that other work on the machine matters little.
+``python -m benchmarks.speed.nuts_blocks`` samples genes of pasilla at equal steps of the rank of their base
+mean in blocks of several sizes and orders, prints a table and, with ``--out``, writes it. Seconds are
+processor time of this process and of Stan's, so that other work on the machine matters little.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Seeds: one for every gene, and which random numbers of a gene serve which purpose.
 
-Every purpose combines the gene's seed with a number of its own by exclusive or, so that no two of them use the
-same random numbers.
+Every purpose combines the gene's seed with a number of its own by exclusive or, so that no two of them use
+the same random numbers.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@ r"""Every count at every draw: its log probability, and what weighted draws pred
     ln p(y | theta) = (y+r) ln((y+r)/(mu+r)) + A(y+r) - A(r) + y ln mu - y - ln y!,
     r = exp(-a),  mu = nf exp(x . beta),
 
-A being `gamma_excess` of `bayesde.numerics.gamma_functions`, so that it keeps its digits towards Poisson. With
-normalized weights w_m of the draws, the predictive distribution of the count is the mixture sum_m w_m NB(. | theta_m); its
-density and its tails at the count are the weighted means of those of the draws, so that they can be far
-smaller than one in the number of draws.
+A being `gamma_excess` of `bayesde.numerics.gamma_functions`, so that it keeps its digits towards Poisson.
+With normalized weights w_m of the draws, the predictive distribution of the count is the mixture sum_m w_m
+NB(. | theta_m); its density and its tails at the count are the weighted means of those of the draws, so
+that they can be far smaller than one in the number of draws.
 """
 
 from __future__ import annotations

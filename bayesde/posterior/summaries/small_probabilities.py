@@ -8,8 +8,9 @@ n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
 
       ln P(v < b) = [n_b max(ln s_b, ln(s_a R) - 2) + 12 ln(s_a R)] / (n_b + 12),   R = P(v < b) / P(v < a),
 
-  with R from Laplace's approximation of the contrast's marginal density (`laplace_tails`), which knows the data and so the shape of the tail, given the hyperparameters; averaged over draws of these where
-  they are uncertain. Few weighted draws can be far too light, where they have missed the part of the tail
+  with R from Laplace's approximation of the contrast's marginal density (`laplace_tails`), which knows the
+  data and so the shape of the tail, given the hyperparameters; averaged over draws of these where they are
+  uncertain. Few weighted draws can be far too light, where they have missed the part of the tail
   that counts, and hardly too heavy: hence the bound on ln s_b. Where there is no model, there is no such
   bound, and R is from an exponential tail with the mean excess of the draws beyond a,
   R = exp(-(a - b) / mean excess).

@@ -14,7 +14,7 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.plots import prior_predictive_plot
 from bayesde.posterior.queries.prior_predictive import _replicate_ratio, as_observed
-from benchmarks import priors as picture_of_priors
+from benchmarks.calibration import priors as picture_of_priors
 
 SHARP = Priors(
     shrinkage_scale=LogNormal(0.3, 1e-6),
