@@ -15,7 +15,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
 from bayesde.numerics.elementary import exponentials, logarithms
 
-__all__ = ["Layout"]
+__all__ = ["HyperparameterSpace"]
 
 SMALLEST_EXTRA = 1e-3
 START_NU = 8.0
@@ -23,7 +23,7 @@ START_NU = 8.0
 
 
 @dataclass(frozen=True)
-class Layout:
+class HyperparameterSpace:
     """Which number of psi is what.
 
     Attributes

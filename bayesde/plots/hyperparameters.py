@@ -146,7 +146,7 @@ def _distinct(posterior: Posterior) -> dict[str, np.ndarray]:
     """Return draws (draw,) of every hyperparameter that has some, a shared scale once."""
     draws = {name: values.ravel() for name, values in posterior.shared.items()}
     draws = draws or posterior.hyperparameters.draws
-    names = [name for name in posterior.request.layout.names if name in draws]
+    names = [name for name in posterior.request.space.names if name in draws]
     return {name: draws[name].astype(np.float64) for name in names if (draws[name] > 0.0).all()}
 
 
@@ -169,9 +169,9 @@ def _label(posterior: Posterior, name: str) -> str:
     kind, _, coefficient = name.partition("[")
     if not coefficient:
         return SYMBOLS[kind]
-    layout, coefficient = posterior.request.layout, coefficient.removesuffix("]")
-    scale_of = dict(zip(layout.shrunken, layout.scale_of, strict=True))
-    place = layout.coefficients.index(coefficient)
+    space, coefficient = posterior.request.space, coefficient.removesuffix("]")
+    scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
+    place = space.coefficients.index(coefficient)
     if list(scale_of.values()).count(scale_of[place]) > 1:
         terms = posterior.design.terms
         coefficient = next((term for term, columns in terms.items() if place in columns), coefficient)

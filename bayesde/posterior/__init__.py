@@ -1,13 +1,10 @@
-"""Each gene's whole posterior, by importance sampling or by Stan.
+"""The posterior of every gene, by importance sampling or by Stan.
 
-The steps, in order: what all genes share (``priors``, ``hyperparameters``), one gene's log density given that
-(``model``), its mode and curvature (``mode``). A ``request`` goes to one of the ``engines``: psis, in the
-package ``importance``, or nuts and joint, in ``chains``. Each hands over ``gene_draws`` and ``diagnostics``,
-of which a ``result`` makes tables (``tables``, ``summaries``, ``contrasts``) and labelled ``draws``,
-predicted counts (``predict``) and what is left of the counts that others do not explain (``loo``,
-``outlier_counts``, ``compare``). ``checks`` says in a sentence how it went, ``fit`` is the way in. What the
-priors mean is seen in data sets drawn from them (``prior_check``); what a fit owes to them, by weighing its
-draws anew (``reweight``, ``sensitivity``).
+The folders, in the order of the data: ``draws`` (weighted draws, Pareto smoothing, diagnostics), ``proposal``
+(each gene's proposal distribution), ``hyper`` (the posterior of the hyperparameters), ``importance`` and
+``stan`` (the inference methods), ``summaries`` (contrasts, tables, checks) and ``queries`` (prediction,
+leave-one-out, other priors). A ``request`` goes to one of the ``engines``, whose ``result`` is a `Posterior`;
+``fit`` has the function that users call.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_the
 from bayesde.posterior.hyper.integrate import hyper_points
 from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.importance.weighing import SMALLEST_SIZE
+from bayesde.posterior.importance.sampler import SMALLEST_SIZE
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
@@ -37,22 +37,22 @@ def by_importance(request: Request) -> Posterior:
     """Run engine psis."""
     rows = request.rows
     everyone = request.everyone if request.learning else rows
-    weighed, hyper = importance_sample(
+    sampled, hyper = importance_sample(
         request.model(everyone),
         request.start(everyone),
         request.hyperparameters,
         np.searchsorted(everyone, rows),
-        layout=request.layout,
+        space=request.space,
         learning=request.learning,
         draws=request.draws,
         seed=request.seed,
         progress=request.progress,
     )
-    diagnostics = _diagnostics(request, weighed.report, "psis")
+    diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
-    _hand_over(request, weighed.draws, hyper, diagnostics)
-    return _finished(Posterior(weighed.draws, hyper, diagnostics, "psis", request, {}))
+    _hand_over(request, sampled.draws, hyper, diagnostics)
+    return _finished(Posterior(sampled.draws, hyper, diagnostics, "psis", request, {}))
 
 
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
@@ -93,7 +93,7 @@ def by_blocks(request: Request) -> Posterior:
         everyone = request.everyone
         model, start = request.model(everyone), request.start(everyone)
         hyper = learn_hyperparameters(
-            model, start, hyper, layout=request.layout, seed=request.seed, progress=request.progress
+            model, start, hyper, space=request.space, seed=request.seed, progress=request.progress
         )
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")
@@ -106,7 +106,7 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
     fit = request.fit
     return sample_genes(
-        Rescaled.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
+        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
@@ -124,7 +124,7 @@ def jointly(request: Request) -> Posterior:
         request.model(rows),
         request.start(rows),
         request.fit.beta_se[rows],
-        layout=request.layout,
+        space=request.space,
         hyper=request.hyperparameters,
         chains=request.chains,
         seed=request.seed,

@@ -14,13 +14,13 @@ from bayesde.counts import Counts, chunks
 from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters, check_fixed
 from bayesde.model.priors import Priors
+from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
-from bayesde.posterior.proposal.genes import Start
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
@@ -79,24 +79,24 @@ class Request:
         return np.flatnonzero(self.fit.estimated)
 
     @property
-    def layout(self) -> Layout:
+    def space(self) -> HyperparameterSpace:
         """Which hyperparameters there are."""
         design, hyper = self.fit.design, self.hyperparameters
         shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
         if not self.learning:
             student_t = hyper.residuals == "student_t"
-            return Layout(design.coefficients, shrunken, True, student_t, priors=self.priors)
+            return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=self.priors)
         groups = _scale_groups(design, shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
-        return Layout(design.coefficients, shrunken, trend, student_t, groups, self.priors)
+        return HyperparameterSpace(design.coefficients, shrunken, trend, student_t, groups, self.priors)
 
     def seeds(self, rows: np.ndarray) -> np.ndarray:
         """Return the seeds of some genes, ndarray of uint32."""
         return gene_seeds(self.fit.counts.genes[rows], self.seed)
 
-    def start(self, rows: np.ndarray) -> Start:
+    def start(self, rows: np.ndarray) -> Starts:
         """Return where searches for the modes of some genes start."""
-        return Start(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
+        return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes, under hyperparameters (by default those asked for)."""

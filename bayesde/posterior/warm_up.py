@@ -12,20 +12,21 @@ import sys
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import inverse, products, solve
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import effective_size, smoothed
 from bayesde.posterior.draws.resampling import resampled
 from bayesde.posterior.hyper.learning import draw_all
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, gene_weights
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior, gene_weights
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import fitted_shares
-from bayesde.posterior.proposal.genes import Proposed, Start
-from bayesde.posterior.proposal.mixture import Proposal
+from bayesde.posterior.proposal.genes import ProposedGenes
+from bayesde.posterior.proposal.mixture import Mixture
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 
 __all__ = ["PARTS", "warm_up"]
@@ -64,9 +65,9 @@ def _model() -> ConditionalModel:
     )
 
 
-def _start() -> Start:
+def _start() -> Starts:
     seeds = np.arange(GENES, dtype=np.uint32)
-    return Start(np.tile([2.3, EFFECT], (GENES, 1)), np.full(GENES, -2.0), seeds)
+    return Starts(np.tile([2.3, EFFECT], (GENES, 1)), np.full(GENES, -2.0), seeds)
 
 
 def _components() -> None:
@@ -79,21 +80,21 @@ def _draws() -> None:
     location = np.column_stack([start.beta, start.log_dispersion])[:, None].repeat(2, axis=1)
     shape = np.broadcast_to(3.0 * np.eye(3), (GENES, 2, 3, 3)).copy()
     side = np.zeros(location.shape, dtype=np.int8)
-    proposal = Proposal(location, shape, np.zeros(location.shape), side, np.full((GENES, 2), 0.5))
-    piece = Proposed(np.arange(GENES), model, start, fitted_shares(model, proposal, start.seeds))
-    layout = Layout(("Intercept", "effect"), (1,), True, False)
+    proposal = Mixture(location, shape, np.zeros(location.shape), side, np.full((GENES, 2), 0.5))
+    piece = ProposedGenes(np.arange(GENES), model, start, fitted_shares(model, proposal, start.seeds))
+    space = HyperparameterSpace(("Intercept", "effect"), (1,), True, False)
     room = np.empty((GENES, DRAWS, 3), dtype=np.float32)
-    surface, psi = draw_all([piece], layout, DRAWS, room), layout.psi(HYPER)
-    _, gradient, scores = surface.evaluate(psi)
-    surface.log_evidence(psi[None])
+    likelihood, psi = draw_all([piece], space, DRAWS, room), space.psi(HYPER)
+    _, gradient, scores = likelihood.evaluate(psi)
+    likelihood.log_posterior(psi[None])
     information = products(scores) + np.eye(psi.size)
     solve(information, gradient)
     inverse(information)
-    points = HyperPosterior.fixed(layout, HYPER, 1)
-    weights = gene_weights(layout, model.base_mean, surface.theta, surface.log_ratio, points)
+    points = HyperparameterPosterior.fixed(space, HYPER, 1)
+    weights = gene_weights(space, model.base_mean, likelihood.theta, likelihood.log_ratio, points)
     log_weights, _ = smoothed(weights)
     effective_size(log_weights)
-    adapted(piece.proposal, surface.theta, exponentials(log_weights))
+    adapted(piece.proposal, likelihood.theta, exponentials(log_weights))
 
 
 def _tables() -> None:

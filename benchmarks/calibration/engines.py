@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesde.model.starts import Starts
 from bayesde.posterior import SamplingOptions
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.proposal.genes import Start
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
@@ -63,7 +63,7 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
     seeds = gene_seeds(map(str, range(model.n_genes)), seed)
     weighed, hyper = importance_sample(
         model,
-        Start(beta, log_dispersion, seeds),
+        Starts(beta, log_dispersion, seeds),
         experiment.guess,
         np.arange(model.n_genes),
         layout=experiment.variant.layout,
@@ -119,8 +119,8 @@ def by_blocks(experiment: Experiment, seed: int) -> Answer:
     """Ask engine nuts, under the true hyperparameters."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model = experiment.model
-    start = Start(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed))
-    sampled = sample_genes(Rescaled.of(model, start, beta_se), CHAINS, options=OPTIONS, seed=seed)
+    start = Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed))
+    sampled = sample_genes(SamplerCoordinates.of(model, start, beta_se), CHAINS, options=OPTIONS, seed=seed)
     rng = np.random.default_rng(seed)
     drawn = quantities(_thinned(_by_chain(sampled), "nuts"))
     genes = _ranks(drawn, quantities(experiment.theta), rng)
@@ -134,7 +134,7 @@ def jointly(experiment: Experiment, seed: int) -> Answer:
     model, variant = experiment.model_at_guess, experiment.variant
     look = first_look(
         model,
-        Start(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed)),
+        Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed)),
         beta_se,
         layout=variant.layout,
         hyper=experiment.guess,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior import LogNormal, Priors, ShiftedGamma
 
@@ -58,10 +58,10 @@ class Variant:
     trend: bool
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> HyperparameterSpace:
         """The hyperparameters that there are."""
         shrunken = tuple(range(1, len(COEFFICIENTS)))
-        return Layout(COEFFICIENTS, shrunken, self.trend, self.student_t, priors=ANALYSIS_PRIORS)
+        return HyperparameterSpace(COEFFICIENTS, shrunken, self.trend, self.student_t, priors=ANALYSIS_PRIORS)
 
 
 VARIANTS = (Variant(True, True), Variant(False, False), Variant(False, True), Variant(False, True))

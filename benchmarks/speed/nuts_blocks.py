@@ -23,7 +23,7 @@ from bayesde.posterior import SamplingOptions
 from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.blocks import plan_blocks
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.nuts import _Sampler
 from bayesde.posterior.stan.run import ChainSettings
 from bayesde.stan_runtime import compiled_model
@@ -45,7 +45,7 @@ def spread_panel(fit: EbFit, size: int) -> np.ndarray:
     return np.sort(order[np.linspace(0, order.size - 1, size).astype(int)])
 
 
-def panel_of(fit: EbFit, size: int) -> Rescaled:
+def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
     """Return genes as the sampler gets them, under hyperparameters learnt from all genes."""
     request = Request(
         fit,
@@ -68,12 +68,12 @@ def panel_of(fit: EbFit, size: int) -> Rescaled:
         layout=request.layout,
         seed=1,
     )
-    genes = Rescaled.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows])
+    genes = SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows])
     genes.noncentered[:, -1] = False
     return genes
 
 
-def orders(genes: Rescaled, beta_se: np.ndarray) -> dict[str, np.ndarray]:
+def orders(genes: SamplerCoordinates, beta_se: np.ndarray) -> dict[str, np.ndarray]:
     """Return in which order genes may be cut into blocks."""
     mean = genes.model.base_mean
     effects = np.nan_to_num(beta_se[:, genes.model.shrunken], nan=np.inf).max(axis=1)
@@ -89,7 +89,7 @@ def orders(genes: Rescaled, beta_se: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def trials(genes: Rescaled, beta_se: np.ndarray) -> Iterator[tuple[int, str, float]]:
+def trials(genes: SamplerCoordinates, beta_se: np.ndarray) -> Iterator[tuple[int, str, float]]:
     """Yield block size, order and target acceptance of every trial."""
     names = list(orders(genes, beta_se))
     for size in SIZES:
@@ -100,7 +100,7 @@ def trials(genes: Rescaled, beta_se: np.ndarray) -> Iterator[tuple[int, str, flo
         yield 10, name, 0.9
 
 
-def sampled(genes: Rescaled, order: np.ndarray, size: int, delta: float) -> dict[str, float]:
+def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: float) -> dict[str, float]:
     """Sample all genes, and return how that went."""
     settings = ChainSettings(CHAINS, WARMUP, DRAWS, delta, 10)
     sampler = _Sampler(genes, settings, SamplingOptions(), compiled_model("genes"), None)

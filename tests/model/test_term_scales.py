@@ -56,7 +56,7 @@ def learnt(airway, rows, options, draws, seed):
     start = Hyperparameters.from_eb(airway)
     request = Request(airway, rows, start, True, draws, 1, 1, seed, 1, options, Priors())
     data = request.model(rows), request.start(rows), start
-    return learn_hyperparameters(*data, layout=request.layout, seed=seed)
+    return learn_hyperparameters(*data, space=request.space, seed=seed)
 
 
 def test_coefficients_of_a_term_have_the_same_draws(by_joint, by_psis):

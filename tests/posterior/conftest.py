@@ -11,10 +11,10 @@ from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import fit_eb
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.starts import Starts
 from bayesde.options import EbOptions
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.proposal.genes import Start
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +51,8 @@ def panel_model(pasilla_fit, panel):
 def panel_genes(pasilla_fit, panel, panel_model):
     """The same genes as the sampler gets them."""
     fit = pasilla_fit
-    start = Start(fit.beta[panel], np.log(fit.dispersion[panel]), gene_seeds(fit.counts.genes[panel], 1))
-    return Rescaled.of(panel_model, start, fit.beta_se[panel])
+    start = Starts(fit.beta[panel], np.log(fit.dispersion[panel]), gene_seeds(fit.counts.genes[panel], 1))
+    return SamplerCoordinates.of(panel_model, start, fit.beta_se[panel])
 
 
 @pytest.fixture(scope="session")

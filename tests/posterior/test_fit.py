@@ -16,13 +16,13 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.model.density import ConditionalModel
 from bayesde.model.priors import Priors
+from bayesde.model.starts import Starts
 from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.hyper.learning import learn_hyperparameters
-from bayesde.posterior.proposal.genes import Start
 from bayesde.posterior.request import Request
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.nuts import sample_genes
 from bayesde.posterior.stan.run import ChainSettings
 from bayesde.posterior.summaries.one_contrast import LARGEST_EFFECT
@@ -143,10 +143,10 @@ def test_draws_follow_a_posterior_that_can_be_summed_up(cmdstan):
         dispersion_sd=0.6,
         nu=np.inf,
     )
-    start = Start(np.array([[3.6, 0.4]]), np.log([0.05]), np.array([1], dtype=np.uint32))
+    start = Starts(np.array([[3.6, 0.4]]), np.log([0.05]), np.array([1], dtype=np.uint32))
     expected = grid_moments(model)
     for beta_se in (0.0, 0.2):  # centered, and on the scale of the prior as far as the counts let it go
-        genes = Rescaled.of(model, start, np.full((1, 2), beta_se))
+        genes = SamplerCoordinates.of(model, start, np.full((1, 2), beta_se))
         settings = ChainSettings(4, 500, 2000, 0.9, 10)
         sampled = sample_genes(genes, settings, options=SamplingOptions(), seed=1)
         for k, (mean, sd) in enumerate(expected):
@@ -213,7 +213,7 @@ def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, pa
         request.model(panel),
         request.start(panel),
         hyper,
-        layout=request.layout,
+        space=request.space,
         seed=1,
     )
     for name, draws in by_joint.shared.items():

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
-from bayesde.posterior.draws.weighted import LARGEST_EFFECT
+from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
 
 __all__ = ["monte_carlo_errors"]
 

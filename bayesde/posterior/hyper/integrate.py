@@ -16,12 +16,16 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights
-from bayesde.posterior.proposal.drawing import Draws
+from bayesde.posterior.hyper.marginal_likelihood import (
+    HyperparameterPosterior,
+    MarginalLikelihood,
+    gene_weights,
+)
+from bayesde.posterior.proposal.drawing import ProposalDraws
 
 __all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]
 
@@ -33,7 +37,7 @@ NEARLY_EQUAL = 0.99
 shape of the largest: k, which knows that shape but not its size, is then reported as 0."""
 
 
-def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> HyperPosterior | None:
+def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> HyperparameterPosterior | None:
     """Return the draws of hyperparameters that weights are averaged over; None if there are none.
 
     Parameters
@@ -45,12 +49,12 @@ def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> Hyper
     if not hyper.draws:
         return None
     shrunken = tuple(k for k, name in enumerate(coefficients) if name in hyper.shrinkage_scale)
-    layout = Layout(coefficients, shrunken, True, hyper.residuals == "student_t")
-    return HyperPosterior.fixed(layout, hyper, USED_DRAWS)
+    space = HyperparameterSpace(coefficients, shrunken, True, hyper.residuals == "student_t")
+    return HyperparameterPosterior.fixed(space, hyper, USED_DRAWS)
 
 
 def integrated_draws(
-    draws: np.ndarray, model: ConditionalModel, points: HyperPosterior, seeds: np.ndarray
+    draws: np.ndarray, model: ConditionalModel, points: HyperparameterPosterior, seeds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resample every gene's draws, so that they have the hyperparameters integrated out.
 
@@ -59,7 +63,7 @@ def integrated_draws(
     draws : ndarray of float32 (chain, draw, gene, P + 1)
         Made under `model`.
     model : ConditionalModel
-    points : HyperPosterior
+    points : HyperparameterPosterior
     seeds : ndarray of uint32 (gene,)
 
     Returns
@@ -93,14 +97,16 @@ def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
     return np.minimum(np.searchsorted(steps / steps[-1], ladder), weights.size - 1)
 
 
-def mixture_weights(draws: np.ndarray, model: ConditionalModel, points: HyperPosterior) -> np.ndarray:
+def mixture_weights(
+    draws: np.ndarray, model: ConditionalModel, points: HyperparameterPosterior
+) -> np.ndarray:
     """Return the weights of every gene's draws, (gene, chain * draw), each gene's adding up to 1."""
     flat = draws.reshape(-1, *draws.shape[2:]).transpose(1, 0, 2)
     theta = np.ascontiguousarray(flat, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         log_ratio = -log_shared_prior(theta.astype(np.float64), model)
-    surface = Surface.of(points.layout, model, Draws(theta, log_ratio))
-    return gene_weights(points.layout, model.base_mean, theta, surface.log_ratio, points)
+    likelihood = MarginalLikelihood.of(points.space, model, ProposalDraws(theta, log_ratio))
+    return gene_weights(points.space, model.base_mean, theta, likelihood.log_ratio, points)
 
 
 def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:

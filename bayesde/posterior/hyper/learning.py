@@ -15,17 +15,18 @@ import numpy as np
 
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperPosterior,
-    Surface,
+    HyperparameterPosterior,
+    MarginalLikelihood,
     curvature_sd,
     hyper_posterior,
     maximize,
 )
-from bayesde.posterior.proposal.genes import Proposed, Start, propose
+from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
 __all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters"]
 
@@ -53,23 +54,23 @@ class Learnt:
 
     Attributes
     ----------
-    points : HyperPosterior
+    points : HyperparameterPosterior
         The posterior of the hyperparameters.
-    pieces : list of Proposed
+    pieces : list of ProposedGenes
         All genes, with proposals made near the maximum.
-    surface : Surface
+    likelihood : MarginalLikelihood
         The draws that were learnt from, with the room that was asked for.
     """
 
-    points: HyperPosterior
-    pieces: list[Proposed]
-    surface: Surface
+    points: HyperparameterPosterior
+    pieces: list[ProposedGenes]
+    likelihood: MarginalLikelihood
 
 
 def learn(
     model: ConditionalModel,
-    start: Start,
-    layout: Layout,
+    start: Starts,
+    space: HyperparameterSpace,
     psi: np.ndarray,
     rng: np.random.Generator,
     progress: Progress | None = None,
@@ -81,8 +82,8 @@ def learn(
     ----------
     model : ConditionalModel
         Of all genes.
-    start : Start
-    layout : Layout
+    start : Starts
+    space : HyperparameterSpace
     psi : ndarray (hyperparameter,)
         Where the search starts.
     rng : Generator
@@ -105,12 +106,12 @@ def learn(
     few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
     if some.size < model.n_genes or few < enough:
         say(0, STAGES, "learning the hyperparameters from some of the genes")
-        psi, *_ = _settle(model.genes(some), start.genes(some), layout, psi, few)
+        psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
     say(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
-    psi, pieces, surface = _settle(model, start, layout, psi, enough, room_for)
+    psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
     say(2, STAGES, "weighing points of the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
-    points = hyper_posterior(surface, psi, n_points, rng)
+    points = hyper_posterior(likelihood, psi, n_points, rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
     logger.log(
         logging.INFO if known else logging.WARNING,
@@ -119,15 +120,15 @@ def learn(
         n_points,
         "" if known else ": their posterior is only roughly known",
     )
-    return Learnt(points, pieces, surface)
+    return Learnt(points, pieces, likelihood)
 
 
 def learn_hyperparameters(
     model: ConditionalModel,
-    start: Start,
+    start: Starts,
     hyper: Hyperparameters,
     *,
-    layout: Layout,
+    space: HyperparameterSpace,
     seed: int,
     progress: Progress | None = None,
 ) -> Hyperparameters:
@@ -136,10 +137,10 @@ def learn_hyperparameters(
     Parameters
     ----------
     model : ConditionalModel
-    start : Start
+    start : Starts
     hyper : Hyperparameters
         Where the search starts.
-    layout : Layout
+    space : HyperparameterSpace
     seed : int
     progress : callable, optional
 
@@ -149,7 +150,7 @@ def learn_hyperparameters(
         Posterior means, standard deviations and draws.
     """
     rng = np.random.default_rng(seed)
-    return learn(model, start, layout, layout.psi(hyper), rng, progress).points.summary(rng)
+    return learn(model, start, space, space.psi(hyper), rng, progress).points.summary(rng)
 
 
 def _unheard(done: int, total: int, text: str) -> None:
@@ -163,8 +164,13 @@ def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
 
 
 def _settle(
-    model: ConditionalModel, start: Start, layout: Layout, psi: np.ndarray, n_draws: int, room_for: int = 0
-) -> tuple[np.ndarray, list[Proposed], Surface]:
+    model: ConditionalModel,
+    start: Starts,
+    space: HyperparameterSpace,
+    psi: np.ndarray,
+    n_draws: int,
+    room_for: int = 0,
+) -> tuple[np.ndarray, list[ProposedGenes], MarginalLikelihood]:
     """Maximize, with proposals made near the maximum.
 
     Where genes say little of a scale, its maximum depends on the draws. So after some rounds proposals are
@@ -174,52 +180,54 @@ def _settle(
     room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
-        model_at = _model_at(model, layout, at)
+        model_at = _model_at(model, space, at)
         pieces = propose(start, model_at)
-        surface = draw_all(pieces, layout, n_draws, room)
-        psi = maximize(surface, at)
-        near = _change(model_at, _model_at(model, layout, psi)) < FAR
-        if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(surface, psi)).all()):
-            return psi, pieces, surface
+        likelihood = draw_all(pieces, space, n_draws, room)
+        psi = maximize(likelihood, at)
+        near = _change(model_at, _model_at(model, space, psi)) < FAR
+        if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(likelihood, psi)).all()):
+            return psi, pieces, likelihood
     raise FitError(
         f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "
         "more genes, or give values, such as Hyperparameters.from_eb(fit)."
     )
 
 
-def draw_all(pieces: list[Proposed], layout: Layout, n_draws: int, room: np.ndarray) -> Surface:
-    """Draw from all proposals, and make one surface of the draws.
+def draw_all(
+    pieces: list[ProposedGenes], space: HyperparameterSpace, n_draws: int, room: np.ndarray
+) -> MarginalLikelihood:
+    """Draw from all proposals, and make the marginal likelihood of the draws.
 
     Parameters
     ----------
-    pieces : list of Proposed
+    pieces : list of ProposedGenes
         Of all genes.
-    layout : Layout
+    space : HyperparameterSpace
     n_draws : int
         Of every gene.
     room : ndarray of float32 (gene, draw, P + 1)
-        Where the draws go: the surface has the first so many of it, and the others stay as they are.
+        Where the draws go: the first so many of it are used, and the others stay as they are.
 
     Returns
     -------
-    Surface
+    MarginalLikelihood
     """
     base_mean = np.concatenate([piece.model.base_mean for piece in pieces])
     log_ratio, highest = np.empty((base_mean.size, n_draws), dtype=np.float32), np.empty(base_mean.size)
 
-    def fill(piece: Proposed) -> None:
-        part, rows = Surface.of(layout, piece.model, piece.draws(n_draws)), piece.rows
+    def fill(piece: ProposedGenes) -> None:
+        part, rows = MarginalLikelihood.of(space, piece.model, piece.draws(n_draws)), piece.rows
         room[rows, :n_draws], log_ratio[rows], highest[rows] = part.theta, part.log_ratio, part.highest
 
     for_each(fill, pieces)
-    return Surface(layout, base_mean, room, log_ratio, highest)
+    return MarginalLikelihood(space, base_mean, room, log_ratio, highest)
 
 
-def _model_at(model: ConditionalModel, layout: Layout, psi: np.ndarray) -> ConditionalModel:
+def _model_at(model: ConditionalModel, space: HyperparameterSpace, psi: np.ndarray) -> ConditionalModel:
     """Return the model with other hyperparameters."""
-    scale, trend, sd, nu = layout.parts(layout.phi(psi), model.base_mean)
+    scale, trend, sd, nu = space.parts(space.phi(psi), model.base_mean)
     scales = model.shrinkage_scale.copy()
-    scales[list(layout.shrunken)] = scale
+    scales[list(space.shrunken)] = scale
     return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
 
 

@@ -12,7 +12,7 @@ priors of `bayesde.model.priors`.
 
 The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
 and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
-surface is the proposal of phi; its points, weighted by the surface, stand for the posterior of phi, and a
+surface is the proposal of phi; its points, weighted by it, stand for the posterior of phi, and a
 gene's weights are averaged over them.
 """
 
@@ -26,7 +26,7 @@ from scipy.special import chdtri, log1p, ndtri
 
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import (
@@ -39,7 +39,7 @@ from bayesde.numerics.small_matrices import (
 )
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.pareto_smoothing import smoothed
-from bayesde.posterior.hyper.prior_weights import (
+from bayesde.posterior.hyper.evidence_kernels import (
     average_weights,
     fill_evidence,
     fill_highest,
@@ -47,11 +47,11 @@ from bayesde.posterior.hyper.prior_weights import (
     log_height,
     log_height_slope,
 )
-from bayesde.posterior.proposal.drawing import Draws
+from bayesde.posterior.proposal.drawing import ProposalDraws
 
 __all__ = [
-    "HyperPosterior",
-    "Surface",
+    "HyperparameterPosterior",
+    "MarginalLikelihood",
     "curvature_sd",
     "gene_weights",
     "hyper_posterior",
@@ -85,12 +85,12 @@ FEWEST_FOR_K = 25
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class MarginalLikelihood:
     """ln p(phi | y) up to a constant, from draws.
 
     Attributes
     ----------
-    layout : Layout
+    space : HyperparameterSpace
     base_mean : ndarray (gene,)
     theta : ndarray of float32 (gene, draw, P + 1)
         There may be room for more draws than `log_ratio` has; what is in it is not read.
@@ -100,32 +100,34 @@ class Surface:
         Its value at the draw of largest weight.
     """
 
-    layout: Layout
+    space: HyperparameterSpace
     base_mean: np.ndarray
     theta: np.ndarray
     log_ratio: np.ndarray
     highest: np.ndarray
 
     @classmethod
-    def of(cls, layout: Layout, model: ConditionalModel, draws: Draws) -> Surface:
-        """Make the surface."""
-        highest, parts = np.empty(model.n_genes), (_columns(layout), *_parts_of(model))
+    def of(
+        cls, space: HyperparameterSpace, model: ConditionalModel, draws: ProposalDraws
+    ) -> MarginalLikelihood:
+        """Make the marginal likelihood from draws of every gene."""
+        highest, parts = np.empty(model.n_genes), (_columns(space), *_parts_of(model))
         over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
-        return cls(layout, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
+        return cls(space, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
 
     @property
     def n_draws(self) -> int:
         """Number of draws of each gene."""
         return int(self.log_ratio.shape[1])
 
-    def spread(self, most: int) -> Surface:
+    def spread(self, most: int) -> MarginalLikelihood:
         """Take at most so many genes, evenly by base mean."""
         if self.base_mean.size <= most:
             return self
         order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
         taken = order[np.linspace(0, order.size - 1, most).astype(int)]
-        return Surface(
-            self.layout,
+        return MarginalLikelihood(
+            self.space,
             self.base_mean[taken],
             self.theta[taken, : self.n_draws],
             self.log_ratio[taken],
@@ -134,10 +136,10 @@ class Surface:
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
-        scale, trend, sd, nu = self.layout.parts(self.layout.phi(psi), self.base_mean)
-        n = len(self.layout.shrunken)
+        scale, trend, sd, nu = self.space.parts(self.space.phi(psi), self.base_mean)
+        n = len(self.space.shrunken)
         log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
-        columns = _columns(self.layout)
+        columns = _columns(self.space)
         over_genes(
             fill_moments,
             trend.size,
@@ -151,37 +153,37 @@ class Surface:
             log_evidence,
             moments,
         )
-        value, gradient, _ = self.layout.log_prior(psi)
+        value, gradient, _ = self.space.log_prior(psi)
         log_evidence += log_height(scale, sd, nu)
         scores = self._scores(psi, trend, moments, nu)
         return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
 
     def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
         """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
-        n, scale_of = len(self.layout.shrunken), np.array(self.layout.scale_of, dtype=int)
+        n, scale_of = len(self.space.shrunken), np.array(self.space.scale_of, dtype=int)
         columns = [
-            moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.layout.n_scales)
+            moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.space.n_scales)
         ]
         columns.append(moments[:, n : n + 1])
-        share = exponentials(psi[self.layout.n_scales + 1] - trend)[:, None]  # of a0 in the trend
+        share = exponentials(psi[self.space.n_scales + 1] - trend)[:, None]  # of a0 in the trend
         columns.append(moments[:, n + 1 : n + 2] * share)
-        if self.layout.trend:
+        if self.space.trend:
             columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
-        if self.layout.student_t:
+        if self.space.student_t:
             columns.append((moments[:, n + 2 :] + log_height_slope(nu)) * (nu - 2.0))
         return np.hstack(columns)
 
-    def log_evidence(self, psi: np.ndarray) -> np.ndarray:
+    def log_posterior(self, psi: np.ndarray) -> np.ndarray:
         """Return only the log density of psi (..., hyperparameter)."""
         points = np.atleast_2d(psi)
-        scale, trend, sd, nu = _parts_at(self.layout, self.layout.phi(points), self.base_mean)
-        evidence, columns = np.empty(trend.shape), _columns(self.layout)
+        scale, trend, sd, nu = _parts_at(self.space, self.space.phi(points), self.base_mean)
+        evidence, columns = np.empty(trend.shape), _columns(self.space)
         over_genes(
             fill_evidence, trend.shape[1], self.theta, self.log_ratio, columns, scale, trend, sd, nu, evidence
         )
         heights = [log_height(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
-        value += [self.layout.log_prior(point)[0] for point in points]
+        value += [self.space.log_prior(point)[0] for point in points]
         return np.asarray(value.reshape(np.shape(psi)[:-1]))
 
 
@@ -203,27 +205,27 @@ def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class HyperPosterior:
+class HyperparameterPosterior:
     """Weighted points of the hyperparameters.
 
     Attributes
     ----------
-    layout : Layout
+    space : HyperparameterSpace
     phi : ndarray (point, hyperparameter)
     weight : ndarray (point,)
         Adding up to 1.
     """
 
-    layout: Layout
+    space: HyperparameterSpace
     phi: np.ndarray
     weight: np.ndarray
 
     @classmethod
-    def fixed(cls, layout: Layout, hyper: Hyperparameters, most: int) -> HyperPosterior:
+    def fixed(cls, space: HyperparameterSpace, hyper: Hyperparameters, most: int) -> HyperparameterPosterior:
         """Take given values, or evenly at most so many of their draws."""
-        phi = layout.values(hyper)
+        phi = space.values(hyper)
         phi = phi[np.linspace(0, len(phi) - 1, min(len(phi), most)).astype(int)]
-        return cls(layout, phi, np.full(len(phi), 1.0 / len(phi)))
+        return cls(space, phi, np.full(len(phi), 1.0 / len(phi)))
 
     @property
     def effective_size(self) -> float:
@@ -239,10 +241,10 @@ class HyperPosterior:
             found |= {"pareto_k": pareto_k} if math.isfinite(pareto_k) else {}
         return found
 
-    def thinned(self, size: int) -> HyperPosterior:
+    def thinned(self, size: int) -> HyperparameterPosterior:
         """Take fewer points, of equal weight, by systematic resampling."""
         taken = _systematic(self.weight, size, 0.5)
-        return HyperPosterior(self.layout, self.phi[taken], np.full(size, 1.0 / size))
+        return HyperparameterPosterior(self.space, self.phi[taken], np.full(size, 1.0 / size))
 
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of equal weight."""
@@ -251,19 +253,19 @@ class HyperPosterior:
         taken = _systematic(self.weight, self.weight.size, rng.random())
         drawn = self.phi[rng.permutation(taken)]
         return replace(
-            self.layout.hyperparameters(mean),
-            sd={name: float(value) for name, value in self.layout.table(sd).items()},
-            draws=self.layout.table(drawn),
+            self.space.hyperparameters(mean),
+            sd={name: float(value) for name, value in self.space.table(sd).items()},
+            draws=self.space.table(drawn),
             checks=self.checks,
         )
 
 
-def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
-    """Find the maximum of the surface.
+def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
+    """Find the maximum of the marginal posterior.
 
     Parameters
     ----------
-    surface : Surface
+    likelihood : MarginalLikelihood
     psi : ndarray (hyperparameter,)
         Where to start.
 
@@ -276,9 +278,11 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
     FitError
         If it is not reached.
     """
-    value, gradient, scores = surface.evaluate(psi)
+    value, gradient, scores = likelihood.evaluate(psi)
     for number in range(MAX_STEPS):
-        curvature = _of_scores(surface, psi, scores) if number < MANY_STEPS else _information(surface, psi)
+        curvature = (
+            _of_scores(likelihood, psi, scores) if number < MANY_STEPS else _information(likelihood, psi)
+        )
         step = solve(curvature, gradient)
         if step is None:
             raise FitError("the marginal likelihood of the hyperparameters is flat, or no number.")
@@ -287,7 +291,7 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
             return psi
         length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
         while True:
-            trial = surface.evaluate(psi + length * step)
+            trial = likelihood.evaluate(psi + length * step)
             ahead = float((trial[1] * step).sum())
             higher = trial[0] > value + 1e-4 * length * slope
             if higher and ahead > -OVERSHOT * slope:
@@ -303,13 +307,13 @@ def maximize(surface: Surface, psi: np.ndarray) -> np.ndarray:
 
 
 def hyper_posterior(
-    surface: Surface, center: np.ndarray, n_points: int, rng: np.random.Generator
-) -> HyperPosterior:
+    likelihood: MarginalLikelihood, center: np.ndarray, n_points: int, rng: np.random.Generator
+) -> HyperparameterPosterior:
     """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
 
     Parameters
     ----------
-    surface : Surface
+    likelihood : MarginalLikelihood
     center : ndarray (hyperparameter,)
         The maximum.
     n_points : int
@@ -317,22 +321,26 @@ def hyper_posterior(
 
     Returns
     -------
-    HyperPosterior
+    HyperparameterPosterior
     """
-    psi, points = _points(surface, center, _covariance(surface, center), n_points, rng)
+    psi, points = _points(likelihood, center, _covariance(likelihood, center), n_points, rng)
     for _ in range(REFINEMENTS):
         if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
             break
         mean = weighted_mean(points.weight, psi)
-        again = _points(surface, mean, weighted_products(points.weight, psi - mean), n_points, rng)
+        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), n_points, rng)
         if again[1].effective_size > points.effective_size:
             psi, points = again
     return points
 
 
 def _points(
-    surface: Surface, center: np.ndarray, covariance: np.ndarray, n_points: int, rng: np.random.Generator
-) -> tuple[np.ndarray, HyperPosterior]:
+    likelihood: MarginalLikelihood,
+    center: np.ndarray,
+    covariance: np.ndarray,
+    n_points: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, HyperparameterPosterior]:
     """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
 
     By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
@@ -349,10 +357,10 @@ def _points(
             "the hyperparameters have no spread that can be found: these genes say too little of them."
         )
     psi = center + (z[:, None, :] * root).sum(axis=2)
-    log_weight = surface.log_evidence(psi)
+    log_weight = likelihood.log_posterior(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
     weight = exponentials(log_weight - log_weight.max())
-    return psi, HyperPosterior(surface.layout, surface.layout.phi(psi), weight / weight.sum())
+    return psi, HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
 
 
 def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
@@ -361,67 +369,71 @@ def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
 
 
-def _information(surface: Surface, center: np.ndarray) -> np.ndarray:
+def _information(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    some, size = surface.spread(CURVED_GENES), center.size
+    some, size = likelihood.spread(CURVED_GENES), center.size
     hessian = np.empty((size, size))
     for i in range(size):
         shift = np.zeros(size)
         shift[i] = DIFFERENCE
         hessian[i] = (some.evaluate(center + shift)[2] - some.evaluate(center - shift)[2]).sum(axis=0)
-    hessian *= surface.base_mean.size / some.base_mean.size
+    hessian *= likelihood.base_mean.size / some.base_mean.size
     information = -0.25 * (hessian + hessian.T) / DIFFERENCE
-    information += np.diag(surface.layout.log_prior(center)[2])
+    information += np.diag(likelihood.space.log_prior(center)[2])
     if cholesky(information) is not None:
         return information
-    _, _, scores = surface.evaluate(center)
-    return _of_scores(surface, center, scores)
+    _, _, scores = likelihood.evaluate(center)
+    return _of_scores(likelihood, center, scores)
 
 
-def _covariance(surface: Surface, center: np.ndarray) -> np.ndarray:
+def _covariance(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
     """Return the inverse of the information."""
-    covariance = inverse(_information(surface, center))
+    covariance = inverse(_information(likelihood, center))
     if covariance is None:
         raise FitError("the hyperparameters have no curvature that can be found: these genes say too little.")
     return covariance
 
 
-def curvature_sd(surface: Surface, psi: np.ndarray) -> np.ndarray:
+def curvature_sd(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
     """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
-    return np.asarray(np.sqrt(np.diag(_covariance(surface, psi))))
+    return np.asarray(np.sqrt(np.diag(_covariance(likelihood, psi))))
 
 
-def _of_scores(surface: Surface, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _of_scores(likelihood: MarginalLikelihood, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the information as the outer product of the genes' scores, and of the prior."""
-    return np.asarray(products(scores) + np.diag(surface.layout.log_prior(psi)[2]))
+    return np.asarray(products(scores) + np.diag(likelihood.space.log_prior(psi)[2]))
 
 
 def gene_weights(
-    layout: Layout, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperPosterior
+    space: HyperparameterSpace,
+    base_mean: np.ndarray,
+    theta: np.ndarray,
+    log_ratio: np.ndarray,
+    points: HyperparameterPosterior,
 ) -> np.ndarray:
     """Average every gene's normalized weights over the points of the hyperparameters.
 
     Parameters
     ----------
-    layout : Layout
+    space : HyperparameterSpace
     base_mean : ndarray (gene,)
     theta : ndarray of float32 (gene, draw, P + 1)
     log_ratio : ndarray (gene, draw)
-        As `Surface` has it.
-    points : HyperPosterior
+        As `MarginalLikelihood` has it.
+    points : HyperparameterPosterior
 
     Returns
     -------
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    parts, weights = _parts_at(layout, points.phi, base_mean), np.empty(log_ratio.shape)
+    parts, weights = _parts_at(space, points.phi, base_mean), np.empty(log_ratio.shape)
     over_genes(
         average_weights,
         log_ratio.shape[0],
         theta,
         log_ratio,
-        _columns(layout),
+        _columns(space),
         *parts,
         points.weight,
         weights,
@@ -430,15 +442,15 @@ def gene_weights(
 
 
 def _parts_at(
-    layout: Layout, phi: np.ndarray, base_mean: np.ndarray
+    space: HyperparameterSpace, phi: np.ndarray, base_mean: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return scales (point, shrunken), log trend (point, gene), sigma and nu (point,)."""
-    scale, trend, sd, nu = zip(*(layout.parts(point, base_mean) for point in phi), strict=True)
+    scale, trend, sd, nu = zip(*(space.parts(point, base_mean) for point in phi), strict=True)
     return np.stack(scale), np.stack(trend), np.array(sd), np.array(nu)
 
 
-def _columns(layout: Layout) -> np.ndarray:
-    return np.array(layout.shrunken, dtype=np.int64)
+def _columns(space: HyperparameterSpace) -> np.ndarray:
+    return np.array(space.shrunken, dtype=np.int64)
 
 
 def _parts_of(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray, float, float]:

@@ -22,7 +22,7 @@ from bayesde.numerics.cholesky import cholesky, invert
 from bayesde.numerics.compiled import copy_row, kernel, transpose
 from bayesde.numerics.sums import add_multiple, sum_of, sum_of_products
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.proposal.mixture import Proposal, component_densities, component_heights
+from bayesde.posterior.proposal.mixture import Mixture, component_densities, component_heights
 
 __all__ = ["adapted"]
 
@@ -31,12 +31,12 @@ ENOUGH = 5
 RIDGE = 1e-6
 
 
-def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Proposal:
+def adapted(proposal: Mixture, theta: np.ndarray, weights: np.ndarray) -> Mixture:
     """Move the components of every gene's mixture.
 
     Parameters
     ----------
-    proposal : Proposal
+    proposal : Mixture
     theta : ndarray (gene, draw, P + 1)
         Drawn from it.
     weights : ndarray (gene, draw)
@@ -44,7 +44,7 @@ def adapted(proposal: Proposal, theta: np.ndarray, weights: np.ndarray) -> Propo
 
     Returns
     -------
-    Proposal
+    Mixture
         With the shares it had.
     """
     location, shape = proposal.location.copy(), proposal.shape.copy()

@@ -33,7 +33,7 @@ from bayesde.model.modes import climb, density_arguments, fill_factor, starting_
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.proposal.mixture import Proposal
+from bayesde.posterior.proposal.mixture import Mixture
 
 __all__ = ["gene_mixtures", "most_components"]
 
@@ -59,7 +59,7 @@ LEAST_DISPERSION = -8.0
 """Natural log, where the search from no effect starts: from below, the dispersion is slow to grow."""
 
 
-def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Proposal:
+def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Mixture:
     """Build every gene's mixture.
 
     Parameters
@@ -72,7 +72,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
 
     Returns
     -------
-    Proposal
+    Mixture
         With equal shares. The first component has every coefficient something, where that has a mode of its
         own; the last are those with all nothing and with the prior's tails. Room that a gene does not need
         comes after them.
@@ -98,7 +98,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     )
     n = int((share > 0.0).sum(axis=1).max())
     share /= share.sum(axis=1, keepdims=True)
-    return Proposal(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, side, share)))
+    return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, side, share)))
 
 
 def most_components(model: ConditionalModel) -> int:
@@ -285,7 +285,7 @@ def _is_there(c, location, reach, shape):  # type: ignore[no-untyped-def]
 
 @kernel
 def _fill_shape(at, hessian, x, shrunken, near, weights, reach, wider, shape):  # type: ignore[no-untyped-def]
-    """Fill what `Proposal` calls shape of one component; the Hessian is overwritten."""
+    """Fill what `Mixture` calls shape of one component; the Hessian is overwritten."""
     d = at.size
     factor = np.zeros((d, d))
     for k in range(d):

@@ -22,10 +22,10 @@ from bayesde.numerics.elementary import exponential
 from bayesde.numerics.sums import sum_of, sum_of_products
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.prior_weights import log_prior_shape
+from bayesde.posterior.hyper.evidence_kernels import log_prior_shape
 from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
 from bayesde.posterior.proposal.mixture import (
-    Proposal,
+    Mixture,
     component_densities,
     component_heights,
     draw_mixture,
@@ -33,7 +33,7 @@ from bayesde.posterior.proposal.mixture import (
     subtract_log_mixture,
 )
 
-__all__ = ["Draws", "draw", "fitted_shares"]
+__all__ = ["ProposalDraws", "draw", "fitted_shares"]
 
 SMALLEST_SHARE = 0.08
 LARGEST_FLOOR = 0.25
@@ -47,7 +47,7 @@ EM_STEPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class ProposalDraws:
     """Draws from the proposals.
 
     Attributes
@@ -63,11 +63,11 @@ class Draws:
 
 def fitted_shares(
     model: ConditionalModel,
-    proposal: Proposal,
+    proposal: Mixture,
     seeds: np.ndarray,
     n_draws: int = PILOT,
     negligible: float = NEGLIGIBLE,
-) -> Proposal:
+) -> Mixture:
     """Fit the shares of the components to the posterior by a few draws of each.
 
     They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
@@ -77,14 +77,14 @@ def fitted_shares(
     Parameters
     ----------
     model : ConditionalModel
-    proposal : Proposal
+    proposal : Mixture
     seeds : ndarray of uint32 (gene,)
     n_draws : int
     negligible : float
 
     Returns
     -------
-    Proposal
+    Mixture
     """
     used = proposal.share > 0.0
     even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
@@ -114,21 +114,21 @@ def fitted_shares(
     return replace(proposal, share=share).compact()
 
 
-def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws: int) -> Draws:
+def draw(model: ConditionalModel, proposal: Mixture, seeds: np.ndarray, n_draws: int) -> ProposalDraws:
     """Draw from every gene's proposal and evaluate likelihood and proposal there.
 
     Parameters
     ----------
     model : ConditionalModel
         Of it only counts, factors and design are used.
-    proposal : Proposal
+    proposal : Mixture
     seeds : ndarray of uint32 (gene,)
         A gene's draws depend on its seed, its proposal and their number only.
     n_draws : int
 
     Returns
     -------
-    Draws
+    ProposalDraws
     """
     counts = stratified_counts(proposal.share, n_draws)
     exact = replace(proposal, share=counts / n_draws)
@@ -149,7 +149,7 @@ def draw(model: ConditionalModel, proposal: Proposal, seeds: np.ndarray, n_draws
         log_ratio,
     )
     over_genes(subtract_log_mixture, model.n_genes, *exact.arrays, theta, log_ratio)
-    return Draws(theta, log_ratio)
+    return ProposalDraws(theta, log_ratio)
 
 
 @kernel

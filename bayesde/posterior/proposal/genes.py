@@ -10,40 +10,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.proposal.components import gene_mixtures
-from bayesde.posterior.proposal.drawing import Draws, draw, fitted_shares
-from bayesde.posterior.proposal.mixture import Proposal
+from bayesde.posterior.proposal.drawing import ProposalDraws, draw, fitted_shares
+from bayesde.posterior.proposal.mixture import Mixture
 
-__all__ = ["Proposed", "Start", "propose"]
+__all__ = ["ProposedGenes", "propose"]
 
 GENES_AT_A_TIME = 250
 """Few enough for their draws to stay in the cache, and for `over_genes` not to share them out once more."""
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """Where the searches for the genes' modes start, and the genes' seeds.
-
-    Attributes
-    ----------
-    beta : ndarray (gene, coefficient)
-    log_dispersion : ndarray (gene,)
-    seeds : ndarray of uint32 (gene,)
-    """
-
-    beta: np.ndarray
-    log_dispersion: np.ndarray
-    seeds: np.ndarray
-
-    def genes(self, rows: np.ndarray) -> Start:
-        """Take some of the genes, by index."""
-        return Start(self.beta[rows], self.log_dispersion[rows], self.seeds[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class Proposed:
+class ProposedGenes:
     """A few genes with the distributions that they are drawn from.
 
     Attributes
@@ -52,50 +33,50 @@ class Proposed:
         Which of all genes these are, in increasing order.
     model : ConditionalModel
         What the proposal was made for.
-    start : Start
+    start : Starts
         Where the searches for its components started.
-    proposal : Proposal
+    proposal : Mixture
     """
 
     rows: np.ndarray
     model: ConditionalModel
-    start: Start
-    proposal: Proposal
+    start: Starts
+    proposal: Mixture
 
-    def genes(self, some: np.ndarray) -> Proposed:
+    def genes(self, some: np.ndarray) -> ProposedGenes:
         """Take some of the genes, by index or by mask."""
-        return Proposed(
+        return ProposedGenes(
             self.rows[some], self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
         )
 
-    def draws(self, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0) -> Draws:
+    def draws(self, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0) -> ProposalDraws:
         """Draw, by one of a gene's streams of random numbers."""
         return draw(self.model, self.proposal, seeds_for(stream, self.start.seeds, attempt), n_draws)
 
-    def complete(self) -> Proposed:
+    def complete(self) -> ProposedGenes:
         """Take back the components that were left out."""
         mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
         return replace(self, proposal=fitted_shares(self.model, mixture, self.start.seeds, negligible=0.0))
 
 
-def propose(start: Start, model: ConditionalModel) -> list[Proposed]:
+def propose(start: Starts, model: ConditionalModel) -> list[ProposedGenes]:
     """Build the genes' proposals for the model's hyperparameters.
 
     Parameters
     ----------
-    start : Start
+    start : Starts
     model : ConditionalModel
 
     Returns
     -------
-    list of Proposed
+    list of ProposedGenes
         Together all genes, in their order.
     """
 
-    def build(rows: np.ndarray) -> Proposed:
+    def build(rows: np.ndarray) -> ProposedGenes:
         some, begin = model.genes(rows), start.genes(rows)
         mixture = gene_mixtures(some, begin.beta, begin.log_dispersion)
-        return Proposed(rows, some, begin, fitted_shares(some, mixture, begin.seeds))
+        return ProposedGenes(rows, some, begin, fitted_shares(some, mixture, begin.seeds))
 
     everyone = np.arange(model.n_genes)
     return for_each(build, (everyone[at : at + GENES_AT_A_TIME] for at in everyone[::GENES_AT_A_TIME]))

@@ -22,7 +22,7 @@ from bayesde.numerics.sums import add_multiple, combine
 
 __all__ = [
     "DF",
-    "Proposal",
+    "Mixture",
     "component_densities",
     "component_heights",
     "draw_mixture",
@@ -37,7 +37,7 @@ SMALLEST = 2.3e-308
 
 
 @dataclass(frozen=True, eq=False)
-class Proposal:
+class Mixture:
     """Mixtures of Student-t distributions with `DF` degrees of freedom, and Cauchy distributions.
 
     Attributes
@@ -61,16 +61,16 @@ class Proposal:
     side: np.ndarray
     share: np.ndarray
 
-    def genes(self, rows: np.ndarray) -> Proposal:
+    def genes(self, rows: np.ndarray) -> Mixture:
         """Take some of the genes, by index or by mask."""
-        return Proposal(*(part[rows] for part in self.arrays))
+        return Mixture(*(part[rows] for part in self.arrays))
 
-    def compact(self) -> Proposal:
+    def compact(self) -> Mixture:
         """Leave out components without a share, as far as all genes can spare some."""
         used = self.share > 0.0
         order = np.argsort(~used, axis=1, kind="stable")[:, : used.sum(axis=1).max()]
         rows = np.arange(len(order))[:, None]
-        return Proposal(*(part[rows, order] for part in self.arrays))
+        return Mixture(*(part[rows, order] for part in self.arrays))
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -96,7 +96,7 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
     first, last : int
         The range of genes.
     location, shape, reach, side : ndarray
-        Of a `Proposal`.
+        Of a `Mixture`.
     counts : ndarray of int (gene, component)
         Draws from each component.
     seeds : ndarray of uint32 (gene,)

@@ -19,9 +19,9 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
-from bayesde.posterior.importance.weighing import Weighed, weigh
+from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.proposal.genes import propose
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def sample_without(
     left_out: np.ndarray,
     draws: int,
     base_mean: np.ndarray | None = None,
-) -> Weighed:
+) -> ImportanceSample:
     """Sample genes by importance, without their counts in some samples.
 
     Parameters
@@ -95,7 +95,7 @@ def sample_without(
 
     Returns
     -------
-    Weighed
+    ImportanceSample
         Of the genes in the order given.
     """
     hyper = posterior.hyperparameters
@@ -106,7 +106,7 @@ def sample_without(
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     pieces = propose(request.start(rows), model)
-    return weigh(pieces, HyperPosterior.fixed(request.layout, hyper, most), draws)
+    return draw_sample(pieces, HyperparameterPosterior.fixed(request.space, hyper, most), draws)
 
 
 def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:

@@ -245,10 +245,10 @@ def _refit(
     only[j] = True
     for some, pattern in by_pattern(without, draws):
         rows = genes[some]
-        weighed = sample_without(posterior, rows, pattern, draws)
+        sampled = sample_without(posterior, rows, pattern, draws)
         model = only_samples(posterior.request.model(posterior.request.rows[rows]), only)
-        values = _exactly(model, weighed.draws.theta, weighed.draws.weights())
-        values["pareto_k"] = weighed.report["pareto_k"]
+        values = _exactly(model, sampled.draws.theta, sampled.draws.weights())
+        values["pareto_k"] = sampled.report["pareto_k"]
         for name, column in values.items():
             found[name][rows, j] = column
 

@@ -26,7 +26,7 @@ from bayesde.options import check_range
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.resampling import resampled
-from bayesde.posterior.importance.weighing import SMALLEST_SIZE, Weighed
+from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.queries.left_out import by_pattern, copied, kept_means, sample_without, write_over
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
     means = kept_means(posterior.request.model(posterior.request.rows[genes]), everything[genes])
     for some, pattern in by_pattern(everything[genes], draws.n_draws):
         rows = genes[some]
-        weighed = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
-        write_over(draws, rows, _alike(posterior, rows, weighed))
-        _note(diagnostics, posterior.genes[rows], weighed, draws.n_draws)
+        sampled = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
+        write_over(draws, rows, _alike(posterior, rows, sampled))
+        _note(diagnostics, posterior.genes[rows], sampled, draws.n_draws)
     return replace(
         posterior, gene_draws=draws, diagnostics=diagnostics, left_out=_table(posterior, everything)
     )
@@ -136,22 +136,22 @@ def _check_something_left(posterior: Posterior, genes: np.ndarray, left_out: np.
         raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
 
 
-def _alike(posterior: Posterior, rows: np.ndarray, weighed: Weighed) -> GeneDraws:
+def _alike(posterior: Posterior, rows: np.ndarray, sampled: ImportanceSample) -> GeneDraws:
     """Return the draws, of equal weight if those of the posterior are."""
     if posterior.gene_draws.log_weights is not None:
-        return weighed.draws
+        return sampled.draws
     seeds = posterior.request.seeds(posterior.request.rows[rows])
-    return GeneDraws(resampled(weighed.draws, seeds)[0].transpose(1, 0, 2))
+    return GeneDraws(resampled(sampled.draws, seeds)[0].transpose(1, 0, 2))
 
 
-def _note(diagnostics: pd.DataFrame, genes: pd.Index, weighed: Weighed, n_draws: int) -> None:
+def _note(diagnostics: pd.DataFrame, genes: pd.Index, sampled: ImportanceSample, n_draws: int) -> None:
     """Write down of some genes how they were sampled again."""
     of_chains = ["rhat", "ess_tail", "divergences", "treedepth_hits", "gradients"]
     diagnostics.loc[genes, [name for name in of_chains if name in diagnostics]] = np.nan
-    for name, values in weighed.report.items():
+    for name, values in sampled.report.items():
         diagnostics.loc[genes, name] = values
-    high = ~(weighed.report["pareto_k"] <= MAX_K)
-    low = ~(weighed.report["ess_bulk"] >= SMALLEST_SIZE * n_draws)
+    high = ~(sampled.report["pareto_k"] <= MAX_K)
+    low = ~(sampled.report["ess_bulk"] >= SMALLEST_SIZE * n_draws)
     diagnostics.loc[genes, "engine"] = "psis"
     diagnostics.loc[genes, "status"] = np.select(
         [high, low], ["high_pareto_k", "low_ess"], default="outlier_left_out"

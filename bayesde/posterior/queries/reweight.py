@@ -26,20 +26,20 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, InputError, first_few
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperPosterior,
-    Surface,
+    HyperparameterPosterior,
+    MarginalLikelihood,
     gene_weights,
     hyper_posterior,
     maximize,
 )
-from bayesde.posterior.importance.weighing import SMALLEST_SIZE
+from bayesde.posterior.importance.sampler import SMALLEST_SIZE
 from bayesde.posterior.queries.left_out import kept_means
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries.one_contrast import importance_status
@@ -97,7 +97,7 @@ def reweighted(
     request, known = posterior.request, posterior.hyperparameters
     asked = replace(request, priors=priors or request.priors)
     if hyperparameters is not None:
-        points, hyper = _given(known, hyperparameters, request.layout), hyperparameters
+        points, hyper = _given(known, hyperparameters, request.space), hyperparameters
         asked = replace(asked, hyperparameters=hyper, learning=False)
     else:
         points, hyper = _under(posterior, asked.priors), known
@@ -117,16 +117,18 @@ def reweighted(
     )
 
 
-def hyper_points(posterior: Posterior) -> HyperPosterior:
+def hyper_points(posterior: Posterior) -> HyperparameterPosterior:
     """Return the posterior of the hyperparameters as points, each once; one point where they are fixed."""
-    layout = posterior.request.layout
-    phi = layout.values(posterior.hyperparameters)
+    space = posterior.request.space
+    phi = space.values(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
     phi, times = np.unique(phi[used], axis=0, return_counts=True)
-    return HyperPosterior(layout, phi, times / times.sum())
+    return HyperparameterPosterior(space, phi, times / times.sum())
 
 
-def _given(known: Hyperparameters, hyper: Hyperparameters, layout: Layout) -> HyperPosterior:
+def _given(
+    known: Hyperparameters, hyper: Hyperparameters, space: HyperparameterSpace
+) -> HyperparameterPosterior:
     """Return given hyperparameters as points."""
     if set(hyper.shrinkage_scale) != set(known.shrinkage_scale):
         raise InputError(
@@ -135,26 +137,26 @@ def _given(known: Hyperparameters, hyper: Hyperparameters, layout: Layout) -> Hy
             "again."
         )
     student_t = hyper.residuals == "student_t"
-    return HyperPosterior.fixed(
-        Layout(layout.coefficients, layout.shrunken, True, student_t), hyper, MOST_POINTS
+    return HyperparameterPosterior.fixed(
+        HyperparameterSpace(space.coefficients, space.shrunken, True, student_t), hyper, MOST_POINTS
     )
 
 
-def _under(posterior: Posterior, priors: Priors) -> HyperPosterior:
+def _under(posterior: Posterior, priors: Priors) -> HyperparameterPosterior:
     """Return the posterior of the hyperparameters under other priors."""
     before = hyper_points(posterior)
-    if replace(priors, unshrunken_sd=before.layout.priors.unshrunken_sd) == before.layout.priors:
+    if replace(priors, unshrunken_sd=before.space.priors.unshrunken_sd) == before.space.priors:
         return before
     if not posterior.request.learning:
         raise InputError(
             "priors: the hyperparameters of this posterior are fixed, and have no prior; give other values "
             "as `hyperparameters`, or fit with hyperparameters=None, so that they are learnt."
         )
-    layout = replace(before.layout, priors=priors)
-    psi = log_hyperparameters(layout, before.phi)
-    change = np.array([layout.log_prior(one)[0] - before.layout.log_prior(one)[0] for one in psi])
+    space = replace(before.space, priors=priors)
+    psi = log_hyperparameters(space, before.phi)
+    change = np.array([space.log_prior(one)[0] - before.space.log_prior(one)[0] for one in psi])
     weights = before.weight * np.exp(change - change.max())
-    points = HyperPosterior(layout, before.phi, weights / weights.sum())
+    points = HyperparameterPosterior(space, before.phi, weights / weights.sum())
     if _are_enough(points, before, ENOUGH_POINTS):
         return points
     if posterior.request.rows.size == posterior.request.everyone.size:
@@ -168,32 +170,36 @@ def _under(posterior: Posterior, priors: Priors) -> HyperPosterior:
     )
 
 
-def log_hyperparameters(layout: Layout, phi: np.ndarray) -> np.ndarray:
+def log_hyperparameters(space: HyperparameterSpace, phi: np.ndarray) -> np.ndarray:
     """Return the logarithms of the hyperparameters, of nu - 2 for nu."""
     shifted = phi.copy()
-    if layout.student_t:
+    if space.student_t:
         shifted[:, -1] -= 2.0
     return np.asarray(np.log(shifted))
 
 
-def _are_enough(points: HyperPosterior, before: HyperPosterior, least: float) -> bool:
+def _are_enough(points: HyperparameterPosterior, before: HyperparameterPosterior, least: float) -> bool:
     """Tell whether points that were made under other priors may stand for these."""
     if points.effective_size < min(least, 0.5 * before.effective_size):
         return False
     return points.checks.get("pareto_k", 0.0) <= MAX_K
 
 
-def _explored(posterior: Posterior, points: HyperPosterior, before: HyperPosterior) -> HyperPosterior:
+def _explored(
+    posterior: Posterior, points: HyperparameterPosterior, before: HyperparameterPosterior
+) -> HyperparameterPosterior:
     """Look for the posterior of the hyperparameters anew, on the marginal likelihood of the same draws."""
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
     base_mean = _base_mean(posterior)  # what was taken off the ratios is not known any more, nor needed
-    surface = Surface(points.layout, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size))
-    start = log_hyperparameters(points.layout, weighted_mean(points.weight, points.phi)[None])[0]
-    center = maximize(surface, start)
+    likelihood = MarginalLikelihood(
+        points.space, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size)
+    )
+    start = log_hyperparameters(points.space, weighted_mean(points.weight, points.phi)[None])[0]
+    center = maximize(likelihood, start)
     rng = np.random.default_rng(request.seed)
-    return hyper_posterior(surface, center, max(FEWEST_NEW, before.weight.size), rng)
+    return hyper_posterior(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
 
 
 def _base_mean(posterior: Posterior) -> np.ndarray:
@@ -210,7 +216,7 @@ def _chunks(n_genes: int) -> list[slice]:
     return [slice(at, min(at + GENES_AT_A_TIME, n_genes)) for at in range(0, n_genes, GENES_AT_A_TIME)]
 
 
-def _log_ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.ndarray:
+def _log_ratio(posterior: Posterior, rows: slice, points: HyperparameterPosterior) -> np.ndarray:
     """Return ln p(y | theta) - ln q(theta) of some genes' draws, up to a constant of the gene."""
     draws = posterior.gene_draws
     engine = posterior.diagnostics["engine"].to_numpy()[posterior.request.rows[rows]]
@@ -225,7 +231,7 @@ def _log_ratio(posterior: Posterior, rows: slice, points: HyperPosterior) -> np.
     return log_ratio
 
 
-def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPosterior) -> np.ndarray:
+def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperparameterPosterior) -> np.ndarray:
     """Return what of the weights of chains' draws does not depend on the hyperparameters.
 
     Parameters
@@ -233,7 +239,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
     theta : ndarray of float32 (gene, draw, P + 1)
         From the genes' posterior with the hyperparameters averaged over the points.
     base_mean : ndarray (gene,)
-    points : HyperPosterior
+    points : HyperparameterPosterior
 
     Returns
     -------
@@ -244,7 +250,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
     log_ratio = np.zeros(theta.shape[:2])
     with np.errstate(divide="ignore", invalid="ignore"):
         for turn in range(MOST_ROUNDS):
-            weights = gene_weights(points.layout, base_mean, theta, log_ratio, points)
+            weights = gene_weights(points.space, base_mean, theta, log_ratio, points)
             change = np.log(weights * theta.shape[1])
             log_ratio -= change
             log_ratio -= np.median(log_ratio, axis=1, keepdims=True)
@@ -254,7 +260,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: HyperPost
 
 
 def _weighed(
-    posterior: Posterior, points: HyperPosterior, unshrunken_sd: float
+    posterior: Posterior, points: HyperparameterPosterior, unshrunken_sd: float
 ) -> tuple[GeneDraws, np.ndarray]:
     """Weigh all draws with the points of the hyperparameters; return them with each gene's Pareto k."""
     draws, before = posterior.gene_draws, hyper_points(posterior)
@@ -264,15 +270,15 @@ def _weighed(
     for rows in _chunks(draws.n_genes):
         theta = np.asarray(draws.theta[rows], dtype=np.float32)
         some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
-        weights = gene_weights(points.layout, base_mean[rows], theta, some, points)
+        weights = gene_weights(points.space, base_mean[rows], theta, some, points)
         log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 
 
 def _change_of_wide(posterior: Posterior, sd: float) -> tuple[float, np.ndarray]:
     """Return by what the squares of coefficients that are not shrunken enter the log ratio, and which."""
-    layout, before = posterior.request.layout, posterior.request.priors.unshrunken_sd
-    others = np.setdiff1d(np.arange(len(layout.coefficients)), layout.shrunken)
+    space, before = posterior.request.space, posterior.request.priors.unshrunken_sd
+    others = np.setdiff1d(np.arange(len(space.coefficients)), space.shrunken)
     return 0.5 * (before**-2.0 - sd**-2.0), others
 
 

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import InputError
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_range
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.queries.reweight import hyper_points, log_hyperparameters, reweighted
 from bayesde.posterior.result import Posterior
 from bayesde.statuses import FAILED
@@ -151,21 +151,21 @@ def power_scaling(posterior: Posterior) -> pd.DataFrame:
     if not (posterior.request.learning and posterior.hyperparameters.draws):
         raise InputError("power_scaling: the hyperparameters of this posterior are fixed, and have no prior.")
     points = hyper_points(posterior)
-    values = points.layout.table(points.phi)
+    values = points.space.table(points.phi)
     columns = {
         name: [_power_sensitivity(value, points.weight, log_prior) for value in values.values()]
-        for name, log_prior in _log_priors(points.layout, points).items()
+        for name, log_prior in _log_priors(points.space, points).items()
     }
     return pd.DataFrame(columns, index=pd.Index(list(values), name="hyperparameter"))
 
 
-def _log_priors(layout: Layout, points: HyperPosterior) -> dict[str, np.ndarray]:
+def _log_priors(space: HyperparameterSpace, points: HyperparameterPosterior) -> dict[str, np.ndarray]:
     """Return the log density of each prior at every point."""
-    psi = log_hyperparameters(layout, points.phi)
-    names = ["shrinkage_scale"] * layout.n_scales + layout.shared
+    psi = log_hyperparameters(space, points.phi)
+    names = ["shrinkage_scale"] * space.n_scales + space.shared
     result = {name: np.zeros(len(psi)) for name in dict.fromkeys(names)}
     for name, column in zip(names, psi.T, strict=True):
-        law = getattr(layout.priors, name)
+        law = getattr(space.priors, name)
         result[name] += [law.log_density(value)[0] for value in column.tolist()]
     return result
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bayesde
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.stan_runtime import stan_source_dir
 
 __all__ = ["Block", "BlockDraws", "is_finished", "plan_blocks", "program_hash", "read_block", "write_block"]
@@ -78,13 +78,13 @@ def program_hash(name: str) -> str:
 
 
 def plan_blocks(
-    genes: Rescaled, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
+    genes: SamplerCoordinates, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
 ) -> list[Block]:
     """Cut the genes into blocks of like information.
 
     Parameters
     ----------
-    genes : Rescaled
+    genes : SamplerCoordinates
     size : int
         Genes in a block.
     settings : mapping

@@ -14,9 +14,9 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import Modes, find_modes
-from bayesde.posterior.proposal.genes import Start
+from bayesde.model.starts import Starts
 
-__all__ = ["Rescaled", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
+__all__ = ["SamplerCoordinates", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
 
 PRIOR_SHAPES = 0.5
 """Standard error over prior scale from which the prior's shape shows. Between 0.25 and 1 this hardly matters
@@ -28,13 +28,13 @@ SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
-class Rescaled:
+class SamplerCoordinates:
     """Genes, and the coordinates in which they are sampled.
 
     Attributes
     ----------
     model : ConditionalModel
-    start : Start
+    start : Starts
         Where searches for the genes' modes started, and the genes' seeds.
     location : ndarray (gene, P + 1)
         Each gene's mode, natural log.
@@ -49,7 +49,7 @@ class Rescaled:
     """
 
     model: ConditionalModel
-    start: Start
+    start: Starts
     location: np.ndarray
     scale: np.ndarray
     noncentered: np.ndarray
@@ -58,19 +58,19 @@ class Rescaled:
     pull: np.ndarray
 
     @classmethod
-    def of(cls, model: ConditionalModel, start: Start, beta_se: np.ndarray) -> Rescaled:
+    def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
         """Choose coordinates by the genes' modes and by what the data say of every parameter.
 
         Parameters
         ----------
         model : ConditionalModel
-        start : Start
+        start : Starts
         beta_se : ndarray (gene, coefficient)
             Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
 
         Returns
         -------
-        Rescaled
+        SamplerCoordinates
         """
         modes = find_modes(model, start.beta, start.log_dispersion)
         noncentered = prior_shaped(model, modes, beta_se)
@@ -78,11 +78,11 @@ class Rescaled:
         widths = _widths(beta_se)
         return cls(model, start, modes.location, scale, noncentered, widths, none, none)
 
-    def genes(self, rows: np.ndarray) -> Rescaled:
+    def genes(self, rows: np.ndarray) -> SamplerCoordinates:
         """Take some of the genes, by index."""
         names = ("location", "scale", "noncentered", "width", "precision", "pull")
         own = {name: getattr(self, name)[rows] for name in names}
-        return Rescaled(self.model.genes(rows), self.start.genes(rows), **own)
+        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -188,7 +188,7 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
     return scale
 
 
-def shared_data(genes: Rescaled) -> dict[str, Any]:
+def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
     """Return the data that both programs read."""
     model = genes.model
     return {
@@ -211,7 +211,7 @@ def shared_data(genes: Rescaled) -> dict[str, Any]:
     }
 
 
-def genes_data(genes: Rescaled) -> dict[str, Any]:
+def genes_data(genes: SamplerCoordinates) -> dict[str, Any]:
     """Return the data of stan/genes.stan."""
     model = genes.model
     return shared_data(genes) | {

@@ -27,13 +27,17 @@ import numpy as np
 
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.starts import Starts
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.hyper.learning import learn
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights
-from bayesde.posterior.proposal.genes import Start
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.hyper.marginal_likelihood import (
+    HyperparameterPosterior,
+    MarginalLikelihood,
+    gene_weights,
+)
+from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.starts import chain_starts
 
 __all__ = ["FirstLook", "first_look", "informed"]
@@ -53,20 +57,20 @@ class FirstLook:
 
     Attributes
     ----------
-    layout : Layout
+    space : HyperparameterSpace
         Which hyperparameters there are, and their priors.
-    genes : Rescaled
+    genes : SamplerCoordinates
     starts : ndarray (chain, gene, P + 1)
         On the sampler's scale.
     variances : ndarray (gene, P + 1)
         On the same.
     hyper : dict of str to (float, float)
         Mean and standard deviation of the logarithms of the hyperparameters (of nu - 2 for nu), each once and
-        in the order in which the layout has them, by `Layout.names`.
+        in the order in which the space has them, by `HyperparameterSpace.names`.
     """
 
-    layout: Layout
-    genes: Rescaled
+    space: HyperparameterSpace
+    genes: SamplerCoordinates
     starts: np.ndarray
     variances: np.ndarray
     hyper: dict[str, tuple[float, float]]
@@ -74,10 +78,10 @@ class FirstLook:
 
 def first_look(
     model: ConditionalModel,
-    start: Start,
+    start: Starts,
     beta_se: np.ndarray,
     *,
-    layout: Layout,
+    space: HyperparameterSpace,
     hyper: Hyperparameters,
     chains: int,
     seed: int,
@@ -88,10 +92,10 @@ def first_look(
     ----------
     model : ConditionalModel
         At `hyper`.
-    start : Start
+    start : Starts
     beta_se : ndarray (gene, coefficient)
         Standard errors of the maximum-likelihood coefficients, natural log.
-    layout : Layout
+    space : HyperparameterSpace
         Which hyperparameters there are, and their priors.
     hyper : Hyperparameters
         Where the search for them starts.
@@ -104,39 +108,42 @@ def first_look(
     """
     rng = np.random.default_rng(seed)
     try:
-        learnt = learn(model, start, layout, layout.psi(hyper), rng)
+        learnt = learn(model, start, space, space.psi(hyper), rng)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
-        genes = Rescaled.of(model, start, beta_se)
-        psi = layout.psi(hyper).tolist()
-        around = {name: (value, UNKNOWN_SD) for name, value in zip(layout.names, psi, strict=True)}
+        genes = SamplerCoordinates.of(model, start, beta_se)
+        psi = space.psi(hyper).tolist()
+        around = {name: (value, UNKNOWN_SD) for name, value in zip(space.names, psi, strict=True)}
         even = np.ones(genes.location.shape)
-        return FirstLook(layout, genes, chain_starts(genes, chains), even, around)
+        return FirstLook(space, genes, chain_starts(genes, chains), even, around)
     points = learnt.points
-    surface = learnt.surface
-    theta, weights = surface.theta[:, : surface.n_draws].astype(np.float64), _weights(surface, points)
-    genes = informed(Rescaled.of(_at_mean(model, points), start, beta_se), theta, weights)
+    likelihood = learnt.likelihood
+    theta, weights = (
+        likelihood.theta[:, : likelihood.n_draws].astype(np.float64),
+        _weights(likelihood, points),
+    )
+    genes = informed(SamplerCoordinates.of(_at_mean(model, points), start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
     starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)
     variance = np.clip(_moments(z, weights)[1], LOWEST, HIGHEST)
-    return FirstLook(layout, genes, starts, variance, _spread(layout, points))
+    return FirstLook(space, genes, starts, variance, _spread(space, points))
 
 
-def _at_mean(model: ConditionalModel, points: HyperPosterior) -> ConditionalModel:
+def _at_mean(model: ConditionalModel, points: HyperparameterPosterior) -> ConditionalModel:
     """Return the model with the hyperparameters' posterior mean."""
-    scale, trend, sd, nu = points.layout.parts(weighted_mean(points.weight, points.phi), model.base_mean)
+    scale, trend, sd, nu = points.space.parts(weighted_mean(points.weight, points.phi), model.base_mean)
     scales = model.shrinkage_scale.copy()
-    scales[list(points.layout.shrunken)] = scale
+    scales[list(points.space.shrunken)] = scale
     return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
 
 
-def informed(genes: Rescaled, theta: np.ndarray, weights: np.ndarray) -> Rescaled:
+def informed(genes: SamplerCoordinates, theta: np.ndarray, weights: np.ndarray) -> SamplerCoordinates:
     """Choose coordinates that depend on the hyperparameters as little as can be.
 
     Parameters
     ----------
-    genes : Rescaled
+    genes : SamplerCoordinates
     theta : ndarray (gene, draw, P + 1)
         Coefficients and log dispersion, natural log.
     weights : ndarray (gene, draw)
@@ -144,7 +151,7 @@ def informed(genes: Rescaled, theta: np.ndarray, weights: np.ndarray) -> Rescale
 
     Returns
     -------
-    Rescaled
+    SamplerCoordinates
         All log dispersions are noncentered, to a degree.
     """
     model = genes.model
@@ -163,9 +170,11 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, (weights[:, :, None] * (values - mean[:, None]) ** 2).sum(axis=1)
 
 
-def _weights(surface: Surface, points: HyperPosterior) -> np.ndarray:
+def _weights(likelihood: MarginalLikelihood, points: HyperparameterPosterior) -> np.ndarray:
     few = points.thinned(min(points.weight.size, 50))
-    weights = gene_weights(surface.layout, surface.base_mean, surface.theta, surface.log_ratio, few)
+    weights = gene_weights(
+        likelihood.space, likelihood.base_mean, likelihood.theta, likelihood.log_ratio, few
+    )
     return np.where(np.isfinite(weights), weights, 1.0 / weights.shape[1])
 
 
@@ -176,12 +185,12 @@ def _taken(weights: np.ndarray, chains: int, rng: np.random.Generator) -> np.nda
     return np.asarray(np.minimum((ladder[:, None, :] < level).sum(axis=2), weights.shape[1] - 1))
 
 
-def _spread(layout: Layout, points: HyperPosterior) -> dict[str, tuple[float, float]]:
+def _spread(space: HyperparameterSpace, points: HyperparameterPosterior) -> dict[str, tuple[float, float]]:
     """Return mean and sd of the logarithms of the hyperparameters."""
     phi = points.phi.copy()
-    if layout.student_t:
+    if space.student_t:
         phi[:, -1] -= 2.0
     psi = np.log(phi)
     mean = weighted_mean(points.weight, psi)
     sd = np.sqrt(weighted_mean(points.weight, (psi - mean) ** 2))
-    return dict(zip(layout.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))
+    return dict(zip(space.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))

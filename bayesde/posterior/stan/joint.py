@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
@@ -46,7 +46,7 @@ def sample_joint(
     Parameters
     ----------
     look : FirstLook
-        Its layout chooses the model of the dispersions, and has the priors of the hyperparameters.
+        Its space chooses the model of the dispersions, and has the priors of the hyperparameters.
     settings : ChainSettings
     options : SamplingOptions
     seed : int
@@ -66,7 +66,7 @@ def sample_joint(
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
     )
-    model, layout = look.genes.model, look.layout
+    model, space = look.genes.model, look.space
     data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
     names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
@@ -86,35 +86,35 @@ def sample_joint(
         chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    shared = _shared_draws(chains, layout)
-    hyper = _posterior_of(shared, layout)
+    shared = _shared_draws(chains, space)
+    hyper = _posterior_of(shared, space)
     return _genes(chains, model, attempts), hyper, shared
 
 
 def _joint_data(look: FirstLook) -> dict[str, Any]:
     """Return the data of stan/joint.stan."""
-    model, layout = look.genes.model, look.layout
-    scales = layout.priors.shrinkage_scale
+    model, space = look.genes.model, look.space
+    scales = space.priors.shrinkage_scale
     return (
         shared_data(look.genes)
-        | _hyperpriors(layout.priors)
+        | _hyperpriors(space.priors)
         | {
             "base_mean": model.base_mean.tolist(),
-            "K": layout.n_scales,
-            "scale_of": _scale_of(layout),
-            "log_scale_mean": [scales.log_median] * layout.n_scales,
-            "log_scale_sd": [scales.log_sd] * layout.n_scales,
-            "residuals": int(layout.student_t),
-            "trend": int(layout.trend),
+            "K": space.n_scales,
+            "scale_of": _scale_of(space),
+            "log_scale_mean": [scales.log_median] * space.n_scales,
+            "log_scale_sd": [scales.log_sd] * space.n_scales,
+            "residuals": int(space.student_t),
+            "trend": int(space.trend),
             "grainsize": max(1, model.n_genes // 8),
         }
     )
 
 
-def _scale_of(layout: Layout) -> list[int]:
+def _scale_of(space: HyperparameterSpace) -> list[int]:
     """Return which scale every coefficient has, counted from 1; 0 where it is not shrunken."""
-    scale_of = dict(zip(layout.shrunken, layout.scale_of, strict=True))
-    return [scale_of.get(k, -1) + 1 for k in range(len(layout.coefficients))]
+    scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
+    return [scale_of.get(k, -1) + 1 for k in range(len(space.coefficients))]
 
 
 def _hyperpriors(priors: Priors) -> dict[str, Any]:
@@ -159,11 +159,10 @@ def _variances(look: FirstLook) -> np.ndarray:
     return np.concatenate([look.variances.ravel(), [sd**2 for _, sd in look.hyper.values()]])
 
 
-def _shared_draws(chains: Chains, layout: Layout) -> dict[str, np.ndarray]:
+def _shared_draws(chains: Chains, space: HyperparameterSpace) -> dict[str, np.ndarray]:
     drawn = chains.variables
     shared = {
-        f"shrinkage_scale[{layout.coefficients[k]}]": drawn["shrinkage_scale"][:, :, k]
-        for k in layout.shrunken
+        f"shrinkage_scale[{space.coefficients[k]}]": drawn["shrinkage_scale"][:, :, k] for k in space.shrunken
     }
     shared["dispersion_sd"] = drawn["dispersion_sd"]
     shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
@@ -174,17 +173,17 @@ def _shared_draws(chains: Chains, layout: Layout) -> dict[str, np.ndarray]:
     return shared
 
 
-def _posterior_of(shared: dict[str, np.ndarray], layout: Layout) -> Hyperparameters:
+def _posterior_of(shared: dict[str, np.ndarray], space: HyperparameterSpace) -> Hyperparameters:
     """Summarize the draws of the hyperparameters."""
     mean = {name: float(values.mean()) for name, values in shared.items()}
     step = max(1, next(iter(shared.values())).size // KEPT_DRAWS)
-    names = [layout.coefficients[k] for k in layout.shrunken]
+    names = [space.coefficients[k] for k in space.shrunken]
     return Hyperparameters(
         shrinkage_scale={name: mean[f"shrinkage_scale[{name}]"] for name in names},
         dispersion_sd=mean["dispersion_sd"],
         asymptotic_dispersion=mean["asymptotic_dispersion"],
         extra_poisson=mean.get("extra_poisson", 0.0),
-        residuals="student_t" if layout.student_t else "normal",
+        residuals="student_t" if space.student_t else "normal",
         nu=mean.get("nu"),
         sd={name: float(values.std(ddof=1)) for name, values in shared.items()},
         draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in shared.items()},

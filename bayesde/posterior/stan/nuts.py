@@ -19,10 +19,10 @@ from bayesde.errors import FitError
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.integrate import integrated_draws
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
-from bayesde.posterior.stan.data import Rescaled, genes_data
+from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.draws_file import DrawsFile
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped, run_chains
 from bayesde.posterior.stan.starts import chain_starts
@@ -68,11 +68,11 @@ class SampledGenes:
 class _Sampler:
     """What every block needs."""
 
-    genes: Rescaled
+    genes: SamplerCoordinates
     settings: ChainSettings
     options: SamplingOptions
     program: CmdStanModel
-    points: HyperPosterior | None
+    points: HyperparameterPosterior | None
 
     def attempt(self, rows: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockDraws:
         """Sample some genes together, once."""
@@ -154,12 +154,12 @@ def _nothing(shape: tuple[int, ...]) -> BlockDraws:
 
 
 def sample_genes(
-    genes: Rescaled,
+    genes: SamplerCoordinates,
     settings: ChainSettings,
     *,
     options: SamplingOptions,
     seed: int,
-    points: HyperPosterior | None = None,
+    points: HyperparameterPosterior | None = None,
     workers: int = 1,
     directory: Path | None = None,
     progress: Progress | None = None,
@@ -168,12 +168,12 @@ def sample_genes(
 
     Parameters
     ----------
-    genes : Rescaled
+    genes : SamplerCoordinates
     settings : ChainSettings
     options : SamplingOptions
     seed : int
         The run's seed.
-    points : HyperPosterior, optional
+    points : HyperparameterPosterior, optional
         Points of the hyperparameters that the draws are reweighted to, in place of those they are made with.
     workers : int
         Blocks that are sampled at a time.

@@ -23,7 +23,7 @@ from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.proposal.components import gene_mixtures, most_components
 from bayesde.posterior.proposal.drawing import draw
 from bayesde.posterior.proposal.mixture import stratified_counts
-from bayesde.posterior.stan.data import Rescaled
+from bayesde.posterior.stan.data import SamplerCoordinates
 
 __all__ = ["chain_starts"]
 
@@ -33,12 +33,12 @@ DEEPEST = 20.0
 """Natural log."""
 
 
-def chain_starts(genes: Rescaled, chains: int, attempt: int = 0) -> np.ndarray:
+def chain_starts(genes: SamplerCoordinates, chains: int, attempt: int = 0) -> np.ndarray:
     """Draw over-dispersed starts.
 
     Parameters
     ----------
-    genes : Rescaled
+    genes : SamplerCoordinates
     chains : int
     attempt : int
         Another attempt has other starts.

@@ -13,7 +13,7 @@ from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
-from bayesde.posterior.draws.weighted import LARGEST_EFFECT, MOMENTS, fill_summaries
+from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
 from bayesde.posterior.summaries.small_probabilities import FLOOR, Sorted, probabilities_below
 
 __all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
@@ -45,9 +45,9 @@ def contrast_summary(
     -------
     dict of str to ndarray (gene,)
         ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
-        (natural log), as `bayesde.posterior.draws.weighted` defines them; ``lfsr`` = min(P(< 0), P(> 0)).
-        With a threshold also ``fsos`` = min(P(< threshold), P(> -threshold)), the chance to be of wrong sign
-        or smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
+        (natural log), as `bayesde.posterior.draws.weighted_statistics` defines them; ``lfsr`` =
+        min(P(< 0), P(> 0)). With a threshold also ``fsos`` = min(P(< threshold),
+        P(> -threshold)), the chance to be of wrong sign or smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
         threshold), which add up to 1.
     """
     names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))

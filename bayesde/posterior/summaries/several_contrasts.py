@@ -11,7 +11,7 @@ import xarray as xr
 from bayesde.design import Contrast, Design
 from bayesde.errors import InputError, first_few
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
-from bayesde.posterior.draws.weighted import LARGEST_EFFECT
+from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
 from bayesde.results import to_log2
 
 __all__ = ["event_probability", "joint_summary", "read_contrasts"]

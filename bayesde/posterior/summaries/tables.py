@@ -11,8 +11,8 @@ import pandas as pd
 from bayesde.design.default_contrast import tell_default
 from bayesde.options import check_choice, check_range
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
-from bayesde.posterior.draws.weighted import MOMENTS
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.draws.weighted_statistics import MOMENTS
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
@@ -117,8 +117,8 @@ def _models(posterior: Posterior) -> list[ConditionalModel]:
     if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
         return [posterior.model()]
     given = replace(posterior.request, hyperparameters=posterior.hyperparameters, learning=False)
-    points = HyperPosterior.fixed(given.layout, posterior.hyperparameters, size)
-    return [posterior.model(points.layout.hyperparameters(phi)) for phi in points.phi]
+    points = HyperparameterPosterior.fixed(given.space, posterior.hyperparameters, size)
+    return [posterior.model(points.space.hyperparameters(phi)) for phi in points.phi]
 
 
 def _among_all(posterior: Posterior, values: np.ndarray) -> np.ndarray:

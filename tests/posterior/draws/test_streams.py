@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from bayesde.posterior.draws.streams import MOST_ATTEMPTS, Stream, seeds_for
-from bayesde.posterior.importance.weighing import ADAPTATIONS
+from bayesde.posterior.importance.sampler import ADAPTATIONS
 from bayesde.posterior.stan import starts
 
 AGAIN = {Stream.ADAPTED, Stream.STARTS}

@@ -119,10 +119,10 @@ def test_weights_agree_with_sampling_again(posterior):
     gaps = []
     for j in range(model.y.shape[1]):
         without = np.arange(model.y.shape[1]) == j
-        weighed = sample_without(posterior, everyone, without, 4000)
-        log_p = log_probabilities(model, weighed.draws.theta)[:, j]
-        exact = np.log((weighed.draws.weights() * np.exp(log_p)).sum(axis=1))
-        trusted = found.reliable.to_numpy()[:, j] & (weighed.report["pareto_k"] < 0.7)
+        sampled = sample_without(posterior, everyone, without, 4000)
+        log_p = log_probabilities(model, sampled.draws.theta)[:, j]
+        exact = np.log((sampled.draws.weights() * np.exp(log_p)).sum(axis=1))
+        trusted = found.reliable.to_numpy()[:, j] & (sampled.report["pareto_k"] < 0.7)
         error = found.pointwise["elpd_error"].to_numpy()[:, j] + 0.01
         gaps.append(((found.pointwise["elpd"].to_numpy()[:, j] - exact) / error)[trusted])
     gaps = np.concatenate(gaps)

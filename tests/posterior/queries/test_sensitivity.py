@@ -13,10 +13,10 @@ from scipy.stats import cauchy, norm
 from bayesde import LogNormal, Priors, power_scaling, reweighted, sensitivity
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import FitError, InputError
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.arviz_adapter import import_arviz
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.queries import sensitivity as comparison
 from bayesde.posterior.queries.reweight import chains_log_ratio
 from bayesde.simulation import simulate
@@ -65,19 +65,19 @@ def test_the_same_priors_give_the_same_posterior(posterior):
 @pytest.mark.parametrize("priors", [OTHER, EXTREME], ids=["weighted", "explored"])
 def test_other_priors_give_what_a_fresh_fit_gives(fit, posterior, priors):
     """With the extreme ones no point of the hyperparameters is left, and others are found."""
-    fresh, weighed = run(fit, draws=2000, priors=priors), reweighted(posterior, priors=priors)
+    fresh, sampled = run(fit, draws=2000, priors=priors), reweighted(posterior, priors=priors)
     moved = []
     for name, draws in fresh.hyperparameters.draws.items():
         sd = fresh.hyperparameters.sd[name]
-        assert abs(weighed.hyperparameters.draws[name].mean() - draws.mean()) < 0.35 * sd, name
+        assert abs(sampled.hyperparameters.draws[name].mean() - draws.mean()) < 0.35 * sd, name
         moved.append(abs(posterior.hyperparameters.draws[name].mean() - draws.mean()) / sd)
     assert max(moved) > 1.0, "the priors make a difference"
-    trusted = posterior.genes[(weighed.diagnostics["status"] == "ok").to_numpy()]
+    trusted = posterior.genes[(sampled.diagnostics["status"] == "ok").to_numpy()]
     assert trusted.size > 80
-    error = rms(gaps(weighed.results(), fresh.results(), trusted))
+    error = rms(gaps(sampled.results(), fresh.results(), trusted))
     assert error < 0.06
     assert error < 0.5 * rms(gaps(posterior.results(), fresh.results(), trusted))
-    assert weighed.request.priors == priors
+    assert sampled.request.priors == priors
 
 
 def test_weights_under_given_hyperparameters_are_what_the_densities_say(posterior):
@@ -112,7 +112,7 @@ def test_fixed_hyperparameters_give_what_a_fresh_fit_gives(fit, posterior):
 
 def test_draws_of_chains_are_weighed_by_the_mixture_that_they_came_from():
     """A normal likelihood of ln alpha: p(y | phi), and so the mixture's density, is known exactly."""
-    layout = Layout(("a",), (), False, False)
+    space = HyperparameterSpace(("a",), (), False, False)
     phi, share = np.array([[0.3, 0.02], [0.9, 0.2], [0.5, 0.08]]), np.array([0.2, 0.5, 0.3])
     observed, error, rng = -2.0, 0.8, np.random.default_rng(4)
     trend, sigma = np.log(phi[:, 1]), phi[:, 0]
@@ -122,11 +122,11 @@ def test_draws_of_chains_are_weighed_by_the_mixture_that_they_came_from():
     which = rng.choice(3, 40_000, p=share)
     a = center[which] + rng.standard_normal(which.size) / np.sqrt(precision[which])
     theta = np.stack([np.zeros_like(a), a], axis=-1)[None].astype(np.float32)
-    found = chains_log_ratio(theta, np.array([100.0]), HyperPosterior(layout, phi, share))[0]
+    found = chains_log_ratio(theta, np.array([100.0]), HyperparameterPosterior(space, phi, share))[0]
     expected = -np.log((share / evidence * norm(trend, sigma).pdf(a[:, None])).sum(axis=1))
     gap = found - expected
     assert np.abs(gap - gap.mean()).max() < 0.05
-    alone = chains_log_ratio(theta, np.array([100.0]), HyperPosterior(layout, phi[:1], np.ones(1)))[0]
+    alone = chains_log_ratio(theta, np.array([100.0]), HyperparameterPosterior(space, phi[:1], np.ones(1)))[0]
     gap = alone + norm(trend[0], sigma[0]).logpdf(a)
     assert np.ptp(gap) < 1e-5
 
@@ -135,17 +135,17 @@ def test_chains_can_be_weighed_anew(fit, cmdstan):
     genes = list(fit.counts.genes[:12])
     given = Hyperparameters({EFFECT: 0.5}, 0.5, 0.05, 2.0)
     chains = run(fit, engine="nuts", genes=genes, hyperparameters=given, draws=1000, chains=2)
-    weighed = reweighted(chains, hyperparameters=DOUBLED)
+    sampled = reweighted(chains, hyperparameters=DOUBLED)
     fresh = run(fit, genes=genes, hyperparameters=DOUBLED, draws=4000)
-    trusted = (weighed.diagnostics.loc[genes, "pareto_k"] < 0.7).to_numpy()
+    trusted = (sampled.diagnostics.loc[genes, "pareto_k"] < 0.7).to_numpy()
     assert trusted.sum() >= 6
     before, after = (
         distribution_scores(made.gene_draws.genes(trusted), fresh.gene_draws.genes(trusted))
-        for made in (chains, weighed)
+        for made in (chains, sampled)
     )
     assert np.abs(after).max() < 5.0  # at most 180 numbers: by chance once in 10,000
     assert np.abs(before).max() > 10.0
-    assert (weighed.diagnostics.loc[genes, "ess_bulk"] < chains.diagnostics.loc[genes, "ess_bulk"]).all()
+    assert (sampled.diagnostics.loc[genes, "ess_bulk"] < chains.diagnostics.loc[genes, "ess_bulk"]).all()
 
 
 def test_a_panel_cannot_look_for_other_hyperparameters(fit):
@@ -205,10 +205,10 @@ def test_scales_that_are_shared_by_a_term():
     three = fit_eb(simulate(60, groups=(3, 3, 3), seed=8).counts, "~ condition")
     options = SamplingOptions(hand_over=False, scales="term")
     shared = fit_posterior(three.counts, three.design, eb=three, draws=500, options=options)
-    weighed = reweighted(shared, priors=OTHER)
-    for posterior in (shared, weighed):
+    sampled = reweighted(shared, priors=OTHER)
+    for posterior in (shared, sampled):
         one, two = posterior.hyperparameters.shrinkage_scale.values()
         assert one == two
-    assert list(weighed.hyperparameters.shrinkage_scale) == list(three.design.coefficients[1:])
+    assert list(sampled.hyperparameters.shrinkage_scale) == list(three.design.coefficients[1:])
     own = run(three, draws=500).hyperparameters.shrinkage_scale.values()
     assert min(own) < next(iter(shared.hyperparameters.shrinkage_scale.values())) < max(own)

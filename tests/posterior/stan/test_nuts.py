@@ -16,11 +16,11 @@ from scipy.stats import nbinom, norm
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import find_modes
+from bayesde.model.starts import Starts
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.proposal.genes import Start
 from bayesde.posterior.stan import nuts
-from bayesde.posterior.stan.data import Rescaled, shared_data
+from bayesde.posterior.stan.data import SamplerCoordinates, shared_data
 from bayesde.posterior.stan.draws_file import DRAWS_FILE, DrawsFile
 from bayesde.posterior.stan.first_look import informed
 from bayesde.posterior.stan.nuts import sample_genes
@@ -218,8 +218,8 @@ def bimodal_genes(n_genes=12):
     )
     groups = [np.log(y[:, x[:, 1] == level].mean(axis=1)) for level in (0.0, 1.0)]
     beta = np.column_stack([groups[0], groups[1] - groups[0]])
-    start = Start(beta, model.log_trend, gene_seeds([f"g{i}" for i in range(n_genes)], 1))
-    return Rescaled.of(model, start, np.full((n_genes, 2), np.sqrt(2.0 / 24)))
+    start = Starts(beta, model.log_trend, gene_seeds([f"g{i}" for i in range(n_genes)], 1))
+    return SamplerCoordinates.of(model, start, np.full((n_genes, 2), np.sqrt(2.0 / 24)))
 
 
 def test_chains_start_in_both_modes():

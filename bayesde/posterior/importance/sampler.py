@@ -14,12 +14,17 @@ from bayesde.numerics.threads import for_each
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior, Surface, gene_weights, relative
+from bayesde.posterior.hyper.marginal_likelihood import (
+    HyperparameterPosterior,
+    MarginalLikelihood,
+    gene_weights,
+    relative,
+)
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.drawing import fitted_shares
-from bayesde.posterior.proposal.genes import Proposed
+from bayesde.posterior.proposal.genes import ProposedGenes
 
-__all__ = ["SMALLEST_SIZE", "Weighed", "weigh"]
+__all__ = ["SMALLEST_SIZE", "ImportanceSample", "draw_sample"]
 
 ADAPTATIONS = 6
 """Of a gene's proposal, at the most. With 3, of airway's genes 1 to 4 were left to engine nuts, which costs
@@ -32,7 +37,7 @@ SMALLEST_SIZE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed:
+class ImportanceSample:
     """What engine psis gives.
 
     Attributes
@@ -66,10 +71,10 @@ class _Attempt:
 
     @classmethod
     def of(
-        cls, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperPosterior
+        cls, base_mean: np.ndarray, theta: np.ndarray, log_ratio: np.ndarray, points: HyperparameterPosterior
     ) -> _Attempt:
         """Weigh draws."""
-        log_weights, pareto_k = smoothed(gene_weights(points.layout, base_mean, theta, log_ratio, points))
+        log_weights, pareto_k = smoothed(gene_weights(points.space, base_mean, theta, log_ratio, points))
         return cls(theta, log_ratio, log_weights, pareto_k, effective_size(log_weights))
 
     @property
@@ -77,41 +82,46 @@ class _Attempt:
         """How far weights are from what can be trusted: above 1, they cannot."""
         return np.maximum(self.pareto_k / MAX_K, SMALLEST_SIZE * self.log_weights.shape[1] / self.size)
 
-    def write_weights(self, weighed: Weighed, rows: np.ndarray | slice, taken: np.ndarray | slice) -> None:
+    def write_weights(
+        self, sampled: ImportanceSample, rows: np.ndarray | slice, taken: np.ndarray | slice
+    ) -> None:
         """Write what was found of the genes that are taken, where ``rows`` says."""
-        report = weighed.report
-        assert weighed.draws.log_weights is not None
-        weighed.draws.log_weights[rows] = self.log_weights[taken]
+        report = sampled.report
+        assert sampled.draws.log_weights is not None
+        sampled.draws.log_weights[rows] = self.log_weights[taken]
         report["pareto_k"][rows], report["ess_bulk"][rows] = self.pareto_k[taken], self.size[taken]
 
-    def write(self, weighed: Weighed, rows: np.ndarray, taken: np.ndarray) -> None:
+    def write(self, sampled: ImportanceSample, rows: np.ndarray, taken: np.ndarray) -> None:
         """Write the draws, too."""
-        assert weighed.draws.log_ratio is not None
-        weighed.draws.theta[rows] = self.theta[taken]
-        weighed.draws.log_ratio[rows] = self.log_ratio[taken]
-        self.write_weights(weighed, rows, taken)
+        assert sampled.draws.log_ratio is not None
+        sampled.draws.theta[rows] = self.theta[taken]
+        sampled.draws.log_ratio[rows] = self.log_ratio[taken]
+        self.write_weights(sampled, rows, taken)
 
 
-def weigh(
-    pieces: list[Proposed], points: HyperPosterior, n_draws: int, learnt: Surface | None = None
-) -> Weighed:
+def draw_sample(
+    pieces: list[ProposedGenes],
+    points: HyperparameterPosterior,
+    n_draws: int,
+    learnt: MarginalLikelihood | None = None,
+) -> ImportanceSample:
     """Draw, with the hyperparameters integrated out; adapt the proposals that do not serve.
 
     Parameters
     ----------
-    pieces : list of Proposed
+    pieces : list of ProposedGenes
         With proposals made near the points.
-    points : HyperPosterior
+    points : HyperparameterPosterior
     n_draws : int
         Of every gene.
-    learnt : Surface, optional
+    learnt : MarginalLikelihood, optional
         Draws of all genes from the same proposals. If they are as many as asked for, or at least
         `FEWEST_MORE` fewer, they are the first of those that are returned, and where there is room in it for
         all that are returned, the others are written there.
 
     Returns
     -------
-    Weighed
+    ImportanceSample
     """
     n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
     if learnt is not None and not (n_draws == learnt.n_draws or n_draws >= learnt.n_draws + FEWEST_MORE):
@@ -122,28 +132,32 @@ def weigh(
         theta = np.empty((n_genes, n_draws, d), dtype=np.float32)
     log_weights, log_ratio = (np.empty((n_genes, n_draws), dtype=np.float32) for _ in range(2))
     report = {name: np.ones(n_genes) for name in ("pareto_k", "ess_bulk", "attempts")}
-    weighed = Weighed(GeneDraws(theta, log_weights, log_ratio), report)
+    sampled = ImportanceSample(GeneDraws(theta, log_weights, log_ratio), report)
 
-    def weigh_piece(work: tuple[Proposed, int]) -> None:
+    def weigh_piece(work: tuple[ProposedGenes, int]) -> None:
         piece, end = work
         at = slice(end - piece.rows.size, end)
-        _draw(piece, learnt, points, weighed, at)
-        _weigh(piece, points, weighed, at)
+        _draw(piece, learnt, points, sampled, at)
+        _weigh(piece, points, sampled, at)
 
     ends = np.cumsum([piece.rows.size for piece in pieces]).tolist()
     for_each(weigh_piece, zip(pieces, ends, strict=True))
-    return weighed
+    return sampled
 
 
 def _draw(
-    piece: Proposed, learnt: Surface | None, points: HyperPosterior, weighed: Weighed, at: slice
+    piece: ProposedGenes,
+    learnt: MarginalLikelihood | None,
+    points: HyperparameterPosterior,
+    sampled: ImportanceSample,
+    at: slice,
 ) -> None:
     """Write draws of a few genes, those that are there already first."""
-    draws = weighed.draws
+    draws = sampled.draws
     assert draws.log_ratio is not None
     if learnt is None:
-        surface = Surface.of(points.layout, piece.model, piece.draws(draws.n_draws, Stream.KEPT))
-        draws.theta[at], draws.log_ratio[at] = surface.theta, surface.log_ratio
+        likelihood = MarginalLikelihood.of(points.space, piece.model, piece.draws(draws.n_draws, Stream.KEPT))
+        draws.theta[at], draws.log_ratio[at] = likelihood.theta, likelihood.log_ratio
         return
     n = learnt.n_draws
     if draws.theta is not learnt.theta:
@@ -155,13 +169,15 @@ def _draw(
         draws.log_ratio[at, n:] = relative(more.log_ratio, learnt.highest[piece.rows])
 
 
-def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice) -> None:
+def _weigh(
+    piece: ProposedGenes, points: HyperparameterPosterior, sampled: ImportanceSample, at: slice
+) -> None:
     """Weigh the draws of a few genes, and draw those again whose proposals do not serve."""
-    draws, rows = weighed.draws, np.arange(at.start, at.stop)
+    draws, rows = sampled.draws, np.arange(at.start, at.stop)
     assert draws.log_ratio is not None
     attempt = _Attempt.of(piece.model.base_mean, draws.theta[at], draws.log_ratio[at], points)
     trouble = attempt.trouble
-    attempt.write_weights(weighed, at, slice(None))
+    attempt.write_weights(sampled, at, slice(None))
     for number in range(ADAPTATIONS):
         bad = np.flatnonzero(trouble > 1.0)
         if not bad.size:
@@ -169,15 +185,17 @@ def _weigh(piece: Proposed, points: HyperPosterior, weighed: Weighed, at: slice)
         rows, trouble = rows[bad], trouble[bad]
         piece = piece.genes(bad) if number else piece.genes(bad).complete()
         piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], number)
-        new = Surface.of(points.layout, piece.model, piece.draws(draws.n_draws, Stream.ADAPTED, number))
+        new = MarginalLikelihood.of(
+            points.space, piece.model, piece.draws(draws.n_draws, Stream.ADAPTED, number)
+        )
         attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
         better = attempt.trouble < trouble
-        attempt.write(weighed, rows[better], better)
+        attempt.write(sampled, rows[better], better)
         trouble = np.minimum(trouble, attempt.trouble)
-        weighed.report["attempts"][rows] += 1.0
+        sampled.report["attempts"][rows] += 1.0
 
 
-def _moved(piece: Proposed, theta: np.ndarray, log_weights: np.ndarray, number: int) -> Proposed:
+def _moved(piece: ProposedGenes, theta: np.ndarray, log_weights: np.ndarray, number: int) -> ProposedGenes:
     """Adapt proposals to weighted draws, with all their components: one that was left out may be missing."""
     proposal = adapted(piece.proposal, theta, exponentials(log_weights))
     seeds = seeds_for(Stream.ADAPTED, piece.start.seeds, number)

@@ -14,7 +14,7 @@ from bayesde.posterior.draws.arviz_adapter import import_arviz
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.resampling import resampled
-from bayesde.posterior.draws.weighted import LARGEST_EFFECT, highest_density, quantile
+from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, highest_density, quantile
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 
 CENTERS = np.array([0.0, 0.5, 3.0, -8.0])

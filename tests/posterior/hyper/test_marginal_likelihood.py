@@ -12,11 +12,11 @@ from scipy.stats import t as student
 
 import bayesde as bde
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperPosterior,
-    Surface,
+    HyperparameterPosterior,
+    MarginalLikelihood,
     _points,
     gene_weights,
     maximize,
@@ -25,7 +25,7 @@ from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import draw, fitted_shares
 
 SCALE, SD, TREND = 0.2, 0.6, 0.05
-LAYOUT = Layout(("Intercept", "group"), (1,), False, False)
+LAYOUT = HyperparameterSpace(("Intercept", "group"), (1,), False, False)
 
 
 def one_gene():
@@ -66,7 +66,7 @@ def test_one_gene_against_a_grid(phi):
     """Evidence, means, sds and the false sign rate, at the proposal's hyperparameters and away from them."""
     model, draws = one_gene()
     log_ratio, theta_drawn = draws.log_ratio[0].copy(), draws.theta[0].astype(float)
-    surface = Surface.of(LAYOUT, model, draws)
+    likelihood = MarginalLikelihood.of(LAYOUT, model, draws)
     theta, density, log_evidence = on_a_grid(model, *phi)
 
     def estimate(scale, sd, trend):
@@ -76,13 +76,13 @@ def test_one_gene_against_a_grid(phi):
 
     assert estimate(*phi) == pytest.approx(log_evidence, abs=0.06)  # twice the error of 1,000 effective draws
     start = (SCALE, SD, TREND)
-    gap = surface.log_evidence(np.log(phi)) - surface.log_evidence(np.log(start))
+    gap = likelihood.log_posterior(np.log(phi)) - likelihood.log_posterior(np.log(start))
     gap -= LAYOUT.log_prior(np.log(phi))[0] - LAYOUT.log_prior(np.log(start))[0]
     assert gap == pytest.approx(estimate(*phi) - estimate(*start), abs=1e-9)
-    points = HyperPosterior(LAYOUT, np.array([phi]), np.ones(1))
-    weights = gene_weights(LAYOUT, model.base_mean, surface.theta, surface.log_ratio, points)[0]
+    points = HyperparameterPosterior(LAYOUT, np.array([phi]), np.ones(1))
+    weights = gene_weights(LAYOUT, model.base_mean, likelihood.theta, likelihood.log_ratio, points)[0]
     assert weights.sum() == pytest.approx(1.0)
-    drawn, size = surface.theta[0].astype(float), 1.0 / np.sum(weights**2)
+    drawn, size = likelihood.theta[0].astype(float), 1.0 / np.sum(weights**2)
     mean = density @ theta
     sd = np.sqrt(density @ (theta - mean) ** 2)
     assert size > 1000
@@ -106,10 +106,10 @@ def simulated_fit(simulated):
     return bde.fit_eb(simulated.counts, "~ condition")
 
 
-def surface_of(fit, layout, residuals="normal"):
+def surface_of(fit, space, residuals="normal"):
     rows = np.flatnonzero(fit.estimated)[:200]
     hyper = Hyperparameters(
-        {"condition[T.treated]": 0.3}, 0.6, 0.05, 2.0, residuals, 6.0 if layout.student_t else None
+        {"condition[T.treated]": 0.3}, 0.6, 0.05, 2.0, residuals, 6.0 if space.student_t else None
     )
     model = ConditionalModel(
         fit.counts.matrix[rows],
@@ -124,38 +124,38 @@ def surface_of(fit, layout, residuals="normal"):
     )
     seeds = rows.astype(np.uint32)
     mixture = gene_mixtures(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    return Surface.of(layout, model, draw(model, mixture, seeds, 200)), layout.psi(hyper)
+    return MarginalLikelihood.of(space, model, draw(model, mixture, seeds, 200)), space.psi(hyper)
 
 
 @pytest.mark.parametrize(("trend", "student_t"), [(True, False), (False, False), (True, True)])
 def test_score_is_the_slope_of_the_surface(simulated_fit, trend, student_t):
-    layout = Layout(simulated_fit.design.coefficients, (1,), trend, student_t)
-    surface, psi = surface_of(simulated_fit, layout, "student_t" if student_t else "normal")
+    space = HyperparameterSpace(simulated_fit.design.coefficients, (1,), trend, student_t)
+    likelihood, psi = surface_of(simulated_fit, space, "student_t" if student_t else "normal")
     psi = psi + 0.1 * np.arange(psi.size)
-    value, gradient, scores = surface.evaluate(psi)
-    assert value == pytest.approx(surface.log_evidence(psi), rel=1e-12)
+    value, gradient, scores = likelihood.evaluate(psi)
+    assert value == pytest.approx(likelihood.log_posterior(psi), rel=1e-12)
     assert scores.shape == (200, psi.size)
     for i in range(psi.size):
         step = np.zeros(psi.size)
         step[i] = 1e-5
-        slope = (surface.log_evidence(psi + step) - surface.log_evidence(psi - step)) / 2e-5
+        slope = (likelihood.log_posterior(psi + step) - likelihood.log_posterior(psi - step)) / 2e-5
         assert gradient[i] == pytest.approx(slope, rel=1e-4, abs=1e-4)
 
 
 def test_maximum_has_no_slope(simulated_fit):
-    layout = Layout(simulated_fit.design.coefficients, (1,), True, False)
-    surface, psi = surface_of(simulated_fit, layout)
-    top = maximize(surface, psi)
+    space = HyperparameterSpace(simulated_fit.design.coefficients, (1,), True, False)
+    likelihood, psi = surface_of(simulated_fit, space)
+    top = maximize(likelihood, psi)
     for i in range(psi.size):
         step = np.zeros(psi.size)
         step[i] = 0.05
-        assert surface.log_evidence(top) > max(
-            surface.log_evidence(top + step), surface.log_evidence(top - step)
+        assert likelihood.log_posterior(top) > max(
+            likelihood.log_posterior(top + step), likelihood.log_posterior(top - step)
         )
 
 
 def test_prior_of_the_hyperparameters_is_the_documented_one():
-    layout = Layout(("Intercept", "group"), (1,), True, True)
+    space = HyperparameterSpace(("Intercept", "group"), (1,), True, True)
     psi = np.log([0.4, 0.9, 0.02, 3.0, 5.0])
 
     def expected(psi):
@@ -163,20 +163,22 @@ def test_prior_of_the_hyperparameters_is_the_documented_one():
         return logs + gamma.logpdf(2.0 + np.exp(psi[4]), 2.0, scale=10.0) + psi[4]
 
     other = psi + np.array([0.3, -0.2, 0.5, 0.1, -0.4])
-    found = layout.log_prior(psi)[0] - layout.log_prior(other)[0]
+    found = space.log_prior(psi)[0] - space.log_prior(other)[0]
     assert found == pytest.approx(expected(psi) - expected(other))
     for i in range(5):
         step = np.zeros(5)
         step[i] = 1e-5
         slope = (expected(psi + step) - expected(psi - step)) / 2e-5
-        assert layout.log_prior(psi)[1][i] == pytest.approx(slope, rel=1e-6)
+        assert space.log_prior(psi)[1][i] == pytest.approx(slope, rel=1e-6)
 
 
 def test_given_draws_of_hyperparameters_become_points():
     hyper = Hyperparameters(
         {"group": 0.3}, 0.7, 0.05, 1.0, "student_t", 5.0, draws={"dispersion_sd": np.linspace(0.5, 0.9, 401)}
     )
-    points = HyperPosterior.fixed(Layout(("Intercept", "group"), (1,), True, True), hyper, 200)
+    points = HyperparameterPosterior.fixed(
+        HyperparameterSpace(("Intercept", "group"), (1,), True, True), hyper, 200
+    )
     assert points.phi.shape == (200, 5)
     np.testing.assert_allclose(points.phi[[0, -1], 1], [0.5, 0.9])
     np.testing.assert_allclose(points.phi[:, [0, 2, 3, 4]], [[0.3, 0.05, 1.0, 5.0]] * 200)
@@ -186,9 +188,9 @@ def test_given_draws_of_hyperparameters_become_points():
 def test_student_t_residuals_change_the_weights():
     """Two draws whose weights can be written down."""
     theta = np.array([[[0.0, 0.4, 0.0], [0.0, 0.1, 2.0]]], dtype=np.float32)
-    layout = Layout(("Intercept", "group"), (1,), True, True)
-    points = HyperPosterior(layout, np.array([[0.3, 0.5, 1.0, 1.0, 4.0]]), np.ones(1))
-    found = gene_weights(layout, np.array([2.0]), theta, np.zeros((1, 2)), points)[0]
+    space = HyperparameterSpace(("Intercept", "group"), (1,), True, True)
+    points = HyperparameterPosterior(space, np.array([[0.3, 0.5, 1.0, 1.0, 4.0]]), np.ones(1))
+    found = gene_weights(space, np.array([2.0]), theta, np.zeros((1, 2)), points)[0]
     expected = cauchy.pdf([0.4, 0.1], scale=0.3) * student.pdf(([0.0, 2.0] - np.log(1.5)) / 0.5, 4.0)
     np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
 
@@ -196,10 +198,10 @@ def test_student_t_residuals_change_the_weights():
 class Parabola:
     """A surface whose posterior is normal, in the logarithms."""
 
-    layout = LAYOUT
+    space = LAYOUT
     sd = np.array([0.1, 0.02, 0.3])
 
-    def log_evidence(self, psi):
+    def log_posterior(self, psi):
         return -0.5 * ((psi / self.sd) ** 2).sum(axis=1)
 
 
@@ -208,14 +210,14 @@ def test_few_points_lie_evenly():
 
     Independent points, also in pairs: 13 % and 4.2 points.
     """
-    surface, errors, gaps = Parabola(), [], []
+    likelihood, errors, gaps = Parabola(), [], []
     for seed in range(40):
-        covariance, rng = np.diag(surface.sd**2), np.random.default_rng(seed)
-        psi, points = _points(surface, np.zeros(3), covariance, 48, rng)
+        covariance, rng = np.diag(likelihood.sd**2), np.random.default_rng(seed)
+        psi, points = _points(likelihood, np.zeros(3), covariance, 48, rng)
         assert len(psi) == 48
         np.testing.assert_allclose(points.weight @ psi, 0.0, atol=1e-12)
-        errors.append(np.sqrt(points.weight @ psi**2) / surface.sd - 1.0)
-        for values, sd in zip(psi.T, surface.sd, strict=True):
+        errors.append(np.sqrt(points.weight @ psi**2) / likelihood.sd - 1.0)
+        for values, sd in zip(psi.T, likelihood.sd, strict=True):
             quarter = np.searchsorted(norm.ppf([0.25, 0.5, 0.75]), values / sd)
             gaps.append(np.abs(np.bincount(quarter, points.weight, minlength=4) - 0.25).max())
     assert np.sqrt(np.mean(np.square(errors))) < 0.08

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayesde.errors import FitError
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.stan import first_look as prepare
 from bayesde.posterior.stan.first_look import first_look
@@ -14,12 +14,12 @@ from bayesde.posterior.stan.joint import _joint_data, _starts, _variances
 
 
 def look_at(pasilla_fit, panel_genes, panel, student_t=False, scale_of=()):
-    layout = Layout(pasilla_fit.design.coefficients, (1, 2), True, student_t, scale_of)
+    space = HyperparameterSpace(pasilla_fit.design.coefficients, (1, 2), True, student_t, scale_of)
     return first_look(
         panel_genes.model,
         panel_genes.start,
         pasilla_fit.beta_se[panel],
-        layout=layout,
+        space=space,
         hyper=Hyperparameters.from_eb(pasilla_fit),
         chains=3,
         seed=1,

@@ -8,31 +8,31 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from bayesde.model.hyperparameter_space import Layout
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.hyper.learning import draw_all
-from bayesde.posterior.hyper.marginal_likelihood import HyperPosterior
-from bayesde.posterior.importance.weighing import FEWEST_MORE, weigh
+from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.importance.sampler import FEWEST_MORE, draw_sample
 from bayesde.posterior.proposal import drawing as proposal
 from bayesde.posterior.proposal import genes as proposed
 from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import NEGLIGIBLE, draw, fitted_shares
 from bayesde.posterior.proposal.genes import propose
-from bayesde.posterior.proposal.mixture import Proposal
+from bayesde.posterior.proposal.mixture import Mixture
 
 LEARNT = 400
 
 
 @pytest.fixture(scope="module")
-def layout(pasilla_fit, panel_model):
+def space(pasilla_fit, panel_model):
     shrunken = tuple(np.flatnonzero(panel_model.shrunken).tolist())
-    return Layout(pasilla_fit.design.coefficients, shrunken, True, False)
+    return HyperparameterSpace(pasilla_fit.design.coefficients, shrunken, True, False)
 
 
 @pytest.fixture(scope="module")
-def points(layout, panel_model, pasilla_fit):
-    return HyperPosterior.fixed(layout, Hyperparameters.from_eb(pasilla_fit), 1)
+def points(space, panel_model, pasilla_fit):
+    return HyperparameterPosterior.fixed(space, Hyperparameters.from_eb(pasilla_fit), 1)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def pieces(panel_genes, panel_model):
         return propose(panel_genes.start, panel_model)
 
 
-def learnt_with_room_for(n_draws, pieces, layout):
+def learnt_with_room_for(n_draws, pieces, space):
     d = pieces[0].model.n_coefficients + 1
     room = np.full((40, max(n_draws, LEARNT), d), np.nan, dtype=np.float32)
-    return draw_all(pieces, layout, LEARNT, room)
+    return draw_all(pieces, space, LEARNT, room)
 
 
 def test_a_gene_is_proposed_for_alone_as_with_others(pieces, panel_genes, panel_model):
@@ -59,55 +59,55 @@ def test_a_gene_is_proposed_for_alone_as_with_others(pieces, panel_genes, panel_
         np.testing.assert_array_equal(piece.draws(300).theta, whole.draws(300).theta[piece.rows])
 
 
-def test_draws_that_were_learnt_from_come_first(pieces, layout, points):
+def test_draws_that_were_learnt_from_come_first(pieces, space, points):
     """In their room, which nothing else fills, and with ratios that are relative to the same number."""
-    learnt = learnt_with_room_for(1000, pieces, layout)
+    learnt = learnt_with_room_for(1000, pieces, space)
     assert np.isnan(learnt.theta[:, LEARNT:]).all()
     before, ratio = learnt.theta[:, :LEARNT].copy(), learnt.log_ratio.copy()
-    weighed = weigh(pieces, points, 1000, learnt)
-    once = weighed.report["attempts"] == 1.0
+    sampled = draw_sample(pieces, points, 1000, learnt)
+    once = sampled.report["attempts"] == 1.0
     assert once.sum() > 35
-    assert weighed.draws.theta is learnt.theta
-    assert np.isfinite(weighed.draws.theta).all()
-    np.testing.assert_array_equal(weighed.draws.theta[once, :LEARNT], before[once])
-    np.testing.assert_array_equal(weighed.draws.log_ratio[once, :LEARNT], ratio[once])
+    assert sampled.draws.theta is learnt.theta
+    assert np.isfinite(sampled.draws.theta).all()
+    np.testing.assert_array_equal(sampled.draws.theta[once, :LEARNT], before[once])
+    np.testing.assert_array_equal(sampled.draws.log_ratio[once, :LEARNT], ratio[once])
     for piece in pieces:
         again = draw(piece.model, piece.proposal, seeds_for(Stream.KEPT, piece.start.seeds), 1000 - LEARNT)
         rows, some = piece.rows[once[piece.rows]], once[piece.rows]
-        np.testing.assert_array_equal(weighed.draws.theta[rows, LEARNT:], again.theta[some])
+        np.testing.assert_array_equal(sampled.draws.theta[rows, LEARNT:], again.theta[some])
         relative = again.log_ratio[some] - learnt.highest[rows, None]
         np.testing.assert_allclose(
-            weighed.draws.log_ratio[rows, LEARNT:], np.minimum(relative, 600.0), rtol=1e-6, atol=1e-5
+            sampled.draws.log_ratio[rows, LEARNT:], np.minimum(relative, 600.0), rtol=1e-6, atol=1e-5
         )
 
 
-def test_both_halves_estimate_one_evidence(pieces, layout, points, panel_model):
+def test_both_halves_estimate_one_evidence(pieces, space, points, panel_model):
     """ln mean of the weights, of those learnt from and of the others, within the Monte-Carlo error."""
-    learnt = learnt_with_room_for(2 * LEARNT, pieces, layout)
-    weighed = weigh(pieces, points, 2 * LEARNT, learnt)
-    theta = weighed.draws.theta.astype(float)
-    scale, trend, sd, _ = layout.parts(points.phi[0], panel_model.base_mean)
-    log_weights = weighed.draws.log_ratio - 0.5 * ((theta[:, :, -1] - trend[:, None]) / sd) ** 2
-    for k, width in zip(layout.shrunken, scale, strict=True):
+    learnt = learnt_with_room_for(2 * LEARNT, pieces, space)
+    sampled = draw_sample(pieces, points, 2 * LEARNT, learnt)
+    theta = sampled.draws.theta.astype(float)
+    scale, trend, sd, _ = space.parts(points.phi[0], panel_model.base_mean)
+    log_weights = sampled.draws.log_ratio - 0.5 * ((theta[:, :, -1] - trend[:, None]) / sd) ** 2
+    for k, width in zip(space.shrunken, scale, strict=True):
         log_weights -= np.log1p((theta[:, :, k] / width) ** 2)
     weights = np.exp(log_weights - logsumexp(log_weights, axis=1, keepdims=True))
     first, second = weights[:, :LEARNT], weights[:, LEARNT:]
     error = np.sqrt(LEARNT * (first.var(axis=1) + second.var(axis=1)))
     score = (first.sum(axis=1) - second.sum(axis=1)) / error
-    score = score[weighed.report["attempts"] == 1.0]
+    score = score[sampled.report["attempts"] == 1.0]
     assert np.abs(score).max() < 4.0
     assert 0.3 < score.std() < 1.3
 
 
 @pytest.mark.parametrize("n_draws", [LEARNT - 100, LEARNT, LEARNT + FEWEST_MORE - 1, LEARNT + FEWEST_MORE])
-def test_few_more_draws_are_not_added(pieces, layout, points, n_draws):
+def test_few_more_draws_are_not_added(pieces, space, points, n_draws):
     """A handful of draws cannot be shared out among all components; then all are drawn anew."""
-    learnt = learnt_with_room_for(n_draws, pieces, layout)
+    learnt = learnt_with_room_for(n_draws, pieces, space)
     before = learnt.theta[:, :LEARNT].copy()
-    weighed = weigh(pieces, points, n_draws, learnt)
-    assert weighed.draws.theta.shape[1] == n_draws
+    sampled = draw_sample(pieces, points, n_draws, learnt)
+    assert sampled.draws.theta.shape[1] == n_draws
     length = min(LEARNT, n_draws)
-    kept = (weighed.draws.theta[:, :length] == before[:, :length]).all(axis=(1, 2)).sum()
+    kept = (sampled.draws.theta[:, :length] == before[:, :length]).all(axis=(1, 2)).sum()
     if n_draws in (LEARNT, LEARNT + FEWEST_MORE):
         assert kept > 35
     else:
@@ -115,12 +115,12 @@ def test_few_more_draws_are_not_added(pieces, layout, points, n_draws):
         np.testing.assert_array_equal(learnt.theta[:, :LEARNT], before)
 
 
-def test_some_of_the_genes_have_the_draws_they_have_among_all(pieces, layout, points):
-    whole = weigh(pieces, points, 1000, learnt_with_room_for(1000, pieces, layout))
+def test_some_of_the_genes_have_the_draws_they_have_among_all(pieces, space, points):
+    whole = draw_sample(pieces, points, 1000, learnt_with_room_for(1000, pieces, space))
     keep = np.array([0, 6, 7, 20, 39])
     kept = [piece.genes(np.isin(piece.rows, keep)) for piece in pieces]
     kept = [piece for piece in kept if piece.rows.size]
-    some = weigh(kept, points, 1000, learnt_with_room_for(1000, pieces, layout))
+    some = draw_sample(kept, points, 1000, learnt_with_room_for(1000, pieces, space))
     np.testing.assert_array_equal(some.draws.theta, whole.draws.theta[keep])
     np.testing.assert_array_equal(some.draws.log_weights, whole.draws.log_weights[keep])
     np.testing.assert_array_equal(some.report["pareto_k"], whole.report["pareto_k"][keep])
@@ -149,7 +149,7 @@ def test_what_the_posterior_does_not_need_is_left_out(pieces, monkeypatch):
     parts = [np.concatenate([part, part[:, :1], part[:, :1]], axis=1) for part in piece.proposal.arrays]
     location, _, reach, side, share = parts
     location[:, -2:], reach[:, -2:], side[:, -2:], share[:, :] = 40.0, 0.0, 0, 0.1
-    before = Proposal(*parts)
+    before = Mixture(*parts)
 
     def far_shares():
         after = fitted_shares(piece.model, before, piece.start.seeds)

@@ -1,0 +1,167 @@
+"""What the layout of the package is held to, measured: ``python tests/layout.py [CHECKOUT ...]``.
+
+Prints one column for each checkout of this repository (by default this one): modules that import each other
+in a circle, folders with more than 15 files, functions with more than 8 arguments, public functions whose
+docstring does not describe their parameters. `tests/test_layout.py` holds this checkout to zero.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MOST_FILES, MOST_ARGUMENTS = 15, 8
+COMMANDS = "cli"
+"""Folder whose functions have an argument for every option of a command."""
+
+
+def modules(tree: Path, package: str) -> dict[str, Path]:
+    """Return the files of a package by the names of their modules."""
+    found = {}
+    for path in sorted((tree / package).rglob("*.py")):
+        if not any(part.startswith(".") for part in path.relative_to(tree).parts):
+            parts = path.relative_to(tree).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules that a file imports: at its top, in functions, and for type checkers."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in known else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(known)
+
+
+def circles(tree: Path, package: str) -> list[list[str]]:
+    """Return the groups of modules each of which imports the others, directly or through others (Tarjan)."""
+    known = modules(tree, package)
+    # the package's own __init__ names everything lazily, and is imported for its version
+    graph = {name: sorted(imports(path, known) - {name, package}) for name, path in known.items()}
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        number[name] = lowest[name] = len(number)
+        stack.append(name)
+        for other in graph[name]:
+            if other not in number:
+                visit(other)
+                lowest[name] = min(lowest[name], lowest[other])
+            elif other in stack:
+                lowest[name] = min(lowest[name], number[other])
+        if lowest[name] == number[name]:
+            at = stack.index(name)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for name in graph:
+        if name not in number:
+            visit(name)
+    return found
+
+
+def crowded_folders(tree: Path, *packages: str) -> list[str]:
+    """Return the folders that hold more than `MOST_FILES` Python files, with their numbers."""
+    found = []
+    for package in packages:
+        for folder in sorted({path.parent for path in modules(tree, package).values()}):
+            number = len(list(folder.glob("*.py")))
+            if number > MOST_FILES:
+                found.append(f"{folder.relative_to(tree)} ({number})")
+    return found
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: Path, package: str) -> Iterator[tuple[str, Function, bool]]:
+    """Yield every function of a package: where it is, its definition, whether it is public."""
+
+    def inside(node: ast.AST, name: str, public: bool) -> Iterator[tuple[str, Function, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, Function | ast.ClassDef):
+                seen = public and not child.name.startswith("_")
+                label = f"{name}.{child.name}"
+                if isinstance(child, Function):
+                    yield label, child, seen
+                    yield from inside(child, label, False)
+                else:
+                    yield from inside(child, label, seen)
+            else:
+                yield from inside(child, name, public)
+
+    for module, path in modules(tree, package).items():
+        yield from inside(ast.parse(path.read_text(encoding="utf-8")), module, True)
+
+
+def arguments(function: Function) -> list[str]:
+    """Return the names of a function's arguments, but for the object or class of a method."""
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def long_signatures(tree: Path, package: str) -> list[str]:
+    """Return the functions with more than `MOST_ARGUMENTS` arguments, but for the commands."""
+    return [
+        f"{name} ({len(arguments(function))})"
+        for name, function, _ in functions(tree, package)
+        if len(arguments(function)) > MOST_ARGUMENTS and f".{COMMANDS}." not in name
+    ]
+
+
+def undescribed(tree: Path, package: str) -> list[str]:
+    """Return the public functions with arguments, and no section Parameters."""
+    return [
+        name
+        for name, function, public in functions(tree, package)
+        if public and arguments(function) and not _describes(function)
+    ]
+
+
+def _describes(function: Function) -> bool:
+    lines = [line.strip() for line in (ast.get_docstring(function) or "").splitlines()]
+    kernel = any(_name(decorator) in ("kernel", "inlined") for decorator in function.decorator_list)
+    return kernel or "Parameters" in lines
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def measures(tree: Path) -> dict[str, list[str]]:
+    """Return everything that is measured of a checkout, by what it is called."""
+    return {
+        "modules of bayesde in a circle of imports": [m for c in circles(tree, "bayesde") for m in c],
+        "modules of benchmarks in a circle of imports": [m for c in circles(tree, "benchmarks") for m in c],
+        f"folders with more than {MOST_FILES} files": crowded_folders(tree, "bayesde", "benchmarks", "tests"),
+        f"functions with more than {MOST_ARGUMENTS} arguments": long_signatures(tree, "bayesde"),
+        "public functions without Parameters": undescribed(tree, "bayesde"),
+    }
+
+
+def main() -> None:
+    """Print the measures of some checkouts side by side, and what there is to mend in the last."""
+    trees = [Path(name).resolve() for name in sys.argv[1:]] or [REPOSITORY]
+    found = [measures(tree) for tree in trees]
+    for name in found[0]:
+        print(f"{name}: " + ", ".join(str(len(one[name])) for one in found))
+    for name, places in found[-1].items():
+        if places:
+            print(f"\n{name}:", *places, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()
