@@ -45,10 +45,10 @@ def contrast_summary(
     -------
     dict of str to ndarray (gene,)
         ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
-        (natural log), as `bayesde.posterior.draws.weighted_statistics` defines them; ``lfsr`` =
-        min(P(< 0), P(> 0)). With a threshold also ``fsos`` = min(P(< threshold),
-        P(> -threshold)), the chance to be of wrong sign or smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| >
-        threshold), which add up to 1.
+        (natural log), as `bayesde.posterior.draws.weighted_statistics` defines them;
+        ``lfsr`` = min(P(< 0), P(> 0)). With a threshold also ``fsos`` = min(P(< threshold), P(> -threshold)),
+        the probability of a wrong sign or an effect smaller than the threshold; ``lfdr`` =
+        P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| > threshold), which add up to 1.
     """
     names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))
     summary = {name: np.empty(draws.n_genes) for name in names}
