@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.model.effect_prior import effect_derivatives, log_effect_density
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
     ASYMPTOTIC,
@@ -23,9 +25,61 @@ from bayesde.numerics.gamma_functions import (
     stirling_slope,
 )
 
-__all__ = ["ConditionalModel", "log_density", "log_density_derivatives"]
+__all__ = [
+    "ConditionalModel",
+    "GeneData",
+    "GenePrior",
+    "log_density",
+    "log_density_derivatives",
+    "log_prior",
+    "one_gene",
+    "prior_derivatives",
+]
 
-NORMAL, STUDENT_T = 0, 1
+
+class GeneData(NamedTuple):
+    """Counts and what their means depend on besides the parameters, as the kernels take them.
+
+    Of all genes; of a single gene (`one_gene`), `y` and `log_nf` have no axis for genes.
+
+    Attributes
+    ----------
+    y : ndarray of int64 (gene, sample)
+    log_nf : ndarray (gene, sample)
+        Normalization factors, natural log.
+    x : ndarray (sample, coefficient)
+        Design matrix.
+    """
+
+    y: np.ndarray
+    log_nf: np.ndarray
+    x: np.ndarray
+
+
+class GenePrior(NamedTuple):
+    """The priors of the genes' parameters given the hyperparameters, as the kernels take them.
+
+    Of all genes; of a single gene (`one_gene`), `log_trend` is a number.
+
+    Attributes
+    ----------
+    shrunken : ndarray of bool (coefficient,)
+        Cauchy prior where True, normal elsewhere.
+    scale : ndarray (coefficient,)
+        Scale of the Cauchy prior or standard deviation of the normal one, natural log.
+    log_trend : ndarray (gene,)
+        Center of the log dispersions, natural log.
+    dispersion_sd : float
+        Scale of log dispersions around the trend.
+    nu : float
+        Degrees of freedom of the residuals around the trend; infinite for normal ones.
+    """
+
+    shrunken: np.ndarray
+    scale: np.ndarray
+    log_trend: np.ndarray
+    dispersion_sd: float
+    nu: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +125,16 @@ class ConditionalModel:
         return np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
 
     @property
+    def data(self) -> GeneData:
+        """Counts, factors and design, as the kernels take them."""
+        return GeneData(self.y, self.log_nf, self.x)
+
+    @property
+    def prior(self) -> GenePrior:
+        """The priors, as the kernels take them."""
+        return GenePrior(self.shrunken, self.prior_scale, self.log_trend, self.dispersion_sd, self.nu)
+
+    @property
     def n_genes(self) -> int:
         """Number of genes."""
         return int(self.y.shape[0])
@@ -81,9 +145,26 @@ class ConditionalModel:
         return int(self.x.shape[1])
 
     def genes(self, rows: np.ndarray) -> ConditionalModel:
-        """Take some of the genes, by index or by mask."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            By index or by mask.
+
+        Returns
+        -------
+        ConditionalModel
+        """
         own = {name: getattr(self, name)[rows] for name in ("y", "log_nf", "base_mean", "log_trend")}
         return replace(self, **own)
+
+
+@kernel
+def one_gene(data, prior, g):  # type: ignore[no-untyped-def]
+    """Return the data and the prior of gene g: views, no copies."""
+    own = GeneData(data.y[g], data.log_nf[g], data.x)
+    return own, GenePrior(prior.shrunken, prior.scale, prior.log_trend[g], prior.dispersion_sd, prior.nu)
 
 
 @kernel
@@ -122,20 +203,17 @@ def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
-    """Log prior density of (beta, log dispersion), up to a constant; ``scale`` is `prior_scale`."""
+def log_prior(theta, prior):  # type: ignore[no-untyped-def]
+    """Log prior density of one gene's (beta, log dispersion), up to a constant."""
     p = theta.size - 1
     total = 0.0
     for k in range(p):
-        if shrunken[k]:
-            total -= math.log1p((theta[k] / scale[k]) ** 2)
-        else:
-            total -= 0.5 * (theta[k] / scale[k]) ** 2
-    return total + log_residual_density((theta[p] - log_trend) / dispersion_sd, nu)
+        total += log_effect_density(theta[k], prior.shrunken[k], prior.scale[k])
+    return total + log_residual_density((theta[p] - prior.log_trend) / prior.dispersion_sd, prior.nu)
 
 
 @kernel
-def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu):  # type: ignore[no-untyped-def]
+def log_density(theta, data, prior):  # type: ignore[no-untyped-def]
     r"""Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior.
 
     With r = 1/alpha and A as in `gamma_excesses`, per sample
@@ -143,9 +221,18 @@ def log_density(theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, 
         ln p = (y + r) ln((y + r) / (mu + r)) + A(y + r) - A(r) - y + y ln mu - ln y!,
 
     which keeps its digits towards the Poisson limit.
+
+    Parameters
+    ----------
+    theta : ndarray (P + 1,)
+    data : GeneData
+        Of the gene.
+    prior : GenePrior
+        Of the gene.
     """
+    y, log_nf, x = data
     p = theta.size - 1
-    total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
+    total = log_prior(theta, prior)
     r = math.exp(-theta[p])
     least = gamma_excess(r)
     for j in range(y.size):
@@ -167,37 +254,29 @@ def _mean(theta, log_factor, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian):  # type: ignore[no-untyped-def]
+def prior_derivatives(theta, prior, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient (P+1,) and Hessian (P+1, P+1) of the log prior; the latter is diagonal."""
     p = theta.size - 1
     gradient[:] = 0.0
     hessian[:, :] = 0.0
     for k in range(p):
-        b = theta[k]
-        if shrunken[k]:
-            width = scale[k] ** 2 + b * b
-            gradient[k] = -2.0 * b / width
-            hessian[k, k] = -2.0 * (scale[k] ** 2 - b * b) / width**2
-        else:
-            gradient[k] = -b / scale[k] ** 2
-            hessian[k, k] = -1.0 / scale[k] ** 2
-    residual = (theta[p] - log_trend) / dispersion_sd
+        gradient[k], hessian[k, k] = effect_derivatives(theta[k], prior.shrunken[k], prior.scale[k])
+    sd, nu = prior.dispersion_sd, prior.nu
+    residual = (theta[p] - prior.log_trend) / sd
     if math.isinf(nu):
-        gradient[p] = -residual / dispersion_sd
-        hessian[p, p] = -1.0 / dispersion_sd**2
+        gradient[p] = -residual / sd
+        hessian[p, p] = -1.0 / sd**2
     else:
         width = nu + residual**2
-        gradient[p] = -(nu + 1.0) * residual / width / dispersion_sd
-        hessian[p, p] = -(nu + 1.0) * (nu - residual**2) / width**2 / dispersion_sd**2
+        gradient[p] = -(nu + 1.0) * residual / width / sd
+        hessian[p, p] = -(nu + 1.0) * (nu - residual**2) / width**2 / sd**2
 
 
 @kernel
-def log_density_derivatives(  # type: ignore[no-untyped-def]
-    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
-):
+def log_density_derivatives(theta, data, prior, gradient, hessian):  # type: ignore[no-untyped-def]
     r"""Fill gradient (P+1,) and Hessian (P+1, P+1); return the log density but for constants of the counts.
 
-    That is `log_density` without what only a count's factorial has part in. With r = 1/alpha and
+    That is `log_density` without the terms that depend on the count alone. With r = 1/alpha and
     d = (y - mu)/(mu + r), per sample and with respect to eta and a = ln alpha:
 
         l_eta = r d,    l_eta,eta = -mu r (y + r) / (mu + r)^2,    l_eta,a = -r mu (y - mu) / (mu + r)^2,
@@ -205,9 +284,20 @@ def log_density_derivatives(  # type: ignore[no-untyped-def]
         l_r = A'(y + r) - A'(r) + ln(1 + d) - d,    l_rr = T(y + r) - T(r) + d^2 / (y + r),
 
     with A' and T as in `gamma_excesses`, so that nothing cancels towards Poisson.
+
+    Parameters
+    ----------
+    theta : ndarray (P + 1,)
+    data : GeneData
+        Of the gene.
+    prior : GenePrior
+        Of the gene.
+    gradient, hessian : ndarray (P + 1,), (P + 1, P + 1)
+        Written to.
     """
-    prior_derivatives(theta, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian)
-    total = log_prior(theta, shrunken, scale, log_trend, dispersion_sd, nu)
+    y, log_nf, x = data
+    prior_derivatives(theta, prior, gradient, hessian)
+    total = log_prior(theta, prior)
     p = theta.size - 1
     r = math.exp(-theta[p])
     least, slope_r, curve_r = gamma_excesses(r)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel, log_density, log_density_derivatives
+from bayesde.model.density import ConditionalModel, log_density, log_density_derivatives, one_gene
+from bayesde.model.effect_prior import tangent_curvature
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.elementary import logarithms
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["Modes", "climb", "density_arguments", "fill_factor", "find_modes", "starting_points"]
+__all__ = ["Modes", "climb", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
@@ -78,30 +78,15 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     Modes
     """
     start, null = starting_points(model, beta, log_dispersion)
-    arguments = density_arguments(model)
     ends = np.stack([start, null])
     values, converged = np.empty(ends.shape[:2]), np.empty(ends.shape[:2], dtype=np.bool_)
-    over_genes(_search, model.n_genes, *arguments, ends, values, converged)
+    over_genes(_search, model.n_genes, model.data, model.prior, ends, values, converged)
     best = (values[1] > values[0]).astype(np.intp)
     genes = np.arange(model.n_genes)
     location = ends[best, genes]
     scale = np.zeros((*location.shape, location.shape[1]))
-    over_genes(_fill_scale, model.n_genes, *arguments, location, scale)
+    over_genes(_fill_scale, model.n_genes, model.data, model.prior, location, scale)
     return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
-
-
-def density_arguments(model: ConditionalModel) -> tuple[Any, ...]:
-    """Return what `log_density` takes after theta, for all genes."""
-    return (
-        model.y,
-        model.log_nf,
-        model.x,
-        model.shrunken,
-        model.prior_scale,
-        model.log_trend,
-        model.dispersion_sd,
-        model.nu,
-    )
 
 
 def starting_points(
@@ -136,8 +121,7 @@ def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-unt
     p = theta.size - 1
     for k in range(p):
         if shrunken[k]:
-            width = scale[k] ** 2 + theta[k] ** 2
-            negative[k, k] += 2.0 * (2.0 * theta[k] ** 2) / width**2  # from -2(S^2-b^2)/w^2 to -2/w
+            negative[k, k] += tangent_curvature(theta[k], scale[k])
     ridge = 1e-3 * max(1.0, abs(negative[p, p]))
     while not cholesky(negative, factor):
         for k in range(p + 1):
@@ -146,9 +130,7 @@ def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-unt
 
 
 @kernel
-def climb(  # type: ignore[no-untyped-def]
-    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, flat, gradient, hessian
-):
+def climb(theta, data, prior, flat, gradient, hessian):  # type: ignore[no-untyped-def]
     """Move theta to a mode by Newton steps with backtracking; return whether it was reached.
 
     That is where half the squared Newton decrement, in units of log density, is below ``flat``; one step more
@@ -156,13 +138,11 @@ def climb(  # type: ignore[no-untyped-def]
     """
     d = theta.size
     factor, step, trial = np.zeros((d, d)), np.empty(d), np.empty(d)
-    value = log_density_derivatives(
-        theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
-    )
+    value = log_density_derivatives(theta, data, prior, gradient, hessian)
     if not math.isfinite(value):
         return False
     for _ in range(MAX_STEPS):
-        fill_factor(theta, hessian, shrunken, scale, factor)
+        fill_factor(theta, hessian, prior.shrunken, prior.scale, factor)
         copy_row(gradient, step)
         solve(factor, step)
         slope, longest = 0.0, LARGEST_MOVE
@@ -177,16 +157,12 @@ def climb(  # type: ignore[no-untyped-def]
         while True:
             for k in range(d):
                 trial[k] = theta[k] + length * step[k]
-            found = log_density_derivatives(
-                trial, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
-            )
+            found = log_density_derivatives(trial, data, prior, gradient, hessian)
             if found > value + 1e-4 * length * slope:
                 break
             length *= 0.5
             if not length > 1e-12:  # no step goes up: as high as double precision sees
-                log_density_derivatives(
-                    theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, gradient, hessian
-                )
+                log_density_derivatives(theta, data, prior, gradient, hessian)
                 return 0.5 * slope < 1e-6
         copy_row(trial, theta)
         value = found
@@ -194,23 +170,19 @@ def climb(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _search(  # type: ignore[no-untyped-def]
-    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, ends, values, converged
-):
+def _search(first, last, data, prior, ends, values, converged):  # type: ignore[no-untyped-def]
     """Climb from each of the starts that ends (start, gene, P + 1) holds."""
     d = ends.shape[2]
     gradient, hessian = np.empty(d), np.empty((d, d))
     for g in range(first, last):
-        data = (y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu)
+        own, own_prior = one_gene(data, prior, g)
         for s in range(ends.shape[0]):
-            converged[s, g] = climb(ends[s, g], *data, FLAT, gradient, hessian)
-            values[s, g] = log_density(ends[s, g], *data)
+            converged[s, g] = climb(ends[s, g], own, own_prior, FLAT, gradient, hessian)
+            values[s, g] = log_density(ends[s, g], own, own_prior)
 
 
 @kernel
-def _fill_scale(  # type: ignore[no-untyped-def]
-    first, last, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, location, result
-):
+def _fill_scale(first, last, data, prior, location, result):  # type: ignore[no-untyped-def]
     """Fill U (gene, P + 1, P + 1), upper triangular with U U' = inverse negative Hessian.
 
     -H = L L', so the inverse is U U' with U = (L')^-1: L' U = I is solved column by column.
@@ -218,12 +190,10 @@ def _fill_scale(  # type: ignore[no-untyped-def]
     d = location.shape[1]
     gradient, hessian, factor = np.empty(d), np.empty((d, d)), np.zeros((d, d))
     for g in range(first, last):
-        theta, trend = location[g], log_trend[g]
-        log_density_derivatives(
-            theta, y[g], log_nf[g], x, shrunken, scale, trend, dispersion_sd, nu, gradient, hessian
-        )
+        own, own_prior = one_gene(data, prior, g)
+        log_density_derivatives(location[g], own, own_prior, gradient, hessian)
         factor[:, :] = 0.0
-        fill_factor(theta, hessian, shrunken, scale, factor)
+        fill_factor(location[g], hessian, prior.shrunken, prior.scale, factor)
         for k in range(d):
             for a in range(k, -1, -1):
                 total = 1.0 if a == k else 0.0

@@ -1,4 +1,4 @@
-"""Everything that engine psis and its tables compile, called once on next to nothing.
+"""Everything that engine psis and its tables compile, called once on very little data.
 
 ``python -m bayesde.posterior.warm_up PART`` leaves the compiled loops of a part in numba's cache, so that
 several processes can share the work of a first run. A part calls what a run calls, with arrays of the same
@@ -79,8 +79,8 @@ def _draws() -> None:
     model, start = _model(), _start()
     location = np.column_stack([start.beta, start.log_dispersion])[:, None].repeat(2, axis=1)
     shape = np.broadcast_to(3.0 * np.eye(3), (GENES, 2, 3, 3)).copy()
-    side = np.zeros(location.shape, dtype=np.int8)
-    proposal = Mixture(location, shape, np.zeros(location.shape), side, np.full((GENES, 2), 0.5))
+    half = np.zeros(location.shape, dtype=np.int8)
+    proposal = Mixture(location, shape, np.zeros(location.shape), half, np.full((GENES, 2), 0.5))
     piece = ProposedGenes(np.arange(GENES), model, start, fitted_shares(model, proposal, start.seeds))
     space = HyperparameterSpace(("Intercept", "effect"), (1,), True, False)
     room = np.empty((GENES, DRAWS, 3), dtype=np.float32)

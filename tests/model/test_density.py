@@ -12,8 +12,8 @@ from reference.stan_points import gradient
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
-from bayesde.model.density import gamma_excesses, log_density, log_density_derivatives
-from bayesde.model.modes import climb, density_arguments, find_modes
+from bayesde.model.density import gamma_excesses, log_density, log_density_derivatives, one_gene
+from bayesde.model.modes import climb, find_modes
 
 
 def reference_density(model, g, theta):
@@ -28,16 +28,7 @@ def reference_density(model, g, theta):
 
 
 def arguments(model, g):
-    return (
-        model.y[g],
-        model.log_nf[g],
-        model.x,
-        model.shrunken,
-        model.prior_scale,
-        model.log_trend[g],
-        model.dispersion_sd,
-        model.nu,
-    )
+    return one_gene(model.data, model.prior, g)
 
 
 def derivatives(model, g, theta):
@@ -93,8 +84,7 @@ def test_density_with_derivatives_leaves_out_what_is_of_the_counts_alone(panel_m
 def test_a_search_ends_at_once_where_there_is_nothing_to_climb(panel_model):
     """From no number it does not come back with a mode, nor does it go on for ever."""
     slope, curve, at = np.empty(4), np.empty((4, 4)), np.full(4, np.nan)
-    data = [part[0] if np.ndim(part) and len(part) == 40 else part for part in density_arguments(panel_model)]
-    assert not climb(at, *data, 1e-9, slope, curve)
+    assert not climb(at, *arguments(panel_model, 0), 1e-9, slope, curve)
 
 
 def test_modes_are_the_best_that_a_general_optimizer_finds(panel_model, pasilla_fit, panel):

@@ -12,9 +12,8 @@ from reference.density_points import GENES, POINTS, gene_points
 from reference.log_density import log_hyperprior
 from reference.stan_points import gradient
 
-from bayesde.eb.regression.design_layout import Cells
-from bayesde.model.density import log_density, log_density_derivatives, log_prior
-from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
+from bayesde.model.density import GeneData, GenePrior, log_density, log_density_derivatives, log_prior
+from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.stan_runtime import compiled_model
 
 TOLERANCE = 1e-8
@@ -39,14 +38,14 @@ def assert_same(found, expected, tolerance=TOLERANCE):
 
 def arguments(gene):
     nu = np.inf if gene.nu is None else gene.nu
-    prior = (gene.shrunken, gene.scale, gene.log_trend, gene.dispersion_sd, nu)
-    return (gene.y, gene.log_nf, gene.x, *prior)
+    prior = GenePrior(gene.shrunken, gene.scale, gene.log_trend, gene.dispersion_sd, nu)
+    return GeneData(gene.y, gene.log_nf, gene.x), prior
 
 
 def constant(gene):
     """What the compiled prior leaves out: the height of the reference's at its peak."""
     peak = np.append(np.zeros(gene.x.shape[1]), gene.log_trend)
-    assert log_prior(peak, *arguments(gene)[3:]) == 0.0
+    assert log_prior(peak, arguments(gene)[1]) == 0.0
     return gene.log_priors(peak).sum()
 
 
@@ -77,10 +76,10 @@ def test_compiled_density_of_draws(genes, reference):
     """Its counts' part, and the wide priors; the rest of the prior from the reference."""
     found = np.empty((GENES, POINTS))
     for gene, row in zip(genes, found, strict=True):
-        cells = Cells.of(gene.x)
-        layout = (cells.rows, cells.bounds, cells.order)
-        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken, gene.wide_sd)
-        log_likelihoods(0, 1, gene.theta[None].astype(np.float32), *data, row[None])
+        data = GeneData(gene.y[None], gene.log_nf[None], gene.x)
+        priors = (gene.shrunken, gene.wide_sd)
+        theta = gene.theta[None].astype(np.float32)
+        log_likelihoods(0, 1, theta, data, OrderedCells.of(gene.x), *priors, row[None])
         row += [gene.log_priors(theta)[[0, 2]].sum() for theta in gene.theta]
     assert_same(found, reference)
 

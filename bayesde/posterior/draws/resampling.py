@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.elementary import exponential
+from bayesde.numerics.resampling import fill_systematic, shuffle
 from bayesde.numerics.sums import sum_of
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -42,18 +43,8 @@ def _resample(first, last, theta, log_weights, seeds, result):  # type: ignore[n
         np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
         for m in range(n_draws):
             weights[m] = exponential(log_weights[g, m])
-        total = sum_of(weights)
-        offset, reached, at = np.random.random(), weights[0], 0  # noqa: NPY002
-        for m in range(n_draws):
-            while reached < (m + offset) / n_draws * total and at < n_draws - 1:
-                at += 1
-                reached += weights[at]
-            taken[m] = at
-        for m in range(n_draws - 1, 0, -1):
-            other = np.random.randint(0, m + 1)  # noqa: NPY002
-            kept = taken[m]
-            taken[m] = taken[other]
-            taken[other] = kept
+        fill_systematic(weights, sum_of(weights), np.random.random(), taken)  # noqa: NPY002
+        shuffle(taken)
         for m in range(n_draws):
             for k in range(theta.shape[2]):
                 result[g, m, k] = theta[g, taken[m], k]

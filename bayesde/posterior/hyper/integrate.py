@@ -18,6 +18,7 @@ import numpy as np
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.numerics.resampling import systematic
 from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.hyper.marginal_likelihood import (
@@ -86,15 +87,10 @@ def integrated_draws(
         rng = np.random.default_rng(int(own[g]))
         by_chain = np.exp(log_weights[g].astype(np.float64)).reshape(chains, length)
         for c in range(chains):
-            result[c, :, g] = draws[c, _systematic(by_chain[c], rng.random()), g]
+            steps = np.cumsum(by_chain[c])
+            taken = systematic(steps / steps[-1], length, rng.random())
+            result[c, :, g] = draws[c, taken, g]
     return result, pareto_k
-
-
-def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
-    """Return which draws (draw,) systematic resampling by weights of any sum takes, in order."""
-    ladder = (np.arange(weights.size) + offset) / weights.size
-    steps = np.cumsum(weights)
-    return np.minimum(np.searchsorted(steps / steps[-1], ladder), weights.size - 1)
 
 
 def mixture_weights(

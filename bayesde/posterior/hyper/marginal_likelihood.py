@@ -29,6 +29,7 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.resampling import systematic
 from bayesde.numerics.small_matrices import (
     cholesky,
     inverse,
@@ -40,6 +41,7 @@ from bayesde.numerics.small_matrices import (
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.hyper.evidence_kernels import (
+    HyperPriors,
     average_weights,
     fill_evidence,
     fill_highest,
@@ -111,8 +113,8 @@ class MarginalLikelihood:
         cls, space: HyperparameterSpace, model: ConditionalModel, draws: ProposalDraws
     ) -> MarginalLikelihood:
         """Make the marginal likelihood from draws of every gene."""
-        highest, parts = np.empty(model.n_genes), (_columns(space), *_parts_of(model))
-        over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
+        highest, priors = np.empty(model.n_genes), HyperPriors(_columns(space), *_parts_of(model))
+        over_genes(fill_highest, model.n_genes, draws.theta, priors, draws.log_ratio, highest)
         return cls(space, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
 
     @property
@@ -139,20 +141,8 @@ class MarginalLikelihood:
         scale, trend, sd, nu = self.space.parts(self.space.phi(psi), self.base_mean)
         n = len(self.space.shrunken)
         log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
-        columns = _columns(self.space)
-        over_genes(
-            fill_moments,
-            trend.size,
-            self.theta,
-            self.log_ratio,
-            columns,
-            scale,
-            trend,
-            sd,
-            nu,
-            log_evidence,
-            moments,
-        )
+        priors = HyperPriors(_columns(self.space), scale, trend, sd, nu)
+        over_genes(fill_moments, trend.size, self.theta, self.log_ratio, priors, log_evidence, moments)
         value, gradient, _ = self.space.log_prior(psi)
         log_evidence += log_height(scale, sd, nu)
         scores = self._scores(psi, trend, moments, nu)
@@ -177,10 +167,8 @@ class MarginalLikelihood:
         """Return only the log density of psi (..., hyperparameter)."""
         points = np.atleast_2d(psi)
         scale, trend, sd, nu = _parts_at(self.space, self.space.phi(points), self.base_mean)
-        evidence, columns = np.empty(trend.shape), _columns(self.space)
-        over_genes(
-            fill_evidence, trend.shape[1], self.theta, self.log_ratio, columns, scale, trend, sd, nu, evidence
-        )
+        evidence, priors = np.empty(trend.shape), HyperPriors(_columns(self.space), scale, trend, sd, nu)
+        over_genes(fill_evidence, trend.shape[1], self.theta, self.log_ratio, priors, evidence)
         heights = [log_height(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
         value += [self.space.log_prior(point)[0] for point in points]
@@ -243,14 +231,14 @@ class HyperparameterPosterior:
 
     def thinned(self, size: int) -> HyperparameterPosterior:
         """Take fewer points, of equal weight, by systematic resampling."""
-        taken = _systematic(self.weight, size, 0.5)
+        taken = systematic(np.cumsum(self.weight), size, 0.5)
         return HyperparameterPosterior(self.space, self.phi[taken], np.full(size, 1.0 / size))
 
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of equal weight."""
         mean = weighted_mean(self.weight, self.phi)
         sd = np.sqrt(weighted_mean(self.weight, (self.phi - mean) ** 2))
-        taken = _systematic(self.weight, self.weight.size, rng.random())
+        taken = systematic(np.cumsum(self.weight), self.weight.size, rng.random())
         drawn = self.phi[rng.permutation(taken)]
         return replace(
             self.space.hyperparameters(mean),
@@ -363,12 +351,6 @@ def _points(
     return psi, HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
 
 
-def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
-    """Return which points systematic resampling takes."""
-    ladder = (np.arange(size) + offset) / size
-    return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
-
-
 def _information(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
     some, size = likelihood.spread(CURVED_GENES), center.size
@@ -427,17 +409,9 @@ def gene_weights(
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    parts, weights = _parts_at(space, points.phi, base_mean), np.empty(log_ratio.shape)
-    over_genes(
-        average_weights,
-        log_ratio.shape[0],
-        theta,
-        log_ratio,
-        _columns(space),
-        *parts,
-        points.weight,
-        weights,
-    )
+    priors = HyperPriors(_columns(space), *_parts_at(space, points.phi, base_mean))
+    weights = np.empty(log_ratio.shape)
+    over_genes(average_weights, log_ratio.shape[0], theta, log_ratio, priors, points.weight, weights)
     return weights
 
 

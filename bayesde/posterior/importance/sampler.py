@@ -183,7 +183,7 @@ def _weigh(
         if not bad.size:
             return
         rows, trouble = rows[bad], trouble[bad]
-        piece = piece.genes(bad) if number else piece.genes(bad).complete()
+        piece = piece.genes(bad) if number else piece.genes(bad).with_all_components()
         piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], number)
         new = MarginalLikelihood.of(
             points.space, piece.model, piece.draws(draws.n_draws, Stream.ADAPTED, number)

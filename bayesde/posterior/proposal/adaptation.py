@@ -7,14 +7,12 @@ components,
     location_c = sum_m w_m rho_cm x_cm / W_c,     W_c = sum_m w_m rho_cm,
     scale_c    = sum_m w_m rho_cm (x_cm - location_c)(x_cm - location_c)' / W_c,
 
-for the components that enough draws speak for. x_c is what a component does not draw from Cauchy
-distributions, less what makes way for those: theta_F - C_c (theta_K - location_K). The last component, with
-the prior's tails, stays as it is.
+for the components with enough effective draws. x_c are the parameters that a component does not draw from
+Cauchy distributions, less the shift given those that it does: theta_F - C_c (theta_K - location_K). The last
+component, with the prior's tails, stays as it is.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +20,7 @@ from bayesde.numerics.cholesky import cholesky, invert
 from bayesde.numerics.compiled import copy_row, kernel, transpose
 from bayesde.numerics.sums import add_multiple, sum_of, sum_of_products
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.proposal.mixture import Mixture, component_densities, component_heights
+from bayesde.posterior.proposal.mixture import Mixture, component_densities, component_heights, one_mixture
 
 __all__ = ["adapted"]
 
@@ -48,36 +46,36 @@ def adapted(proposal: Mixture, theta: np.ndarray, weights: np.ndarray) -> Mixtur
         With the shares it had.
     """
     location, shape = proposal.location.copy(), proposal.shape.copy()
-    over_genes(_move, theta.shape[0], *proposal.arrays, theta, weights, location, shape)
-    return replace(proposal, location=location, shape=shape)
+    over_genes(_move, theta.shape[0], proposal, theta, weights, location, shape)
+    return proposal._replace(location=location, shape=shape)
 
 
 @kernel
-def _move(first, last, location, shape, reach, side, share, theta, weights, new_location, new_shape):  # type: ignore[no-untyped-def]
+def _move(first, last, mixture, theta, weights, new_location, new_shape):  # type: ignore[no-untyped-def]
     """Write where the components of some genes move to."""
     n_draws, d = theta.shape[1:]
-    n = share.shape[1]
+    n = mixture.share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights, total = np.empty(n), np.empty(n_draws)
     for g in range(first, last):
         transpose(theta[g], points)
-        component_heights(shape[g], reach[g], share[g], heights)
-        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
+        own = one_mixture(mixture, g)
+        component_heights(own, own.share, heights)
+        component_densities(points, own, heights, work, parts)
         total[:] = 0.0
         for c in range(n):
             add_multiple(1.0, parts[c], total)
         for m in range(n_draws):
             total[m] = weights[g, m] / total[m] if total[m] > 0.0 else 0.0
-        for c in np.flatnonzero(share[g])[:-1]:
+        for c in np.flatnonzero(own.share)[:-1]:
             for m in range(n_draws):
                 parts[c, m] *= total[m]
-            _move_component(
-                points, parts[c], location[g, c], reach[g, c], new_location[g, c], new_shape[g, c]
-            )
+            location, scales = own.location[c], own.cauchy_scale[c]
+            _move_component(points, parts[c], location, scales, new_location[g, c], new_shape[g, c])
 
 
 @kernel
-def _move_component(points, weight, location, reach, new_location, new_shape):  # type: ignore[no-untyped-def]
+def _move_component(points, weight, location, scales, new_location, new_shape):  # type: ignore[no-untyped-def]
     """Move one component to the moments of weighted draws; not at all if too few draws count.
 
     Parameters
@@ -85,12 +83,12 @@ def _move_component(points, weight, location, reach, new_location, new_shape):  
     points : ndarray (P + 1, draw)
     weight : ndarray (draw,)
         Of any sum.
-    location, reach : ndarray (P + 1,)
-        Where the component is.
+    location, scales : ndarray (P + 1,)
+        The component's `location` and `cauchy_scale`.
     new_location, new_shape : ndarray (P + 1,), (P + 1, P + 1)
-        Copies of what it has, written to; how F makes way for K stays.
+        Copies of the component's, written to; the slopes C stay.
     """
-    free, far = np.flatnonzero(reach == 0.0), np.flatnonzero(reach > 0.0)
+    free, far = np.flatnonzero(scales == 0.0), np.flatnonzero(scales > 0.0)
     d, mass = free.size, sum_of(weight)
     if not mass > 0.0 or mass**2 / sum_of_products(weight, weight) < ENOUGH * d:
         return

@@ -1,25 +1,26 @@
-r"""The components of each gene's proposal: what a posterior looks like under a prior with a spike at nothing.
+r"""The components of each gene's proposal: a posterior under a prior that peaks at zero has several modes.
 
-Where the Cauchy prior of a coefficient is narrower than the likelihood, the posterior has a spike at zero, of
-the prior's shape, and a second part where the likelihood wants the coefficient to be. With P such
-coefficients there are 2^P combinations of "nothing" and "something", and each gets a component of its own:
+Where the Cauchy prior of a coefficient is narrower than the likelihood, the posterior has a peak at zero, of
+the prior's shape, and a second part where the likelihood has its maximum. With P such coefficients there are
+2^P combinations of "null" and "non-null", and each gets a component of its own:
 
-    nothing     beta_k ~ Cauchy(0, S_k), as in the spike the likelihood hardly matters; if it does (Fisher
-                information times S_k^2 above `LOOSE`), part of Student's t around the mode near zero
-    something   part of Student's t around the mode under a prior `WIDE` times as wide
-    separated   something that the likelihood does not bound on one side, as where a group has no counts: the
-                posterior has the prior's tail there, so beta_k is drawn from that side of
-                Cauchy(0, `REACH` times the mode)
+    null        beta_k ~ Cauchy(0, S_k), as in the peak at zero the likelihood hardly matters; if it does
+                (Fisher information times S_k^2 above `LOOSE`), part of Student's t around the mode near zero
+    non-null    part of Student's t around the mode under a prior `WIDE` times as wide
+    separated   non-null where the likelihood does not bound the coefficient on one side, as where a group has
+                no counts: the posterior has the prior's tail there, so beta_k is drawn from that half of
+                Cauchy(0, `TAIL_SCALE` times the mode)
 
 A coefficient whose likelihood is narrower than its prior (information times S_k^2 above `SETTLED`) has one
-mode and is part of Student's t. Its scale matrix is the inverse of the negative Hessian, `WIDER` squared,
-because the posterior's tails are heavier than the Hessian at the mode tells. One component more bounds the
-weights far out: every coefficient that may be nothing has a Cauchy distribution `REACH` times as wide as the
-mode where all are something. What is not drawn from Cauchy distributions (F) makes way for what is (K) by
+mode and is part of Student's t. Its scale matrix is the inverse of the negative Hessian, times `WIDER`
+squared, because the posterior's tails are heavier than the Hessian at the mode suggests. One more component
+bounds the weights in the tails: every coefficient that may be null has a Cauchy distribution `TAIL_SCALE`
+times as wide as the mode where all are non-null. The location of what is not drawn from Cauchy distributions
+(F) depends linearly on what is (K), with the slopes
 
     C = -(X_F' W X_F)^-1 X_F' W X_K,     w_j = y_j / (1 + alpha y_j),
 
-so much as keeps the expected counts where counts are.
+which keep the expected counts as they are in samples that have counts.
 """
 
 from __future__ import annotations
@@ -28,30 +29,33 @@ import math
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel, log_density
-from bayesde.model.modes import climb, density_arguments, fill_factor, starting_points
+from bayesde.model.density import ConditionalModel, GenePrior, log_density, one_gene
+from bayesde.model.modes import climb, fill_factor, starting_points
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.proposal.mixture import Mixture
+from bayesde.posterior.proposal.mixture import Mixture, one_mixture
 
 __all__ = ["gene_mixtures", "most_components"]
 
 WIDE = 25.0
-"""With 8, effects of few counts, which the likelihood wants and the prior nearly holds back, lie between the
-components: of 6,000 simulated genes 4 to 7 had k > 0.7, with 25 none."""
+"""With 8, effects that few counts support and the prior almost shrinks to zero lie between the components."""
 LOOSE, SETTLED = 1.0, 4.0
 WIDER, TAILS_WIDER = 1.3, 1.5
-"""Of 1, 1.3 costs 8 % of airway's effective draws, and Monte-Carlo errors are no longer underestimated."""
+"""With scales of 1, Monte-Carlo errors are underestimated."""
 FAR, LEVEL = 12.0, 0.5
 """A coefficient is separated if it can move so far (natural log) at no greater cost in log likelihood."""
-REACH = 2.0
+TAIL_SCALE = 2.0
+"""Scale of the Cauchy distributions that cover the prior's tail, over the size of the mode."""
 SAME = 0.1
+"""Distance, in standard deviations, within which two modes count as one."""
 MOST_SPLIT = 4
-"""Coefficients up to which all combinations are taken; of more, all something, all nothing, and all but one
-of either."""
+"""Coefficients up to which all combinations are taken; of more, all non-null, all null, and all but one of
+either."""
 LITTLE = 1e-4
-NO_PRIOR = 1e150
+"""Share of the mean weight that every sample gets, so that no Gram matrix is singular."""
+FLAT_SCALE = 1e150
+"""Of a prior that is flat in effect."""
 FLAT = 1e-3
 """Where a search takes its last step: within 0.05 standard deviations of a mode, and 0.01 after it, which is
 near enough to draw around."""
@@ -73,38 +77,39 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     Returns
     -------
     Mixture
-        With equal shares. The first component has every coefficient something, where that has a mode of its
-        own; the last are those with all nothing and with the prior's tails. Room that a gene does not need
-        comes after them.
+        With equal shares. The first component has every coefficient non-null, where that has a mode of its
+        own; the last are that with all null and that with the prior's tails. Components that a gene does not
+        need, with a share of 0, come after them.
     """
     start, null = starting_points(model, beta, log_dispersion)
     null[:, -1] = np.maximum(null[:, -1], LEAST_DISPERSION)
     n_genes, d = start.shape
     n = most_components(model)
-    location, share = np.zeros((n_genes, n, d)), np.zeros((n_genes, n))
-    shape, reach = np.zeros((n_genes, n, d, d)), np.zeros((n_genes, n, d))
-    side = np.zeros((n_genes, n, d), dtype=np.int8)
-    over_genes(
-        _build,
-        n_genes,
-        start,
-        null,
-        *density_arguments(model),
-        location,
-        shape,
-        reach,
-        side,
-        share,
+    mixture = Mixture(
+        location=np.zeros((n_genes, n, d)),
+        shape=np.zeros((n_genes, n, d, d)),
+        cauchy_scale=np.zeros((n_genes, n, d)),
+        half=np.zeros((n_genes, n, d), dtype=np.int8),
+        share=np.zeros((n_genes, n)),
     )
-    n = int((share > 0.0).sum(axis=1).max())
-    share /= share.sum(axis=1, keepdims=True)
-    return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in (location, shape, reach, side, share)))
+    over_genes(_build, n_genes, start, null, model.data, model.prior, mixture)
+    n = int((mixture.share > 0.0).sum(axis=1).max())
+    mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
+    return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
 
 
 def most_components(model: ConditionalModel) -> int:
     """Return how many components a gene may have, whichever of its shrunken coefficients are in doubt.
 
-    Of 5 or 6 coefficients there are fewer combinations than of 4, all of which are taken.
+    With 5 or 6 coefficients there are fewer combinations than with 4, where all are taken.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+
+    Returns
+    -------
+    int
     """
     return max(int(_n_combinations(n)) for n in range(int(model.shrunken.sum()) + 1)) + 1
 
@@ -115,8 +120,8 @@ def _n_combinations(n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _is_something(number, i, n):  # type: ignore[no-untyped-def]
-    """Return whether the i-th of n coefficients is something in a combination; in the last, none is."""
+def _is_non_null(number, i, n):  # type: ignore[no-untyped-def]
+    """Return whether the i-th of n coefficients is non-null in a combination; in the last, none is."""
     if n <= MOST_SPLIT:
         return not (number >> i) & 1
     if number == 0 or number > 2 * n:
@@ -125,69 +130,57 @@ def _is_something(number, i, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _build(  # type: ignore[no-untyped-def]
-    first,
-    last,
-    start,
-    null,
-    y,
-    log_nf,
-    x,
-    shrunken,
-    scale,
-    log_trend,
-    sd,
-    nu,
-    location,
-    shape,
-    reach,
-    side,
-    share,
-):
-    """Fill the components of some genes."""
+def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-untyped-def]
+    """Fill the components of some genes; ``start`` and ``null`` (gene, P + 1) become modes."""
+    x, shrunken, scale = data.x, prior.shrunken, prior.scale
+    sd, nu = prior.dispersion_sd, prior.nu
     p = x.shape[1]
-    near, weights = np.empty(p), np.empty(y.shape[1])
-    gradient, hessian, some_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
+    near, weights = np.empty(p), np.empty(data.y.shape[1])
+    gradient, hessian, wide_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
     loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
     wide = np.empty(p)
     for k in range(p):
         wide[k] = WIDE * scale[k] if shrunken[k] else scale[k]
     for g in range(first, last):
-        data, residuals = (y[g], log_nf[g], x, shrunken), (log_trend[g], sd, nu)
-        some, nothing = start[g], null[g]
-        climb(nothing, *data, scale, *residuals, FLAT, gradient, hessian)
-        climb(some, *data, wide, *residuals, FLAT, gradient, some_hessian)
-        _fill_weights(y[g], math.exp(max(some[p], nothing[p])), weights)
-        split = _classify(some, nothing, data, scale, residuals, weights, loose, separated)
+        own, own_prior = one_gene(data, prior, g)
+        wide_prior = GenePrior(shrunken, wide, prior.log_trend[g], sd, nu)
+        near_prior = GenePrior(shrunken, near, prior.log_trend[g], sd, nu)
+        mixed = one_mixture(mixture, g)
+        location, shape, scales, half, share = mixed
+        non_null_mode, null_mode = start[g], null[g]
+        climb(null_mode, own, own_prior, FLAT, gradient, hessian)
+        climb(non_null_mode, own, wide_prior, FLAT, gradient, wide_hessian)
+        _fill_weights(own.y, math.exp(max(non_null_mode[p], null_mode[p])), weights)
+        split = _classify(non_null_mode, null_mode, own, own_prior, weights, loose, separated)
         c = 0
         for number in range(_n_combinations(split.size)):
-            copy_row(some, location[g, c])
+            copy_row(non_null_mode, location[c])
             if number > 0:  # a dispersion that explains what coefficients no longer do
-                location[g, c, p] = max(some[p], nothing[p])
+                location[c, p] = max(non_null_mode[p], null_mode[p])
             copy_row(scale, near)
-            reach[g, c, :], side[g, c, :] = 0.0, 0
+            scales[c, :], half[c, :] = 0.0, 0
             for i in range(split.size):
                 k = split[i]
-                if _is_something(number, i, split.size):
-                    near[k], side[g, c, k] = wide[k], separated[k]
+                if _is_non_null(number, i, split.size):
+                    near[k], half[c, k] = wide[k], separated[k]
                     if separated[k] != 0:
-                        reach[g, c, k] = max(scale[k], REACH * max(abs(some[k]), 1.0))
+                        scales[c, k] = max(scale[k], TAIL_SCALE * max(abs(non_null_mode[k]), 1.0))
                 else:
-                    location[g, c, k] = 0.0
-                    reach[g, c, k] = scale[k] if loose[k] else 0.0
-            climb(location[g, c], *data, near, *residuals, FLAT, gradient, hessian)
-            if _comes_to_nothing(location[g, c], split, number, separated, scale):
+                    location[c, k] = 0.0
+                    scales[c, k] = scale[k] if loose[k] else 0.0
+            climb(location[c], own, near_prior, FLAT, gradient, hessian)
+            if _became_null(location[c], split, number, separated, scale):
                 continue
-            _fill_shape(location[g, c], hessian, x, shrunken, near, weights, reach[g, c], WIDER, shape[g, c])
-            if not _is_there(c, location[g], reach[g], shape[g]):
-                share[g, c] = 1.0
+            _fill_shape(location[c], hessian, x, near_prior, weights, scales[c], WIDER, shape[c])
+            if not _is_there(c, mixed):
+                share[c] = 1.0
                 c += 1
-        copy_row(some, location[g, c])
-        reach[g, c, :], side[g, c, :] = 0.0, 0
+        copy_row(non_null_mode, location[c])
+        scales[c, :], half[c, :] = 0.0, 0
         for k in split:
-            reach[g, c, k] = max(scale[k], REACH * abs(some[k]))
-        _fill_shape(some, some_hessian, x, shrunken, wide, weights, reach[g, c], TAILS_WIDER, shape[g, c])
-        share[g, c] = 1.0
+            scales[c, k] = max(scale[k], TAIL_SCALE * abs(non_null_mode[k]))
+        _fill_shape(non_null_mode, wide_hessian, x, wide_prior, weights, scales[c], TAILS_WIDER, shape[c])
+        share[c] = 1.0
 
 
 @kernel
@@ -203,15 +196,16 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _classify(some, nothing, data, scale, residuals, weights, loose, separated):  # type: ignore[no-untyped-def]
-    """Return which coefficients may be something or nothing; fill which are loose, and the open sides.
+def _classify(non_null_mode, null_mode, data, prior, weights, loose, separated):  # type: ignore[no-untyped-def]
+    """Return which coefficients may be null or non-null; fill which are loose, and the unbounded sides.
 
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
     would be settled there may have a second mode where they do not.
     """
-    _, log_nf, x, shrunken = data
+    _, log_nf, x = data
+    shrunken, scale = prior.shrunken, prior.scale
     p = shrunken.size
-    least, most = math.exp(min(some[p], nothing[p])), math.exp(max(some[p], nothing[p]))
+    least, most = math.exp(min(non_null_mode[p], null_mode[p])), math.exp(max(non_null_mode[p], null_mode[p]))
     slopes = np.zeros((p + 1, p + 1))
     indicator = np.zeros(p)
     for k in range(p):
@@ -222,9 +216,9 @@ def _classify(some, nothing, data, scale, residuals, weights, loose, separated):
     for k in range(p):
         if not shrunken[k]:
             continue
-        separated[k] = _open_side(some, k, slopes, data, residuals)
-        loose[k] = _information(x, log_nf, some, least, k) * scale[k] ** 2 < LOOSE
-        if separated[k] != 0 or _information(x, log_nf, some, most, k) * scale[k] ** 2 < SETTLED:
+        separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
+        loose[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2 < LOOSE
+        if separated[k] != 0 or _information(x, log_nf, non_null_mode, most, k) * scale[k] ** 2 < SETTLED:
             split[n] = k
             n += 1
     return split[:n]
@@ -244,67 +238,70 @@ def _information(x, log_nf, at, dispersion, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _open_side(at, k, slopes, data, residuals):  # type: ignore[no-untyped-def]
-    """Return to which side a coefficient can go far, others making way, at the cost of no more than `LEVEL`.
+def _unbounded_side(at, k, slopes, data, prior):  # type: ignore[no-untyped-def]
+    """Return to which side a coefficient can go far, the others adjusting, at the cost of at most `LEVEL`.
 
-    0 if to neither; to both sides no coefficient can go whose samples have a count.
+    0 if to neither. No coefficient of samples that have a count can go far to both sides.
     """
-    no_prior = np.empty(at.size - 1)
-    no_prior[:] = NO_PRIOR
-    level = log_density(at, *data, no_prior, *residuals) - LEVEL
+    flat = np.empty(at.size - 1)
+    flat[:] = FLAT_SCALE
+    no_prior = GenePrior(prior.shrunken, flat, prior.log_trend, prior.dispersion_sd, prior.nu)
+    level = log_density(at, data, no_prior) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
         there[k] += move
-        if log_density(there, *data, no_prior, *residuals) > level:
+        if log_density(there, data, no_prior) > level:
             return -1 if move < 0.0 else 1
     return 0
 
 
 @kernel
-def _comes_to_nothing(at, split, number, separated, scale):  # type: ignore[no-untyped-def]
-    """Return whether the search has ended where another combination's does."""
+def _became_null(at, split, number, separated, scale):  # type: ignore[no-untyped-def]
+    """Return whether a search for a non-null mode has ended near zero, where another combination's does."""
     for i in range(split.size):
         k = split[i]
-        if _is_something(number, i, split.size) and separated[k] == 0 and abs(at[k]) < scale[k]:
+        if _is_non_null(number, i, split.size) and separated[k] == 0 and abs(at[k]) < scale[k]:
             return True
     return False
 
 
 @kernel
-def _is_there(c, location, reach, shape):  # type: ignore[no-untyped-def]
-    """Return whether a component is another one again, no number further than `SAME` scales from its."""
+def _is_there(c, own):  # type: ignore[no-untyped-def]
+    """Return whether a component of a gene equals an earlier one, to within `SAME` standard deviations."""
+    location, shape, scales = own.location, own.shape, own.cauchy_scale
     for other in range(c):
         same = True
         for k in range(location.shape[1]):
             gap = location[c, k] - location[other, k]
-            same &= reach[c, k] == reach[other, k] and (reach[c, k] > 0.0 or abs(gap) * shape[c, k, k] < SAME)
+            same &= scales[c, k] == scales[other, k]
+            same &= scales[c, k] > 0.0 or abs(gap) * shape[c, k, k] < SAME
         if same:
             return True
     return False
 
 
 @kernel
-def _fill_shape(at, hessian, x, shrunken, near, weights, reach, wider, shape):  # type: ignore[no-untyped-def]
+def _fill_shape(at, hessian, x, prior, weights, scales, wider, shape):  # type: ignore[no-untyped-def]
     """Fill what `Mixture` calls shape of one component; the Hessian is overwritten."""
     d = at.size
     factor = np.zeros((d, d))
     for k in range(d):
-        if reach[k] > 0.0:
+        if scales[k] > 0.0:
             hessian[k, :] = 0.0
             hessian[:, k] = 0.0
             hessian[k, k] = -1.0
-    fill_factor(at, hessian, shrunken & (reach[:-1] == 0.0), near, factor)
+    fill_factor(at, hessian, prior.shrunken & (scales[:-1] == 0.0), prior.scale, factor)
     for k in range(d):
         for b in range(d):
             shape[k, b] = factor[k, b] / wider
-    _fill_slopes(x, weights, reach, shape)
+    _fill_slopes(x, weights, scales, shape)
 
 
 @kernel
-def _fill_slopes(x, weights, reach, shape):  # type: ignore[no-untyped-def]
+def _fill_slopes(x, weights, scales, shape):  # type: ignore[no-untyped-def]
     """Fill C, in the rows of the coefficients of F and the columns of K."""
     p = x.shape[1]
-    free, moved = np.flatnonzero(reach[:p] == 0.0), np.flatnonzero(reach[:p] > 0.0)
+    free, moved = np.flatnonzero(scales[:p] == 0.0), np.flatnonzero(scales[:p] > 0.0)
     if free.size == 0 or moved.size == 0:
         return
     gram, factor = np.empty((free.size, free.size)), np.zeros((free.size, free.size))

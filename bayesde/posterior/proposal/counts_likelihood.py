@@ -10,40 +10,92 @@ that they become vector instructions; the few draws that are too far out for tho
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.eb.regression.design_layout import Cells
 from bayesde.numerics.compiled import copy_row, fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import log_ratio
 from bayesde.numerics.sums import combine
-from bayesde.posterior.proposal.gamma_terms import POINTS, add_excess, excess, fill_table
+from bayesde.posterior.proposal.gamma_terms import POINTS, add_gamma_terms, fill_table, gamma_terms
 
-__all__ = ["log_likelihoods"]
+__all__ = ["OrderedCells", "log_likelihoods"]
 
 LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
 DIRECT = 1e6
 """Up to this r the logarithm of a rounded ratio is precise enough."""
-REACH = 300.0
+SAFE = 300.0
 """Log means, and log dispersions, within which no ratio of counts leaves the range of normal doubles."""
 
 
-@kernel
-def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # type: ignore[no-untyped-def]
-    """Log probability of one gene's counts at theta = (beta, ln alpha).
+class OrderedCells(NamedTuple):
+    """The distinct rows of a design (cells), and the samples in the order of their cells.
 
-    counts and factors are ordered by the rows of the design, ``linear`` has the sums of counts of each.
+    Attributes
+    ----------
+    rows : ndarray (cell, coefficient)
+    bounds : ndarray of int64 (cell + 1,)
+        Where the cells begin and end in the order.
+    order : ndarray of int64 (sample,)
+        Samples in the order of their cells.
     """
+
+    rows: np.ndarray
+    bounds: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, design: np.ndarray) -> OrderedCells:
+        """Find the cells.
+
+        Parameters
+        ----------
+        design : ndarray (sample, coefficient)
+
+        Returns
+        -------
+        OrderedCells
+        """
+        cells = Cells.of(design)
+        return cls(cells.rows, cells.bounds, cells.order)
+
+
+class CellCounts(NamedTuple):
+    """One gene's counts, in the order of the cells of the design.
+
+    Attributes
+    ----------
+    counts, factors : ndarray (sample,)
+        Counts, and normalization factors (not their logarithms).
+    totals : ndarray (cell,)
+        Sums of the counts.
+    rows, bounds : ndarray
+        Of `OrderedCells`.
+    """
+
+    counts: np.ndarray
+    factors: np.ndarray
+    totals: np.ndarray
+    rows: np.ndarray
+    bounds: np.ndarray
+
+
+@kernel
+def log_probability(theta, own, constant):  # type: ignore[no-untyped-def]
+    """Log probability of one gene's counts (`CellCounts`) at theta = (beta, ln alpha)."""
+    counts, factors, totals, rows, bounds = own
     p = theta.size - 1
     r = math.exp(-theta[p])
-    total = constant + excess(counts, theta[p])
+    total = constant + gamma_terms(counts, theta[p])
     for cell in range(rows.shape[0]):
         eta = 0.0
         for k in range(p):
             eta += rows[cell, k] * theta[k]
         eta = min(max(eta, -LARGEST_ETA), LARGEST_ETA)
-        total += linear[cell] * eta
+        total += totals[cell] * eta
         level = math.exp(eta)
         for j in range(bounds[cell], bounds[cell + 1]):
             mu = factors[j] * level
@@ -55,28 +107,30 @@ def log_probability(theta, counts, factors, linear, rows, bounds, constant):  # 
 
 
 @kernel
-def _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, value):  # type: ignore[no-untyped-def]
-    """Add what depends on the means at one gene's draws; fill the largest log mean in `reach`.
+def _add_cells(points, r, own, work, largest, value):  # type: ignore[no-untyped-def]
+    """Add what depends on the means at one gene's draws.
 
     Parameters
     ----------
     points : ndarray (P + 1, draw)
     r : ndarray (draw,)
         exp(-a).
-    counts, factors, linear, rows, bounds : ndarray
-        As `log_probability` takes them.
+    own : CellCounts
     work : ndarray (2, draw)
-        Room to work in.
-    reach, value : ndarray (draw,)
-        Written to.
+        Work space.
+    largest : ndarray (draw,)
+        Written to: the largest absolute log mean, without the factors.
+    value : ndarray (draw,)
+        Added to.
     """
+    counts, factors, totals, rows, bounds = own
     eta, level = work[0], work[1]
-    reach[:] = 0.0
+    largest[:] = 0.0
     for cell in range(rows.shape[0]):
         combine(0.0, rows[cell], points, eta)
-        total = linear[cell]
+        total = totals[cell]
         for m in range(eta.size):
-            reach[m] = max(reach[m], abs(eta[m]))
+            largest[m] = max(largest[m], abs(eta[m]))
             value[m] = fused(total, eta[m], value[m])
             level[m] = exponential(eta[m])
         for j in range(bounds[cell], bounds[cell + 1]):
@@ -88,7 +142,7 @@ def _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, va
 
 
 @kernel
-def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken, wide_sd, value):  # type: ignore[no-untyped-def]
+def log_likelihoods(first, last, theta, data, cells, shrunken, unshrunken_sd, value):  # type: ignore[no-untyped-def]
     """Fill ln p(y | theta) + ln p(unshrunken coefficients) at the draws of some genes.
 
     Parameters
@@ -96,57 +150,61 @@ def log_likelihoods(first, last, theta, y, log_nf, rows, bounds, order, shrunken
     first, last : int
         The range of genes.
     theta : ndarray of float32 (gene, draw, P + 1)
-    y, log_nf : ndarray (gene, sample)
-    rows, bounds, order : ndarray
-        See `bayesde.eb.regression.design_layout.Cells`.
+    data : GeneData
+        Of all genes.
+    cells : OrderedCells
+        Of the design.
     shrunken : ndarray of bool (coefficient,)
-    wide_sd : float
+    unshrunken_sd : float
         Of the normal priors of the others.
     value : ndarray (gene, draw)
         Written to.
     """
     n_draws, d = theta.shape[1:]
-    counts, factors, linear = np.empty(y.shape[1]), np.empty(y.shape[1]), np.empty(rows.shape[0])
+    n_samples = data.y.shape[1]
+    counts, factors, totals = np.empty(n_samples), np.empty(n_samples), np.empty(cells.rows.shape[0])
+    own = CellCounts(counts, factors, totals, cells.rows, cells.bounds)
     point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((2, n_draws))
-    r, reach = np.empty(n_draws), np.empty(n_draws)
+    r, largest = np.empty(n_draws), np.empty(n_draws)
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
     for g in range(first, last):
-        constant = _order_counts(y[g], log_nf[g], bounds, order, counts, factors, linear)
+        constant = _order_counts(data.y[g], data.log_nf[g], cells.order, own)
         transpose(theta[g], points)
         out, log_dispersion = value[g], points[d - 1]
         start, size = fill_table(counts, log_dispersion, room, table)
         out[:] = constant
-        add_excess(counts, log_dispersion, start, size, table, out)
+        add_gamma_terms(counts, log_dispersion, start, size, table, out)
         for m in range(n_draws):
             r[m] = exponential(-log_dispersion[m])
-        _add_cells(points, r, counts, factors, linear, rows, bounds, work, reach, out)
+        _add_cells(points, r, own, work, largest, out)
         for m in range(n_draws):
-            if not (r[m] < DIRECT and log_dispersion[m] < REACH and reach[m] < REACH):
+            if not (r[m] < DIRECT and log_dispersion[m] < SAFE and largest[m] < SAFE):
                 copy_row(points[:, m], point)
-                out[m] = log_probability(point, counts, factors, linear, rows, bounds, constant)
+                out[m] = log_probability(point, own, constant)
         for k in range(d - 1):
             if not shrunken[k]:
-                _add_wide_prior(points[k], wide_sd, out)
+                _add_normal_prior(points[k], unshrunken_sd, out)
 
 
 @kernel
-def _order_counts(y, log_nf, bounds, order, counts, factors, linear):  # type: ignore[no-untyped-def]
-    """Order one gene's counts and factors by rows of the design, and sum counts; return what is constant."""
+def _order_counts(y, log_nf, order, own):  # type: ignore[no-untyped-def]
+    """Fill one gene's counts, factors and totals, in the order of the cells; return what is constant."""
+    counts, factors, totals, _, bounds = own
     constant = 0.0
-    linear[:] = 0.0
-    for cell in range(linear.size):
+    totals[:] = 0.0
+    for cell in range(totals.size):
         for j in range(bounds[cell], bounds[cell + 1]):
             counts[j] = y[order[j]]
             factors[j] = math.exp(log_nf[order[j]])
-            linear[cell] += counts[j]
+            totals[cell] += counts[j]
             constant += counts[j] * (log_nf[order[j]] - 1.0) - math.lgamma(counts[j] + 1.0)
     return constant
 
 
 @kernel
-def _add_wide_prior(values, wide_sd, out):  # type: ignore[no-untyped-def]
-    """Add the log density of a normal prior."""
-    peak = -math.log(wide_sd * math.sqrt(2.0 * math.pi))
+def _add_normal_prior(values, sd, out):  # type: ignore[no-untyped-def]
+    """Add the log density of a normal prior with mean 0."""
+    peak = -math.log(sd * math.sqrt(2.0 * math.pi))
     for m in range(out.size):
-        z = values[m] / wide_sd
+        z = values[m] / sd
         out[m] += peak - 0.5 * z * z

@@ -11,24 +11,24 @@ that are not shrunken: everything that does not depend on the hyperparameters.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.eb.regression.design_layout import Cells
 from bayesde.model.density import ConditionalModel
 from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.numerics.elementary import exponential
 from bayesde.numerics.sums import sum_of, sum_of_products
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.evidence_kernels import log_prior_shape
-from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
+from bayesde.posterior.hyper.evidence_kernels import HyperPriors, log_prior_shape, prior_of_gene
+from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.mixture import (
     Mixture,
     component_densities,
     component_heights,
     draw_mixture,
+    one_mixture,
     stratified_counts,
     subtract_log_mixture,
 )
@@ -87,23 +87,14 @@ def fitted_shares(
     Mixture
     """
     used = proposal.share > 0.0
-    even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
+    even = proposal._replace(share=used / used.sum(axis=1, keepdims=True))
     pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
     share, size = even.share.copy(), np.zeros(model.n_genes)
-    over_genes(
-        _fit_shares,
-        model.n_genes,
-        *even.arrays,
-        pilot.theta,
-        pilot.log_ratio,
-        np.flatnonzero(model.shrunken),
-        model.shrinkage_scale,
-        model.log_trend,
-        model.dispersion_sd,
-        model.nu,
-        share,
-        size,
+    columns = np.flatnonzero(model.shrunken)
+    prior = HyperPriors(
+        columns, model.shrinkage_scale[columns], model.log_trend, model.dispersion_sd, model.nu
     )
+    over_genes(_fit_shares, model.n_genes, even, pilot.theta, pilot.log_ratio, prior, share, size)
     last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
     used &= (share >= negligible) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
     share = np.where(used, share, 0.0)
@@ -111,7 +102,7 @@ def fitted_shares(
     number = used.sum(axis=1, keepdims=True)
     least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
     share = np.where(used, least + (1.0 - least * number) * share, 0.0)
-    return replace(proposal, share=share).compact()
+    return proposal._replace(share=share).without_unused()
 
 
 def draw(model: ConditionalModel, proposal: Mixture, seeds: np.ndarray, n_draws: int) -> ProposalDraws:
@@ -131,24 +122,13 @@ def draw(model: ConditionalModel, proposal: Mixture, seeds: np.ndarray, n_draws:
     ProposalDraws
     """
     counts = stratified_counts(proposal.share, n_draws)
-    exact = replace(proposal, share=counts / n_draws)
+    exact = proposal._replace(share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
-    log_ratio, cells = np.empty((model.n_genes, n_draws)), Cells.of(model.x)
-    over_genes(draw_mixture, model.n_genes, *exact.arrays[:4], counts, seeds, theta)
-    over_genes(
-        log_likelihoods,
-        model.n_genes,
-        theta,
-        model.y,
-        model.log_nf,
-        cells.rows,
-        cells.bounds,
-        cells.order,
-        model.shrunken,
-        model.unshrunken_sd,
-        log_ratio,
-    )
-    over_genes(subtract_log_mixture, model.n_genes, *exact.arrays, theta, log_ratio)
+    log_ratio, cells = np.empty((model.n_genes, n_draws)), OrderedCells.of(model.x)
+    over_genes(draw_mixture, model.n_genes, exact, counts, seeds, theta)
+    priors = (model.shrunken, model.unshrunken_sd)
+    over_genes(log_likelihoods, model.n_genes, theta, model.data, cells, *priors, log_ratio)
+    over_genes(subtract_log_mixture, model.n_genes, exact, theta, log_ratio)
     return ProposalDraws(theta, log_ratio)
 
 
@@ -175,40 +155,23 @@ def _em_step(weights, parts, share, total, work):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _fit_shares(  # type: ignore[no-untyped-def]
-    first,
-    last,
-    location,
-    shape,
-    reach,
-    side,
-    share,
-    theta,
-    log_ratio,
-    columns,
-    near,
-    log_trend,
-    sd,
-    nu,
-    fitted,
-    size,
-):
+def _fit_shares(first, last, mixture, theta, log_ratio, priors, fitted, size):  # type: ignore[no-untyped-def]
     """Fit the shares of some genes to weighted draws, weights cut at sqrt(draw) times their mean.
 
     Also filled is the effective number of draws.
     """
     n_draws, d = theta.shape[1:]
-    n = share.shape[1]
+    n = mixture.share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     weights, heights, even = np.empty(n_draws), np.empty(n), np.empty(n)
-    inverse_scale = 1.0 / near[columns]
     for g in range(first, last):
         transpose(theta[g], points)
+        own = one_mixture(mixture, g)
         for c in range(n):
-            even[c] = 1.0 if share[g, c] > 0.0 else 0.0
-        component_heights(shape[g], reach[g], even, heights)
-        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
-        log_prior_shape(points, columns, inverse_scale, log_trend[g], 1.0 / sd, nu, work[0], weights)
+            even[c] = 1.0 if own.share[c] > 0.0 else 0.0
+        component_heights(own, even, heights)
+        component_densities(points, own, heights, work, parts)
+        log_prior_shape(points, prior_of_gene(priors, g), work[0], weights)
         for m in range(n_draws):
             weights[m] += log_ratio[g, m]
         highest = weights.max()

@@ -1,4 +1,4 @@
-r"""What a gene's log probability has of gamma functions: a slowly varying function of the log dispersion a.
+r"""The gamma functions in a gene's log probability: a slowly varying function of the log dispersion a.
 
     E(a) = sum_j A(y_j + r) - A(r),     r = exp(-a),
     A(z) = ln Gamma(z) - (z ln z - z + ln(2 pi) / 2).
@@ -26,11 +26,12 @@ from bayesde.numerics.elementary import exponential, logarithm
 from bayesde.numerics.gamma_functions import ASYMPTOTIC, gamma_excess, stirling
 from bayesde.numerics.sums import mean_and_sd
 
-__all__ = ["POINTS", "add_excess", "excess", "fill_table"]
+__all__ = ["POINTS", "add_gamma_terms", "fill_table", "gamma_terms"]
 
 STEP = 0.1
-REACH = 3.5
-"""Standard deviations of the draws that the table goes to: E is evaluated at the few that are further out."""
+HALF_WIDTH = 3.5
+"""How far the table goes from the mean of the draws, in their standard deviations: E is evaluated directly at
+the few that are further out."""
 POINTS = 256
 """Of the table and its margins, at the most."""
 MARGIN = 3
@@ -38,7 +39,7 @@ MARGIN = 3
 
 
 @kernel
-def excess(counts, a):  # type: ignore[no-untyped-def]
+def gamma_terms(counts, a):  # type: ignore[no-untyped-def]
     """Return E(a)."""
     r = math.exp(-a)
     total, least = 0.0, gamma_excess(r)
@@ -58,7 +59,7 @@ def fill_table(counts, log_dispersion, room, table):  # type: ignore[no-untyped-
         Whole numbers.
     log_dispersion : ndarray (draw,)
     room : ndarray (4, POINTS)
-        To work in.
+        Work space.
     table : ndarray (POINTS, 5)
         Written to: coefficients of powers of t, from each point to the next.
 
@@ -70,8 +71,8 @@ def fill_table(counts, log_dispersion, room, table):  # type: ignore[no-untyped-
         How many points there are.
     """
     middle, sd = mean_and_sd(log_dispersion)
-    reach, most = REACH * sd / STEP, (POINTS - 1) // 2 - MARGIN
-    half = math.ceil(reach) if reach < most else most
+    wanted, most = HALF_WIDTH * sd / STEP, (POINTS - 1) // 2 - MARGIN
+    half = math.ceil(wanted) if wanted < most else most
     start, n = math.floor(middle / STEP) - half, 2 * half + 1
     _fill_values(counts, start - MARGIN, n + 2 * MARGIN, room)
     value = room[3]
@@ -96,7 +97,7 @@ def _slope(value, at):  # type: ignore[no-untyped-def]
 
 @kernel
 def _fill_values(counts, start, n, room):  # type: ignore[no-untyped-def]
-    """Fill E, in the last row of the room, at so many points from the number ``start`` on."""
+    """Fill E, in the last row of `room`, at so many points from the number ``start`` on."""
     a, r, value = room[0, :n], room[1, :n], room[3, :n]
     near = 0  # where r is below ASYMPTOTIC, from here on
     for i in range(n):
@@ -142,7 +143,7 @@ def _add_rising(count, times, first, last, room):  # type: ignore[no-untyped-def
 
 
 @kernel
-def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore[no-untyped-def]
+def add_gamma_terms(counts, log_dispersion, start, size, table, out):  # type: ignore[no-untyped-def]
     """Add E at the draws, from the table that `fill_table` has filled."""
     last = size - 1.0
     for m in range(out.size):
@@ -153,4 +154,4 @@ def add_excess(counts, log_dispersion, start, size, table, out):  # type: ignore
             inner = fused(t, fused(t, fused(t, row[4], row[3]), row[2]), row[1])
             out[m] += fused(t, inner, row[0])
         else:
-            out[m] += excess(counts, log_dispersion[m])
+            out[m] += gamma_terms(counts, log_dispersion[m])

@@ -1,6 +1,6 @@
-"""Genes on their way through engine psis: where their searches start, and what they are drawn from.
+"""Genes with their proposal distributions, a few genes at a time.
 
-A few genes at a time, so that what their draws pass through stays in the cache, and little of it in memory.
+So the draws of a few genes stay in the processor's cache while they are worked on, and little is in memory.
 """
 
 from __future__ import annotations
@@ -44,16 +44,38 @@ class ProposedGenes:
     proposal: Mixture
 
     def genes(self, some: np.ndarray) -> ProposedGenes:
-        """Take some of the genes, by index or by mask."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        some : ndarray of int or bool
+            By index or by mask.
+
+        Returns
+        -------
+        ProposedGenes
+        """
         return ProposedGenes(
             self.rows[some], self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
         )
 
     def draws(self, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0) -> ProposalDraws:
-        """Draw, by one of a gene's streams of random numbers."""
+        """Draw, by one of a gene's streams of random numbers.
+
+        Parameters
+        ----------
+        n_draws : int
+            Of every gene.
+        stream : Stream
+        attempt : int
+
+        Returns
+        -------
+        ProposalDraws
+        """
         return draw(self.model, self.proposal, seeds_for(stream, self.start.seeds, attempt), n_draws)
 
-    def complete(self) -> ProposedGenes:
+    def with_all_components(self) -> ProposedGenes:
         """Take back the components that were left out."""
         mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
         return replace(self, proposal=fitted_shares(self.model, mixture, self.start.seeds, negligible=0.0))

@@ -1,17 +1,17 @@
 r"""A mixture for each gene, of Student-t and Cauchy distributions: its draws and its density.
 
-    q(theta) = sum_c  share_c  prod_{k in K_c} Cauchy(theta_k | 0, R_ck)
+    q(theta) = sum_c  share_c  prod_{k in K_c} Cauchy(theta_k | 0, s_ck)
                                t_df(theta_F | location_F + C_c (theta_K - location_K), scale_c)
 
 with theta = (beta, ln alpha). K_c are the coefficients that component c draws from Cauchy distributions of
-scale R_c (or from the half of one on one side of zero), F the others; `components` says how they are chosen.
+scale s_ck (or from the half of one on one side of zero), F the others; `components` says how they are chosen.
 Draws are stratified: each component gives exactly its share of them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "component_densities",
     "component_heights",
     "draw_mixture",
+    "one_mixture",
     "stratified_counts",
     "subtract_log_mixture",
 ]
@@ -36,9 +37,10 @@ SMALLEST = 2.3e-308
 """Of doubles that have all their digits."""
 
 
-@dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(NamedTuple):
     """Mixtures of Student-t distributions with `DF` degrees of freedom, and Cauchy distributions.
+
+    Of some genes; of a single gene (`one_mixture`), without the axis for genes.
 
     Attributes
     ----------
@@ -46,40 +48,65 @@ class Mixture:
         Coefficients and log dispersion, natural log.
     shape : ndarray (gene, component, P + 1, P + 1)
         Rows and columns of F: the lower Cholesky factor of the inverse of the component's scale matrix. Row
-        i of F, column k of K: C, how i makes way for k.
-    reach : ndarray (gene, component, P + 1)
-        R: scales of the Cauchy distributions; 0 for what is of F.
-    side : ndarray of int8 (gene, component, P + 1)
-        -1 or 1 where only the negative or positive half of the Cauchy distribution is drawn from.
+        i of F, column k of K: C, the slope of the location of i given k.
+    cauchy_scale : ndarray (gene, component, P + 1)
+        Scales s of the Cauchy distributions; 0 for what is of F.
+    half : ndarray of int8 (gene, component, P + 1)
+        -1 or 1 where only the negative or positive half of the Cauchy distribution is drawn from; else 0.
     share : ndarray (gene, component)
         Weights of the mixture, adding up to 1; 0 for components that a gene does not have.
     """
 
     location: np.ndarray
     shape: np.ndarray
-    reach: np.ndarray
-    side: np.ndarray
+    cauchy_scale: np.ndarray
+    half: np.ndarray
     share: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Mixture:
-        """Take some of the genes, by index or by mask."""
-        return Mixture(*(part[rows] for part in self.arrays))
+        """Take some of the genes.
 
-    def compact(self) -> Mixture:
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            By index or by mask.
+
+        Returns
+        -------
+        Mixture
+        """
+        return Mixture(*(part[rows] for part in self))
+
+    def without_unused(self) -> Mixture:
         """Leave out components without a share, as far as all genes can spare some."""
         used = self.share > 0.0
         order = np.argsort(~used, axis=1, kind="stable")[:, : used.sum(axis=1).max()]
         rows = np.arange(len(order))[:, None]
-        return Mixture(*(part[rows, order] for part in self.arrays))
+        return Mixture(*(part[rows, order] for part in self))
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """What the kernels take."""
-        return (self.location, self.shape, self.reach, self.side, self.share)
+
+@kernel
+def one_mixture(mixture, g):  # type: ignore[no-untyped-def]
+    """Return the mixture of gene g: views, no copies."""
+    location, shape, cauchy_scale, half, share = mixture
+    return Mixture(location[g], shape[g], cauchy_scale[g], half[g], share[g])
 
 
 def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
-    """Return how many draws each component gives (gene, component): largest remainders are rounded up."""
+    """Return how many draws each component gives: largest remainders are rounded up.
+
+    Parameters
+    ----------
+    share : ndarray (gene, component)
+        Each gene's add up to 1.
+    n_draws : int
+        Of every gene.
+
+    Returns
+    -------
+    ndarray of int64 (gene, component)
+        Each gene's add up to ``n_draws``.
+    """
     exact = share * n_draws
     counts = np.floor(exact).astype(np.int64)
     order = np.argsort(np.argsort(counts - exact, axis=1, kind="stable"), axis=1, kind="stable")
@@ -88,15 +115,15 @@ def stratified_counts(share: np.ndarray, n_draws: int) -> np.ndarray:
 
 
 @kernel
-def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta):  # type: ignore[no-untyped-def]
+def draw_mixture(first, last, mixture, counts, seeds, theta):  # type: ignore[no-untyped-def]
     """Fill theta (gene, draw, P + 1) of some genes; every gene has a stream of random numbers of its own.
 
     Parameters
     ----------
     first, last : int
         The range of genes.
-    location, shape, reach, side : ndarray
-        Of a `Mixture`.
+    mixture : Mixture
+        Of all genes; its shares are not used.
     counts : ndarray of int (gene, component)
         Draws from each component.
     seeds : ndarray of uint32 (gene,)
@@ -107,18 +134,18 @@ def draw_mixture(first, last, location, shape, reach, side, counts, seeds, theta
     normal, stretch = np.empty((2 * d + 1, n_draws)), np.empty(n_draws)
     divisors = np.zeros(d, dtype=np.int64)
     for g in range(first, last):
-        used = d
+        own, used = one_mixture(mixture, g), d
         for k in range(d):  # the second of two normal numbers whose ratio is a Cauchy one
             divisors[k] = used
-            used += _is_drawn(reach[g, :, k], counts[g])
+            used += _is_drawn(own.cauchy_scale[:, k], counts[g])
         _fill_standard(seeds[g], used, normal, stretch)
         begin = 0
         for c in range(counts.shape[1]):
             end = begin + counts[g, c]
             part = normal[:, begin:end]
-            _place(part, divisors, stretch[begin:end], location[g, c], shape[g, c], reach[g, c], side[g, c])
+            _place(part, divisors, stretch[begin:end], own, c)
             for k in range(d):
-                row, center = part[k], location[g, c, k]
+                row, center = part[k], own.location[c, k]
                 for m in range(row.size):
                     theta[g, begin + m, k] = center + row[m]
             begin = end
@@ -146,23 +173,24 @@ def _fill_standard(seed, rows, normal, stretch):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _place(normal, divisors, stretch, location, shape, reach, side):  # type: ignore[no-untyped-def]
-    """Turn standard numbers (row, draw) into distances from a component's location, in the first rows."""
+def _place(normal, divisors, stretch, own, c):  # type: ignore[no-untyped-def]
+    """Turn standard numbers (row, draw) into distances from component c's location, in the first rows."""
+    location, scales, halves = own.location[c], own.cauchy_scale[c], own.half[c]
     z = normal[: divisors.size]
     for k in range(divisors.size):
         row = z[k]
-        if not reach[k] > 0.0:
+        if not scales[k] > 0.0:
             for m in range(row.size):
                 row[m] *= stretch[m]
             continue
-        divisor, half = normal[divisors[k]], side[k]
+        divisor, half = normal[divisors[k]], halves[k]
         for m in range(row.size):
             standard = row[m] / divisor[m]
             if half != 0:
                 standard = half * abs(standard)
-            row[m] = reach[k] * standard - location[k]
-    _solve(shape, reach, z)
-    _make_way(shape, reach, z)
+            row[m] = scales[k] * standard - location[k]
+    _solve(own.shape[c], scales, z)
+    _add_conditional_shift(own.shape[c], scales, z)
 
 
 @kernel
@@ -180,8 +208,8 @@ def _solve(factor, scales, z):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
-    """Move distances from the location along with those that are drawn from Cauchy distributions."""
+def _add_conditional_shift(slope, scales, z):  # type: ignore[no-untyped-def]
+    """Add C (theta_K - location_K) to the distances of F from their location."""
     for i in range(z.shape[0]):
         if not scales[i] > 0.0:
             for k in range(z.shape[0]):
@@ -190,16 +218,27 @@ def _make_way(slope, scales, z):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-def]
-    """Fill the densities of one gene's components at their peaks, times their shares."""
+def component_heights(own, share, heights):  # type: ignore[no-untyped-def]
+    """Fill the densities of one gene's components at their peaks, times their shares.
+
+    Parameters
+    ----------
+    own : Mixture
+        Of the gene.
+    share : ndarray (component,)
+        The gene's, or others.
+    heights : ndarray (component,)
+        Written to.
+    """
+    shape, scales = own.shape, own.cauchy_scale
     for c in range(share.size):
         heights[c] = 0.0
         if not share[c] > 0.0:
             continue
         d, height = 0, 0.0
         for k in range(shape.shape[1]):
-            if reach[c, k] > 0.0:
-                height -= math.log(math.pi * reach[c, k])
+            if scales[c, k] > 0.0:
+                height -= math.log(math.pi * scales[c, k])
             else:
                 d += 1
                 height += math.log(shape[c, k, k])
@@ -208,7 +247,7 @@ def component_heights(shape, reach, share, heights):  # type: ignore[no-untyped-
 
 
 @kernel
-def component_densities(points, location, shape, reach, side, heights, work, parts):  # type: ignore[no-untyped-def]
+def component_densities(points, own, heights, work, parts):  # type: ignore[no-untyped-def]
     """Fill share times density of one gene's components.
 
     Loops run over the draws innermost, so that they become vector instructions.
@@ -216,12 +255,12 @@ def component_densities(points, location, shape, reach, side, heights, work, par
     Parameters
     ----------
     points : ndarray (P + 1, draw)
-    location, shape, reach, side : ndarray
-        The gene's.
+    own : Mixture
+        Of the gene.
     heights : ndarray (component,)
         From `component_heights`.
     work : ndarray (3, draw)
-        Room to work in.
+        Work space.
     parts : ndarray (component, draw)
         Written to.
     """
@@ -229,11 +268,11 @@ def component_densities(points, location, shape, reach, side, heights, work, par
     square, total, divisor = work[0], work[1], work[2]
     whitening, offset = np.empty((d, d)), np.empty(d)
     for c in range(heights.size):
-        out, scales, height = parts[c], reach[c], heights[c]
+        out, scales, height = parts[c], own.cauchy_scale[c], heights[c]
         out[:] = 0.0
         if not height > 0.0:
             continue
-        free = _fill_whitening(location[c], shape[c], scales, whitening, offset)
+        free = _fill_whitening(own.location[c], own.shape[c], scales, whitening, offset)
         square[:] = DF
         for k in range(free):
             combine(offset[k], whitening[k], points, total)
@@ -251,8 +290,8 @@ def component_densities(points, location, shape, reach, side, heights, work, par
         for m in range(out.size):
             out[m] = height / divisor[m]
         for k in range(d):
-            if scales[k] > 0.0 and side[c, k] != 0:
-                row, half = points[k], side[c, k]
+            if scales[k] > 0.0 and own.half[c, k] != 0:
+                row, half = points[k], own.half[c, k]
                 for m in range(row.size):
                     out[m] *= 2.0 if half * row[m] > 0.0 else 0.0
 
@@ -302,16 +341,28 @@ def _fill_root_power(base, twice, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def subtract_log_mixture(first, last, location, shape, reach, side, share, theta, value):  # type: ignore[no-untyped-def]
-    """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf."""
+def subtract_log_mixture(first, last, mixture, theta, value):  # type: ignore[no-untyped-def]
+    """Subtract ln q from the values (gene, draw) of some genes; what is not finite then becomes -inf.
+
+    Parameters
+    ----------
+    first, last : int
+        The range of genes.
+    mixture : Mixture
+        Of all genes.
+    theta : ndarray of float32 (gene, draw, P + 1)
+    value : ndarray (gene, draw)
+        Changed.
+    """
     n_draws, d = theta.shape[1:]
-    n = share.shape[1]
+    n = mixture.share.shape[1]
     points, work, parts = np.empty((d, n_draws)), np.empty((3, n_draws)), np.empty((n, n_draws))
     heights = np.empty(n)
     for g in range(first, last):
         transpose(theta[g], points)
-        component_heights(shape[g], reach[g], share[g], heights)
-        component_densities(points, location[g], shape[g], reach[g], side[g], heights, work, parts)
+        own = one_mixture(mixture, g)
+        component_heights(own, own.share, heights)
+        component_densities(points, own, heights, work, parts)
         total = parts[0]
         for c in range(1, n):
             if heights[c] > 0.0:

@@ -9,8 +9,8 @@ whose factors in front are multiples of the probability of y itself:
 
     x^r (1-x)^y / B(r, y) = y p(y),    (1-x)^(y+1) x^r / B(y+1, r) = (r + y) (1-x) p(y).
 
-What is left is the even part of the continued fraction, which converges fast on the side of the mean on which
-the tail is the smaller one; the other tail is the rest. With lambda = a - (a + b) x >= 0 there, worked out
+The rest is the even part of the continued fraction, which converges fast on the side of the mean on which
+the tail is the smaller one; the other tail is the rest. With lambda = a - (a + b) x >= 0 there, computed
 without cancellation, all of its terms but the last few are positive.
 """
 
@@ -25,15 +25,15 @@ PRECISION = 1e-10
 
 
 @kernel
-def _fraction(a, b, x, excess):  # type: ignore[no-untyped-def]
-    """Return I_x(a, b) B(a, b) / (x^a (1-x)^b), for ``excess`` = a - (a + b) x >= 0."""
-    value = a * (1.0 + excess)
+def _fraction(a, b, x, gap):  # type: ignore[no-untyped-def]
+    """Return I_x(a, b) B(a, b) / (x^a (1-x)^b), for ``gap`` = lambda = a - (a + b) x >= 0."""
+    value = a * (1.0 + gap)
     c, d = value, 0.0
     for n in range(1, MAX_TERMS):
         edge = a + 2.0 * n
         step = n * (b - n) * x * ((edge + 1.0) / (edge - 1.0))
         top = (a + n - 1.0) * (a + b + n - 1.0) * x * step
-        bottom = step + (a + n) * (excess + 1.0 + n * (2.0 - x)) + n * (edge + 1.0)
+        bottom = step + (a + n) * (gap + 1.0 + n * (2.0 - x)) + n * (edge + 1.0)
         d = 1.0 / (bottom + top * d)
         c = bottom + top / c
         change = c * d

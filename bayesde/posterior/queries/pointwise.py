@@ -76,14 +76,14 @@ def log_probabilities(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
     ndarray (gene, sample, draw)
     """
     value = np.empty((*model.y.shape, theta.shape[1]))
-    over_genes(_fill_log_probabilities, model.n_genes, theta, model.y, model.log_nf, model.x, value)
+    over_genes(_fill_log_probabilities, model.n_genes, theta, model.data, value)
     return value
 
 
 def leave_out_weights(
     log_p: np.ndarray, weights: np.ndarray, left_out: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take every count in turn out of the weights.
+    """Return the weights of the draws without each count in turn.
 
     Parameters
     ----------
@@ -92,14 +92,14 @@ def leave_out_weights(
     weights : ndarray (gene, draw)
         Each gene's add up to 1.
     left_out : ndarray of bool (gene, sample)
-        Counts that the weights have nothing of as it is.
+        Counts that did not enter the weights in the first place.
 
     Returns
     -------
     log_weights : ndarray (gene, sample, draw)
         ln w - ln p, over the largest of them.
     log_density : ndarray (gene, sample)
-        ln sum w p: what the draws that have seen the count say of it.
+        ln sum w p, the predictive density of the count by draws that depend on it.
     """
     ratio, seen = np.empty_like(log_p), np.empty(log_p.shape[:2])
     over_genes(_fill_leave_out_weights, weights.shape[0], log_p, weights, left_out, ratio, seen)
@@ -125,9 +125,7 @@ def predictions(
     Prediction
     """
     found = Prediction(*(np.empty(model.y.shape) for _ in Prediction._fields))
-    over_genes(
-        _fill_predictions, model.n_genes, theta, model.y, model.log_nf, model.x, log_p, log_weights, found
-    )
+    over_genes(_fill_predictions, model.n_genes, theta, model.data, log_p, log_weights, found)
     return found
 
 
@@ -141,13 +139,15 @@ def _log_mean(theta, g, m, log_nf, x, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill_log_probabilities(first, last, theta, y, log_nf, x, value):  # type: ignore[no-untyped-def]
+def _fill_log_probabilities(first, last, theta, data, value):  # type: ignore[no-untyped-def]
+    """Fill the log probabilities (gene, sample, draw) of some genes' counts."""
+    y, log_nf, x = data
     n_draws, p = theta.shape[1], x.shape[1]
-    r, excess = np.empty(n_draws), np.empty(n_draws)
+    r, least = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
         for m in range(n_draws):
             r[m] = math.exp(-theta[g, m, p])
-            excess[m] = gamma_excess(r[m])
+            least[m] = gamma_excess(r[m])
         for j in range(y.shape[1]):
             count = float(y[g, j])
             log_count, constant = 0.0, 0.0
@@ -157,12 +157,14 @@ def _fill_log_probabilities(first, last, theta, y, log_nf, x, value):  # type: i
             for m in range(n_draws):
                 eta = _log_mean(theta, g, m, log_nf, x, j)
                 ratio = log_ratio(count, math.exp(eta), r[m])
-                total = (count + r[m]) * ratio + gamma_excess(count + r[m]) - excess[m]
+                total = (count + r[m]) * ratio + gamma_excess(count + r[m]) - least[m]
                 value[g, j, m] = total + count * (eta - log_count) - constant
 
 
 @kernel
-def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, found):  # type: ignore[no-untyped-def]
+def _fill_predictions(first, last, theta, data, log_p, log_weights, found):  # type: ignore[no-untyped-def]
+    """Fill a `Prediction` of some genes' counts."""
+    y, log_nf, x = data
     log_density, error, below, above, log_expected, size = found
     n_draws, p = theta.shape[1], x.shape[1]
     r = np.empty(n_draws)
@@ -200,6 +202,7 @@ def _fill_predictions(first, last, theta, y, log_nf, x, log_p, log_weights, foun
 
 @kernel
 def _fill_leave_out_weights(first, last, log_p, weights, left_out, ratio, seen):  # type: ignore[no-untyped-def]
+    """Fill log weights without each count (gene, sample, draw), and log densities with it (gene, sample)."""
     n_draws = weights.shape[1]
     log_weight = np.empty(n_draws)
     for g in range(first, last):

@@ -26,6 +26,7 @@ import xarray as xr
 from bayesde.design.new_samples import rows_of_new_samples
 from bayesde.errors import InputError, first_few
 from bayesde.numerics.compiled import kernel
+from bayesde.numerics.resampling import fill_systematic, shuffle
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
 from bayesde.posterior.options import check_whole
@@ -133,9 +134,7 @@ def predictive_check(
     found = np.empty((rows.size, len(CHECKS)))
     for some, theta, weights, seeds in _pieces(posterior, rows, seed):
         model = posterior.request.model(posterior.request.rows[rows[some]])
-        over_genes(
-            _check, seeds.size, theta, weights, seeds, model.x, model.log_nf, model.y, draws, found[some]
-        )
+        over_genes(_check, seeds.size, theta, weights, seeds, model.data, draws, found[some])
     return pd.DataFrame(found, index=pd.Index(posterior.genes[rows], name="gene"), columns=list(CHECKS))
 
 
@@ -193,15 +192,8 @@ def _design_rows(
 def _chosen(weights, n_draws):  # type: ignore[no-untyped-def]
     """Choose draws by systematic resampling of one gene's weights, in random order."""
     chosen = np.empty(n_draws, dtype=np.int64)
-    offset, reached, at = np.random.random(), weights[0], 0  # noqa: NPY002 - numba's, one for each thread
-    for i in range(n_draws):
-        while reached < (i + offset) / n_draws and at < weights.size - 1:
-            at += 1
-            reached += weights[at]
-        chosen[i] = at
-    for i in range(n_draws - 1, 0, -1):
-        other = np.random.randint(0, i + 1)  # noqa: NPY002
-        chosen[i], chosen[other] = chosen[other], chosen[i]
+    fill_systematic(weights, 1.0, np.random.random(), chosen)  # noqa: NPY002 - numba's, one for each thread
+    shuffle(chosen)
     return chosen
 
 
@@ -237,8 +229,9 @@ def _replicate(first, last, theta, weights, seeds, x, log_nf, counts):  # type: 
 
 
 @kernel
-def _check(first, last, theta, weights, seeds, x, log_nf, y, n_draws, found):  # type: ignore[no-untyped-def]
+def _check(first, last, theta, weights, seeds, data, n_draws, found):  # type: ignore[no-untyped-def]
     """Fill the shares (gene, check) of replicates that exceed the counts of some genes."""
+    y, log_nf, x = data
     seen, new = np.empty(3), np.empty(3)
     for g in range(first, last):
         np.random.seed(seeds[g])  # noqa: NPY002

@@ -1,22 +1,20 @@
 r"""Where chains start: at draws of each gene's proposal, spread over its modes.
 
-R-hat can only tell that chains have missed a mode if some of them start there. The proposal of engine psis
+R-hat can only show that chains have missed a mode if some of them start there. The proposal of engine psis
 has a component around every mode that a gene may have (`bayesde.posterior.proposal.components`); they have
 heavier tails than the posterior. So each chain starts at a draw of another component: first those where every
-coefficient is something and where none is, then the others, the prior's tails last. A draw where the
-posterior density is below its highest by more than `DEEPEST` says nothing of the posterior and costs the
-block its warm-up: another is taken.
+coefficient is non-null and where all are null, then the others, the one with the prior's tails last. A draw
+where the log posterior density is more than `DEEPEST` below its highest value would cost the block its
+warm-up: another is taken.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from bayesde.model.density import log_density
-from bayesde.model.modes import density_arguments
+from bayesde.model.density import log_density, one_gene
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.streams import Stream, seeds_for
@@ -30,7 +28,7 @@ __all__ = ["chain_starts"]
 CANDIDATES = 8
 """Draws of each component that starts are chosen from."""
 DEEPEST = 20.0
-"""Natural log."""
+"""Log density below the highest, natural log."""
 
 
 def chain_starts(genes: SamplerCoordinates, chains: int, attempt: int = 0) -> np.ndarray:
@@ -41,7 +39,7 @@ def chain_starts(genes: SamplerCoordinates, chains: int, attempt: int = 0) -> np
     genes : SamplerCoordinates
     chains : int
     attempt : int
-        Another attempt has other starts.
+        Other attempts have other starts.
 
     Returns
     -------
@@ -51,12 +49,12 @@ def chain_starts(genes: SamplerCoordinates, chains: int, attempt: int = 0) -> np
     model, start = genes.model, genes.start
     proposal = gene_mixtures(model, start.beta, start.log_dispersion)
     used = proposal.share > 0.0
-    even = replace(proposal, share=used / used.sum(axis=1, keepdims=True))
+    even = proposal._replace(share=used / used.sum(axis=1, keepdims=True))
     seeds = seeds_for(Stream.STARTS, start.seeds, attempt)
     size = CANDIDATES * most_components(model)  # whatever the genes beside it
     theta = draw(model, even, seeds, size).theta.astype(np.float64)
     density = np.empty(theta.shape[:2])
-    over_genes(_fill_densities, model.n_genes, theta, *density_arguments(model), density)
+    over_genes(_fill_densities, model.n_genes, theta, model.data, model.prior, density)
     counts = stratified_counts(even.share, size)
     chosen = np.array([_chosen(*gene, chains) for gene in zip(density, counts, strict=True)])
     return genes.z(np.take_along_axis(theta, chosen[:, :, None], axis=1)).transpose(1, 0, 2)
@@ -78,13 +76,10 @@ def _chosen(density: np.ndarray, counts: np.ndarray, chains: int) -> np.ndarray:
 
 
 @kernel
-def _fill_densities(  # type: ignore[no-untyped-def]
-    first, last, theta, y, log_nf, x, shrunken, scale, log_trend, dispersion_sd, nu, density
-):
+def _fill_densities(first, last, theta, data, prior, density):  # type: ignore[no-untyped-def]
     """Fill the log posterior density at draws (gene, draw, P + 1); -inf where it is not finite."""
     for g in range(first, last):
+        own, own_prior = one_gene(data, prior, g)
         for m in range(theta.shape[1]):
-            value = log_density(
-                theta[g, m], y[g], log_nf[g], x, shrunken, scale, log_trend[g], dispersion_sd, nu
-            )
+            value = log_density(theta[g, m], own, own_prior)
             density[g, m] = value if math.isfinite(value) else -math.inf

@@ -1,4 +1,4 @@
-r"""How the posterior of a contrast goes on beyond its draws: Laplace's approximation of its marginal density.
+r"""Tails of the posterior of a contrast beyond its draws: Laplace's approximation of its marginal density.
 
 With delta = c . beta, u the other directions of theta = (beta, ln alpha) and l the log posterior density
 given the hyperparameters (`bayesde.model.density`),
@@ -6,7 +6,7 @@ given the hyperparameters (`bayesde.model.density`),
     m(delta) = max_u l(delta, u) - 0.5 ln |-H_uu(delta)|,        p(delta) proportional to exp m(delta)
 
 up to a relative error of order 1 / samples (Tierney and Kadane 1986, JASA 81:82, section 4). The density is
-followed from where there are draws direction, the maximum over u by Newton's steps from the one before
+followed from where there are draws in one direction, the maximum over u by Newton's steps from the one before
 (predicted by du = -H_uu^-1 H_u,delta ddelta), and added up as straight lines of its logarithm. Only ratios of
 integrals are used, so that a factor common to the whole tail cancels.
 """
@@ -14,10 +14,11 @@ integrals are used, so that a factor common to the whole tail cancels.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel, log_density_derivatives
+from bayesde.model.density import ConditionalModel, log_density_derivatives, one_gene
 from bayesde.numerics.cholesky import solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
@@ -35,6 +36,27 @@ DEEPEST = 690.0
 """How far the log density is followed: beyond, a double ends."""
 STIFFEST, SHORTEST, ROUNDING = 1e8, 1e-6, 1e-9
 """The search over u gives up at such a ridge, or share of a step; how much the log density may be off."""
+
+
+class ContrastAxes(NamedTuple):
+    """The axes of theta for a contrast: along it, and orthogonal to it.
+
+    Attributes
+    ----------
+    vector : ndarray (P + 1,)
+        The contrast is delta = vector . theta.
+    direction : ndarray (P + 1,)
+        Orthogonal to the basis; delta rises by 1 along it.
+    basis : ndarray (P + 1, P)
+        Orthonormal basis of u, the directions in which delta is constant.
+    spike : float
+        Scale of the contrast's prior around 0, natural log; infinite if no shrunken coefficient is in it.
+    """
+
+    vector: np.ndarray
+    direction: np.ndarray
+    basis: np.ndarray
+    spike: float
 
 
 def tail_ratios(
@@ -59,6 +81,13 @@ def tail_ratios(
         P(contrast < bound) / P(contrast < the draw's), at least 1e-300; NaN where the bound is not below the
         draw, or the maximum over the other directions was not found.
     """
+    contrast, result = _contrast_axes(model, vector), np.full(bounds.shape, np.nan)
+    over_genes(_fill_ratios, model.n_genes, model.data, model.prior, contrast, theta, bounds, result)
+    return result
+
+
+def _contrast_axes(model: ConditionalModel, vector: np.ndarray) -> ContrastAxes:
+    """Return the axes of a contrast's weights (coefficient,)."""
     size = vector.size
     basis = np.zeros((size + 1, size))
     basis[:size, :-1] = _orthogonal(vector)
@@ -66,27 +95,7 @@ def tail_ratios(
     direction = np.append(vector / (vector**2).sum(), 0.0)
     shrunken = model.shrunken & (vector != 0.0)
     spike = float((np.abs(vector) * model.shrinkage_scale)[shrunken].sum()) if shrunken.any() else np.inf
-    result = np.full(bounds.shape, np.nan)
-    over_genes(
-        _fill_ratios,
-        model.n_genes,
-        model.y,
-        model.log_nf,
-        model.x,
-        model.shrunken,
-        model.prior_scale,
-        model.log_trend,
-        model.dispersion_sd,
-        model.nu,
-        np.append(vector, 0.0),
-        direction,
-        basis,
-        spike,
-        theta,
-        bounds,
-        result,
-    )
-    return result
+    return ContrastAxes(np.append(vector, 0.0), direction, basis, spike)
 
 
 def _orthogonal(vector: np.ndarray) -> np.ndarray:
@@ -104,40 +113,50 @@ def _orthogonal(vector: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _fill_ratios(  # type: ignore[no-untyped-def]
-    first, last, y, log_nf, x, shrunken, scale, log_trend, sd, nu, vector, direction, basis, spike,
-    theta, bounds, result,
-):  # fmt: skip
+def _fill_ratios(first, last, data, prior, contrast, theta, bounds, result):  # type: ignore[no-untyped-def]
     """Follow the tail of some genes."""
     for g in range(first, last):
-        data = (y[g], log_nf[g], x, shrunken, scale, log_trend[g], sd, nu)
-        _follow(data, vector, direction, basis, spike, theta[g].copy(), bounds[g], result[g])
+        _follow(one_gene(data, prior, g), contrast, theta[g].copy(), bounds[g], result[g])
 
 
 @kernel
-def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # type: ignore[no-untyped-def]
-    """Fill the ratios of one gene; theta, at the start of the tail, is moved along, against `direction`."""
+def _follow(model, contrast, theta, bounds, ratio):  # type: ignore[no-untyped-def]
+    """Fill the ratios of one gene; theta, at the start of the tail, is moved against ``direction``.
+
+    Parameters
+    ----------
+    model : tuple of (GeneData, GenePrior)
+        Of the gene.
+    contrast : ContrastAxes
+    theta : ndarray (P + 1,)
+        Changed.
+    bounds : ndarray (bound,)
+        In descending order.
+    ratio : ndarray (bound,)
+        Written to.
+    """
+    vector, direction, basis, spike = contrast
     at, step, first = 0.0, 0.0, 0
     for k in range(theta.size):
         at += vector[k] * theta[k]
     while first < bounds.size and bounds[first] >= at:
         first += 1
-    drift, pieces = np.zeros(theta.size), np.zeros(bounds.size + 1)  # integrals between the bounds
+    drift, integrals = np.zeros(theta.size), np.zeros(bounds.size + 1)  # between the bounds
     passed, start, before, slope, height = first, 0.0, 0.0, 0.0, 0.0
     for point in range(MAX_POINTS):
-        height, slope, curve = _profile(data, direction, basis, theta, drift)
+        height, slope, curve = _profile(model, direction, basis, theta, drift)
         if math.isnan(height):
             return
         if point == 0:
             start = height
         height -= start
         if point > 0:
-            pieces[passed] += step * _log_linear(before, height)
+            integrals[passed] += step * _log_linear(before, height)
         if passed < bounds.size and at <= bounds[passed]:
             passed += 1
         if height < -DEEPEST:
             break
-        if passed == bounds.size and math.exp(height) < NEGLIGIBLE * slope * pieces[passed]:
+        if passed == bounds.size and math.exp(height) < NEGLIGIBLE * slope * integrals[passed]:
             break
         before = height
         step = _step(slope, curve, at, spike)
@@ -146,19 +165,19 @@ def _follow(data, vector, direction, basis, spike, theta, bounds, ratio):  # typ
         at -= step
         for i in range(theta.size):
             theta[i] -= step * (direction[i] + drift[i])
-    pieces[passed] += math.exp(height) / slope if slope > 0.0 else 0.0
-    _add_up(pieces, first, ratio)
+    integrals[passed] += math.exp(height) / slope if slope > 0.0 else 0.0
+    _add_up(integrals, first, ratio)
 
 
 @kernel
-def _add_up(pieces, first, ratio):  # type: ignore[no-untyped-def]
+def _add_up(integrals, first, ratio):  # type: ignore[no-untyped-def]
     """Turn integrals between bounds into ratios of the tails, from the first bound within the tail."""
     beyond = 0.0
     for b in range(ratio.size, first, -1):
-        beyond += pieces[b]
+        beyond += integrals[b]
         ratio[b - 1] = beyond
     for b in range(first, ratio.size):
-        ratio[b] = max(ratio[b] / (beyond + pieces[first]), 1e-300)
+        ratio[b] = max(ratio[b] / (beyond + integrals[first]), 1e-300)
 
 
 @kernel
@@ -180,7 +199,7 @@ def _log_linear(one, other):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-def]
+def _profile(model, direction, basis, theta, drift):  # type: ignore[no-untyped-def]
     """Move theta to the maximum over u; return m(delta), NaN if it is not found, its slope and curvature.
 
     The latter are those of max_u l. ``drift`` becomes what the maximum over u moves by when the contrast
@@ -189,7 +208,7 @@ def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-d
     size, inner = basis.shape
     gradient, hessian = np.empty(size), np.empty((size, size))
     half, root, follow = np.empty((size, inner)), np.empty((inner, inner)), np.zeros(inner)
-    height = _climb(data, basis, theta, gradient, hessian, half, root)
+    height = _climb(model, basis, theta, gradient, hessian, half, root)
     for a in range(inner):
         for i in range(size):
             follow[a] += half[i, a] * direction[i]
@@ -207,14 +226,15 @@ def _profile(data, direction, basis, theta, drift):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[no-untyped-def]
+def _climb(model, basis, theta, gradient, hessian, half, root):  # type: ignore[no-untyped-def]
     """Move theta along the basis to the maximum; return l - 0.5 ln |-H_uu| there, NaN if it is not found.
 
     Of l, constants of the counts are left out. ``half`` is filled with the Hessian times the basis.
     """
+    data, prior = model
     size, inner = basis.shape
     step, move, trial, matrix = np.empty(inner), np.empty(size), np.empty(size), np.empty((inner, inner))
-    value = log_density_derivatives(theta, *data, gradient, hessian)
+    value = log_density_derivatives(theta, data, prior, gradient, hessian)
     for _ in range(MAX_NEWTON):
         _project(hessian, basis, half, matrix)
         ridge, half_log_det = 0.0, _cholesky(matrix, 0.0, root)
@@ -237,7 +257,7 @@ def _climb(data, basis, theta, gradient, hessian, half, root):  # type: ignore[n
         while True:
             for i in range(size):
                 trial[i] = theta[i] + length * move[i]
-            new = log_density_derivatives(trial, *data, gradient, hessian)
+            new = log_density_derivatives(trial, data, prior, gradient, hessian)
             if new > value - ROUNDING:
                 break
             length *= 0.5

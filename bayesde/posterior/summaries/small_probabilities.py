@@ -43,7 +43,7 @@ large) at e^-21; of Student's t with 10 and 5 degrees of freedom 1.1 at e^-10 an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,8 +65,7 @@ TOO_LIGHT = 2.0
 FLOOR = 1e-300
 
 
-@dataclass(frozen=True, eq=False)
-class Sorted:
+class Sorted(NamedTuple):
     """Weighted draws of a contrast, of some genes.
 
     Attributes
@@ -75,7 +74,7 @@ class Sorted:
     weights : ndarray (gene, draw)
         Each gene's add up to 1.
     order : ndarray of int (gene, draw)
-        What sorts them, ascending.
+        Indices that sort the values, ascending.
     """
 
     values: np.ndarray
@@ -84,13 +83,48 @@ class Sorted:
 
     @classmethod
     def of(cls, values: np.ndarray, weights: np.ndarray) -> Sorted:
-        """Sort each gene's draws."""
+        """Sort each gene's draws.
+
+        Parameters
+        ----------
+        values : ndarray (gene, draw)
+        weights : ndarray (gene, draw)
+            Each gene's add up to 1.
+
+        Returns
+        -------
+        Sorted
+        """
         return cls(values, weights, sorting_order(values))
 
     @property
     def turned(self) -> Sorted:
         """The same draws with the other sign."""
         return Sorted(-self.values, self.weights, np.ascontiguousarray(self.order[:, ::-1]))
+
+
+class Tails(NamedTuple):
+    """What draws say of lower tails.
+
+    Attributes
+    ----------
+    share : ndarray (gene, bound)
+        Weight of the draws below each bound; NaN if a value is.
+    size : ndarray (gene, bound)
+        Effective number of these draws.
+    start : ndarray of int64 (gene,)
+        The draw at which the tail is entered.
+    entry : ndarray (gene,)
+        Probability below that draw.
+    mean_excess : ndarray (gene,)
+        Mean distance of the draws beyond it.
+    """
+
+    share: np.ndarray
+    size: np.ndarray
+    start: np.ndarray
+    entry: np.ndarray
+    mean_excess: np.ndarray
 
 
 def probabilities_below(
@@ -120,26 +154,14 @@ def probabilities_below(
     """
     n_genes, limits = draws.values.shape[0], np.array(bounds)
     share, size = np.empty((n_genes, limits.size)), np.empty((n_genes, limits.size))
-    start, entry, excess = np.empty(n_genes, dtype=np.int64), np.empty(n_genes), np.empty(n_genes)
-    over_genes(
-        _fill_shares,
-        n_genes,
-        draws.values,
-        draws.weights,
-        draws.order,
-        limits,
-        ENOUGH,
-        share,
-        size,
-        start,
-        entry,
-        excess,
-    )
+    start = np.empty(n_genes, dtype=np.int64)
+    tails = Tails(share, size, start, np.empty(n_genes), np.empty(n_genes))
+    over_genes(_fill_tails, n_genes, draws, limits, ENOUGH, tails)
     few = np.flatnonzero(((size < ENOUGH) & (share < 0.5)).any(axis=1))
     entered = draws.values[few, start[few]]
     gap = np.maximum(entered[:, None] - limits, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(gap > 0.0, exponentials(-gap / excess[few, None]), 1.0)
+        ratio = np.where(gap > 0.0, exponentials(-gap / tails.mean_excess[few, None]), 1.0)
     modelled = np.zeros(ratio.shape, dtype=bool)
     if models and vector is not None and theta is not None and few.size:
         points = theta[few, start[few]].astype(np.float64)
@@ -149,7 +171,7 @@ def probabilities_below(
         modelled = ~np.isnan(followed)
         ratio = np.where(modelled, followed, ratio)
     result = share
-    result[few] = _combined(share[few], size[few], entry[few, None] * ratio, modelled)
+    result[few] = _combined(share[few], size[few], tails.entry[few, None] * ratio, modelled)
     return np.asarray(result)
 
 
@@ -162,13 +184,12 @@ def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray, modelled: n
 
 
 @kernel
-def _fill_shares(  # type: ignore[no-untyped-def]
-    first, last, values, weights, order, bounds, enough, share, size, start, entry, excess
-):
-    """Fill what is below the bounds, and where the lower tail of each gene is entered."""
+def _fill_tails(first, last, draws, bounds, enough, tails):  # type: ignore[no-untyped-def]
+    """Fill the weights below the bounds, and where the lower tail of each gene is entered."""
     for g in range(first, last):
-        _below(values[g], weights[g], order[g], bounds, share[g], size[g])
-        start[g], entry[g], excess[g] = _tail(values[g], weights[g], order[g], enough)
+        values, weights, order = draws.values[g], draws.weights[g], draws.order[g]
+        _below(values, weights, order, bounds, tails.share[g], tails.size[g])
+        tails.start[g], tails.entry[g], tails.mean_excess[g] = _tail(values, weights, order, enough)
 
 
 @kernel

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -53,7 +51,7 @@ def test_a_gene_is_proposed_for_alone_as_with_others(pieces, panel_genes, panel_
     (whole,) = propose(panel_genes.start, panel_model)
     for piece in pieces:
         n = piece.proposal.share.shape[1]
-        for part, of_whole in zip(piece.proposal.arrays, whole.proposal.arrays, strict=True):
+        for part, of_whole in zip(piece.proposal, whole.proposal, strict=True):
             np.testing.assert_array_equal(part, of_whole[piece.rows, :n])
         assert not whole.proposal.share[piece.rows, n:].any()
         np.testing.assert_array_equal(piece.draws(300).theta, whole.draws(300).theta[piece.rows])
@@ -133,7 +131,7 @@ def test_components_without_a_share_are_left_out(pieces, panel_model):
     share = np.tile(np.arange(1.0, n + 1.0), (piece.rows.size, 1))
     share[:, 0] = 0.0
     share[1:, 1] = 0.0
-    compact = replace(piece.proposal, share=share).compact()
+    compact = piece.proposal._replace(share=share).without_unused()
     assert compact.share.shape[1] == n - 1
     np.testing.assert_array_equal(compact.share[0], share[0, 1:])
     np.testing.assert_array_equal(compact.share[1], [*share[1, 2:], 0.0])
@@ -146,9 +144,9 @@ def test_what_the_posterior_does_not_need_is_left_out(pieces, monkeypatch):
     Unless the pilot draws tell too little to leave anything out.
     """
     piece = pieces[2].genes(np.array([3]))
-    parts = [np.concatenate([part, part[:, :1], part[:, :1]], axis=1) for part in piece.proposal.arrays]
-    location, _, reach, side, share = parts
-    location[:, -2:], reach[:, -2:], side[:, -2:], share[:, :] = 40.0, 0.0, 0, 0.1
+    parts = [np.concatenate([part, part[:, :1], part[:, :1]], axis=1) for part in piece.proposal]
+    location, _, scale, half, share = parts
+    location[:, -2:], scale[:, -2:], half[:, -2:], share[:, :] = 40.0, 0.0, 0, 0.1
     before = Mixture(*parts)
 
     def far_shares():
@@ -167,7 +165,7 @@ def test_what_was_left_out_can_be_taken_back(pieces, panel_model, panel_genes):
     mixture = gene_mixtures(panel_model, panel_genes.start.beta, panel_genes.start.log_dispersion)
     left_out = 0
     for piece in pieces:
-        whole = piece.complete().proposal
+        whole = piece.with_all_components().proposal
         built = (mixture.share[piece.rows] > 0.0).sum(axis=1)
         np.testing.assert_array_equal((whole.share > 0.0).sum(axis=1), built)
         left_out += (built - (piece.proposal.share > 0.0).sum(axis=1)).sum()

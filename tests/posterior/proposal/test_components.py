@@ -1,18 +1,19 @@
-"""Which components a gene's proposal has: combinations of nothing and something, separated, settled."""
+"""Which components a gene's proposal has: combinations of null and non-null, separated, settled."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bayesde.model.density import ConditionalModel
+from bayesde.model.density import ConditionalModel, one_gene
 from bayesde.model.modes import climb
 from bayesde.posterior.proposal.components import (
     MOST_SPLIT,
-    REACH,
-    _is_something,
+    TAIL_SCALE,
+    _is_non_null,
     _n_combinations,
     gene_mixtures,
     most_components,
@@ -47,7 +48,7 @@ TWO_GROUPS = np.column_stack([np.ones(6), np.repeat([0.0, 1.0], 3)])
 @pytest.mark.parametrize("n", range(8))
 def test_combinations(n):
     number = _n_combinations(n)
-    table = [tuple(bool(_is_something(c, i, n)) for i in range(n)) for c in range(number)]
+    table = [tuple(bool(_is_non_null(c, i, n)) for i in range(n)) for c in range(number)]
     assert len(set(table)) == number
     assert table[0] == (True,) * n
     assert table[-1] == (False,) * n
@@ -74,27 +75,26 @@ def test_every_mode_gets_a_component(three_effects):
         assert (near_zero == np.array(bits)).all(axis=1).any()
 
 
-def test_what_is_nothing_has_the_prior_s_shape(three_effects):
+def test_null_coefficients_have_the_prior_s_shape(three_effects):
     _, mixture = three_effects
-    nothing = np.abs(mixture.location[1, :8, 1:]) < 0.05
-    np.testing.assert_array_equal(mixture.reach[1, :8, 1:4], np.where(nothing[:, :3], 0.02, 0.0))
-    assert (mixture.reach[:, :, [0, 4]] == 0.0).all()
+    null = np.abs(mixture.location[1, :8, 1:]) < 0.05
+    np.testing.assert_array_equal(mixture.cauchy_scale[1, :8, 1:4], np.where(null[:, :3], 0.02, 0.0))
+    assert (mixture.cauchy_scale[:, :, [0, 4]] == 0.0).all()
 
 
 def test_a_mode_that_is_another_one_is_taken_once(three_effects):
     _, mixture = three_effects
-    assert (mixture.share[0] > 0.0).sum() == 2  # nothing at all, and the prior's tails
+    assert (mixture.share[0] > 0.0).sum() == 2  # all null, and the prior's tails
     np.testing.assert_allclose(mixture.share.sum(axis=1), 1.0)
 
 
-def test_something_is_at_the_mode_under_a_wider_prior(three_effects):
+def test_non_null_coefficients_are_at_the_mode_under_a_wider_prior(three_effects):
     """The first component: gradient 0 under 25 S, found by another search from the truth."""
     model, mixture = three_effects
     at = np.array([5.0, 0.25, 0.25, 0.25, -4.0])
-    wide = np.where(model.shrunken, 25.0 * model.prior_scale, model.prior_scale)
-    rest = (model.log_trend[1], model.dispersion_sd, model.nu)
+    wide = replace(model, shrinkage_scale=25.0 * model.shrinkage_scale)
     slope, curve = np.empty(5), np.empty((5, 5))
-    assert climb(at, model.y[1], model.log_nf[1], model.x, model.shrunken, wide, *rest, 1e-9, slope, curve)
+    assert climb(at, *one_gene(wide.data, wide.prior, 1), 1e-9, slope, curve)
     np.testing.assert_allclose(mixture.location[1, 0], at, atol=1e-3)
 
 
@@ -110,26 +110,26 @@ def test_a_group_without_counts_has_the_prior_s_tail(y, slope, side):
     assert used.sum() == 3
     effect = side * mixture.location[0, 2, 1]
     assert effect > 2.0
-    assert mixture.side[0, :, 1].tolist() == [side, 0, 0]
-    np.testing.assert_allclose(mixture.reach[0, :, 1], [REACH * effect, 0.1, REACH * effect])
+    assert mixture.half[0, :, 1].tolist() == [side, 0, 0]
+    np.testing.assert_allclose(mixture.cauchy_scale[0, :, 1], [TAIL_SCALE * effect, 0.1, TAIL_SCALE * effect])
     np.testing.assert_allclose(mixture.shape[0, 0, 0, 1], slope, atol=2e-3)
 
 
 def test_a_settled_coefficient_is_not_split():
     """With dispersion 1e-3 and 3,000 counts the likelihood is ten times narrower than the prior."""
     mixture = mixture_of(model_of([1010, 985, 1020, 1500, 1530, 1490], TWO_GROUPS, 0.3, trend=1e-3))
-    assert (mixture.reach == 0.0).all()
+    assert (mixture.cauchy_scale == 0.0).all()
     np.testing.assert_allclose(mixture.share, [[0.5, 0.5]])
     np.testing.assert_allclose(mixture.location[0, :, 1], np.log(1.5), atol=0.02)
 
 
-def test_nothing_shrunken():
+def test_without_shrunken_coefficients():
     """In a design without an intercept, or if the user wants no shrinkage."""
     model = model_of([[12, 30, 18, 44, 61, 39]], TWO_GROUPS, 1.0)
     free = ConditionalModel(**{**vars(model), "shrunken": np.zeros(2, dtype=bool)})
     mixture = mixture_of(free)
     assert mixture.share.shape == (1, 2)
-    assert (mixture.reach == 0.0).all()
+    assert (mixture.cauchy_scale == 0.0).all()
     np.testing.assert_allclose(mixture.location[0, 0, 1], np.log(144 / 60), atol=0.02)
 
 

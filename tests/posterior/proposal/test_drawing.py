@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from reference.log_density import nb_log_pmf
 from scipy.stats import cauchy, multivariate_t, norm
 
-from bayesde.eb.regression.design_layout import Cells
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import find_modes
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.components import gene_mixtures
-from bayesde.posterior.proposal.counts_likelihood import log_likelihoods
+from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.drawing import LARGEST_FLOOR, SMALLEST_SHARE, draw, fitted_shares
 from bayesde.posterior.proposal.mixture import DF, stratified_counts, subtract_log_mixture
 
@@ -39,14 +36,18 @@ def reference_log_mixture(proposal, g, theta):
     """The mixture's density by SciPy's multivariate t and Cauchy."""
     total = np.zeros(len(theta))
     for c in np.flatnonzero(proposal.share[g]):
-        shape, center, reach = proposal.shape[g, c], proposal.location[g, c], proposal.reach[g, c]
-        far = reach > 0.0
+        shape, center, cauchy_scale = (
+            proposal.shape[g, c],
+            proposal.location[g, c],
+            proposal.cauchy_scale[g, c],
+        )
+        far = cauchy_scale > 0.0
         scale = np.linalg.inv(shape[np.ix_(~far, ~far)] @ shape[np.ix_(~far, ~far)].T)
         gap = theta[:, far] - center[far]
         rest = theta[:, ~far] - center[~far] - gap @ shape[np.ix_(~far, far)].T
-        side = proposal.side[g, c, far]
-        effects = cauchy.pdf(theta[:, far], scale=reach[far])
-        effects *= np.where(side == 0, 1.0, np.where(side * theta[:, far] > 0.0, 2.0, 0.0))
+        half = proposal.half[g, c, far]
+        effects = cauchy.pdf(theta[:, far], scale=cauchy_scale[far])
+        effects *= np.where(half == 0, 1.0, np.where(half * theta[:, far] > 0.0, 2.0, 0.0))
         effects = effects.prod(axis=1)
         total += (
             proposal.share[g, c] * effects * multivariate_t(np.zeros((~far).sum()), scale, df=DF).pdf(rest)
@@ -59,7 +60,7 @@ def test_density_of_the_mixture(panel_model, proposal, seeds):
     drawn.theta[0, 3] = np.nan
     value = np.full(drawn.log_ratio.shape, 2.0)
     value[0, 5] = np.nan
-    subtract_log_mixture(0, 40, *proposal.arrays, drawn.theta, value)
+    subtract_log_mixture(0, 40, proposal, drawn.theta, value)
     assert np.flatnonzero(np.isneginf(value)).tolist() == [3, 5]
     drawn.theta[0, [3, 5]], value[0, [3, 5]] = drawn.theta[0, 0], value[0, 0]
     for g in range(40):
@@ -71,20 +72,8 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
     """To 1e-5, from deep in the Poisson limit to dispersions of 100, at draws far from the mode."""
     drawn = draw(panel_model, proposal, seeds, 100).theta
     drawn[:, ::10, -1] = np.linspace(-30.0, 5.0, 10)
-    found, cells = np.empty(drawn.shape[:2]), Cells.of(panel_model.x)
-    log_likelihoods(
-        0,
-        40,
-        drawn,
-        panel_model.y,
-        panel_model.log_nf,
-        cells.rows,
-        cells.bounds,
-        cells.order,
-        panel_model.shrunken,
-        15.0,
-        found,
-    )
+    found, cells = np.empty(drawn.shape[:2]), OrderedCells.of(panel_model.x)
+    log_likelihoods(0, 40, drawn, panel_model.data, cells, panel_model.shrunken, 15.0, found)
     for g in range(0, 40, 5):
         for m in range(0, 100, 5):
             theta = drawn[g, m].astype(np.float64)
@@ -99,17 +88,21 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
 
 
 def test_draws_come_from_the_mixture(panel_model, proposal, seeds):
-    """E_q[p / q] = 1 for any density p within reach: here a normal one around each component."""
+    """E_q[p / q] = 1 for any density p that the draws cover: here a normal one around each component."""
     drawn = draw(panel_model, proposal, seeds, 4000)
     scores = []
     for g in range(0, 40, 4):
         theta = drawn.theta[g].astype(float)
         log_q = reference_log_mixture(proposal, g, theta)
         for c in np.flatnonzero(proposal.share[g]):
-            center, reach, root = proposal.location[g, c], proposal.reach[g, c], proposal.shape[g, c].copy()
-            for k in np.flatnonzero(reach):
+            center, scale, root = (
+                proposal.location[g, c],
+                proposal.cauchy_scale[g, c],
+                proposal.shape[g, c].copy(),
+            )
+            for k in np.flatnonzero(scale):
                 root[k], root[:, k] = 0.0, 0.0
-                root[k, k] = 1.0 / reach[k]
+                root[k, k] = 1.0 / scale[k]
             z = (theta - center) @ root
             ratio = np.exp(norm.logpdf(z).sum(axis=1) + np.log(np.diag(root)).sum() - log_q)
             scores.append((ratio.mean() - 1.0) / (ratio.std() / np.sqrt(4000)))
@@ -178,8 +171,8 @@ def test_adapted_components_have_the_moments_of_their_draws(proposal):
     d = proposal.location.shape[2]
     share = np.zeros((2, proposal.share.shape[1]))
     share[:, 0], share[:, 1] = 1.0, 1e-300
-    single = replace(proposal.genes(np.array([0, 1])), share=share)
-    single.reach[:, 0] = 0.0
+    single = proposal.genes(np.array([0, 1]))._replace(share=share)
+    single.cauchy_scale[:, 0] = 0.0
     covariance = np.diag([1.0, 4.0, 9.0, 0.25])[:d, :d]
     theta = rng.multivariate_normal(np.arange(d), covariance, (2, 20_000))
     weights = np.full((2, 20_000), 1.0 / 20_000)
@@ -192,13 +185,13 @@ def test_adapted_components_have_the_moments_of_their_draws(proposal):
 
 
 def test_adapted_components_keep_their_cauchy_distributions(proposal):
-    """Of a component with one, what is left after making way is moved: here exactly C times the effect."""
+    """Of a component with one, what is left after its shift is moved: here exactly C times the effect."""
     rng = np.random.default_rng(2)
     d = proposal.location.shape[2]
     share = np.zeros((1, proposal.share.shape[1]))
     share[:, 0], share[:, 1] = 1.0, 1e-300
-    one = replace(proposal.genes(np.array([0])), share=share)
-    one.reach[:, 0], one.reach[:, 0, 1] = 0.0, 3.0
+    one = proposal.genes(np.array([0]))._replace(share=share)
+    one.cauchy_scale[:, 0], one.cauchy_scale[:, 0, 1] = 0.0, 3.0
     one.shape[:, 0, :, 1] = 0.0
     one.shape[:, 0, 0, 1] = -0.5
     theta = rng.normal(size=(1, 20_000, d))
@@ -211,4 +204,4 @@ def test_adapted_components_keep_their_cauchy_distributions(proposal):
     root = moved.shape[0, 0][np.ix_(free, free)]
     np.testing.assert_allclose(root @ root.T, np.eye(d - 1), atol=0.1)
     np.testing.assert_array_equal(moved.shape[0, 0, :, 1], one.shape[0, 0, :, 1])
-    np.testing.assert_array_equal(moved.reach, one.reach)
+    np.testing.assert_array_equal(moved.cauchy_scale, one.cauchy_scale)

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from bayesde.posterior.proposal.gamma_terms import POINTS, add_excess, excess, fill_table
+from bayesde.posterior.proposal.gamma_terms import POINTS, add_gamma_terms, fill_table, gamma_terms
 
 COUNTS = [[0, 0, 1, 0], [1, 2, 3, 9], [10, 11, 0, 4], [250, 0, 7, 31], [12_345_678, 1, 88, 402], [0, 0, 0, 0]]
 
@@ -26,7 +26,7 @@ def by_table(counts, a):
     room, table = np.empty((4, POINTS)), np.empty((POINTS, 5))
     start, size = fill_table(counts, a, room, table)
     out = np.zeros(a.size)
-    add_excess(counts, a, start, size, table, out)
+    add_gamma_terms(counts, a, start, size, table, out)
     return out, size
 
 
@@ -37,7 +37,7 @@ def test_excess_against_mpmath(counts, middle, sd):
     counts = np.array(counts, dtype=float)
     a = middle + sd * np.random.default_rng(4).standard_t(6, 200)
     expected = np.array([reference(counts, value) for value in a])
-    np.testing.assert_allclose([excess(counts, value) for value in a], expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose([gamma_terms(counts, value) for value in a], expected, rtol=1e-9, atol=1e-9)
     found, size = by_table(counts, a)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-7)
     assert size <= POINTS
