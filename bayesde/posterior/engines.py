@@ -129,7 +129,7 @@ def jointly(request: Request) -> Posterior:
         chains=request.chains,
         seed=request.seed,
     )
-    sampled, hyper, shared = sample_joint(
+    sampled, points = sample_joint(
         look,
         _chain_settings(request),
         options=options,
@@ -139,7 +139,8 @@ def jointly(request: Request) -> Posterior:
     )
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    known = (sampled.draws, hyper, diagnostics, "joint", request, shared)
+    hyper = points.summary(np.random.default_rng(request.seed))
+    known = (sampled.draws, hyper, diagnostics, "joint", request, points.by_chain())
     return _finished(Posterior(*known, statistics=sampled.statistics))
 
 
