@@ -126,9 +126,9 @@ class MarginalLikelihood:
         points = np.atleast_2d(psi)
         priors = _priors_at(self.space, self.space.phi(points), self.base_mean)
         evidence = np.empty(priors.log_trend.shape)
-        over_genes(fill_evidence, evidence.shape[1], self.theta, self.log_ratio, priors, evidence)
-        _, scale, _, sd, nu = priors
-        heights = [log_height(*part) for part in zip(scale, sd.tolist(), nu.tolist(), strict=True)]
+        over_genes(fill_evidence, self.base_mean.size, self.theta, self.log_ratio, priors, evidence)
+        sd, nu = np.asarray(priors.sd).tolist(), np.asarray(priors.nu).tolist()
+        heights = [log_height(*part) for part in zip(priors.scale, sd, nu, strict=True)]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
         value += [self.space.log_prior(point)[0] for point in points]
         return np.asarray(value.reshape(np.shape(psi)[:-1]))
