@@ -29,9 +29,11 @@ __all__ = [
     "ConditionalModel",
     "GeneData",
     "GenePrior",
+    "gamma_excess_derivatives",
     "log_density",
     "log_density_derivatives",
     "log_prior",
+    "log_residual_density",
     "one_gene",
     "prior_derivatives",
 ]
@@ -84,7 +86,7 @@ class GenePrior(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ConditionalModel:
-    """Some genes' data and priors: all that their posterior depends on.
+    """Some genes' data and priors: everything that their posterior depends on.
 
     Attributes
     ----------
@@ -168,7 +170,7 @@ def one_gene(data, prior, g):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gamma_excesses(x):  # type: ignore[no-untyped-def]
+def gamma_excess_derivatives(x):  # type: ignore[no-untyped-def]
     """Return A(x), A'(x) = psi(x) - ln x and T(x) = psi'(x) - 1/x for x > 0.
 
     A is `gamma_excess` of `bayesde.numerics.gamma_functions`; the series are 6.1.41, 6.3.18 and 6.4.12 of
@@ -216,7 +218,7 @@ def log_prior(theta, prior):  # type: ignore[no-untyped-def]
 def log_density(theta, data, prior):  # type: ignore[no-untyped-def]
     r"""Log posterior density of one gene at theta = (beta, log dispersion), up to a constant of the prior.
 
-    With r = 1/alpha and A as in `gamma_excesses`, per sample
+    With r = 1/alpha and A as in `gamma_excess_derivatives`, per sample
 
         ln p = (y + r) ln((y + r) / (mu + r)) + A(y + r) - A(r) - y + y ln mu - ln y!,
 
@@ -283,7 +285,7 @@ def log_density_derivatives(theta, data, prior, gradient, hessian):  # type: ign
         l_a = -r l_r,   l_aa = r l_r + r^2 l_rr,
         l_r = A'(y + r) - A'(r) + ln(1 + d) - d,    l_rr = T(y + r) - T(r) + d^2 / (y + r),
 
-    with A' and T as in `gamma_excesses`, so that nothing cancels towards Poisson.
+    with A' and T as in `gamma_excess_derivatives`, so that nothing cancels towards Poisson.
 
     Parameters
     ----------
@@ -300,7 +302,7 @@ def log_density_derivatives(theta, data, prior, gradient, hessian):  # type: ign
     total = log_prior(theta, prior)
     p = theta.size - 1
     r = math.exp(-theta[p])
-    least, slope_r, curve_r = gamma_excesses(r)
+    least, slope_r, curve_r = gamma_excess_derivatives(r)
     for j in range(y.size):
         mu, count = _mean(theta, log_nf[j], x[j]), float(y[j])
         share = 1.0 / (mu + r)
@@ -308,7 +310,7 @@ def log_density_derivatives(theta, data, prior, gradient, hessian):  # type: ign
         total += (count + r) * log_one_plus_d
         l_r, l_rr = log_one_plus_d - d, d * d / (count + r)
         if count > 0.0:
-            value, slope, curve = gamma_excesses(count + r)
+            value, slope, curve = gamma_excess_derivatives(count + r)
             total += value - least + count * math.log(mu / count)
             l_r += slope - slope_r
             l_rr += curve - curve_r

@@ -1,7 +1,7 @@
 """Each gene's posterior mode and curvature given the hyperparameters, by damped Newton steps.
 
-A Cauchy prior can leave two modes, one near zero and one near the likelihood's: the search starts from both
-sides, keeps the better, and returns the other for chains to start from. Where the Hessian is not negative
+A Cauchy prior can leave two modes, one near zero and one near the likelihood's: a search starts from either,
+the better is kept, and the other returned for chains to start from. Where the Hessian is not negative
 definite, its shrunken coefficients get the curvature 2 / (S^2 + b^2) of the normal distribution that touches
 the Cauchy from below, and the rest a ridge.
 """
@@ -24,14 +24,14 @@ __all__ = ["Modes", "climb", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
-"""Where a mode counts as reached; see `climb`."""
+"""Half the squared Newton decrement at which a mode counts as reached; see `climb`."""
 LARGEST_MOVE = 3.0
-"""Of any parameter in one step, natural log: far from the mode the quadratic is no guide."""
+"""Of any parameter in one step, natural log: far from the mode the quadratic approximation is poor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Modes:
-    """Where the genes' posteriors are, and how wide.
+    """The genes' posterior modes, and the curvature there.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Modes:
     scale : ndarray (gene, P + 1, P + 1)
         Upper triangle U with U U' = inverse of the negative Hessian there (made positive definite).
     other : ndarray (gene, P + 1)
-        The mode reached from the other side; equal to `location` for most genes.
+        The mode reached from the other start; equal to `location` for most genes.
     log_density : ndarray (gene,)
         At `location`, up to a constant of the prior.
     converged : ndarray of bool (gene,)
@@ -53,7 +53,17 @@ class Modes:
     converged: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Modes:
-        """Take some of the genes, by index or by mask."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            By index or by mask.
+
+        Returns
+        -------
+        Modes
+        """
         return Modes(
             self.location[rows],
             self.scale[rows],
@@ -92,9 +102,22 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
 def starting_points(
     model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where searches start (gene, P + 1): the estimates, and no effect at all."""
+    """Return where searches for modes start: at the estimates, and at no effect.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    beta : ndarray (gene, coefficient)
+        Natural log; clipped to 10 in size, NaN is taken as 0.
+    log_dispersion : ndarray (gene,)
+        NaN is taken as 0.
+
+    Returns
+    -------
+    start, null : ndarray (gene, P + 1)
+    """
     start = np.column_stack([np.clip(np.nan_to_num(beta), -10.0, 10.0), np.nan_to_num(log_dispersion)])
-    start[:, :-1] = _within_reach(model, start[:, :-1])
+    start[:, :-1] = _without_overflow(model, start[:, :-1])
     null = start.copy()
     null[:, :-1][:, model.shrunken] = 0.0
     constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
@@ -103,8 +126,8 @@ def starting_points(
     return start, null
 
 
-def _within_reach(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
-    """Halve starts whose expected counts would overflow."""
+def _without_overflow(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
+    """Shrink starts whose expected counts would overflow."""
     eta = model.log_nf.copy()
     for k in range(beta.shape[1]):
         eta += beta[:, k, None] * model.x[:, k]
@@ -133,8 +156,20 @@ def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-unt
 def climb(theta, data, prior, flat, gradient, hessian):  # type: ignore[no-untyped-def]
     """Move theta to a mode by Newton steps with backtracking; return whether it was reached.
 
-    That is where half the squared Newton decrement, in units of log density, is below ``flat``; one step more
-    is taken from there. Gradient (P+1,) and Hessian (P+1, P+1) are filled with those before that step.
+    That is where half the squared Newton decrement, in units of log density, is below ``flat``; one more step
+    is taken from there.
+
+    Parameters
+    ----------
+    theta : ndarray (P + 1,)
+        Changed.
+    data : GeneData
+        Of the gene.
+    prior : GenePrior
+        Of the gene.
+    flat : float
+    gradient, hessian : ndarray (P + 1,), (P + 1, P + 1)
+        Written to: those before the last step.
     """
     d = theta.size
     factor, step, trial = np.zeros((d, d)), np.empty(d), np.empty(d)

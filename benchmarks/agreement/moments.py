@@ -43,7 +43,7 @@ def moments(draws: GeneDraws, size: int = 250) -> dict[str, np.ndarray]:
         ``mean``, ``sd``, ``negative`` (a probability) and their errors ``mean_se``, ``sd_se``,
         ``negative_se``.
     """
-    parts = [_of_piece(theta, weights, draws) for _, theta, weights in draws.pieces(size=size)]
+    parts = [_of_piece(theta, weights, draws) for _, theta, weights in draws.batches(size=size)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

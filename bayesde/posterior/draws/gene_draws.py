@@ -1,4 +1,4 @@
-"""Draws of genes with their weights: what every engine hands over, and every summary reads."""
+"""Weighted draws of genes, the form in which every inference method returns its draws."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class GeneDraws:
     log_weights : ndarray of float32 (gene, draw), or None
         The exponentials of each gene's add up to 1; None if all are equal.
     log_ratio : ndarray of float32 (gene, draw), or None
-        ln p(y | theta) - ln q(theta) with the wide priors of what is not shrunken, up to a constant of the
-        gene, q being what the draws were made from: all of the weights that does not depend on the
-        hyperparameters, so that draws can be weighed anew under other ones.
+        ln p(y | theta) - ln q(theta), plus the log prior of the coefficients that are not shrunken, up to a
+        constant of the gene; q is the density that the draws were made from. This is the part of the weights
+        that does not depend on the hyperparameters: with it draws can be reweighted for other values.
     chains : int
     """
 
@@ -45,7 +45,17 @@ class GeneDraws:
         return int(self.theta.shape[1])
 
     def genes(self, rows: np.ndarray | slice) -> GeneDraws:
-        """Take some of the genes, by index, mask or slice."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool, or slice
+            By index, mask or slice.
+
+        Returns
+        -------
+        GeneDraws
+        """
         log_weights = None if self.log_weights is None else self.log_weights[rows]
         log_ratio = None if self.log_ratio is None else self.log_ratio[rows]
         return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains)
@@ -57,10 +67,19 @@ class GeneDraws:
         weights = exponentials(self.log_weights)
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
-    def pieces(
+    def batches(
         self, first: int = 0, last: int | None = None, size: int = 250
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Yield some genes of a range after the other, so that only they need be in memory.
+        """Yield the genes of a range a few at a time, so that only they need be in memory.
+
+        Parameters
+        ----------
+        first : int
+            The first gene of the range.
+        last : int, optional
+            The end of the range; by default the number of genes.
+        size : int
+            Number of genes at a time.
 
         Yields
         ------
@@ -72,12 +91,25 @@ class GeneDraws:
         last = self.n_genes if last is None else last
         for start in range(first, last, size):
             rows = slice(start, min(start + size, last))
-            piece = self.genes(rows)
-            yield rows, piece.theta, piece.weights()
+            some = self.genes(rows)
+            yield rows, some.theta, some.weights()
 
 
 def contrast_values(theta: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Return a contrast's value (...,) at draws (..., P + 1), in double precision, natural log."""
+    """Return a contrast's values at draws, in double precision.
+
+    Parameters
+    ----------
+    theta : ndarray (..., P + 1)
+        Coefficients and log dispersion, natural log.
+    vector : ndarray (coefficient,)
+        Weights of the contrast.
+
+    Returns
+    -------
+    ndarray (...,)
+        Natural log.
+    """
     values = np.zeros(theta.shape[:-1])
     for k in np.flatnonzero(vector):  # mostly one: no copy of the others is made
         values += vector[k] * theta[..., k]

@@ -10,8 +10,8 @@ and b is estimated by its mean over the grid (Zhang and Stephens 2009, doi:10.11
     b_j = 1 / x_n + [1 - sqrt(m / (j - 1/2))] / (3 x_q),   j = 1, ..., m,   m = 30 + floor(sqrt(n)),
 
 with weights proportional to exp(l(b_j)) and x_q the lower quartile of the excesses. Then sigma = -k(b) / b,
-and k is drawn to 1/2 as if by 10 observations more (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR 25:72,
-appendix C):  k = (n k(b) + 5) / (n + 10).
+and k is shrunk towards 1/2 as if by 10 more observations (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR
+25:72, appendix C):  k = (n k(b) + 5) / (n + 10).
 
 These are the steps and constants of `arviz.psislw` (ArviZ 0.23), here compiled.
 """
@@ -52,7 +52,7 @@ def fit_tail(excess, work, grid, score):  # type: ignore[no-untyped-def]
     excess : ndarray (n,)
         Positive, ascending.
     work : ndarray (n,)
-        Room to work in.
+        Work space.
     grid, score : ndarray (`grid_size` (n),)
         Likewise.
 

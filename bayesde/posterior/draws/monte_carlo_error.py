@@ -36,7 +36,7 @@ def monte_carlo_errors(draws: GeneDraws, vector: np.ndarray) -> dict[str, np.nda
         ``mcse_mean`` and ``mcse_sd``, natural log.
     """
     parts = []
-    for _, theta, weights in draws.pieces():
+    for _, theta, weights in draws.batches():
         effect = np.clip(contrast_values(theta, vector), -LARGEST_EFFECT, LARGEST_EFFECT)
         parts.append(_of_weighted(effect, weights) if draws.chains == 1 else _of_chains(effect, draws.chains))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

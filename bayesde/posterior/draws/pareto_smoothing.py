@@ -3,13 +3,13 @@ r"""Pareto smoothed importance sampling, gene by gene.
 Of S log weights, less their maximum, those above a cutoff are the tail. The cutoff is the M-th but one from
 the top, M = ceil(min(S / 5, 3 sqrt(S))), or the logarithm of the smallest normal double. A generalized Pareto
 distribution is fitted to the tail's weights (`bayesde.posterior.draws.generalized_pareto`), and they are
-replaced by its quantiles at (i - 1/2) / M, in their order, but by none above the largest weight there was;
-then all are divided by their sum (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR 25:72, section 2.4). The
-distribution's shape k says whether the weights can be trusted: above 0.7 the number of draws that would be
-needed grows beyond reach.
+replaced by its quantiles at (i - 1/2) / M, in their order, none of them above the largest weight; then all
+are divided by their sum (Vehtari, Simpson, Gelman, Yao and Gabry 2024, JMLR 25:72, section 2.4). The
+distribution's shape k tells whether the weights are reliable: above 0.7 the number of draws that would be
+needed is too large in practice.
 
 A tail of no more than 4 draws is not smoothed, and its k is infinite, as it is in ArviZ 0.23, whose algorithm
-this is; nor is one whose excesses are too far apart for numbers to hold, of which ArviZ makes NaN.
+this is; nor is a tail whose excesses are too far apart to be represented, where ArviZ returns NaN.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from bayesde.posterior.draws.generalized_pareto import fill_expected, fit_tail, 
 __all__ = ["MAX_K", "effective_size", "smooth_log_weights", "smoothed"]
 
 MAX_K = 0.7
+"""Pareto k above which weights are unreliable."""
 SMALLEST = 1e-300
+"""Weight that a smaller one, or one that is not finite, counts as."""
 LONGEST_TAIL, TAIL_SHARE, SHORTEST_TAIL = 3.0, 5.0, 4
 LOWEST_CUTOFF = math.log(np.finfo(np.float64).tiny)
 
@@ -74,7 +76,17 @@ def smooth_log_weights(log_weights: np.ndarray) -> np.ndarray:
 
 
 def effective_size(log_weights: np.ndarray) -> np.ndarray:
-    """Return 1 / sum of squares of the weights (gene, draw), which add up to 1."""
+    """Return the effective number of draws, 1 / sum_m w_m^2.
+
+    Parameters
+    ----------
+    log_weights : ndarray (gene, draw)
+        Natural log; the exponentials of each gene's add up to 1.
+
+    Returns
+    -------
+    ndarray (gene,)
+    """
     size = np.empty(len(log_weights))
     over_genes(_fill_sizes, size.size, log_weights, size)
     return size

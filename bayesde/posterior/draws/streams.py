@@ -1,4 +1,4 @@
-"""Seeds: one for every gene, and which random numbers of a gene serve which purpose.
+"""Seeds: one for every gene, and a stream of random numbers for every purpose.
 
 Every purpose combines the gene's seed with a number of its own by exclusive or, so that no two of them use
 the same random numbers.
@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["MOST_ATTEMPTS", "Stream", "gene_seeds", "seeds_for"]
 
 MOST_ATTEMPTS = 64
-"""Purposes that are gone through again, with other numbers, add the number of the attempt, below this."""
+"""Purposes with repeated attempts add the number of the attempt, which is below this."""
 
 
 class Stream(IntEnum):
@@ -24,17 +24,17 @@ class Stream(IntEnum):
     LEARNING = 0
     """Draws that the hyperparameters are learnt from."""
     PILOT = 0x9E3779B9
-    """Draws that the shares of the components are fitted to; combined with the purpose that these are for."""
+    """Draws that the shares of the components are fitted to; combined with the purpose of the components."""
     KEPT = 0x27D4EB2F
-    """Draws that are kept beside those that were learnt from."""
+    """Draws that are kept besides those that the hyperparameters are learnt from."""
     ADAPTED = 0x85EBCA6B
-    """Draws from an adapted proposal; attempt by attempt."""
+    """Draws from an adapted proposal, by attempt."""
     EQUAL_WEIGHT = 0xC2B2AE35
-    """Weighted draws made into draws of equal weight."""
+    """Resampling of weighted draws to draws of equal weight."""
     CHAINS_REWEIGHTED = 0x165667B1
-    """Draws of chains reweighted for other hyperparameters."""
+    """Resampling of chains with the hyperparameters averaged over."""
     STARTS = 0xD3A2646C
-    """Where chains start; attempt by attempt."""
+    """Starts of chains, by attempt."""
     PREDICTION = 0xFD7046C5
     """Predicted counts."""
 

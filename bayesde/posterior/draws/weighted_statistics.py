@@ -1,12 +1,12 @@
-r"""What weighted draws of one number say: moments, quantiles, intervals.
+r"""Moments, quantiles and intervals of weighted draws of a number.
 
 With draws v_1 <= ... <= v_M and weights w_m that add up to 1,
 
     mean = sum_m w_m v_m,      sd^2 = sum_m w_m (v_m - mean)^2 / (1 - sum_m w_m^2),
 
-and the quantile function Q goes in straight lines through the points (w_1 + ... + w_m - w_m / 2, v_m). The
-equal-tailed interval of probability p is Q((1 - p) / 2), Q((1 + p) / 2); the highest-density interval the
-shortest of all Q(a), Q(a + p), which is found exactly, since it has an end on a point. Draws of chains are
+and the quantile function Q interpolates linearly between the points (w_1 + ... + w_m - w_m / 2, v_m). The
+equal-tailed interval of probability p is Q((1 - p) / 2), Q((1 + p) / 2); the highest-density interval is the
+shortest of all Q(a), Q(a + p), which is found exactly, since one of its ends is a point. Draws of chains are
 the case of equal weights.
 """
 
@@ -21,8 +21,8 @@ from bayesde.numerics.compiled import kernel
 __all__ = ["LARGEST_EFFECT", "MOMENTS", "fill_summaries", "highest_density", "quantile"]
 
 LARGEST_EFFECT = 30.0
-"""Natural log. Where one group has no counts the posterior keeps the Cauchy prior's tail, which has no mean:
-draws beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
+"""Natural log. Where one group has no counts the posterior has the Cauchy prior's tail, and no mean: draws
+beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
 MOMENTS = ("mean", "sd", "median", "lower", "upper", "hdi_lower", "hdi_upper")
 
 

@@ -39,10 +39,13 @@ from bayesde.posterior.proposal.mixture import Mixture, one_mixture
 __all__ = ["gene_mixtures", "most_components"]
 
 WIDE = 25.0
-"""With 8, effects that few counts support and the prior almost shrinks to zero lie between the components."""
+"""Scale of the prior that non-null modes are searched under, in units of the prior's own. With 8, effects
+that few counts support and the prior almost shrinks to zero lie between the components."""
 LOOSE, SETTLED = 1.0, 4.0
+"""Fisher information times S^2, below and above which the prior and the likelihood prevail."""
 WIDER, TAILS_WIDER = 1.3, 1.5
-"""With scales of 1, Monte-Carlo errors are underestimated."""
+"""Factors of the scales of Student-t components, and of the one with the prior's tails. With 1, Monte-Carlo
+errors are underestimated (benchmarks/notes/proposal.md)."""
 FAR, LEVEL = 12.0, 0.5
 """A coefficient is separated if it can move so far (natural log) at no greater cost in log likelihood."""
 TAIL_SCALE = 2.0

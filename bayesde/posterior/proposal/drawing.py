@@ -1,11 +1,11 @@
-r"""Each gene's proposal distribution at work: shares of its components, draws and their weights.
+r"""The shares of the components of each gene's proposal, its draws, and their density ratios.
 
 A mixture whose components `bayesde.posterior.proposal.components` chooses. Their shares are fitted to a few
-pilot draws. Components that these do not ask for are left out, but for the last one, which bounds the weights
-far out; of the others no share is below `SMALLEST_SHARE`.
+pilot draws. Components of a negligible share are left out, except the last one, which bounds the weights in
+the tails; of the others no share is below `SMALLEST_SHARE`.
 
-What is kept of a draw is ln p(y | theta) - ln q(theta), with the wide normal priors of the coefficients
-that are not shrunken: everything that does not depend on the hyperparameters.
+With every draw ln p(y | theta) - ln q(theta) is kept, plus the log normal priors of the coefficients that are
+not shrunken: everything in its weight that does not depend on the hyperparameters.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from bayesde.posterior.proposal.mixture import (
 __all__ = ["ProposalDraws", "draw", "fitted_shares"]
 
 SMALLEST_SHARE = 0.08
+"""Of any component; less where there are many."""
 LARGEST_FLOOR = 0.25
-"""Of all components together."""
+"""Sum of the smallest shares of all components."""
 NEGLIGIBLE, TELLING = 0.001, 10.0
-"""Fitted share below which a component is left out, as a third of airway's are; and the effective pilot draws
-that it takes to decide that: a single one of large weight would leave nothing but its own component."""
+"""Fitted share below which a component is left out; and the effective number of pilot draws needed to decide
+that: after a single draw of large weight only its own component would be left."""
 PILOT = 200
 """Draws that the shares are fitted to."""
 EM_STEPS = 10
@@ -72,7 +73,7 @@ def fitted_shares(
 
     They are those that maximize sum_m w_m ln q(theta_m) over pilot draws with the weights w_m, by the EM
     algorithm (Cappe et al. 2008, doi:10.1007/s11222-008-9059-x). Components of a negligible share are left
-    out, but for the last one, which bounds the weights; of the others none is below `SMALLEST_SHARE`.
+    out, except the last one, which bounds the weights; of the others none is below `SMALLEST_SHARE`.
 
     Parameters
     ----------
@@ -80,7 +81,9 @@ def fitted_shares(
     proposal : Mixture
     seeds : ndarray of uint32 (gene,)
     n_draws : int
+        Pilot draws of every gene.
     negligible : float
+        Share below which a component is left out.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
-from bayesde.posterior.summaries.small_probabilities import FLOOR, Sorted, probabilities_below
+from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws, probabilities_below
 
 __all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
 
@@ -54,9 +54,9 @@ def contrast_summary(
     summary = {name: np.empty(draws.n_genes) for name in names}
 
     def summarize(first: int, last: int) -> None:
-        for rows, theta, weights in draws.pieces(first, last):
+        for rows, theta, weights in draws.batches(first, last):
             some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
-            ordered = Sorted.of(contrast_values(theta, vector), weights)
+            ordered = SortedDraws.of(contrast_values(theta, vector), weights)
             found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
             for name, values in found.items():
                 summary[name][rows] = values
@@ -65,7 +65,7 @@ def contrast_summary(
     return summary
 
 
-def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
+def _moments(draws: SortedDraws, ci_prob: float) -> dict[str, np.ndarray]:
     """Summarize some genes' draws by `MOMENTS`."""
     n_genes = draws.values.shape[0]
     summary = np.empty((n_genes, len(MOMENTS)))
@@ -74,7 +74,11 @@ def _moments(draws: Sorted, ci_prob: float) -> dict[str, np.ndarray]:
 
 
 def _rates(
-    draws: Sorted, vector: np.ndarray, threshold: float, models: list[ConditionalModel], theta: np.ndarray
+    draws: SortedDraws,
+    vector: np.ndarray,
+    threshold: float,
+    models: list[ConditionalModel],
+    theta: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Return the probabilities of some genes' contrast to be wrong, small or large."""
     bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
@@ -99,7 +103,7 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
     mean = np.empty(draws.n_genes)
 
     def average(first: int, last: int) -> None:
-        for rows, theta, weights in draws.pieces(first, last):
+        for rows, theta, weights in draws.batches(first, last):
             mean[rows] = (weights * exponentials(theta[:, :, -1])).sum(axis=1)
 
     over_genes(average, draws.n_genes)

@@ -101,7 +101,7 @@ def joint_summary(draws: GeneDraws, contrasts: list[Contrast], threshold: float)
 
 def _effects(draws: GeneDraws, contrasts: list[Contrast]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """Yield log2 effects (gene, draw, contrast) and weights (gene, draw) of some genes after the other."""
-    for _, theta, weights in draws.pieces():
+    for _, theta, weights in draws.batches():
         effects = np.stack([contrast_values(theta, contrast.vector) for contrast in contrasts], axis=2)
         yield to_log2(np.clip(effects, -LARGEST_EFFECT, LARGEST_EFFECT)), weights
 

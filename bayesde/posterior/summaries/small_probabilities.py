@@ -54,7 +54,7 @@ from bayesde.numerics.sorting import sorting_order
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.summaries.laplace_tails import tail_ratios
 
-__all__ = ["FLOOR", "Sorted", "probabilities_below"]
+__all__ = ["FLOOR", "SortedDraws", "probabilities_below"]
 
 ENOUGH = 50.0
 """What the draws beyond a bound must be worth for their weight to be used as it is."""
@@ -65,7 +65,7 @@ TOO_LIGHT = 2.0
 FLOOR = 1e-300
 
 
-class Sorted(NamedTuple):
+class SortedDraws(NamedTuple):
     """Weighted draws of a contrast, of some genes.
 
     Attributes
@@ -82,7 +82,7 @@ class Sorted(NamedTuple):
     order: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray, weights: np.ndarray) -> Sorted:
+    def of(cls, values: np.ndarray, weights: np.ndarray) -> SortedDraws:
         """Sort each gene's draws.
 
         Parameters
@@ -93,14 +93,14 @@ class Sorted(NamedTuple):
 
         Returns
         -------
-        Sorted
+        SortedDraws
         """
         return cls(values, weights, sorting_order(values))
 
     @property
-    def turned(self) -> Sorted:
+    def turned(self) -> SortedDraws:
         """The same draws with the other sign."""
-        return Sorted(-self.values, self.weights, np.ascontiguousarray(self.order[:, ::-1]))
+        return SortedDraws(-self.values, self.weights, np.ascontiguousarray(self.order[:, ::-1]))
 
 
 class Tails(NamedTuple):
@@ -128,7 +128,7 @@ class Tails(NamedTuple):
 
 
 def probabilities_below(
-    draws: Sorted,
+    draws: SortedDraws,
     bounds: list[float],
     models: Sequence[ConditionalModel] = (),
     vector: np.ndarray | None = None,
@@ -138,7 +138,7 @@ def probabilities_below(
 
     Parameters
     ----------
-    draws : Sorted
+    draws : SortedDraws
     bounds : list of float
         In descending order.
     models : sequence of ConditionalModel

@@ -16,7 +16,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.queries.left_out import without_counts, without_samples
 from bayesde.posterior.summaries.laplace_tails import tail_ratios
 from bayesde.posterior.summaries.one_contrast import contrast_summary
-from bayesde.posterior.summaries.small_probabilities import ENOUGH, Sorted, probabilities_below
+from bayesde.posterior.summaries.small_probabilities import ENOUGH, SortedDraws, probabilities_below
 
 SCALE, SD, TREND = 0.1, 0.6, 0.05
 EFFECT = np.array([0.0, 1.0])
@@ -156,7 +156,7 @@ def test_tails_are_averaged_over_hyperparameters(known):
     bound = [values.min() - 1.0]
 
     def below(*models):
-        return probabilities_below(Sorted.of(values, weights), bound, models, EFFECT, theta)[0, 0]
+        return probabilities_below(SortedDraws.of(values, weights), bound, models, EFFECT, theta)[0, 0]
 
     assert below(wider) > 1.2 * below(model)
     assert below(model, wider) == pytest.approx(0.5 * (below(model) + below(wider)), rel=1e-6)
@@ -170,7 +170,7 @@ def test_a_bound_within_the_draws_is_left_to_them(known):
 
 def test_where_there_are_draws_enough_they_are_counted():
     values = np.random.default_rng(2).normal(0.0, 1.0, (5, 4000))
-    found = probabilities_below(Sorted.of(values, np.full(values.shape, 1 / 4000)), [0.3, -1.0, -2.0])
+    found = probabilities_below(SortedDraws.of(values, np.full(values.shape, 1 / 4000)), [0.3, -1.0, -2.0])
     expected = np.stack([(values < bound).mean(axis=1) for bound in (0.3, -1.0, -2.0)], axis=1)
     assert expected.min() * 4000 >= ENOUGH
     np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -181,13 +181,13 @@ def test_where_there_are_draws_enough_they_are_counted():
 )
 def test_draws_alone_tell_somewhat_smaller_probabilities(law, distance, error):
     values = law.rvs(size=(200, 4000), random_state=3) + distance
-    found = np.log(probabilities_below(Sorted.of(values, np.full(values.shape, 1 / 4000)), [0.0])[:, 0])
+    found = np.log(probabilities_below(SortedDraws.of(values, np.full(values.shape, 1 / 4000)), [0.0])[:, 0])
     assert math.sqrt(np.mean((found - law.logcdf(-distance)) ** 2)) < error
 
 
 def test_order_of_sure_genes_is_kept():
     values = np.random.default_rng(3).normal(0, 1, (1, 4000)) + np.array([[4.0], [6.0], [8.0], [12.0]])
-    found = probabilities_below(Sorted.of(values, np.full(values.shape, 1 / 4000)), [0.0])[:, 0]
+    found = probabilities_below(SortedDraws.of(values, np.full(values.shape, 1 / 4000)), [0.0])[:, 0]
     assert (np.diff(found) < 0).all()
 
 
@@ -195,7 +195,7 @@ def test_tail_and_counting_join():
     """Let draws pass the bound one by one: the estimate rises with them."""
     values = np.sort(np.random.default_rng(4).standard_t(5, (1, 4000)))
     bounds = list(0.5 * (values[0, :300] + values[0, 1:301])[::-1])
-    draws = Sorted.of(values, np.full(values.shape, 1 / 4000))
+    draws = SortedDraws.of(values, np.full(values.shape, 1 / 4000))
     found = np.log([probabilities_below(draws, [bound])[0, 0] for bound in bounds])
     assert (np.diff(found) < 0.02).all()
     assert (np.abs(found - student.logcdf(bounds, 5))[:-5] < 0.4).all()
@@ -203,7 +203,7 @@ def test_tail_and_counting_join():
 
 def test_probabilities_of_a_constant_and_of_missing_draws():
     values = np.stack([np.full(100, 2.0), np.full(100, -2.0), np.full(100, np.nan)])
-    found = probabilities_below(Sorted.of(values, np.full(values.shape, 0.01)), [0.0])[:, 0]
+    found = probabilities_below(SortedDraws.of(values, np.full(values.shape, 0.01)), [0.0])[:, 0]
     assert 0.0 < found[0] < 0.01
     assert found[1] == pytest.approx(1.0)
     assert np.isnan(found[2])
