@@ -1,43 +1,21 @@
-r"""Small probabilities: beyond a bound that few draws, or none, have passed.
+r"""Small tail probabilities: few draws, or none, lie beyond the bound.
 
-Of a lower tail (of an upper one by turning the sign), with s_b the weight of the draws below the bound b and
-n_b = (sum w)^2 / sum w^2 of these draws, what they are worth:
+Of a lower tail (of an upper one by changing the sign), with s_b the weight of the draws below the bound b and
+n_b = (sum w)^2 / sum w^2 their effective number:
 
 * n_b >= 50, or s_b >= 1/2: P(v < b) = s_b.
-* else the tail is entered at the outermost draw a that has n_a >= 50, and followed from there to b,
+* else the tail is entered at the outermost draw a that has n_a >= 50, and extended from there to b,
 
       ln P(v < b) = [n_b max(ln s_b, ln(s_a R) - 2) + 12 ln(s_a R)] / (n_b + 12),   R = P(v < b) / P(v < a),
 
-  with R from Laplace's approximation of the contrast's marginal density (`laplace_tails`), which knows the
-  data and so the shape of the tail, given the hyperparameters; averaged over draws of these where they are
-  uncertain. Few weighted draws can be far too light, where they have missed the part of the tail
-  that counts, and hardly too heavy: hence the bound on ln s_b. Where there is no model, there is no such
-  bound, and R is from an exponential tail with the mean excess of the draws beyond a,
-  R = exp(-(a - b) / mean excess).
+  with R from Laplace's approximation of the contrast's marginal density (`laplace_tails`) given the
+  hyperparameters, averaged over draws of these where they are uncertain. The weight of few draws can be far
+  too small, where they have missed the part of the tail that counts, but hardly too large: hence the bound on
+  ln s_b. Without a model there is no such bound, and R is that of an exponential tail with the mean excess of
+  the draws beyond a, R = exp(-(a - b) / mean excess).
 
-Draws of engine psis reach far out, with small weights, so that s_b is often worth something at 1e-8;
-draws of equal weight end at 1 / draws.
-
-Error of ln lfsr, root mean square over 68 genes of pasilla, against nested importance sampling (3,000 points
-at each of some 140 values of the contrast; 60,000 draws of psis agree with that to 0.1 down to e^-12).
-Shrunken by a Cauchy prior of scale 0.056, many of these posteriors have two modes. (Without the bound on
-ln s_b, which moves by more than e^1 what is said of 65 of 12,359 genes of pasilla, and for the 13 of the 15
-that it moves most of which 100,000 draws tell something, to within e^1.4 of that.)
-
-| lfsr between | 1 and e^-2 | e^-2, e^-4 | e^-4, e^-7 | e^-7, e^-12 | e^-12, e^-24 |
-|---|---|---|---|---|---|
-| 1,000 draws of psis | 0.06 | 0.21 | 0.27 | 0.35 | 0.34 |
-| 4,000 draws of equal weight | 0.02 | 0.10 | 0.18 | 0.28 | 0.37 |
-| the former, without the model | 0.06 | 0.25 | 0.46 | 2.8 | 12 |
-| the latter, without the model | 0.02 | 0.10 | 0.23 | 2.1 | 19 |
-
-A panel of 60 genes leaves dispersion_sd uncertain by a quarter; averaged over 166 draws of the
-hyperparameters the errors of 1,000 draws (against 40,000) are 0.06, 0.16, 0.18, 0.30 and 2.3, and with the
-hyperparameters at their means 0.06, 0.16, 0.20, 0.88 and 3.7, on average too small by 0.7 and 2.4 in the last
-two.
-
-Without the model it depends on the posterior: of 4,000 draws of a normal the error is 0.4 at e^-7 and 5 (too
-large) at e^-21; of Student's t with 10 and 5 degrees of freedom 1.1 at e^-10 and 1.2 at e^-8 (too small).
+Errors of this rule, against nested importance sampling, are in benchmarks/notes/small_probabilities.md: between
+1e-3 and 1e-10 a factor of about e^0.3 with the model; without it, up to several orders of magnitude.
 """
 
 from __future__ import annotations
@@ -57,9 +35,9 @@ from bayesde.posterior.summaries.laplace_tails import tail_ratios
 __all__ = ["FLOOR", "SortedDraws", "probabilities_below"]
 
 ENOUGH = 50.0
-"""What the draws beyond a bound must be worth for their weight to be used as it is."""
+"""Effective number of draws beyond a bound from which on their weight is used as it is."""
 TRUST = 12.0
-"""What the continued tail is worth, in draws: its logarithm is off by about 0.3."""
+"""Effective number of draws that the extended tail counts as: its logarithm is off by about 0.3."""
 TOO_LIGHT = 2.0
 """By how much the logarithm of the weight of few draws may be below that of the model's tail."""
 FLOOR = 1e-300
@@ -104,7 +82,7 @@ class SortedDraws(NamedTuple):
 
 
 class Tails(NamedTuple):
-    """What draws say of lower tails.
+    """Lower tails of the draws.
 
     Attributes
     ----------
@@ -142,8 +120,8 @@ def probabilities_below(
     bounds : list of float
         In descending order.
     models : sequence of ConditionalModel
-        Of the genes, each under other values of the hyperparameters, for the tail to be followed by; with
-        `vector` and `theta`.
+        Of the genes, each under other values of the hyperparameters, to extend the tail with; needs `vector`
+        and `theta`.
     vector : ndarray (coefficient,), optional
         The values are theta's coefficients times this.
     theta : ndarray (gene, draw, P + 1), optional
@@ -176,7 +154,7 @@ def probabilities_below(
 
 
 def _combined(share: np.ndarray, size: np.ndarray, tail: np.ndarray, modelled: np.ndarray) -> np.ndarray:
-    """Average the logarithms of what draws say and of the continued tail, where there are few draws."""
+    """Average the logarithms of the draws' weight and of the extended tail, where there are few draws."""
     counted, continued = logarithms(np.maximum(share, FLOOR)), logarithms(np.maximum(tail, FLOOR))
     counted = np.where(modelled, np.maximum(counted, continued - TOO_LIGHT), counted)
     both = (size * counted + TRUST * continued) / (size + TRUST)
@@ -194,7 +172,7 @@ def _fill_tails(first, last, draws, bounds, enough, tails):  # type: ignore[no-u
 
 @kernel
 def _below(values, weights, order, bounds, share, size):  # type: ignore[no-untyped-def]
-    """Fill the weight of one gene's draws below the bounds, and what they are worth; NaN if a value is."""
+    """Fill weight and effective number of one gene's draws below the bounds; NaN if a value is."""
     at, total, squares = 0, 0.0, 0.0
     for b in range(bounds.size - 1, -1, -1):
         while at < values.size and values[order[at]] < bounds[b]:
@@ -210,8 +188,8 @@ def _below(values, weights, order, bounds, share, size):  # type: ignore[no-unty
 def _tail(values, weights, order, enough):  # type: ignore[no-untyped-def]
     """Return where one gene's tail is entered: the draw, the probability below it, the mean excess.
 
-    That is the innermost draw that is the first to make the draws from the outside up to it worth enough;
-    the median, if they come to that only beyond it.
+    From the outside in, the effective number of the draws may fall again: of the draws at which it becomes
+    large enough, that is the innermost one; the median, if there is none before it.
     """
     total, squares, moment = 0.0, 0.0, 0.0
     at, share, sum_beyond, below = order[0], 0.0, 0.0, True
