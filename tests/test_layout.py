@@ -79,7 +79,7 @@ def test_public_functions_describe_their_parameters():
 
 
 def test_circles_of_modules_and_folders_are_found(tmp_path):
-    """One through an import in a function and one for type checkers, and one of folders but not of modules."""
+    """Circles by an import in a function and one for type checkers; of folders, but not of modules."""
     texts = {
         "__init__": "",
         "low": "",
