@@ -1,1 +1,1 @@
-"""Measurements of bayesde beside its peers; ``python -m benchmarks`` runs them, README.md explains them."""
+"""Measurements of speed, calibration, accuracy and agreement with R; README.md explains how to run them."""
