@@ -1,1 +1,1 @@
-"""Measurements of speed, calibration, accuracy and agreement with R; README.md explains how to run them."""
+"""Measurements of bayesde and comparisons with other tools; README.md explains them."""
