@@ -195,19 +195,21 @@ def undescribed(tree: Path, package: str) -> list[str]:
 
 
 def _registered_commands(tree: Path, package: str) -> set[str]:
-    """Return the names of functions made commands, by a decorator or by ``app.command()(function)``."""
+    """Return the names of functions that are made commands.
+
+    They are decorated, or given to ``app.command()``, or have one argument: what the user chose (``Chosen``).
+    """
     found = set()
     for path in (tree / package / COMMANDS).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, Function):
-                if any(_name(one) in ("command", "callback") for one in node.decorator_list):
+                decorated = any(_name(one) in ("command", "callback") for one in node.decorator_list)
+                kinds = [_name(one.annotation) for one in node.args.args if one.annotation is not None]
+                if decorated or kinds == ["Chosen"]:
                     found.add(node.name)
-            elif (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Call)
-                and _name(node.func) == "command"
-            ):
-                found |= {_name(one) for one in node.args}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
+                if _name(node.func) == "command":
+                    found |= {_name(one) for one in node.args}
     return found
 
 
