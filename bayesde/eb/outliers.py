@@ -72,6 +72,24 @@ class FittedBlock(NamedTuple):
     ridge: np.ndarray
     min_mu: float
 
+    def take(self, rows: np.ndarray) -> FittedBlock:
+        """Return what belongs to some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or of bool
+            Which of the genes.
+
+        Returns
+        -------
+        FittedBlock
+        """
+        return self._replace(
+            coefficients=self.coefficients[rows],
+            working_beta=self.working_beta[rows],
+            dispersion=self.dispersion[rows],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class CooksSummary:

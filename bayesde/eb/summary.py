@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesde.counts.display import html_table
 from bayesde.design.description import variable_lines
 from bayesde.eb.dispersion.estimates import MIN_DISPERSION
+from bayesde.eb.estimates import EbEstimates
 from bayesde.errors import BayesdeWarning, first_few
 
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
-
-__all__ = ["described", "described_as_table", "fit_lines", "summary_lines", "tell_once"]
+__all__ = ["one_line", "html_summary", "fit_lines", "summary_lines", "report_fit"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +22,12 @@ FLAT_SHARE = 0.9
 """With more than this share of the genes at the smallest dispersion, something is wrong with the counts."""
 
 
-def summary_lines(fit: EbFit) -> list[str]:
+def summary_lines(fit: EbEstimates) -> list[str]:
     """Describe a fit in sentences: its design, variable by variable, and what happened to genes.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
 
     Returns
     -------
@@ -39,12 +36,12 @@ def summary_lines(fit: EbFit) -> list[str]:
     return [*variable_lines(fit.design), *fit_lines(fit)]
 
 
-def fit_lines(fit: EbFit) -> list[str]:
+def fit_lines(fit: EbEstimates) -> list[str]:
     """Describe a fit in sentences, one for each thing that happened to any gene.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
 
     Returns
     -------
@@ -66,7 +63,7 @@ def fit_lines(fit: EbFit) -> list[str]:
     return [fitted, *(f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any())]
 
 
-def described(fit: EbFit) -> str:
+def one_line(fit: EbEstimates) -> str:
     """Describe a fit in one line."""
     formula = fit.design.formula or ", ".join(fit.design.coefficients)
     weighted = ", weighted" if fit.weights is not None else ""
@@ -77,7 +74,7 @@ def described(fit: EbFit) -> str:
     )
 
 
-def described_as_table(fit: EbFit) -> str:
+def html_summary(fit: EbEstimates) -> str:
     """Describe a fit in a short table, as HTML."""
     lines = (line.partition(": ") for line in variable_lines(fit.design))
     return html_table(
@@ -106,7 +103,7 @@ def _genes(number: int) -> str:
     return "1 gene" if number == 1 else f"{number:,} genes"
 
 
-def tell_once(fit: EbFit) -> None:
+def report_fit(fit: EbEstimates) -> None:
     """Log the summary, and warn of what makes results doubtful."""
     for line in summary_lines(fit):
         logger.info("%s", line)
@@ -123,7 +120,7 @@ def tell_once(fit: EbFit) -> None:
         )
 
 
-def _warn_if_flat(fit: EbFit) -> None:
+def _warn_if_flat(fit: EbEstimates) -> None:
     """Warn if nearly all genes vary less than Poisson noise: such counts are not raw counts of replicates."""
     own = fit.dispersion_gene_wise[fit.estimated]
     flat = int(np.sum(own < AT_FLOOR))

@@ -18,7 +18,7 @@ from bayesde.eb.regression.glm import MIN_MU, fit_glm
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["MIN_DISPERSION", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
+__all__ = ["MIN_DISPERSION", "fits_cell_means", "gene_wise_dispersions", "map_dispersions", "max_dispersion"]
 
 MIN_DISPERSION = 1e-8
 LEAST_WEIGHT = 1e-6
@@ -26,13 +26,38 @@ LEAST_WEIGHT = 1e-6
 
 
 def max_dispersion(n_samples: int) -> float:
-    """Largest dispersion considered: 10, or the number of samples if that is more."""
+    """Largest dispersion considered: 10, or the number of samples if that is more.
+
+    Parameters
+    ----------
+    n_samples : int
+
+    Returns
+    -------
+    float
+    """
     return max(10.0, float(n_samples))
 
 
-def _starts(moments: Moments, poisson: float, n_samples: int) -> np.ndarray:
+def fits_cell_means(layout: DesignLayout, weighted: bool) -> bool:
+    """Tell whether gene-wise dispersions are estimated at the cell means, which then are the fitted means.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    weighted : bool
+        Whether there are observation weights.
+
+    Returns
+    -------
+    bool
+    """
+    return layout.saturated and not weighted
+
+
+def _starts(moments: Moments, mean_reciprocal: float, n_samples: int) -> np.ndarray:
     """Return the smaller of a regression-residual and a moment estimate, within the allowed range."""
-    by_moments = (moments.variance - poisson * moments.mean) / moments.mean**2
+    by_moments = (moments.variance - mean_reciprocal * moments.mean) / moments.mean**2
     smaller = np.minimum(moments.rough_dispersion, by_moments)
     return np.clip(smaller, MIN_DISPERSION, max_dispersion(n_samples))
 
@@ -75,7 +100,7 @@ def _on_grid(
 
 
 def gene_wise_dispersions(
-    block: GeneBlock, layout: DesignLayout, moments: Moments, poisson: float, min_mu: float = MIN_MU
+    block: GeneBlock, layout: DesignLayout, moments: Moments, mean_reciprocal: float, min_mu: float = MIN_MU
 ) -> tuple[np.ndarray, np.ndarray]:
     """Estimate each gene's dispersion from its own counts.
 
@@ -86,7 +111,7 @@ def gene_wise_dispersions(
     layout : DesignLayout
     moments : Moments
         Of the block.
-    poisson : float
+    mean_reciprocal : float
         Mean over samples of the reciprocal factor: the Poisson variance of a normalized count of mean 1.
     min_mu : float
         Means are held above this.
@@ -98,8 +123,8 @@ def gene_wise_dispersions(
     coefficients : ndarray (gene, coefficient)
         Those of the means that the estimate was made at; without columns where these are cell means.
     """
-    start = _starts(moments, poisson, layout.n_samples)
-    if layout.saturated and not block.weights.size:
+    start = _starts(moments, mean_reciprocal, layout.n_samples)
+    if fits_cell_means(layout, bool(block.weights.size)):
         coefficients = np.empty((block.n_genes, 0))
     else:
         glm = fit_glm(block.counts, block.factors, layout, start, weights=block.weights)

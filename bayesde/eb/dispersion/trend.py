@@ -25,7 +25,7 @@ from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import combine, least_squares
 
-__all__ = ["DispersionTrend", "fit_trend", "given_trend"]
+__all__ = ["DispersionTrend", "fit_trend", "as_trend"]
 
 USABLE = 100.0 * MIN_DISPERSION
 """Gene-wise dispersions below this come from genes that look Poisson; they do not shape the trend."""
@@ -90,7 +90,7 @@ def _checked(dispersion: object, mean: np.ndarray) -> np.ndarray:
     return values
 
 
-def given_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
+def as_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
     """Return a trend from another fit as it is, and wrap a function of base means.
 
     Raises

@@ -20,11 +20,19 @@ import numpy as np
 from scipy.special import ndtr
 
 from bayesde.eb.block import NO_WEIGHTS, shared_row
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import Cells
-from bayesde.eb.shrinkage.cauchy_mode import NUISANCE_SD, find_modes
+from bayesde.eb.shrinkage.cauchy_mode import UNSHRUNKEN_SD, find_modes
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
+__all__ = [
+    "UNSHRUNKEN_SD",
+    "ShrunkenEffects",
+    "false_sign_probability",
+    "prior_scale",
+    "prior_scales",
+    "shrink_coefficient",
+]
 
 MAX_PRIOR_SCALE = 1.0
 SMALLEST_VARIANCE, LARGEST_VARIANCE = 1e-6, 400.0
@@ -130,6 +138,25 @@ def _interpolated_step(
     if p < 0.75 * width * q - abs(tolerance * q) / 2.0 and p < abs(before * q / 2.0):
         return p / q
     return width / 2.0
+
+
+def prior_scales(fit: EbEstimates) -> dict[str, float]:
+    """Estimate the scale of the Cauchy prior of every coefficient but the intercept.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    dict of float
+        S, natural log, by coefficient.
+    """
+    return {
+        name: prior_scale(fit.beta[:, k], fit.beta_se[:, k])
+        for k, name in enumerate(fit.design.coefficients)
+        if k != fit.design.intercept
+    }
 
 
 def shrink_coefficient(

@@ -37,10 +37,10 @@ import numpy as np
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import inlined, kernel
 
-__all__ = ["NUISANCE_SD", "find_modes"]
+__all__ = ["UNSHRUNKEN_SD", "find_modes"]
 
-NUISANCE_SD = 15.0
-"""Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
+UNSHRUNKEN_SD = 15.0
+"""Prior sd (natural log) of coefficients that are not shrunken: uninformative on any scale of counts."""
 MAX_NEWTON_STEPS = 200
 SHORTEST_STEP = 1e-12
 SUFFICIENT = 1e-4
@@ -64,7 +64,7 @@ def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ign
     """Fill gradient and Hessian of L; with r (mu - y) / (mu + r) for (y + r) mu / (mu + r) - y."""
     p = b.size
     for a in range(p):
-        precision = 0.0 if scales[a] > 0.0 else 1.0 / NUISANCE_SD**2
+        precision = 0.0 if scales[a] > 0.0 else 1.0 / UNSHRUNKEN_SD**2
         gradient[a] = precision * b[a]
         for c in range(a):
             hessian[a, c] = 0.0
@@ -110,7 +110,7 @@ def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def
         if scales[a] > 0.0:
             total += math.log1p((b[a] / scales[a]) ** 2)
         else:
-            total += 0.5 * (b[a] / NUISANCE_SD) ** 2
+            total += 0.5 * (b[a] / UNSHRUNKEN_SD) ** 2
     return total
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import fit_glm, fitted_means
 from bayesde.eb.regression.irls import covariance, set_effects, working_weights
@@ -27,9 +27,6 @@ from bayesde.numerics.compiled import kernel
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import combine, least_squares
 from bayesde.numerics.threads import over_genes
-
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
 
 __all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
 
@@ -65,7 +62,7 @@ class NormalShrinkage:
     sd: np.ndarray
 
 
-def prior_variances(fit: EbFit) -> np.ndarray:
+def prior_variances(fit: EbEstimates) -> np.ndarray:
     """Variance of the normal prior of every coefficient, natural log, (coefficient,)."""
     rows = fit.estimated
     weights = 1.0 / (1.0 / fit.base_mean[rows] + fit.dispersion_trend[rows])
@@ -139,7 +136,7 @@ def _log_one_plus_exp(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.0) + log(1.0 + exp(-np.abs(x)))
 
 
-def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
+def _shrink_some(fit: EbEstimates, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
     """Fit some genes (positions) again under the ridge."""
     layout, dispersion = DesignLayout.of(fit.design.matrix), fit.dispersion[genes]
     given = None if fit.weights is None else fit.weights[genes]
@@ -159,12 +156,12 @@ def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> No
     return NormalShrinkage(beta[:, k], error, sd)
 
 
-def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:
+def shrink_normally(fit: EbEstimates, k: int) -> NormalShrinkage:
     """Shrink coefficient ``k`` of every gene under normal priors on all coefficients but the intercept.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
         The original counts are fitted, as DESeq2 does it, also where it replaced excessive ones before.
     k : int
 

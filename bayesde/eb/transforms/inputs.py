@@ -16,8 +16,8 @@ from bayesde.design import Design
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion.estimates import gene_wise_dispersions
 from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
-from bayesde.eb.fit import EbFit
-from bayesde.eb.genes import poisson_level
+from bayesde.eb.estimates import EbEstimates
+from bayesde.eb.genes import mean_reciprocal_factor
 from bayesde.eb.moments import moments
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.size_factors.methods import resolved_factors
@@ -76,22 +76,24 @@ class TransformInput:
             return self.known
         chosen = means > 0.0 if n_genes is None else _spread_over(means, n_genes)
         shared = are_shared(self.factors)
-        poisson = poisson_level(self.factors[:1] if shared else self.factors[chosen])
+        mean_reciprocal = mean_reciprocal_factor(self.factors[:1] if shared else self.factors[chosen])
         parts = [
-            self._gene_wise(g, rows, chosen, poisson)
+            self._gene_wise(g, rows, chosen, mean_reciprocal)
             for g, rows in row_blocks(self.counts)
             if chosen[g].any()
         ]
         return fit_trend(self.kind, np.concatenate(parts), means[chosen])
 
-    def _gene_wise(self, genes: slice, rows: np.ndarray, chosen: np.ndarray, poisson: float) -> np.ndarray:
+    def _gene_wise(
+        self, genes: slice, rows: np.ndarray, chosen: np.ndarray, mean_reciprocal: float
+    ) -> np.ndarray:
         """Gene-wise dispersions of the chosen genes of a block, (chosen gene,)."""
         shared = are_shared(self.factors)
         block = GeneBlock.of(
             rows[chosen[genes]], self.factors[:1] if shared else self.factors[genes][chosen[genes]]
         )
         layout = DesignLayout.of(self.design)
-        return gene_wise_dispersions(block, layout, moments(block, layout.basis), poisson)[0]
+        return gene_wise_dispersions(block, layout, moments(block, layout.basis), mean_reciprocal)[0]
 
 
 def _spread_over(means: np.ndarray, n_genes: int) -> np.ndarray:
@@ -113,7 +115,7 @@ def _spread_over(means: np.ndarray, n_genes: int) -> np.ndarray:
 
 
 def transform_input(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None,
     blind: bool | None,
     trend: str | DispersionTrend,
@@ -123,7 +125,7 @@ def transform_input(
 
     Parameters
     ----------
-    counts : Counts or EbFit
+    counts : Counts or EbEstimates
     design : str, Design or None
     blind : bool or None
         None is blind unless there is a design or a fit.
@@ -141,7 +143,7 @@ def transform_input(
         If they do not go together.
     """
     known, kind = _known(trend)
-    if isinstance(counts, EbFit):
+    if isinstance(counts, EbEstimates):
         if design is not None or size_factors is not None:
             raise InputError("a fit has its own design and size factors; give them with the counts instead")
         fit = counts

@@ -25,7 +25,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.dispersion.trend import DispersionTrend
-from bayesde.eb.fit import EbFit
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.glm import MIN_MU, RIDGE
 from bayesde.eb.regression.irls import DIVERGED, MAX_ITERATIONS
 from bayesde.eb.shrinkage.matched_prior import matched_sd
@@ -102,7 +102,7 @@ def _all_modes(first, last, counts, factors, means, dispersions, precision, out)
 
 
 def rlog(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None = None,
     blind: bool | None = None,
     trend: str | DispersionTrend = "parametric",

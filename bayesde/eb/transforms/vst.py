@@ -27,7 +27,7 @@ from bayesde.counts import Counts, chunk_cells
 from bayesde.design import Design
 from bayesde.eb.block import are_shared
 from bayesde.eb.dispersion.trend import DispersionTrend
-from bayesde.eb.fit import EbFit
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.transforms.inputs import transform_input
 from bayesde.errors import InputError
 from bayesde.normalize.scaled import normalized_counts
@@ -44,7 +44,7 @@ SCALED_AT = (0.95, 0.999)
 
 
 def vst(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None = None,
     blind: bool | None = None,
     trend: str | DispersionTrend = "parametric",
