@@ -10,9 +10,8 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.errors import OptionError, first_few
 from bayesde.normalize import METHODS, normalization_matrix
-from bayesde.normalize import size_factors as ratio_size_factors
 from bayesde.normalize.factors import average_lengths
-from bayesde.normalize.ratios import Location
+from bayesde.normalize.ratios import Location, log_size_factors
 from bayesde.numerics.libm import exp
 
 __all__ = ["SIZE_FACTOR_METHODS", "resolved_factors", "size_factors"]
@@ -74,14 +73,15 @@ def size_factors(
     """
     if method not in SIZE_FACTOR_METHODS:
         raise OptionError(
-            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
         )
     if method != ITERATE:
-        return ratio_size_factors(counts, method, control_genes, geometric_means, location)
+        logs = log_size_factors(counts, method, control_genes, geometric_means, location)
+        return pd.Series(exp(logs), index=counts.samples, name="size_factor")
     if not (control_genes is None and geometric_means is None and location is None):
         raise OptionError(
-            "'iterate' takes no ratios: control genes, geometric means and a location function go with "
-            "'ratio' or 'poscounts'; to use some genes only, take counts.subset(genes=...)"
+            "control genes, geometric means and a location function are for the methods 'ratio' and "
+            "'poscounts'; for 'iterate', select genes with counts.subset(genes=...)."
         )
     # The other methods need no compiled kernels, and importing these takes a while.
     from bayesde.eb.size_factors.likelihood import iterated_log_size_factors
@@ -113,14 +113,14 @@ def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = Non
     """
     if isinstance(given, str) and given not in SIZE_FACTOR_METHODS:
         raise OptionError(
-            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
         )
     if isinstance(given, str) and given == ITERATE:
         if counts.normalization_factors is not None:
             return normalization_matrix(counts)
         if average_lengths(counts) is not None:
             raise OptionError(
-                "'iterate' cannot take average transcript lengths into account; use 'ratio' or 'poscounts'"
+                "'iterate' cannot take average transcript lengths into account; use 'ratio' or 'poscounts'."
             )
         given = size_factors(counts, ITERATE, control_genes)
     return normalization_matrix(counts, given, control_genes)
