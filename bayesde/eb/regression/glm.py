@@ -18,12 +18,20 @@ import numpy as np
 from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
 from bayesde.eb.regression.bounded import BOUND, fit_bounded
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.irls import contrast_errors, fit_all
+from bayesde.eb.regression.irls import Coefficients, Regression, contrast_errors, fit_all
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import products
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["MIN_MU", "RIDGE", "GlmFit", "contrast_standard_errors", "fit_glm", "fitted_means"]
+__all__ = [
+    "MIN_MU",
+    "RIDGE",
+    "GlmFit",
+    "contrast_standard_errors",
+    "fit_glm",
+    "fitted_means",
+    "shared_regression",
+]
 
 MIN_MU = 0.5
 """Means below half a read are held there while fitting: the weights of smaller ones say nothing."""
@@ -86,13 +94,10 @@ def contrast_standard_errors(
     over_genes(
         contrast_errors,
         len(beta),
-        np.ascontiguousarray(beta),
         shared_row(factors),
         weights,
-        layout.cells,
-        dispersion,
-        np.full(layout.n_coefficients, RIDGE),
-        min_mu,
+        shared_regression(layout, min_mu),
+        Coefficients(np.ascontiguousarray(beta), dispersion),
         np.ascontiguousarray(contrast, dtype=np.float64),
         out,
     )
@@ -101,6 +106,25 @@ def contrast_standard_errors(
 
 def _layout(design: np.ndarray | DesignLayout) -> DesignLayout:
     return design if isinstance(design, DesignLayout) else DesignLayout.of(design)
+
+
+def shared_regression(layout: DesignLayout, min_mu: float, ridge: np.ndarray | None = None) -> Regression:
+    """Gather what the regressions of all genes share.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    min_mu : float
+        Means are not allowed to fall below this.
+    ridge : ndarray (coefficient,), optional
+        Prior precisions, natural log; by default `RIDGE` for each.
+
+    Returns
+    -------
+    Regression
+    """
+    weak = np.full(layout.n_coefficients, RIDGE)
+    return Regression(layout.cells, layout.to_beta, weak if ridge is None else ridge, min_mu)
 
 
 def _fit_intercept(
@@ -185,18 +209,14 @@ def fit_glm(
     layout, factors = _layout(design), shared_row(factors)
     if layout.is_intercept and ridge is None:
         return _fit_intercept(counts, factors, dispersion, weights)
-    penalty = np.full(layout.n_coefficients, RIDGE) if ridge is None else ridge
     beta, beta_se, working = (np.empty((len(counts), layout.n_coefficients)) for _ in range(3))
     converged = np.empty(len(counts), dtype=bool)
     over_genes(
         fit_all,
         len(counts),
         GeneBlock(counts, factors, weights),
-        layout.cells,
-        layout.to_beta,
+        shared_regression(layout, min_mu, ridge),
         dispersion,
-        penalty,
-        min_mu,
         (beta, beta_se, working, converged),
     )
     fit = GlmFit(beta, beta_se, converged, np.zeros(len(counts), dtype=bool), working)

@@ -19,8 +19,8 @@ from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.glm import fit_glm, fitted_means
-from bayesde.eb.regression.irls import covariance, set_effects, working_weights
+from bayesde.eb.regression.glm import fit_glm, fitted_means, shared_regression
+from bayesde.eb.regression.irls import Coefficients, covariance, set_effects, working_weights
 from bayesde.eb.shrinkage.matched_prior import matched_sd
 from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import kernel
@@ -75,19 +75,20 @@ def prior_variances(fit: EbEstimates) -> np.ndarray:
 
 
 @kernel
-def _variances(first, last, beta, block, cells, dispersion, ridge, min_mu, k, out):  # type: ignore[no-untyped-def]
+def _variances(first, last, block, regression, at, k, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene, 2) with the variance of coefficient k as a posterior and as an estimator.
 
     The former is [(M + R)^-1]_kk, the latter [(M + R)^-1 M (M + R)^-1]_kk, with M = X'WX and R the ridge.
     """
+    cells, _, ridge, min_mu = regression
     p, n_cells = ridge.size, cells.size.size
     eta, effect, total = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
     for g in range(first, last):
         factors, weights = row_of(block.factors, g), row_of(block.weights, g)
-        set_effects(cells.rows, beta[g], eta, effect)
-        working_weights(factors, weights, effect, cells.of_sample, dispersion[g], min_mu, total)
+        set_effects(cells.rows, at.beta[g], eta, effect)
+        working_weights(factors, weights, effect, cells.of_sample, at.dispersion[g], min_mu, total)
         definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
         out[g, 0] = inverse[k, k] if definite else math.nan
         out[g, 1] = sandwich[k, k] if definite else math.nan
@@ -151,7 +152,8 @@ def _shrink_some(fit: EbEstimates, genes: np.ndarray, ridge: np.ndarray, k: int)
         factors = np.broadcast_to(block.factors, block.counts.shape)[g]
         beta[g] = _mode(block.counts[g], factors, weights, layout.matrix, dispersion[g], ridge)
     variances = np.empty((block.n_genes, 2))
-    over_genes(_variances, block.n_genes, beta, block, layout.cells, dispersion, ridge, min_mu, k, variances)
+    regression, at = shared_regression(layout, min_mu, ridge), Coefficients(beta, dispersion)
+    over_genes(_variances, block.n_genes, block, regression, at, k, variances)
     sd, error = np.sqrt(np.maximum(variances, 0.0)).T
     return NormalShrinkage(beta[:, k], error, sd)
 

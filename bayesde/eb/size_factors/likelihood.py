@@ -14,7 +14,7 @@ genes are above the quantile depends on p, so that differences of another width 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,8 +62,9 @@ def _start(counts, mu, dispersion):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: ignore[no-untyped-def]
+def _by_gene(first, last, likelihood, shifts, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with L_i at one shift for each sample."""
+    counts, mu, dispersion, start = likelihood
     for g in range(first, last):
         out[g] = 0.0
         for j in range(counts.shape[1]):
@@ -71,11 +72,12 @@ def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: 
 
 
 @kernel
-def _by_gene_and_sample(first, last, counts, mu, dispersion, start, shifts, step, out):  # type: ignore[no-untyped-def]
+def _by_gene_and_sample(first, last, likelihood, shifts, step, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample k, gene) with L_i when p_k alone moves by ``step``.
 
     The mean of p moves by step / m then, so that every other sample's shift falls by that.
     """
+    counts, mu, dispersion, start = likelihood
     m = counts.shape[1]
     for g in range(first, last):
         total = 0.0
@@ -93,8 +95,7 @@ def _trimmed_sum(values: np.ndarray) -> float:
     return float(values[values > np.quantile(values, LEFT_OUT)].sum())
 
 
-@dataclass(frozen=True)
-class _Likelihood:
+class _Likelihood(NamedTuple):
     """The likelihood as a function of p = ln s, up to a constant that all samples share.
 
     Attributes
@@ -111,7 +112,7 @@ class _Likelihood:
 
     def negative(self, p: np.ndarray) -> float:
         out = np.empty(len(self.counts))
-        over_genes(_by_gene, len(out), self.counts, self.mu, self.dispersion, self.start, p - p.mean(), out)
+        over_genes(_by_gene, len(out), self, p - p.mean(), out)
         return -_trimmed_sum(out)
 
     def negative_slope(self, p: np.ndarray) -> np.ndarray:
@@ -119,8 +120,7 @@ class _Likelihood:
         ends = []
         for step in (STEP, -STEP):
             moved = np.empty(self.counts.shape[::-1])
-            data = (self.counts, self.mu, self.dispersion, self.start)
-            over_genes(_by_gene_and_sample, len(self.counts), *data, shifts, step, moved)
+            over_genes(_by_gene_and_sample, len(self.counts), self, shifts, step, moved)
             ends.append(np.array([_trimmed_sum(values) for values in moved]))
         return -(ends[0] - ends[1]) / (2.0 * STEP)
 
