@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from bayesde.eb.block import NO_WEIGHTS, shared_row
+from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import Cells
-from bayesde.eb.shrinkage.cauchy_mode import UNSHRUNKEN_SD, find_modes
+from bayesde.eb.shrinkage.cauchy_mode import UNSHRUNKEN_SD, CauchyPrior, OrderedCells, find_modes
 from bayesde.numerics.threads import over_genes
 
 __all__ = [
@@ -194,19 +194,15 @@ def shrink_coefficient(
     """
     scales, cells = np.zeros(design.shape[1]), Cells.of(design)
     scales[list(shrunken)] = scale
+    own_weights = NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
     beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
     over_genes(
         find_modes,
         len(start),
-        np.ascontiguousarray(counts),
-        shared_row(factors),
-        NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
-        cells.rows,
-        cells.bounds,
-        cells.order,
+        GeneBlock(np.ascontiguousarray(counts), shared_row(factors), own_weights),
+        OrderedCells(cells.rows, cells.bounds, cells.order),
         dispersion,
-        shrunken[0],
-        scales,
+        CauchyPrior(shrunken[0], scales),
         beta,
         sd,
     )
