@@ -39,6 +39,17 @@ class GeneBlock(NamedTuple):
         """Bring arrays (gene, sample) into shape; size factors as a broadcast view take one row.
 
         The weights of each gene are divided by the largest of them.
+
+        Parameters
+        ----------
+        counts : ndarray (gene, sample)
+        factors : ndarray (gene, sample)
+        weights : ndarray (gene, sample), optional
+            Observation weights.
+
+        Returns
+        -------
+        GeneBlock
         """
         counts, factors = np.ascontiguousarray(counts, dtype=np.float64), shared_row(factors)
         if weights is None:
@@ -52,7 +63,17 @@ class GeneBlock(NamedTuple):
         return len(self.counts)
 
     def take(self, rows: np.ndarray) -> GeneBlock:
-        """Return the block of some of the genes (positions, or a mask)."""
+        """Return the block of some of the genes (positions, or a mask).
+
+        Parameters
+        ----------
+        rows : ndarray of int or of bool
+            Positions, or a mask.
+
+        Returns
+        -------
+        GeneBlock
+        """
         return GeneBlock(
             self.counts[rows],
             self.factors if len(self.factors) == 1 else self.factors[rows],
@@ -61,21 +82,57 @@ class GeneBlock(NamedTuple):
         )
 
     def with_counts(self, counts: np.ndarray) -> GeneBlock:
-        """Return a block of the same genes with other counts (gene, sample)."""
+        """Return a block of the same genes with other counts (gene, sample).
+
+        Parameters
+        ----------
+        counts : ndarray (gene, sample)
+
+        Returns
+        -------
+        GeneBlock
+        """
         return self._replace(counts=np.ascontiguousarray(counts, dtype=np.float64))
 
     def with_weights_above(self, least: float) -> GeneBlock:
-        """Return a block in which no weight is below ``least``."""
+        """Return a block in which no weight is below ``least``.
+
+        Parameters
+        ----------
+        least : float
+
+        Returns
+        -------
+        GeneBlock
+        """
         return self._replace(weights=np.maximum(self.weights, least))
 
 
 def are_shared(factors: np.ndarray) -> bool:
-    """Tell whether factors (gene, sample) are a broadcast view of one row, as size factors are."""
+    """Tell whether factors (gene, sample) are a broadcast view of one row, as size factors are.
+
+    Parameters
+    ----------
+    factors : ndarray (gene, sample)
+
+    Returns
+    -------
+    bool
+    """
     return factors.strides[0] == 0
 
 
 def shared_row(factors: np.ndarray) -> np.ndarray:
-    """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all."""
+    """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all.
+
+    Parameters
+    ----------
+    factors : ndarray (gene, sample)
+
+    Returns
+    -------
+    ndarray of float64 (gene, sample), or (1, sample)
+    """
     if are_shared(factors):
         return np.array(factors[:1], dtype=np.float64)
     return np.ascontiguousarray(factors, dtype=np.float64)

@@ -287,13 +287,33 @@ def cooks_distances(block: GeneBlock, layout: DesignLayout, fitted: FittedBlock)
 
 
 def cooks_cutoff(layout: DesignLayout) -> float:
-    """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p)."""
+    """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p).
+
+    Parameters
+    ----------
+    layout : DesignLayout
+
+    Returns
+    -------
+    float
+    """
     p = layout.n_coefficients
     return float(fdtri(p, layout.n_samples - p, CUTOFF_QUANTILE))
 
 
 def replaceable_samples(layout: DesignLayout, fewest: int | None = MIN_CELL_REPLACED) -> np.ndarray:
-    """Tell which samples (sample,) have enough replicates for their counts to be replaced; None: none has."""
+    """Tell which samples (sample,) have enough replicates for their counts to be replaced; None: none has.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    fewest : int or None
+        Smallest number of replicates; with None, no count is replaced.
+
+    Returns
+    -------
+    ndarray of bool (sample,)
+    """
     if fewest is None:
         return np.zeros(layout.n_samples, dtype=bool)
     return np.asarray(layout.cells.size[layout.cells.of_sample] >= fewest)

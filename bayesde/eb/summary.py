@@ -64,7 +64,16 @@ def fit_lines(fit: EbEstimates) -> list[str]:
 
 
 def one_line(fit: EbEstimates) -> str:
-    """Describe a fit in one line."""
+    """Describe a fit in one line.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    str
+    """
     formula = fit.design.formula or ", ".join(fit.design.coefficients)
     weighted = ", weighted" if fit.weights is not None else ""
     variables = "".join(f"; {line}" for line in variable_lines(fit.design))
@@ -75,7 +84,16 @@ def one_line(fit: EbEstimates) -> str:
 
 
 def html_summary(fit: EbEstimates) -> str:
-    """Describe a fit in a short table, as HTML."""
+    """Describe a fit in a short table, as HTML.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    str
+    """
     lines = (line.partition(": ") for line in variable_lines(fit.design))
     return html_table(
         [
@@ -104,7 +122,12 @@ def _genes(number: int) -> str:
 
 
 def report_fit(fit: EbEstimates) -> None:
-    """Log the summary, and warn of what makes results doubtful."""
+    """Log the summary, and warn of what makes results doubtful.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+    """
     for line in summary_lines(fit):
         logger.info("%s", line)
     _warn_if_flat(fit)

@@ -195,6 +195,15 @@ def is_level(design: Design, contrast: Contrast) -> bool:
     """Tell whether a contrast is a level of expression, as the intercept is, rather than an effect.
 
     An effect stays when every sample's ln mean is raised by a constant: with X v = 1, it is c . v = 0.
+
+    Parameters
+    ----------
+    design : Design
+    contrast : Contrast
+
+    Returns
+    -------
+    bool
     """
     ones = np.ones(design.n_samples)
     constant = least_squares(design.matrix, ones)

@@ -64,7 +64,16 @@ def normalization_factors(
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
-    """Average transcript lengths that came with the counts, (gene, sample), or None."""
+    """Average transcript lengths that came with the counts, (gene, sample), or None.
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    ndarray (gene, sample) or None
+    """
     return counts.average_lengths
 
 

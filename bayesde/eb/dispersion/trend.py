@@ -93,6 +93,15 @@ def _checked(dispersion: object, mean: np.ndarray) -> np.ndarray:
 def as_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
     """Return a trend from another fit as it is, and wrap a function of base means.
 
+    Parameters
+    ----------
+    trend : DispersionTrend or callable
+        A function takes base means (gene,) and returns dispersions (gene,).
+
+    Returns
+    -------
+    DispersionTrend
+
     Raises
     ------
     InputError

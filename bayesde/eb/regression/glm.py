@@ -226,6 +226,18 @@ def fit_glm(
 
 
 def fitted_means(beta: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Return nf exp(x . beta) (gene, sample), not held above anything."""
+    """Return nf exp(x . beta) (gene, sample), not held above anything.
+
+    Parameters
+    ----------
+    beta : ndarray (gene, coefficient)
+        Natural log.
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
+    design : ndarray (sample, coefficient)
+
+    Returns
+    -------
+    ndarray (gene, sample)
+    """
     with np.errstate(over="ignore"):
         return factors * exp(products(beta, design))

@@ -63,7 +63,16 @@ class NormalShrinkage:
 
 
 def prior_variances(fit: EbEstimates) -> np.ndarray:
-    """Variance of the normal prior of every coefficient, natural log, (coefficient,)."""
+    """Variance of the normal prior of every coefficient, natural log, (coefficient,).
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    ndarray (coefficient,)
+    """
     rows = fit.estimated
     weights = 1.0 / (1.0 / fit.base_mean[rows] + fit.dispersion_trend[rows])
     variances = np.full(fit.design.n_coefficients, WIDE)
