@@ -9,21 +9,21 @@ import numpy as np
 __all__ = ["NO_WEIGHTS", "GeneBlock", "are_shared", "shared_row"]
 
 NO_WEIGHTS = np.empty((1, 0))
-"""What the kernels are given where all observations count the same."""
+"""Weights for the kernels where all observations have the same weight."""
 
 
 class GeneBlock(NamedTuple):
     """Counts, factors and weights of some genes.
 
-    A named tuple, because the compiled kernels take it as it is. Their cache on disk refers to the class by
-    its name: a class of another name, or in another module, needs the old cache to be deleted.
+    A named tuple, because numba compiles functions of named tuples. Its cache on disk refers to the class
+    by its name: a class of another name, or in another module, needs the old cache to be deleted.
 
     Attributes
     ----------
     counts : ndarray of float64 (gene, sample)
         C-contiguous.
     factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
-    weights : ndarray (gene, sample), or (1, 0) where all observations count the same
+    weights : ndarray (gene, sample), or (1, 0) where all weights are the same
         At most 1.
     weight_scale : ndarray (gene,), or (1,)
         What the weights were divided by.
@@ -36,7 +36,7 @@ class GeneBlock(NamedTuple):
 
     @classmethod
     def of(cls, counts: np.ndarray, factors: np.ndarray, weights: np.ndarray | None = None) -> GeneBlock:
-        """Bring arrays (gene, sample) into shape; size factors as a broadcast view take one row.
+        """Make a block from arrays (gene, sample); size factors as a broadcast view take one row.
 
         The weights of each gene are divided by the largest of them.
 
@@ -123,7 +123,7 @@ def are_shared(factors: np.ndarray) -> bool:
 
 
 def shared_row(factors: np.ndarray) -> np.ndarray:
-    """Return factors as the kernels take them: contiguous, with one row if a broadcast one stands for all.
+    """Return factors as the kernels take them: contiguous, and only one row if it is the same for all genes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an empirical-Bayes fit holds: the inputs, and the estimates of every gene."""
+"""The inputs and the estimates of an empirical-Bayes fit, as data."""
 
 from __future__ import annotations
 

@@ -109,14 +109,14 @@ class EbFit(EbEstimates):
         Parameters
         ----------
         contrast : optional
-            Whatever ``design.contrast`` understands: (factor, level, reference), text, a numeric vector.
+            As ``design.contrast`` takes it: (factor, level, reference), text, or a numeric vector.
             By default the last coefficient.
         coef : str, optional
             A coefficient by name, instead of a contrast.
         lfc_threshold : float
             Test against effects of this size (log2) instead of 0.
         alternative : {"greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less"}
-            What a small p-value claims about the effect and the threshold.
+            The hypothesis that a small p-value supports, about the effect and the threshold.
 
         Returns
         -------
@@ -172,9 +172,9 @@ class EbFit(EbEstimates):
             Any contrast. For apeglm the design is rotated so that it becomes a coefficient; method
             ``"normal"`` takes only contrasts that are a coefficient.
         lfc_threshold : float
-            With a threshold (log2) the s-values answer "wrong sign or smaller than this".
+            With a threshold (log2), s-values are about effects with the wrong sign or smaller than this.
         method : {"apeglm", "normal", "ashr"}
-            ``"apeglm"``: posterior mode under a Cauchy prior whose scale is learnt from all genes;
+            ``"apeglm"``: posterior mode under a Cauchy prior whose scale is estimated from all genes;
             ``"normal"``: mode under the normal priors of DESeq2's first publication; ``"ashr"``: posterior
             mean under a mixture of normal distributions, from estimates and standard errors alone.
         adapt : bool
@@ -205,7 +205,7 @@ class EbFit(EbEstimates):
 
 def _one_of(contrast: Any, coef: str | None) -> Any:
     if contrast is not None and coef is not None:
-        raise InputError("give either a contrast or a coefficient, not both.")
+        raise InputError("both a contrast and a coefficient were given; give one of them, not both.")
     return coef if contrast is None else contrast
 
 
@@ -233,10 +233,11 @@ def fit_eb(
     references : mapping, optional
         Reference level of a factor, for a design given as a formula.
     weights : array-like or DataFrame (gene, sample), optional
-        How much each count is to be believed, 0 or more; each gene's are divided by their largest.
+        Observation weights, 0 or more: the reliability of each count. Each gene's weights are divided by the
+        largest of them.
     trend : DispersionTrend or callable, optional
-        A dispersion trend known before: from another fit, or any function from base means to dispersions
-        (gene,). By default the trend of the options is fitted.
+        A known dispersion trend: from another fit, or any function from base means to dispersions (gene,).
+        By default the trend named in the options is fitted.
     options : EbOptions, optional
 
     Returns
@@ -246,7 +247,7 @@ def fit_eb(
     Raises
     ------
     InputError
-        If the formula, the factors, the weights or the counts do not go together.
+        If the formula, the factors or the weights do not fit the counts.
 
     References
     ----------

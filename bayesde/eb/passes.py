@@ -33,7 +33,7 @@ from bayesde.eb.inputs import EbInputs
 from bayesde.eb.outliers import (
     CooksSummary,
     cooks_distances,
-    disqualified,
+    count_outliers,
     replaceable_samples,
     replaced_counts,
 )
@@ -43,7 +43,7 @@ from bayesde.eb.regression.separation import separated_genes
 __all__ = ["first_pass", "fitted_cooks_distances", "learn_hierarchy", "second_pass"]
 
 PIECES_REPLACED = 8
-"""Replacing counts holds a block of genes several times over: it is done in so many pieces."""
+"""Replacing counts takes several copies of a block, so it is done in so many pieces."""
 
 
 def first_pass(inputs: EbInputs) -> GeneWise:
@@ -145,7 +145,7 @@ def second_pass(
             _replace_counts(inputs, found, genes, block, part, replaceable)
     changed = ReplacedCounts(*(np.concatenate(each) for each in zip(*found.changes, strict=True)))
     _refit(inputs, hierarchy, setting, found, changed)
-    outlier = disqualified(found.cooks, inputs.layout, two_groups=_two_groups(inputs.design))
+    outlier = count_outliers(found.cooks, inputs.layout, two_groups=_two_groups(inputs.design))
     return EbEstimates(
         **vars(found.estimates),
         inputs=inputs,
@@ -189,8 +189,7 @@ def _refit(
     again = found.replaced & ~found.emptied
     if not again.any():
         return
-    # DESeq2 fits these genes as a data set of their own, with its own defaults, whatever smallest mean was
-    # asked for before.
+    # DESeq2 fits these genes as a separate data set with its default smallest mean, whatever the options.
     mean_reciprocal, setting = inputs.mean_reciprocal_factor(again), replace(setting, min_mu=MIN_MU)
     for genes in inputs.pieces(np.flatnonzero(again)):
         block = inputs.block(genes)

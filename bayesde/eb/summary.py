@@ -1,4 +1,4 @@
-"""What a fit has to say about itself, once: how many genes went another way than most."""
+"""A summary of a fit in sentences, and warnings about estimates that are doubtful."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 AT_FLOOR = 100.0 * MIN_DISPERSION
 FLAT_SHARE = 0.9
-"""With more than this share of the genes at the smallest dispersion, something is wrong with the counts."""
+"""With a larger share of the genes at the smallest dispersion, the counts are probably not raw counts."""
 
 
 def summary_lines(fit: EbEstimates) -> list[str]:
-    """Describe a fit in sentences: its design, variable by variable, and what happened to genes.
+    """Describe a fit in sentences: its design, variable by variable, and then ``fit_lines``.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def summary_lines(fit: EbEstimates) -> list[str]:
 
 
 def fit_lines(fit: EbEstimates) -> list[str]:
-    """Describe a fit in sentences, one for each thing that happened to any gene.
+    """Describe a fit in sentences: how many genes were fitted, replaced, left out or flagged.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def fit_lines(fit: EbEstimates) -> list[str]:
     events = (
         (fit.all_zero, "without any count: no estimates"),
         (fit.low_weight, "without enough weight: no estimates"),
-        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what the replicates say"),
-        (fit.emptied, "of which nothing is left once the outlier counts are replaced"),
+        (fit.replaced & ~fit.emptied, "with outlier counts replaced by a trimmed mean"),
+        (fit.emptied, "with no counts left after outlier counts were replaced"),
         (fit.count_outlier, "with an outlier count that cannot be replaced: no p-value"),
         (fit.dispersion_outlier, _outliers(int(fit.dispersion_outlier.sum()))),
         (fit.separated, _separated(int(fit.separated.sum()))),
@@ -135,9 +135,10 @@ def report_fit(fit: EbEstimates) -> None:
     if failed.any():
         names = first_few(fit.counts.genes[failed])
         warnings.warn(
-            f"the estimates of {_genes(failed.sum())} did not converge: {names}. The status of those "
-            "that were tested says so. Most often such genes have very few counts (leave genes of low counts "
-            "out), or a covariate is far from 0 or in odd units (write scale(covariate) in the design).",
+            f"the estimates of {_genes(failed.sum())} did not converge: {names}. In tables, the "
+            "status of those that were tested is 'not_converged'. Usual reasons are very few counts (filter "
+            "out genes with low counts) and a covariate far from 0 or in unusual units (write "
+            "scale(covariate) in the design).",
             BayesdeWarning,
             stacklevel=3,
         )
@@ -150,8 +151,8 @@ def _warn_if_flat(fit: EbEstimates) -> None:
     if own.size and flat > FLAT_SHARE * own.size and flat < own.size:
         warnings.warn(
             f"{flat:,} of {own.size:,} genes vary no more than Poisson noise (gene-wise dispersions below "
-            f"{AT_FLOOR:g}), as replicates hardly ever do. Are these raw counts, are the samples biological "
-            "replicates, and were normalization factors built from the counts themselves?",
+            f"{AT_FLOOR:g}), which is rare among biological replicates. Check that these are raw "
+            "counts of biological replicates, and that normalization factors were not made from the counts.",
             BayesdeWarning,
             stacklevel=4,
         )

@@ -31,7 +31,7 @@ LN2 = math.log(2.0)
 METHODS = ("apeglm", "normal", "ashr")
 UNADAPTED_SCALE = 1.0
 ASH_ARRAYS = 6
-"""How many numbers by gene and component the posterior under a mixture takes."""
+"""Numbers that the posterior under a mixture takes for each gene and component."""
 
 
 def _effect(fit: EbEstimates, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,7 @@ def _effect(fit: EbEstimates, contrast: Contrast) -> tuple[np.ndarray, np.ndarra
 
 
 def _without_evidence(fit: EbEstimates, contrast: Contrast) -> np.ndarray:
-    """Find genes whose counts are zero in all samples that a contrast compares: their effect is called 0."""
+    """Find genes whose counts are zero in all samples that a contrast compares: their effect is set to 0."""
     if contrast.factor is not None:
         levels = {contrast.level, contrast.reference}
         compared = np.array([level in levels for level in fit.design.groups[contrast.factor]])
@@ -76,7 +76,7 @@ def _tested_effect(fit: EbEstimates, contrast: Contrast) -> tuple[np.ndarray, np
 
 
 def _degrees_of_freedom(fit: EbEstimates) -> np.ndarray | None:
-    """Degrees of freedom (gene,) of t tests, or None if they are not asked for.
+    """Degrees of freedom (gene,) of t tests, or None for normal tests.
 
     They are the sum of a gene's weights (1 without any), less the coefficients. DESeq2 compares genes whose
     outlying counts it replaced with the normal distribution all the same.
@@ -101,7 +101,7 @@ def _adjusted(fit: EbEstimates, p_value: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _status(fit: EbEstimates, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
-    """Say for each gene why a number is missing, or that one should not be relied on."""
+    """Return for each gene why a number is missing or unreliable, or that all is well."""
     cases = {
         "all_zero": fit.all_zero,
         "low_weight": fit.low_weight,
@@ -213,16 +213,16 @@ def is_level(design: Design, contrast: Contrast) -> bool:
 
 
 def _refuse_level(design: Design, contrast: Contrast) -> None:
-    """Refuse to draw towards 0 what has no reason to be near it."""
+    """Refuse to shrink what has no reason to be near 0."""
     if not is_level(design, contrast):
         return
     effects = [name for name in design.coefficients if not is_level(design, design.contrast(name))]
-    advice = f"Effects of the design are {first_few(effects)}"
+    advice = f"Effects of this design: {first_few(effects)}"
     if not effects:
         advice = "No coefficient of the design is an effect: compare two levels, or add a term to the design"
     raise InputError(
-        f"'{contrast.name}' is a level of expression and not an effect, so that nothing draws it to 0. "
-        f"{advice}"
+        f"'{contrast.name}' is a level of expression, not an effect: there is no reason to shrink it "
+        f"towards 0. {advice}."
     )
 
 
@@ -244,7 +244,7 @@ def shrunken_table(
     method : str
         One of ``METHODS``.
     adapt : bool
-        Whether apeglm's prior is learnt from the effects.
+        Whether the scale of apeglm's prior is estimated from the effects of all genes.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def shrunken_table(
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     _refuse_level(fit.design, contrast)
     if not adapt and method != "apeglm":
-        raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always learns its prior.")
+        raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always estimates its prior.")
     threshold = lfc_threshold * LN2
     stat, p_value = wald_test(*_tested_effect(fit, contrast), df=_degrees_of_freedom(fit))
     columns = _adjusted(fit, p_value)

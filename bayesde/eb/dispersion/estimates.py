@@ -1,7 +1,7 @@
 """Dispersion of each gene: gene-wise estimates, and maximum a-posteriori given the trend.
 
 Both follow DESeq2 (Love, Huber and Anders 2014, doi:10.1186/s13059-014-0550-8, "Dispersion estimates"); the
-objective and its search are in ``dispersion_search``.
+objective and its search are in ``search``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["MIN_DISPERSION", "fits_cell_means", "gene_wise_dispersions", "map_di
 
 MIN_DISPERSION = 1e-8
 LEAST_WEIGHT = 1e-6
-"""Observation weights are held above this while a gene's own dispersion is estimated."""
+"""Observation weights are held above this while gene-wise dispersions are estimated."""
 
 
 def max_dispersion(n_samples: int) -> float:
@@ -97,7 +97,7 @@ def gene_wise_dispersions(
     mean_reciprocal : float
         Mean over samples of the reciprocal factor: the Poisson variance of a normalized count of mean 1.
     min_mu : float
-        Means are held above this.
+        Fitted means are not allowed to fall below this.
 
     Returns
     -------

@@ -57,7 +57,7 @@ SEARCH_LOW, SEARCH_HIGH = -30.0, 10.0
 NO_PRIOR = math.inf
 GRID_POINTS = 20
 SMALLEST_WEIGHT = 1e-2
-"""Observations of less weight have no part in the Cox-Reid term."""
+"""Observations of less weight are left out of the Cox-Reid term."""
 LARGE_PRODUCT = 1e100
 """Products of which the logarithm is wanted are cut off here, so that one logarithm serves many factors."""
 
@@ -98,7 +98,7 @@ class GeneCounts(NamedTuple):
     Attributes
     ----------
     y, mu : ndarray (sample,)
-    weights : ndarray (sample,), or (0,) where all observations count the same
+    weights : ndarray (sample,), or (0,) where all observations have the same weight
     """
 
     y: np.ndarray

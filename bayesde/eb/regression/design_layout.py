@@ -1,4 +1,4 @@
-"""What the compiled kernels need to know of a design matrix, worked out once for all genes."""
+"""What the compiled kernels need from a design matrix, computed once for all genes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class DesignLayout:
 
     @classmethod
     def of(cls, design: np.ndarray) -> DesignLayout:
-        """Work out the layout of a design (sample, coefficient).
+        """Compute the layout of a design (sample, coefficient).
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MIN_MU = 0.5
-"""Means below half a read are held there while fitting: the weights of smaller ones say nothing."""
+"""Means are not allowed to fall below half a read: working weights of smaller means are uninformative."""
 LN2 = math.log(2.0)
 RIDGE = 1e-6 / LN2**2
 """Precision of the ridge on every coefficient: a Normal of sd 1,000 on the log2 scale, for stability."""
@@ -83,7 +83,7 @@ def contrast_standard_errors(
     weights : ndarray (gene, sample), optional
         Of the observations.
     min_mu : float
-        Means are held above this.
+        Fitted means are not allowed to fall below this.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def _refit_failed(
     weights: np.ndarray,
     min_mu: float,
 ) -> None:
-    """Give genes whose iteration failed to a bounded optimizer, as DESeq2 gives them to optim.
+    """Fit genes whose iteration failed by a bounded optimizer, as DESeq2 does with optim.
 
     Overwrites their estimates in ``fit``.
     """
@@ -195,11 +195,11 @@ def fit_glm(
         Of full column rank.
     dispersion : ndarray (gene,)
     weights : ndarray (gene, sample), optional
-        How much each observation counts, at most 1.
+        Observation weights, at most 1.
     ridge : ndarray (coefficient,), optional
-        Prior precision of each coefficient, natural log; by default so weak that only separation feels it.
+        Prior precision of each coefficient, natural log; by default it matters only under separation.
     min_mu : float
-        Means are held above this while fitting.
+        Fitted means are not allowed to fall below this.
 
     Returns
     -------

@@ -40,7 +40,7 @@ MAX_ITERATIONS = 100
 TOLERANCE = 1e-8
 """Relative change of the deviance at which the iteration stops."""
 DIVERGED = 30.0
-"""A coefficient beyond e^30 has run away: such a gene goes to the bounded optimizer."""
+"""A coefficient beyond this (natural log) has diverged: such a gene goes to the bounded optimizer."""
 
 
 class Regression(NamedTuple):
@@ -79,7 +79,7 @@ class Coefficients(NamedTuple):
 
 
 class _Gene(NamedTuple):
-    """Observations of one gene: ``weights`` are (sample,), or (0,) where all count the same."""
+    """Observations of one gene: ``weights`` are (sample,), or (0,) where all have the same weight."""
 
     y: np.ndarray
     factors: np.ndarray

@@ -7,7 +7,7 @@ For each gene, with its dispersion 1/r plugged in, the negative log posterior
 
 is minimized (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
 near zero and one near the maximum-likelihood estimate: the lower one is taken (``cauchy_mode`` finds it).
-The scale S is learnt from the estimates of all genes. Everything is in natural-log units.
+The scale S is estimated from all genes. Everything is in natural-log units.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def shrink_coefficient(
     scale : float
         S, natural log.
     weights : ndarray (gene, sample), optional
-        How much each observation counts: R's lfcShrink takes them as they were given.
+        Observation weights, as they were given, as in R's lfcShrink.
 
     Returns
     -------

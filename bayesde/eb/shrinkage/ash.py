@@ -30,7 +30,7 @@ QUANTILE_STEPS = 60
 QUANTILE_TOLERANCE = 1e-10
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 PIECE = 8192
-"""So many genes at a time are computed with, beside the densities of all."""
+"""Number of genes whose densities are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class AshPosterior:
 
         Parameters
         ----------
-        value : float
+        point : float or ndarray (gene,)
             Natural log.
 
         Returns
@@ -78,7 +78,7 @@ class AshPosterior:
 
         Parameters
         ----------
-        value : float
+        point : float or ndarray (gene,)
             Natural log.
 
         Returns
@@ -193,7 +193,7 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
     """
     usable = np.isfinite(effect) & np.isfinite(error) & (error > 0.0)
     if not usable.any():
-        raise FitError("no gene has an estimate with a standard error, so no prior can be learnt from them.")
+        raise FitError("no gene has an estimate with a standard error, so the prior cannot be estimated.")
     effect, error = effect[usable], error[usable]
     sd = _grid(effect, error)
     likelihood = np.empty((effect.size, sd.size))

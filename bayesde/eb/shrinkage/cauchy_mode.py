@@ -51,8 +51,8 @@ NEGLIGIBLE = 1e-16
 ROUNDING = 1e-14
 """Differences of F below this, relative to its size, are noise."""
 LARGEST_ETA = 500.0
-"""Linear predictors are held within this, so that their exponentials stay finite and positive."""
-REACH = 2.0
+"""Bound on linear predictors, so that their exponentials stay finite and positive."""
+ETA_PER_EFFECT = 2.0
 """Linear predictors move by at most this times b_k on the way from the mode to zero."""
 MAX_ROOT_STEPS = 20
 MARGIN = 1.5
@@ -276,7 +276,7 @@ def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-de
         return True
     far = min((square + scale * math.sqrt(square + c * c)) / c, estimate)
     needed = 2.0 * (c * far - square) / ((square + far * far) * (square + c * c))
-    return information * math.exp(-REACH * max(c, estimate - c)) > needed
+    return information * math.exp(-ETA_PER_EFFECT * max(c, estimate - c)) > needed
 
 
 @inlined
@@ -290,7 +290,7 @@ def _is_convex_near(b, problem, scratch):  # type: ignore[no-untyped-def]
     _evaluate(b, problem, gradient, hessian)
     for a in range(b.size):
         for c in range(b.size):
-            hessian[a, c] *= math.exp(-REACH * distance)
+            hessian[a, c] *= math.exp(-ETA_PER_EFFECT * distance)
         if scales[a] > 0.0:
             hessian[a, a] -= 0.25 / (scales[a] * scales[a])
     return cholesky(hessian, factor)

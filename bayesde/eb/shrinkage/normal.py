@@ -34,7 +34,7 @@ PIECES = 4
 """Genes are shrunk in parts of a chunk, because several arrays (gene, sample) are made on the way."""
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
-"""Larger estimates are of groups without counts, and say nothing about the width of the prior."""
+"""Larger estimates are of groups without counts, and are uninformative about the width of the prior."""
 MAX_NEWTON_STEPS = 200
 SHORTEST = 1e-10
 NEGLIGIBLE = 1e-16

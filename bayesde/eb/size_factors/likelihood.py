@@ -37,10 +37,10 @@ from bayesde.numerics.threads import over_genes
 __all__ = ["iterated_log_size_factors"]
 
 MAX_ROUNDS = 10
-AT_REST = 1e-4
-"""Squared distance between successive ln s at which they stand."""
+CONVERGED = 1e-4
+"""Squared distance between successive ln s at which the iteration stops."""
 LEFT_OUT = 0.05
-"""Share of the genes, those that fit worst, that do not count."""
+"""Share of the genes, those that fit worst, that are left out."""
 STEP = 1e-3
 MAX_ITERATIONS = 100
 
@@ -146,7 +146,7 @@ def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     if not found.converged:
         raise FitError(
             "the likelihood search for size factors did not converge; use the method 'poscounts', or leave "
-            "out samples with very few counts"
+            "out samples with very few counts."
         )
     return np.asarray(found.x - found.x.mean())
 
@@ -166,14 +166,14 @@ def iterated_log_size_factors(counts: Counts) -> np.ndarray:
     Raises
     ------
     FitError
-        If the search, or the alternation, does not come to rest.
+        If the search or the alternation does not converge.
     """
     fitted = np.concatenate([rows[rows.any(axis=1)] for _, rows in row_blocks(counts)])
     logs = np.zeros(counts.n_samples)
     for attempt in range(MAX_ROUNDS):
         before, logs = logs, _round(fitted, logs)
-        if attempt > 0 and np.sum((before - logs) ** 2) < AT_REST:
+        if attempt > 0 and np.sum((before - logs) ** 2) < CONVERGED:
             return logs
     raise FitError(
-        f"size factors by 'iterate' did not come to rest in {MAX_ROUNDS} rounds; use the method 'poscounts'"
+        f"size factors by 'iterate' did not converge in {MAX_ROUNDS} rounds; use the method 'poscounts'."
     )

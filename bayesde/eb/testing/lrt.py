@@ -71,10 +71,10 @@ def check_nested(full: Design, reduced: Design) -> None:
         names = ", ".join(f"'{name}'" for name, out in zip(reduced.coefficients, outside, strict=True) if out)
         raise InputError(
             f"the reduced design has {names}, which the full design '{full.formula}' cannot express; "
-            "leave terms of the full design out, and add none."
+            "a reduced design only leaves out terms of the full design."
         )
     if reduced.n_coefficients >= full.n_coefficients:
-        raise InputError("the reduced design is the full one in other words; leave at least one term out.")
+        raise InputError("the reduced design is equivalent to the full design; leave at least one term out.")
 
 
 def estimates_for_lrt(fit: EbEstimates) -> EbEstimates:

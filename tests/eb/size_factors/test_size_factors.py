@@ -73,7 +73,7 @@ def test_the_likelihood_is_that_of_scipy():
 
 def test_iterate_that_does_not_come_to_rest(monkeypatch):
     monkeypatch.setattr(likelihood_factors, "MAX_ROUNDS", 1)
-    with pytest.raises(FitError, match="did not come to rest in 1 rounds; use the method 'poscounts'"):
+    with pytest.raises(FitError, match="did not converge in 1 rounds; use the method 'poscounts'"):
         size_factors(pasilla(), "iterate")
     monkeypatch.setattr(likelihood_factors, "MAX_ITERATIONS", 1)
     with pytest.raises(FitError, match="did not converge"):
