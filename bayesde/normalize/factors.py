@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayesde.counts import Counts, matched_matrix
 from bayesde.errors import InputError, first_few
-from bayesde.normalize.ratios import Location, check_method, log_size_factors, size_factors
+from bayesde.normalize.ratios import Location, check_method, log_size_factors
 from bayesde.numerics.libm import exp, log
 
 __all__ = ["normalization_factors", "normalization_matrix"]
@@ -64,7 +64,16 @@ def normalization_factors(
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
-    """Average transcript lengths that came with the counts, (gene, sample), or None."""
+    """Average transcript lengths that came with the counts, (gene, sample), or None.
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    ndarray (gene, sample) or None
+    """
     return counts.average_lengths
 
 
@@ -134,7 +143,7 @@ def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any
             return _read_only(counts.normalization_factors)
         if average_lengths(counts) is not None:
             return _read_only(_combined(counts, None, factors or "ratio", control_genes))
-        factors = size_factors(counts, factors or "ratio", control_genes)
+        factors = exp(log_size_factors(counts, factors or "ratio", control_genes))
     if isinstance(factors, pd.DataFrame) or np.ndim(factors) == 2:
         return _read_only(matched_matrix(factors, counts.genes, counts.samples, "normalization factors"))
     return np.broadcast_to(_sample_factors(factors, counts.samples), (counts.n_genes, counts.n_samples))

@@ -19,62 +19,14 @@ import pandas as pd
 from bayesde.counts import Counts, chunk_cells, positions
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize.blocks import row_blocks
-from bayesde.numerics.libm import exp, log
+from bayesde.numerics.libm import log
 
-__all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
+__all__ = ["METHODS", "check_method", "log_size_factors"]
 
 METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
 """Log ratios are made of a quarter of a chunk at a time, because several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
-
-
-def size_factors(
-    counts: Counts,
-    method: str = "ratio",
-    control_genes: Any = None,
-    geometric_means: Any = None,
-    location: Location | None = None,
-) -> pd.Series:
-    r"""Estimate size factors by the median of ratios.
-
-    With g_i the mean over samples of ln y_ij, ``ln s_j = median_i (ln y_ij - g_i)`` over the genes that have
-    a count in every sample (``"ratio"``). ``"poscounts"`` takes g_i from the positive counts only, their logs
-    summed and divided by the number of all samples, and uses in each sample the genes counted in it; the
-    factors are then divided by their geometric mean, as are those from given `geometric_means`.
-
-    Parameters
-    ----------
-    counts : Counts
-    method : {"ratio", "poscounts"}
-    control_genes : sequence of str, of int or of bool, optional
-        Names, positions or a mask of the genes whose ratios are used: genes known not to change.
-    geometric_means : array-like or pandas.Series, (gene,), optional
-        Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
-        the g_i of the method.
-    location : callable, optional
-        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
-        their location. The midpoint of the shortest half is one for few unchanged genes.
-
-    Returns
-    -------
-    pandas.Series, float64, (sample,)
-        Positive factors, named ``size_factor``.
-
-    Raises
-    ------
-    InputError
-        If no gene has the counts that the method needs, a control gene is unknown, or `location` does not
-        return a number.
-    OptionError
-        If the method is unknown.
-
-    References
-    ----------
-    Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
-    """
-    logs = log_size_factors(counts, method, control_genes, geometric_means, location)
-    return pd.Series(exp(logs), index=counts.samples, name="size_factor")
 
 
 def log_size_factors(
@@ -85,13 +37,14 @@ def log_size_factors(
     location: Location | None = None,
     log_offsets: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Estimate ln size factors of the counts, or of the counts divided by known offsets.
+    """Estimate ln size factors by ratios, of the counts or of the counts divided by known offsets.
 
     Parameters
     ----------
     counts : Counts
-    method, control_genes, geometric_means, location
-        As in `size_factors`.
+    method : {"ratio", "poscounts"}
+    control_genes, geometric_means, location : optional
+        As in `bayesde.size_factors`.
     log_offsets : ndarray (gene, sample), optional
         ln of what the counts are divided by first. The references of ``"poscounts"`` are still those of the
         counts themselves, as DESeq2 has it.
@@ -103,7 +56,7 @@ def log_size_factors(
     Raises
     ------
     InputError, OptionError
-        As in `size_factors`.
+        As in `bayesde.size_factors`.
     """
     check_method(method)
     given = None if geometric_means is None else _given_reference(geometric_means, counts)
@@ -115,7 +68,16 @@ def log_size_factors(
 
 
 def check_method(method: str) -> None:
-    """Refuse the name of an unknown method."""
+    """Refuse the name of an unknown method.
+
+    Parameters
+    ----------
+    method : str
+
+    Raises
+    ------
+    OptionError
+    """
     if method not in METHODS:
         raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}")
 

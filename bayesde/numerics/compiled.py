@@ -77,17 +77,46 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a loop, and keep it on disk; it runs without the GIL, and divides by zero as NumPy does."""
+    """Compile a loop, and keep it on disk; it runs without the GIL, and divides by zero as NumPy does.
+
+    Parameters
+    ----------
+    function : callable
+        In the subset of Python that numba compiles.
+
+    Returns
+    -------
+    callable
+    """
     return _compiled(function, nogil=True)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function into the one place that calls it."""
+    """Compile a function into the one place that calls it.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+    """
     return _compiled(function, inline="always")
 
 
 def is_cached(loop: Any) -> bool:
-    """Tell whether a loop is on disk, compiled for this processor from these sources, for any arguments."""
+    """Tell whether a loop is on disk, compiled for this processor from these sources, for any arguments.
+
+    Parameters
+    ----------
+    loop : callable
+        As `kernel` returns it.
+
+    Returns
+    -------
+    bool
+    """
     target = loop.targetctx.codegen().magic_tuple()
     return any(key[1] == target and key[-1] == _sources() for key in loop._cache._cache_file._load_index())
 
