@@ -79,7 +79,7 @@ def test_compiled_density_of_draws(genes, reference):
     for gene, row in zip(genes, found, strict=True):
         cells = Cells.of(gene.x)
         layout = (cells.rows, cells.bounds, cells.order)
-        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken, gene.wide_sd)
+        data = (gene.y[None], gene.log_nf[None], *layout, gene.shrunken, gene.unshrunken_sd)
         log_likelihoods(0, 1, gene.theta[None].astype(np.float32), *data, row[None])
         row += [gene.log_priors(theta)[[0, 2]].sum() for theta in gene.theta]
     assert_same(found, reference)
