@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts.annotated import AnnotatedParts, opened_anndata
+from bayesde.counts.checks import warn_nearly_empty, warn_spreadsheet_names, warn_summary_rows
 from bayesde.counts.compressed import CompressedRows
 from bayesde.counts.compressed_file import CompressedFile
 from bayesde.counts.display import html_table
-from bayesde.counts.doubts import tell_nearly_empty, tell_no_genes, tell_spreadsheet_names
 from bayesde.counts.frames import check_arguments, split_labels
 from bayesde.counts.gene_labels import gene_names, kept_labels
 from bayesde.counts.labels import as_table, kept_matrix, matched_table, names, positions
@@ -118,9 +118,9 @@ class Counts:
             average_lengths=kept_matrix(average_lengths, gene_index, sample_index, "average lengths"),
             gene_labels=kept_labels(gene_labels, gene_index),
         )
-        tell_no_genes(gene_index)
-        tell_spreadsheet_names(gene_index.append(self._named()))
-        tell_nearly_empty(self)
+        warn_summary_rows(gene_index)
+        warn_spreadsheet_names(gene_index.append(self._named()))
+        warn_nearly_empty(self._storage, sample_index)
 
     @staticmethod
     def from_anndata(

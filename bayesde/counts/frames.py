@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped
 from bayesde.counts.gene_labels import label_columns
+from bayesde.counts.whitespace import stripped
 from bayesde.errors import BayesdeNote, InputError, first_few
 
 __all__ = ["check_arguments", "split_labels"]
@@ -78,13 +78,13 @@ def split_labels(
     labels = label_columns(headers, frame, None, [str(stripped(name)) for name in known])
     if not labels or len(labels) == frame.shape[1]:
         return frame, gene_labels
-    tell_numeric_labels([headers[i] for i in labels if pd.api.types.is_numeric_dtype(frame.dtypes.iloc[i])])
+    warn_numeric_labels([headers[i] for i in labels if pd.api.types.is_numeric_dtype(frame.dtypes.iloc[i])])
     counts = [i for i in range(frame.shape[1]) if i not in labels]
     found = frame.iloc[:, labels].set_axis([headers[i] for i in labels], axis=1)
     return frame.iloc[:, counts], found if gene_labels is None else gene_labels
 
 
-def tell_numeric_labels(names: list[str]) -> None:
+def warn_numeric_labels(names: list[str]) -> None:
     """Say which columns of numbers are not taken for samples."""
     if names:
         warnings.warn(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.blanks import stripped
+from bayesde.counts.whitespace import stripped
 from bayesde.errors import InputError, first_few
 
 __all__ = ["gene_names", "kept_labels", "label_columns"]

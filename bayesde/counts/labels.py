@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.blanks import stripped_labels, stripped_table
-from bayesde.counts.doubts import spreadsheet_names
+from bayesde.counts.checks import spreadsheet_names
 from bayesde.counts.sample_names import (
     likely_pairs,
     listed_pairs,
     matched_names,
     parts_of_names,
-    tell_matched,
+    warn_matched,
 )
 from bayesde.counts.storage import frozen
 from bayesde.counts.values import refuse_cells
+from bayesde.counts.whitespace import stripped_labels, stripped_table
 from bayesde.errors import InputError, first_few
 
 
@@ -139,7 +139,7 @@ def matched_table(table: Any, samples: pd.Index) -> pd.DataFrame:
     pairs = matched_names(samples, copy.index)
     if pairs is None:
         raise InputError(_unmatched(samples, copy.index))
-    tell_matched(pairs)
+    warn_matched(pairs)
     copy.index = copy.index.map(
         lambda name: {given: wanted for wanted, given in pairs.items()}.get(name, name)
     )
@@ -220,7 +220,7 @@ def _reordered(frame: pd.DataFrame, genes: pd.Index, samples: pd.Index, what: st
         absent = wanted[~wanted.isin(there)]
         pairs = likely_pairs(wanted, there) if kind == "sample" and len(absent) else {}
         if pairs and len(pairs) == len(absent):
-            tell_matched(pairs, what)
+            warn_matched(pairs, what)
             labelled = labelled.rename(columns={given: name for name, given in pairs.items()})
         elif len(absent):
             raise InputError(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesde.errors import BayesdeNote
 
-__all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "tell_matched"]
+__all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "warn_matched"]
 
 # What aligners, sorting and counting programs put behind a sample's name; taken off again and again.
 _ENDING = re.compile(
@@ -132,7 +132,7 @@ def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
     return pairs if len(wanted) == len(given) and len(pairs) == len(alone) else None
 
 
-def tell_matched(pairs: dict[str, str], what: str = "sample table") -> None:
+def warn_matched(pairs: dict[str, str], what: str = "sample table") -> None:
     """Say which names were taken for the same."""
     if pairs:
         warnings.warn(

@@ -5,23 +5,20 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.utils.constraints import LinearConstraints
 
-from bayesde.design.default_contrast import default_contrast
 from bayesde.design.formula import variables
+from bayesde.design.matrix import DesignMatrix
 from bayesde.design.rank import linear_text
 from bayesde.errors import InputError, first_few
 from bayesde.options import nearest
 
-if TYPE_CHECKING:
-    from bayesde.design.model import Design
-
-__all__ = ["Contrast", "read_contrast"]
+__all__ = ["Contrast", "default_contrast", "read_contrast"]
 
 _VERSUS = r"[\s_.]+(?:vs\.?|versus|against|v|over|to)[\s_.]+"
 
@@ -50,12 +47,12 @@ class Contrast:
     reference: str | None = None
 
 
-def read_contrast(design: Design, spec: Any) -> Contrast:
+def read_contrast(design: DesignMatrix, spec: Any) -> Contrast:
     """Read any form of contrast that `Design.contrast` describes.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
         Whose coefficients are weighted.
     spec : tuple of three str, str, array-like (coefficient,), Contrast or None
         What is asked for.
@@ -84,8 +81,26 @@ def read_contrast(design: Design, spec: Any) -> Contrast:
     return _of_vector(design, spec)
 
 
+def default_contrast(design: DesignMatrix) -> Any:
+    """Choose the contrast when none is asked for.
+
+    Parameters
+    ----------
+    design : DesignMatrix
+
+    Returns
+    -------
+    str or tuple of three str
+        The last coefficient; without an intercept the last against the first level of the last factor.
+    """
+    if design.has_intercept or not design.factors:
+        return design.coefficients[-1]
+    factor, levels = list(design.factors.items())[-1]
+    return (factor, levels[-1], levels[0])
+
+
 def _of_vector(
-    design: Design,
+    design: DesignMatrix,
     weights: Any,
     name: str | None = None,
     factor: str | None = None,
@@ -120,7 +135,7 @@ def _of_vector(
     )
 
 
-def _of_text(design: Design, text: str) -> Contrast:
+def _of_text(design: DesignMatrix, text: str) -> Contrast:
     """Read a coefficient name or an expression of several."""
     if text in design.coefficients:
         return _of_vector(design, np.array([float(name == text) for name in design.coefficients]))
@@ -147,7 +162,7 @@ def _of_text(design: Design, text: str) -> Contrast:
     return _of_vector(design, rows[0], name=text.strip())
 
 
-def _unknown_coefficient(design: Design, text: str) -> InputError:
+def _unknown_coefficient(design: DesignMatrix, text: str) -> InputError:
     """Explain that a coefficient does not exist."""
     hint = _comparison_hint(design, text) or nearest(text, design.coefficients) or _level_hint(design, text)
     if text in design.factors:
@@ -161,7 +176,7 @@ def _unknown_coefficient(design: Design, text: str) -> InputError:
     )
 
 
-def _level_hint(design: Design, text: str) -> str:
+def _level_hint(design: DesignMatrix, text: str) -> str:
     """Say how a level is compared, if the text names one."""
     for factor, levels in design.factors.items():
         if text in levels:
@@ -170,7 +185,7 @@ def _level_hint(design: Design, text: str) -> str:
     return ""
 
 
-def _comparison_hint(design: Design, text: str) -> str:
+def _comparison_hint(design: DesignMatrix, text: str) -> str:
     """Say how two levels are compared, if the text is a comparison of them in other words."""
     for factor, levels in design.factors.items():
         bare = re.sub(rf"^\s*{re.escape(factor)}(?:[\s_:,.=]+|(?=\[))", "", text)
@@ -197,7 +212,7 @@ def _nearest_level(text: str, levels: tuple[str, ...]) -> str | None:
     return exact[0] if exact else alike[0] if len(alike) == 1 else None
 
 
-def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contrast:
+def _of_levels(design: DesignMatrix, factor: str, level: str, reference: str) -> Contrast:
     """Compare two levels of a factor."""
     levels = design.factors.get(factor)
     if levels is None:
@@ -223,7 +238,7 @@ def _of_levels(design: Design, factor: str, level: str, reference: str) -> Contr
     return _of_vector(design, vector, f"{factor} {level} vs {reference}", factor, level, reference)
 
 
-def _difference(design: Design, factor: str, level: str, reference: str) -> np.ndarray:
+def _difference(design: DesignMatrix, factor: str, level: str, reference: str) -> np.ndarray:
     """Subtract the model rows of two samples that differ in one factor only."""
     spec: Any = design.spec
     rows: dict[str, Any] = {
@@ -245,8 +260,7 @@ def _difference(design: Design, factor: str, level: str, reference: str) -> np.n
     if not vector.any():
         raise InputError(
             f"'{factor}' has no effect of its own in '{design.formula}'; give the contrast as numbers, one "
-            ""
-            "for each coefficient"
+            "for each coefficient."
         )
     return vector
 

@@ -3,66 +3,46 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bayesde.design.contrast import read_contrast
 from bayesde.design.formula import variables
+from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import BayesdeNote, BayesdeWarning
 
-if TYPE_CHECKING:
-    from bayesde.design.model import Design
-
 __all__ = [
-    "default_contrast",
-    "default_of_levels",
-    "doubt_about_default",
-    "tell_default",
-    "tell_on_the_command_line",
+    "default_levels_note",
+    "default_warning",
+    "warn_default",
+    "warn_default_on_command_line",
 ]
 
 
-def default_contrast(design: Design) -> Any:
-    """Choose the contrast when none is asked for.
-
-    Parameters
-    ----------
-    design : Design
-
-    Returns
-    -------
-    str or tuple of three str
-        The last coefficient; without an intercept the last against the first level of the last factor.
-    """
-    if design.has_intercept or not design.factors:
-        return design.coefficients[-1]
-    factor, levels = list(design.factors.items())[-1]
-    return (factor, levels[-1], levels[0])
-
-
-def tell_default(design: Design, contrast: Any) -> None:
+def warn_default(design: DesignMatrix, contrast: Any) -> None:
     """Warn where no contrast was asked for and the one that is taken tells little.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
     contrast : optional
         What was asked for; nothing is said of anything but None.
 
     Warns
     -----
     BayesdeWarning
-        See `doubt_about_default`.
+        See `default_warning`.
     """
-    doubt = doubt_about_default(design) if contrast is None else ""
+    doubt = default_warning(design) if contrast is None else ""
     if doubt:
         warnings.warn(doubt, BayesdeWarning, stacklevel=4)
 
 
-def doubt_about_default(design: Design) -> str:
+def default_warning(design: DesignMatrix) -> str:
     """Say why the contrast that is taken by default tells little.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------
@@ -86,12 +66,12 @@ def doubt_about_default(design: Design) -> str:
     )
 
 
-def default_of_levels(design: Design) -> str:
+def default_levels_note(design: DesignMatrix) -> str:
     """Say which levels are compared by default where the last factor has more than two.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------
@@ -107,7 +87,7 @@ def default_of_levels(design: Design) -> str:
     (name,), levels = factors, design.factors[factors[0]]
     if len(levels) < 3:
         return ""
-    taken = design.contrast()
+    taken = read_contrast(design, None)
     what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
     return (
         f"no contrast was asked for: the table is of {what}. Others: --contrast "
@@ -115,30 +95,30 @@ def default_of_levels(design: Design) -> str:
     )
 
 
-def tell_on_the_command_line(design: Design, *, lrt: bool) -> None:
+def warn_default_on_command_line(design: DesignMatrix, *, lrt: bool) -> None:
     """Say what the table of a run without a contrast is about.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
     lrt : bool
         Whether the run tests all columns of a term at once anyway.
     """
     if lrt:
-        if doubt_about_default(design) or default_of_levels(design):
-            name = design.contrast().name
+        if default_warning(design) or default_levels_note(design):
+            name = read_contrast(design, None).name
             warnings.warn(
                 f"the effect shown beside the likelihood-ratio test is that of '{name}' alone",
                 BayesdeNote,
                 stacklevel=4,
             )
         return
-    tell_default(design, None)
-    if text := default_of_levels(design):
+    warn_default(design, None)
+    if text := default_levels_note(design):
         warnings.warn(text, BayesdeNote, stacklevel=4)
 
 
-def _whole_term(design: Design) -> str:
+def _whole_term(design: DesignMatrix) -> str:
     """Say how all columns of the last term are tested at once."""
     others = ["1" if name == "Intercept" else name for name in list(design.terms)[:-1]]
     if not design.has_intercept:
@@ -152,7 +132,7 @@ def _whole_term(design: Design) -> str:
     )
 
 
-def _variables(design: Design, term: str) -> list[str]:
+def _variables(design: DesignMatrix, term: str) -> list[str]:
     """List the variables of one term."""
     spec: Any = design.spec
     return next((variables([one]) for one in spec.term_slices if str(one) == term), [])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bayesde.design.model import Design
+from bayesde.design.matrix import DesignMatrix
 
 __all__ = ["variable_lines"]
 
@@ -14,12 +12,12 @@ MOST_LEVELS = 12
 """Levels that are listed; of a factor with more, only the first."""
 
 
-def variable_lines(design: Design) -> list[str]:
+def variable_lines(design: DesignMatrix) -> list[str]:
     """Describe each variable of a formula.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------

@@ -21,9 +21,9 @@ from bayesde.options import nearest
 __all__ = [
     "check_variables",
     "level_text",
-    "materialized",
+    "evaluated",
     "parsed_formula",
-    "prepared",
+    "formula_data",
     "term_columns",
     "variables",
 ]
@@ -98,7 +98,7 @@ def check_variables(names: Sequence[str], table: pd.DataFrame, formula: str) -> 
             )
 
 
-def prepared(
+def formula_data(
     parsed: Formula, names: Sequence[str], table: pd.DataFrame, references: dict[str, str]
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
     """Copy the variables, factors as categories with the reference level first; return these levels too."""
@@ -157,7 +157,7 @@ def _ordered(name: str, levels: list[str], reference: str | None) -> tuple[str, 
     return (str(reference), *(level for level in levels if level != str(reference)))
 
 
-def materialized(parsed: Formula, data: pd.DataFrame, formula: str) -> tuple[pd.DataFrame, ModelSpec]:
+def evaluated(parsed: Formula, data: pd.DataFrame, formula: str) -> tuple[pd.DataFrame, ModelSpec]:
     """Evaluate a formula on its variables, with no other names in reach."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():

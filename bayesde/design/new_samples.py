@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 
 from bayesde.design.formula import check_variables, level_text, parsed_formula, variables
-from bayesde.design.model import Design
+from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import InputError, first_few
 from bayesde.options import nearest
 
 __all__ = ["rows_of_new_samples"]
 
 
-def rows_of_new_samples(design: Design, samples: Any) -> pd.DataFrame:
+def rows_of_new_samples(design: DesignMatrix, samples: Any) -> pd.DataFrame:
     """Make model rows of new samples.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
     samples : pandas.DataFrame
         The variables of the formula, one row a sample. Of a design from a bare matrix: the rows themselves
         (sample, coefficient), a DataFrame or an array.
@@ -68,7 +68,7 @@ def _levels(name: str, levels: tuple[str, ...], column: pd.Series) -> Any:
     return pd.Categorical(texts, categories=list(levels))
 
 
-def _bare_rows(design: Design, samples: Any) -> pd.DataFrame:
+def _bare_rows(design: DesignMatrix, samples: Any) -> pd.DataFrame:
     frame = samples if isinstance(samples, pd.DataFrame) else pd.DataFrame(np.atleast_2d(samples))
     try:
         values = frame.to_numpy(dtype=np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesde.errors import BayesdeWarning, InputError, first_few
 
-__all__ = ["check_finite", "check_rank", "linear_text", "tell_badly_scaled"]
+__all__ = ["check_finite", "check_rank", "linear_text", "warn_badly_scaled"]
 
 # A column is called a combination of others when what they leave of it is below this share of its norm.
 RANK_TOLERANCE = 1e-8
@@ -63,7 +63,7 @@ def _of_splines(coefficients: Sequence[str]) -> str:
     return f"; or, since such splines hold a constant, write {term}, constraints='center') in the formula"
 
 
-def tell_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
+def warn_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
     """Warn of covariates (sample, covariate) far from 0, or in units in which effects are tiny or huge."""
     spread = matrix.std(axis=0)
     far = np.abs(matrix.mean(axis=0)) > FAR_FROM_ZERO * spread
@@ -76,7 +76,7 @@ def tell_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
             f"shrunken sensibly. Write scale({first}) in the formula, for effects a standard deviation, or "
             f"center({first}).",
             BayesdeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

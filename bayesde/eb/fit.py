@@ -12,8 +12,8 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.design.default_contrast import tell_default
-from bayesde.design.given_design import given_design
+from bayesde.design.as_design import as_design
+from bayesde.design.default_contrast import warn_default
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion.prior import DispersionPrior
 from bayesde.eb.dispersion.trend import DispersionTrend, given_trend
@@ -243,7 +243,7 @@ class EbFit:
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
         asked = _one_of(contrast, coef)
-        tell_default(self.design, asked)
+        warn_default(self.design, asked)
         chosen = self.design.contrast(asked)
         return wald_table(self, chosen, lfc_threshold, alternative)
 
@@ -267,7 +267,7 @@ class EbFit:
         InputError
             If the reduced design is not part of the full one.
         """
-        reduced = given_design(reduced, self.counts, None)
+        reduced = as_design(reduced, self.counts, None)
         chosen = self.design.contrast(_one_of(contrast, coef))
         judged = self.judged_for_lrt()
         return lrt_table(judged, chosen, likelihood_ratios(judged, reduced))
@@ -325,7 +325,7 @@ class EbFit:
         """
         asked = _one_of(contrast, coef)
         table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
-        tell_default(self.design, asked)
+        warn_default(self.design, asked)
         return table
 
     def shrinkage_scales(self) -> dict[str, float]:
@@ -388,7 +388,7 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = given_design(design, counts, references)
+    design = as_design(design, counts, references)
     known = None if trend is None else given_trend(trend)
     data = _gathered(counts, design, size_factors, weights, options or EbOptions())
     own = first_pass(data)

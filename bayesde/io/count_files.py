@@ -12,12 +12,12 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.counts.annotated import opened_h5ad
 from bayesde.counts.experiment import counts_of
-from bayesde.counts.frames import tell_numeric_labels
+from bayesde.counts.frames import warn_numeric_labels
 from bayesde.counts.gene_labels import label_columns
 from bayesde.counts.storage import DatasetReader
 from bayesde.errors import InputError, first_few
 from bayesde.io.one_sample import check_is_table, counts_by_sample, numbers, sample_files
-from bayesde.io.summary_rows import genes_only, tell_left_out
+from bayesde.io.summary_rows import genes_only, warn_left_out
 from bayesde.io.tables import read_sample_table
 from bayesde.io.text import check_file, check_unique, column_position, read_table, sep_advice
 
@@ -124,7 +124,7 @@ def _from_text(
         )
     check_unique(names, others, path)
     kept, left_out = genes_only(frame[gene], path)
-    tell_left_out(left_out, f"'{path}'")
+    warn_left_out(left_out, f"'{path}'")
     frame = frame[kept]
     samples = [names[i] for i in others]
     genes = pd.Index(frame[gene].astype(str), dtype=object)
@@ -154,7 +154,7 @@ def _labels(
         names = names[: len(FEATURE_COUNTS)] + _alignment_names(names[len(FEATURE_COUNTS) :])
     known = () if table is None else [str(name) for name in table.index]
     labels = label_columns(names, frame, gene, known)
-    tell_numeric_labels(
+    warn_numeric_labels(
         [names[i] for i in labels if i not in first and pd.api.types.is_numeric_dtype(frame[i])]
     )
     return names, [i for i in range(len(names)) if i != gene and i in {*first, *labels}]
@@ -226,6 +226,6 @@ def _from_parquet(path: str | PathLike[str], table: pd.DataFrame | None, gene_co
         place = column_position(names, gene_column, path) if names else 0
         frame = frame.set_index(frame.columns[place]) if names else frame
     kept, left_out = genes_only(frame.index, path)
-    tell_left_out(left_out, f"'{path}'")
+    warn_left_out(left_out, f"'{path}'")
     frame = frame[kept] if left_out else frame
     return Counts(frame.set_axis(np.asarray(frame.columns, dtype=str), axis=1), sample_table=table)

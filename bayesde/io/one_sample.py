@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
-from bayesde.counts.doubts import summary_rows
+from bayesde.counts.checks import summary_rows
 from bayesde.counts.gene_labels import label_columns
 from bayesde.errors import BayesdeNote, BayesdeWarning, InputError, first_few
-from bayesde.io.summary_rows import genes_only, tell_left_out
+from bayesde.io.summary_rows import genes_only, warn_left_out
 from bayesde.io.text import read_table
 from bayesde.options import check_choice
 
@@ -126,7 +126,7 @@ def counts_by_sample(
     elif strand is not None:
         raise InputError("strand= chooses among the columns of STAR's ReadsPerGene.out.tab; leave it out")
     left_out = list(dict.fromkeys(row for sample in samples for row in sample.left_out))
-    tell_left_out(left_out, f"'{first.path}'" + (" and the other files" if len(samples) > 1 else ""))
+    warn_left_out(left_out, f"'{first.path}'" + (" and the other files" if len(samples) > 1 else ""))
     genes = first.counts.index
     together = pd.concat([sample.counts.loc[genes].iloc[:, place] for sample in samples], axis=1, keys=names)
     return Counts(together, sample_table=table, gene_labels=first.labels)

@@ -8,10 +8,10 @@ from os import PathLike
 
 import numpy as np
 
-from bayesde.counts.doubts import summary_rows
+from bayesde.counts.checks import summary_rows
 from bayesde.errors import BayesdeNote, InputError, first_few
 
-__all__ = ["genes_only", "tell_left_out"]
+__all__ = ["genes_only", "warn_left_out"]
 
 
 def genes_only(names: Iterable[object], path: str | PathLike[str]) -> tuple[np.ndarray, list[str]]:
@@ -46,7 +46,7 @@ def genes_only(names: Iterable[object], path: str | PathLike[str]) -> tuple[np.n
     return ~left_out, rows
 
 
-def tell_left_out(rows: Sequence[str], where: str) -> None:
+def warn_left_out(rows: Sequence[str], where: str) -> None:
     """Say which rows were left out."""
     if rows:
         warnings.warn(

@@ -6,8 +6,8 @@ from os import PathLike
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped_table
 from bayesde.counts.gene_labels import label_columns
+from bayesde.counts.whitespace import stripped_table
 from bayesde.errors import InputError, first_few
 from bayesde.io.text import MISSING, as_numbers, check_unique, read_table
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped, stripped_texts
+from bayesde.counts.whitespace import stripped, stripped_texts
 from bayesde.errors import InputError, first_few
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import bayesde
 from bayesde.errors import InputError, ToolchainError
 from bayesde.stan_runtime.cache import build_folder, cache_dir, is_complete
-from bayesde.stan_runtime.chatter import import_cmdstanpy
 from bayesde.stan_runtime.embedded import Progress, compile_front_end, last_lines
 from bayesde.stan_runtime.install import ensure_cmdstan
 from bayesde.stan_runtime.locate import CmdStanHome
+from bayesde.stan_runtime.quiet_cmdstanpy import import_cmdstanpy
 from bayesde.stan_runtime.toolchain import require_toolchain
 
 if TYPE_CHECKING:

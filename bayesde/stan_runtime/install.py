@@ -12,7 +12,6 @@ import warnings
 from functools import cache
 
 from bayesde.errors import BayesdeWarning, ToolchainError
-from bayesde.stan_runtime.chatter import import_cmdstanpy
 from bayesde.stan_runtime.embedded import Progress, build_embedded, built_embedded, compile_front_end
 from bayesde.stan_runtime.locate import (
     SUPPORTED,
@@ -22,6 +21,7 @@ from bayesde.stan_runtime.locate import (
     forced_source,
     passed_over,
 )
+from bayesde.stan_runtime.quiet_cmdstanpy import import_cmdstanpy
 from bayesde.stan_runtime.releases import STAN_VERSION
 from bayesde.stan_runtime.toolchain import EB_NEEDS_NONE, require_toolchain
 

@@ -13,7 +13,8 @@ from bayesde.io import write_atomically
 from benchmarks.accuracy import judge, page, pictures
 from benchmarks.accuracy.answers import bayesde_answers
 from benchmarks.accuracy.peers import peer_answers
-from benchmarks.accuracy.problems import PAPER, Problem, apeglm_paper, simulated_problems
+from benchmarks.accuracy.problems import PAPER, apeglm_paper, simulated_problems
+from benchmarks.accuracy.records import Problem
 from benchmarks.accuracy.seqc import SEQC, seqc_problems
 
 HERE = Path(__file__).resolve().parent

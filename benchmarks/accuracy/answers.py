@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.special import ndtri
 
 import bayesde as bde
 from bayesde.eb.shrinkage.ash import fit_mixture
+from benchmarks.accuracy.records import Answer, Interval, Problem
 
-if TYPE_CHECKING:
-    from benchmarks.accuracy.problems import Problem
-
-__all__ = ["LEVELS", "Answer", "around", "bayesde_answers"]
+__all__ = ["LEVELS", "around", "bayesde_answers"]
 
 LEVELS = (0.5, 0.8, 0.95)
 MIDDLE = 1e-9
@@ -23,38 +17,6 @@ MIDDLE = 1e-9
 LN2 = np.log(2.0)
 ALONE = bde.SamplingOptions(hand_over=False)
 """No gene goes to Stan, so that the numbers are those of engine psis, with a Stan or without."""
-
-Interval = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a method says of every gene of the counts, in log2.
-
-    Attributes
-    ----------
-    method : str
-    estimate : ndarray (gene,)
-    lfsr, s_value : ndarray (gene,) or None
-        Local false sign rate and s-value; NaN is never called.
-    intervals : mapping of float to (lower, upper)
-        By their probability.
-    pit, dispersion_pit : ndarray (gene,) or None
-        Posterior probability that effect, or dispersion, is below its true value.
-    hyperparameters : mapping of str to (mean, sd)
-    trusted : ndarray of bool (gene,) or None
-        Whether the method's own diagnostics let a gene pass.
-    """
-
-    method: str
-    estimate: np.ndarray
-    lfsr: np.ndarray | None = None
-    s_value: np.ndarray | None = None
-    intervals: Mapping[float, Interval] = field(default_factory=dict)
-    pit: np.ndarray | None = None
-    dispersion_pit: np.ndarray | None = None
-    hyperparameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    trusted: np.ndarray | None = None
 
 
 def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:

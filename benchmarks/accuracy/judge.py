@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy import metrics
-from benchmarks.accuracy.answers import LEVELS, Answer
-from benchmarks.accuracy.problems import Problem, Truth
+from benchmarks.accuracy.answers import LEVELS
+from benchmarks.accuracy.records import Answer, Problem, Truth
 
 __all__ = ["COLUMNS", "Case", "calibration", "cases", "curves", "learnt", "scores"]
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from benchmarks.accuracy.answers import Answer, Interval
+from benchmarks.accuracy.records import Answer, Interval
 
 __all__ = [
     "concordance",

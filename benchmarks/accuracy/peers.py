@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 import bayesde as bde
-from benchmarks.accuracy.answers import LEVELS, Answer
-from benchmarks.accuracy.problems import Problem
+from benchmarks.accuracy.answers import LEVELS
+from benchmarks.accuracy.records import Answer, Problem
 
 __all__ = ["peer_answers"]
 

@@ -43,9 +43,9 @@ SAME_DRAWS = {
 """Hashes of sources of genes.stan, each with the hash of older sources that give the same draws.
 
 The keys of blocks, and with them the seeds of the chains, depend on the sources of the program. A change of
-names, comments or layout alone would therefore give other draws and make unfinished runs start again. An entry
-here keeps the keys: {hash of the new sources: hash of the old ones}. Add one only after the draws of a run
-have been found bit-identical with both sources (``python -m benchmarks.same_bytes --tree CHECKOUT --part
+names, comments or layout alone would therefore give other draws and make unfinished runs start again. An
+entry here keeps the keys: {hash of the new sources: hash of the old ones}. Add one only after the draws of a
+run have been found bit-identical with both sources (``python -m benchmarks.same_bytes --tree CHECKOUT --part
 runs``). Any other change of the sources gets new keys by itself.
 """
 

@@ -8,10 +8,10 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.errors import InputError
 
-__all__ = ["given_design"]
+__all__ = ["as_design"]
 
 
-def given_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None = None) -> Design:
+def as_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None = None) -> Design:
     """Return the design of a formula, or check one that was made before.
 
     Parameters

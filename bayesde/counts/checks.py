@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from bayesde.counts.storage import Storage, chunks
 from bayesde.errors import BayesdeWarning, first_few
-
-if TYPE_CHECKING:
-    from bayesde.counts.experiment import Counts
 
 __all__ = [
     "spreadsheet_names",
     "summary_rows",
-    "tell_nearly_empty",
-    "tell_no_genes",
-    "tell_spreadsheet_names",
+    "warn_nearly_empty",
+    "warn_summary_rows",
+    "warn_spreadsheet_names",
 ]
 
 # STAR, and htseq-count with or without its underscores, in lower case and without ``_``.
@@ -79,7 +76,7 @@ def summary_rows(names: Iterable[object]) -> np.ndarray:
     )
 
 
-def tell_no_genes(genes: pd.Index) -> None:
+def warn_summary_rows(genes: pd.Index) -> None:
     """Warn of rows for reads of no gene, in counts that were not read by `read_counts`."""
     rows = genes[summary_rows(genes)]
     if len(rows):
@@ -101,7 +98,7 @@ def spreadsheet_names(genes: pd.Index) -> pd.Index:
     return names[np.array(changed, dtype=bool)]
 
 
-def tell_spreadsheet_names(genes: pd.Index) -> None:
+def warn_spreadsheet_names(genes: pd.Index) -> None:
     """Warn of genes whose names a spreadsheet turned into dates or numbers."""
     changed = spreadsheet_names(genes)
     if len(changed):
@@ -114,13 +111,26 @@ def tell_spreadsheet_names(genes: pd.Index) -> None:
         )
 
 
-def tell_nearly_empty(counts: Counts) -> None:
-    """Warn of samples with far fewer reads than the others."""
-    totals, samples = counts.library_sizes, counts.samples
+def warn_nearly_empty(storage: Storage, samples: pd.Index) -> None:
+    """Warn of samples with far fewer reads than the others.
+
+    Parameters
+    ----------
+    storage : Storage
+        The checked counts, (gene, sample).
+    samples : pandas.Index of str
+        Their names, for the message.
+
+    Warns
+    -----
+    BayesdeWarning
+        Naming samples whose total is below `NEARLY_EMPTY` times the median total.
+    """
+    totals, n_genes = storage.library_sizes, storage.shape[0]
     usual = float(np.median(totals))
     few = np.flatnonzero(totals < NEARLY_EMPTY * usual)
-    if few.size and counts.n_genes >= FEWEST_GENES:
-        zeros = sum((counts.rows(chunk) == 0.0).sum(axis=0) for chunk in counts.chunks()) / counts.n_genes
+    if few.size and n_genes >= FEWEST_GENES:
+        zeros = sum((storage.rows(some) == 0.0).sum(axis=0) for some in chunks(storage.shape)) / n_genes
         named = ", ".join(
             f"'{samples[i]}' ({totals[i]:,.0f} reads, {100.0 * zeros[i]:.0f} % of the genes at 0)"
             for i in few[:5]

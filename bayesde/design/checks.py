@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesde.errors import BayesdeWarning, first_few
 
-__all__ = ["entered_as_numbers", "tell_doubtful_levels", "tell_doubtful_numbers"]
+__all__ = ["entered_as_numbers", "warn_similar_levels", "warn_numeric_groups"]
 
 _IDENTIFIER = re.compile(
     r"(?:^|[_. -]|(?<=[a-z])(?=[A-Z]))"
@@ -32,7 +32,7 @@ MOST_DISTINCT = 6
 """A column of more distinct numbers is taken for a measurement, unless it is named like an identifier."""
 
 
-def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
+def warn_similar_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
     """Warn of levels that differ only in case, blanks or ``_-.``.
 
     Parameters
@@ -50,7 +50,7 @@ def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
                 f"levels of '{name}' differ only in case, blanks or punctuation: {'; '.join(pairs)}. They "
                 "are fitted as groups of their own; if they are the same, write them alike in the table",
                 BayesdeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
@@ -79,7 +79,7 @@ def entered_as_numbers(parsed: Any, data: pd.DataFrame) -> pd.DataFrame:
     return data[[name for name in data if name in expressions and data[name].dtype == np.float64]]
 
 
-def tell_doubtful_numbers(data: pd.DataFrame) -> None:
+def warn_numeric_groups(data: pd.DataFrame) -> None:
     """Warn of covariates that may be the names of groups: named so, or of few values that are repeated.
 
     Parameters
@@ -97,7 +97,7 @@ def tell_doubtful_numbers(data: pd.DataFrame) -> None:
                 f"{first_few([f'{value:g}' for value in distinct])}). Write C({name}) in the design if the "
                 "values name groups; leave it as it is if the change is proportional to the value",
                 BayesdeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
