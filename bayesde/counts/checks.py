@@ -1,4 +1,4 @@
-"""Counts that are legal but doubtful: rows that are no genes, names that are dates, samples without reads."""
+"""Legal but suspicious counts: summary rows, names changed by a spreadsheet, nearly empty samples."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NEARLY_EMPTY = 0.1
 
 
 def summary_rows(names: Iterable[object]) -> np.ndarray:
-    """Find rows in which STAR, htseq-count or featureCounts report reads of no gene.
+    """Find the summary rows of STAR, htseq-count or featureCounts, such as ``__no_feature``.
 
     Parameters
     ----------
@@ -77,19 +77,38 @@ def summary_rows(names: Iterable[object]) -> np.ndarray:
 
 
 def warn_summary_rows(genes: pd.Index) -> None:
-    """Warn of rows for reads of no gene, in counts that were not read by `read_counts`."""
+    """Warn of summary rows of a counting program in counts that were not read by `read_counts`.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Warns
+    -----
+    BayesdeWarning
+    """
     rows = genes[summary_rows(genes)]
     if len(rows):
         warnings.warn(
-            f"{first_few(rows, 20)} look like the summary rows of a counting program and not like genes: "
-            "they would be tested, and enter size factors. Leave these rows out; `read_counts` does",
+            f"{first_few(rows, 20)} look like summary rows of a counting program, not genes: they would be "
+            "tested, and would affect the size factors. Remove these rows, as `read_counts` does.",
             BayesdeWarning,
             stacklevel=4,
         )
 
 
 def spreadsheet_names(genes: pd.Index) -> pd.Index:
-    """Choose the names that look like dates or numbers where most others do not."""
+    """Find names that look like dates or numbers where most others do not.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Returns
+    -------
+    pandas.Index of str
+        These names.
+    """
     may_be = np.array([name[:1].isdigit() or name[:3].lower() in _MONTHS for name in genes], dtype=bool)
     names = genes[may_be]
     own_right = sum(map(str.isdecimal, names)) >= 0.5 * len(genes)  # numbers of Entrez for example
@@ -99,13 +118,22 @@ def spreadsheet_names(genes: pd.Index) -> pd.Index:
 
 
 def warn_spreadsheet_names(genes: pd.Index) -> None:
-    """Warn of genes whose names a spreadsheet turned into dates or numbers."""
+    """Warn of genes whose names a spreadsheet turned into dates or numbers.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Warns
+    -----
+    BayesdeWarning
+    """
     changed = spreadsheet_names(genes)
     if len(changed):
         warnings.warn(
-            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. A "
-            "spreadsheet does that to names such as MARCH2, SEPT2, DEC1 or 2310009E13 (two genes may then "
-            "have one name); take the counts from the file that the counting program wrote",
+            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. "
+            "Spreadsheets convert names such as MARCH2, SEPT2, DEC1 or 2310009E13 (so that two genes may "
+            "get the same name); use the file that the counting program wrote.",
             BayesdeWarning,
             stacklevel=4,
         )
@@ -137,9 +165,9 @@ def warn_nearly_empty(storage: Storage, samples: pd.Index) -> None:
         )
         more = f" and {few.size - 5} more" if few.size > 5 else ""
         warnings.warn(
-            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. "
-            "Its size factor, and all that is compared with it, rests on few counts. If the library failed, "
-            "leave the sample out of counts and sample table",
+            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. Their "
+            "size factors, and comparisons with them, rest on few counts. If a library failed, remove the "
+            "sample from counts and sample table.",
             BayesdeWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""`Counts`: what was counted, under which names, and what is known of the samples."""
+"""`Counts`: the count matrix, its names, and the sample table."""
 
 from __future__ import annotations
 
@@ -295,11 +295,11 @@ class Counts:
             object.__setattr__(self, name, value)
 
     def __copy__(self) -> Counts:
-        """Return the counts themselves: nothing of them changes."""
+        """Return the object itself: it is immutable."""
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Counts:
-        """Return the counts themselves: nothing of them changes."""
+        """Return the object itself: it is immutable."""
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -315,7 +315,7 @@ class Counts:
         return f"<Counts: {self.n_genes} genes, {self.n_samples} samples{extras}; sample columns: {columns}>"
 
     def _named(self) -> pd.Index:
-        """Return the names for people that there are."""
+        """Return the gene names that are not empty."""
         names = self.gene_names
         return pd.Index([] if names is None else [name for name in names if name], dtype=object)
 
@@ -342,7 +342,25 @@ class Counts:
 
 
 def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.DataFrame) -> Counts:
-    """Make counts of what an AnnData object or file holds; messages say where the numbers are from."""
+    """Make `Counts` of the contents of an AnnData object or file; messages say where the numbers are from.
+
+    Parameters
+    ----------
+    parts : AnnotatedParts
+    gene_names : str or None
+        The column of ``var`` with the names of the genes; None for the index of ``var``.
+    sample_table : pandas.DataFrame
+        One row a sample.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    InputError
+        See `Counts`.
+    """
     try:
         return Counts(
             parts.values,
@@ -355,7 +373,7 @@ def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.Da
 
 
 def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
-    """Separate counts from their labels; what is returned may be the caller's own and is not written to."""
+    """Separate counts from their labels; the result may be the caller's own object and is not modified."""
     if isinstance(matrix, pd.DataFrame):
         return frame_values(matrix), matrix.index, matrix.columns
     if type(matrix).__module__.split(".")[0] in ("h5py", "zarr") and hasattr(matrix, "dtype"):
@@ -364,13 +382,13 @@ def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
         matrix = plain_array(matrix)
     if len(matrix.shape) != 2:
         raise InputError(
-            f"the counts have shape {matrix.shape}; a matrix of two dimensions, (gene, sample), is needed"
+            f"the counts have shape {matrix.shape}; a matrix of two dimensions, (gene, sample), is needed."
         )
     return matrix, genes, samples
 
 
 def _stored(content: Any, genes: pd.Index, samples: pd.Index) -> Storage:
-    """Check counts and keep them the way they came: whole, sparse or in their file."""
+    """Check counts and keep them in the form they came in: dense, sparse or in their file."""
     if isinstance(content, np.ndarray):
         return _any_expressed(ArrayRows.checked(content, genes, samples))
     if isinstance(content, DatasetReader):

@@ -1,4 +1,4 @@
-"""Sample names that are the same but for what programs do to them: R's make.names, folders, endings."""
+"""Sample names that differ only in what programs change: R's make.names, folders, file endings."""
 
 from __future__ import annotations
 
@@ -69,18 +69,17 @@ _KEYS: tuple[Callable[[str], str], ...] = (
 
 
 def likely_pairs(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
-    """Pair names that are not the same but alike.
+    """Pair names that differ but are alike.
 
     Parameters
     ----------
     wanted, given : pandas.Index of str
-        Names on both sides, each once.
+        Names on both sides, without duplicates.
 
     Returns
     -------
     dict of str to str
-        For names of `wanted` that are not among those given, the one of the others that is alike; only such
-        as are one to one.
+        Name given by name wanted, for those of `wanted` that are not among `given`; one-to-one pairs only.
     """
     left = [name for name in wanted if name not in given]
     right = [name for name in given if name not in wanted]
@@ -101,7 +100,17 @@ def likely_pairs(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
 
 
 def parts_of_names(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
-    """Pair names of which one is a part of the other, for a hint: too little to match by."""
+    """Pair names of which one contains the other: a hint for a message, too weak to match by.
+
+    Parameters
+    ----------
+    wanted, given : pandas.Index of str
+
+    Returns
+    -------
+    dict of str to str
+        Name given by name wanted, where there is exactly one candidate.
+    """
     left = [name for name in wanted if name not in given]
     right = [name for name in given if name not in wanted]
     found = [(one, other) for one in left for other in right if _is_part(one, other) or _is_part(other, one)]
@@ -110,13 +119,13 @@ def parts_of_names(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
 
 
 def _is_part(whole: str, part: str) -> bool:
-    """Tell whether a name holds another, not in the middle of a word or number."""
+    """Return whether a name contains another, not within a word or number."""
     bare, inner = (_made(_undotted(name)).casefold().removeprefix("x") for name in (whole, part))
     return bool(inner) and re.search(rf"(?<![a-z\d]){re.escape(inner)}(?![a-z\d])", bare) is not None
 
 
 def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
-    """Pair all names that are not the same; None unless that is possible one to one.
+    """Pair all names that differ; None unless that is possible one to one.
 
     Parameters
     ----------
@@ -133,18 +142,41 @@ def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
 
 
 def warn_matched(pairs: dict[str, str], what: str = "sample table") -> None:
-    """Say which names were taken for the same."""
+    """Note which names were taken for the same.
+
+    Parameters
+    ----------
+    pairs : dict of str to str
+        Name in the other table by name in the counts; nothing is said if there are none.
+    what : str
+        The other table.
+
+    Warns
+    -----
+    BayesdeNote
+    """
     if pairs:
         warnings.warn(
             f"samples of the counts and of the {what} are matched although their names differ: "
-            f"{listed_pairs(pairs.items(), 'is')}",
+            f"{listed_pairs(pairs.items(), 'is')}.",
             BayesdeNote,
             stacklevel=4,
         )
 
 
 def listed_pairs(pairs: Iterable[tuple[str, str]], verb: str) -> str:
-    """Write pairs, the first ones."""
+    """Write out pairs of names, at most ten.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, str)
+    verb : str
+        What stands between the two.
+
+    Returns
+    -------
+    str
+    """
     texts = [f"'{one}' {verb} '{other}'" for one, other in pairs]
     more = f" and {len(texts) - 10} more" if len(texts) > 10 else ""
     return ", ".join(texts[:10]) + more

@@ -31,9 +31,7 @@ def path(name: str) -> tuple[Path, Path]:
         If there is no such data set.
     """
     if name not in NAMES:
-        raise InputError(
-            f"there is no data set '{name}'; those that ship with bayesde are {first_few(NAMES)}"
-        )
+        raise InputError(f"there is no data set '{name}'; bayesde ships with {first_few(NAMES)}.")
     folder = Path(__file__).resolve().parent
     return folder / f"{name}_counts.tsv.gz", folder / f"{name}_samples.tsv"
 

@@ -95,9 +95,9 @@ def fields_from_matrix(
     try:
         values = np.asarray(matrix, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the model matrix is not numeric: {error}") from error
+        raise InputError(f"the model matrix is not numeric: {error}.") from error
     if values.ndim != 2:
-        raise InputError(f"the model matrix has shape {values.shape}; (sample, coefficient) is needed")
+        raise InputError(f"the model matrix has shape {values.shape}; (sample, coefficient) is needed.")
     names = _labels(coefficients, values.shape[1], "x", "coefficient")
     rows = _labels(samples, values.shape[0], "sample", "sample")
     terms = {name: (i,) for i, name in enumerate(names)}
@@ -138,8 +138,8 @@ def _labels(given: Sequence[str] | None, expected: int, stem: str, kind: str) ->
         return tuple(f"{stem}{i + 1}" for i in range(expected))
     names = tuple(str(name) for name in given)
     if len(names) != expected:
-        raise InputError(f"{len(names)} {kind} names were given for {expected} {kind}s of the model matrix")
+        raise InputError(f"{len(names)} {kind} names were given for {expected} {kind}s of the model matrix.")
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise InputError(f"duplicate {kind} names in the model matrix: {first_few(sorted(twice))}")
+        raise InputError(f"duplicate {kind} names in the model matrix: {first_few(sorted(twice))}.")
     return names

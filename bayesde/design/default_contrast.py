@@ -1,4 +1,4 @@
-"""The contrast of a table for which none was asked, and what is to be said of it."""
+"""What users are told about the contrast that is taken when they ask for none."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = [
 
 
 def warn_default(design: DesignMatrix, contrast: Any) -> None:
-    """Warn where no contrast was asked for and the one that is taken tells little.
+    """Warn where no contrast was asked for and the default is of little use.
 
     Parameters
     ----------
     design : DesignMatrix
-    contrast : optional
-        What was asked for; nothing is said of anything but None.
+    contrast : object
+        What was asked for; a warning is given only for None.
 
     Warns
     -----
@@ -38,7 +38,7 @@ def warn_default(design: DesignMatrix, contrast: Any) -> None:
 
 
 def default_warning(design: DesignMatrix) -> str:
-    """Say why the contrast that is taken by default tells little.
+    """Explain why the default contrast is of little use.
 
     Parameters
     ----------
@@ -47,27 +47,28 @@ def default_warning(design: DesignMatrix) -> str:
     Returns
     -------
     str
-        Of a design with nothing but an intercept, and of a last term of several numeric columns such as a
-        spline, of which the contrast is one only; else empty.
+        For a design with an intercept only, and for a last term of several numeric columns, such as a spline,
+        of which the contrast is only one; otherwise empty.
     """
     if design.spec is None:
         return ""
     if design.has_intercept and design.n_coefficients == 1:
         return (
             f"the design '{design.formula}' has an intercept only: the table tests the mean level of "
-            "expression against 0, which is no comparison of samples. Add what the samples differ in"
+            "expression against 0, which is not a comparison of samples. Add a variable in which the "
+            "samples differ."
         )
     term, columns = list(design.terms.items())[-1]
     if len(columns) < 2 or all(name in design.factors for name in _variables(design, term)):
         return ""
     return (
-        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table is "
-        f"of the last one, '{design.coefficients[-1]}', by itself. {_whole_term(design)}"
+        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table "
+        f"shows the last one alone, '{design.coefficients[-1]}'.{_whole_term(design)}"
     )
 
 
 def default_levels_note(design: DesignMatrix) -> str:
-    """Say which levels are compared by default where the last factor has more than two.
+    """Name the levels that are compared by default where the last factor has more than two.
 
     Parameters
     ----------
@@ -90,25 +91,32 @@ def default_levels_note(design: DesignMatrix) -> str:
     taken = read_contrast(design, None)
     what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
     return (
-        f"no contrast was asked for: the table is of {what}. Others: --contrast "
-        f"{name},{levels[1]},{levels[0]}, for example. {_whole_term(design)}"
+        f"no contrast was asked for: the table shows {what}. Others: --contrast "
+        f"{name},{levels[1]},{levels[0]}, for example.{_whole_term(design)}"
     )
 
 
 def warn_default_on_command_line(design: DesignMatrix, *, lrt: bool) -> None:
-    """Say what the table of a run without a contrast is about.
+    """Report which contrast the table of a run shows if none was asked for.
 
     Parameters
     ----------
     design : DesignMatrix
     lrt : bool
         Whether the run tests all columns of a term at once anyway.
+
+    Warns
+    -----
+    BayesdeWarning
+        See `default_warning`.
+    BayesdeNote
+        See `default_levels_note`.
     """
     if lrt:
         if default_warning(design) or default_levels_note(design):
             name = read_contrast(design, None).name
             warnings.warn(
-                f"the effect shown beside the likelihood-ratio test is that of '{name}' alone",
+                f"the effect shown beside the likelihood-ratio test is that of '{name}' alone.",
                 BayesdeNote,
                 stacklevel=4,
             )
@@ -119,7 +127,7 @@ def warn_default_on_command_line(design: DesignMatrix, *, lrt: bool) -> None:
 
 
 def _whole_term(design: DesignMatrix) -> str:
-    """Say how all columns of the last term are tested at once."""
+    """Explain how all columns of the last term are tested at once."""
     others = ["1" if name == "Intercept" else name for name in list(design.terms)[:-1]]
     if not design.has_intercept:
         others.insert(0, "0")
@@ -127,8 +135,8 @@ def _whole_term(design: DesignMatrix) -> str:
     if reduced in ("~ ", "~ 0"):
         return ""
     return (
-        f"All its columns are tested at once by --test lrt --reduced '{reduced}', in Python by "
-        f'fit.test_lrt("{reduced}")'
+        f" All its columns are tested at once by --test lrt --reduced '{reduced}', in Python by "
+        f'fit.test_lrt("{reduced}").'
     )
 
 

@@ -1,4 +1,4 @@
-"""A design in words: its factors with the sizes of their levels, and the ranges of its covariates."""
+"""Description of a design: its factors with the sizes of their levels, and the ranges of its covariates."""
 
 from __future__ import annotations
 

@@ -92,13 +92,13 @@ def read_counts(
     if isinstance(path, Mapping):
         return counts_by_sample(path, table, sep, strand)
     if strand is not None:
-        raise InputError("strand= is for files of single samples by STAR; leave it out")
+        raise InputError("strand= applies only to STAR's files of single samples; omit it.")
     check_file(path, "counts")
     with open(path, "rb") as stream:
         start = stream.read(8)
     annotated = start == b"\x89HDF\r\n\x1a\n"
     if not annotated and (layer is not None or backed):
-        raise InputError(f"'{path}' is not an .h5ad file: leave layer= and backed= out")
+        raise InputError(f"'{path}' is not an .h5ad file: omit layer= and backed=.")
     if annotated:
         return _from_h5ad(path, table, gene_column, layer, backed=backed)
     if start.startswith(b"PAR1"):
@@ -119,8 +119,8 @@ def _from_text(
     others = [i for i in range(len(names)) if i != gene and i not in labels]
     if not others:
         raise InputError(
-            f"'{path}' has no sample with counts: its column(s) are {first_few(names)}, one column of genes"
-            f"{' and labels of them' if labels else ''}. {sep_advice(sep)}"
+            f"'{path}' has no sample with counts: its column(s) are {first_few(names)}, one column of "
+            f"genes{' and labels of them' if labels else ''}. {sep_advice(sep)}"
         )
     check_unique(names, others, path)
     kept, left_out = genes_only(frame[gene], path)
@@ -147,7 +147,7 @@ def _from_text(
 def _labels(
     names: list[str], frame: pd.DataFrame, gene: int, table: pd.DataFrame | None
 ) -> tuple[list[str], list[int]]:
-    """Find the columns that are labels of the genes; name the samples of featureCounts."""
+    """Find the columns that are gene labels; name the samples of featureCounts."""
     first: list[int] = []
     if names[: len(FEATURE_COUNTS)] == FEATURE_COUNTS:
         first = list(range(len(FEATURE_COUNTS)))
@@ -161,31 +161,31 @@ def _labels(
 
 
 def _taken(path: str | PathLike[str], samples: list[str], labels: list[str]) -> str:
-    """Say which columns of a table were taken for what."""
-    kept = f"; for labels of the genes: {first_few(labels)}" if labels else ""
+    """Report which columns of a table were taken for what."""
+    kept = f"; for gene labels: {first_few(labels)}" if labels else ""
     return f"(Columns of '{path}' taken for samples: {first_few(samples, 8)}{kept}.)"
 
 
 def _check_orientation(
     genes: pd.Series, samples: list[str], table: pd.DataFrame, path: str | PathLike[str]
 ) -> None:
-    """Refuse counts whose rows are the samples, and a sample table in place of the counts."""
+    """Refuse counts whose rows are the samples, and a sample table given as counts."""
     if table.index.isin(samples).any():
         return
     if table.index.isin(genes).all():
         raise InputError(
             f"the rows of '{path}' are the samples, {first_few(table.index, 3)}; genes must be its rows and "
-            "samples its columns: transpose it"
+            "samples its columns: transpose it."
         )
     if genes.isin(table.columns).all():
         raise InputError(
             f"the rows of '{path}' are columns of the sample table, {first_few(genes, 3)}: were the counts "
-            "and the sample table given in each other's place?"
+            "and the sample table swapped?"
         )
 
 
 def _alignment_names(names: list[str]) -> list[str]:
-    """Name samples like their alignment files, without folder and suffix where that leaves them different."""
+    """Name samples after their alignment files, without folder and suffix where that keeps them unique."""
     files = [PurePosixPath(name.replace("\\", "/")) for name in names]
     short = [file.stem if file.suffix.lower() in ALIGNMENT_SUFFIXES else file.name for file in files]
     return short if len(set(short)) == len(names) else names
@@ -199,7 +199,7 @@ def _from_h5ad(
     *,
     backed: bool,
 ) -> Counts:
-    """Read an AnnData file; it stays open only if its counts are to stay there."""
+    """Read an AnnData file; it stays open only if its counts are to stay in it."""
     parts = opened_h5ad(path, layer)
     stays = False
     try:
@@ -218,9 +218,9 @@ def _from_parquet(path: str | PathLike[str], table: pd.DataFrame | None, gene_co
     try:
         frame = pd.read_parquet(Path(path))
     except ImportError as error:
-        raise InputError("reading .parquet files needs pyarrow: pip install pyarrow") from error
+        raise InputError("reading .parquet files needs pyarrow: pip install pyarrow.") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' cannot be read as a .parquet file: {error}") from error
+        raise InputError(f"'{path}' cannot be read as a .parquet file: {error}.") from error
     if gene_column is not None or isinstance(frame.index, pd.RangeIndex):
         names = [str(name) for name in frame.columns]
         place = column_position(names, gene_column, path) if names else 0

@@ -1,4 +1,4 @@
-"""Tables that go with counts: of the samples, and of numbers by gene and sample."""
+"""Tables that go with counts: the sample table, and matrices (gene, sample) such as normalization factors."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()].unique()
         raise InputError(
-            f"'{path}' has several rows for the sample(s) {first_few(twice)}; one each is needed"
+            f"'{path}' has several rows for the sample(s) {first_few(twice)}; one row per sample is needed."
         )
     return table
 
 
 def _read_column(column: pd.Series) -> pd.Series:
-    """Make numbers of text, unless it has leading zeros, which only names have."""
+    """Read text as numbers, unless it has leading zeros, which only identifiers have."""
     known = column.mask(column.isin(MISSING))
     if known.dropna().str.fullmatch(r"[+-]?0\d+").any():
         return known
@@ -89,12 +89,12 @@ def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.
 def read_labelled_table(
     path: str | PathLike[str], *, sep: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read numbers by gene and sample, and apart from them the columns that tell about the genes.
+    """Read a matrix (gene, sample), and separately the columns that describe the genes.
 
     Parameters
     ----------
     path, sep
-        As of `read_gene_table`.
+        As in `read_gene_table`.
 
     Returns
     -------

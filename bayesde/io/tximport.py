@@ -90,7 +90,7 @@ def read_tximport(
     """
     table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
     if (files is None) == (counts is None) or (counts is None) != (lengths is None):
-        raise InputError("give either files of quantifications, or both counts= and lengths=")
+        raise InputError("give either files of quantifications, or both counts= and lengths=.")
     if files is None:
         return _from_matrices(counts, lengths, table)
     cut = "|".join((r"\..*",) * ignore_tx_version + (r"\|.*",) * ignore_after_bar)
@@ -111,7 +111,7 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
     try:
         values = np.asarray(estimated, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the estimated counts are not numbers: {error}") from error
+        raise InputError(f"the estimated counts are not numbers: {error}.") from error
     rounded: Any = _rounded(values)
     if isinstance(estimated, pd.DataFrame):
         rounded = pd.DataFrame(rounded, index=estimated.index, columns=estimated.columns)
@@ -119,7 +119,7 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
 
 
 def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
-    """Read a matrix, and take columns that tell about the genes out of it."""
+    """Read a matrix, and separate the columns that describe the genes from it."""
     if isinstance(given, (str, PathLike)):
         numbers, labels = read_labelled_table(given)
         return numbers, labels if labels.shape[1] and not labels.index.has_duplicates else None
@@ -127,13 +127,13 @@ def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Round half to even; leave as they are what `Counts` is to refuse."""
+    """Round half to even; values that `Counts` refuses are left unchanged."""
     return np.where(values >= 0.0, np.rint(values), values)
 
 
 @dataclass(frozen=True, eq=False)
 class _GeneSums:
-    """What is summed over the transcripts of each gene, (gene, sample)."""
+    """Sums over the transcripts of each gene, (gene, sample)."""
 
     genes: pd.Index
     counts: np.ndarray
@@ -148,7 +148,7 @@ class _GeneSums:
         return cls(genes, np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(genes)))
 
     def add(self, sample: int, quantified: Quantification, gene_of: np.ndarray) -> None:
-        """Sum one sample, a transcript after the other; those whose gene is -1 are left out."""
+        """Add one sample; transcripts whose gene is -1 are left out."""
         kept = gene_of >= 0
         gene = gene_of[kept]
         counts, abundances, lengths = (
@@ -168,7 +168,7 @@ class _GeneSums:
     def summarized(
         self, samples: list[str], table: pd.DataFrame | None, *, lengths_are_given: bool
     ) -> Counts:
-        """Round the counts and average the lengths, or take those of genes as they are."""
+        """Round the counts and average the lengths, or use those of genes as they are."""
         lengths = self.weighted_lengths
         if not lengths_are_given:
             lengths = np.full(self.counts.shape, np.nan)
@@ -176,7 +176,7 @@ class _GeneSums:
         elif (nowhere := np.isnan(lengths).all(axis=1)).any():
             raise InputError(
                 f"the gene(s) {first_few(self.genes[nowhere])} have no effective_length in any sample; fill "
-                "it in, or leave these genes out of all files"
+                "it in, or leave these genes out of all files."
             )
         return Counts(
             _rounded(self.counts),
@@ -215,22 +215,22 @@ def _genes_of(quantified: Quantification, tx2gene: Any, cut: str) -> tuple[np.nd
         genes = quantified.names.sort_values()
         return genes.get_indexer(quantified.names), genes
     if tx2gene is None:
-        raise InputError("the files list transcripts; give the gene of each by tx2gene=")
+        raise InputError("the files list transcripts; give the gene of each by tx2gene=.")
     names = _cut(quantified.names, cut)
     gene_by_transcript = _gene_by_transcript(tx2gene, names, cut)
     found = gene_by_transcript.reindex(names)
     known = found.notna().to_numpy()
     if not known.any():
         raise InputError(
-            f"none of the transcripts quantified ({first_few(names, 3)}) is in tx2gene "
-            f"({first_few(gene_by_transcript.index, 3)}). If they differ in what follows a dot or a bar, "
-            "give ignore_tx_version=True or ignore_after_bar=True"
+            f"none of the quantified transcripts ({first_few(names, 3)}) is in tx2gene "
+            f"({first_few(gene_by_transcript.index, 3)}). If they differ after a dot or a bar, give "
+            "ignore_tx_version=True or ignore_after_bar=True."
         )
     if not known.all():
         lost = quantified.counts[~known].sum() / max(quantified.counts.sum(), 1.0)
         warnings.warn(
             f"{(~known).sum()} of {len(known)} transcripts have no gene in tx2gene and are left out, with "
-            f"{100.0 * lost:.2g} % of the first sample's reads: {first_few(names[~known], 3)}",
+            f"{100.0 * lost:.2g} % of the first sample's reads: {first_few(names[~known], 3)}.",
             BayesdeWarning,
             stacklevel=3,
         )
@@ -239,7 +239,7 @@ def _genes_of(quantified: Quantification, tx2gene: Any, cut: str) -> tuple[np.nd
 
 
 def _gene_by_transcript(tx2gene: Any, transcripts: pd.Index, cut: str) -> pd.Series:
-    """Read which gene each transcript is of; each transcript once."""
+    """Read the gene of each transcript, each transcript once."""
     if isinstance(tx2gene, (str, PathLike)):
         tx2gene = _read_pairs(tx2gene, transcripts, cut)
     if isinstance(tx2gene, Mapping):
@@ -248,14 +248,14 @@ def _gene_by_transcript(tx2gene: Any, transcripts: pd.Index, cut: str) -> pd.Ser
         tx2gene = tx2gene.rename_axis("transcript").reset_index(name="gene")
     if not isinstance(tx2gene, pd.DataFrame) or tx2gene.shape[1] < 2:
         raise InputError(
-            "tx2gene must be a table with transcripts in its first and genes in its second column"
+            "tx2gene must be a table with transcripts in its first and genes in its second column."
         )
     pairs = tx2gene.iloc[:, :2].set_axis(["transcript", "gene"], axis=1).dropna().astype(str)
     pairs["transcript"] = _cut(pd.Index(pairs["transcript"]), cut)
     pairs = pairs.drop_duplicates()
     twice = pairs["transcript"][pairs["transcript"].duplicated()].unique()
     if len(twice):
-        raise InputError(f"tx2gene gives several genes for the transcript(s) {first_few(twice)}")
+        raise InputError(f"tx2gene gives several genes for the transcript(s) {first_few(twice)}.")
     return pairs.set_index("transcript")["gene"]
 
 

@@ -64,7 +64,17 @@ def normalization_factors(
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
-    """Average transcript lengths that came with the counts, (gene, sample), or None."""
+    """Return the average transcript lengths of the counts.
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    numpy.ndarray, (gene, sample), or None
+        Bases; None if the counts have none.
+    """
     return counts.average_lengths
 
 
@@ -74,7 +84,7 @@ def _centered_log_lengths(counts: Counts) -> np.ndarray:
     if lengths is None:
         raise InputError(
             "these counts have no average transcript lengths; give a matrix (gene, sample) to combine with "
-            "size factors, or use size factors alone"
+            "size factors, or use size factors alone."
         )
     known = log(lengths)
     known -= known.mean(axis=1, keepdims=True)
@@ -89,7 +99,7 @@ def _combined(
     geometric_means: Any = None,
     location: Location | None = None,
 ) -> np.ndarray:
-    """Combine as ``normalization_factors`` says, (gene, sample)."""
+    """Combine known factors with size factors as `normalization_factors` describes, (gene, sample)."""
     if matrix is None:
         known = _centered_log_lengths(counts)
     else:
@@ -155,20 +165,21 @@ def _sample_factors(factors: Any, samples: pd.Index) -> np.ndarray:
         if len(absent) or named.index.has_duplicates:
             twice = named.index[named.index.duplicated()].unique()
             problem = f"lack {first_few(absent)}" if len(absent) else f"name {first_few(twice)} twice"
-            raise InputError(f"the size factors {problem}; one for each sample is needed")
+            raise InputError(f"the size factors {problem}; one for each sample is needed.")
         factors = named.loc[samples]
     try:
         values = np.array(factors, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the size factors are not numbers: {error}") from error
+        raise InputError(f"the size factors are not numbers: {error}.") from error
     if values.shape != (len(samples),):
         raise InputError(
-            f"the size factors have shape {values.shape}; ({len(samples)},) or a matrix (gene, sample) needed"
+            f"the size factors have shape {values.shape}; ({len(samples)},) or a matrix (gene, sample) is "
+            "needed."
         )
     bad = ~((values >= SMALLEST_FACTOR) & (values <= LARGEST_FACTOR))
     if bad.any():
         raise InputError(
             f"size factors must be between {SMALLEST_FACTOR:g} and {LARGEST_FACTOR:g}; found "
-            f"{first_few(values[bad])} for {first_few(samples[bad])}"
+            f"{first_few(values[bad])} for {first_few(samples[bad])}."
         )
     return values

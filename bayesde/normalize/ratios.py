@@ -115,9 +115,18 @@ def log_size_factors(
 
 
 def check_method(method: str) -> None:
-    """Refuse the name of an unknown method."""
+    """Refuse the name of an unknown method.
+
+    Parameters
+    ----------
+    method : str
+
+    Raises
+    ------
+    OptionError
+    """
     if method not in METHODS:
-        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}")
+        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}.")
 
 
 def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
@@ -135,14 +144,14 @@ def _given_reference(given: Any, counts: Counts) -> np.ndarray:
         named = given.set_axis(given.index.astype(str))
         absent = counts.genes[~counts.genes.isin(named.index)]
         if len(absent):
-            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}")
+            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}.")
         given = named.loc[counts.genes]
     values = np.asarray(given, dtype=np.float64)
     if values.shape != (counts.n_genes,):
-        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed")
+        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed.")
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any():
-        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}")
+        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}.")
     with np.errstate(divide="ignore"):
         return log(values)
 
@@ -239,7 +248,7 @@ def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
 
 
 def _groups(numbers: np.ndarray) -> Iterator[slice]:
-    """Put neighboring samples together that have no more values than a chunk, or one sample alone."""
+    """Group neighboring samples that together have at most a chunk of values; at least one sample each."""
     ends = np.cumsum(numbers)
     start = 0
     while start < numbers.size:
@@ -273,12 +282,12 @@ def _median(values: np.ndarray) -> float:
 
 
 def _one_location(values: np.ndarray, location: Location) -> float:
-    """Ask for the location of the log ratios of a sample and check the answer."""
+    """Compute the location of the log ratios of a sample, and check the result."""
     answer = location(values)
     if np.ndim(answer) != 0 or not np.isfinite(answer):
         raise InputError(
             f"the location of {values.size} log ratios is {answer!r}: a location function takes an array of "
-            "natural logs and returns one finite number, as numpy.median does"
+            "natural logs and returns one finite number, as numpy.median does."
         )
     return float(answer)
 
@@ -286,13 +295,13 @@ def _one_location(values: np.ndarray, location: Location) -> float:
 def _no_ratio(
     counts: Counts, method: str, control_genes: Any, given: np.ndarray | None, without: np.ndarray
 ) -> str:
-    """Say why samples have no size factor."""
+    """Explain why samples have no size factor."""
     if without.all() and method == "ratio" and control_genes is None and given is None:
         return (
-            "every gene has a zero count in at least one sample, so that ratios to the mean over all "
-            "samples do not exist; use the method 'poscounts', which takes the positive counts"
+            "every gene has a zero count in at least one sample, so that geometric means over all samples "
+            "are zero; use the method 'poscounts', which is based on the positive counts."
         )
     return (
-        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the "
-        "genes used has a count there. Drop these samples, or choose other control genes"
+        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the genes used has "
+        "a count there. Remove these samples, or choose other control genes."
     )

@@ -167,7 +167,8 @@ def fpkm(
     by_sample = average_lengths(counts)
     if by_sample is None:
         raise InputError(
-            "these counts have no average transcript lengths; give gene_lengths=, one length in bases a gene"
+            "these counts have no average transcript lengths; give gene_lengths=, one length in bases per "
+            "gene."
         )
     sizes = log(by_sample) + log(_library_sizes(counts))
     if robust:
@@ -207,7 +208,7 @@ def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0
         If factors cannot be had, or the number is not above 0.
     """
     if not (np.isfinite(pseudocount) and pseudocount > 0.0):
-        raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed")
+        raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed.")
     values = normalized_counts(counts, normalization_matrix(counts, factors))
     values += pseudocount
     return _frame(counts, log2(values, out=values))
@@ -219,9 +220,7 @@ def _library_sizes(counts: Counts) -> np.ndarray:
     for _, rows in row_blocks(counts):
         totals += rows.sum(axis=0)
     if not totals.all():
-        raise InputError(
-            f"no counts at all in the sample(s) {first_few(counts.samples[totals == 0])}; drop them"
-        )
+        raise InputError(f"no counts in the sample(s) {first_few(counts.samples[totals == 0])}; remove them.")
     return totals
 
 

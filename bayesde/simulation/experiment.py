@@ -64,12 +64,17 @@ class Simulation:
         return f"<Simulation: {size}, design {self.design.formula!r}, seed {self.seed}>"
 
     def log2_fold_change(self, contrast: Any = None) -> pd.Series:
-        """Return the true value of any contrast, log2, by gene.
+        """Return the true value of any contrast by gene.
 
         Parameters
         ----------
         contrast : optional
-            Whatever ``design.contrast`` understands; by default the one of a results table.
+            Anything that ``design.contrast`` takes; by default the contrast of a results table.
+
+        Returns
+        -------
+        pandas.Series (gene,)
+            log2.
 
         Raises
         ------
@@ -112,12 +117,12 @@ class Simulation:
                 write_atomically(folder / name, content)
         except OSError as problem:
             raise InputError(
-                f"cannot write to '{folder}': {problem.strerror}; give another folder"
+                f"cannot write to '{folder}': {problem.strerror}; give another folder."
             ) from problem
         return folder
 
     def _contents(self) -> dict[str, str | bytes]:
-        """Make the files, the one that tells that all are there at the end."""
+        """Make the files; the last one shows that all are there."""
         table = self.counts.sample_table.assign(size_factor=self.size_factors)
         files: dict[str, str | bytes] = {
             "counts.tsv.gz": gzip.compress(

@@ -51,7 +51,7 @@ def stan_source_dir() -> Path:
         if folder.is_dir():
             return folder
     raise ToolchainError(
-        f"bayesde's Stan programs are missing (looked for {package / 'stan'}): install bayesde again"
+        f"bayesde's Stan programs are missing (looked for {package / 'stan'}): reinstall bayesde."
     )
 
 
@@ -100,13 +100,14 @@ def _find_program(name_or_path: str | PathLike[str]) -> Path:
     if path.suffix == ".stan":
         if path.is_file():
             return path.absolute()
-        raise InputError(f"there is no Stan program {path}")
+        raise InputError(f"there is no Stan program {path}.")
     source = stan_source_dir() / f"{name_or_path}.stan"
     if source.is_file():
         return source
     known = ", ".join(sorted(file.stem for file in stan_source_dir().glob("*.stan"))) or "none"
     raise InputError(
-        f"there is no Stan program '{name_or_path}'; there are: {known}. A file's name ends in .stan"
+        f"there is no Stan program '{name_or_path}'; the programs are: {known}. The name of a file must end "
+        "in .stan."
     )
 
 
@@ -126,12 +127,12 @@ def _with_includes(source: Path) -> dict[str, bytes]:
 def _read_include(included: str, includer: str, folder: Path) -> bytes:
     if Path(included).is_absolute() or ".." in Path(included).parts:
         raise InputError(
-            f"{includer} includes {included}; an included file must lie below the program's folder"
+            f"{includer} includes {included}; an included file must lie below the program's folder."
         )
     for place in (folder, stan_source_dir()):
         if (place / included).is_file():
             return (place / included).read_bytes()
-    raise InputError(f"{includer} includes {included}, which is not in {folder}")
+    raise InputError(f"{includer} includes {included}, which is not in {folder}.")
 
 
 def _key(sources: dict[str, bytes], threads: bool, home: CmdStanHome) -> str:

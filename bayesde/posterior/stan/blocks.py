@@ -1,4 +1,4 @@
-"""Units of work: blocks of genes that are sampled together, and the folders that finished ones leave.
+"""Blocks of genes that are sampled together, and the folders in which finished ones are kept.
 
 A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed
 of its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
@@ -73,7 +73,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class BlockDraws:
-    """What sampling a block gives.
+    """The result of sampling a block.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ def source_hash(name: str) -> str:
 def plan_blocks(
     genes: SamplerCoordinates, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
 ) -> list[Block]:
-    """Cut the genes into blocks of like information.
+    """Divide the genes into blocks of similar base means.
 
     Parameters
     ----------
@@ -137,14 +137,14 @@ def plan_blocks(
     size : int
         Genes in a block.
     settings : mapping
-        Everything else that the draws depend on, the run's seed among it.
+        Everything else that the draws depend on, including the run's seed.
     order : ndarray of int (gene,), optional
-        Which genes follow each other; by default from the lowest base mean up.
+        Order of the genes; by default of increasing base mean.
 
     Returns
     -------
     list of Block
-        Every gene in one of them.
+        Every gene is in one of them.
     """
     model = genes.model
     order = np.argsort(model.base_mean, kind="stable") if order is None else order
@@ -164,12 +164,33 @@ def plan_blocks(
 
 
 def is_finished(directory: Path, key: str) -> bool:
-    """Tell whether a block's folder is there and complete."""
+    """Return whether a block's folder is there and complete.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks.
+    key : str
+        The block's key.
+
+    Returns
+    -------
+    bool
+    """
     return (directory / key / FINISHED).is_file()
 
 
 def write_block(directory: Path, key: str, result: BlockDraws) -> None:
-    """Write a block into a temporary folder, rename that to its key, and mark it finished."""
+    """Write a block into a temporary folder, rename that to its key, and mark it finished.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks; made if need be.
+    key : str
+        The block's key.
+    result : BlockDraws
+    """
     directory.mkdir(parents=True, exist_ok=True)
     final = directory / key
     scratch = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=directory))
@@ -185,7 +206,19 @@ def write_block(directory: Path, key: str, result: BlockDraws) -> None:
 
 
 def read_block(directory: Path, key: str) -> BlockDraws:
-    """Read a finished block."""
+    """Read a finished block.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks.
+    key : str
+        The block's key.
+
+    Returns
+    -------
+    BlockDraws
+    """
     folder = directory / key
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     return BlockDraws(np.load(folder / DRAWS), report)
