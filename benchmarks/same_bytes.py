@@ -1,4 +1,4 @@
-"""Tables as bytes: the same whatever the processor, the BLAS and the number of threads.
+"""Check that tables are the same bytes whatever the processor, the BLAS and the number of threads.
 
     python -m benchmarks.same_bytes                      # every environment below, against this one
     python -m benchmarks.same_bytes --python PYTHON ...  # other interpreters with bayesde as well
@@ -110,7 +110,7 @@ def _runs(name: str) -> Iterator[tuple[str, object]]:
 
 
 def _in_folder(out: Path) -> Iterator[tuple[str, object]]:
-    """Yield what a run left: tables, hyperparameters, draws."""
+    """Yield the output of a run: tables, hyperparameters, draws."""
     import pandas as pd
     import xarray as xr
 
@@ -128,7 +128,7 @@ def _in_folder(out: Path) -> Iterator[tuple[str, object]]:
 
 
 def _keep(name: str, text: str) -> None:
-    """Write a table where ``BAYESDE_KEEP_TABLES`` says, to look at what differs."""
+    """Write a table to the folder ``BAYESDE_KEEP_TABLES``, to inspect differences."""
     folder = os.environ.get("BAYESDE_KEEP_TABLES")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)

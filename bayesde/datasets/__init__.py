@@ -1,4 +1,4 @@
-"""Real counts that ship with the package: pasilla and airway (README.md beside this file has citations)."""
+"""Real counts that ship with the package: pasilla and airway (citations in README.md of this folder)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from bayesde.io.summary_rows import genes_only, warn_left_out
 from bayesde.io.tables import read_sample_table
 from bayesde.io.text import check_file, check_unique, column_position, read_table, sep_advice
 
-# What featureCounts writes before the samples.
+# Columns of featureCounts before the samples.
 FEATURE_COUNTS = ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
 ALIGNMENT_SUFFIXES = (".bam", ".sam", ".cram")
 
@@ -36,41 +36,41 @@ def read_counts(
     backed: bool = False,
     strand: str | None = None,
 ) -> Counts:
-    """Read a table of counts, one row a gene and one column a sample.
+    """Read a table of counts, one row per gene and one column per sample.
 
-    Text tables as R, Python and spreadsheets write them: tab, comma, semicolon or space between columns,
-    plain or compressed (gzip, bzip2, xz), with or without a name over the gene column, with ``#`` lines
-    before the header, quotes, a byte-order mark or Windows line ends; blanks around names and cells are
-    stripped. Output of featureCounts is understood as it is (samples are called like the alignment files,
-    without folder and ``.bam``). Columns that tell about the genes, such as ``gene_name`` in the merged
-    tables of nf-core, become `Counts.gene_labels`. The rows in which STAR, htseq-count and featureCounts
-    report reads of no gene are left out. The kind of file is found out from its content.
+    Text tables as R, Python and spreadsheets write them: separated by tab, comma, semicolon or space, plain
+    or compressed (gzip, bzip2, xz), with or without a header of the gene column, with ``#`` lines before the
+    header, quotes, a byte-order mark or Windows line ends; whitespace around names and cells is stripped.
+    Output of featureCounts can be read as it is (samples are named after the alignment files, without folder
+    and ``.bam``). Columns that describe the genes, such as ``gene_name`` in the merged tables of nf-core,
+    become `Counts.gene_labels`. Summary rows of STAR, htseq-count and featureCounts are left out. The kind of
+    file is detected from its content.
 
     Parameters
     ----------
     path : path, or mapping of path by sample name
         The table; or an AnnData file (.h5ad, needs ``pip install bayesde[anndata]``), where observations are
-        the samples; or a .parquet file (needs pyarrow); or one file for each sample, as htseq-count
+        the samples; or a .parquet file (needs pyarrow); or one file per sample, as htseq-count
         (genes and counts, no header), featureCounts or STAR (``ReadsPerGene.out.tab``) write them, all with
         the same genes; or a folder of such files, ``SAMPLE.ReadsPerGene.out.tab``,
         ``SAMPLE/ReadsPerGene.out.tab`` or ``SAMPLE.counts``.
     samples : path or pandas.DataFrame, optional
         The sample table, see `read_sample_table`; a DataFrame is indexed by sample name. Rows are matched to
         the columns of the counts by name and must name the same samples. By default ``obs`` of an AnnData
-        file, and none for others.
+        file, and none for other files.
     gene_column : str, optional
-        The column with the gene names, for an AnnData file one of ``var``; by default the first column, the
-        index of a .parquet file, or ``var_names``.
+        The column with the gene names, in an AnnData file a column of ``var``; by default the first column,
+        the index of a .parquet file, or ``var_names``.
     sep : str, optional
-        What stands between columns of text; by default found out from the header.
+        Separator of the columns of text; by default detected from the header.
     layer : str, optional
-        The layer of an AnnData file with the raw counts; by default ``X`` has them.
+        The layer of an AnnData file with the raw counts; by default ``X``.
     backed : bool
-        Whether counts that an AnnData file holds as a whole array stay in it and are read when needed, for
-        counts larger than memory. Sparse ones are always held compressed in memory.
+        Whether dense counts of an AnnData file stay in it and are read when needed, for counts larger than
+        memory. Sparse counts are always kept compressed in memory.
     strand : {"unstranded", "forward", "reverse"}, optional
-        Of STAR's files: for which kind of library counts are taken; by default the kind that the totals of
-        their columns say, all samples alike.
+        Strandedness of the libraries, for STAR's files; by default inferred from the totals of their columns,
+        for all samples together.
 
     Returns
     -------
@@ -79,12 +79,12 @@ def read_counts(
     Warns
     -----
     BayesdeNote
-        Which rows were left out, which columns are no samples, and for which strand counts were taken.
+        Reports which rows were left out, which columns are not samples, and which strand was used.
 
     Raises
     ------
     InputError
-        If a file cannot be read as a table, or what it holds are not counts (see `Counts`).
+        If a file cannot be read as a table, or does not contain counts (see `Counts`).
     """
     table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
     if not isinstance(path, Mapping) and Path(path).is_dir():

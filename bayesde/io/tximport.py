@@ -1,7 +1,7 @@
-r"""Estimated counts of transcripts, summed by gene, with the average length of what was counted.
+r"""Estimated counts of transcripts, summed by gene, with average transcript lengths.
 
-Salmon, kallisto and RSEM estimate for each transcript t and sample j how many reads :math:`k_{tj}` are from
-it, its abundance :math:`a_{tj}` (transcripts per million) and its effective length :math:`\ell_{tj}`. For a
+For each transcript t and sample j, Salmon, kallisto and RSEM estimate the number of reads :math:`k_{tj}`,
+its abundance :math:`a_{tj}` (transcripts per million) and its effective length :math:`\ell_{tj}`. For a
 gene g
 
 .. math::
@@ -9,10 +9,10 @@ gene g
     K_{gj} = \mathrm{round} \sum_{t \in g} k_{tj}, \qquad
     L_{gj} = \frac{\sum_{t \in g} a_{tj} \ell_{tj}}{\sum_{t \in g} a_{tj}},
 
-so that a change of isoforms, which changes :math:`L`, is not taken for a change of expression. Where a gene
-has no abundance in a sample, L is the geometric mean of its L in the samples where it has; where it has none
-in any, it is the mean over its transcripts of their mean length over samples. Rounding is half to even, as
-R's ``round``. RSEM's files of genes have L as it is (below one base it is set to 1, as tximport's manual
+so that a change of isoforms, which changes :math:`L`, is not mistaken for a change of expression. Where a
+gene has no abundance in a sample, L is the geometric mean of its L in the other samples; where it has none in
+any sample, it is the mean over its transcripts of their mean length over samples. Rounding is half to even,
+as R's ``round``. RSEM's files of genes have L as it is (below one base it is set to 1, as tximport's manual
 does with 0): only where a length is missing, it is the geometric mean of the other samples'.
 
 Source: Soneson, C., Love, M. I. and Robinson, M. D. (2015) F1000Research 4:1521,
@@ -50,7 +50,7 @@ def read_tximport(
     ignore_tx_version: bool = False,
     ignore_after_bar: bool = False,
 ) -> Counts:
-    """Read estimated counts with average transcript lengths, which the normalization takes out.
+    """Read estimated counts with average transcript lengths, for which the normalization corrects.
 
     Either from the files of Salmon (``quant.sf``), kallisto (``abundance.tsv``) or RSEM (``.genes.results``,
     ``.isoforms.results``), or from ready matrices of tximport, tximeta or nf-core/rnaseq.
@@ -59,24 +59,24 @@ def read_tximport(
     ----------
     files : mapping or pandas.Series of path by sample name, or path
         Files, or the folders that Salmon or kallisto wrote. A single folder is searched for them, and each
-        sample is called like its own folder (``treated_1/quant.sf``) or file (``treated_1.quant.sf.gz``).
+        sample is named after its own folder (``treated_1/quant.sf``) or file (``treated_1.quant.sf.gz``).
     tx2gene : pandas.DataFrame, mapping or path
         Gene of each transcript: a table with transcripts in its first and genes in its second column (a
-        text file may lack a header), or a mapping. Not needed for ``.genes.results``.
+        text file need not have a header), or a mapping. Not needed for ``.genes.results``.
     counts, lengths : pandas.DataFrame, array-like or path, (gene, sample)
-        In place of files: estimated counts, which are rounded, and average transcript lengths in bases.
+        Instead of files: estimated counts, which are rounded, and average transcript lengths in bases.
     samples : path or pandas.DataFrame, optional
         The sample table, see `read_counts`.
     ignore_tx_version : bool
-        Whether to compare names of transcripts without what follows a dot (``ENST00000456328.2``).
+        Whether to ignore everything after a dot in names of transcripts (``ENST00000456328.2``).
     ignore_after_bar : bool
-        Whether to compare names of transcripts without what follows a bar (GENCODE's headers).
+        Whether to ignore everything after a bar in names of transcripts (GENCODE's headers).
 
     Returns
     -------
     Counts
-        With `average_lengths`; genes in alphabetical order if they were summed from files, else in the order
-        of `counts`.
+        With `average_lengths`; genes in alphabetical order if they were summed from files, otherwise in the
+        order of `counts`.
 
     Warns
     -----

@@ -1,8 +1,8 @@
-r"""One factor for each count: from size factors, known factors, or transcript lengths.
+r"""Normalization factors, one per count: from size factors, known factors, or transcript lengths.
 
-What is known of each count beforehand, a matrix N such as average transcript lengths, is divided by the
-geometric mean of its row, the counts by N; size factors s of K / N then complete it, and every row is brought
-to the geometric mean 1 (Soneson, Love and Robinson 2015, doi:10.12688/f1000research.7563.2):
+A known matrix N, such as average transcript lengths, is divided by the geometric mean of its row, and the
+counts K by N; the product with the size factors s of K / N is scaled to geometric mean 1 in every row
+(Soneson, Love and Robinson 2015, doi:10.12688/f1000research.7563.2):
 
     nf_ij = N_ij s_j / exp(mean_j ln(N_ij s_j))
 """
@@ -23,7 +23,7 @@ __all__ = ["normalization_factors", "normalization_matrix"]
 
 
 SMALLEST_FACTOR, LARGEST_FACTOR = 1e-9, 1e9
-"""Size factors are around 1; beyond this range, counts over factors lose their meaning."""
+"""Size factors are around 1; beyond this range normalized counts are not meaningful."""
 
 
 def normalization_factors(
@@ -34,7 +34,7 @@ def normalization_factors(
     geometric_means: Any = None,
     location: Location | None = None,
 ) -> pd.DataFrame:
-    r"""Combine what is known of each count, such as transcript lengths, with size factors.
+    r"""Combine a known matrix, such as average transcript lengths, with size factors.
 
     ``nf_ij = N_ij s_j``, divided by its geometric mean over samples, s being the size factors of the counts
     divided by N. The N of average transcript lengths is the lengths over their geometric mean in the row; a
@@ -110,7 +110,7 @@ def _combined(
 
 
 def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any = None) -> np.ndarray:
-    """Resolve whatever a caller may give as size factors into one factor for each count.
+    """Turn any form of size or normalization factors into one factor per count.
 
     Parameters
     ----------

@@ -50,11 +50,11 @@ def size_factors(
     control_genes : sequence of str, of int or of bool, optional
         Names, positions or a mask of the genes whose ratios are used: genes known not to change.
     geometric_means : array-like or pandas.Series, (gene,), optional
-        Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
-        the g_i of the method.
+        Reference level of each gene, 0 for a gene that is not to be used; a Series is matched by name. They
+        replace the g_i of the method.
     location : callable, optional
-        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
-        their location. The midpoint of the shortest half is one for few unchanged genes.
+        Replaces the median: given the log ratios of a sample (gene,), natural log, it returns their location,
+        for example the midpoint of the shortest half, if few genes are unchanged.
 
     Returns
     -------
@@ -93,8 +93,8 @@ def log_size_factors(
     method, control_genes, geometric_means, location
         As in `size_factors`.
     log_offsets : ndarray (gene, sample), optional
-        ln of what the counts are divided by first. The references of ``"poscounts"`` are still those of the
-        counts themselves, as DESeq2 has it.
+        ln of known factors that the counts are divided by first. The references of ``"poscounts"`` are still
+        those of the counts themselves, as in DESeq2.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From sizes, a design and options to simulated counts."""
+"""Draw simulated counts for given sizes, a design and options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayesde.simulation.options import SimulationOptions
 __all__ = ["simulate"]
 
 LARGEST_EXPONENT = 700.0
-"""Means are cut at e^700 before the exponential overflows; counts are cut far below."""
+"""Means are limited to e^700, below the overflow of the exponential; counts are limited far below."""
 
 
 def simulate(
@@ -35,32 +35,33 @@ def simulate(
     seed: int | np.random.Generator = 1,
     options: SimulationOptions | None = None,
 ) -> Simulation:
-    """Draw counts from the model, and keep the truth.
+    """Draw counts from the model, together with the true parameters.
 
-    Every part (base means, size factors, effects, which of them are 0, dispersions, counts) has a stream of
-    random numbers of its own: another law of the effects, say, leaves base means and dispersions as they are.
+    Every part (base means, size factors, effects, which of them are 0, dispersions, counts) has its own
+    stream of random numbers: another distribution of the effects, for example, does not change base means and
+    dispersions.
 
     Parameters
     ----------
     n_genes : int, optional
-        By default 2,000, or as many as base means are given.
+        By default 2,000, or the number of base means given.
     groups : sequence of int
         Samples in each group, at least one group; the sample table then has a column ``condition`` with the
-        levels ``control`` and ``treated``, or ``group1``, ``group2``, ... if they are not two.
+        levels ``control`` and ``treated``, or ``group1``, ``group2``, ... for other numbers of groups.
     design : str, optional
-        Formula; by default ``"~ condition"``, or ``"~ 1"`` for one group. A constant must be among what its
-        columns can express, as in all but unusual designs.
+        Formula; by default ``"~ condition"``, or ``"~ 1"`` for one group. Some linear combination of its
+        columns must be constant, as in all but unusual designs.
     sample_table : pandas.DataFrame, optional
-        One row a sample, indexed by name, in place of `groups`; needs a `design`.
+        One row per sample, indexed by name, instead of `groups`; requires a `design`.
     base_mean : array-like (gene,), optional
-        Base means, 0 or more, in place of log-normal ones: those of a real experiment, for example
+        Base means, 0 or more, instead of log-normal ones: for example those of a real experiment
         (``fit.base_mean``, with ``fit.trend`` as the options' trend). If there are not `n_genes` of them,
         they are drawn with replacement. A gene of base mean 0 has no counts.
     size_factors : array-like (sample,), optional
-        In place of log-normal ones.
+        Instead of log-normal ones.
     seed : int or numpy.random.Generator
-        Same integer, same counts. A generator is asked for new streams (``spawn``), so that it gives other
-        counts the next time.
+        The same integer gives the same counts. A generator spawns new streams, so that it gives other counts
+        the next time.
     options : SimulationOptions, optional
 
     Returns
@@ -70,7 +71,7 @@ def simulate(
     Raises
     ------
     InputError
-        If samples, design, base means or size factors do not go together.
+        If samples, design, base means or size factors do not fit together.
     OptionError
         If an option is not allowed.
     """

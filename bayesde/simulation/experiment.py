@@ -28,7 +28,7 @@ FILES = ("simulation.json", "counts.tsv.gz", "samples.tsv", "truth.tsv", "hyperp
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
-    """Simulated counts and what they were drawn from.
+    """Simulated counts and the true parameters.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Simulation:
         Coefficients, natural log; NaN where the base mean is 0.
     truth : pandas.DataFrame
         Indexed by gene: ``base_mean``, ``dispersion``, ``dispersion_trend``, ``log2_fold_change`` (of the
-        contrast that a results table shows if none is asked for), ``log2[NAME]`` for every coefficient.
+        default contrast of a results table), ``log2[NAME]`` for every coefficient.
     size_factors : pandas.Series (sample,)
     hyperparameters : dict
         As ``hyperparameters.json`` of a run: ``shrinkage_scale`` (by coefficient), ``dispersion_sd``,
@@ -88,15 +88,15 @@ class Simulation:
         )
 
     def write(self, directory: str | PathLike[str]) -> Path:
-        """Write counts.tsv.gz, samples.tsv, truth.tsv and, last of all, simulation.json.
+        """Write counts.tsv.gz, samples.tsv, truth.tsv and, last, simulation.json.
 
-        Every file is written beside its place and renamed. With Cauchy effects and a trend of two numbers
-        there is also hyperparameters.json, which `bayesde sample --hyperparameters` reads.
+        Every file is written under a temporary name and renamed. With Cauchy effects and a trend of two
+        numbers there is also hyperparameters.json, which `bayesde sample --hyperparameters` reads.
 
         Parameters
         ----------
         directory : path
-            Made if need be; files of these names in it are replaced.
+            Created if it does not exist; files of these names in it are replaced.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """Compile Stan programs once and keep them.
 
-A compiled program lies in the cache under a key made of its source, all files that it includes, the flags and
-the CmdStan it was compiled with, together with a copy of those sources.
+A compiled program is kept in the cache under a key made of its source, all files that it includes, the flags
+and the CmdStan it was compiled with, together with a copy of those sources.
 """
 
 from __future__ import annotations
@@ -58,15 +58,14 @@ def stan_source_dir() -> Path:
 def compiled_model(
     name_or_path: str | PathLike[str], threads: bool = False, progress: Progress | None = None
 ) -> CmdStanModel:
-    """Return a compiled Stan program, compiling it if that was not done before.
+    """Return a compiled Stan program, compiling it if it is not in the cache.
 
     Parameters
     ----------
     name_or_path : str or path
         The name of one of bayesde's programs ("genes"), or a file ``*.stan``.
     threads : bool
-        Compile with threads (STAN_THREADS), as ``reduce_sum`` needs; another program, somewhat slower on one
-        thread.
+        Compile with threads (STAN_THREADS), as ``reduce_sum`` needs; somewhat slower on one thread.
     progress : callable, optional
         Called with one line of text at each step that takes long.
 

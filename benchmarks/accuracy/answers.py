@@ -1,4 +1,4 @@
-"""What the methods of bayesde say of a problem: estimates, intervals, and how sure they are of the sign."""
+"""Results of the methods of bayesde on a problem: estimates, intervals, and local false sign rates."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["LEVELS", "around", "bayesde_answers"]
 
 LEVELS = (0.5, 0.8, 0.95)
 MIDDLE = 1e-9
-"""An interval of so little probability has the median at both ends."""
+"""Both ends of an interval with this probability are the median."""
 LN2 = np.log(2.0)
 ALONE = bde.SamplingOptions(hand_over=False)
-"""No gene goes to Stan, so that the numbers are those of engine psis, with a Stan or without."""
+"""No gene is sampled by Stan, so that results do not depend on whether Stan is installed."""
 
 
 def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:
     """Return estimate plus and minus normal quantiles times the standard error, at all levels."""
-    reach = {level: ndtri(0.5 + level / 2.0) * error for level in LEVELS}
-    return {level: (estimate - by, estimate + by) for level, by in reach.items()}
+    half_width = {level: ndtri(0.5 + level / 2.0) * error for level in LEVELS}
+    return {level: (estimate - half, estimate + half) for level, half in half_width.items()}
 
 
 def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
-    """Run everything that bayesde has on a problem.
+    """Run all methods of bayesde on a problem.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def _psis(
     name: str = "psis",
     options: bde.SamplingOptions = ALONE,
 ) -> list[Answer]:
-    """Return the posterior mean with all that belongs to it, and the posterior median."""
+    """Return the posterior mean with its intervals and rates, and the posterior median."""
     posterior = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
     tables = {level: posterior.results(contrast, ci_prob=level) for level in (*LEVELS, MIDDLE)}
     table = tables[max(LEVELS)]

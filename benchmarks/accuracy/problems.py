@@ -1,4 +1,4 @@
-r"""Counts with known log2 fold changes: drawn from the model, from other laws, and of the apeglm paper.
+r"""Counts with known log2 fold changes: from the model, from other distributions, and from the apeglm paper.
 
 Simulated counts follow
 
@@ -52,13 +52,13 @@ def simulated(
     ----------
     name, title : str
     options : SimulationOptions
-        The laws.
+        The distributions.
     n_genes : int
     groups : (int, int)
         Samples of control and treated.
     seed : int
     known_factors : bool
-        Whether every method is told the true size factors.
+        Whether every method is given the true size factors.
     student_t : bool
         See `Problem`.
 

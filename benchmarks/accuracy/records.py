@@ -1,4 +1,4 @@
-"""What the comparison handles: counts with known effects, and the answers that methods give to them."""
+"""Counts with known effects, and the results of methods on them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Answer:
     method : str
     estimate : ndarray (gene,)
     lfsr, s_value : ndarray (gene,) or None
-        Local false sign rate and s-value; NaN is never called.
+        Local false sign rate and s-value; a gene with NaN is never called.
     intervals : mapping of float to (lower, upper)
         By their probability.
     pit, dispersion_pit : ndarray (gene,) or None
         Posterior probability that effect, or dispersion, is below its true value.
     hyperparameters : mapping of str to (mean, sd)
     trusted : ndarray of bool (gene,) or None
-        Whether the method's own diagnostics let a gene pass.
+        Whether a gene passes the method's own diagnostics.
     """
 
     method: str
@@ -68,7 +68,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Counts, a comparison, and what is known of it.
+    """Counts, a comparison of two groups, and the known truth.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Problem:
     size_factors : ndarray (sample,) or None
         Given to every method; None lets each estimate its own.
     published : mapping of str to Answer
-        What others have said of these counts.
+        Published results for these counts.
     dispersion : ndarray (gene,) or None
         True dispersions.
     hyperparameters : mapping of str to float
@@ -109,7 +109,7 @@ class Problem:
 
     @property
     def seen_in_both(self) -> np.ndarray:
-        """Which genes (gene,) have counts in both groups: the others' likelihood has no maximum."""
+        """Which genes (gene,) have counts in both groups; for the others the likelihood has no maximum."""
         matrix = np.asarray(self.counts.rows(slice(None)))
         first, second = matrix[:, self.treated], matrix[:, ~self.treated]
         return np.asarray(first.any(axis=1) & second.any(axis=1))

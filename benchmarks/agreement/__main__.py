@@ -21,12 +21,12 @@ from benchmarks.agreement.pages import score_picture, write_page
 RESULTS = Path(__file__).parent / "results"
 SETS = {"pasilla": (load_pasilla, "~ type + condition"), "airway": (load_airway, "~ cell + dex")}
 NARROW = 1.5 * np.log(2.0)
-"""Posterior sd below which moments settle: where one group has no counts the Cauchy prior's tails leave
-none."""
+"""Posterior sd below which moments can be estimated: where one group has no counts, the Cauchy prior's tails
+are too heavy."""
 
 
 CHECKS = SamplingOptions(min_ess=200.0, max_rhat=1.03)
-"""What is asked of every gene of a whole data set."""
+"""Criteria for every gene of a whole data set."""
 
 
 def tell(done: int, total: int, text: str) -> None:
@@ -96,7 +96,7 @@ def panel(size: int, draws: int) -> None:
 
 
 def hyperparameter_table(psis: Hyperparameters, joint: Hyperparameters) -> pd.DataFrame:
-    """Put the hyperparameters' posteriors of two engines beside one another, on the log scale."""
+    """Compare the hyperparameters' posteriors of two engines, on the log scale."""
     rows = {}
     for name, values in psis.draws.items():
         logs = [np.log(values), np.log(joint.draws[name])]

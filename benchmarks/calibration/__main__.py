@@ -1,4 +1,4 @@
-"""Calibrate engines: ``python -m benchmarks.calibration``; README.md says what and how."""
+"""Calibrate engines: ``python -m benchmarks.calibration``; README.md explains it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZES = {"psis": (400, 40), "nuts": (200, 16), "joint": (200, 10)}
 
 
 def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) -> None:
-    """Let an engine answer data sets: those that an interrupted run has left over, or all of them anew."""
+    """Run an engine on data sets: those that an interrupted run has not finished, or all of them again."""
     tables, begun = Tables(folder, engine), time.monotonic()
     done = set(tables.sets()["set"])
     if done.issuperset(numbers):

@@ -1,4 +1,4 @@
-"""What each engine says of a data set: the posterior probability below the truth, of every parameter."""
+"""Results of each engine on a data set: for every parameter, the posterior probability below the truth."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def quantities(theta: np.ndarray) -> np.ndarray:
 
 
 def by_importance(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine psis. Its weighted draws have their weights below the truth added up."""
+    """Run engine psis, and add up the weights of the draws below the truth."""
     beta, _, log_dispersion = experiment.estimates()
     model = experiment.model_at_guess
     seeds = gene_seeds(map(str, range(model.n_genes)), seed)
@@ -116,7 +116,7 @@ def _failed(report: dict[str, np.ndarray], options: SamplingOptions) -> int:
 
 
 def by_blocks(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine nuts, under the true hyperparameters."""
+    """Run engine nuts, given the true hyperparameters."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model = experiment.model
     start = Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed))
@@ -129,7 +129,7 @@ def by_blocks(experiment: Experiment, seed: int) -> Answer:
 
 
 def jointly(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine joint."""
+    """Run engine joint."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model, variant = experiment.model_at_guess, experiment.variant
     look = first_look(

@@ -1,4 +1,4 @@
-"""Which genes should engine nuts sample together, and how many? First attempts only, nothing is repeated.
+"""How engine nuts should divide genes into blocks; first attempts only, without repeats.
 
 ``python -m benchmarks.speed.nuts_blocks`` samples genes of pasilla at equal steps of the rank of their base
 mean in blocks of several sizes and orders, prints a table and, with ``--out``, writes it. Seconds are
@@ -46,7 +46,7 @@ def spread_panel(fit: EbFit, size: int) -> np.ndarray:
 
 
 def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
-    """Return genes as the sampler gets them, under hyperparameters learnt from all genes."""
+    """Return the sampler's input for some genes, given hyperparameters learnt from all genes."""
     request = Request(
         fit,
         spread_panel(fit, size),
@@ -74,7 +74,7 @@ def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
 
 
 def orders(genes: SamplerCoordinates, beta_se: np.ndarray) -> dict[str, np.ndarray]:
-    """Return in which order genes may be cut into blocks."""
+    """Return the orders in which genes may be divided into blocks."""
     mean = genes.model.base_mean
     effects = np.nan_to_num(beta_se[:, genes.model.shrunken], nan=np.inf).max(axis=1)
     keys = {
@@ -101,7 +101,7 @@ def trials(genes: SamplerCoordinates, beta_se: np.ndarray) -> Iterator[tuple[int
 
 
 def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: float) -> dict[str, float]:
-    """Sample all genes, and return how that went."""
+    """Sample all genes, and return the sampler's diagnostics."""
     settings = ChainSettings(CHAINS, WARMUP, DRAWS, delta, 10)
     sampler = _Sampler(genes, settings, SamplingOptions(), compiled_model("genes"), None)
     blocks = plan_blocks(genes, size, {"delta": delta}, order)

@@ -1,4 +1,4 @@
-"""Genes and hyperparameters in one posterior: what an effective draw costs, on a panel of genes."""
+"""Joint posterior of genes and hyperparameters: cost of an effective draw, on a panel of genes."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Environment:
         return found
 
     def _peers_python(self, package: str) -> str:
-        """Return the interpreter that has the package, installing it if need be."""
+        """Return the interpreter that has the package, installing it if necessary."""
         python = self._folder / "bin" / "python"
         if not python.exists():
             self._say("making a virtual environment for the peers")

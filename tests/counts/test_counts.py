@@ -122,7 +122,7 @@ def test_names(names, words):
 
 
 def test_names_beside_a_data_frame_are_refused():
-    with pytest.raises(InputError, match="leave genes= and samples= out"):
+    with pytest.raises(InputError, match="omit genes= and samples="):
         Counts(labelled(), genes=["a", "b", "c"])
 
 

@@ -50,7 +50,7 @@ def test_a_term_of_several_columns_is_not_tested_in_silence(course, formula, red
     fit = fit_eb(course, formula)
     last = fit.design.coefficients[-1]
     (sentence,) = said(fit.results)
-    assert f"the table is of the last one, '{last}', by itself" in sentence
+    assert f"the table shows the last one alone, '{last}'." in sentence
     assert f"--test lrt --reduced '{reduced}', in Python by fit.test_lrt(\"{reduced}\")" in sentence
     assert said(fit.shrink) == [sentence]
     assert said(fit.results, coef=last) == []
@@ -88,7 +88,7 @@ def test_a_warning_is_printed_once(bayesde, shared, tmp_path):
     lrt = ("--test", "lrt", "--reduced", "~ hour", "-c", "condition,treated,control")
     code, _, message = bayesde(*course_run(folder, tmp_path / "a", "-d", "~ hour + condition", *lrt))
     assert code == 0
-    assert message.count("warning: `hour` enters as a number") == 1
+    assert message.count("warning: `hour` is used as a number") == 1
 
 
 @pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")

@@ -143,7 +143,7 @@ def test_annotated_files_that_do_not_fit(tmp_path):
         read_counts(path)
     path.write_text("gene\ta\tb\ng1\t1\t2\n")
     for options in ({"layer": "raw"}, {"backed": True}):
-        with pytest.raises(InputError, match=r"not an \.h5ad file: leave layer= and backed= out"):
+        with pytest.raises(InputError, match=r"not an \.h5ad file: omit layer= and backed="):
             read_counts(path, **options)
 
 

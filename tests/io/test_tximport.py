@@ -172,7 +172,7 @@ def test_files_that_do_not_fit(folder, tmp_path):
         (text("z").replace("\t0.5\n", "\tNA\n"), r"1 row\(s\) without name or number.*'t1'"),
         (text("z").replace("\t0.5\n", "\t-1\n"), "a number below 0"),
         (text("z").replace("\t0.5\n", "\tmany\n"), "cannot be read as a quantification"),
-        ("gene\tx\na\t1\n", "no quantification of Salmon, kallisto or RSEM; its columns are 'gene', 'x'"),
+        ("gene\tx\na\t1\n", "not a quantification by Salmon, kallisto or RSEM; its columns are 'gene', 'x'"),
     ):
         target.write_text(bad)
         with pytest.raises(InputError, match=words):
