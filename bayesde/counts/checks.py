@@ -20,7 +20,7 @@ __all__ = [
     "warn_spreadsheet_names",
 ]
 
-# STAR, and htseq-count with or without its underscores, in lower case and without ``_``.
+# STAR, and htseq-count with or without its underscores; in lower case and without ``_``.
 _SUMMARIES = {
     "nunmapped", "nmultimapping", "nnofeature", "nambiguous", "nofeature", "ambiguous", "toolowaqual",
     "notaligned", "alignmentnotunique",
@@ -44,7 +44,7 @@ _BARE = re.compile(r"[345]\d{4}(?:\.0)?")  # dates from 1982 on, as days
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 FEWEST_GENES = 20
-"""Totals of fewer genes than these say little of a sample."""
+"""With fewer genes than these, the total count of a sample is not informative."""
 NEARLY_EMPTY = 0.1
 """Share of the other samples' median total below which a sample is named."""
 

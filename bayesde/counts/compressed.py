@@ -74,7 +74,7 @@ class CompressedRows:
         return cls(own, frozen(np.diff(own.indptr) > 0), frozen(sums))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into arrays that come out of a pickle."""
+        """Make the unpickled arrays read-only."""
         for part in (state["matrix"].data, state["matrix"].indices, state["matrix"].indptr):
             frozen(part)
         vars(self).update(state)

@@ -211,7 +211,7 @@ class Counts:
         Returns
         -------
         numpy.ndarray, float64, (chosen gene, sample)
-            New and C-contiguous, in the order asked for.
+            New and C-contiguous, in the requested order.
         """
         return self._storage.rows(selection)
 
@@ -236,7 +236,7 @@ class Counts:
         return pd.DataFrame(whole.copy() if self.is_dense else whole, index=self.genes, columns=self.samples)
 
     def subset(self, genes: Any = None, samples: Any = None) -> Counts:
-        """Keep some genes or samples, in the order asked for.
+        """Keep some genes or samples, in the requested order.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class Counts:
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into arrays that come out of a pickle."""
+        """Make the unpickled arrays read-only."""
         for part in (state["normalization_factors"], state["average_lengths"]):
             if part is not None:
                 frozen(part)

@@ -100,7 +100,7 @@ def warn_numeric_labels(names: list[str]) -> None:
     Parameters
     ----------
     names : list of str
-        These columns; nothing is said if there are none.
+        These columns; without any there is no note.
 
     Warns
     -----

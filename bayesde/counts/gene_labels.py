@@ -18,14 +18,14 @@ _NAMES = (
     "genename", "genesymbol", "symbol", "externalgenename", "hgncsymbol", "mgisymbol", "symbols", "genenames",
     "associatedgenename", "genesymbols", "gene",
 )  # fmt: skip
-"""Headers of columns with names for people, without case, blanks and ``_-.``; the first one counts."""
+"""Headers of columns with gene names for display, without case, blanks and ``_-.``; the first is used."""
 _NUMBERS = (
     "start", "end", "stop", "strand", "length", "genelength", "width", "size", "genestart", "geneend",
     "startposition", "endposition", "chr", "chrom", "chromosome", "chromosomename", "seqname", "seqnames",
     "entrez", "entrezid", "entrezgene", "entrezgeneid", "ncbigene", "ncbigeneid", "geneid", "gccontent", "gc",
     "percentagegccontent", "effectivelength", "genestartbp", "geneendbp", "txlength", "taxid",
 )  # fmt: skip
-"""Headers of columns that tell about genes even where they hold numbers."""
+"""Headers of columns that describe genes even if they are numeric."""
 _TEXTS = (
     "ensembl", "ensemblid", "ensemblgene", "ensemblgeneid", "ensg", "ensgid", "hgncid", "mgiid", "refseq",
     "refseqid", "transcript", "transcripts", "transcriptid", "transcriptids", "transcriptname", "txid", "tx",
@@ -57,8 +57,8 @@ def label_columns(
     Returns
     -------
     list of int
-        Positions: leading columns that are called like something that is known of genes, or hold nothing but
-        text; and others of such a name that hold text.
+        Positions: leading columns whose header is typical of gene labels, or which hold only text; and other
+        columns with such a header that hold text.
     """
     labels, leading = [], True
     elsewhere = _names_genes(names, frame, key)

@@ -28,7 +28,7 @@ def positions(chosen: Any, names: pd.Index, kind: str) -> np.ndarray:
     Parameters
     ----------
     chosen : sequence of str, of int or of bool, or None
-        What was asked for; None is everything.
+        The selection; None is everything.
     names : pandas.Index
         All names.
     kind : str
@@ -37,12 +37,12 @@ def positions(chosen: Any, names: pd.Index, kind: str) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of int
-        Positions in `names`, in the order asked for.
+        Positions in `names`, in the requested order.
 
     Raises
     ------
     InputError
-        If something asked for is not there.
+        If something selected does not exist.
     """
     if chosen is None:
         return np.arange(len(names))

@@ -13,7 +13,7 @@ from bayesde.errors import BayesdeNote
 
 __all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "warn_matched"]
 
-# What aligners, sorting and counting programs put behind a sample's name; taken off again and again.
+# Endings that aligners, sorting and counting programs append to a sample's name; removed repeatedly.
 _ENDING = re.compile(
     r"(?:[._-]*(?:readspergene|aligned(?:[._-]?out)?)|[._-]+(?:"
     r"gz|bz2|xz|bam|sam|cram|sf|txt|tsv|csv|tab|out|results|genes|isoforms|counts?|htseq(?:[._-]?counts?)?"
@@ -27,13 +27,13 @@ _ENDING = re.compile(
 
 
 def _made(name: str) -> str:
-    """Write a name as R's make.names would."""
+    """Convert a name as R's make.names does."""
     valid = re.sub(r"[^\w.]", ".", name)
     return valid if re.match(r"[^\W\d_]|\.(?!\d)", valid) else f"X{valid}"
 
 
 def _without_endings(name: str) -> str:
-    """Take folders and endings off a name."""
+    """Remove folders and endings from a name."""
     bare = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
     while (shorter := _ENDING.sub("", bare)) and shorter != bare:
         bare = shorter
@@ -41,23 +41,23 @@ def _without_endings(name: str) -> str:
 
 
 def _of_folder(name: str) -> str:
-    """Name the last folder of a path, for files that are called alike in every folder."""
+    """Return the last folder of a path, for files that have the same name in every folder."""
     parts = [part for part in re.split(r"[/\\]", name) if part]
     return _without_endings(parts[-2]) if len(parts) > 1 else _without_endings(name)
 
 
 def _letters(name: str) -> str:
-    """Reduce a name to small letters and digits, without the X that make.names puts before digits."""
+    """Reduce a name to lower-case letters and digits, without the X that make.names prepends to digits."""
     joined = re.sub(r"(?<=\d)[\W_]+(?=\d)", "|", _without_endings(_undotted(name)).casefold())
     return re.sub(r"[^\w|]|_", "", joined)
 
 
 def _undotted(name: str) -> str:
-    """Undo what make.names does to a path, as far as endings are found again."""
+    """Undo the X that make.names prepends, so that endings are recognized."""
     return re.sub(r"^X(?=[\d.])", "", name)
 
 
-# From the surest to the least sure.
+# From the most to the least certain match.
 _KEYS: tuple[Callable[[str], str], ...] = (
     _made,
     _without_endings,
@@ -147,7 +147,7 @@ def warn_matched(pairs: dict[str, str], what: str = "sample table") -> None:
     Parameters
     ----------
     pairs : dict of str to str
-        Name in the other table by name in the counts; nothing is said if there are none.
+        Name in the other table by name in the counts; without any there is no note.
     what : str
         The other table.
 

@@ -182,7 +182,7 @@ class ArrayRows:
         return cls(frozen(matrix), np.concatenate(expressed), matrix.sum(axis=0).astype(np.float64))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into an array that comes out of a pickle."""
+        """Make the unpickled array read-only."""
         frozen(state["matrix"])
         vars(self).update(state)
 

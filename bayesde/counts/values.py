@@ -106,13 +106,13 @@ def refuse_cells(
     labels : tuple of two sequences
         The genes and the samples of the first bad cells (at most three).
     values : sequence
-        What stands in them.
+        Their contents.
     number : int
         How many bad cells there are.
     words : tuple of str
         What was found, and what to do.
     part : bool
-        Whether only a part of the counts was looked at.
+        Whether only a part of the counts was checked.
     """
     if not number:
         return
@@ -235,7 +235,7 @@ def numeric(values: np.ndarray, genes: pd.Index, samples: pd.Index) -> np.ndarra
     missing = np.asarray(pd.isna(objects))
     foreign = np.frompyfunc(_is_not_number, 1, 1)(objects).astype(bool) & ~missing
     rows, columns = np.nonzero(foreign)
-    words = ("text in place of counts", "Every cell must be a whole number.")
+    words = ("text instead of counts", "Every cell must be a whole number.")
     refuse_cells((genes[rows[:3]], samples[columns[:3]]), objects[foreign][:3], len(rows), words)
     numbers = np.full(objects.shape, np.nan)
     numbers[~missing] = objects[~missing].astype(np.float64)

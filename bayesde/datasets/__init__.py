@@ -37,7 +37,7 @@ def path(name: str) -> tuple[Path, Path]:
 
 
 def panel_path() -> Path:
-    """Return a file with 200 genes of pasilla, one a line, spread evenly over the range of mean counts."""
+    """Return a file with 200 genes of pasilla, one per line, spread evenly over the range of mean counts."""
     return Path(__file__).resolve().parent / "pasilla_panel.txt"
 
 

@@ -55,7 +55,7 @@ def read_contrast(design: DesignMatrix, spec: Any) -> Contrast:
     design : DesignMatrix
         Whose coefficients are weighted.
     spec : tuple of three str, str, array-like (coefficient,), Contrast or None
-        What is asked for.
+        The requested contrast.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def read_contrast(design: DesignMatrix, spec: Any) -> Contrast:
 
 
 def default_contrast(design: DesignMatrix) -> Any:
-    """Choose the contrast when none is asked for.
+    """Choose the contrast when none is given.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def default_contrast(design: DesignMatrix) -> Any:
     Returns
     -------
     str or tuple of three str
-        The last coefficient; without an intercept the last against the first level of the last factor.
+        The last coefficient; without an intercept, the last against the first level of the last factor.
     """
     if design.has_intercept or not design.factors:
         return design.coefficients[-1]

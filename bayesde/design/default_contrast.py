@@ -1,4 +1,4 @@
-"""What users are told about the contrast that is taken when they ask for none."""
+"""Warnings and notes about the contrast that is used when none is given."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = [
 
 
 def warn_default(design: DesignMatrix, contrast: Any) -> None:
-    """Warn where no contrast was asked for and the default is of little use.
+    """Warn where no contrast was given and the default is of little use.
 
     Parameters
     ----------
     design : DesignMatrix
     contrast : object
-        What was asked for; a warning is given only for None.
+        The requested contrast; a warning is given only for None.
 
     Warns
     -----
     BayesdeWarning
         See `default_warning`.
     """
-    doubt = default_warning(design) if contrast is None else ""
-    if doubt:
-        warnings.warn(doubt, BayesdeWarning, stacklevel=4)
+    text = default_warning(design) if contrast is None else ""
+    if text:
+        warnings.warn(text, BayesdeWarning, stacklevel=4)
 
 
 def default_warning(design: DesignMatrix) -> str:
@@ -62,7 +62,7 @@ def default_warning(design: DesignMatrix) -> str:
     if len(columns) < 2 or all(name in design.factors for name in _variables(design, term)):
         return ""
     return (
-        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table "
+        f"no contrast was given, and the last term, {term}, has {len(columns)} columns: the table "
         f"shows the last one alone, '{design.coefficients[-1]}'.{_whole_term(design)}"
     )
 
@@ -91,13 +91,13 @@ def default_levels_note(design: DesignMatrix) -> str:
     taken = read_contrast(design, None)
     what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
     return (
-        f"no contrast was asked for: the table shows {what}. Others: --contrast "
+        f"no contrast was given: the table shows {what}. Others: --contrast "
         f"{name},{levels[1]},{levels[0]}, for example.{_whole_term(design)}"
     )
 
 
 def warn_default_on_command_line(design: DesignMatrix, *, lrt: bool) -> None:
-    """Report which contrast the table of a run shows if none was asked for.
+    """Report which contrast the table of a run shows if none was given.
 
     Parameters
     ----------

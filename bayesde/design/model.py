@@ -53,7 +53,7 @@ class Design(DesignMatrix):
         """Make the model matrix of a formula.
 
         Text, categorical and true/false columns are factors with treatment coding: the reference level has
-        no column, the others one each. The reference is the one named in `references`, else the first
+        no column, the others one each. The reference is the one named in `references`, or else the first
         category of a categorical column, else the first in alphabetical order (as in R). Levels that no
         sample has are dropped. Numeric columns are covariates; ``C(batch)`` makes a factor of one.
 
@@ -61,9 +61,9 @@ class Design(DesignMatrix):
         ----------
         formula : str
             For example ``"~ batch + condition"``, ``"~ 0 + condition"``, ``"~ age * condition"``; the
-            tilde may be left out.
+            tilde may be omitted.
         sample_table : pandas.DataFrame
-            One row a sample, indexed by name.
+            One row per sample, indexed by name.
         references : mapping of str to str, optional
             Reference level by factor.
 
@@ -80,8 +80,8 @@ class Design(DesignMatrix):
         Warns
         -----
         BayesdeWarning
-            If a covariate is so far from 0, or in such units, that fits suffer; if levels of a factor differ
-            only in case, blanks or ``_-.``; if a numeric column looks like the names of groups.
+            If a covariate is badly scaled; if levels of a factor differ only in case, whitespace or ``_-.``;
+            if a numeric column looks like group labels.
         """
         design = cls(**fields_from_formula(formula, sample_table, references))
         warn_covariates(design)
@@ -91,7 +91,7 @@ class Design(DesignMatrix):
     def from_matrix(
         cls, matrix: Any, coefficients: Sequence[str] | None = None, samples: Sequence[str] | None = None
     ) -> Design:
-        """Take a model matrix as it is.
+        """Make a design from a bare model matrix.
 
         Parameters
         ----------
@@ -126,17 +126,17 @@ class Design(DesignMatrix):
         return html_table(rows)
 
     def contrast(self, spec: Any = None) -> Contrast:
-        """Turn what a user asks for into weights of the coefficients.
+        """Turn a contrast in any form into weights of the coefficients.
 
         Parameters
         ----------
         spec : tuple of three str, str, array-like (coefficient,), Contrast or None
-            * ``("condition", "treated", "control")``: a factor, a level, and the level that it is compared
-              with, either of which may be the reference. Other factors are held at their reference level
+            * ``("condition", "treated", "control")``: a factor, a level, and the level it is compared with,
+              either of which may be the reference. Other factors are held at their reference level
               and the terms of covariates at 0, so that with interactions this is the effect in the
               reference group;
             * the name of a coefficient;
-            * weights, one a coefficient, in the order of `coefficients`;
+            * weights, one per coefficient, in the order of `coefficients`;
             * an expression of coefficients, ``"a - b"`` or ``"0.5 * a + b / 2"``;
             * None: the last coefficient; without an intercept, the last against the first level of the
               last factor.

@@ -139,7 +139,7 @@ def _from_text(
             gene_labels=None if known.empty or genes.has_duplicates else known,
         )
     except InputError as error:
-        if not labels and not str(error).startswith("text in place"):
+        if not labels and not str(error).startswith("text instead"):
             raise
         raise InputError(f"{error} {_taken(path, samples, list(map(str, known)))}") from error
 

@@ -52,7 +52,7 @@ def warn_left_out(rows: Sequence[str], where: str) -> None:
     Parameters
     ----------
     rows : sequence of str
-        Their names; nothing is said if there are none.
+        Their names; without any there is no note.
     where : str
         The file or files.
 

@@ -12,8 +12,8 @@ gene g
 so that a change of isoforms, which changes :math:`L`, is not mistaken for a change of expression. Where a
 gene has no abundance in a sample, L is the geometric mean of its L in the other samples; where it has none in
 any sample, it is the mean over its transcripts of their mean length over samples. Rounding is half to even,
-as R's ``round``. RSEM's files of genes have L as it is (below one base it is set to 1, as tximport's manual
-does with 0): only where a length is missing, it is the geometric mean of the other samples'.
+as R's ``round``. RSEM's files of genes contain L (below one base it is set to 1, as tximport's manual
+does with 0); only where a length is missing is it the geometric mean of the other samples'.
 
 Source: Soneson, C., Love, M. I. and Robinson, M. D. (2015) F1000Research 4:1521,
 doi:10.12688/f1000research.7563, and the documentation of tximport ("original counts and offset").
@@ -157,7 +157,7 @@ class _GeneSums:
         n_genes, n_samples = self.counts.shape
         self.counts[:, sample] = np.bincount(gene, counts, n_genes)
         self.abundances[:, sample] = np.bincount(gene, abundances, n_genes)
-        if quantified.is_by_gene:  # a gene's length stands in the file, whatever its abundance
+        if quantified.is_by_gene:  # the file has the gene's length, whatever its abundance
             self.weighted_lengths[gene, sample] = lengths
             return
         self.weighted_lengths[:, sample] = np.bincount(gene, abundances * lengths, n_genes)

@@ -38,7 +38,7 @@ def normalization_factors(
 
     ``nf_ij = N_ij s_j``, divided by its geometric mean over samples, s being the size factors of the counts
     divided by N. The N of average transcript lengths is the lengths over their geometric mean in the row; a
-    matrix that is given here is taken as it is.
+    matrix that is given here is used unchanged.
 
     Parameters
     ----------

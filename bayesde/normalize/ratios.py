@@ -25,7 +25,7 @@ __all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
 
 METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
-"""Log ratios are made of a quarter of a chunk at a time, because several arrays of that size are needed."""
+"""Log ratios are computed for a quarter of a chunk at a time: several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
 
 
@@ -106,7 +106,7 @@ def log_size_factors(
         As in `size_factors`.
     """
     check_method(method)
-    given = None if geometric_means is None else _given_reference(geometric_means, counts)
+    given = None if geometric_means is None else _checked_reference(geometric_means, counts)
     ratios = _Ratios(counts, method, _mask(control_genes, counts), given, log_offsets)
     logs = _locations(ratios, location or _median)
     if np.isnan(logs).any():
@@ -138,7 +138,7 @@ def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
     return chosen
 
 
-def _given_reference(given: Any, counts: Counts) -> np.ndarray:
+def _checked_reference(given: Any, counts: Counts) -> np.ndarray:
     """Check reference levels from the caller; natural log, (gene,)."""
     if isinstance(given, pd.Series):
         named = given.set_axis(given.index.astype(str))
@@ -223,7 +223,7 @@ class _Ratios:
         return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
 
     def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
-        """Tell which of these genes are asked for and have a reference level, bool (chosen gene,)."""
+        """Return which of these genes are used and have a reference level, bool (chosen gene,)."""
         if self.reference is not None:
             used = np.isfinite(self.reference[genes])
         elif self.method == "ratio":

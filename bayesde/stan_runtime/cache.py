@@ -31,7 +31,7 @@ __all__ = ["build_folder", "cache_dir", "is_complete", "sole_builder"]
 logger = logging.getLogger(__name__)
 
 _OK = "ok"
-_ABANDONED_AFTER = 6 * 3600  # seconds: no build takes as long, so an older scratch folder is nobody's
+_ABANDONED_AFTER = 6 * 3600  # seconds: no build takes this long, so an older temporary folder is abandoned
 
 
 def cache_dir() -> Path:

@@ -30,7 +30,7 @@ __all__ = ["ensure_cmdstan", "install_stan"]
 logger = logging.getLogger(__name__)
 
 _RELEASES = "https://github.com/stan-dev/cmdstan/releases/latest"
-_PATIENCE = 5.0  # seconds for the release page to answer: a blocked network must not hold up anybody
+_PATIENCE = 5.0  # seconds for the release page to answer: a blocked network must not cause a long wait
 
 
 def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:

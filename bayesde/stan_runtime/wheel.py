@@ -43,7 +43,7 @@ def unpacked_library(force: bool = False) -> Path:
     Parameters
     ----------
     force : bool
-        Download and unpack anew.
+        Download and unpack again.
 
     Returns
     -------
@@ -60,14 +60,14 @@ def unpacked_library(force: bool = False) -> Path:
 
     def fill(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as downloads:
-            wheel = _given_wheel() or download(release, Path(downloads))
+            wheel = _wheel_from_environment() or download(release, Path(downloads))
             _check_hash(wheel, release)
             unpack(wheel, folder)
 
     return build_folder(library_folder(release), fill, force)
 
 
-def _given_wheel() -> Path | None:
+def _wheel_from_environment() -> Path | None:
     given = os.environ.get("BAYESDE_HTTPSTAN_WHEEL")
     if given and not Path(given).expanduser().is_file():
         raise ToolchainError(f"BAYESDE_HTTPSTAN_WHEEL is set to {given}, which is not a file.")

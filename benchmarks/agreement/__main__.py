@@ -29,7 +29,7 @@ CHECKS = SamplingOptions(min_ess=200.0, max_rhat=1.03)
 """Criteria for every gene of a whole data set."""
 
 
-def tell(done: int, total: int, text: str) -> None:
+def print_step(done: int, total: int, text: str) -> None:
     """Print every fiftieth step."""
     if done % 50 == 0:
         print(f"{time.strftime('%H:%M:%S')} {done} of {total}: {text}", flush=True)
@@ -137,7 +137,7 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int, chain
             workers=2,
             directory=folder / "blocks",
             options=CHECKS,
-            progress=tell,
+            progress=print_step,
         )
         table, scores = compare(psis, nuts, f"psis and nuts, {len(nuts.genes):,} genes of {name}")
     write_page(RESULTS / name, table)

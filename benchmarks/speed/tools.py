@@ -91,7 +91,7 @@ class Environment:
     folder : pathlib.Path
         The virtual environment of the peers.
     say : callable
-        Told what takes a while.
+        Called with a line of text before steps that take long.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:

@@ -109,7 +109,7 @@ BAD_COUNTS = {
     "fractional counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t12.5\t"),
     "missing counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t\t"),
     "infinite counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\tinf\t"),
-    "text in place of counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\ttwelve\t"),
+    "text instead of counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\ttwelve\t"),
     "duplicate gene names": changed(COUNTS, "\ng2\t", "\ng1\t"),
     "several columns called 'a'": changed(COUNTS, "\ta\tb", "\ta\ta"),
     "no row for the counted sample": changed(COUNTS, "\td\n", "\te\n"),
@@ -549,7 +549,7 @@ def transposed(files):
 
 @pytest.mark.parametrize(
     ("made", "words"),
-    [(swapped_files, "given in each other's place?"), (transposed, "genes must be its rows and samples")],
+    [(swapped_files, "and the sample table swapped?"), (transposed, "genes must be its rows and samples")],
 )
 def test_tables_the_wrong_way_round(bayesde, files, made, words):
     code, _, message = bayesde("eb", *made(files), *ARGUMENTS, "-o", files / "out")

@@ -253,7 +253,7 @@ def test_columns_of_numbers_taken_for_labels_are_told_unless_they_are_samples(tm
 
 def test_columns_that_are_neither_are_refused(tmp_path):
     (tmp_path / "counts").write_text("gene\tS1\tS2\ng1\t1,000\t2\ng2\t3\t4\n")
-    with pytest.raises(InputError, match=r"text in place of counts.*1,000.*taken for samples: 'S1', 'S2'"):
+    with pytest.raises(InputError, match=r"text instead of counts.*1,000.*taken for samples: 'S1', 'S2'"):
         read_counts(tmp_path / "counts")
     (tmp_path / "counts").write_text("gene\ttext\ng1\tu\ng2\tv\n")
     with pytest.raises(InputError, match=r"no sample with counts.* and labels of them"):

@@ -84,7 +84,7 @@ def test_gene_names_stay_text(tmp_path):
         ("gene\ta\tb\ng1\t1\t-2\ng2\t3\t4\n", "negative counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\t2.5\ng2\t3\t4\n", "fractional counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\tinf\ng2\t3\t4\n", "infinite counts in 1 cell"),
-        ("gene\ta\tb\ng1\t1\tTrue\ng2\t3\tTrue\n", "in place of counts in 2 cell"),
+        ("gene\ta\tb\ng1\t1\tTrue\ng2\t3\tTrue\n", "instead of counts in 2 cell"),
         ("gene\ta\tb\ng1\t1\t99999999999999999999999\ng2\t3\t4\n", r"above 2\*\*53"),
         ("gene\ta\tb\ng1\t1\t2\ng1\t3\t4\n", "duplicate gene names: 'g1'"),
         ("gene\ta\ta\ng1\t1\t2\ng2\t3\t4\n", "several columns called 'a'"),

@@ -146,7 +146,7 @@ def test_versions_and_bars(tmp_path):
     for sample in QUANTIFIED:
         (tmp_path / f"{sample}.quant.sf").write_text(text(sample, rename=lambda name: f"{name}.2|GENE.1|x"))
     with pytest.raises(
-        InputError, match=r"none of the transcripts.*'t1.2\|GENE.1\|x'.*ignore_tx_version=True"
+        InputError, match=r"none of the quantified transcripts.*'t1.2\|GENE.1\|x'.*ignore_tx_version=True"
     ):
         read_tximport(tmp_path, TX2GENE)
     check(read_tximport(tmp_path, TX2GENE, ignore_tx_version=True))

@@ -19,8 +19,8 @@ class DrawsFile:
     """Draws of many genes, (gene, draw, P + 1) in single precision, of which few are in memory at a time.
 
     Written with ordinary writes, not through the map, so that the draws do not count as the process's memory
-    while they come in. In a folder the file keeps its name only once it is complete; an older one of that
-    name is replaced, and maps of it stay valid. Without a folder it is a temporary file, which is gone as
+    while they are written. In a folder the file gets its name only when it is complete; an older file of that
+    name is replaced, and maps of it stay valid. Without a folder it is a temporary file, which is deleted as
     soon as nothing refers to its map any more.
 
     Parameters

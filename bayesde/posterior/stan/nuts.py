@@ -143,8 +143,8 @@ class _Sampler:
             return result
         genes = self.genes.genes(block.rows)
         draws, pareto_k = integrated_draws(result.draws, genes.model, self.points, genes.start.seeds)
-        anew = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
-        return BlockDraws(draws, {**result.report, **anew, "pareto_k": pareto_k.tolist()})
+        updated = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
+        return BlockDraws(draws, {**result.report, **updated, "pareto_k": pareto_k.tolist()})
 
 
 def _no_draws(shape: tuple[int, ...]) -> BlockDraws:
@@ -174,7 +174,8 @@ def sample_genes(
     seed : int
         The run's seed.
     points : HyperparameterPosterior, optional
-        Points of the hyperparameters that the draws are reweighted to, in place of those they are made with.
+        Points of the hyperparameters that the draws are reweighted to, instead of those they were sampled
+        with.
     workers : int
         Blocks that are sampled at a time.
     directory : Path, optional

@@ -97,7 +97,7 @@ def run_chains(
     program : CmdStanModel
     data : dict
     starts : sequence of dict
-        Starting values of the parameters, one a chain.
+        Starting values of the parameters, one per chain.
     settings : ChainSettings
     seed : int
         Chains with the same seed, data and starts are the same.
