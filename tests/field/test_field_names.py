@@ -84,5 +84,5 @@ def test_frames_given_the_other_way_round():
         Counts(FRAME.T, TABLE)
     with pytest.raises(InputError, match=r"names are needed; .*Counts\(frame, sample_table=table\)"):
         Counts(FRAME, TABLE)
-    with pytest.raises(InputError, match=r"3 sample names were given for .* 4 samples; .*transposed\?"):
+    with pytest.raises(InputError, match=r"3 sample names were given for .* 4 samples\. .*transposed\?"):
         Counts(FRAME.T.to_numpy(), sample_table=TABLE)

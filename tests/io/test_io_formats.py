@@ -56,7 +56,7 @@ def test_rows_of_htseq_for_reads_of_no_gene(tmp_path):
     assert read_counts(path).n_genes == 4
 
 
-@pytest.mark.filterwarnings("ignore:2 row.* of no gene:bayesde.BayesdeNote")
+@pytest.mark.filterwarnings("ignore:2 row.* not genes, and:bayesde.BayesdeNote")
 def test_one_file_of_htseq_for_each_sample(tmp_path):
     tail = "__no_feature\t70\n__ambiguous\t8\n"
     (tmp_path / "a.txt").write_text(FRAME["a"].to_csv(sep="\t", header=False) + tail)
