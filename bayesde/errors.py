@@ -33,7 +33,7 @@ class OptionError(InputError):
 
 
 class ToolchainError(BayesdeError):
-    """No compiler or no CmdStan, although an engine needs one."""
+    """No compiler or no CmdStan, although an inference method needs one."""
 
     exit_code = 2
 

@@ -11,7 +11,7 @@ OpenBLAS, other targets of numba, NumPy without its AVX-512 loops, one thread. A
 cannot run ends in an illegal instruction; it is skipped, and the report says so.
 
 With ``--tree`` the other side is not an environment but another state of the source, such as a git worktree
-of an earlier commit. Then the folders of runs (``--part runs``: commands eb and sample, engines psis, nuts
+of an earlier commit. Then the folders of runs (``--part runs``: commands eb and sample, methods psis, nuts
 and joint) can be compared as well: tables, hyperparameters and draws. Exits with 1 if anything differs.
 """
 
@@ -71,7 +71,7 @@ def _estimates(name: str) -> Iterator[tuple[str, object]]:
 
 
 def _posterior(name: str) -> Iterator[tuple[str, object]]:
-    """Yield the tables of engine psis of a data set under their names."""
+    """Yield the tables of inference method psis of a data set under their names."""
     import bayesde as bde
 
     counts = bde.load_pasilla() if name == "pasilla" else bde.load_airway()

@@ -35,7 +35,7 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
     Returns
     -------
     answers : list of Answer
-        Engine psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
+        Method psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
         asks for it, maximum likelihood (DESeq2), apeglm and ashr.
     base_mean : ndarray (gene,)
     """

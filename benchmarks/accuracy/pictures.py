@@ -213,7 +213,7 @@ def _errors(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
 
 
 def _calibration(calibration: pd.DataFrame, cases: pd.DataFrame) -> Figure:
-    """Genes by the posterior probability below the truth, for effects and dispersions of engine psis."""
+    """Genes by the posterior probability below the truth, for effects and dispersions of method psis."""
     table = calibration[(calibration["method"] == "psis") & (calibration["stratum"] == "all")]
     shown = [case for case in _cases(cases) if len(_of(table, case))]
     figure = Figure(figsize=(1.75 * len(shown) + 0.6, 4.0), layout="constrained")

@@ -86,7 +86,7 @@ class Problem:
     hyperparameters : mapping of str to float
         True ones, by the names that ``Hyperparameters.draws`` has.
     student_t : bool
-        Whether engine psis is also run with Student-t residuals of the dispersions.
+        Whether inference method psis is also run with Student-t residuals of the dispersions.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Agreement of the posteriors of the three engines on real counts, in units of the Monte Carlo error."""
+"""Agreement of the posteriors of the inference methods on real counts, in units of the Monte Carlo error."""

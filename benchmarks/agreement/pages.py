@@ -1,4 +1,4 @@
-"""Output of a comparison of engines: a table, as Markdown and as TSV, and a figure of the z-scores."""
+"""Output of a comparison of methods: a table, as Markdown and as TSV, and a figure of the z-scores."""
 
 from __future__ import annotations
 

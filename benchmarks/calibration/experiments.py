@@ -37,7 +37,7 @@ PRIORS = Priors(
     unshrunken_sd=1.5,
 )
 ANALYSIS_PRIORS = PRIORS
-"""The priors that engines are given."""
+"""The priors that methods are given."""
 LEVEL, FACTOR_SD = 100.0, 0.3
 MEDIAN_BASE_MEAN, BASE_MEAN_SD = 40.0, 1.2
 LARGEST_COUNT = 10_000_000
@@ -115,7 +115,7 @@ class Experiment:
         )
 
     def estimates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rough coefficients, their standard errors and log dispersions, to start engines from.
+        """Return rough coefficients, their standard errors and log dispersions, to start methods from.
 
         Least squares of log((y + 1/2) / nf), the guessed trend, and Fisher's information there.
         """

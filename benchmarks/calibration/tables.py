@@ -28,7 +28,7 @@ GENE_COLUMNS = ("set", "gene", *QUANTITIES)
 
 
 class Tables:
-    """The two tables of an engine."""
+    """The two tables of a method."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,7 @@ class Benchmark:
         report.write_speed(self._results, self._rows, report.machine(self._load), self._left_out)
 
     def _measure_panel(self) -> None:
-        """Measure the engines, and a plain Stan program, on a panel of genes."""
+        """Measure the methods, and a plain Stan program, on a panel of genes."""
         self.say("panel")
         folder = write_set(panel.DATA, self._scratch / "panel", command_files=False)
 

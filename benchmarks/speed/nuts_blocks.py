@@ -1,4 +1,4 @@
-"""How engine nuts should divide genes into blocks; first attempts only, without repeats.
+"""How inference method nuts should divide genes into blocks; first attempts only, without repeats.
 
 ``python -m benchmarks.speed.nuts_blocks`` samples genes of pasilla at equal steps of the rank of their base
 mean in blocks of several sizes and orders, prints a table and, with ``--out``, writes it. Seconds are

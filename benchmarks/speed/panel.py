@@ -20,7 +20,7 @@ GENES = 200
 NUTS_GENES = 40
 PSIS_DRAWS = (1_000, 4_000)
 WHOLE = 20_000
-"""Genes that the time of engine nuts is extrapolated to."""
+"""Genes that the time of inference method nuts is extrapolated to."""
 LARGEST_RHAT = 1.05
 """With a larger one an effective size means nothing."""
 TIMEOUT = 420.0
@@ -193,7 +193,7 @@ def _value_lines(table: pd.DataFrame) -> list[str]:
 
 
 def _nuts_lines(part: pd.DataFrame) -> list[str]:
-    """Return what engine nuts took, by gene."""
+    """Return what inference method nuts took, by gene."""
     if part.empty or part["seconds"].isna().all():
         return []
     row = part.iloc[0]

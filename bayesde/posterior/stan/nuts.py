@@ -1,4 +1,4 @@
-"""Engine nuts: genes in blocks, given the hyperparameters; genes that fail a check are sampled again, alone.
+"""Inference method nuts: genes in blocks, given the hyperparameters; genes that fail a check are sampled again.
 
 A block's draws are reweighted to the hyperparameters' posterior, checked and written to a file as soon as
 they are there: of a whole transcriptome only the blocks in progress are in memory.

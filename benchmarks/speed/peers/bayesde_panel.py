@@ -1,4 +1,4 @@
-"""bayesde, engine psis, on a panel; the precision of its hyperparameters is estimated with other seeds.
+"""bayesde, method psis, on a panel; the precision of its hyperparameters is estimated with other seeds.
 
 An importance sampler has no chains. Its effective number of draws is the posterior variance of a
 hyperparameter divided by the variance, between seeds, of its posterior mean.

@@ -1,4 +1,4 @@
-"""bayesde: the posterior of every gene by engine psis, integrated over the hyperparameters, and its table.
+"""bayesde: the posterior of every gene by method psis, integrated over the hyperparameters, and its table.
 
 The few genes with unreliable weights (k > 0.7) keep that status; with the option ``nuts`` they are sampled
 by Stan.
