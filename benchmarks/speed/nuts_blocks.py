@@ -110,8 +110,8 @@ def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: floa
     seconds = processor_seconds() - before
     table = pd.concat([pd.DataFrame(report) for report in reports])
     return {
-        "CPU ms a gene": 1000.0 * seconds / len(table),
-        "gradients a draw": table["gradients"].mean(),
+        "CPU ms per gene": 1000.0 * seconds / len(table),
+        "gradients per draw": table["gradients"].mean(),
         "smallest bulk ESS": table["ess_bulk"].min(),
         "smallest tail ESS": table["ess_tail"].min(),
         "genes with R-hat > 1.01": float((table["rhat"] > 1.01).sum()),
@@ -132,7 +132,7 @@ def main() -> None:
     sampled(genes.genes(np.arange(5)), np.arange(5), 5, 0.9)  # what is compiled is compiled now
     lines: list[str] = []
     for size, name, delta in trials(genes, beta_se):
-        row = {"genes a block": f"{size}", "order": name, "adapt_delta": f"{delta:g}"}
+        row = {"genes per block": f"{size}", "order": name, "adapt_delta": f"{delta:g}"}
         row |= {
             key: f"{value:,.0f}"
             for key, value in sampled(genes, orders(genes, beta_se)[name], size, delta).items()
@@ -142,7 +142,7 @@ def main() -> None:
         lines.append("| " + " | ".join(row.values()) + " |")
         print(lines[-1], flush=True)
     text = (
-        f"Engine nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
+        f"Inference method nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
         f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; "
         "first attempts only. Made by `python -m benchmarks.speed.nuts_blocks --out FILE`.\n\n"
         + "\n".join(lines)

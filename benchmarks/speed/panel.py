@@ -154,8 +154,9 @@ def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
 
 def _cost_lines(found: pd.DataFrame) -> list[str]:
     head = (
-        "tool", "genes", "iterations", "seconds", "CPU, s", "process, MB", "gradients a draw", "divergences",
-        "at the largest depth", "largest R-hat", "effective draws", "of", "s for 100", "x joint",
+        "tool", "genes", "iterations", "seconds", "CPU, s", "process, MB", "gradients per draw",
+        "divergences", "at the largest depth", "largest R-hat", "effective draws", "of", "s for 100",
+        "x joint",
     )  # fmt: skip
     rows = []
     for row in found.to_dict("records"):
@@ -199,10 +200,11 @@ def _nuts_lines(part: pd.DataFrame) -> list[str]:
     row = part.iloc[0]
     per_gene = row["seconds"] / row["sampled"]
     return [
-        f"Engine nuts, {row['sampled']:.0f} genes of the panel given the hyperparameters, 4 chains of "
-        f"{row['warmup']:.0f} + {row['draws']:.0f}: {number(row['seconds'])} s, {1000 * per_gene:.0f} ms a "
-        f"gene (extrapolated to {WHOLE:,} genes: {per_gene * WHOLE / 60:.0f} min); smallest effective "
-        f"size of a parameter {row['ess_bulk']:,.0f}, largest R-hat {row['rhat']:.3f}, "
-        f"{row['gradients']:.1f} gradients a draw, {row['again']:.0f} genes sampled again.",
+        f"Inference method nuts, {row['sampled']:.0f} genes of the panel given the hyperparameters, "
+        f"4 chains of {row['warmup']:.0f} + {row['draws']:.0f}: {number(row['seconds'])} s, "
+        f"{1000 * per_gene:.0f} ms per gene (extrapolated to {WHOLE:,} genes: {per_gene * WHOLE / 60:.0f} "
+        f"min); smallest effective size of a parameter {row['ess_bulk']:,.0f}, largest R-hat "
+        f"{row['rhat']:.3f}, {row['gradients']:.1f} gradients per draw, {row['again']:.0f} genes sampled "
+        "again.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""Inference method nuts: genes in blocks, given the hyperparameters; genes that fail a check are sampled again.
+"""Inference method nuts: genes in blocks, given the hyperparameters; those that fail a check again, alone.
 
 A block's draws are reweighted to the hyperparameters' posterior, checked and written to a file as soon as
 they are there: of a whole transcriptome only the blocks in progress are in memory.
