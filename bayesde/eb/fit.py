@@ -10,8 +10,8 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.design.default_contrast import tell_default
-from bayesde.design.given_design import given_design
+from bayesde.design.as_design import as_design
+from bayesde.design.default_contrast import warn_default
 from bayesde.eb.dispersion.trend import DispersionTrend, as_trend
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.inputs import gather_inputs
@@ -129,7 +129,7 @@ class EbFit(EbEstimates):
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
         asked = _one_of(contrast, coef)
-        tell_default(self.design, asked)
+        warn_default(self.design, asked)
         return wald_table(self, self.design.contrast(asked), lfc_threshold, alternative)
 
     def test_lrt(self, reduced: str | Design, contrast: Any = None, coef: str | None = None) -> ResultsTable:
@@ -195,7 +195,7 @@ class EbFit(EbEstimates):
         """
         asked = _one_of(contrast, coef)
         table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
-        tell_default(self.design, asked)
+        warn_default(self.design, asked)
         return table
 
     def shrinkage_scales(self) -> dict[str, float]:
@@ -255,7 +255,7 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = given_design(design, counts, references)
+    design = as_design(design, counts, references)
     known = None if trend is None else as_trend(trend)
     inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
     gene_wise = first_pass(inputs)

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
-from bayesde.design.given_design import given_design
+from bayesde.design.as_design import as_design
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.glm import contrast_standard_errors
 from bayesde.eb.shrinkage.apeglm import false_sign_probability, prior_scale, shrink_coefficient
@@ -162,7 +162,7 @@ def lrt_table(fit: EbEstimates, contrast: Contrast, reduced: str | Design) -> Re
     InputError
         If the reduced design is not part of the full one.
     """
-    reduced = given_design(reduced, fit.counts)
+    reduced = as_design(reduced, fit.counts)
     refitted = estimates_for_lrt(fit)
     test = likelihood_ratios(refitted, reduced)
     effect, error = _tested_effect(refitted, contrast)

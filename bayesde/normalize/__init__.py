@@ -1,4 +1,4 @@
-"""What makes samples comparable: size factors, factors of single counts, and the scaled counts they give."""
+"""Size factors, normalization factors, and the normalized counts that they give."""
 
 from bayesde.normalize.factors import normalization_factors, normalization_matrix
 from bayesde.normalize.ratios import METHODS

@@ -25,7 +25,7 @@ __all__ = ["METHODS", "check_method", "log_size_factors"]
 
 METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
-"""Log ratios are made of a quarter of a chunk at a time, because several arrays of that size are needed."""
+"""Log ratios are computed for a quarter of a chunk at a time: several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
 
 
@@ -46,8 +46,8 @@ def log_size_factors(
     control_genes, geometric_means, location : optional
         As in `bayesde.size_factors`.
     log_offsets : ndarray (gene, sample), optional
-        ln of what the counts are divided by first. The references of ``"poscounts"`` are still those of the
-        counts themselves, as DESeq2 has it.
+        ln of known factors that the counts are divided by first. The references of ``"poscounts"`` are still
+        those of the counts themselves, as in DESeq2.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def log_size_factors(
         As in `bayesde.size_factors`.
     """
     check_method(method)
-    given = None if geometric_means is None else _given_reference(geometric_means, counts)
+    given = None if geometric_means is None else _checked_reference(geometric_means, counts)
     ratios = _Ratios(counts, method, _mask(control_genes, counts), given, log_offsets)
     logs = _locations(ratios, location or _median)
     if np.isnan(logs).any():
@@ -79,7 +79,7 @@ def check_method(method: str) -> None:
     OptionError
     """
     if method not in METHODS:
-        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}")
+        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}.")
 
 
 def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
@@ -91,20 +91,20 @@ def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
     return chosen
 
 
-def _given_reference(given: Any, counts: Counts) -> np.ndarray:
+def _checked_reference(given: Any, counts: Counts) -> np.ndarray:
     """Check reference levels from the caller; natural log, (gene,)."""
     if isinstance(given, pd.Series):
         named = given.set_axis(given.index.astype(str))
         absent = counts.genes[~counts.genes.isin(named.index)]
         if len(absent):
-            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}")
+            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}.")
         given = named.loc[counts.genes]
     values = np.asarray(given, dtype=np.float64)
     if values.shape != (counts.n_genes,):
-        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed")
+        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed.")
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any():
-        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}")
+        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}.")
     with np.errstate(divide="ignore"):
         return log(values)
 
@@ -176,7 +176,7 @@ class _Ratios:
         return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
 
     def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
-        """Tell which of these genes are asked for and have a reference level, bool (chosen gene,)."""
+        """Return which of these genes are used and have a reference level, bool (chosen gene,)."""
         if self.reference is not None:
             used = np.isfinite(self.reference[genes])
         elif self.method == "ratio":
@@ -201,7 +201,7 @@ def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
 
 
 def _groups(numbers: np.ndarray) -> Iterator[slice]:
-    """Put neighboring samples together that have no more values than a chunk, or one sample alone."""
+    """Group neighboring samples that together have at most a chunk of values; at least one sample each."""
     ends = np.cumsum(numbers)
     start = 0
     while start < numbers.size:
@@ -235,12 +235,12 @@ def _median(values: np.ndarray) -> float:
 
 
 def _one_location(values: np.ndarray, location: Location) -> float:
-    """Ask for the location of the log ratios of a sample and check the answer."""
+    """Compute the location of the log ratios of a sample, and check the result."""
     answer = location(values)
     if np.ndim(answer) != 0 or not np.isfinite(answer):
         raise InputError(
             f"the location of {values.size} log ratios is {answer!r}: a location function takes an array of "
-            "natural logs and returns one finite number, as numpy.median does"
+            "natural logs and returns one finite number, as numpy.median does."
         )
     return float(answer)
 
@@ -248,13 +248,13 @@ def _one_location(values: np.ndarray, location: Location) -> float:
 def _no_ratio(
     counts: Counts, method: str, control_genes: Any, given: np.ndarray | None, without: np.ndarray
 ) -> str:
-    """Say why samples have no size factor."""
+    """Explain why samples have no size factor."""
     if without.all() and method == "ratio" and control_genes is None and given is None:
         return (
-            "every gene has a zero count in at least one sample, so that ratios to the mean over all "
-            "samples do not exist; use the method 'poscounts', which takes the positive counts"
+            "every gene has a zero count in at least one sample, so that geometric means over all samples "
+            "are zero; use the method 'poscounts', which is based on the positive counts."
         )
     return (
-        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the "
-        "genes used has a count there. Drop these samples, or choose other control genes"
+        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the genes used has "
+        "a count there. Remove these samples, or choose other control genes."
     )

@@ -189,7 +189,7 @@ def test_a_sample_without_counts_is_named():
     counts = Counts([[0, 1, 2], [0, 3, 4]], samples=["empty", "y", "z"])
     with pytest.raises(InputError, match="'empty'"):
         size_factors(counts, "poscounts")
-    with pytest.raises(InputError, match=r"no counts at all in the sample.s. 'empty'"):
+    with pytest.raises(InputError, match=r"no counts in the sample.s. 'empty'"):
         cpm(counts)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesde.design.default_contrast import tell_default
+from bayesde.design.default_contrast import warn_default
 from bayesde.options import check_choice, check_range
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
@@ -106,7 +106,7 @@ def _summary(
     """Summarize a contrast of the sampled genes, natural log."""
     threshold = threshold_of(lfc_threshold)
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
-    tell_default(posterior.design, contrast)
+    warn_default(posterior.design, contrast)
     vector = posterior.design.contrast(contrast).vector
     return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
 
