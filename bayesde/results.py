@@ -17,12 +17,15 @@ import pandas as pd
 
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
+from bayesde.options import check_range
 from bayesde.statuses import STATUSES
 
 __all__ = [
     "COLUMNS",
+    "LARGEST_THRESHOLD",
     "ResultsTable",
     "build_results",
+    "check_threshold",
     "read_results",
     "s_values",
     "tab_separated",
@@ -31,6 +34,8 @@ __all__ = [
     "write_results",
 ]
 
+LARGEST_THRESHOLD = 100.0
+"""Of an absolute effect, log2; a larger one is a mistake."""
 _SPECIAL = re.compile('["\t\r\n]')
 
 
@@ -49,7 +54,7 @@ class Column:
     natural_log : bool
         Whether `build_results` is given the natural logarithm and stores log2.
     diagnostic : bool
-        Whether it tells of one engine's work only, and may be missing for a gene that is ``ok``.
+        Whether it describes the work of one engine only, and may be missing for a gene that is ``ok``.
     text : bool
         Whether it holds text.
     """
@@ -117,16 +122,30 @@ _COLUMN_LIST = (
         "local false discovery probability",
     ),
     Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
-    Column("rhat", "", "largest R-hat of the gene's parameters (rank-normalized, split)", diagnostic=True),
     Column(
-        "ess_bulk",
+        "ess",
         "draws",
-        "smallest bulk effective sample size of the gene's parameters; of engine psis, what the weighted "
-        "draws are worth",
+        "effective sample size of importance sampling: how many independent draws the weighted draws of "
+        "engine psis are worth",
         diagnostic=True,
     ),
     Column(
-        "ess_tail", "draws", "smallest tail effective sample size of the gene's parameters", diagnostic=True
+        "rhat",
+        "",
+        "of chains: largest R-hat of the gene's parameters (rank-normalized, split)",
+        diagnostic=True,
+    ),
+    Column(
+        "ess_bulk",
+        "draws",
+        "of chains: smallest bulk effective sample size of the gene's parameters",
+        diagnostic=True,
+    ),
+    Column(
+        "ess_tail",
+        "draws",
+        "of chains: smallest tail effective sample size of the gene's parameters",
+        diagnostic=True,
     ),
     Column(
         "pareto_k",
@@ -218,13 +237,46 @@ def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
 
 
 def to_log2(natural: Any) -> Any:
-    """Turn natural logarithms (of fold changes) into log2."""
+    """Turn natural logarithms of fold changes into log2.
+
+    Parameters
+    ----------
+    natural : float or array-like
+
+    Returns
+    -------
+    float or array-like
+    """
     return natural / math.log(2.0)
 
 
 def to_natural(log2: Any) -> Any:
-    """Turn log2 (of fold changes) into natural logarithms."""
+    """Turn log2 of fold changes into natural logarithms.
+
+    Parameters
+    ----------
+    log2 : float or array-like
+
+    Returns
+    -------
+    float or array-like
+    """
     return log2 * math.log(2.0)
+
+
+def check_threshold(lfc_threshold: float) -> None:
+    """Refuse a threshold of absolute effects that is out of its range.
+
+    Parameters
+    ----------
+    lfc_threshold : float
+        log2; from 0 to `LARGEST_THRESHOLD`.
+
+    Raises
+    ------
+    OptionError
+    """
+    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
 
 
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
@@ -333,12 +385,12 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     file = Path(path)
     file = file / "results.tsv" if file.is_dir() else file
     if not file.is_file():
-        raise InputError(f"there is no results table at '{file}'")
+        raise InputError(f"there is no results table at '{file}'.")
     names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
     foreign = [name for name in names[1:] if name not in COLUMNS]
     if names[0] != "gene" or foreign or "status" not in names:
         raise InputError(
-            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}"
+            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
         )
     frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
     arrays = {

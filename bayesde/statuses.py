@@ -42,7 +42,7 @@ STATUSES: dict[str, Status] = {
     ),
     "outlier_left_out": Status(
         "fine",
-        "counts that no draw explains were left out, and the gene sampled without them",
+        "outlying counts were left out, and the gene was sampled without them",
         "Look at the counts that were left out.",
     ),
     "low_weight": Status(
@@ -60,7 +60,11 @@ STATUSES: dict[str, Status] = {
         "the estimate did not converge, or chains disagree (R-hat)",
         "Do not rely on the estimate; for chains, raise --warmup and --draws.",
     ),
-    "low_ess": Status("failed", "too few effective draws for the summaries to be stable", "Raise --draws."),
+    "low_ess": Status(
+        "failed",
+        "too few effective draws (ess; of chains ess_bulk or ess_tail) for the summaries to be stable",
+        "Raise --draws.",
+    ),
     "divergences": Status(
         "failed",
         "the sampler met divergent transitions",

@@ -12,8 +12,8 @@ from bayesde.plots.style import BLACK, BLUE, ORANGE, legend_outside, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from bayesde.posterior.posterior import Posterior
     from bayesde.posterior.queries.loo import LeaveOneOut
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["pit_histogram", "predicted_counts_plot"]
 
@@ -85,7 +85,7 @@ def predicted_counts_plot(
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
     predicted = posterior.predict([gene], draws=draws).to_numpy()[:, 0]
     row = np.flatnonzero(posterior.genes == gene)
-    model = posterior.request.model(posterior.request.rows[row])
+    model = posterior.observed(row)
     factors = np.exp(model.log_nf[0])
     low, middle, high = np.quantile(
         predicted / factors, [(1.0 - ci_prob) / 2.0, 0.5, (1.0 + ci_prob) / 2.0], axis=0

@@ -39,8 +39,10 @@ class SamplingOptions:
         A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
     residuals : {"normal", "student_t"}
         Distribution of log dispersions around the trend, where hyperparameters are learnt.
-    trend : {"parametric", "constant"}
-        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0.
+    trend : {"parametric", "constant"}, optional
+        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0. By default that of the
+        empirical-Bayes fit: constant where that is a constant (``EbOptions(trend="mean")``), otherwise
+        parametric.
     shrink : sequence of str, optional
         The coefficients that are shrunken, by name or by that of their term in the formula: by default all
         but the intercept (none in a design without one); empty for none.
@@ -58,7 +60,7 @@ class SamplingOptions:
     max_rhat: float = 1.01
     min_ess: float = 400.0
     residuals: str = "normal"
-    trend: str = "parametric"
+    trend: str | None = None
     shrink: tuple[str, ...] | None = None
     scales: str = "coefficient"
     hand_over: bool = True
@@ -71,7 +73,8 @@ class SamplingOptions:
         check_range("max_rhat", self.max_rhat, 1.0, 10.0)
         check_range("min_ess", self.min_ess, 0.0, 1e6)
         check_choice("residuals", self.residuals, ("normal", "student_t"))
-        check_choice("trend", self.trend, ("parametric", "constant"))
+        if self.trend is not None:
+            check_choice("trend", self.trend, ("parametric", "constant"))
         check_choice("scales", self.scales, ("coefficient", "term"))
         if not isinstance(self.hand_over, bool):
             raise OptionError(f"hand_over must be true or false; got {self.hand_over!r}.")

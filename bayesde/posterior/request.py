@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts, chunks
 from bayesde.design import Design
+from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
@@ -21,21 +21,17 @@ from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
-
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
+from bayesde.posterior.progress import Progress
 
 __all__ = [
-    "Progress",
     "Request",
     "check_joint",
     "check_same",
     "check_unweighted",
+    "fixed_space",
     "selected_genes",
     "starting_values",
 ]
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +42,7 @@ class Request:
     ----------
     fit : EbFit
     rows : ndarray of int (gene,)
-        The genes that get a posterior.
+        Positions of the genes that get a posterior, among all genes.
     hyperparameters : Hyperparameters
         Where they are fixed, or where the search for them starts.
     learning : bool
@@ -54,9 +50,12 @@ class Request:
     draws, chains, warmup : int
     seed, workers : int
     options : SamplingOptions
+        Where they leave the dispersion trend open, it becomes the fit's: constant if a constant (``"mean"``)
+        was fitted and the hyperparameters come from these counts, otherwise parametric.
     priors : Priors
     directory : Path or None
     progress : callable or None
+        Called with (units done, units, text).
     """
 
     fit: EbFit
@@ -73,33 +72,73 @@ class Request:
     directory: Path | None = None
     progress: Progress | None = None
 
+    def __post_init__(self) -> None:
+        if self.options.trend is None:
+            object.__setattr__(self, "options", replace(self.options, trend=self._trend()))
+
+    def _trend(self) -> str:
+        """Return the dispersion trend of the posterior where the options leave it open."""
+        estimated = self.learning or self.hyperparameters.source == "eb"
+        return "constant" if estimated and self.fit.options.trend == "mean" else "parametric"
+
     @property
     def everyone(self) -> np.ndarray:
-        """All genes that can be fitted (positions): those that hyperparameters are learnt from."""
+        """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
 
     @property
     def space(self) -> HyperparameterSpace:
         """Which hyperparameters there are."""
         design, hyper = self.fit.design, self.hyperparameters
-        shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
+        fixed = fixed_space(design, hyper, self.priors)
         if not self.learning:
-            student_t = hyper.residuals == "student_t"
-            return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=self.priors)
-        groups = _scale_groups(design, shrunken, self.options.scales)
+            return fixed
+        groups = _scale_groups(design, fixed.shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
-        return HyperparameterSpace(design.coefficients, shrunken, trend, student_t, groups, self.priors)
+        return HyperparameterSpace(design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors)
 
     def seeds(self, rows: np.ndarray) -> np.ndarray:
-        """Return the seeds of some genes, ndarray of uint32."""
+        """Return the seeds of some genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        ndarray of uint32 (gene,)
+        """
         return gene_seeds(self.fit.counts.genes[rows], self.seed)
 
     def start(self, rows: np.ndarray) -> Starts:
-        """Return where searches for the modes of some genes start."""
+        """Return where the searches for the modes of some genes start.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        Starts
+        """
         return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
-        """Return data and priors of some genes, under hyperparameters (by default those asked for)."""
+        """Return data and priors of some genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+        hyper : Hyperparameters, optional
+            By default those of the request.
+
+        Returns
+        -------
+        ConditionalModel
+        """
         fit, hyper = self.fit, hyper or self.hyperparameters
         shrunken, scales = hyper.scales_of(fit.design)
         return ConditionalModel(
@@ -116,6 +155,26 @@ class Request:
         )
 
 
+def fixed_space(design: Design, hyper: Hyperparameters, priors: Priors) -> HyperparameterSpace:
+    """Return which hyperparameters there are where they are given, or averaged over given draws.
+
+    Parameters
+    ----------
+    design : Design
+    hyper : Hyperparameters
+        Which coefficients are shrunken, and the distribution of the residuals.
+    priors : Priors
+
+    Returns
+    -------
+    HyperparameterSpace
+        Every shrunken coefficient has a scale of its own.
+    """
+    shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
+    student_t = hyper.residuals == "student_t"
+    return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=priors)
+
+
 def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
     """Return which scale each shrunken coefficient has: its own, or that of its term."""
     if scales == "coefficient":
@@ -127,7 +186,18 @@ def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tup
 
 
 def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
-    """Refuse a fit of other counts or of another design than those that a posterior is asked for."""
+    """Refuse a fit of other counts or of another design than those of the posterior.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
     if not (fit.counts is counts or _same_counts(fit.counts, counts)):
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
     if design is fit.design:
@@ -155,17 +225,44 @@ def _same_counts(one: Counts, other: Counts) -> bool:
 
 
 def check_unweighted(fit: EbFit) -> None:
-    """Refuse a fit with observation weights, which the posterior would leave out without a word."""
+    """Refuse a fit with observation weights, which the posterior would ignore.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
     if fit.weights is not None:
         raise InputError(
-            "the empirical-Bayes fit has observation weights, and the posterior has none: every count counts "
-            "in full. Fit the counts without weights, or leave out the samples that are not to be believed "
+            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
+            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
             "(counts.subset(samples=...))."
         )
 
 
 def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
-    """Return the rows to sample: those asked for that have estimates to start from."""
+    """Return the genes to sample: those asked for that have estimates to start from.
+
+    Parameters
+    ----------
+    counts : Counts
+    fit : EbFit
+    genes : sequence of str or None
+        None for all.
+
+    Returns
+    -------
+    ndarray of int (gene,)
+        Positions among all genes, in increasing order.
+
+    Raises
+    ------
+    InputError
+        If a gene does not exist or is named twice, or none can be fitted.
+    """
     if genes is None:
         return np.flatnonzero(fit.estimated)
     if isinstance(genes, str):
@@ -184,17 +281,36 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
     return rows
 
 
-def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
-    """Refuse what engine joint cannot do."""
-    if hyperparameters is not None:
+def check_joint(*, fixed: bool, trend: str = "parametric", n_genes: int = 0) -> None:
+    """Refuse what engine joint cannot do.
+
+    Parameters
+    ----------
+    fixed : bool
+        Whether the hyperparameters are given or taken from the empirical-Bayes fit, and not sampled.
+    trend : {"parametric", "local", "mean"}
+        The dispersion trend of the empirical-Bayes fit, as its options have it.
+    n_genes : int
+        Genes to sample; 0 while that is not known.
+
+    Raises
+    ------
+    OptionError
+    """
+    if fixed:
         raise OptionError(
-            "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
+            "hyperparameters: engine 'joint' samples them and takes none; use engine 'psis' or 'nuts' to fix "
+            "them."
         )
-    if rows.size > JOINT_GENE_LIMIT:
+    if trend == "local":
         raise OptionError(
-            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for "
-            f"{rows.size} genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use "
-            "engine 'nuts'."
+            "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)."
+        )
+    if n_genes > JOINT_GENE_LIMIT:
+        raise OptionError(
+            f"engine 'joint' samples all genes in one posterior, for at most {JOINT_GENE_LIMIT:,} genes; "
+            f"{n_genes:,} were asked for. Choose some by `genes` (--genes FILE), or use engine 'psis' or "
+            "'nuts'."
         )
 
 
@@ -210,6 +326,17 @@ def starting_values(
     fit: EbFit, hyperparameters: Hyperparameters | str | None, options: SamplingOptions
 ) -> Hyperparameters:
     """Return hyperparameters to sample under, or to start the search for them from.
+
+    Parameters
+    ----------
+    fit : EbFit
+    hyperparameters : Hyperparameters, "eb" or None
+        None if they are to be learnt.
+    options : SamplingOptions
+
+    Returns
+    -------
+    Hyperparameters
 
     Raises
     ------

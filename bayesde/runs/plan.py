@@ -14,6 +14,7 @@ from bayesde.io.one_sample import STRANDS
 from bayesde.model.priors import Priors
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
 from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
+from bayesde.results import LARGEST_THRESHOLD
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 
@@ -23,8 +24,6 @@ SIZE_FACTORS = ("ratio", "poscounts", "iterate")
 TESTS = ("wald", "lrt")
 SHRINKAGES = ("apeglm", "normal", "ashr", "none")
 """Priors of the shrunken table, by the names that `EbFit.shrink` knows, or none."""
-
-LARGEST_THRESHOLD = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,9 +25,10 @@ from bayesde.posterior.hyper.marginal_likelihood import (
     hyper_posterior,
     maximize,
 )
+from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters"]
+__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,6 @@ FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 48, 1000, 400_000
 FEW_POINTS = 20.0
 STAGES = 4
 """Of the work of engine psis, as progress counts them."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ def learn(
     FitError
         If the search does not come to rest.
     """
-    say = progress or _unheard
+    say = progress or silent
     some = _spread_genes(model, start.seeds)
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
     few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
@@ -151,10 +149,6 @@ def learn_hyperparameters(
     """
     rng = np.random.default_rng(seed)
     return learn(model, start, space, space.psi(hyper), rng, progress).points.summary(rng)
-
-
-def _unheard(done: int, total: int, text: str) -> None:
-    """Tell nobody."""
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:

@@ -9,9 +9,10 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.posterior.hyper.integrate import USED_DRAWS
-from bayesde.posterior.hyper.learning import STAGES, Progress, learn
+from bayesde.posterior.hyper.learning import STAGES, learn
 from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
+from bayesde.posterior.progress import Progress
 from bayesde.posterior.proposal.genes import propose
 
 __all__ = ["importance_sample"]

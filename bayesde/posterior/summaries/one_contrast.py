@@ -1,4 +1,4 @@
-"""What the posterior says of a contrast, from the weighted draws of any engine; and whether to trust it."""
+"""Summaries of a contrast from the weighted draws of any engine, and the status of every gene."""
 
 from __future__ import annotations
 
@@ -95,7 +95,16 @@ def _rates(
 
 
 def mean_dispersion(draws: GeneDraws) -> np.ndarray:
-    """Return every gene's posterior mean dispersion."""
+    """Return every gene's posterior mean dispersion.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+
+    Returns
+    -------
+    ndarray (gene,)
+    """
     mean = np.empty(draws.n_genes)
 
     def average(first: int, last: int) -> None:
@@ -107,13 +116,15 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
 
 
 def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:
-    """Say of every gene whether its draws can be trusted.
+    """Return the status of every gene that was sampled by chains.
 
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
         ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``; and ``pareto_k`` if
         the draws were reweighted.
+    max_rhat, min_ess : float
+        See `SamplingOptions`.
 
     Returns
     -------
@@ -137,12 +148,16 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
 
 
 def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -> np.ndarray:
-    """Say of every gene whether its weighted draws can be trusted.
+    """Return the status of every gene that has weighted draws.
 
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
-        ``pareto_k``, ``ess_bulk``, ``sampled``, ``all_zero``.
+        ``pareto_k``, ``ess``, ``sampled``, ``all_zero``.
+    max_k : float
+        Largest Pareto k of reliable weights.
+    min_ess : float
+        Smallest effective number of draws.
 
     Returns
     -------
@@ -154,7 +169,7 @@ def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -
             "all_zero": diagnostics["all_zero"],
             "not_selected": ~diagnostics["sampled"],
             "high_pareto_k": ~(diagnostics["pareto_k"] <= max_k),
-            "low_ess": ~(diagnostics["ess_bulk"] >= min_ess),
+            "low_ess": ~(diagnostics["ess"] >= min_ess),
         }
     )
 
