@@ -169,7 +169,7 @@ def jointly(request: Request) -> PosteriorData:
         chains=request.chains,
         seed=request.seed,
     )
-    sampled, hyper, shared = sample_joint(
+    sampled, points = sample_joint(
         look,
         _chain_settings(request),
         options=options,
@@ -179,7 +179,8 @@ def jointly(request: Request) -> PosteriorData:
     )
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    known = (sampled.draws, hyper, diagnostics, "joint", request, shared)
+    hyper = points.summary(np.random.default_rng(request.seed))
+    known = (sampled.draws, hyper, diagnostics, "joint", request, points.by_chain())
     return _finished(PosteriorData(*known, statistics=sampled.statistics))
 
 

@@ -66,7 +66,7 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
         Starts(beta, log_dispersion, seeds),
         experiment.guess,
         np.arange(model.n_genes),
-        layout=experiment.variant.layout,
+        space=experiment.variant.space,
         learning=True,
         draws=PSIS_DRAWS,
         seed=seed,
@@ -136,12 +136,13 @@ def jointly(experiment: Experiment, seed: int) -> Answer:
         model,
         Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed)),
         beta_se,
-        layout=variant.layout,
+        space=variant.space,
         hyper=experiment.guess,
         chains=CHAINS.chains,
         seed=seed,
     )
-    sampled, _, shared = sample_joint(look, CHAINS, options=OPTIONS, seed=seed)
+    sampled, points = sample_joint(look, CHAINS, options=OPTIONS, seed=seed)
+    shared = points.by_chain()
     rng = np.random.default_rng(seed)
     genes = _ranks(quantities(_thinned(_by_chain(sampled), "joint")), quantities(experiment.theta), rng)
     ranks = {

@@ -20,11 +20,8 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.proposal.drawing import ProposalDraws
 
 __all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,13 +18,10 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    curvature_sd,
-    hyper_posterior,
-    maximize,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
+from bayesde.posterior.hyper.maximum import curvature_sd, maximize
+from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
@@ -109,7 +106,7 @@ def learn(
     psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
     say(2, STAGES, "weighing points of the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
-    points = hyper_posterior(likelihood, psi, n_points, rng)
+    points = sample_hyperparameters(likelihood, psi, n_points, rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
     logger.log(
         logging.INFO if known else logging.WARNING,
@@ -148,7 +145,7 @@ def learn_hyperparameters(
         Posterior means, standard deviations and draws.
     """
     rng = np.random.default_rng(seed)
-    return learn(model, start, space, space.psi(hyper), rng, progress).points.summary(rng)
+    return learn(model, start, space, space.psi_of(hyper), rng, progress).points.summary(rng)
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
@@ -174,11 +171,11 @@ def _settle(
     room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
-        model_at = _model_at(model, space, at)
+        model_at = space.model_at(model, space.phi(at))
         pieces = propose(start, model_at)
         likelihood = draw_all(pieces, space, n_draws, room)
         psi = maximize(likelihood, at)
-        near = _change(model_at, _model_at(model, space, psi)) < FAR
+        near = _change(model_at, space.model_at(model, space.phi(psi))) < FAR
         if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(likelihood, psi)).all()):
             return psi, pieces, likelihood
     raise FitError(
@@ -215,14 +212,6 @@ def draw_all(
 
     for_each(fill, pieces)
     return MarginalLikelihood(space, base_mean, room, log_ratio, highest)
-
-
-def _model_at(model: ConditionalModel, space: HyperparameterSpace, psi: np.ndarray) -> ConditionalModel:
-    """Return the model with other hyperparameters."""
-    scale, trend, sd, nu = space.parts(space.phi(psi), model.base_mean)
-    scales = model.shrinkage_scale.copy()
-    scales[list(space.shrunken)] = scale
-    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
 
 
 def _change(model: ConditionalModel, new: ConditionalModel) -> float:

@@ -8,9 +8,9 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS
 from bayesde.posterior.hyper.learning import STAGES, learn
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.proposal.genes import propose
@@ -63,7 +63,7 @@ def importance_sample(
     if learning:
         rng = np.random.default_rng(seed)
         room_for = draws if keep.size == model.n_genes else 0
-        learnt = learn(model, start, space, space.psi(hyper), rng, progress, room_for)
+        learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for)
         hyper, pieces, likelihood = learnt.points.summary(rng), learnt.pieces, learnt.likelihood
         most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
         points = learnt.points.thinned(min(learnt.points.weight.size, most))

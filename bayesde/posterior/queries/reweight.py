@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, InputError, first_few
-from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.left_out_counts import kept_means
 from bayesde.model.priors import Priors
@@ -35,18 +34,15 @@ from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-    hyper_posterior,
-    maximize,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
+from bayesde.posterior.hyper.maximum import maximize
+from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
 from bayesde.posterior.request import fixed_space
 from bayesde.posterior.summaries.one_contrast import importance_status
 
-__all__ = ["chains_log_ratio", "hyper_points", "log_hyperparameters", "reweighted"]
+__all__ = ["chains_log_ratio", "hyper_points", "reweighted"]
 
 Given = TypeVar("Given", bound=PosteriorData)
 
@@ -134,7 +130,7 @@ def hyper_points(posterior: PosteriorData) -> HyperparameterPosterior:
     HyperparameterPosterior
     """
     space = posterior.request.space
-    phi = space.values(posterior.hyperparameters)
+    phi = space.phi_of(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
     phi, times = np.unique(phi[used], axis=0, return_counts=True)
     return HyperparameterPosterior(space, phi, times / times.sum())
@@ -164,7 +160,7 @@ def _under(posterior: PosteriorData, priors: Priors) -> HyperparameterPosterior:
             "as `hyperparameters`, or fit with hyperparameters=None, so that they are learnt."
         )
     space = replace(before.space, priors=priors)
-    psi = log_hyperparameters(space, before.phi)
+    psi = space.psi(before.phi)
     change = np.array([space.log_prior(one)[0] - before.space.log_prior(one)[0] for one in psi])
     weights = before.weight * np.exp(change - change.max())
     points = HyperparameterPosterior(space, before.phi, weights / weights.sum())
@@ -179,24 +175,6 @@ def _under(posterior: PosteriorData, priors: Priors) -> HyperparameterPosterior:
         "are left under these priors, and others cannot be found without the draws of all genes; fit again "
         "with these priors."
     )
-
-
-def log_hyperparameters(space: HyperparameterSpace, phi: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the hyperparameters, of nu - 2 for nu.
-
-    Parameters
-    ----------
-    space : HyperparameterSpace
-    phi : ndarray (point, hyperparameter)
-
-    Returns
-    -------
-    ndarray (point, hyperparameter)
-    """
-    shifted = phi.copy()
-    if space.student_t:
-        shifted[:, -1] -= 2.0
-    return np.asarray(np.log(shifted))
 
 
 def _are_enough(points: HyperparameterPosterior, before: HyperparameterPosterior, least: float) -> bool:
@@ -217,10 +195,10 @@ def _explored(
     likelihood = MarginalLikelihood(
         points.space, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size)
     )
-    start = log_hyperparameters(points.space, weighted_mean(points.weight, points.phi)[None])[0]
+    start = points.space.psi(weighted_mean(points.weight, points.phi))
     center = maximize(likelihood, start)
     rng = np.random.default_rng(request.seed)
-    return hyper_posterior(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
+    return sample_hyperparameters(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
 
 
 def _base_mean(posterior: PosteriorData) -> np.ndarray:

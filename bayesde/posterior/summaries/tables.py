@@ -13,7 +13,7 @@ from bayesde.options import check_choice, check_range
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.request import fixed_space
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 from bayesde.results import (
