@@ -79,7 +79,8 @@ class Request:
 
     def _trend(self) -> str:
         """Return the dispersion trend of the posterior where the options leave it open."""
-        estimated = self.learning or self.hyperparameters.source == "eb"
+        hyper = self.hyperparameters
+        estimated = self.learning or (hyper.source == "eb" and hyper.extra_poisson == 0.0)
         return "constant" if estimated and self.fit.options.trend == "mean" else "parametric"
 
     @property

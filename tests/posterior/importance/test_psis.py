@@ -48,6 +48,12 @@ def posterior(panel_fit):
     return run(panel_fit)
 
 
+def test_effective_sizes_are_not_those_of_chains(posterior):
+    for table in (posterior.diagnostics, posterior.results(CONTRAST)):
+        assert table["ess"].notna().equals(posterior.diagnostics["sampled"])
+        assert not {"rhat", "ess_bulk", "ess_tail"} & set(table)
+
+
 def test_nearly_all_genes_can_be_trusted(posterior):
     sampled = posterior.diagnostics[posterior.diagnostics["sampled"]]
     assert (sampled["pareto_k"] <= 0.7).mean() >= 0.98
