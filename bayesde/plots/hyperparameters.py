@@ -183,7 +183,7 @@ def _label(posterior: Posterior, name: str) -> str:
 def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> str:
     """Draw a hyperparameter's posterior over its prior; return both summaries as text."""
     low, high = np.quantile(values, [0.05, 0.95])
-    told = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
+    text = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
     x, density = _density(values, LOWEST_NU if name == "nu" else 0.0)
     if density is None:
         ax.axvline(x[0], color=BLUE, label="posterior")
@@ -195,10 +195,10 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
     if posterior.request.learning:
         height, low, high = prior_density(getattr(posterior.request.priors, _kind(name)), x)
         ax.plot(x, height, color=BLACK, linewidth=1.2, linestyle="--", label="prior")
-        told += f"\nprior: 90 % {low:.2g} to {high:.2g}"
+        text += f"\nprior: 90 % {low:.2g} to {high:.2g}"
     ax.set(ylim=(0.0, None), yticks=[])
     _tidy(ax, "left")
-    return told
+    return text
 
 
 def _mark(ax: Axes, low: float, high: float) -> None:
@@ -255,8 +255,8 @@ def _quality(axes: np.ndarray, posterior: Posterior, names: list[str]) -> None:
     table = hyperparameter_summary(posterior)
     for ax, name in zip(axes, names, strict=True):
         row = table.loc[name]
-        told = f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk), {row['ess_tail']:,.0f} (tail)"
-        ax.set_title(told, fontsize=_SMALL)
+        title = f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk), {row['ess_tail']:,.0f} (tail)"
+        ax.set_title(title, fontsize=_SMALL)
 
 
 def _energy(ax: Axes, posterior: Posterior) -> None:

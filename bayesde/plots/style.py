@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "demand", "legend_outside", "mark_powers", "new_axes"]
 
-# Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
+# Okabe and Ito's palette: distinguishable with any common form of colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 GREEN = "#009E73"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

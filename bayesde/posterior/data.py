@@ -35,9 +35,9 @@ class PosteriorData:
         nuts is that of the weights which account for the uncertainty of the hyperparameters. Of all:
         ``sampled``, ``all_zero``, ``engine``, ``status``.
     engine : {"psis", "nuts", "joint"}
-        Which was asked for; single genes may have been handed over to another.
+        The inference method of the fit; single genes may come from another, see ``diagnostics``.
     request : Request
-        What was asked for.
+        Fit, genes and options of the posterior.
     shared : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters.
     statistics : dict of str to ndarray (chain, draw)

@@ -46,7 +46,7 @@ def stan_is_there() -> bool:
 
 
 def thinned(draws: GeneDraws, size: int) -> np.ndarray:
-    """Return as many draws as asked for, evenly from all chains.
+    """Return a given number of draws, evenly from all chains.
 
     Parameters
     ----------

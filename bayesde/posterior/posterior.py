@@ -43,9 +43,9 @@ class Posterior(PosteriorData):
         ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``. Of all: ``sampled``,
         ``all_zero``, ``engine``, ``status``.
     engine : {"psis", "nuts", "joint"}
-        Which was asked for; single genes may have been handed over to another.
+        The inference method of the fit; single genes may come from another, see ``diagnostics``.
     request : Request
-        What was asked for.
+        Fit, genes and options of the posterior.
     shared, statistics : dict of str to ndarray (chain, draw)
         Engine joint: all draws of the hyperparameters, and what the sampler reports of every draw.
     left_out : pandas.DataFrame or None
@@ -112,7 +112,8 @@ class Posterior(PosteriorData):
         -------
         ResultsTable
             One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior
-            mean dispersion, diagnostics. Genes that were not sampled are empty, with a status that says why.
+            mean dispersion, diagnostics. Genes that were not sampled are empty, with the reason as their
+            status.
 
         Raises
         ------
@@ -152,7 +153,7 @@ class Posterior(PosteriorData):
             * ``s_value``: as in `results`, expected share of wrong signs among the genes down to this one;
               with a threshold, of effects that are of wrong sign or small, and then ``s_value_sign`` is that
               of signs only;
-            * ``mcse_mean``, ``mcse_sd`` if asked for;
+            * ``mcse_mean``, ``mcse_sd`` with `mcse`;
             * ``status``.
 
         Raises

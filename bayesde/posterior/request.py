@@ -1,4 +1,4 @@
-"""What a posterior is asked for: counts, a fit, genes and options that go together."""
+"""What the inference methods are given: a fit, genes, hyperparameters and options, checked together."""
 
 from __future__ import annotations
 
@@ -206,13 +206,13 @@ def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
         return
     if isinstance(design, str):
         references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
-        asked = Design.from_formula(design, counts.sample_table)
-        shared = {factor: level for factor, level in references.items() if factor in asked.factors}
+        other = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in other.factors}
         design = Design.from_formula(design, counts.sample_table, references=shared)
     if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
         raise InputError(
             f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
-            f"{first_few(fit.design.coefficients)}, but the posterior is asked for with "
+            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
             f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
         )
 
@@ -246,7 +246,7 @@ def check_unweighted(fit: EbFit) -> None:
 
 
 def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
-    """Return the genes to sample: those asked for that have estimates to start from.
+    """Return the genes to sample: those of the given ones that have estimates to start from.
 
     Parameters
     ----------
@@ -279,12 +279,12 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
         raise InputError(f"genes: there are no counts of {first_few(names[rows < 0])}.")
     rows = np.sort(rows)[fit.estimated[np.sort(rows)]]
     if not rows.size:
-        raise InputError("genes: none of the genes asked for has counts that can be fitted.")
+        raise InputError("genes: none of the given genes has counts that can be fitted.")
     return rows
 
 
 def check_joint(*, fixed: bool, trend: str = "parametric", n_genes: int = 0) -> None:
-    """Refuse what engine joint cannot do.
+    """Refuse options that engine joint does not have.
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ def starting_values(
         fixed = hyperparameters
         if options.shrink is not None:
             raise OptionError(
-                "shrink: the hyperparameters that are given say what is shrunken; leave one of them out."
+                "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
         fixed = Hyperparameters.from_eb(fit, shrink=options.shrink)

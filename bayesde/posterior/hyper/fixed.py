@@ -10,7 +10,12 @@ __all__ = ["check_fixed"]
 
 
 def check_fixed(hyper: Hyperparameters, options: SamplingOptions) -> None:
-    """Refuse options that speak of another model than the hyperparameters that are fixed.
+    """Refuse options that contradict the hyperparameters that are fixed.
+
+    Parameters
+    ----------
+    hyper : Hyperparameters
+    options : SamplingOptions
 
     Raises
     ------

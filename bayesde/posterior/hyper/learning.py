@@ -30,7 +30,7 @@ __all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters"]
 logger = logging.getLogger(__name__)
 
 SCOUTED_GENES, SCOUTED_DRAWS = 1000, 250
-"""While the hyperparameters are still on their way."""
+"""For the first search, from far away."""
 FEWEST_DRAWS, DRAWS_TIMES_GENES = 500, 400_000
 """Of every gene: of few genes it takes more draws each, or the marginal likelihood is too rough."""
 FAR = math.log(2.0)
@@ -45,7 +45,7 @@ STAGES = 4
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What learning gives.
+    """The hyperparameters' posterior, and the draws that it was learnt from.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Learnt:
     pieces : list of ProposedGenes
         All genes, with proposals made near the maximum.
     likelihood : MarginalLikelihood
-        The draws that were learnt from, with the room that was asked for.
+        The draws that were learnt from; its array may have room for more.
     """
 
     points: HyperparameterPosterior
@@ -84,7 +84,7 @@ def learn(
     rng : Generator
     progress : callable, optional
     room_for : int
-        How many draws of each gene there is to be room for.
+        Draws of each gene that the array is allocated for.
 
     Returns
     -------
@@ -93,18 +93,18 @@ def learn(
     Raises
     ------
     FitError
-        If the search does not come to rest.
+        If the search does not converge.
     """
-    say = progress or silent
+    report = progress or silent
     some = _spread_genes(model, start.seeds)
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
     few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
     if some.size < model.n_genes or few < enough:
-        say(0, STAGES, "learning the hyperparameters from some of the genes")
+        report(0, STAGES, "learning the hyperparameters from some of the genes")
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
-    say(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
+    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
     psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
-    say(2, STAGES, "weighing points of the hyperparameters")
+    report(2, STAGES, "sampling the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
     points = sample_hyperparameters(likelihood, psi, n_points, rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)

@@ -38,12 +38,12 @@ from bayesde.posterior.proposal.drawing import ProposalDraws
 __all__ = ["MarginalLikelihood", "gene_weights", "relative"]
 
 LARGEST_LOG_RATIO = 600.0
-"""Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
+"""Beyond, the exponential would come near to overflow; the prior of such draws is negligible."""
 
 
 @dataclass(frozen=True, eq=False)
 class MarginalLikelihood:
-    """ln p(phi | y) up to a constant, from draws.
+    """The marginal likelihood of the hyperparameters, and with their prior ln p(phi | y), from draws.
 
     Attributes
     ----------
@@ -67,7 +67,19 @@ class MarginalLikelihood:
     def of(
         cls, space: HyperparameterSpace, model: ConditionalModel, draws: ProposalDraws
     ) -> MarginalLikelihood:
-        """Make the marginal likelihood from draws of every gene."""
+        """Make the marginal likelihood from draws of every gene.
+
+        Parameters
+        ----------
+        space : HyperparameterSpace
+        model : ConditionalModel
+            At the hyperparameters that the proposals were made for.
+        draws : ProposalDraws
+
+        Returns
+        -------
+        MarginalLikelihood
+        """
         highest, parts = np.empty(model.n_genes), (_columns(space), *_parts_of(model))
         over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
         return cls(space, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
@@ -78,7 +90,17 @@ class MarginalLikelihood:
         return int(self.log_ratio.shape[1])
 
     def spread(self, most: int) -> MarginalLikelihood:
-        """Take at most so many genes, evenly by base mean."""
+        """Take some of the genes, evenly by base mean.
+
+        Parameters
+        ----------
+        most : int
+            How many at the most.
+
+        Returns
+        -------
+        MarginalLikelihood
+        """
         if self.base_mean.size <= most:
             return self
         order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
@@ -92,7 +114,20 @@ class MarginalLikelihood:
         )
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
+        """Return the log density of the hyperparameters' posterior, with derivatives.
+
+        Parameters
+        ----------
+        psi : ndarray (hyperparameter,)
+
+        Returns
+        -------
+        log_density : float
+            ln p(psi | y), up to a constant.
+        gradient : ndarray (hyperparameter,)
+        scores : ndarray (gene, hyperparameter)
+            What each gene's counts contribute to the gradient.
+        """
         scale, trend, sd, nu = self.space.parts(self.space.phi(psi), self.base_mean)
         n = len(self.space.shrunken)
         log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
@@ -131,7 +166,17 @@ class MarginalLikelihood:
         return np.hstack(columns)
 
     def log_posterior(self, psi: np.ndarray) -> np.ndarray:
-        """Return only the log density of psi (..., hyperparameter)."""
+        """Return only the log density, at many points.
+
+        Parameters
+        ----------
+        psi : ndarray (..., hyperparameter)
+
+        Returns
+        -------
+        ndarray (...)
+            ln p(psi | y), up to a constant.
+        """
         points = np.atleast_2d(psi)
         scale, trend, sd, nu = _parts_at(self.space, self.space.phi(points), self.base_mean)
         evidence, columns = np.empty(trend.shape), _columns(self.space)
@@ -145,7 +190,7 @@ class MarginalLikelihood:
 
 
 def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
-    """Take the value at the draw of largest weight off: for what is left, single precision is enough.
+    """Subtract the value at the draw of largest weight, after which single precision is enough.
 
     Parameters
     ----------

@@ -28,11 +28,11 @@ LARGEST_MOVE = 1.0
 DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 CURVED_GENES = 4000
-"""Of more genes, some tell the curvature of all to a few percent: it serves proposals and steps only."""
+"""Of more genes, so many give the curvature of all to a few percent: enough for proposals and steps."""
 
 
 def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
-    """Find the maximum of the marginal posterior.
+    """Find the maximum of the hyperparameters' posterior density.
 
     Parameters
     ----------
@@ -56,7 +56,10 @@ def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
         )
         step = solve(curvature, gradient)
         if step is None:
-            raise FitError("the marginal likelihood of the hyperparameters is flat, or no number.")
+            raise FitError(
+                "the marginal likelihood of the hyperparameters is flat or not finite: "
+                "these genes say too little of them."
+            )
         slope = float((gradient * step).sum())
         if 0.5 * slope < FLAT:
             return psi
@@ -70,7 +73,8 @@ def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
             length *= slope / (slope - ahead) if higher else 0.5
             if length < 1e-8:
                 raise FitError(
-                    "the marginal likelihood of the hyperparameters has no maximum that can be found."
+                    "no maximum of the marginal likelihood of the hyperparameters was found: "
+                    "these genes say too little of them."
                 )
         psi = psi + length * step
         value, gradient, scores = trial
@@ -95,15 +99,45 @@ def _information(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarr
 
 
 def covariance_at(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
-    """Return the inverse of the information."""
+    """Return the covariance matrix that the curvature at a maximum implies.
+
+    Parameters
+    ----------
+    likelihood : MarginalLikelihood
+    center : ndarray (hyperparameter,)
+        The maximum, psi.
+
+    Returns
+    -------
+    ndarray (hyperparameter, hyperparameter)
+
+    Raises
+    ------
+    FitError
+        If the curvature is not definite.
+    """
     covariance = inverse(_information(likelihood, center))
     if covariance is None:
-        raise FitError("the hyperparameters have no curvature that can be found: these genes say too little.")
+        raise FitError(
+            "the marginal likelihood of the hyperparameters has no curvature: "
+            "these genes say too little of them."
+        )
     return covariance
 
 
 def curvature_sd(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
-    """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
+    """Return the standard deviations that the curvature at a maximum implies.
+
+    Parameters
+    ----------
+    likelihood : MarginalLikelihood
+    psi : ndarray (hyperparameter,)
+        The maximum.
+
+    Returns
+    -------
+    ndarray (hyperparameter,)
+    """
     return np.asarray(np.sqrt(np.diag(covariance_at(likelihood, psi))))
 
 

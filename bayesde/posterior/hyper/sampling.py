@@ -68,7 +68,7 @@ def _points(
     root = cholesky(covariance)
     if root is None:
         raise FitError(
-            "the hyperparameters have no spread that can be found: these genes say too little of them."
+            "the posterior of the hyperparameters has no covariance: these genes say too little of them."
         )
     psi = center + (z[:, None, :] * root).sum(axis=2)
     log_weight = likelihood.log_posterior(psi)

@@ -192,7 +192,7 @@ def leave_one_out(
     -------
     LeaveOneOut
     """
-    say = progress or silent
+    report = progress or silent
     shape = (posterior.gene_draws.n_genes, posterior.design.n_samples)
     found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
     left_out = posterior.left_out_mask
@@ -205,14 +205,14 @@ def leave_one_out(
 
     with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
         for done, _ in enumerate(pool.map(work, batches), 1):
-            say(done, len(batches), "leaving out each count by weights")
+            report(done, len(batches), "leaving out each count by weights")
     doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
     for j in range(shape[1]):
-        say(j, shape[1], "sampling genes again without a sample")
+        report(j, shape[1], "sampling genes again without a sample")
         genes = np.flatnonzero(doubtful[:, j])
         _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
         _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
-    say(shape[1], shape[1], "sampling genes again without a sample")
+    report(shape[1], shape[1], "sampling genes again without a sample")
     return LeaveOneOut(_labelled(posterior, found, doubtful, left_out))
 
 

@@ -84,8 +84,8 @@ def reweighted(
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, priors are asked for of what is fixed, or counts were
-        left out.
+        If other coefficients are shrunken than before, priors are given for fixed hyperparameters, or
+        counts were left out.
     FitError
         If the draws have too little information on the hyperparameters under these priors.
     """

@@ -115,8 +115,8 @@ def smallest_bfmi(posterior: PosteriorData) -> float:
 
 def _of_points(hyper: Hyperparameters) -> str:
     checks = hyper.checks
-    told = f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
-    return told + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
+    text = f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
+    return text + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
 
 
 def roughly_known(posterior: PosteriorData) -> bool:
