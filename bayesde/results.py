@@ -17,15 +17,12 @@ import pandas as pd
 
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
-from bayesde.options import check_range
 from bayesde.statuses import STATUSES
 
 __all__ = [
     "COLUMNS",
-    "LARGEST_THRESHOLD",
     "ResultsTable",
     "build_results",
-    "check_threshold",
     "read_results",
     "s_values",
     "tab_separated",
@@ -34,8 +31,6 @@ __all__ = [
     "write_results",
 ]
 
-LARGEST_THRESHOLD = 100.0
-"""Of an absolute effect, log2; a larger one is a mistake."""
 _SPECIAL = re.compile('["\t\r\n]')
 
 
@@ -262,21 +257,6 @@ def to_natural(log2: Any) -> Any:
     float or array-like
     """
     return log2 * math.log(2.0)
-
-
-def check_threshold(lfc_threshold: float) -> None:
-    """Refuse a threshold of absolute effects that is out of its range.
-
-    Parameters
-    ----------
-    lfc_threshold : float
-        log2; from 0 to `LARGEST_THRESHOLD`.
-
-    Raises
-    ------
-    OptionError
-    """
-    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
 
 
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:

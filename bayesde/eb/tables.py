@@ -16,11 +16,11 @@ from bayesde.eb.shrinkage.apeglm import false_sign_probability, prior_scale, shr
 from bayesde.eb.shrinkage.ash import fit_mixture
 from bayesde.eb.shrinkage.normal import shrink_normally
 from bayesde.eb.testing.multiple_testing import benjamini_hochberg, filter_and_adjust
-from bayesde.eb.testing.wald import wald_test
+from bayesde.eb.testing.wald import LARGEST_THRESHOLD, wald_test
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range
-from bayesde.results import LARGEST_THRESHOLD, ResultsTable, build_results, s_values
+from bayesde.results import ResultsTable, build_results, s_values
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit

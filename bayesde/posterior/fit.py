@@ -13,12 +13,17 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice
 from bayesde.posterior.engines import ENGINES
-from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
+from bayesde.posterior.options import (
+    FEWEST_WEIGHTED,
+    MOST_WEIGHTED,
+    SamplingOptions,
+    check_joint,
+    check_whole,
+)
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.request import (
     Request,
-    check_joint,
     check_same,
     check_unweighted,
     selected_genes,
@@ -105,7 +110,11 @@ def fit_posterior(
     check_same(counts, design, fit)
     rows = selected_genes(counts, fit, genes)
     if engine == "joint":
-        check_joint(fixed=hyperparameters is not None, trend=fit.options.trend, n_genes=rows.size)
+        check_joint(
+            fixed=hyperparameters is not None,
+            local_trend=fit.options.trend == "local",
+            genes=rows.size,
+        )
     request = Request(
         fit,
         rows,

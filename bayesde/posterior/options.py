@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bayesde.errors import OptionError
 from bayesde.options import check_choice, check_range
 
-__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions"]
+__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions", "check_joint"]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes: 4 chains of 300 + 500 iterations take half an
@@ -99,3 +99,37 @@ def check_whole(name: str, value: object, low: int, high: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise OptionError(f"{name} must be a whole number from {low} to {high}; got {value!r}.")
+
+
+def check_joint(*, fixed: bool = False, local_trend: bool = False, genes: int = 0) -> None:
+    """Refuse what engine joint cannot do.
+
+    Parameters
+    ----------
+    fixed : bool
+        Whether the hyperparameters are given or those of the empirical-Bayes fit.
+    local_trend : bool
+        Whether a local dispersion trend is asked for.
+    genes : int
+        Number of genes to sample.
+
+    Raises
+    ------
+    OptionError
+        With what to do instead.
+    """
+    if fixed:
+        raise OptionError(
+            "hyperparameters: engine 'joint' samples them and takes none; use engine 'psis' or 'nuts' to fix "
+            "them."
+        )
+    if local_trend:
+        raise OptionError(
+            "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)."
+        )
+    if genes > JOINT_GENE_LIMIT:
+        raise OptionError(
+            f"engine 'joint' samples all genes in one posterior, which takes too long for {genes} genes (the "
+            f"limit is {JOINT_GENE_LIMIT}); choose genes (`genes`, --genes FILE), or use engine 'psis' or "
+            "'nuts'."
+        )

@@ -21,12 +21,11 @@ from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.hyper.fixed import check_fixed
-from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
+from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 
 __all__ = [
     "Request",
-    "check_joint",
     "check_same",
     "check_unweighted",
     "fixed_space",
@@ -281,39 +280,6 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
     if not rows.size:
         raise InputError("genes: none of the given genes has counts that can be fitted.")
     return rows
-
-
-def check_joint(*, fixed: bool, trend: str = "parametric", n_genes: int = 0) -> None:
-    """Refuse options that engine joint does not have.
-
-    Parameters
-    ----------
-    fixed : bool
-        Whether the hyperparameters are given or taken from the empirical-Bayes fit, and not sampled.
-    trend : {"parametric", "local", "mean"}
-        The dispersion trend of the empirical-Bayes fit, as its options have it.
-    n_genes : int
-        Genes to sample; 0 while that is not known.
-
-    Raises
-    ------
-    OptionError
-    """
-    if fixed:
-        raise OptionError(
-            "hyperparameters: engine 'joint' samples them and takes none; use engine 'psis' or 'nuts' to fix "
-            "them."
-        )
-    if trend == "local":
-        raise OptionError(
-            "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)."
-        )
-    if n_genes > JOINT_GENE_LIMIT:
-        raise OptionError(
-            f"engine 'joint' samples all genes in one posterior, for at most {JOINT_GENE_LIMIT:,} genes; "
-            f"{n_genes:,} were asked for. Choose some by `genes` (--genes FILE), or use engine 'psis' or "
-            "'nuts'."
-        )
 
 
 def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bayesde.eb.testing.wald import ALTERNATIVES
+from bayesde.eb.testing.wald import ALTERNATIVES, LARGEST_THRESHOLD
 from bayesde.errors import OptionError
 from bayesde.io.one_sample import STRANDS
 from bayesde.model.priors import Priors
 from bayesde.options import EbOptions, check_choice, check_range, options_from_dict, read_toml
 from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
-from bayesde.results import LARGEST_THRESHOLD
 
 __all__ = ["ModelPlan", "RunFiles", "RunPlan", "SamplePlan", "read_config"]
 

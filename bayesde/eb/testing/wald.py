@@ -6,11 +6,12 @@ import numpy as np
 from scipy.special import ndtr, stdtr
 
 from bayesde.options import check_choice, check_range
-from bayesde.results import LARGEST_THRESHOLD
 
-__all__ = ["ALTERNATIVES", "wald_test"]
+__all__ = ["ALTERNATIVES", "LARGEST_THRESHOLD", "wald_test"]
 
 ALTERNATIVES = ("greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less")
+LARGEST_THRESHOLD = 100.0
+"""Of an effect, in log2 units: beyond it a threshold is a mistake."""
 
 
 def _lower_tail(z: np.ndarray, df: float | np.ndarray | None) -> np.ndarray:

@@ -8,15 +8,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesde.eb.testing.wald import LARGEST_THRESHOLD
 from bayesde.model.density import ConditionalModel
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
+from bayesde.options import check_range
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
 from bayesde.posterior.summaries.small_probabilities import FLOOR, Sorted, probabilities_below
 
-__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
+__all__ = [
+    "LARGEST_EFFECT",
+    "check_threshold",
+    "contrast_summary",
+    "gene_status",
+    "importance_status",
+    "mean_dispersion",
+]
+
+
+def check_threshold(lfc_threshold: float) -> None:
+    """Refuse a threshold of absolute effects that is out of its range.
+
+    Parameters
+    ----------
+    lfc_threshold : float
+        log2; from 0 to `LARGEST_THRESHOLD`.
+
+    Raises
+    ------
+    OptionError
+    """
+    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
 
 
 def contrast_summary(

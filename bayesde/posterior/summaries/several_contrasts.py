@@ -14,7 +14,8 @@ from bayesde.errors import InputError, first_few
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
-from bayesde.results import check_threshold, to_log2
+from bayesde.posterior.summaries.one_contrast import check_threshold
+from bayesde.results import to_log2
 
 __all__ = [
     "contrasts_summary",

@@ -15,15 +15,8 @@ from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.request import fixed_space
-from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
-from bayesde.results import (
-    ResultsTable,
-    build_results,
-    check_threshold,
-    s_values,
-    to_log2,
-    to_natural,
-)
+from bayesde.posterior.summaries.one_contrast import check_threshold, contrast_summary, mean_dispersion
+from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
 __all__ = ["results_table", "summary_table"]
 
