@@ -73,14 +73,14 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
     rng, report = np.random.default_rng(seed), weighed.report
     below = quantities(weighed.draws.theta.astype(float)) < quantities(experiment.theta)[:, None, :]
     share = np.einsum("gm,gmq->gq", weighed.draws.weights(), below)
-    genes = _rank_of_share(share, report["ess_bulk"][:, None], rng)
+    genes = _rank_of_share(share, report["ess"][:, None], rng)
     shared = {
         name: float(
             _rank_of_share(np.mean(hyper.draws[name] < truth), np.unique(hyper.draws[name]).size, rng)
         )
         for name, truth in experiment.phi.items()
     }
-    trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess_bulk"] < 0.1 * PSIS_DRAWS)))
+    trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess"] < 0.1 * PSIS_DRAWS)))
     sizes = [np.unique(draws).size for draws in hyper.draws.values()]
     return Answer(shared, genes, trouble, float(min(sizes)))
 

@@ -21,6 +21,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import integrated_draws
 from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.draws_file import DrawsFile
@@ -31,12 +32,10 @@ from bayesde.stan_runtime import compiled_model
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
-__all__ = ["Progress", "SampledGenes", "sample_genes"]
+__all__ = ["SampledGenes", "sample_genes"]
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
-"""Called with the number of blocks done, of all blocks, and a line of text."""
 RERUN_LENGTH = 4
 """A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")

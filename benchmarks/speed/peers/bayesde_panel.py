@@ -12,7 +12,7 @@ from panel_data import Panel, panel
 from worker import Clock, Data
 
 from bayesde.posterior import SamplingOptions, fit_posterior
-from bayesde.posterior.result import Posterior
+from bayesde.posterior.posterior import Posterior
 
 PACKAGE = "bayesde"
 SEEDS = range(2, 26)
