@@ -1,6 +1,6 @@
 """Linear algebra of the few hyperparameters, in an order of operations that depends on no library.
 
-LAPACK and BLAS are other programs on every processor, and differ in the last digits.
+LAPACK and BLAS use other code on every processor, and their results differ in the last digits.
 """
 
 from __future__ import annotations
