@@ -22,9 +22,7 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.numerics.elementary import exponentials
-from bayesde.numerics.threads import over_genes
-from bayesde.posterior.hyper.evidence_kernels import (
+from bayesde.model.prior_at_draws import (
     HyperPriors,
     average_weights,
     fill_evidence,
@@ -33,6 +31,8 @@ from bayesde.posterior.hyper.evidence_kernels import (
     log_height,
     log_height_slope,
 )
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.threads import over_genes
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.proposal.drawing import ProposalDraws
 
