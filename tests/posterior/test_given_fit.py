@@ -27,6 +27,11 @@ def model_of(fit, hyper, rows):
     return request.model(rows)
 
 
+def with_trend(fit, name):
+    """Return the fit as if its options had named this dispersion trend."""
+    return replace(fit, inputs=replace(fit.inputs, options=EbOptions(trend=name)))
+
+
 def test_a_fit_with_weights_is_refused(tiny_fit):
     counts = tiny_fit.counts
     weighted = fit_eb(
@@ -76,7 +81,7 @@ def test_other_counts_are_refused(tiny_fit):
     ],
 )
 def test_the_trend_is_by_default_that_of_the_fit(tiny_fit, fitted, given, source, expected):
-    fit = replace(tiny_fit, options=EbOptions(trend=fitted))
+    fit = with_trend(tiny_fit, fitted)
     hyper = replace(Hyperparameters.from_eb(fit), source=source)
     options = SamplingOptions(trend=given)
     request = Request(fit, np.arange(3), hyper, source == "eb", 10, 1, 10, 1, 1, options, Priors())
@@ -93,6 +98,6 @@ def test_a_posterior_learnt_after_a_constant_trend_has_one(tiny_fit):
 
 
 def test_engine_joint_has_no_local_trend(tiny_fit):
-    fit = replace(tiny_fit, options=EbOptions(trend="local"))
+    fit = with_trend(tiny_fit, "local")
     with pytest.raises(OptionError, match="choose 'parametric' or 'mean'"):
         fit_posterior(fit.counts, fit.design, engine="joint", eb=fit)
