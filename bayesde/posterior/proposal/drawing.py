@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.prior_at_draws import HyperPriors, log_prior_shape, prior_of_gene
 from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.numerics.elementary import exponential
 from bayesde.numerics.sums import sum_of, sum_of_products
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.evidence_kernels import HyperPriors, log_prior_shape, prior_of_gene
 from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.mixture import (
     Mixture,
