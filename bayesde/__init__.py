@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from bayesde.options import EbOptions
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.posterior import Posterior
     from bayesde.posterior.queries.compare import compare_posteriors
     from bayesde.posterior.queries.loo import LeaveOneOut
     from bayesde.posterior.queries.prior_predictive import prior_predictive
     from bayesde.posterior.queries.reweight import reweighted
     from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
-    from bayesde.posterior.result import Posterior
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -72,7 +72,7 @@ _HOMES = {
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.queries.prior_predictive": ("prior_predictive",),
     "bayesde.model.priors": ("LogNormal", "Priors", "ShiftedGamma"),
-    "bayesde.posterior.result": ("Posterior",),
+    "bayesde.posterior.posterior": ("Posterior",),
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),

@@ -1,4 +1,4 @@
-"""The exceptions of bayesde: who is at fault, and what the command line exits with."""
+"""Exceptions and warnings of bayesde, and the exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ __all__ = [
 
 
 class BayesdeError(Exception):
-    """Root of everything that bayesde raises on purpose; its message is written for the user."""
+    """Base class of the exceptions of bayesde; their messages are written for the user."""
 
     exit_code = 1
 
 
 class InputError(BayesdeError, ValueError):
-    """Counts, tables, designs or files that cannot be used as they are."""
+    """Counts, tables, designs or files that cannot be used."""
 
     exit_code = 2
 
 
 class OptionError(InputError):
-    """An option with a value, or a name, that is not allowed."""
+    """An unknown option, or an option with a value that is not allowed."""
 
 
 class ToolchainError(BayesdeError):
-    """No compiler or no CmdStan, where an engine needs one."""
+    """No compiler or no CmdStan, although an inference method needs one."""
 
     exit_code = 2
 
 
 class FitError(BayesdeError):
-    """Good input on which a whole fit (not one gene of it) is impossible."""
+    """Valid input for which the fit as a whole (not only of single genes) is impossible."""
 
 
 class BayesdeWarning(UserWarning):
-    """Something in a fit that the user should know; said once, with counts."""
+    """Something about a fit that the user should know; given once, with numbers of genes or samples."""
 
 
 class BayesdeNote(BayesdeWarning):
-    """Something that was done with the input, or decided in the user's place."""
+    """Something that was done to the input, or a choice that was made for the user."""
 
 
 def first_few(names: Iterable[object], limit: int = 5) -> str:
@@ -58,7 +58,7 @@ def first_few(names: Iterable[object], limit: int = 5) -> str:
     names : iterable
         Names of genes, samples, columns or levels.
     limit : int
-        How many are spelled out.
+        How many are named.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The results table: its columns, and the one place where natural logarithms become log2."""
+"""The results table: its columns, and the conversion of natural logarithms to log2."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Column:
     natural_log : bool
         Whether `build_results` is given the natural logarithm and stores log2.
     diagnostic : bool
-        Whether it tells of one engine's work only, and may be missing for a gene that is ``ok``.
+        Whether it describes the work of one engine only, and may be missing for a gene that is ``ok``.
     text : bool
         Whether it holds text.
     """
@@ -64,14 +64,14 @@ class Column:
 
 
 _COLUMN_LIST = (
-    Column("gene_name", "", "name of the gene for people, where the counts came with such names", text=True),
+    Column("gene_name", "", "symbol or name of the gene, where the counts came with such names", text=True),
     Column("base_mean", "counts", "mean of the normalized counts over all samples", "baseMean"),
     Column(
         "log2_fold_change",
         "log2",
         "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean (or median, if "
-        "asked for), as the engine says; draws beyond e^30-fold, which no counts can tell apart, are taken "
-        "for e^30-fold",
+        "chosen), by engine; draws beyond e^30-fold, between which no counts can distinguish, are taken as "
+        "e^30-fold",
         "log2FoldChange",
         natural_log=True,
     ),
@@ -81,14 +81,14 @@ _COLUMN_LIST = (
     Column(
         "lfc_lower",
         "log2",
-        "lower end of the interval of the contrast; of a posterior equal-tailed, or shortest if asked for",
+        "lower end of the interval of the contrast; of a posterior equal-tailed, or shortest if chosen",
         None,
         True,
     ),
     Column(
         "lfc_upper",
         "log2",
-        "upper end of the interval of the contrast; of a posterior equal-tailed, or shortest if asked for",
+        "upper end of the interval of the contrast; of a posterior equal-tailed, or shortest if chosen",
         None,
         True,
     ),
@@ -100,8 +100,8 @@ _COLUMN_LIST = (
     Column(
         "lfsr",
         "probability",
-        "local false sign rate: posterior probability that the sign is wrong; of draws, where few have the "
-        "other sign, followed beyond them by Laplace's approximation of the contrast's density",
+        "local false sign rate: posterior probability that the sign is wrong; where few draws have the "
+        "other sign, extrapolated by Laplace's approximation of the contrast's density",
     ),
     Column(
         "s_value",
@@ -113,29 +113,43 @@ _COLUMN_LIST = (
     Column(
         "prob_gt_threshold",
         "probability",
-        "posterior probability that the absolute contrast exceeds the threshold; what is missing to 1 is the "
-        "local false discovery probability",
+        "posterior probability that the absolute contrast exceeds the threshold; 1 minus it is the local "
+        "false discovery probability",
     ),
     Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
-    Column("rhat", "", "largest R-hat of the gene's parameters (rank-normalized, split)", diagnostic=True),
     Column(
-        "ess_bulk",
+        "ess",
         "draws",
-        "smallest bulk effective sample size of the gene's parameters; of engine psis, what the weighted "
-        "draws are worth",
+        "effective sample size of importance sampling: how many independent draws the weighted draws of "
+        "engine psis are worth",
         diagnostic=True,
     ),
     Column(
-        "ess_tail", "draws", "smallest tail effective sample size of the gene's parameters", diagnostic=True
+        "rhat",
+        "",
+        "of chains: largest R-hat of the gene's parameters (rank-normalized, split)",
+        diagnostic=True,
+    ),
+    Column(
+        "ess_bulk",
+        "draws",
+        "of chains: smallest bulk effective sample size of the gene's parameters",
+        diagnostic=True,
+    ),
+    Column(
+        "ess_tail",
+        "draws",
+        "of chains: smallest tail effective sample size of the gene's parameters",
+        diagnostic=True,
     ),
     Column(
         "pareto_k",
         "",
-        "shape of the tail of the importance weights; above 0.7 not to be trusted",
+        "shape of the tail of the importance weights; above 0.7 they are unreliable",
         diagnostic=True,
     ),
-    Column("engine", "", "what the numbers come from: eb, psis, nuts or joint", text=True),
-    Column("status", "", "ok, or why a number is missing or not to be trusted", text=True),
+    Column("engine", "", "the inference method: eb, psis, nuts or joint", text=True),
+    Column("status", "", "ok, or why a number is missing or unreliable", text=True),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMN_LIST}
 """The schema: every column a results table may have, by name, in order."""
@@ -174,7 +188,7 @@ class ResultsTable(pd.DataFrame):
 
 
 def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -> ResultsTable:
-    """Put a results table together and check it against the schema.
+    """Build a results table and check it against the schema.
 
     Parameters
     ----------
@@ -218,17 +232,35 @@ def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
 
 
 def to_log2(natural: Any) -> Any:
-    """Turn natural logarithms (of fold changes) into log2."""
+    """Turn natural logarithms of fold changes into log2.
+
+    Parameters
+    ----------
+    natural : float or array-like
+
+    Returns
+    -------
+    float or array-like
+    """
     return natural / math.log(2.0)
 
 
 def to_natural(log2: Any) -> Any:
-    """Turn log2 (of fold changes) into natural logarithms."""
+    """Turn log2 of fold changes into natural logarithms.
+
+    Parameters
+    ----------
+    log2 : float or array-like
+
+    Returns
+    -------
+    float or array-like
+    """
     return log2 * math.log(2.0)
 
 
 def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
-    """Demand a known status everywhere, and a reason for every missing number."""
+    """Check that every status is known, and that every missing number has a reason."""
     status = arrays["status"]
     unknown = sorted({str(value) for value in pd.unique(status)} - set(STATUSES))
     if unknown:
@@ -255,18 +287,21 @@ def write_results(
     *directories : path
         Existing folders; each gets both files.
     meanings : mapping of str to str, optional
-        What columns of this very table hold, in place of what the schema says of such columns.
+        Descriptions of columns of this table, in place of those of the schema.
 
     Returns
     -------
     pathlib.Path
         The table's file in the first of them.
     """
-    told = {name: COLUMNS[name].description for name in table.columns} | dict(meanings or {})
+    descriptions = {name: COLUMNS[name].description for name in table.columns} | dict(meanings or {})
     schema = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
-            **{name: {"unit": COLUMNS[name].unit, "description": told[name]} for name in table.columns},
+            **{
+                name: {"unit": COLUMNS[name].unit, "description": descriptions[name]}
+                for name in table.columns
+            },
         },
         "status": {name: status.meaning for name, status in STATUSES.items()},
     }
@@ -333,12 +368,12 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     file = Path(path)
     file = file / "results.tsv" if file.is_dir() else file
     if not file.is_file():
-        raise InputError(f"there is no results table at '{file}'")
+        raise InputError(f"there is no results table at '{file}'.")
     names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
     foreign = [name for name in names[1:] if name not in COLUMNS]
     if names[0] != "gene" or foreign or "status" not in names:
         raise InputError(
-            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}"
+            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
         )
     frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
     arrays = {

@@ -1,4 +1,4 @@
-"""What the `status` of a gene may be: its class, what it means and what to do about it."""
+"""The values of the column `status`: their class, meaning and advice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Status:
     ----------
     kind : {"fine", "no_number", "failed"}
         ``fine``: every number can be relied on; ``no_number``: numbers are missing for a reason that lies in
-        the data or in what was asked; ``failed``: a check failed, and a run ends with exit code 3.
+        the data or in the options; ``failed``: a check failed, and a run ends with exit code 3.
     meaning, advice : str
         For a report.
     """
@@ -42,7 +42,7 @@ STATUSES: dict[str, Status] = {
     ),
     "outlier_left_out": Status(
         "fine",
-        "counts that no draw explains were left out, and the gene sampled without them",
+        "outlying counts were left out, and the gene was sampled without them",
         "Look at the counts that were left out.",
     ),
     "low_weight": Status(
@@ -60,20 +60,24 @@ STATUSES: dict[str, Status] = {
         "the estimate did not converge, or chains disagree (R-hat)",
         "Do not rely on the estimate; for chains, raise --warmup and --draws.",
     ),
-    "low_ess": Status("failed", "too few effective draws for the summaries to be stable", "Raise --draws."),
+    "low_ess": Status(
+        "failed",
+        "too few effective draws (ess; of chains ess_bulk or ess_tail) for the summaries to be stable",
+        "Raise --draws.",
+    ),
     "divergences": Status(
         "failed",
-        "the sampler met divergent transitions",
-        "Raise adapt_delta in the table [sampling] of a --config file, to 0.99 say.",
+        "the sampler had divergent transitions",
+        "Raise adapt_delta in the table [sampling] of a --config file, for example to 0.99.",
     ),
     "high_pareto_k": Status(
         "failed",
         "importance sampling is not reliable for this gene",
-        "Install Stan ('bayesde install-stan'), to which such genes are handed over.",
+        "Install Stan ('bayesde install-stan'), which then samples such genes.",
     ),
     "not_selected": Status(
         "no_number",
-        "no posterior was asked for",
+        "the gene was not selected for a posterior",
         "Name the gene in --genes if its posterior is wanted.",
     ),
     "failed": Status(
@@ -83,4 +87,4 @@ STATUSES: dict[str, Status] = {
 """All values, by name, in the order of a report."""
 
 FAILED = tuple(name for name, status in STATUSES.items() if status.kind == "failed")
-"""The values that say that a check failed."""
+"""The values of genes that failed a check."""

@@ -1,4 +1,4 @@
-"""Tables as bytes: the same whatever the processor, the BLAS and the number of threads.
+"""Check that tables are the same bytes whatever the processor, the BLAS and the number of threads.
 
     python -m benchmarks.same_bytes                      # every environment below, against this one
     python -m benchmarks.same_bytes --python PYTHON ...  # other interpreters with bayesde as well
@@ -11,7 +11,7 @@ OpenBLAS, other targets of numba, NumPy without its AVX-512 loops, one thread. A
 cannot run ends in an illegal instruction; it is skipped, and the report says so.
 
 With ``--tree`` the other side is not an environment but another state of the source, such as a git worktree
-of an earlier commit. Then the folders of runs (``--part runs``: commands eb and sample, engines psis, nuts
+of an earlier commit. Then the folders of runs (``--part runs``: commands eb and sample, methods psis, nuts
 and joint) can be compared as well: tables, hyperparameters and draws. Exits with 1 if anything differs.
 """
 
@@ -71,7 +71,7 @@ def _estimates(name: str) -> Iterator[tuple[str, object]]:
 
 
 def _posterior(name: str) -> Iterator[tuple[str, object]]:
-    """Yield the tables of engine psis of a data set under their names."""
+    """Yield the tables of inference method psis of a data set under their names."""
     import bayesde as bde
 
     counts = bde.load_pasilla() if name == "pasilla" else bde.load_airway()
@@ -110,7 +110,7 @@ def _runs(name: str) -> Iterator[tuple[str, object]]:
 
 
 def _in_folder(out: Path) -> Iterator[tuple[str, object]]:
-    """Yield what a run left: tables, hyperparameters, draws."""
+    """Yield the output of a run: tables, hyperparameters, draws."""
     import pandas as pd
     import xarray as xr
 
@@ -128,7 +128,7 @@ def _in_folder(out: Path) -> Iterator[tuple[str, object]]:
 
 
 def _keep(name: str, text: str) -> None:
-    """Write a table where ``BAYESDE_KEEP_TABLES`` says, to look at what differs."""
+    """Write a table to the folder ``BAYESDE_KEEP_TABLES``, to inspect differences."""
     folder = os.environ.get("BAYESDE_KEEP_TABLES")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)

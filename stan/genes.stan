@@ -1,7 +1,7 @@
-// A block of genes, given the hyperparameters: genes are independent, and each has P + 1 parameters.
+// A block of genes given the hyperparameters: genes are independent, and each has P + 1 parameters.
 //
 //   y_gj             ~ NB(mean = nf_gj exp(x_j beta_g), dispersion = alpha_g)
-//   beta_gk          ~ Cauchy(0, S_k) or Normal(0, wide_sd)
+//   beta_gk          ~ Cauchy(0, S_k) or Normal(0, unshrunken_sd)
 //   log(alpha_g)     ~ Normal or Student-t(nu) around log_trend_g, scale dispersion_sd
 functions {
 #include functions/nb.stan
@@ -19,30 +19,18 @@ data {
 #include data/flags.stan
 }
 transformed data {
-  array[G] vector[N] counts;  // y as reals
-  array[G] vector[N] log_y;  // natural log, 0 for a zero count
-  vector[G] saturated;  // what the likelihood owes to the counts alone
-  for (g in 1 : G) {
-    counts[g] = to_vector(y[g]);
-    log_y[g] = log_counts(y[g]);
-    saturated[g] = nb_saturated(y[g]);
-    for (k in 1 : P) {
-      if (noncentered[g, k] && !shrunken[k]) {
-        reject("noncentered coefficient ", k, " of gene ", g, " is not shrunken");
-      }
-    }
-  }
+#include transformed_data/counts.stan
 }
 parameters {
   array[G] vector[P + 1] z;  // rescaled parameters
 }
 model {
   for (g in 1 : G) {
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
-                                         shrinkage_scale, log_trend[g], dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g],
+                                         precision_times_mean[g], shrinkage_scale, log_trend[g], dispersion_sd);
     vector[P] beta_g = head(theta, P);
     target += coefficients_log_prior(beta_g, z[g], noncentered[g], width[g], shrunken, shrinkage_scale,
-                                     wide_sd);
+                                     unshrunken_sd);
     target += dispersion_log_prior(theta[P + 1], noncentered[g, P + 1], precision[g], log_trend[g], dispersion_sd,
                                    residuals, nu);
     if (use_likelihood) {
@@ -54,8 +42,8 @@ generated quantities {
   array[G] vector[P] beta;  // coefficients, natural log
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
-                                         shrinkage_scale, log_trend[g], dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g],
+                                         precision_times_mean[g], shrinkage_scale, log_trend[g], dispersion_sd);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

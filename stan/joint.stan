@@ -1,30 +1,30 @@
-// The whole hierarchy: genes and hyperparameters in one posterior.
+// The full hierarchical model: the joint posterior of genes and hyperparameters.
 //
 //   y_gj             ~ NB(mean = nf_gj exp(x_j beta_g), dispersion = alpha_g)
-//   beta_gk          ~ Cauchy(0, S_k), where coefficients may share a scale, or Normal(0, wide_sd)
-//   log(alpha_g)     ~ Normal or Student-t(nu) around log(a0 + a1 / base_mean_g), or around log(a0), scale dispersion_sd
+//   beta_gk          ~ Cauchy(0, S_k), where coefficients may share a scale, or Normal(0, unshrunken_sd)
+//   log(alpha_g)     ~ Normal or Student-t(nu) around log(a0 + a1 / base_mean_g) or log(a0), scale dispersion_sd
 //   log(S), log(a0), log(a1) ~ Normal;  dispersion_sd ~ log-normal or half Student-t;  nu ~ Gamma above 2
 functions {
 #include functions/nb.stan
 #include functions/trend.stan
 #include functions/gene_effects.stan
 #include functions/priors.stan
-  // Log density of the genes start..end: priors given the hyperparameters, and counts.
-  real some_genes(array[] vector z, int start, int end, data array[,] int y, data array[] vector counts, data array[] vector log_y,
-                  data vector saturated, data matrix x, data array[] vector log_nf, data array[] vector location,
-                  data array[] matrix scale, data array[,] int noncentered, data array[] vector width,
-                  data vector precision, data vector pull, data array[] int shrunken,
-                  data real wide_sd, data int residuals, data int use_likelihood, vector shrinkage_scale,
-                  vector log_trend, real dispersion_sd, real nu) {
+  // Log density of the genes start to end: priors given the hyperparameters, and likelihood.
+  real some_genes(array[] vector z, int start, int end, data array[,] int y, data array[] vector counts,
+                  data array[] vector log_y, data vector saturated, data matrix x, data array[] vector log_nf,
+                  data array[] vector location, data array[] matrix scale, data array[,] int noncentered,
+                  data array[] vector width, data vector precision, data vector precision_times_mean,
+                  data array[] int shrunken, data real unshrunken_sd, data int residuals, data int use_likelihood,
+                  vector shrinkage_scale, vector log_trend, real dispersion_sd, real nu) {
     int P = cols(x);
     real total = 0;
     for (i in 1 : size(z)) {
       int g = start + i - 1;
-      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
-                                           shrinkage_scale, log_trend[g], dispersion_sd);
+      vector[P + 1] theta = gene_effects(z[i], location[g], scale[g], noncentered[g], width[g], precision[g],
+                                           precision_times_mean[g], shrinkage_scale, log_trend[g], dispersion_sd);
       vector[P] beta_g = head(theta, P);
       total += coefficients_log_prior(beta_g, z[i], noncentered[g], width[g], shrunken, shrinkage_scale,
-                                      wide_sd);
+                                      unshrunken_sd);
       total += dispersion_log_prior(theta[P + 1], noncentered[g, P + 1], precision[g], log_trend[g], dispersion_sd,
                                     residuals, nu);
       if (use_likelihood) {
@@ -46,24 +46,12 @@ data {
 }
 transformed data {
   int sample_nu = residuals == 1 && nu_known == 0;
-  array[G] vector[N] counts;  // y as reals
-  array[G] vector[N] log_y;  // natural log, 0 for a zero count
-  vector[G] saturated;  // what the likelihood owes to the counts alone
   for (k in 1 : P) {
     if (shrunken[k] != (scale_of[k] > 0)) {
       reject("coefficient ", k, " must have a scale if it is shrunken, and none if it is not");
     }
   }
-  for (g in 1 : G) {
-    counts[g] = to_vector(y[g]);
-    log_y[g] = log_counts(y[g]);
-    saturated[g] = nb_saturated(y[g]);
-    for (k in 1 : P) {
-      if (noncentered[g, k] && !shrunken[k]) {
-        reject("noncentered coefficient ", k, " of gene ", g, " is not shrunken");
-      }
-    }
-  }
+#include transformed_data/counts.stan
 }
 parameters {
   array[G] vector[P + 1] z;  // rescaled gene parameters
@@ -74,7 +62,7 @@ parameters {
   vector<lower=2>[sample_nu] nu;  // degrees of freedom of the residuals
 }
 transformed parameters {
-  vector[P] shrinkage_scale = rep_vector(wide_sd, P);  // S_k, natural log (wide_sd where not shrunken)
+  vector[P] shrinkage_scale = rep_vector(unshrunken_sd, P);  // S_k, natural log (unshrunken_sd where not shrunken)
   real dispersion_sd = exp(log_dispersion_sd);  // natural log
   for (k in 1 : P) {
     if (shrunken[k]) {
@@ -88,22 +76,24 @@ model {
   if (dispersion_sd_prior == 0) {
     target += normal_lpdf(log_dispersion_sd | dispersion_sd_hyper[1], dispersion_sd_hyper[2]);
   } else {  // twice the density on the positive half, and the Jacobian of the logarithm
-    target += log(2) + student_t_lpdf(dispersion_sd | dispersion_sd_hyper[1], 0, dispersion_sd_hyper[3]) + log_dispersion_sd;
+    target += log(2) + student_t_lpdf(dispersion_sd | dispersion_sd_hyper[1], 0, dispersion_sd_hyper[3])
+              + log_dispersion_sd;
   }
   target += normal_lpdf(log_asymptotic_dispersion | log_asymptotic_dispersion_mean, log_asymptotic_dispersion_sd);
   target += normal_lpdf(log_extra_poisson | log_extra_poisson_mean, log_extra_poisson_sd);
   target += gamma_lpdf(nu | nu_shape, nu_rate);  // the constant of the truncation at 2 is left out
-  target += reduce_sum_static(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale, noncentered,
-                       width, precision, pull, shrunken, wide_sd, residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
-                       sample_nu ? nu[1] : nu_value);
+  target += reduce_sum_static(some_genes, z, grainsize, y, counts, log_y, saturated, x, log_nf, location, scale,
+                              noncentered, width, precision, precision_times_mean, shrunken, unshrunken_sd,
+                              residuals, use_likelihood, shrinkage_scale, log_trend, dispersion_sd,
+                              sample_nu ? nu[1] : nu_value);
 }
 generated quantities {
   array[G] vector[P] beta;  // coefficients, natural log
   vector[G] log_dispersion;  // natural log
   for (g in 1 : G) {
     real log_trend = log_trend_at(base_mean[g : g], log_asymptotic_dispersion, log_extra_poisson)[1];
-    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g], pull[g],
-                                       shrinkage_scale, log_trend, dispersion_sd);
+    vector[P + 1] theta = gene_effects(z[g], location[g], scale[g], noncentered[g], width[g], precision[g],
+                                       precision_times_mean[g], shrinkage_scale, log_trend, dispersion_sd);
     beta[g] = head(theta, P);
     log_dispersion[g] = theta[P + 1];
   }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from bayesde.posterior.progress import Progress
     from bayesde.runs import RunPlan
-    from bayesde.runs.execution import Progress, RunOutcome
+    from bayesde.runs.execution import RunOutcome
 
 __all__ = ["carry_out", "cores", "finish", "run_plan", "shown_progress"]
 

@@ -39,29 +39,69 @@ class AnnotatedParts:
     file: Any = None
 
     def with_values(self, values: Any) -> AnnotatedParts:
-        """Return the same with other values."""
+        """Return the same with other counts.
+
+        Parameters
+        ----------
+        values : array, sparse matrix, DatasetReader or CompressedFile, (gene, sample)
+            Raw counts, not yet checked.
+
+        Returns
+        -------
+        AnnotatedParts
+        """
         return replace(self, values=values)
 
     def gene_names(self, column: str | None) -> pd.Index:
-        """Return the names of the genes, from a column of ``var`` if one is asked for."""
+        """Return the names of the genes.
+
+        Parameters
+        ----------
+        column : str or None
+            The column of ``var`` with the names; None for the index of ``var``.
+
+        Returns
+        -------
+        pandas.Index
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        """
         if column is None:
             return self.var.index
         if column not in self.var.columns:
             raise InputError(
-                f"the genes' table var has no column '{column}'; its columns are "
-                f"{first_few(self.var.columns, 20) or 'none'}"
+                f"var has no column '{column}'; its columns are {first_few(self.var.columns, 20) or 'none'}."
             )
         return pd.Index(self.var[column].astype(object), dtype=object)
 
     def sample_table(self, columns: Sequence[str] | None) -> pd.DataFrame:
-        """Return the samples' table, or some columns of it."""
+        """Return the sample table.
+
+        Parameters
+        ----------
+        columns : str, sequence of str or None
+            The columns of ``obs`` to keep; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a sample.
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        """
         columns = [columns] if isinstance(columns, str) else columns
         wanted = list(self.obs.columns if columns is None else columns)
         absent = [name for name in wanted if name not in self.obs.columns]
         if absent:
             raise InputError(
-                f"the samples' table obs has no column(s) {first_few(absent)}; its columns are "
-                f"{first_few(self.obs.columns, 20) or 'none'}"
+                f"obs has no column(s) {first_few(absent)}; its columns are "
+                f"{first_few(self.obs.columns, 20) or 'none'}."
             )
         return self.obs[wanted]
 
@@ -69,13 +109,23 @@ class AnnotatedParts:
 def opened_anndata(adata: Any, layer: str | None) -> AnnotatedParts:
     """Take counts and tables out of an AnnData object.
 
+    Parameters
+    ----------
+    adata : anndata.AnnData, (sample, gene)
+    layer : str or None
+        The layer with the raw counts; None for ``X``.
+
+    Returns
+    -------
+    AnnotatedParts
+
     Raises
     ------
     InputError
-        If it is none, or there are no counts where they are looked for.
+        If it is not an AnnData object, or has no counts where they are expected.
     """
     if not all(hasattr(adata, name) for name in ("X", "layers", "obs", "var")):
-        raise InputError(f"a {type(adata).__name__} was given where an AnnData object is needed")
+        raise InputError(f"an AnnData object is needed; got a {type(adata).__name__}.")
     values = _chosen(adata.X, adata.layers, layer)
     return AnnotatedParts(_by_gene(values), adata.obs, adata.var, _place(adata.layers, layer))
 
@@ -83,10 +133,21 @@ def opened_anndata(adata: Any, layer: str | None) -> AnnotatedParts:
 def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
     """Open an .h5ad file, which stays open while the counts in it are in use.
 
+    Parameters
+    ----------
+    path : path
+    layer : str or None
+        The layer with the raw counts; None for ``X``.
+
+    Returns
+    -------
+    AnnotatedParts
+        With the open file.
+
     Raises
     ------
     InputError
-        If it is not such a file, anndata is not installed, or there are no counts where they are looked for.
+        If it is not such a file, anndata is not installed, or there are no counts where they are expected.
     """
     reader = anndata_reader()
     import h5py
@@ -94,14 +155,14 @@ def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read as an .h5ad file: {error}") from error
+        raise InputError(f"'{path}' cannot be read as an .h5ad file: {error}.") from error
     try:
         layers = file.get("layers", {})
         values = _by_gene(_chosen(file.get("X"), layers, layer))
         return AnnotatedParts(values, reader(file["obs"]), reader(file["var"]), _place(layers, layer), file)
     except KeyError as error:
         file.close()
-        raise InputError(f"'{path}' is not an .h5ad file of AnnData: {error.args[0]}") from error
+        raise InputError(f"'{path}' is not an .h5ad file of AnnData: {error.args[0]}.") from error
     except InputError:
         file.close()
         raise
@@ -119,7 +180,7 @@ def anndata_reader() -> Any:
         import_module("anndata")
     except ImportError as error:
         raise InputError(
-            "reading .h5ad files needs anndata, which is not installed: pip install bayesde[anndata]"
+            "reading .h5ad files needs anndata, which is not installed: pip install bayesde[anndata]."
         ) from error
     try:
         return import_module("anndata.io").read_elem
@@ -131,10 +192,12 @@ def _chosen(values: Any, layers: Mapping[str, Any], layer: str | None) -> Any:
     """Pick X or a layer."""
     if layer is None:
         if values is None:
-            raise InputError(f"there is no X; choose the layer with raw counts by layer= ({_listed(layers)})")
+            raise InputError(
+                f"there is no X; name the layer with the raw counts by layer= ({_listed(layers)})."
+            )
         return values
     if layer not in layers:
-        raise InputError(f"there is no layer '{layer}'; {_listed(layers)}")
+        raise InputError(f"there is no layer '{layer}'; {_listed(layers)}.")
     return layers[layer]
 
 

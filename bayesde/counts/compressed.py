@@ -1,4 +1,4 @@
-"""Counts that are mostly zeros, kept as compressed rows of genes and never as a whole matrix."""
+"""Sparse counts, kept as compressed rows of genes and never as a whole matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CompressedRows:
-    """Counts above zero, the samples they stand in, and where each gene begins (compressed sparse rows)."""
+    """Positive counts, the samples they belong to, and where each gene begins (compressed sparse rows)."""
 
     matrix: sparse.csr_array  # int32, or int64 where a count needs it; no explicit zeros; read-only
     expressed: np.ndarray
@@ -26,7 +26,23 @@ class CompressedRows:
 
     @classmethod
     def checked(cls, matrix: Any, genes: pd.Index, samples: pd.Index) -> CompressedRows:
-        """Copy a sparse matrix of any format and type after checking that it holds counts."""
+        """Copy a sparse matrix of any format and type after checking that it holds counts.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse matrix or array, (gene, sample)
+        genes, samples : pandas.Index
+            Names of rows and columns, for messages.
+
+        Returns
+        -------
+        CompressedRows
+
+        Raises
+        ------
+        InputError
+            If a number is not a count.
+        """
         given = _summed(matrix)
         largest = _checked_largest(given, genes, samples)
         data = given.data.astype(count_type(largest), copy=True)
@@ -38,7 +54,17 @@ class CompressedRows:
 
     @classmethod
     def of(cls, own: sparse.csr_array) -> CompressedRows:
-        """Take over compressed rows of counts in which each cell stands once."""
+        """Take over compressed rows of counts without duplicate entries.
+
+        Parameters
+        ----------
+        own : scipy.sparse.csr_array, (gene, sample)
+            Integers; it must not be used elsewhere, because its arrays become read-only.
+
+        Returns
+        -------
+        CompressedRows
+        """
         own.eliminate_zeros()
         sums = np.zeros(own.shape[1])
         for some in pieces(own.nnz):
@@ -48,7 +74,7 @@ class CompressedRows:
         return cls(own, frozen(np.diff(own.indptr) > 0), frozen(sums))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into arrays that come out of a pickle."""
+        """Make the unpickled arrays read-only."""
         for part in (state["matrix"].data, state["matrix"].indices, state["matrix"].indptr):
             frozen(part)
         vars(self).update(state)
@@ -59,17 +85,38 @@ class CompressedRows:
         return int(self.matrix.shape[0]), int(self.matrix.shape[1])
 
     def rows(self, selection: Any) -> np.ndarray:
-        """Return the counts of some genes with their zeros, as new doubles."""
+        """Return the counts of some genes, zeros included.
+
+        Parameters
+        ----------
+        selection : slice, sequence of int or of bool
+            Which genes.
+
+        Returns
+        -------
+        numpy.ndarray, float64, (chosen gene, sample)
+            New.
+        """
         if not isinstance(selection, slice):
             selection = np.arange(self.shape[0])[selection]
         return self.matrix[selection].astype(np.float64).toarray(order="C")
 
     def whole(self) -> np.ndarray:
-        """Return all counts with their zeros."""
+        """Return all counts, zeros included."""
         return frozen(self.matrix.toarray(order="C").astype(np.int64, copy=False))
 
     def subset(self, genes: np.ndarray, samples: np.ndarray) -> CompressedRows:
-        """Copy the genes and samples at these positions."""
+        """Copy some genes and samples.
+
+        Parameters
+        ----------
+        genes, samples : numpy.ndarray of int
+            Positions.
+
+        Returns
+        -------
+        CompressedRows
+        """
         part = self.matrix[genes]
         if not np.array_equal(samples, np.arange(self.shape[1])):
             part = part[:, samples]
@@ -78,14 +125,38 @@ class CompressedRows:
 
 
 def pieces(number: int, size: int | None = None) -> Iterator[slice]:
-    """Cut a long array into slices; by default of half a chunk, as they are held with their positions."""
+    """Cut a long array into slices.
+
+    Parameters
+    ----------
+    number : int
+        Length of the array.
+    size : int, optional
+        Elements in a slice; by default half a chunk, because values are held together with their positions.
+
+    Yields
+    ------
+    slice
+        Consecutive; together they are the whole array.
+    """
     size = size or max(1, chunk_cells() // 2)
     for start in range(0, number, size):
         yield slice(start, min(start + size, number))
 
 
 def count_type(largest: int) -> type:
-    """Return the smallest type, of four bytes or more, that holds the counts."""
+    """Return the smallest integer type, of four bytes or more, that holds the counts.
+
+    Parameters
+    ----------
+    largest : int
+        The largest count.
+
+    Returns
+    -------
+    type
+        ``numpy.int32`` or ``numpy.int64``.
+    """
     return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
 
 

@@ -1,9 +1,9 @@
-"""Sparse counts in an HDF5 file: turned into compressed rows of genes without reading everything at once.
+"""Sparse counts in an HDF5 file, turned into compressed rows of genes without reading the whole file at once.
 
 AnnData stores compressed rows (``csr_matrix``) or columns (``csc_matrix``) of a (sample, gene) matrix as
-the arrays ``data``, ``indices`` and ``indptr``. Its columns are our genes. From its rows, each gene's place
-is found by counting first: gene g owns the places from ``sum_{h < g} n_h`` on, n_h being its number of
-stored cells; then the rows are read block by block and each cell is put where its gene stands.
+the arrays ``data``, ``indices`` and ``indptr``. Its columns are our genes. From its rows, the position of
+each gene is found by counting first: gene g starts at ``sum_{h < g} n_h``, where n_h is its number of stored
+entries; then the rows are read block by block, and each entry is written to its gene.
 """
 
 from __future__ import annotations
@@ -42,7 +42,16 @@ class CompressedFile:
     by_gene: bool
 
     def compressed(self, genes: pd.Index, samples: pd.Index) -> CompressedRows:
-        """Read, check and sort by gene.
+        """Read the counts, check them and sort them by gene.
+
+        Parameters
+        ----------
+        genes, samples : pandas.Index
+            Names of rows and columns, for messages.
+
+        Returns
+        -------
+        CompressedRows
 
         Raises
         ------
@@ -64,7 +73,7 @@ class CompressedFile:
     def _by_gene(
         self, indptr: np.ndarray, genes: pd.Index, samples: pd.Index
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Copy cells that are in the order wanted."""
+        """Copy entries that are already sorted by gene."""
         data = np.empty(indptr[-1], dtype=np.int32)
         indices = np.empty(indptr[-1], dtype=np.int32)
         for some in pieces(int(indptr[-1]), BLOCK_CELLS):
@@ -79,7 +88,7 @@ class CompressedFile:
     def _by_sample(
         self, indptr: np.ndarray, genes: pd.Index, samples: pd.Index
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Put the cells of each block of samples behind those already there, gene by gene."""
+        """Append the entries of each block of samples to those of earlier blocks, gene by gene."""
         begins = self._gene_begins()
         free = begins[:-1].copy()
         data = np.empty(begins[-1], dtype=np.int32)
@@ -101,7 +110,7 @@ class CompressedFile:
         return data, indices, begins
 
     def _gene_begins(self) -> np.ndarray:
-        """Count the stored cells of each gene and return where each begins."""
+        """Count the stored entries of each gene and return where each begins."""
         number = np.zeros(self.shape[0] + 1, dtype=np.int64)
         for some in pieces(len(self.group["indices"]), BLOCK_CELLS):
             number[1:] += np.bincount(self.group["indices"][some], minlength=self.shape[0])
@@ -109,7 +118,7 @@ class CompressedFile:
 
 
 def _blocks(indptr: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of samples with about BLOCK_CELLS stored cells, one sample at least."""
+    """Yield ranges of samples with about BLOCK_CELLS stored entries, at least one sample each."""
     first, end = 0, len(indptr) - 1
     while first < end:
         last = int(np.searchsorted(indptr, indptr[first] + BLOCK_CELLS, side="right")) - 1
@@ -119,7 +128,7 @@ def _blocks(indptr: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _widened(data: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Change to a wider type once a count needs it."""
+    """Change to a wider type where a count needs it."""
     wanted = count_type(int(values.max(initial=0)))
     return data if data.dtype == np.int64 or wanted is np.int32 else data.astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""The short tables that notebooks show in place of objects."""
+"""The short tables that notebooks show for objects."""
 
 from __future__ import annotations
 

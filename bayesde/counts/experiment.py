@@ -1,4 +1,4 @@
-"""`Counts`: what was counted, under which names, and what is known of the samples."""
+"""`Counts`: the count matrix, its names, and the sample table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts.annotated import AnnotatedParts, opened_anndata
+from bayesde.counts.checks import warn_nearly_empty, warn_spreadsheet_names, warn_summary_rows
 from bayesde.counts.compressed import CompressedRows
 from bayesde.counts.compressed_file import CompressedFile
 from bayesde.counts.display import html_table
-from bayesde.counts.doubts import tell_nearly_empty, tell_no_genes, tell_spreadsheet_names
 from bayesde.counts.frames import check_arguments, split_labels
 from bayesde.counts.gene_labels import gene_names, kept_labels
 from bayesde.counts.labels import as_table, kept_matrix, matched_table, names, positions
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Counts:
-    """Read counts by gene and sample, checked once so that nothing later has to.
+    """Read counts (gene, sample), checked once, and immutable.
 
     Parameters
     ----------
     matrix : array-like, pandas.DataFrame, SciPy sparse matrix or array, or HDF5 / Zarr array, (gene, sample)
-        Raw counts: whole numbers from 0 to 2**53, stored as any numeric type (3.0 is a whole number).
-        A DataFrame brings the names of genes (index) and samples (columns) along. Sparse counts stay sparse;
-        counts in an open file (``h5py.Dataset``, ``zarr.Array``) stay there, are read through once to be
-        checked, and then gene by gene as they are needed.
+        Raw counts: whole numbers from 0 to 2**53, stored as any numeric type (3.0 is a whole number). A
+        DataFrame also supplies the names of genes (index) and samples (columns). Sparse counts stay sparse;
+        counts in an open file (``h5py.Dataset``, ``zarr.Array``) stay there: they are read once to be
+        checked, and later gene by gene as needed.
     genes, samples : sequence of str, optional
         Names, for a matrix without labels. Unique and not empty. By default ``gene1, gene2, ...`` and
         the index of `sample_table` or ``sample1, sample2, ...``.
     sample_table : pandas.DataFrame, optional
-        What is known of each sample, one row a sample, the index being sample names. Rows may stand in
-        any order: they are matched to the counts by name.
+        Variables of the samples, one row per sample, indexed by sample name. Rows may be in any order: they
+        are matched to the counts by name.
     normalization_factors : array-like or pandas.DataFrame, (gene, sample), optional
         Factors on the scale of size factors (a mean is ``factor * exp(x @ beta)``), finite and above 0.
-        They take the place of size factors in every fit.
+        They replace size factors in every fit.
         A DataFrame is matched by the names of genes and samples.
     average_lengths : array-like or pandas.DataFrame, (gene, sample), optional
-        Average length of a gene's transcripts in each sample, in bases, finite and above 0, as
-        `read_tximport` finds them. Normalization takes them out where no factors are given.
+        Average length of a gene's transcripts in each sample, in bases, finite and above 0, as from
+        `read_tximport`. Normalization corrects for them unless factors are given.
     gene_labels : pandas.DataFrame (gene, label), optional
-        What else is known of the genes, indexed by gene: names for people, places. Columns of a DataFrame of
-        counts that hold such (``gene_name``, ``symbol``, ``chromosome``, ...) are taken for labels by
-        themselves.
+        Further information on the genes, indexed by gene: names for display, positions. Columns of a
+        DataFrame of counts that contain such labels (``gene_name``, ``symbol``, ``chromosome``, ...) are
+        recognized.
 
     Attributes
     ----------
@@ -67,10 +67,10 @@ class Counts:
     Warns
     -----
     BayesdeWarning
-        If rows look like a program's summary and not like genes, names like dates that a spreadsheet made of
-        genes, or a sample has far fewer reads than the others.
+        If rows look like summary rows of a counting program, gene names look like dates made by a
+        spreadsheet, or a sample has far fewer reads than the others.
     BayesdeNote
-        If blanks around text were stripped, or samples matched by names that are not quite the same.
+        If whitespace around text was stripped, or samples were matched by names that are not quite the same.
 
     Raises
     ------
@@ -118,9 +118,9 @@ class Counts:
             average_lengths=kept_matrix(average_lengths, gene_index, sample_index, "average lengths"),
             gene_labels=kept_labels(gene_labels, gene_index),
         )
-        tell_no_genes(gene_index)
-        tell_spreadsheet_names(gene_index.append(self._named()))
-        tell_nearly_empty(self)
+        warn_summary_rows(gene_index)
+        warn_spreadsheet_names(gene_index.append(self._named()))
+        warn_nearly_empty(self._storage, sample_index)
 
     @staticmethod
     def from_anndata(
@@ -139,9 +139,9 @@ class Counts:
             the first is the reference level), its variables the genes. Counts of an object opened with
             ``backed="r"`` stay in the file if they are dense; sparse ones are held compressed.
         layer : str, optional
-            Which layer has the raw counts; by default ``X`` has.
+            The layer with the raw counts; by default ``X``.
         gene_names : str, optional
-            The column of ``var`` that names the genes; by default ``var_names`` do.
+            The column of ``var`` with the names of the genes; by default ``var_names``.
         sample_columns : sequence of str, optional
             The columns of ``obs`` to keep; by default all.
 
@@ -156,7 +156,7 @@ class Counts:
 
         Notes
         -----
-        Anndata is not needed by bayesde itself: ``pip install bayesde[anndata]``.
+        Requires anndata, which bayesde does not install by default: ``pip install bayesde[anndata]``.
         """
         parts = opened_anndata(adata, layer)
         return counts_of(parts, gene_names, parts.sample_table(sample_columns))
@@ -165,14 +165,14 @@ class Counts:
     def matrix(self) -> np.ndarray:
         """All counts, int64 (gene, sample), read-only and C-contiguous.
 
-        Where `is_dense` is false it is built on each access and may be large; `rows` and `chunks` reach the
-        same counts in pieces.
+        Where `is_dense` is false it is built on each access and may be large; `rows` and `chunks` give
+        the same counts in pieces.
         """
         return self._storage.whole()
 
     @property
     def gene_names(self) -> np.ndarray | None:
-        """Names of the genes for people, (gene,), empty where there is none; None without such a label."""
+        """Names of the genes for display, (gene,), empty where there is none; None without such a label."""
         return gene_names(self.gene_labels)
 
     @property
@@ -211,17 +211,17 @@ class Counts:
         Returns
         -------
         numpy.ndarray, float64, (chosen gene, sample)
-            New and C-contiguous, in the order asked for.
+            New and C-contiguous, in the requested order.
         """
         return self._storage.rows(selection)
 
     def chunks(self, cells: int | None = None) -> Iterator[slice]:
-        """Walk through the genes in pieces that fit into memory.
+        """Iterate over the genes in pieces that fit into memory.
 
         Parameters
         ----------
         cells : int, optional
-            About how many counts a piece has (it has one gene at least); by default 2,000,000.
+            Approximate number of counts in a piece, which has at least one gene; by default 2,000,000.
 
         Returns
         -------
@@ -236,7 +236,7 @@ class Counts:
         return pd.DataFrame(whole.copy() if self.is_dense else whole, index=self.genes, columns=self.samples)
 
     def subset(self, genes: Any = None, samples: Any = None) -> Counts:
-        """Keep some genes or samples, in the order asked for.
+        """Keep some genes or samples, in the requested order.
 
         Parameters
         ----------
@@ -250,7 +250,8 @@ class Counts:
         Raises
         ------
         InputError
-            If a name is unknown, a position out of range, something asked for twice, or nothing usable left.
+            If a name is unknown, a position out of range, something selected twice, or no usable counts are
+            left.
         """
         rows = positions(genes, self.genes, "gene")
         columns = positions(samples, self.samples, "sample")
@@ -295,15 +296,15 @@ class Counts:
             object.__setattr__(self, name, value)
 
     def __copy__(self) -> Counts:
-        """Return the counts themselves: nothing of them changes."""
+        """Return the object itself: it is immutable."""
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Counts:
-        """Return the counts themselves: nothing of them changes."""
+        """Return the object itself: it is immutable."""
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into arrays that come out of a pickle."""
+        """Make the unpickled arrays read-only."""
         for part in (state["normalization_factors"], state["average_lengths"]):
             if part is not None:
                 frozen(part)
@@ -315,7 +316,7 @@ class Counts:
         return f"<Counts: {self.n_genes} genes, {self.n_samples} samples{extras}; sample columns: {columns}>"
 
     def _named(self) -> pd.Index:
-        """Return the names for people that there are."""
+        """Return the gene names that are not empty."""
         names = self.gene_names
         return pd.Index([] if names is None else [name for name in names if name], dtype=object)
 
@@ -342,7 +343,25 @@ class Counts:
 
 
 def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.DataFrame) -> Counts:
-    """Make counts of what an AnnData object or file holds; messages say where the numbers are from."""
+    """Make `Counts` of the contents of an AnnData object or file; messages say where the numbers are from.
+
+    Parameters
+    ----------
+    parts : AnnotatedParts
+    gene_names : str or None
+        The column of ``var`` with the names of the genes; None for the index of ``var``.
+    sample_table : pandas.DataFrame
+        One row a sample.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    InputError
+        See `Counts`.
+    """
     try:
         return Counts(
             parts.values,
@@ -355,7 +374,7 @@ def counts_of(parts: AnnotatedParts, gene_names: str | None, sample_table: pd.Da
 
 
 def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
-    """Separate counts from their labels; what is returned may be the caller's own and is not written to."""
+    """Separate counts from their labels; the result may be the caller's own object and is not modified."""
     if isinstance(matrix, pd.DataFrame):
         return frame_values(matrix), matrix.index, matrix.columns
     if type(matrix).__module__.split(".")[0] in ("h5py", "zarr") and hasattr(matrix, "dtype"):
@@ -364,13 +383,13 @@ def _unlabelled(matrix: Any, genes: Any, samples: Any) -> tuple[Any, Any, Any]:
         matrix = plain_array(matrix)
     if len(matrix.shape) != 2:
         raise InputError(
-            f"the counts have shape {matrix.shape}; a matrix of two dimensions, (gene, sample), is needed"
+            f"the counts have shape {matrix.shape}; a matrix of two dimensions, (gene, sample), is needed."
         )
     return matrix, genes, samples
 
 
 def _stored(content: Any, genes: pd.Index, samples: pd.Index) -> Storage:
-    """Check counts and keep them the way they came: whole, sparse or in their file."""
+    """Check counts and keep them in the form they came in: dense, sparse or in their file."""
     if isinstance(content, np.ndarray):
         return _any_expressed(ArrayRows.checked(content, genes, samples))
     if isinstance(content, DatasetReader):

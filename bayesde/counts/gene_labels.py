@@ -1,4 +1,4 @@
-"""Columns beside the counts that tell about the genes: names, places, kinds."""
+"""Columns beside the counts that describe the genes: names, positions, biotypes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.blanks import stripped
+from bayesde.counts.whitespace import stripped
 from bayesde.errors import InputError, first_few
 
 __all__ = ["gene_names", "kept_labels", "label_columns"]
@@ -18,14 +18,14 @@ _NAMES = (
     "genename", "genesymbol", "symbol", "externalgenename", "hgncsymbol", "mgisymbol", "symbols", "genenames",
     "associatedgenename", "genesymbols", "gene",
 )  # fmt: skip
-"""Headers of columns with names for people, without case, blanks and ``_-.``; the first one counts."""
+"""Headers of columns with gene names for display, without case, blanks and ``_-.``; the first is used."""
 _NUMBERS = (
     "start", "end", "stop", "strand", "length", "genelength", "width", "size", "genestart", "geneend",
     "startposition", "endposition", "chr", "chrom", "chromosome", "chromosomename", "seqname", "seqnames",
     "entrez", "entrezid", "entrezgene", "entrezgeneid", "ncbigene", "ncbigeneid", "geneid", "gccontent", "gc",
     "percentagegccontent", "effectivelength", "genestartbp", "geneendbp", "txlength", "taxid",
 )  # fmt: skip
-"""Headers of columns that tell about genes even where they hold numbers."""
+"""Headers of columns that describe genes even if they are numeric."""
 _TEXTS = (
     "ensembl", "ensemblid", "ensemblgene", "ensemblgeneid", "ensg", "ensgid", "hgncid", "mgiid", "refseq",
     "refseqid", "transcript", "transcripts", "transcriptid", "transcriptids", "transcriptname", "txid", "tx",
@@ -57,8 +57,8 @@ def label_columns(
     Returns
     -------
     list of int
-        Positions: leading columns that are called like something that is known of genes, or hold nothing but
-        text; and others of such a name that hold text.
+        Positions: leading columns whose header is typical of gene labels, or which hold only text; and other
+        columns with such a header that hold text.
     """
     labels, leading = [], True
     elsewhere = _names_genes(names, frame, key)
@@ -77,7 +77,7 @@ def label_columns(
 
 
 def _names_genes(names: Sequence[str], frame: pd.DataFrame, key: int | None) -> bool:
-    """Tell whether the column that is to name the genes looks so; else a label may be what names them."""
+    """Return whether the gene column looks like one; otherwise a label may be what identifies the genes."""
     header, column = (frame.index.name, frame.index) if key is None else (names[key], frame.iloc[:, key])
     if _bare(header) in (*_NAMES, *_NUMBERS, *_TEXTS, "geneid"):
         return True
@@ -90,7 +90,7 @@ def _bare(name: object) -> str:
 
 
 def _is_text(column: pd.Series) -> bool:
-    """Tell whether a column holds text, and none of it is like a number."""
+    """Return whether a column holds text, none of which looks like a number."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return False
     values = [value for value in pd.unique(column.dropna().astype(object)) if value != ""]
@@ -121,17 +121,17 @@ def kept_labels(given: Any, genes: pd.Index) -> pd.DataFrame:
     if given is None:
         return pd.DataFrame(index=genes)
     if not isinstance(given, pd.DataFrame):
-        raise InputError(f"the gene labels are a {type(given).__name__}; give a DataFrame indexed by gene")
+        raise InputError(f"the gene labels are a {type(given).__name__}; give a DataFrame indexed by gene.")
     table = given.set_axis(pd.Index([str(stripped(gene)) for gene in given.index], dtype=object), axis=0)
     absent = genes[~genes.isin(table.index)]
     if len(absent) or table.index.has_duplicates:
         what = f"lack {first_few(absent)}" if len(absent) else "have several rows for one gene"
-        raise InputError(f"the gene labels {what}; one row for each gene counted is needed")
+        raise InputError(f"the gene labels {what}; one row for each gene counted is needed.")
     return table.loc[genes].set_axis(genes, axis=0)
 
 
 def gene_names(labels: pd.DataFrame) -> np.ndarray | None:
-    """Pick the names for people out of a table of labels.
+    """Choose gene names for display from a table of labels.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def gene_names(labels: pd.DataFrame) -> np.ndarray | None:
     Returns
     -------
     numpy.ndarray of str, (gene,), or None
-        Empty where a gene has none; None if no column is called like one of names.
+        Empty where a gene has none; None if no column has a header such as ``gene_name`` or ``symbol``.
     """
     by_header = {_bare(name): i for i, name in reversed(list(enumerate(labels.columns)))}
     place = next((by_header[name] for name in _NAMES if name in by_header), None)

@@ -1,4 +1,4 @@
-"""Sample names that are the same but for what programs do to them: R's make.names, folders, endings."""
+"""Sample names that differ only in what programs change: R's make.names, folders, file endings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from bayesde.errors import BayesdeNote
 
-__all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "tell_matched"]
+__all__ = ["likely_pairs", "listed_pairs", "matched_names", "parts_of_names", "warn_matched"]
 
-# What aligners, sorting and counting programs put behind a sample's name; taken off again and again.
+# Endings that aligners, sorting and counting programs append to a sample's name; removed repeatedly.
 _ENDING = re.compile(
     r"(?:[._-]*(?:readspergene|aligned(?:[._-]?out)?)|[._-]+(?:"
     r"gz|bz2|xz|bam|sam|cram|sf|txt|tsv|csv|tab|out|results|genes|isoforms|counts?|htseq(?:[._-]?counts?)?"
@@ -27,13 +27,13 @@ _ENDING = re.compile(
 
 
 def _made(name: str) -> str:
-    """Write a name as R's make.names would."""
+    """Convert a name as R's make.names does."""
     valid = re.sub(r"[^\w.]", ".", name)
     return valid if re.match(r"[^\W\d_]|\.(?!\d)", valid) else f"X{valid}"
 
 
 def _without_endings(name: str) -> str:
-    """Take folders and endings off a name."""
+    """Remove folders and endings from a name."""
     bare = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
     while (shorter := _ENDING.sub("", bare)) and shorter != bare:
         bare = shorter
@@ -41,23 +41,23 @@ def _without_endings(name: str) -> str:
 
 
 def _of_folder(name: str) -> str:
-    """Name the last folder of a path, for files that are called alike in every folder."""
+    """Return the last folder of a path, for files that have the same name in every folder."""
     parts = [part for part in re.split(r"[/\\]", name) if part]
     return _without_endings(parts[-2]) if len(parts) > 1 else _without_endings(name)
 
 
 def _letters(name: str) -> str:
-    """Reduce a name to small letters and digits, without the X that make.names puts before digits."""
+    """Reduce a name to lower-case letters and digits, without the X that make.names prepends to digits."""
     joined = re.sub(r"(?<=\d)[\W_]+(?=\d)", "|", _without_endings(_undotted(name)).casefold())
     return re.sub(r"[^\w|]|_", "", joined)
 
 
 def _undotted(name: str) -> str:
-    """Undo what make.names does to a path, as far as endings are found again."""
+    """Undo the X that make.names prepends, so that endings are recognized."""
     return re.sub(r"^X(?=[\d.])", "", name)
 
 
-# From the surest to the least sure.
+# From the most to the least certain match.
 _KEYS: tuple[Callable[[str], str], ...] = (
     _made,
     _without_endings,
@@ -69,18 +69,17 @@ _KEYS: tuple[Callable[[str], str], ...] = (
 
 
 def likely_pairs(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
-    """Pair names that are not the same but alike.
+    """Pair names that differ but are alike.
 
     Parameters
     ----------
     wanted, given : pandas.Index of str
-        Names on both sides, each once.
+        Names on both sides, without duplicates.
 
     Returns
     -------
     dict of str to str
-        For names of `wanted` that are not among those given, the one of the others that is alike; only such
-        as are one to one.
+        Name given by name wanted, for those of `wanted` that are not among `given`; one-to-one pairs only.
     """
     left = [name for name in wanted if name not in given]
     right = [name for name in given if name not in wanted]
@@ -101,7 +100,17 @@ def likely_pairs(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
 
 
 def parts_of_names(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
-    """Pair names of which one is a part of the other, for a hint: too little to match by."""
+    """Pair names of which one contains the other: a hint for a message, too weak to match by.
+
+    Parameters
+    ----------
+    wanted, given : pandas.Index of str
+
+    Returns
+    -------
+    dict of str to str
+        Name given by name wanted, where there is exactly one candidate.
+    """
     left = [name for name in wanted if name not in given]
     right = [name for name in given if name not in wanted]
     found = [(one, other) for one in left for other in right if _is_part(one, other) or _is_part(other, one)]
@@ -110,13 +119,13 @@ def parts_of_names(wanted: pd.Index, given: pd.Index) -> dict[str, str]:
 
 
 def _is_part(whole: str, part: str) -> bool:
-    """Tell whether a name holds another, not in the middle of a word or number."""
+    """Return whether a name contains another, not within a word or number."""
     bare, inner = (_made(_undotted(name)).casefold().removeprefix("x") for name in (whole, part))
     return bool(inner) and re.search(rf"(?<![a-z\d]){re.escape(inner)}(?![a-z\d])", bare) is not None
 
 
 def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
-    """Pair all names that are not the same; None unless that is possible one to one.
+    """Pair all names that differ; None unless that is possible one to one.
 
     Parameters
     ----------
@@ -132,19 +141,42 @@ def matched_names(wanted: pd.Index, given: pd.Index) -> dict[str, str] | None:
     return pairs if len(wanted) == len(given) and len(pairs) == len(alone) else None
 
 
-def tell_matched(pairs: dict[str, str], what: str = "sample table") -> None:
-    """Say which names were taken for the same."""
+def warn_matched(pairs: dict[str, str], what: str = "sample table") -> None:
+    """Note which names were taken for the same.
+
+    Parameters
+    ----------
+    pairs : dict of str to str
+        Name in the other table by name in the counts; without any there is no note.
+    what : str
+        The other table.
+
+    Warns
+    -----
+    BayesdeNote
+    """
     if pairs:
         warnings.warn(
             f"samples of the counts and of the {what} are matched although their names differ: "
-            f"{listed_pairs(pairs.items(), 'is')}",
+            f"{listed_pairs(pairs.items(), 'is')}.",
             BayesdeNote,
             stacklevel=4,
         )
 
 
 def listed_pairs(pairs: Iterable[tuple[str, str]], verb: str) -> str:
-    """Write pairs, the first ones."""
+    """Write out pairs of names, at most ten.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, str)
+    verb : str
+        What stands between the two.
+
+    Returns
+    -------
+    str
+    """
     texts = [f"'{one}' {verb} '{other}'" for one, other in pairs]
     more = f" and {len(texts) - 10} more" if len(texts) > 10 else ""
     return ", ".join(texts[:10]) + more

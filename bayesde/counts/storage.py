@@ -1,6 +1,6 @@
-"""Where counts are kept: as one array in memory, or in a file from which genes are read when asked for.
+"""Where counts are kept: as one array in memory, or in a file from which genes are read when needed.
 
-Counts that are mostly zeros are kept compressed, see `bayesde.counts.compressed`.
+Sparse counts are kept compressed, see `bayesde.counts.compressed`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEAR = 16
 
 
 class Storage(Protocol):
-    """Checked counts (gene, sample), reached by rows."""
+    """Checked counts (gene, sample), accessed by rows."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,17 +38,38 @@ class Storage(Protocol):
         """Sums over genes, float64 (sample,)."""
 
     def rows(self, selection: Any) -> np.ndarray:
-        """Return the counts of some genes, float64 (chosen gene, sample), new and C-contiguous."""
+        """Return the counts of some genes.
+
+        Parameters
+        ----------
+        selection : slice, sequence of int or of bool
+            Which genes.
+
+        Returns
+        -------
+        numpy.ndarray, float64, (chosen gene, sample)
+            New and C-contiguous.
+        """
 
     def whole(self) -> np.ndarray:
         """Return all counts, int64 (gene, sample), C-contiguous and read-only."""
 
     def subset(self, genes: np.ndarray, samples: np.ndarray) -> Storage:
-        """Keep the genes and samples at these positions."""
+        """Keep some genes and samples.
+
+        Parameters
+        ----------
+        genes, samples : numpy.ndarray of int
+            Positions.
+
+        Returns
+        -------
+        Storage
+        """
 
 
 class Reader(Protocol):
-    """Numbers (gene, sample) that are read from elsewhere, block by block, in the type they have there."""
+    """Numbers (gene, sample) that are read from elsewhere, block by block, in their stored type."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,23 +80,56 @@ class Reader(Protocol):
         """Type of the stored numbers."""
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return consecutive genes, (gene, sample)."""
+        """Return consecutive genes.
+
+        Parameters
+        ----------
+        start, stop : int
+            The first gene, and the one after the last.
+
+        Returns
+        -------
+        numpy.ndarray, (gene, sample)
+        """
 
 
 def chunk_cells() -> int:
-    """Return how many counts are held at once where the number can be chosen."""
+    """Return how many counts are held in memory at once where the number can be chosen."""
     return CHUNK_CELLS
 
 
 def chunks(shape: tuple[int, ...], cells: int | None = None) -> Iterator[slice]:
-    """Walk through the genes in consecutive pieces of about `cells` counts, one gene at least."""
+    """Cut the genes into consecutive pieces.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Numbers of genes and samples.
+    cells : int, optional
+        About how many counts a piece has, at least one gene; by default `CHUNK_CELLS`.
+
+    Yields
+    ------
+    slice
+    """
     step = max(1, int(cells or CHUNK_CELLS) // max(1, shape[1]))
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
-    """Forbid writing into an array of our own."""
+    """Make an array read-only.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        One that the package itself made.
+
+    Returns
+    -------
+    numpy.ndarray
+        `array`.
+    """
     array.flags.writeable = False
     return array
 
@@ -90,19 +144,45 @@ class ArrayRows:
 
     @classmethod
     def checked(cls, values: np.ndarray, genes: pd.Index, samples: pd.Index) -> ArrayRows:
-        """Copy numbers of any type after checking that they are counts."""
+        """Copy numbers of any type after checking that they are counts.
+
+        Parameters
+        ----------
+        values : numpy.ndarray, (gene, sample)
+        genes, samples : pandas.Index
+            Names of rows and columns, for messages.
+
+        Returns
+        -------
+        ArrayRows
+
+        Raises
+        ------
+        InputError
+            If a number is not a count.
+        """
         values = numeric(values, genes, samples)
         check_counts(values, genes, samples)
         return cls.of(np.array(values, dtype=np.int64, order="C"))
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> ArrayRows:
-        """Take over a new int64 matrix of counts."""
+        """Take over a new matrix of counts.
+
+        Parameters
+        ----------
+        matrix : numpy.ndarray, int64, (gene, sample)
+            It must not be used elsewhere, because it becomes read-only.
+
+        Returns
+        -------
+        ArrayRows
+        """
         expressed = [matrix[some].any(axis=1) for some in chunks(matrix.shape)]
         return cls(frozen(matrix), np.concatenate(expressed), matrix.sum(axis=0).astype(np.float64))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Forbid writing into an array that comes out of a pickle."""
+        """Make the unpickled array read-only."""
         frozen(state["matrix"])
         vars(self).update(state)
 
@@ -112,7 +192,18 @@ class ArrayRows:
         return self.matrix.shape[0], self.matrix.shape[1]
 
     def rows(self, selection: Any) -> np.ndarray:
-        """Return the counts of some genes as new doubles."""
+        """Return the counts of some genes.
+
+        Parameters
+        ----------
+        selection : slice, sequence of int or of bool
+            Which genes.
+
+        Returns
+        -------
+        numpy.ndarray, float64, (chosen gene, sample)
+            New.
+        """
         return np.array(self.matrix[selection], dtype=np.float64, order="C")
 
     def whole(self) -> np.ndarray:
@@ -120,7 +211,17 @@ class ArrayRows:
         return self.matrix
 
     def subset(self, genes: np.ndarray, samples: np.ndarray) -> ArrayRows:
-        """Copy the genes and samples at these positions."""
+        """Copy some genes and samples.
+
+        Parameters
+        ----------
+        genes, samples : numpy.ndarray of int
+            Positions.
+
+        Returns
+        -------
+        ArrayRows
+        """
         return ArrayRows.of(self.matrix[np.ix_(genes, samples)])
 
 
@@ -143,21 +244,36 @@ class DatasetReader:
         return np.dtype(self.dataset.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return consecutive genes, (gene, sample)."""
+        """Return consecutive genes.
+
+        Parameters
+        ----------
+        start, stop : int
+            The first gene, and the one after the last.
+
+        Returns
+        -------
+        numpy.ndarray, (gene, sample)
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read any more.
+        """
         try:
             if self.genes_are_columns:
                 return np.asarray(self.dataset[:, start:stop]).T
             return np.asarray(self.dataset[start:stop])
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"the counts cannot be read from their file any more ({error}); keep it open and in place "
-                "while they are in use"
+                f"the counts can no longer be read from their file ({error}); keep it open and in place "
+                "while they are in use."
             ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class ReaderRows:
-    """Counts that stay in a file; only the genes asked for are in memory."""
+    """Counts that stay in a file; only the genes asked for are read into memory."""
 
     reader: Reader
     genes: np.ndarray  # positions in the file
@@ -167,7 +283,23 @@ class ReaderRows:
 
     @classmethod
     def checked(cls, reader: Reader, genes: pd.Index, samples: pd.Index) -> ReaderRows:
-        """Read everything once, chunk by chunk, and check that it is counts."""
+        """Read everything once, chunk by chunk, and check that it is counts.
+
+        Parameters
+        ----------
+        reader : Reader
+        genes, samples : pandas.Index
+            Names of rows and columns, for messages.
+
+        Returns
+        -------
+        ReaderRows
+
+        Raises
+        ------
+        InputError
+            If a number is not a count.
+        """
         check_kind(reader.dtype)
         expressed = np.zeros(len(genes), dtype=bool)
         sums = np.zeros(len(samples))
@@ -181,8 +313,8 @@ class ReaderRows:
     def __getstate__(self) -> dict[str, Any]:
         """Refuse to be pickled: an open file cannot be."""
         raise InputError(
-            "counts that stay in an open file cannot be pickled; bring them into memory first, as "
-            "Counts(counts.to_frame(), sample_table=counts.sample_table) does, or open the file anew"
+            "counts that stay in an open file cannot be pickled; load them into memory first, by "
+            "Counts(counts.to_frame(), sample_table=counts.sample_table), or open the file again."
         )
 
     @property
@@ -191,15 +323,36 @@ class ReaderRows:
         return len(self.genes), len(self.library_sizes)
 
     def rows(self, selection: Any) -> np.ndarray:
-        """Return the counts of some genes, read now."""
+        """Read the counts of some genes.
+
+        Parameters
+        ----------
+        selection : slice, sequence of int or of bool
+            Which genes.
+
+        Returns
+        -------
+        numpy.ndarray, float64, (chosen gene, sample)
+            New.
+        """
         return self._filled(self.genes[selection], np.float64)
 
     def whole(self) -> np.ndarray:
-        """Return all counts, read now."""
+        """Read all counts."""
         return frozen(self._filled(self.genes, np.int64))
 
     def subset(self, genes: np.ndarray, samples: np.ndarray) -> ReaderRows:
-        """Keep genes and samples by their positions in the file; sums are made anew."""
+        """Keep some genes and samples; their sums are computed again from the file.
+
+        Parameters
+        ----------
+        genes, samples : numpy.ndarray of int
+            Positions among those that are kept now.
+
+        Returns
+        -------
+        ReaderRows
+        """
         places = samples if self.samples is None else self.samples[samples]
         bare = ReaderRows(self.reader, self.genes[genes], places, np.empty(0), np.zeros(len(samples)))
         expressed, sums = np.zeros(len(genes), dtype=bool), np.zeros(len(samples))
@@ -210,7 +363,7 @@ class ReaderRows:
         return ReaderRows(self.reader, bare.genes, places, frozen(expressed), frozen(sums))
 
     def _filled(self, wanted: np.ndarray, kind: type) -> np.ndarray:
-        """Read genes at any positions of the file, in runs of neighbors."""
+        """Read genes at any positions of the file, neighboring ones together."""
         out: np.ndarray = np.empty((len(wanted), self.shape[1]), dtype=kind)
         order = np.argsort(wanted, kind="stable")
         limit = max(1, min(len(wanted), CHUNK_CELLS // (2 * max(1, self.reader.shape[1]))))
@@ -222,7 +375,7 @@ class ReaderRows:
         return out
 
     def _place(self, out: np.ndarray, places: np.ndarray, block: np.ndarray, within: np.ndarray) -> None:
-        """Put rows of a block where they belong; a block that fits as it is goes there without a copy."""
+        """Write the rows of a block to their positions; without a copy where the block fits as it is."""
         chosen = block if self.samples is None else block[:, self.samples]
         if len(within) == len(block) and _is_range(places) and _is_range(within):
             out[places[0] : places[0] + len(places)] = chosen
@@ -231,7 +384,7 @@ class ReaderRows:
 
 
 def _run_starts(positions: np.ndarray, limit: int) -> list[int]:
-    """Cut sorted positions where genes lie far apart or a run would span more than `limit` of them."""
+    """Cut sorted positions where genes are far apart or a run would span more than `limit` of them."""
     starts: list[int] = []
     jumps = [*(np.flatnonzero(np.diff(positions) > NEAR) + 1), len(positions)]
     begin = 0
@@ -244,5 +397,5 @@ def _run_starts(positions: np.ndarray, limit: int) -> list[int]:
 
 
 def _is_range(positions: np.ndarray) -> bool:
-    """Tell whether positions are consecutive."""
+    """Return whether positions are consecutive."""
     return bool((np.diff(positions) == 1).all())

@@ -1,4 +1,4 @@
-"""What a count is: a whole number from 0 to 2**53, of whatever type it is stored as."""
+"""What a count is: an integer from 0 to 2**53, of whatever type it is stored as."""
 
 from __future__ import annotations
 
@@ -41,7 +41,16 @@ def check_counts(values: np.ndarray, genes: pd.Index, samples: pd.Index, *, part
 
 
 def are_counts(values: np.ndarray) -> bool:
-    """Tell whether all numbers are counts, in one pass and without naming any."""
+    """Return whether all numbers are counts; fast, because none is named.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of integers or floats
+
+    Returns
+    -------
+    bool
+    """
     if values.size == 0:
         return True
     if values.dtype.kind != "f":
@@ -52,7 +61,21 @@ def are_counts(values: np.ndarray) -> bool:
 
 
 def faults(values: np.ndarray) -> Iterator[tuple[np.ndarray, str, str]]:
-    """Yield where numbers are not counts (a mask like `values`), what was found there, and what to do."""
+    """Find numbers that are not counts.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of integers or floats
+
+    Yields
+    ------
+    mask : numpy.ndarray of bool
+        Like `values`; True for the numbers with this fault.
+    found : str
+        The fault.
+    advice : str
+        What to do.
+    """
     continuous = values.dtype.kind == "f"
     if continuous:
         yield np.isnan(values), "missing counts", "Fill or drop these genes or samples."
@@ -83,13 +106,13 @@ def refuse_cells(
     labels : tuple of two sequences
         The genes and the samples of the first bad cells (at most three).
     values : sequence
-        What stands in them.
+        Their contents.
     number : int
         How many bad cells there are.
     words : tuple of str
         What was found, and what to do.
     part : bool
-        Whether only a part of the counts was looked at.
+        Whether only a part of the counts was checked.
     """
     if not number:
         return
@@ -101,26 +124,58 @@ def refuse_cells(
 
 
 def check_kind(kind: np.dtype) -> None:
-    """Refuse truth values, complex numbers, dates and other things that cannot be counts."""
+    """Refuse truth values, complex numbers, dates and other types that cannot be counts.
+
+    Parameters
+    ----------
+    kind : numpy.dtype
+
+    Raises
+    ------
+    InputError
+    """
     if kind.kind == "b":
-        raise InputError("the counts are True/False values; whole numbers are needed")
+        raise InputError("the counts are True/False values; whole numbers are needed.")
     if kind.kind not in "iuf":
-        raise InputError(f"the counts are of type {kind}; whole numbers are needed")
+        raise InputError(f"the counts are of type {kind}; whole numbers are needed.")
 
 
 def check_extent(shape: tuple[int, ...], samples: pd.Index) -> None:
-    """Refuse matrices that are too small to be fitted."""
+    """Refuse matrices that are too small to be fitted.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Numbers of genes and samples.
+    samples : pandas.Index
+        Names, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no gene, or fewer than two samples.
+    """
     if shape[0] == 0:
-        raise InputError("the counts have no gene; at least one is needed")
+        raise InputError("the counts have no gene; at least one is needed.")
     if shape[1] < 2:
         raise InputError(
             f"the counts have {shape[1]} sample(s) ({first_few(samples) or 'none'}); at least two are "
-            "needed, and differences need replicates"
+            "needed, and comparisons need replicates."
         )
 
 
 def frame_values(frame: pd.DataFrame) -> np.ndarray:
-    """Values of a table; a masked (nullable) missing number becomes NaN."""
+    """Return the values of a table.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+
+    Returns
+    -------
+    numpy.ndarray
+        Masked (nullable) missing numbers are NaN.
+    """
     if all(isinstance(kind, np.dtype) for kind in frame.dtypes):
         return frame.to_numpy()
     if all(pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes):
@@ -129,26 +184,58 @@ def frame_values(frame: pd.DataFrame) -> np.ndarray:
 
 
 def plain_array(matrix: Any) -> np.ndarray:
-    """Turn nested lists, masked arrays and the like into an array, which may be the caller's own."""
+    """Turn nested lists, masked arrays and the like into an array.
+
+    Parameters
+    ----------
+    matrix : array-like
+
+    Returns
+    -------
+    numpy.ndarray
+        May be the caller's own. Masked numbers are NaN.
+
+    Raises
+    ------
+    InputError
+        If the rows have different lengths.
+    """
     if np.ma.isMaskedArray(matrix):
         matrix = np.ma.filled(np.ma.asarray(matrix, dtype=np.float64), np.nan)
     try:
         return np.asarray(matrix)
     except ValueError as error:
         raise InputError(
-            "the counts are not a matrix: every gene needs the same number of samples"
+            "the counts are not a matrix: every gene needs the same number of samples."
         ) from error
 
 
 def numeric(values: np.ndarray, genes: pd.Index, samples: pd.Index) -> np.ndarray:
-    """Convert Python numbers to float64; refuse text and truth values by name."""
+    """Convert Python numbers to float64; refuse text and truth values, naming the cells.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, (gene, sample)
+    genes, samples : pandas.Index
+        Names of rows and columns, for the message.
+
+    Returns
+    -------
+    numpy.ndarray
+        `values` itself where it is numeric already.
+
+    Raises
+    ------
+    InputError
+        If a cell is not a number.
+    """
     if values.dtype.kind not in "OUST":
         return values
     objects = values.astype(object)
     missing = np.asarray(pd.isna(objects))
     foreign = np.frompyfunc(_is_not_number, 1, 1)(objects).astype(bool) & ~missing
     rows, columns = np.nonzero(foreign)
-    words = ("text in place of counts", "Every cell must be a whole number.")
+    words = ("text instead of counts", "Every cell must be a whole number.")
     refuse_cells((genes[rows[:3]], samples[columns[:3]]), objects[foreign][:3], len(rows), words)
     numbers = np.full(objects.shape, np.nan)
     numbers[~missing] = objects[~missing].astype(np.float64)
@@ -156,5 +243,5 @@ def numeric(values: np.ndarray, genes: pd.Index, samples: pd.Index) -> np.ndarra
 
 
 def _is_not_number(value: object) -> bool:
-    """Tell whether a cell is anything but a real number."""
+    """Return whether a cell is anything but a real number."""
     return isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating))

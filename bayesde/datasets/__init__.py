@@ -1,4 +1,4 @@
-"""Real counts that ship with the package: pasilla and airway (README.md beside this file has citations)."""
+"""Real counts that ship with the package: pasilla and airway (citations in README.md of this folder)."""
 
 from __future__ import annotations
 
@@ -31,15 +31,13 @@ def path(name: str) -> tuple[Path, Path]:
         If there is no such data set.
     """
     if name not in NAMES:
-        raise InputError(
-            f"there is no data set '{name}'; those that ship with bayesde are {first_few(NAMES)}"
-        )
+        raise InputError(f"there is no data set '{name}'; bayesde ships with {first_few(NAMES)}.")
     folder = Path(__file__).resolve().parent
     return folder / f"{name}_counts.tsv.gz", folder / f"{name}_samples.tsv"
 
 
 def panel_path() -> Path:
-    """Return a file with 200 genes of pasilla, one a line, spread evenly over the range of mean counts."""
+    """Return a file with 200 genes of pasilla, one per line, spread evenly over the range of mean counts."""
     return Path(__file__).resolve().parent / "pasilla_panel.txt"
 
 

@@ -1,6 +1,7 @@
-"""What is estimated: the model matrix of a formula, and contrasts.
+"""The model matrix of a formula, and contrasts.
 
-``model``, ``formula`` and ``rank`` make and check a matrix, ``new_samples`` rows of other samples.
+``matrix``, ``formula`` and ``rank`` make and check a matrix, ``model`` has the class `Design` that users see,
+``new_samples`` makes rows for other samples.
 """
 
 from bayesde.design.contrast import Contrast

@@ -1,97 +1,78 @@
-"""The contrast of a table for which none was asked, and what is to be said of it."""
+"""Warnings and notes about the contrast that is used when none is given."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bayesde.design.contrast import read_contrast
 from bayesde.design.formula import variables
+from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import BayesdeNote, BayesdeWarning
 
-if TYPE_CHECKING:
-    from bayesde.design.model import Design
-
 __all__ = [
-    "default_contrast",
-    "default_of_levels",
-    "doubt_about_default",
-    "tell_default",
-    "tell_on_the_command_line",
+    "default_levels_note",
+    "default_warning",
+    "warn_default",
+    "warn_default_on_command_line",
 ]
 
 
-def default_contrast(design: Design) -> Any:
-    """Choose the contrast when none is asked for.
+def warn_default(design: DesignMatrix, contrast: Any) -> None:
+    """Warn where no contrast was given and the default is of little use.
 
     Parameters
     ----------
-    design : Design
-
-    Returns
-    -------
-    str or tuple of three str
-        The last coefficient; without an intercept the last against the first level of the last factor.
-    """
-    if design.has_intercept or not design.factors:
-        return design.coefficients[-1]
-    factor, levels = list(design.factors.items())[-1]
-    return (factor, levels[-1], levels[0])
-
-
-def tell_default(design: Design, contrast: Any) -> None:
-    """Warn where no contrast was asked for and the one that is taken tells little.
-
-    Parameters
-    ----------
-    design : Design
-    contrast : optional
-        What was asked for; nothing is said of anything but None.
+    design : DesignMatrix
+    contrast : object
+        The requested contrast; a warning is given only for None.
 
     Warns
     -----
     BayesdeWarning
-        See `doubt_about_default`.
+        See `default_warning`.
     """
-    doubt = doubt_about_default(design) if contrast is None else ""
-    if doubt:
-        warnings.warn(doubt, BayesdeWarning, stacklevel=4)
+    text = default_warning(design) if contrast is None else ""
+    if text:
+        warnings.warn(text, BayesdeWarning, stacklevel=4)
 
 
-def doubt_about_default(design: Design) -> str:
-    """Say why the contrast that is taken by default tells little.
+def default_warning(design: DesignMatrix) -> str:
+    """Explain why the default contrast is of little use.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------
     str
-        Of a design with nothing but an intercept, and of a last term of several numeric columns such as a
-        spline, of which the contrast is one only; else empty.
+        For a design with an intercept only, and for a last term of several numeric columns, such as a spline,
+        of which the contrast is only one; otherwise empty.
     """
     if design.spec is None:
         return ""
     if design.has_intercept and design.n_coefficients == 1:
         return (
             f"the design '{design.formula}' has an intercept only: the table tests the mean level of "
-            "expression against 0, which is no comparison of samples. Add what the samples differ in"
+            "expression against 0, which is not a comparison of samples. Add a variable in which the "
+            "samples differ."
         )
     term, columns = list(design.terms.items())[-1]
     if len(columns) < 2 or all(name in design.factors for name in _variables(design, term)):
         return ""
     return (
-        f"no contrast was asked for, and the last term, {term}, has {len(columns)} columns: the table is "
-        f"of the last one, '{design.coefficients[-1]}', by itself. {_whole_term(design)}"
+        f"no contrast was given, and the last term, {term}, has {len(columns)} columns: the table "
+        f"shows the last one alone, '{design.coefficients[-1]}'.{_whole_term(design)}"
     )
 
 
-def default_of_levels(design: Design) -> str:
-    """Say which levels are compared by default where the last factor has more than two.
+def default_levels_note(design: DesignMatrix) -> str:
+    """Name the levels that are compared by default where the last factor has more than two.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------
@@ -107,39 +88,46 @@ def default_of_levels(design: Design) -> str:
     (name,), levels = factors, design.factors[factors[0]]
     if len(levels) < 3:
         return ""
-    taken = design.contrast()
+    taken = read_contrast(design, None)
     what = taken.name if taken.factor else f"'{taken.name}', {name} {levels[-1]} vs {levels[0]}"
     return (
-        f"no contrast was asked for: the table is of {what}. Others: --contrast "
-        f"{name},{levels[1]},{levels[0]}, for example. {_whole_term(design)}"
+        f"no contrast was given: the table shows {what}. Others: --contrast "
+        f"{name},{levels[1]},{levels[0]}, for example.{_whole_term(design)}"
     )
 
 
-def tell_on_the_command_line(design: Design, *, lrt: bool) -> None:
-    """Say what the table of a run without a contrast is about.
+def warn_default_on_command_line(design: DesignMatrix, *, lrt: bool) -> None:
+    """Report which contrast the table of a run shows if none was given.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
     lrt : bool
         Whether the run tests all columns of a term at once anyway.
+
+    Warns
+    -----
+    BayesdeWarning
+        See `default_warning`.
+    BayesdeNote
+        See `default_levels_note`.
     """
     if lrt:
-        if doubt_about_default(design) or default_of_levels(design):
-            name = design.contrast().name
+        if default_warning(design) or default_levels_note(design):
+            name = read_contrast(design, None).name
             warnings.warn(
-                f"the effect shown beside the likelihood-ratio test is that of '{name}' alone",
+                f"the effect shown beside the likelihood-ratio test is that of '{name}' alone.",
                 BayesdeNote,
                 stacklevel=4,
             )
         return
-    tell_default(design, None)
-    if text := default_of_levels(design):
+    warn_default(design, None)
+    if text := default_levels_note(design):
         warnings.warn(text, BayesdeNote, stacklevel=4)
 
 
-def _whole_term(design: Design) -> str:
-    """Say how all columns of the last term are tested at once."""
+def _whole_term(design: DesignMatrix) -> str:
+    """Explain how all columns of the last term are tested at once."""
     others = ["1" if name == "Intercept" else name for name in list(design.terms)[:-1]]
     if not design.has_intercept:
         others.insert(0, "0")
@@ -147,12 +135,12 @@ def _whole_term(design: Design) -> str:
     if reduced in ("~ ", "~ 0"):
         return ""
     return (
-        f"All its columns are tested at once by --test lrt --reduced '{reduced}', in Python by "
-        f'fit.test_lrt("{reduced}")'
+        f" All its columns are tested at once by --test lrt --reduced '{reduced}', in Python by "
+        f'fit.test_lrt("{reduced}").'
     )
 
 
-def _variables(design: Design, term: str) -> list[str]:
+def _variables(design: DesignMatrix, term: str) -> list[str]:
     """List the variables of one term."""
     spec: Any = design.spec
     return next((variables([one]) for one in spec.term_slices if str(one) == term), [])

@@ -1,12 +1,10 @@
-"""A design in words: its factors with the sizes of their levels, and the ranges of its covariates."""
+"""Description of a design: its factors with the sizes of their levels, and the ranges of its covariates."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bayesde.design.model import Design
+from bayesde.design.matrix import DesignMatrix
 
 __all__ = ["variable_lines"]
 
@@ -14,12 +12,12 @@ MOST_LEVELS = 12
 """Levels that are listed; of a factor with more, only the first."""
 
 
-def variable_lines(design: Design) -> list[str]:
+def variable_lines(design: DesignMatrix) -> list[str]:
     """Describe each variable of a formula.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
 
     Returns
     -------

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from formulaic import ModelSpec
 
 from bayesde.counts.display import html_table
+from bayesde.design.construction import fields_from_formula, fields_from_matrix, warn_covariates
 from bayesde.design.contrast import Contrast, read_contrast
 from bayesde.design.description import variable_lines
-from bayesde.design.doubts import entered_as_numbers, tell_doubtful_levels, tell_doubtful_numbers
-from bayesde.design.formula import (
-    check_variables,
-    materialized,
-    parsed_formula,
-    prepared,
-    term_columns,
-    variables,
-)
-from bayesde.design.rank import check_finite, check_rank, tell_badly_scaled
-from bayesde.errors import InputError, first_few
+from bayesde.design.matrix import DesignMatrix
 
 __all__ = ["Design"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Design:
+class Design(DesignMatrix):
     """A model matrix with the names of its parts. Make one by `from_formula` or `from_matrix`.
 
     Attributes
@@ -54,23 +43,6 @@ class Design:
         The smallest and largest value of each numeric covariate in the formula.
     """
 
-    formula: str | None
-    matrix: np.ndarray
-    coefficients: tuple[str, ...]
-    samples: tuple[str, ...]
-    factors: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    spec: ModelSpec | None = None
-    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        matrix = np.array(self.matrix, dtype=np.float64, order="C")
-        check_finite(matrix, self.coefficients, self.samples)
-        check_rank(matrix, self.coefficients)
-        matrix.flags.writeable = False
-        object.__setattr__(self, "matrix", matrix)
-
     @classmethod
     def from_formula(
         cls,
@@ -81,7 +53,7 @@ class Design:
         """Make the model matrix of a formula.
 
         Text, categorical and true/false columns are factors with treatment coding: the reference level has
-        no column, the others one each. The reference is the one named in `references`, else the first
+        no column, the others one each. The reference is the one named in `references`, or else the first
         category of a categorical column, else the first in alphabetical order (as in R). Levels that no
         sample has are dropped. Numeric columns are covariates; ``C(batch)`` makes a factor of one.
 
@@ -89,9 +61,9 @@ class Design:
         ----------
         formula : str
             For example ``"~ batch + condition"``, ``"~ 0 + condition"``, ``"~ age * condition"``; the
-            tilde may be left out.
+            tilde may be omitted.
         sample_table : pandas.DataFrame
-            One row a sample, indexed by name.
+            One row per sample, indexed by name.
         references : mapping of str to str, optional
             Reference level by factor.
 
@@ -108,38 +80,18 @@ class Design:
         Warns
         -----
         BayesdeWarning
-            If a covariate is so far from 0, or in such units, that fits suffer; if levels of a factor differ
-            only in case, blanks or ``_-.``; if a numeric column looks like the names of groups.
+            If a covariate is badly scaled; if levels of a factor differ only in case, whitespace or ``_-.``;
+            if a numeric column looks like group labels.
         """
-        parsed = parsed_formula(formula)
-        names = variables(parsed)
-        check_variables(names, sample_table, formula)
-        data, factors = prepared(parsed, names, sample_table, dict(references or {}))
-        matrix, spec = materialized(parsed, data, formula)
-        covariates = [name for name in names if name not in factors]
-        entered = entered_as_numbers(parsed, data)
-        tell_doubtful_levels(factors)
-        tell_doubtful_numbers(entered)
-        design = cls(
-            formula=formula.strip(),
-            matrix=matrix.to_numpy(dtype=np.float64),
-            coefficients=tuple(map(str, matrix.columns)),
-            samples=tuple(map(str, sample_table.index)),
-            factors=factors,
-            terms=term_columns(spec, matrix.shape[1]),
-            groups={name: tuple(map(str, data[name])) for name in factors},
-            ranges={name: (float(data[name].min()), float(data[name].max())) for name in covariates},
-            spec=spec,
-        )
-        columns = _covariates(design)
-        tell_badly_scaled(design.matrix[:, columns], [design.coefficients[k] for k in columns])
+        design = cls(**fields_from_formula(formula, sample_table, references))
+        warn_covariates(design)
         return design
 
     @classmethod
     def from_matrix(
         cls, matrix: Any, coefficients: Sequence[str] | None = None, samples: Sequence[str] | None = None
     ) -> Design:
-        """Take a model matrix as it is.
+        """Make a design from a bare model matrix.
 
         Parameters
         ----------
@@ -158,18 +110,7 @@ class Design:
             If it is not a matrix of finite numbers, names do not fit, columns are collinear or no residual
             degree of freedom is left.
         """
-        if isinstance(matrix, pd.DataFrame):
-            coefficients = list(matrix.columns) if coefficients is None else coefficients
-            samples = list(matrix.index) if samples is None else samples
-        try:
-            values = np.asarray(matrix, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the model matrix is not numeric: {error}") from error
-        if values.ndim != 2:
-            raise InputError(f"the model matrix has shape {values.shape}; (sample, coefficient) is needed")
-        names = _labels(coefficients, values.shape[1], "x", "coefficient")
-        rows = _labels(samples, values.shape[0], "sample", "sample")
-        return cls(None, values, names, rows, {}, {name: (i,) for i, name in enumerate(names)})
+        return cls(**fields_from_matrix(matrix, coefficients, samples))
 
     def __repr__(self) -> str:
         size = f"{self.n_samples} samples, {self.n_coefficients} coefficients"
@@ -184,48 +125,18 @@ class Design:
         ]
         return html_table(rows)
 
-    @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return int(self.matrix.shape[0])
-
-    @property
-    def n_coefficients(self) -> int:
-        """Number of columns."""
-        return int(self.matrix.shape[1])
-
-    @property
-    def residual_df(self) -> int:
-        """Residual degrees of freedom, samples minus coefficients."""
-        return self.n_samples - self.n_coefficients
-
-    @property
-    def intercept(self) -> int | None:
-        """Position of the first column that is 1 for every sample, or None."""
-        constant = np.flatnonzero((self.matrix == 1.0).all(axis=0))
-        return int(constant[0]) if constant.size else None
-
-    @property
-    def has_intercept(self) -> bool:
-        """Whether a column is 1 for every sample."""
-        return self.intercept is not None
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the model matrix as a new DataFrame (sample, coefficient)."""
-        return pd.DataFrame(self.matrix.copy(), index=list(self.samples), columns=list(self.coefficients))
-
     def contrast(self, spec: Any = None) -> Contrast:
-        """Turn what a user asks for into weights of the coefficients.
+        """Turn a contrast in any form into weights of the coefficients.
 
         Parameters
         ----------
         spec : tuple of three str, str, array-like (coefficient,), Contrast or None
-            * ``("condition", "treated", "control")``: a factor, a level, and the level that it is compared
-              with, either of which may be the reference. Other factors are held at their reference level
+            * ``("condition", "treated", "control")``: a factor, a level, and the level it is compared with,
+              either of which may be the reference. Other factors are held at their reference level
               and the terms of covariates at 0, so that with interactions this is the effect in the
               reference group;
             * the name of a coefficient;
-            * weights, one a coefficient, in the order of `coefficients`;
+            * weights, one per coefficient, in the order of `coefficients`;
             * an expression of coefficients, ``"a - b"`` or ``"0.5 * a + b / 2"``;
             * None: the last coefficient; without an intercept, the last against the first level of the
               last factor.
@@ -241,27 +152,3 @@ class Design:
             weights do not fit.
         """
         return read_contrast(self, spec)
-
-
-def _covariates(design: Design) -> list[int]:
-    """Columns of the terms that hold covariates only."""
-    spec: Any = design.spec
-    return [
-        k
-        for term, columns in spec.term_slices.items()
-        if variables([term]) and not any(name in design.factors for name in variables([term]))
-        for k in range(*columns.indices(design.n_coefficients))
-    ]
-
-
-def _labels(given: Sequence[str] | None, expected: int, stem: str, kind: str) -> tuple[str, ...]:
-    """Check or make names."""
-    if given is None:
-        return tuple(f"{stem}{i + 1}" for i in range(expected))
-    names = tuple(str(name) for name in given)
-    if len(names) != expected:
-        raise InputError(f"{len(names)} {kind} names were given for {expected} {kind}s of the model matrix")
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputError(f"duplicate {kind} names in the model matrix: {first_few(sorted(twice))}")
-    return names

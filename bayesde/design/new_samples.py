@@ -1,4 +1,4 @@
-"""Rows of the model matrix for samples that are not in it."""
+"""Rows of the model matrix for samples that were not part of the fit."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 
 from bayesde.design.formula import check_variables, level_text, parsed_formula, variables
-from bayesde.design.model import Design
+from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import InputError, first_few
 from bayesde.options import nearest
 
 __all__ = ["rows_of_new_samples"]
 
 
-def rows_of_new_samples(design: Design, samples: Any) -> pd.DataFrame:
+def rows_of_new_samples(design: DesignMatrix, samples: Any) -> pd.DataFrame:
     """Make model rows of new samples.
 
     Parameters
     ----------
-    design : Design
+    design : DesignMatrix
     samples : pandas.DataFrame
-        The variables of the formula, one row a sample. Of a design from a bare matrix: the rows themselves
+        The variables of the formula, one row a sample. For a design from a bare matrix: the rows themselves
         (sample, coefficient), a DataFrame or an array.
 
     Returns
@@ -38,8 +38,8 @@ def rows_of_new_samples(design: Design, samples: Any) -> pd.DataFrame:
         return _bare_rows(design, samples)
     if not isinstance(samples, pd.DataFrame):
         raise InputError(
-            f"new samples: a table with the variables of '{design.formula}' is needed, one row a sample; got "
-            f"{type(samples).__name__}."
+            f"new samples: a table with the variables of '{design.formula}' is needed, one row per sample; "
+            f"got {type(samples).__name__}."
         )
     names = variables(parsed_formula(str(design.formula)))
     check_variables(names, samples, str(design.formula))
@@ -68,12 +68,12 @@ def _levels(name: str, levels: tuple[str, ...], column: pd.Series) -> Any:
     return pd.Categorical(texts, categories=list(levels))
 
 
-def _bare_rows(design: Design, samples: Any) -> pd.DataFrame:
+def _bare_rows(design: DesignMatrix, samples: Any) -> pd.DataFrame:
     frame = samples if isinstance(samples, pd.DataFrame) else pd.DataFrame(np.atleast_2d(samples))
     try:
         values = frame.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"new samples: the rows are not numeric: {error}") from error
+        raise InputError(f"new samples: the rows are not numeric: {error}.") from error
     if values.shape[1] != design.n_coefficients or not np.isfinite(values).all():
         raise InputError(
             f"new samples: rows of {design.n_coefficients} finite numbers are needed, for the coefficients "

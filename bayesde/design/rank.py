@@ -1,4 +1,4 @@
-"""Rank: whether every coefficient of a model matrix can be told apart from the others."""
+"""Rank: whether every coefficient of a model matrix can be estimated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesde.errors import BayesdeWarning, InputError, first_few
 
-__all__ = ["check_finite", "check_rank", "linear_text", "tell_badly_scaled"]
+__all__ = ["check_finite", "check_rank", "linear_text", "warn_badly_scaled"]
 
 # A column is called a combination of others when what they leave of it is below this share of its norm.
 RANK_TOLERANCE = 1e-8
@@ -21,41 +21,61 @@ GOOD_SPREAD = (0.01, 100.0)
 
 
 def check_finite(matrix: np.ndarray, coefficients: Sequence[str], samples: Sequence[str]) -> None:
-    """Refuse columns with values that are not finite."""
+    """Refuse columns with values that are not finite.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, (sample, coefficient)
+    coefficients, samples : sequence of str
+        Names of columns and rows.
+
+    Raises
+    ------
+    InputError
+    """
     bad = ~np.isfinite(matrix)
     if bad.any():
         columns = [coefficients[int(i)] for i in np.flatnonzero(bad.any(axis=0))]
         rows = [samples[int(i)] for i in np.flatnonzero(bad.any(axis=1))]
         raise InputError(
             f"the model matrix is not finite in {first_few(columns)} for the sample(s) {first_few(rows)}; "
-            "check the values and the transformation of these variables"
+            "check the values and the transformation of these variables."
         )
 
 
 def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
-    """Refuse collinear columns, saying how, and designs that leave no residual degree of freedom."""
+    """Refuse collinear columns, naming the relations, and designs without residual degrees of freedom.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, (sample, coefficient)
+    coefficients : sequence of str
+        Names of the columns.
+
+    Raises
+    ------
+    InputError
+    """
     n_samples, n_coefficients = matrix.shape
     if n_coefficients == 0:
-        raise InputError("the design has no coefficients; '~ 1' fits one mean for each gene")
+        raise InputError("the design has no coefficients; '~ 1' fits one mean for each gene.")
     relations = _relations(matrix, coefficients)
     if relations and n_coefficients - len(relations) < n_samples:
         shifted = [f"center({coefficients[int(i)]})" for i in np.flatnonzero(_far_from_zero(matrix))]
-        centre = (
-            f"; or take away a large offset: write {', '.join(shifted)} in the formula" if shifted else ""
-        )
+        center = f"; or remove a large offset: write {', '.join(shifted)} in the formula" if shifted else ""
         raise InputError(
-            f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be told apart: "
-            f"leave one of the variables out, or combine them{centre}{_of_splines(coefficients)}"
+            f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be separated: "
+            f"drop one of the variables, or combine them{center}{_of_splines(coefficients)}."
         )
     if n_coefficients >= n_samples:
         raise InputError(
             f"the design is saturated: {n_coefficients} coefficients for {n_samples} samples leave no "
-            "residual degrees of freedom. Replicates or a simpler design are needed"
+            "residual degrees of freedom. Replicates or a simpler design are needed."
         )
 
 
 def _of_splines(coefficients: Sequence[str]) -> str:
-    """Say how natural and cyclic splines leave room for an intercept."""
+    """Explain how natural and cyclic splines are combined with an intercept."""
     spline = next((name for name in coefficients if name.startswith(("cs(", "cr(", "cc("))), None)
     if spline is None or "constraints" in spline:
         return ""
@@ -63,31 +83,42 @@ def _of_splines(coefficients: Sequence[str]) -> str:
     return f"; or, since such splines hold a constant, write {term}, constraints='center') in the formula"
 
 
-def tell_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
-    """Warn of covariates (sample, covariate) far from 0, or in units in which effects are tiny or huge."""
+def warn_badly_scaled(matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Warn of covariates far from 0, or in units in which effects are tiny or huge.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, (sample, covariate)
+    names : sequence of str
+        Names of the columns.
+
+    Warns
+    -----
+    BayesdeWarning
+    """
     spread = matrix.std(axis=0)
     far = np.abs(matrix.mean(axis=0)) > FAR_FROM_ZERO * spread
     bad = (far | (spread < GOOD_SPREAD[0]) | (spread > GOOD_SPREAD[1])) & (spread > 0.0)
     if bad.any():
         first = names[int(bad.argmax())]
         warnings.warn(
-            f"the covariate(s) {first_few(names[int(i)] for i in np.flatnonzero(bad))} of the design are far "
-            "from 0, or vary by very little or very much: fits may not converge, and effects a unit are not "
-            f"shrunken sensibly. Write scale({first}) in the formula, for effects a standard deviation, or "
-            f"center({first}).",
+            f"the covariate(s) {first_few(names[int(i)] for i in np.flatnonzero(bad))} of the design are "
+            "far from 0, or have a very small or very large spread: fits may not converge, and effects per "
+            f"unit are not shrunken sensibly. Write scale({first}) in the formula, for effects per standard "
+            f"deviation, or center({first}).",
             BayesdeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
 def _far_from_zero(matrix: np.ndarray) -> np.ndarray:
-    """Find columns that vary, but so little beside their mean that they look constant."""
+    """Find columns that vary, but so little compared with their mean that they look constant."""
     spread = np.ptp(matrix, axis=0)
     return (spread > 0) & (spread < 1e-6 * np.abs(matrix.mean(axis=0)))
 
 
 def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:
-    """Write each column that is a combination of columns before it as that combination."""
+    """Write each column that is a linear combination of earlier columns as that combination."""
     kept: list[int] = []
     relations = []
     norms = np.linalg.norm(matrix, axis=0)
@@ -107,7 +138,18 @@ def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:
 
 
 def linear_text(weights: np.ndarray, names: Sequence[str]) -> str:
-    """Write a weighted sum of names, leaving out what is zero to rounding."""
+    """Write a weighted sum of names, leaving out weights that are zero to rounding.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray, (name,)
+    names : sequence of str
+
+    Returns
+    -------
+    str
+        Such as ``"a - 0.5*b"``.
+    """
     text = ""
     largest = np.abs(weights).max()
     for weight, name in zip(weights, names, strict=True):

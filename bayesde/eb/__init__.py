@@ -1,10 +1,9 @@
 """Point estimates as DESeq2 and apeglm make them.
 
-The steps, in order: size factors (``size_factors``), each gene's own dispersion (``dispersion``), the trend
-of these (``trend``) and the width of the prior around it (``dispersion_prior``), maximum a-posteriori
-dispersions (``dispersion``), regression coefficients (``glm``), and outlying counts (``outliers``). ``genes``
-runs them for a block of genes, ``passes`` for all blocks, and ``fit`` is what users see. ``tables`` then
-makes Wald (``wald``) and likelihood-ratio tests (``lrt``), adjusted for multiple testing
-(``multiple_testing``), and shrunken effects (``shrink``, ``normal_shrinkage``, ``ash``). ``transforms`` and
-``rlog`` transform counts.
+The steps, in order: size factors (``size_factors``), gene-wise dispersions, their trend, the prior around it
+and maximum a-posteriori dispersions (``dispersion``), regression coefficients (``regression``), and outlier
+counts (``outliers``). ``genes`` runs them for a block of genes, ``passes`` for all blocks; ``inputs`` and
+``estimates`` hold what a fit starts from and what it finds, and ``fit`` is the object that users work with.
+``tables`` makes Wald and likelihood-ratio tests (``testing``) and shrunken effects (``shrinkage``).
+``transforms`` transforms counts.
 """

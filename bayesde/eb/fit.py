@@ -1,50 +1,33 @@
-"""The empirical-Bayes fit: every step in order, and what it leaves behind."""
+"""The empirical-Bayes fit: every step in order, and the object that users work with."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.design.default_contrast import tell_default
-from bayesde.design.given_design import given_design
-from bayesde.eb.block import GeneBlock, are_shared
-from bayesde.eb.dispersion.prior import DispersionPrior
-from bayesde.eb.dispersion.trend import DispersionTrend, given_trend
-from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
-from bayesde.eb.observation_weights import observation_weights, too_little_weight
-from bayesde.eb.outliers import CooksSummary, cooks_distances, disqualified
-from bayesde.eb.passes import (
-    AllGenes,
-    Estimates,
-    ReplacedCounts,
-    first_pass,
-    learn_hierarchy,
-    second_pass,
-)
-from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.shrinkage.apeglm import prior_scale
-from bayesde.eb.size_factors.methods import resolved_factors
-from bayesde.eb.summary import described, described_as_table, tell_once
+from bayesde.design.as_design import as_design
+from bayesde.design.default_contrast import warn_default
+from bayesde.eb.dispersion.trend import DispersionTrend, as_trend
+from bayesde.eb.estimates import EbEstimates
+from bayesde.eb.inputs import gather_inputs
+from bayesde.eb.passes import first_pass, fitted_cooks_distances, learn_hierarchy, second_pass
+from bayesde.eb.shrinkage.apeglm import prior_scales
+from bayesde.eb.summary import html_summary, one_line, report_fit
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
-from bayesde.eb.testing.lrt import likelihood_ratios
 from bayesde.errors import InputError
 from bayesde.options import EbOptions
 from bayesde.results import ResultsTable
 
 __all__ = ["EbFit", "fit_eb"]
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EbFit:
+class EbFit(EbEstimates):
     """Point estimates of every gene; genes without a count are NaN throughout.
 
     Attributes
@@ -54,126 +37,50 @@ class EbFit:
     options : EbOptions
     normalization_factors : ndarray (gene, sample)
         Where they are size factors, a read-only view that takes no memory.
+    size_factors : pandas.Series (sample,) or None
+        None where the factors differ between genes.
     weights : ndarray (gene, sample) or None
-        Of the observations, as they were given.
+        Observation weights, as they were given.
     base_mean : ndarray (gene,)
         Mean of the normalized counts.
     dispersion_gene_wise, dispersion_trend, dispersion_map : ndarray (gene,)
         The three estimates of variance = mu + dispersion mu^2.
     dispersion : ndarray (gene,)
-        The one that is used: the MAP, or the gene-wise one of a gene far above the trend.
+        The final one: the MAP estimate, or the gene-wise one of a gene far above the trend.
     dispersion_outlier : ndarray of bool (gene,)
-        Which genes are far above the trend.
+        Genes far above the trend.
     trend : DispersionTrend
     dispersion_prior : DispersionPrior
         Width of the prior on ln dispersion.
+    dispersion_prior_var : float
+        Its variance.
     beta, beta_se : ndarray (gene, coefficient)
-        Maximum-likelihood coefficients and standard errors, natural log.
+        Maximum-likelihood coefficients and their standard errors, natural log.
     converged, all_zero : ndarray of bool (gene,)
+    estimated : ndarray of bool (gene,)
+        Genes that have estimates.
     low_weight : ndarray of bool (gene,)
         Genes without estimates because their observations have too little weight.
     separated : ndarray of bool (gene,)
         Genes without a finite maximum-likelihood estimate, as where a group has no counts: only the ridge
         bounds their coefficients.
     replaced : ndarray of bool (gene,)
-        Genes fitted with excessive counts replaced by what their many replicates say.
+        Genes fitted with excessive counts replaced by values typical of the replicates.
+    emptied : ndarray of bool (gene,)
+        Those of them that have no counts left.
     count_outlier : ndarray of bool (gene,)
-        Genes that lose their p-value to a count of excessive Cook's distance.
+        Genes without a p-value because a count has an excessive Cook's distance.
     replaced_counts : ReplacedCounts
         The counts that were replaced, and by what.
     max_cooks : ndarray (gene,)
         Largest Cook's distance over the samples that have enough replicates to judge it.
     """
 
-    counts: Counts
-    design: Design
-    options: EbOptions
-    normalization_factors: np.ndarray
-    weights: np.ndarray | None
-    base_mean: np.ndarray
-    dispersion_gene_wise: np.ndarray
-    dispersion_trend: np.ndarray
-    dispersion_map: np.ndarray
-    dispersion: np.ndarray
-    dispersion_outlier: np.ndarray
-    trend: DispersionTrend
-    dispersion_prior: DispersionPrior
-    beta: np.ndarray
-    beta_se: np.ndarray
-    converged: np.ndarray
-    all_zero: np.ndarray
-    low_weight: np.ndarray
-    separated: np.ndarray
-    replaced: np.ndarray
-    count_outlier: np.ndarray
-    max_cooks: np.ndarray
-    replaced_counts: ReplacedCounts
-
     def __repr__(self) -> str:
-        return described(self)
+        return one_line(self)
 
     def _repr_html_(self) -> str:
-        return described_as_table(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out of a pickle what is only a view: size factors would be written once for every gene."""
-        state = dict(vars(self))
-        if self.normalization_factors.strides[0] == 0:
-            state["normalization_factors"] = self.normalization_factors[:1]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        factors, shape = state["normalization_factors"], (state["counts"].n_genes, state["counts"].n_samples)
-        if factors.shape != shape or len(factors) == 1:
-            factors = np.broadcast_to(factors[0], shape)
-        factors.flags.writeable = False
-        vars(self).update(state, normalization_factors=factors)
-
-    @property
-    def dispersion_prior_var(self) -> float:
-        """Variance of the prior on ln dispersion."""
-        return self.dispersion_prior.prior_var
-
-    @property
-    def emptied(self) -> np.ndarray:
-        """Genes (gene,) of which nothing is left once their excessive count is replaced."""
-        return self.replaced & (self.base_mean == 0.0)
-
-    @property
-    def size_factors(self) -> pd.Series | None:
-        """Size factors by sample, or None where the factors differ between genes."""
-        if not are_shared(self.normalization_factors):
-            return None
-        return pd.Series(self.normalization_factors[0], index=self.counts.samples, name="size_factor")
-
-    @property
-    def estimated(self) -> np.ndarray:
-        """Genes (gene,) that have estimates."""
-        return ~self.all_zero & ~self.emptied & ~self.low_weight
-
-    def fitted_counts(self, genes: np.ndarray | None = None) -> np.ndarray:
-        """Return counts as fitted, excessive ones replaced.
-
-        Parameters
-        ----------
-        genes : ndarray of int, optional
-            Positions, none of them twice; by default all.
-
-        Returns
-        -------
-        ndarray of float64 (gene, sample)
-            New.
-        """
-        genes = np.arange(self.counts.n_genes) if genes is None else np.asarray(genes)
-        return self.replaced_counts.put_into(self.counts.rows(genes), genes)
-
-    def fitted_blocks(self) -> Iterator[tuple[np.ndarray, GeneBlock]]:
-        """Yield the genes that have estimates block by block: their positions, and their data as fitted."""
-        data = self._data()
-        for genes in data.pieces(np.flatnonzero(self.estimated)):
-            block = data.block(genes)
-            self.replaced_counts.put_into(block.counts, genes)
-            yield genes, block
+        return html_summary(self)
 
     def cooks_distances(self, genes: np.ndarray | None = None) -> np.ndarray:
         """Cook's distance of every count of some genes, computed anew.
@@ -188,28 +95,7 @@ class EbFit:
         ndarray (gene, sample)
             Of the original counts, whether replaced or not; NaN for genes without estimates.
         """
-        genes = np.arange(self.counts.n_genes) if genes is None else np.asarray(genes)
-        data = self._data()
-        usable = data.fitted[genes]
-        out = np.full((genes.size, self.counts.n_samples), np.nan)
-        if usable.any():
-            block = data.block(genes[usable])
-            own = own_dispersions(block, data.layout, data.poisson(data.fitted), self.options.min_mu)
-            hierarchy = Hierarchy(self.trend, self.dispersion_prior)
-            found = estimate_genes(block, own, hierarchy, data.setting)
-            fitted = data.setting.fitted(own, found.glm, found.dispersion)
-            out[usable] = cooks_distances(block, data.layout, fitted)
-        return out
-
-    def _data(self) -> AllGenes:
-        return AllGenes(
-            self.counts,
-            self.normalization_factors,
-            self.weights,
-            DesignLayout.of(self.design.matrix),
-            ~self.all_zero & ~self.low_weight,
-            self.options,
-        )
+        return fitted_cooks_distances(self, genes)
 
     def results(
         self,
@@ -223,14 +109,14 @@ class EbFit:
         Parameters
         ----------
         contrast : optional
-            Whatever ``design.contrast`` understands: (factor, level, reference), text, a numeric vector.
+            As ``design.contrast`` takes it: (factor, level, reference), text, or a numeric vector.
             By default the last coefficient.
         coef : str, optional
             A coefficient by name, instead of a contrast.
         lfc_threshold : float
             Test against effects of this size (log2) instead of 0.
         alternative : {"greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less"}
-            What a small p-value claims about the effect and the threshold.
+            The hypothesis that a small p-value supports, about the effect and the threshold.
 
         Returns
         -------
@@ -243,9 +129,8 @@ class EbFit:
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
         asked = _one_of(contrast, coef)
-        tell_default(self.design, asked)
-        chosen = self.design.contrast(asked)
-        return wald_table(self, chosen, lfc_threshold, alternative)
+        warn_default(self.design, asked)
+        return wald_table(self, self.design.contrast(asked), lfc_threshold, alternative)
 
     def test_lrt(self, reduced: str | Design, contrast: Any = None, coef: str | None = None) -> ResultsTable:
         """Likelihood-ratio tests of the design against a reduced one.
@@ -267,22 +152,7 @@ class EbFit:
         InputError
             If the reduced design is not part of the full one.
         """
-        reduced = given_design(reduced, self.counts, None)
-        chosen = self.design.contrast(_one_of(contrast, coef))
-        judged = self.judged_for_lrt()
-        return lrt_table(judged, chosen, likelihood_ratios(judged, reduced))
-
-    def judged_for_lrt(self) -> EbFit:
-        """Return the fit with outlying counts found, replaced and refitted as DESeq2 does for this test.
-
-        It measures Cook's distances from the means at which gene-wise dispersions were estimated, so that a
-        few genes near the cutoff are judged otherwise than in the Wald test.
-        """
-        if not (self.options.cooks_cutoff or self.options.replace_outliers):
-            return self
-        data = replace(self._data(), judged_at_first_means=True)
-        hierarchy = Hierarchy(self.trend, self.dispersion_prior)
-        return _assembled(data, self.design, hierarchy, second_pass(data, first_pass(data), hierarchy))
+        return lrt_table(self, self.design.contrast(_one_of(contrast, coef)), reduced)
 
     def shrink(
         self,
@@ -302,9 +172,9 @@ class EbFit:
             Any contrast. For apeglm the design is rotated so that it becomes a coefficient; method
             ``"normal"`` takes only contrasts that are a coefficient.
         lfc_threshold : float
-            With a threshold (log2) the s-values answer "wrong sign or smaller than this".
+            With a threshold (log2), s-values are about effects with the wrong sign or smaller than this.
         method : {"apeglm", "normal", "ashr"}
-            ``"apeglm"``: posterior mode under a Cauchy prior whose scale is learnt from all genes;
+            ``"apeglm"``: posterior mode under a Cauchy prior whose scale is estimated from all genes;
             ``"normal"``: mode under the normal priors of DESeq2's first publication; ``"ashr"``: posterior
             mean under a mixture of normal distributions, from estimates and standard errors alone.
         adapt : bool
@@ -325,21 +195,17 @@ class EbFit:
         """
         asked = _one_of(contrast, coef)
         table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
-        tell_default(self.design, asked)
+        warn_default(self.design, asked)
         return table
 
     def shrinkage_scales(self) -> dict[str, float]:
         """Scale S of the Cauchy prior of every coefficient but the intercept, natural log, by coefficient."""
-        return {
-            name: prior_scale(self.beta[:, k], self.beta_se[:, k])
-            for k, name in enumerate(self.design.coefficients)
-            if k != self.design.intercept
-        }
+        return prior_scales(self)
 
 
 def _one_of(contrast: Any, coef: str | None) -> Any:
     if contrast is not None and coef is not None:
-        raise InputError("give either a contrast or a coefficient, not both.")
+        raise InputError("both a contrast and a coefficient were given; give one of them, not both.")
     return coef if contrast is None else contrast
 
 
@@ -367,10 +233,11 @@ def fit_eb(
     references : mapping, optional
         Reference level of a factor, for a design given as a formula.
     weights : array-like or DataFrame (gene, sample), optional
-        How much each count is to be believed, 0 or more; each gene's are divided by their largest.
+        Observation weights, 0 or more: the reliability of each count. Each gene's weights are divided by the
+        largest of them.
     trend : DispersionTrend or callable, optional
-        A dispersion trend known before: from another fit, or any function from base means to dispersions
-        (gene,). By default the trend of the options is fitted.
+        A known dispersion trend: from another fit, or any function from base means to dispersions (gene,).
+        By default the trend named in the options is fitted.
     options : EbOptions, optional
 
     Returns
@@ -380,7 +247,7 @@ def fit_eb(
     Raises
     ------
     InputError
-        If the formula, the factors, the weights or the counts do not go together.
+        If the formula, the factors or the weights do not fit the counts.
 
     References
     ----------
@@ -388,55 +255,11 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = given_design(design, counts, references)
-    known = None if trend is None else given_trend(trend)
-    data = _gathered(counts, design, size_factors, weights, options or EbOptions())
-    own = first_pass(data)
-    hierarchy = learn_hierarchy(data, own, known)
-    fit = _assembled(data, design, hierarchy, second_pass(data, own, hierarchy))
-    tell_once(fit)
+    design = as_design(design, counts, references)
+    known = None if trend is None else as_trend(trend)
+    inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
+    gene_wise = first_pass(inputs)
+    hierarchy = learn_hierarchy(inputs, gene_wise, known)
+    fit = EbFit(**vars(second_pass(inputs, gene_wise, hierarchy)))
+    report_fit(fit)
     return fit
-
-
-def _gathered(
-    counts: Counts, design: Design, size_factors: Any, weights: Any, options: EbOptions
-) -> AllGenes:
-    """Bring everything together that is known before anything is estimated."""
-    layout = DesignLayout.of(design.matrix)
-    fitted = ~counts.all_zero
-    checked = None if weights is None else observation_weights(weights, counts)
-    if checked is not None:
-        fitted &= ~too_little_weight(checked, layout)
-        for chunk in counts.chunks():
-            fitted[chunk] &= (counts.rows(chunk) * checked[chunk]).any(axis=1)
-        if not fitted.any():
-            raise InputError("no gene has observations of enough weight to estimate the coefficients.")
-    return AllGenes(counts, resolved_factors(counts, size_factors), checked, layout, fitted, options)
-
-
-def _assembled(data: AllGenes, design: Design, hierarchy: Hierarchy, found: Estimates) -> EbFit:
-    """Join what was estimated to what was known."""
-    genes, all_zero = dict(found.by_gene), data.counts.all_zero
-    cooks = CooksSummary(genes["max_cooks"], genes.pop("excessive"), genes.pop("n_larger"))
-    outlier = disqualified(cooks, data.layout, two_groups=_two_groups(design)) & data.options.cooks_cutoff
-    return EbFit(
-        counts=data.counts,
-        design=design,
-        options=data.options,
-        normalization_factors=data.factors,
-        weights=data.weights,
-        trend=hierarchy.trend,
-        dispersion_prior=hierarchy.prior,
-        all_zero=all_zero,
-        low_weight=~data.fitted & ~all_zero,
-        replaced=found.replaced,
-        count_outlier=outlier,
-        replaced_counts=found.replaced_counts,
-        **genes,
-    )
-
-
-def _two_groups(design: Design) -> bool:
-    """Tell whether the design is one factor of two levels."""
-    levels = [len(names) for names in design.factors.values()]
-    return levels == [2] and design.matrix.shape[1] == 2 and len(np.unique(design.matrix, axis=0)) == 2

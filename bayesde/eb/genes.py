@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,26 +12,36 @@ from bayesde.eb.dispersion.estimates import gene_wise_dispersions, map_dispersio
 from bayesde.eb.dispersion.prior import DispersionPrior
 from bayesde.eb.dispersion.trend import DispersionTrend
 from bayesde.eb.moments import moments
-from bayesde.eb.outliers import FittedBlock, cooks_distances, fitted_block, replaced_counts, summarize_cooks
+from bayesde.eb.outliers import CooksSummary, FittedBlock, fitted_block, summarize_cooks
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.glm import MIN_MU, GlmFit, fit_glm
+from bayesde.eb.regression.glm import MIN_MU, fit_glm
 
 __all__ = [
-    "REFITTED",
+    "BlockFit",
     "GeneEstimates",
     "GeneWise",
     "Hierarchy",
     "Setting",
+    "clear_estimates",
+    "estimate_gene_wise",
     "estimate_genes",
-    "poisson_level",
-    "own_dispersions",
-    "replacement",
+    "mean_reciprocal_factor",
+    "no_estimates",
+    "put_estimates",
 ]
 
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """What all genes share: the trend of dispersions and the spread around it."""
+    """What all genes share in the model of dispersions.
+
+    Attributes
+    ----------
+    trend : DispersionTrend
+        Dispersion expected at a mean.
+    prior : DispersionPrior
+        Spread of the genes' dispersions around the trend.
+    """
 
     trend: DispersionTrend
     prior: DispersionPrior
@@ -44,33 +55,30 @@ class Setting:
     ----------
     layout : DesignLayout
     replaceable : ndarray of bool (sample,)
-        Samples whose excessive counts are replaced, not judged.
+        Samples whose excessive counts are replaced; they do not cost a gene its p-value.
     min_mu : float
-        Means are held above this while fitting.
-    judged_at_first_means : bool
-        Whether Cook's distances are measured from the means at which gene-wise dispersions were estimated.
+        Fitted means are not allowed to fall below this.
+    cooks_at_gene_wise_means : bool
+        Whether Cook's distances are measured from the means at which the gene-wise dispersions were
+        estimated, instead of the final means.
     """
 
     layout: DesignLayout
     replaceable: np.ndarray
     min_mu: float = MIN_MU
-    judged_at_first_means: bool = False
-
-    def fitted(self, own: GeneWise, glm: GlmFit, dispersion: np.ndarray) -> FittedBlock:
-        """Gather what Cook's distances depend on."""
-        first = own.coefficients if self.judged_at_first_means else None
-        return fitted_block(self.layout, glm, dispersion, self.min_mu, first)
+    cooks_at_gene_wise_means: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class GeneWise:
-    """What a gene's own counts say, before genes learn from each other.
+    """Estimates from each gene's own counts, before information is shared between genes.
 
     Attributes
     ----------
     base_mean, dispersion : ndarray (gene,)
     coefficients : ndarray (gene, coefficient)
-        Those of the means at which the dispersion was estimated; without columns where these are cell means.
+        Coefficients (natural log) of the means at which the dispersion was estimated; without columns where
+        these are the cell means.
     """
 
     base_mean: np.ndarray
@@ -78,13 +86,38 @@ class GeneWise:
     coefficients: np.ndarray
 
     def take(self, rows: slice | np.ndarray) -> GeneWise:
-        """Return those of some genes."""
+        """Return the estimates of some genes.
+
+        Parameters
+        ----------
+        rows : slice, or ndarray of int or of bool
+            Which of the genes.
+
+        Returns
+        -------
+        GeneWise
+        """
         return GeneWise(self.base_mean[rows], self.dispersion[rows], self.coefficients[rows])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeneEstimates:
-    """Estimates by gene; the meaning of each is that of the same name in ``EbFit``."""
+    """Estimates of some genes: those that are made anew once excessive counts are replaced.
+
+    Attributes
+    ----------
+    base_mean : ndarray (gene,)
+        Mean of the normalized counts.
+    dispersion_gene_wise, dispersion_trend, dispersion_map : ndarray (gene,)
+        The three estimates of variance = mu + dispersion mu^2.
+    dispersion : ndarray (gene,)
+        The final one: the MAP estimate, or the gene-wise one of a gene far above the trend.
+    dispersion_outlier : ndarray of bool (gene,)
+        Genes far above the trend.
+    beta, beta_se : ndarray (gene, coefficient)
+        Maximum-likelihood coefficients and their standard errors, natural log.
+    converged : ndarray of bool (gene,)
+    """
 
     base_mean: np.ndarray
     dispersion_gene_wise: np.ndarray
@@ -95,42 +128,127 @@ class GeneEstimates:
     beta: np.ndarray
     beta_se: np.ndarray
     converged: np.ndarray
-    bounded: np.ndarray
-    working_beta: np.ndarray
-    max_cooks: np.ndarray
-    excessive: np.ndarray
-    n_larger: np.ndarray
-
-    @property
-    def glm(self) -> GlmFit:
-        """The regression alone."""
-        return GlmFit(self.beta, self.beta_se, self.converged, self.bounded, self.working_beta)
-
-    def take(self, rows: np.ndarray) -> GeneEstimates:
-        """Return the estimates of some genes (positions)."""
-        return GeneEstimates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def poisson_level(factors: np.ndarray) -> float:
-    """Mean over samples of the reciprocal of the mean factor, for factors (gene, sample)."""
+NAMES = tuple(field.name for field in fields(GeneEstimates))
+
+
+def no_estimates(n_genes: int, n_coefficients: int) -> GeneEstimates:
+    """Make room for estimates: NaN, but base means of 0 and False where a truth value is wanted.
+
+    Parameters
+    ----------
+    n_genes, n_coefficients : int
+
+    Returns
+    -------
+    GeneEstimates
+    """
+    one, several = (n_genes,), (n_genes, n_coefficients)
+    return GeneEstimates(
+        base_mean=np.zeros(one),
+        dispersion_gene_wise=np.full(one, math.nan),
+        dispersion_trend=np.full(one, math.nan),
+        dispersion_map=np.full(one, math.nan),
+        dispersion=np.full(one, math.nan),
+        dispersion_outlier=np.zeros(one, dtype=bool),
+        beta=np.full(several, math.nan),
+        beta_se=np.full(several, math.nan),
+        converged=np.zeros(one, dtype=bool),
+    )
+
+
+def put_estimates(target: GeneEstimates, genes: np.ndarray, part: GeneEstimates) -> None:
+    """Write the estimates of some genes into those of all.
+
+    Parameters
+    ----------
+    target : GeneEstimates
+        Is overwritten.
+    genes : ndarray of int (gene in the part,)
+        Positions in the target.
+    part : GeneEstimates
+    """
+    for name in NAMES:
+        getattr(target, name)[genes] = getattr(part, name)
+
+
+def clear_estimates(target: GeneEstimates, genes: np.ndarray) -> None:
+    """Take the estimates of some genes back.
+
+    Parameters
+    ----------
+    target : GeneEstimates
+        Is overwritten.
+    genes : ndarray of bool (gene,)
+    """
+    put_estimates(target, genes, no_estimates(int(genes.sum()), target.beta.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFit:
+    """What the fit of a block of genes comes to.
+
+    Attributes
+    ----------
+    estimates : GeneEstimates
+    cooks : CooksSummary
+    fitted : FittedBlock
+        What Cook's distances depend on, so that they can be computed again.
+    """
+
+    estimates: GeneEstimates
+    cooks: CooksSummary
+    fitted: FittedBlock
+
+
+def mean_reciprocal_factor(factors: np.ndarray) -> float:
+    """Mean over samples of 1 / (mean factor of the sample): Poisson variance of a normalized count of mean 1.
+
+    Parameters
+    ----------
+    factors : ndarray (gene, sample)
+        Normalization factors.
+
+    Returns
+    -------
+    float
+    """
     return float(np.mean(1.0 / factors.mean(axis=0)))
 
 
-def own_dispersions(block: GeneBlock, layout: DesignLayout, poisson: float, min_mu: float) -> GeneWise:
-    """Estimate base means and gene-wise dispersions of a block without all-zero genes."""
-    of_counts = moments(block, layout.basis)
-    dispersion, coefficients = gene_wise_dispersions(block, layout, of_counts, poisson, min_mu)
-    return GeneWise(of_counts.mean, dispersion, coefficients)
-
-
-def estimate_genes(block: GeneBlock, own: GeneWise, hierarchy: Hierarchy, setting: Setting) -> GeneEstimates:
-    """Estimate dispersions given the hierarchy, and coefficients; judge the counts by Cook's distance.
+def estimate_gene_wise(
+    block: GeneBlock, layout: DesignLayout, mean_reciprocal: float, min_mu: float
+) -> GeneWise:
+    """Estimate base means and gene-wise dispersions of a block.
 
     Parameters
     ----------
     block : GeneBlock
         Without all-zero genes.
-    own : GeneWise
+    layout : DesignLayout
+    mean_reciprocal : float
+        See ``mean_reciprocal_factor``.
+    min_mu : float
+        Fitted means are not allowed to fall below this.
+
+    Returns
+    -------
+    GeneWise
+    """
+    of_counts = moments(block, layout.basis)
+    dispersion, coefficients = gene_wise_dispersions(block, layout, of_counts, mean_reciprocal, min_mu)
+    return GeneWise(of_counts.mean, dispersion, coefficients)
+
+
+def estimate_genes(block: GeneBlock, gene_wise: GeneWise, hierarchy: Hierarchy, setting: Setting) -> BlockFit:
+    """Estimate dispersions given the hierarchy, and coefficients; summarize Cook's distances.
+
+    Parameters
+    ----------
+    block : GeneBlock
+        Without all-zero genes.
+    gene_wise : GeneWise
         Of the same genes.
     hierarchy : Hierarchy
         Trend and prior from all genes.
@@ -138,60 +256,27 @@ def estimate_genes(block: GeneBlock, own: GeneWise, hierarchy: Hierarchy, settin
 
     Returns
     -------
-    GeneEstimates
+    BlockFit
     """
     layout, min_mu = setting.layout, setting.min_mu
-    fitted, prior = hierarchy.trend(own.base_mean), hierarchy.prior
+    trend, prior = hierarchy.trend(gene_wise.base_mean), hierarchy.prior
     shrunken = map_dispersions(
-        block, layout, own.coefficients, own.dispersion, fitted, prior.prior_var, min_mu
+        block, layout, gene_wise.coefficients, gene_wise.dispersion, trend, prior.prior_var, min_mu
     )
-    outlying = prior.outlying(own.dispersion, fitted)
-    dispersion = np.where(outlying, own.dispersion, shrunken)
+    outlying = prior.outlying(gene_wise.dispersion, trend)
+    dispersion = np.where(outlying, gene_wise.dispersion, shrunken)
     glm = fit_glm(block.counts, block.factors, layout, dispersion, weights=block.weights, min_mu=min_mu)
-    cooks = summarize_cooks(block, layout, setting.fitted(own, glm, dispersion), setting.replaceable)
-    return GeneEstimates(
-        base_mean=own.base_mean,
-        dispersion_gene_wise=own.dispersion,
-        dispersion_trend=fitted,
+    first = gene_wise.coefficients if setting.cooks_at_gene_wise_means else None
+    fitted = fitted_block(layout, glm, dispersion, min_mu, first)
+    estimates = GeneEstimates(
+        base_mean=gene_wise.base_mean,
+        dispersion_gene_wise=gene_wise.dispersion,
+        dispersion_trend=trend,
         dispersion_map=shrunken,
         dispersion=dispersion,
         dispersion_outlier=outlying,
-        max_cooks=cooks.largest,
-        excessive=cooks.excessive,
-        n_larger=cooks.n_larger,
-        **{field.name: getattr(glm, field.name) for field in fields(glm)},
+        beta=glm.beta,
+        beta_se=glm.beta_se,
+        converged=glm.converged,
     )
-
-
-def replacement(block: GeneBlock, own: GeneWise, estimates: GeneEstimates, setting: Setting) -> np.ndarray:
-    """Return the counts of some genes with the excessive ones replaced.
-
-    Parameters
-    ----------
-    block : GeneBlock
-    own, estimates : GeneWise, GeneEstimates
-        Of these counts.
-    setting : Setting
-
-    Returns
-    -------
-    ndarray (gene, sample)
-        New.
-    """
-    fitted = setting.fitted(own, estimates.glm, estimates.dispersion)
-    cooks = cooks_distances(block, setting.layout, fitted)
-    return replaced_counts(block, cooks, setting.layout, setting.replaceable)
-
-
-REFITTED = (
-    "base_mean",
-    "dispersion_gene_wise",
-    "dispersion_trend",
-    "dispersion_map",
-    "dispersion",
-    "dispersion_outlier",
-    "beta",
-    "beta_se",
-    "converged",
-)
-"""What is estimated again once excessive counts are replaced."""
+    return BlockFit(estimates, summarize_cooks(block, layout, fitted, setting.replaceable), fitted)

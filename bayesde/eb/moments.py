@@ -70,7 +70,18 @@ def _moments(first, last, block, basis, mean, variance, rough):  # type: ignore[
 
 
 def moments(block: GeneBlock, basis: np.ndarray) -> Moments:
-    """Compute the moments of every gene of a block; ``basis`` (sample, coefficient) spans the design."""
+    """Compute the moments of every gene of a block; ``basis`` (sample, coefficient) spans the design.
+
+    Parameters
+    ----------
+    block : GeneBlock
+    basis : ndarray (sample, coefficient)
+        Orthonormal basis of the columns of the design.
+
+    Returns
+    -------
+    Moments
+    """
     found = Moments(*(np.empty(block.n_genes) for _ in range(3)))
     over_genes(_moments, block.n_genes, block, basis, found.mean, found.variance, found.rough_dispersion)
     return found

@@ -1,4 +1,4 @@
-"""Observation weights: how much each count is to be believed."""
+"""Observation weights: how reliable each count is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["observation_weights", "too_little_weight"]
 
 
 def observation_weights(given: Any, counts: Counts) -> np.ndarray:
-    """Check weights.
+    """Check observation weights.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
     try:
         weights = np.ascontiguousarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the weights are not numbers: {error}") from error
+        raise InputError(f"the weights are not numbers: {error}.") from error
     if weights.shape != (counts.n_genes, counts.n_samples):
         raise InputError(
             f"the weights have shape {weights.shape}; one for each count is needed, "
@@ -51,7 +51,7 @@ def observation_weights(given: Any, counts: Counts) -> np.ndarray:
         bad[some] = ~(np.isfinite(weights[some]) & (weights[some] >= 0.0)).all(axis=1)
     if bad.any():
         raise InputError(
-            f"weights must be finite and 0 or more; see the gene(s) {first_few(counts.genes[bad])}."
+            f"weights must be finite and 0 or more; check the gene(s) {first_few(counts.genes[bad])}."
         )
     return weights
 
@@ -63,12 +63,14 @@ def _matched(given: pd.DataFrame, counts: Counts) -> pd.DataFrame:
     ):
         absent = wanted[~wanted.isin(there)]
         if len(absent) or there.has_duplicates:
-            raise InputError(f"the weights must name every {kind} once; see {first_few(absent)}.")
+            raise InputError(
+                f"the weights must have every {kind} once; check {first_few(absent) or 'repeated names'}."
+            )
     return given.loc[counts.genes, counts.samples]
 
 
 def too_little_weight(weights: np.ndarray, layout: DesignLayout) -> np.ndarray:
-    """Find genes whose usable observations no longer tell the coefficients apart.
+    """Find genes whose usable observations do not identify the coefficients.
 
     These are genes for which the rows of the design with a positive weight have not full rank, or those with
     a weight above a hundredth of the gene's largest have not the rank of their columns that are not all zero.

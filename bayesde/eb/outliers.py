@@ -1,12 +1,12 @@
-r"""Counts that no mean explains: Cook's distances, and the genes that they disqualify.
+r"""Outlier counts: Cook's distances, and the genes that get no p-value because of them.
 
     D_j = (y_j - mu_j)^2 / V_j * h_j / (p (1 - h_j)^2),   V_j = mu_j + alpha_robust mu_j^2
 
 with h_j the leverage and alpha_robust a dispersion from trimmed variances, so that the outlier itself does
 not inflate it (Cook 1977, doi:10.1080/00401706.1977.10489493; Love, Huber and Anders 2014,
 doi:10.1186/s13059-014-0550-8, "Handling of outliers"). In cells of the design with at least seven samples an
-excessive count is replaced by what the others say, and the gene is fitted again; in cells of three to six it
-costs the gene its p-value; in smaller ones nothing can be said.
+excessive count is replaced by a trimmed mean, and the gene is fitted again; in cells of three to six the gene
+gets no p-value; in smaller ones outliers cannot be detected.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
     "FittedBlock",
     "cooks_cutoff",
     "cooks_distances",
-    "disqualified",
+    "count_outliers",
     "fitted_block",
     "replaceable_samples",
     "replaced_counts",
@@ -56,13 +56,13 @@ class FittedBlock(NamedTuple):
     coefficients : ndarray (gene, coefficient)
         Of the means from which distances are measured; cell means if it has no columns.
     at_least : float
-        What these means are held above.
+        Lower limit of these means.
     working_beta : ndarray (gene, coefficient)
         Where the working weights were computed, from which the leverages follow.
     dispersion : ndarray (gene,)
     ridge : ndarray (coefficient,)
     min_mu : float
-        What the means of the working weights are held above.
+        Lower limit of the means of the working weights.
     """
 
     coefficients: np.ndarray
@@ -72,10 +72,28 @@ class FittedBlock(NamedTuple):
     ridge: np.ndarray
     min_mu: float
 
+    def take(self, rows: np.ndarray) -> FittedBlock:
+        """Return what belongs to some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or of bool
+            Which of the genes.
+
+        Returns
+        -------
+        FittedBlock
+        """
+        return self._replace(
+            coefficients=self.coefficients[rows],
+            working_beta=self.working_beta[rows],
+            dispersion=self.dispersion[rows],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class CooksSummary:
-    """What the Cook's distances of each gene come to.
+    """Summary of the Cook's distances of each gene.
 
     Attributes
     ----------
@@ -189,7 +207,7 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _judge(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
+def _summary_of(y, cooks, judged, cutoff):  # type: ignore[no-untyped-def]
     """Return the largest judged distance, whether any is excessive, how many counts exceed the worst's."""
     largest, top, n_larger = math.nan, 0, 0
     for j in range(y.size):
@@ -208,7 +226,7 @@ def _summarize(first, last, block, cells, fitted, judged, cutoff, found):  # typ
     cooks = np.empty(cells.of_sample.size)
     for g in range(first, last):
         _fill_cooks(g, block, cells, fitted, cooks)
-        largest[g], excessive[g], n_larger[g] = _judge(block.counts[g], cooks, judged, cutoff)
+        largest[g], excessive[g], n_larger[g] = _summary_of(block.counts[g], cooks, judged, cutoff)
 
 
 @kernel
@@ -241,7 +259,7 @@ def fitted_block(
     -------
     FittedBlock
     """
-    # The closed form of ``~ 1`` knows neither ridge nor smallest mean.
+    # The closed form of ``~ 1`` has neither ridge nor smallest mean.
     ridge = np.full(layout.n_coefficients, 0.0 if layout.is_intercept else RIDGE)
     lowest = 0.0 if layout.is_intercept else min_mu
     if first_coefficients is None:
@@ -269,13 +287,33 @@ def cooks_distances(block: GeneBlock, layout: DesignLayout, fitted: FittedBlock)
 
 
 def cooks_cutoff(layout: DesignLayout) -> float:
-    """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p)."""
+    """Distance beyond which a count is excessive: the 99 % quantile of F(p, m - p).
+
+    Parameters
+    ----------
+    layout : DesignLayout
+
+    Returns
+    -------
+    float
+    """
     p = layout.n_coefficients
     return float(fdtri(p, layout.n_samples - p, CUTOFF_QUANTILE))
 
 
 def replaceable_samples(layout: DesignLayout, fewest: int | None = MIN_CELL_REPLACED) -> np.ndarray:
-    """Tell which samples (sample,) have enough replicates for their counts to be replaced; None: none has."""
+    """Tell which samples (sample,) have enough replicates for their counts to be replaced; None: none has.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    fewest : int or None
+        Smallest number of replicates; with None, no count is replaced.
+
+    Returns
+    -------
+    ndarray of bool (sample,)
+    """
     if fewest is None:
         return np.zeros(layout.n_samples, dtype=bool)
     return np.asarray(layout.cells.size[layout.cells.of_sample] >= fewest)
@@ -306,14 +344,14 @@ def replaced_counts(
 def summarize_cooks(
     block: GeneBlock, layout: DesignLayout, fitted: FittedBlock, replaceable: np.ndarray
 ) -> CooksSummary:
-    """Compute what is needed of the Cook's distances of every gene, without keeping them.
+    """Summarize the Cook's distances of every gene, without keeping them.
 
     Parameters
     ----------
     block, layout, fitted
         As for ``cooks_distances``.
     replaceable : ndarray of bool (sample,)
-        Samples whose excessive counts are replaced, so that these are not held against the gene.
+        Samples whose excessive counts are replaced, and do not cost the gene its p-value.
 
     Returns
     -------
@@ -329,8 +367,8 @@ def summarize_cooks(
     return found
 
 
-def disqualified(summary: CooksSummary, layout: DesignLayout, *, two_groups: bool) -> np.ndarray:
-    """Tell which genes have a count that disqualifies their test.
+def count_outliers(summary: CooksSummary, layout: DesignLayout, *, two_groups: bool) -> np.ndarray:
+    """Find the genes that get no p-value because of an outlier count.
 
     Parameters
     ----------

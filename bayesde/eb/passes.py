@@ -1,260 +1,233 @@
 """The two passes over all genes, a block at a time, so that no matrix of all genes is ever made.
 
-The first pass estimates each gene's own dispersion; the trend and the prior are learnt from all of them; the
+The first pass estimates gene-wise dispersions; the trend and the prior are learnt from all of them; the
 second pass estimates everything else, replaces excessive counts and fits the genes concerned again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesde.counts import Counts, chunk_cells
-from bayesde.eb.block import GeneBlock, are_shared
+from bayesde.design import Design
+from bayesde.eb.block import GeneBlock
+from bayesde.eb.dispersion.estimates import fits_cell_means
 from bayesde.eb.dispersion.prior import fit_dispersion_prior
 from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
+from bayesde.eb.estimates import EbEstimates, ReplacedCounts
 from bayesde.eb.genes import (
-    REFITTED,
+    BlockFit,
+    GeneEstimates,
     GeneWise,
     Hierarchy,
     Setting,
+    clear_estimates,
+    estimate_gene_wise,
     estimate_genes,
-    own_dispersions,
-    poisson_level,
-    replacement,
+    no_estimates,
+    put_estimates,
 )
-from bayesde.eb.outliers import replaceable_samples
-from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.inputs import EbInputs
+from bayesde.eb.outliers import (
+    CooksSummary,
+    cooks_distances,
+    count_outliers,
+    replaceable_samples,
+    replaced_counts,
+)
 from bayesde.eb.regression.glm import MIN_MU
 from bayesde.eb.regression.separation import separated_genes
-from bayesde.options import EbOptions
 
-__all__ = ["AllGenes", "Estimates", "ReplacedCounts", "first_pass", "learn_hierarchy", "second_pass"]
+__all__ = ["first_pass", "fitted_cooks_distances", "learn_hierarchy", "second_pass"]
 
-
-@dataclass(frozen=True, eq=False)
-class AllGenes:
-    """Everything that is known before anything is estimated.
-
-    Attributes
-    ----------
-    counts : Counts
-    factors : ndarray (gene, sample)
-        Normalization factors; a broadcast view where they are size factors.
-    weights : ndarray (gene, sample) or None
-    layout : DesignLayout
-    fitted : ndarray of bool (gene,)
-        Genes with a count and with enough weight.
-    options : EbOptions
-    judged_at_first_means : bool
-        See ``Setting``.
-    """
-
-    counts: Counts
-    factors: np.ndarray
-    weights: np.ndarray | None
-    layout: DesignLayout
-    fitted: np.ndarray
-    options: EbOptions
-    judged_at_first_means: bool = False
-
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray, GeneBlock]]:
-        """Yield the fitted genes block by block: where they are among these and among all; their data."""
-        start = 0
-        for genes in self.pieces(np.flatnonzero(self.fitted)):
-            yield slice(start, start + genes.size), genes, self.block(genes)
-            start += genes.size
-
-    def pieces(self, genes: np.ndarray, share: int = 1) -> Iterator[np.ndarray]:
-        """Cut genes (positions) into pieces, so many that what a block of one holds is a chunk of numbers.
-
-        Parameters
-        ----------
-        genes : ndarray of int (gene,)
-        share : int
-            Make the pieces smaller by this factor.
-
-        Yields
-        ------
-        ndarray of int (gene in the piece,)
-        """
-        weighted = 0 if self.weights is None else 2
-        matrices = 1 + (not self.shared_factors) + weighted
-        step = max(1, chunk_cells() // (share * matrices * self.counts.n_samples))
-        for start in range(0, genes.size, step):
-            yield genes[start : start + step]
-
-    def block(self, genes: np.ndarray) -> GeneBlock:
-        """Return the data of some genes (positions)."""
-        return GeneBlock.of(
-            self.counts.rows(genes),
-            self.factors[:1] if self.shared_factors else self.factors[genes],
-            None if self.weights is None else self.weights[genes],
-        )
-
-    @property
-    def shared_factors(self) -> bool:
-        """Whether all genes have the same factors."""
-        return are_shared(self.factors)
-
-    def poisson(self, genes: np.ndarray) -> float:
-        """Mean reciprocal factor over some genes, bool (gene,)."""
-        if self.shared_factors:
-            return poisson_level(self.factors[:1])
-        return poisson_level(
-            (np.add.reduce(self.factors, axis=0, where=genes[:, None]) / genes.sum())[None, :]
-        )
-
-    @property
-    def setting(self) -> Setting:
-        """How genes are fitted."""
-        options = self.options
-        enough = options.min_replicates if options.replace_outliers else None
-        replaceable = replaceable_samples(self.layout, enough)
-        return Setting(self.layout, replaceable, options.min_mu, self.judged_at_first_means)
+PIECES_REPLACED = 8
+"""Replacing counts takes several copies of a block, so it is done in so many pieces."""
 
 
-@dataclass(frozen=True, eq=False)
-class ReplacedCounts:
-    """Excessive counts that were replaced, one entry a count, ordered by gene.
-
-    Attributes
-    ----------
-    gene, sample : ndarray of int (replaced,)
-        Positions.
-    count : ndarray (replaced,)
-        What was fitted in their place.
-    """
-
-    gene: np.ndarray
-    sample: np.ndarray
-    count: np.ndarray
-
-    def put_into(self, counts: np.ndarray, genes: np.ndarray) -> np.ndarray:
-        """Overwrite counts (gene, sample) of some genes (different positions), and return them."""
-        if genes.size:
-            some = slice(*np.searchsorted(self.gene, [genes.min(), genes.max() + 1]))
-            order = np.argsort(genes)
-            row = order[np.minimum(np.searchsorted(genes[order], self.gene[some]), genes.size - 1)]
-            asked = genes[row] == self.gene[some]
-            counts[row[asked], self.sample[some][asked]] = self.count[some][asked]
-        return counts
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """What the second pass found, for all genes.
-
-    Attributes
-    ----------
-    by_gene : dict of ndarray (gene, ...)
-        By the names of ``GeneEstimates``, and ``separated``: NaN, False or 0 for genes without estimates.
-    replaced : ndarray of bool (gene,)
-    replaced_counts : ReplacedCounts
-    """
-
-    by_gene: dict[str, np.ndarray]
-    replaced: np.ndarray
-    replaced_counts: ReplacedCounts
-
-
-def first_pass(data: AllGenes) -> GeneWise:
-    """Estimate base means and gene-wise dispersions of all fitted genes."""
-    poisson, min_mu = data.poisson(data.fitted), data.options.min_mu
-    found: dict[str, np.ndarray] = {}
-    for where, _, block in data.blocks():
-        part = own_dispersions(block, data.layout, poisson, min_mu)
-        _put(found, where, vars(part), int(data.fitted.sum()))
-    return GeneWise(**found)
-
-
-def learn_hierarchy(data: AllGenes, own: GeneWise, trend: DispersionTrend | None) -> Hierarchy:
-    """Fit the trend (unless it is given) and the spread around it."""
-    trend = trend or fit_trend(data.options.trend, own.dispersion, own.base_mean)
-    residual_df = data.layout.n_samples - data.layout.n_coefficients
-    return Hierarchy(trend, fit_dispersion_prior(own.dispersion, trend(own.base_mean), residual_df))
-
-
-def second_pass(data: AllGenes, own: GeneWise, hierarchy: Hierarchy) -> Estimates:
-    """Estimate dispersions and coefficients of all fitted genes; replace excessive counts and fit again."""
-    setting, n_genes = data.setting, data.counts.n_genes
-    found: dict[str, np.ndarray] = {}
-    replaced, emptied = np.zeros(n_genes, dtype=bool), np.zeros(n_genes, dtype=bool)
-    changes = [_NO_CHANGE]
-    for where, genes, block in data.blocks():
-        part = estimate_genes(block, own.take(where), hierarchy, setting)
-        separated = separated_genes(block.counts, data.layout)
-        _put(found, genes, {name: getattr(part, name) for name in _KEPT} | {"separated": separated}, n_genes)
-        flagged = np.flatnonzero(part.excessive & setting.replaceable.any())
-        replaced[genes[flagged]] = True
-        for some in data.pieces(flagged, share=PIECES_REPLACED):
-            new = replacement(block.take(some), own.take(where).take(some), part.take(some), setting)
-            row, sample = np.nonzero(new != block.counts[some])
-            changes.append((genes[some[row]], sample, new[row, sample]))
-            emptied[genes[some]] = ~new.any(axis=1)
-    changed = ReplacedCounts(*(np.concatenate(each) for each in zip(*changes, strict=True)))
-    _refit(data, hierarchy, found, changed, (replaced & ~emptied, emptied))
-    return Estimates(found, replaced, changed)
-
-
-def _refit(
-    data: AllGenes,
-    hierarchy: Hierarchy,
-    found: dict[str, np.ndarray],
-    changed: ReplacedCounts,
-    which: tuple[np.ndarray, np.ndarray],
-) -> None:
-    """Fit genes with replaced counts again, and leave those of which nothing is left without estimates.
-
-    The trend and the prior stay; Cook's distances stay those of the original counts.
+def first_pass(inputs: EbInputs) -> GeneWise:
+    """Estimate base means and gene-wise dispersions.
 
     Parameters
     ----------
-    data, hierarchy
-        As for ``second_pass``.
-    found : dict of ndarray (gene, ...)
-        Is overwritten.
-    changed : ReplacedCounts
-    which : two ndarray of bool (gene,)
-        The genes to fit again, and those of which nothing is left.
+    inputs : EbInputs
+
+    Returns
+    -------
+    GeneWise
+        Of the fitted genes, in their order.
     """
-    left, emptied = which
-    for name in REFITTED:
-        found[name][emptied] = _missing(name, found[name].dtype)
-    if not left.any():
-        return
-    # DESeq2 fits these genes as a data set of their own, with its own defaults, whatever smallest mean was
-    # asked for before.
-    poisson, setting = data.poisson(left), replace(data.setting, min_mu=MIN_MU)
-    for genes in data.pieces(np.flatnonzero(left)):
-        block = data.block(genes)
-        changed.put_into(block.counts, genes)
-        again = own_dispersions(block, data.layout, poisson, MIN_MU)
-        part = estimate_genes(block, again, hierarchy, setting)
-        for name in REFITTED:
-            found[name][genes] = getattr(part, name)
+    n_genes, layout = int(inputs.fitted.sum()), inputs.layout
+    columns = 0 if fits_cell_means(layout, inputs.weights is not None) else layout.n_coefficients
+    found = GeneWise(np.zeros(n_genes), np.full(n_genes, math.nan), np.full((n_genes, columns), math.nan))
+    mean_reciprocal = inputs.mean_reciprocal_factor(inputs.fitted)
+    for where, _, block in inputs.blocks():
+        part = estimate_gene_wise(block, layout, mean_reciprocal, inputs.options.min_mu)
+        found.base_mean[where] = part.base_mean
+        found.dispersion[where] = part.dispersion
+        found.coefficients[where] = part.coefficients
+    return found
 
 
-def _put(
-    found: dict[str, np.ndarray], where: slice | np.ndarray, part: dict[str, np.ndarray], number: int
+def learn_hierarchy(inputs: EbInputs, gene_wise: GeneWise, trend: DispersionTrend | None) -> Hierarchy:
+    """Fit the dispersion trend (unless one is given) and the spread of the genes around it.
+
+    Parameters
+    ----------
+    inputs : EbInputs
+    gene_wise : GeneWise
+        Of the fitted genes.
+    trend : DispersionTrend or None
+
+    Returns
+    -------
+    Hierarchy
+    """
+    trend = trend or fit_trend(inputs.options.trend, gene_wise.dispersion, gene_wise.base_mean)
+    residual_df = inputs.layout.n_samples - inputs.layout.n_coefficients
+    prior = fit_dispersion_prior(gene_wise.dispersion, trend(gene_wise.base_mean), residual_df)
+    return Hierarchy(trend, prior)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Results of the second pass for all genes, filled block by block."""
+
+    estimates: GeneEstimates
+    cooks: CooksSummary
+    separated: np.ndarray
+    replaced: np.ndarray
+    emptied: np.ndarray
+    changes: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of(cls, n_genes: int, n_coefficients: int) -> _Found:
+        separated, replaced, emptied, excessive = (np.zeros(n_genes, dtype=bool) for _ in range(4))
+        cooks = CooksSummary(np.full(n_genes, math.nan), excessive, np.zeros(n_genes, dtype=np.int64))
+        none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
+        return cls(no_estimates(n_genes, n_coefficients), cooks, separated, replaced, emptied, [none])
+
+    def put(self, genes: np.ndarray, part: BlockFit) -> None:
+        put_estimates(self.estimates, genes, part.estimates)
+        self.cooks.largest[genes] = part.cooks.largest
+        self.cooks.excessive[genes] = part.cooks.excessive
+        self.cooks.n_larger[genes] = part.cooks.n_larger
+
+
+def second_pass(
+    inputs: EbInputs, gene_wise: GeneWise, hierarchy: Hierarchy, *, cooks_at_gene_wise_means: bool = False
+) -> EbEstimates:
+    """Estimate dispersions and coefficients; replace excessive counts and fit their genes again.
+
+    Parameters
+    ----------
+    inputs : EbInputs
+    gene_wise : GeneWise
+        From the first pass.
+    hierarchy : Hierarchy
+    cooks_at_gene_wise_means : bool
+        See ``Setting``.
+
+    Returns
+    -------
+    EbEstimates
+    """
+    fewest = inputs.options.min_replicates if inputs.options.replace_outliers else None
+    replaceable = replaceable_samples(inputs.layout, fewest)
+    setting = Setting(inputs.layout, replaceable, inputs.options.min_mu, cooks_at_gene_wise_means)
+    found = _Found.of(inputs.counts.n_genes, inputs.layout.n_coefficients)
+    for where, genes, block in inputs.blocks():
+        part = estimate_genes(block, gene_wise.take(where), hierarchy, setting)
+        found.put(genes, part)
+        found.separated[genes] = separated_genes(block.counts, inputs.layout)
+        if replaceable.any():
+            _replace_counts(inputs, found, genes, block, part, replaceable)
+    changed = ReplacedCounts(*(np.concatenate(each) for each in zip(*found.changes, strict=True)))
+    _refit(inputs, hierarchy, setting, found, changed)
+    outlier = count_outliers(found.cooks, inputs.layout, two_groups=_two_groups(inputs.design))
+    return EbEstimates(
+        **vars(found.estimates),
+        inputs=inputs,
+        hierarchy=hierarchy,
+        separated=found.separated,
+        replaced=found.replaced,
+        count_outlier=outlier & inputs.options.cooks_cutoff,
+        max_cooks=found.cooks.largest,
+        replaced_counts=changed,
+    )
+
+
+def _replace_counts(
+    inputs: EbInputs,
+    found: _Found,
+    genes: np.ndarray,
+    block: GeneBlock,
+    part: BlockFit,
+    replaceable: np.ndarray,
 ) -> None:
-    """Put results of some genes among those of all; the first ones tell what arrays are needed."""
-    for name, values in part.items():
-        if name not in found:
-            missing = _missing(name, values.dtype)
-            found[name] = np.full((number, *values.shape[1:]), missing, dtype=values.dtype)
-        found[name][where] = values
+    """Note what replaces the excessive counts of a block, and which genes have no counts left."""
+    flagged = np.flatnonzero(part.cooks.excessive)
+    found.replaced[genes[flagged]] = True
+    for some in inputs.pieces(flagged, share=PIECES_REPLACED):
+        data = block.take(some)
+        cooks = cooks_distances(data, inputs.layout, part.fitted.take(some))
+        new = replaced_counts(data, cooks, inputs.layout, replaceable)
+        row, sample = np.nonzero(new != data.counts)
+        found.changes.append((genes[some[row]], sample, new[row, sample]))
+        found.emptied[genes[some]] = ~new.any(axis=1)
 
 
-def _missing(name: str, kind: np.dtype) -> float:
-    """Return what stands where nothing is estimated."""
-    return math.nan if kind.kind == "f" and name != "base_mean" else 0
+def _refit(
+    inputs: EbInputs, hierarchy: Hierarchy, setting: Setting, found: _Found, changed: ReplacedCounts
+) -> None:
+    """Fit genes with replaced counts again, and leave those without any counts left without estimates.
+
+    The trend and the prior stay; Cook's distances stay those of the original counts.
+    """
+    clear_estimates(found.estimates, found.emptied)
+    again = found.replaced & ~found.emptied
+    if not again.any():
+        return
+    # DESeq2 fits these genes as a separate data set with its default smallest mean, whatever the options.
+    mean_reciprocal, setting = inputs.mean_reciprocal_factor(again), replace(setting, min_mu=MIN_MU)
+    for genes in inputs.pieces(np.flatnonzero(again)):
+        block = inputs.block(genes)
+        changed.put_into(block.counts, genes)
+        gene_wise = estimate_gene_wise(block, inputs.layout, mean_reciprocal, MIN_MU)
+        part = estimate_genes(block, gene_wise, hierarchy, setting)
+        put_estimates(found.estimates, genes, part.estimates)
 
 
-PIECES_REPLACED = 8
-"""Replacing counts holds a block of genes several times over: it is done in so many pieces."""
-_NO_CHANGE = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
-_KEPT = (*REFITTED, "max_cooks", "excessive", "n_larger")
+def _two_groups(design: Design) -> bool:
+    """Tell whether the design is one factor of two levels."""
+    levels = [len(names) for names in design.factors.values()]
+    return levels == [2] and design.matrix.shape[1] == 2 and len(np.unique(design.matrix, axis=0)) == 2
+
+
+def fitted_cooks_distances(fit: EbEstimates, genes: np.ndarray | None = None) -> np.ndarray:
+    """Compute Cook's distance of every count of some genes anew.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+    genes : ndarray of int, optional
+        Positions; by default all.
+
+    Returns
+    -------
+    ndarray (gene, sample)
+        Of the original counts, whether replaced or not; NaN for genes without estimates.
+    """
+    inputs, layout, min_mu = fit.inputs, fit.inputs.layout, fit.options.min_mu
+    genes = np.arange(fit.counts.n_genes) if genes is None else np.asarray(genes)
+    usable = inputs.fitted[genes]
+    out = np.full((genes.size, fit.counts.n_samples), np.nan)
+    if usable.any():
+        block = inputs.block(genes[usable])
+        mean_reciprocal = inputs.mean_reciprocal_factor(inputs.fitted)
+        gene_wise = estimate_gene_wise(block, layout, mean_reciprocal, min_mu)
+        setting = Setting(layout, np.zeros(layout.n_samples, dtype=bool), min_mu)
+        part = estimate_genes(block, gene_wise, fit.hierarchy, setting)
+        out[usable] = cooks_distances(block, layout, part.fitted)
+    return out

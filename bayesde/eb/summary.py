@@ -1,36 +1,33 @@
-"""What a fit has to say about itself, once: how many genes went another way than most."""
+"""A summary of a fit in sentences, and warnings about estimates that are doubtful."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesde.counts.display import html_table
 from bayesde.design.description import variable_lines
 from bayesde.eb.dispersion.estimates import MIN_DISPERSION
+from bayesde.eb.estimates import EbEstimates
 from bayesde.errors import BayesdeWarning, first_few
 
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
-
-__all__ = ["described", "described_as_table", "fit_lines", "summary_lines", "tell_once"]
+__all__ = ["one_line", "html_summary", "fit_lines", "summary_lines", "report_fit"]
 
 logger = logging.getLogger(__name__)
 
 AT_FLOOR = 100.0 * MIN_DISPERSION
 FLAT_SHARE = 0.9
-"""With more than this share of the genes at the smallest dispersion, something is wrong with the counts."""
+"""With a larger share of the genes at the smallest dispersion, the counts are probably not raw counts."""
 
 
-def summary_lines(fit: EbFit) -> list[str]:
-    """Describe a fit in sentences: its design, variable by variable, and what happened to genes.
+def summary_lines(fit: EbEstimates) -> list[str]:
+    """Describe a fit in sentences: its design, variable by variable, and then ``fit_lines``.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
 
     Returns
     -------
@@ -39,12 +36,12 @@ def summary_lines(fit: EbFit) -> list[str]:
     return [*variable_lines(fit.design), *fit_lines(fit)]
 
 
-def fit_lines(fit: EbFit) -> list[str]:
-    """Describe a fit in sentences, one for each thing that happened to any gene.
+def fit_lines(fit: EbEstimates) -> list[str]:
+    """Describe a fit in sentences: how many genes were fitted, replaced, left out or flagged.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
 
     Returns
     -------
@@ -57,8 +54,8 @@ def fit_lines(fit: EbFit) -> list[str]:
     events = (
         (fit.all_zero, "without any count: no estimates"),
         (fit.low_weight, "without enough weight: no estimates"),
-        (fit.replaced & ~fit.emptied, "with outlier counts replaced by what the replicates say"),
-        (fit.emptied, "of which nothing is left once the outlier counts are replaced"),
+        (fit.replaced & ~fit.emptied, "with outlier counts replaced by a trimmed mean"),
+        (fit.emptied, "with no counts left after outlier counts were replaced"),
         (fit.count_outlier, "with an outlier count that cannot be replaced: no p-value"),
         (fit.dispersion_outlier, _outliers(int(fit.dispersion_outlier.sum()))),
         (fit.separated, _separated(int(fit.separated.sum()))),
@@ -66,8 +63,17 @@ def fit_lines(fit: EbFit) -> list[str]:
     return [fitted, *(f"{_genes(genes.sum())} {text}" for genes, text in events if genes.any())]
 
 
-def described(fit: EbFit) -> str:
-    """Describe a fit in one line."""
+def one_line(fit: EbEstimates) -> str:
+    """Describe a fit in one line.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    str
+    """
     formula = fit.design.formula or ", ".join(fit.design.coefficients)
     weighted = ", weighted" if fit.weights is not None else ""
     variables = "".join(f"; {line}" for line in variable_lines(fit.design))
@@ -77,8 +83,17 @@ def described(fit: EbFit) -> str:
     )
 
 
-def described_as_table(fit: EbFit) -> str:
-    """Describe a fit in a short table, as HTML."""
+def html_summary(fit: EbEstimates) -> str:
+    """Describe a fit in a short table, as HTML.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    str
+    """
     lines = (line.partition(": ") for line in variable_lines(fit.design))
     return html_table(
         [
@@ -106,8 +121,13 @@ def _genes(number: int) -> str:
     return "1 gene" if number == 1 else f"{number:,} genes"
 
 
-def tell_once(fit: EbFit) -> None:
-    """Log the summary, and warn of what makes results doubtful."""
+def report_fit(fit: EbEstimates) -> None:
+    """Log the summary, and warn of what makes results doubtful.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+    """
     for line in summary_lines(fit):
         logger.info("%s", line)
     _warn_if_flat(fit)
@@ -115,23 +135,24 @@ def tell_once(fit: EbFit) -> None:
     if failed.any():
         names = first_few(fit.counts.genes[failed])
         warnings.warn(
-            f"the estimates of {_genes(failed.sum())} did not converge: {names}. The status of those "
-            "that were tested says so. Most often such genes have very few counts (leave genes of low counts "
-            "out), or a covariate is far from 0 or in odd units (write scale(covariate) in the design).",
+            f"the estimates of {_genes(failed.sum())} did not converge: {names}. In tables, the "
+            "status of those that were tested is 'not_converged'. Usual reasons are very few counts (filter "
+            "out genes with low counts) and a covariate far from 0 or in unusual units (write "
+            "scale(covariate) in the design).",
             BayesdeWarning,
             stacklevel=3,
         )
 
 
-def _warn_if_flat(fit: EbFit) -> None:
+def _warn_if_flat(fit: EbEstimates) -> None:
     """Warn if nearly all genes vary less than Poisson noise: such counts are not raw counts of replicates."""
     own = fit.dispersion_gene_wise[fit.estimated]
     flat = int(np.sum(own < AT_FLOOR))
     if own.size and flat > FLAT_SHARE * own.size and flat < own.size:
         warnings.warn(
             f"{flat:,} of {own.size:,} genes vary no more than Poisson noise (gene-wise dispersions below "
-            f"{AT_FLOOR:g}), as replicates hardly ever do. Are these raw counts, are the samples biological "
-            "replicates, and were normalization factors built from the counts themselves?",
+            f"{AT_FLOOR:g}), which is rare among biological replicates. Check that these are raw "
+            "counts of biological replicates, and that normalization factors were not made from the counts.",
             BayesdeWarning,
             stacklevel=4,
         )

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
+from bayesde.design.as_design import as_design
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.glm import contrast_standard_errors
 from bayesde.eb.shrinkage.apeglm import false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.shrinkage.ash import fit_mixture
 from bayesde.eb.shrinkage.normal import shrink_normally
+from bayesde.eb.testing.lrt import estimates_for_lrt, likelihood_ratios
 from bayesde.eb.testing.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.eb.testing.wald import LARGEST_THRESHOLD, wald_test
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range
 from bayesde.results import ResultsTable, build_results, s_values
-
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
 
 __all__ = ["is_level", "lrt_table", "shrunken_table", "wald_table"]
 
@@ -32,10 +31,10 @@ LN2 = math.log(2.0)
 METHODS = ("apeglm", "normal", "ashr")
 UNADAPTED_SCALE = 1.0
 ASH_ARRAYS = 6
-"""How many numbers by gene and component the posterior under a mixture takes."""
+"""Numbers that the posterior under a mixture takes for each gene and component."""
 
 
-def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+def _effect(fit: EbEstimates, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     """Estimate and standard error of a contrast, natural log, (gene,) each."""
     if contrast.coefficient is not None:
         k = fit.design.coefficients.index(contrast.coefficient)
@@ -54,8 +53,8 @@ def _effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     return combine(fit.beta, contrast.vector), error
 
 
-def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
-    """Find genes whose counts are zero in all samples that a contrast compares: their effect is called 0."""
+def _without_evidence(fit: EbEstimates, contrast: Contrast) -> np.ndarray:
+    """Find genes whose counts are zero in all samples that a contrast compares: their effect is set to 0."""
     if contrast.factor is not None:
         levels = {contrast.level, contrast.reference}
         compared = np.array([level in levels for level in fit.design.groups[contrast.factor]])
@@ -69,15 +68,15 @@ def _without_evidence(fit: EbFit, contrast: Contrast) -> np.ndarray:
     return ~fit.all_zero & ~np.concatenate(counted)
 
 
-def _tested_effect(fit: EbFit, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
+def _tested_effect(fit: EbEstimates, contrast: Contrast) -> tuple[np.ndarray, np.ndarray]:
     """Effect and standard error as they are tested: 0 where no compared sample has a count."""
     effect, error = _effect(fit, contrast)
     effect = np.where(_without_evidence(fit, contrast) | fit.emptied, 0.0, effect)
     return effect, np.where(fit.emptied, 0.0, error)
 
 
-def _degrees_of_freedom(fit: EbFit) -> np.ndarray | None:
-    """Degrees of freedom (gene,) of t tests, or None if they are not asked for.
+def _degrees_of_freedom(fit: EbEstimates) -> np.ndarray | None:
+    """Degrees of freedom (gene,) of t tests, or None for normal tests.
 
     They are the sum of a gene's weights (1 without any), less the coefficients. DESeq2 compares genes whose
     outlying counts it replaced with the normal distribution all the same.
@@ -91,7 +90,7 @@ def _degrees_of_freedom(fit: EbFit) -> np.ndarray | None:
     return np.where(fit.replaced, np.inf, total - fit.design.n_coefficients)
 
 
-def _adjusted(fit: EbFit, p_value: np.ndarray) -> dict[str, np.ndarray]:
+def _adjusted(fit: EbEstimates, p_value: np.ndarray) -> dict[str, np.ndarray]:
     """p-values of genes that may be tested, and adjusted ones; genes emptied by replacement get p = 1."""
     p_value = np.where(fit.emptied, 1.0, np.where(fit.count_outlier, np.nan, p_value))
     if fit.options.independent_filtering:
@@ -101,8 +100,8 @@ def _adjusted(fit: EbFit, p_value: np.ndarray) -> dict[str, np.ndarray]:
     return {"p_value": p_value, "padj": padj, "status": _status(fit, p_value, padj)}
 
 
-def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
-    """Say for each gene why a number is missing, or that one should not be relied on."""
+def _status(fit: EbEstimates, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
+    """Return for each gene why a number is missing or unreliable, or that all is well."""
     cases = {
         "all_zero": fit.all_zero,
         "low_weight": fit.low_weight,
@@ -114,19 +113,19 @@ def _status(fit: EbFit, p_value: np.ndarray, padj: np.ndarray) -> np.ndarray:
     return np.asarray(words[np.select(list(cases.values()), range(len(cases)), default=len(cases))])
 
 
-def _table(fit: EbFit, columns: dict[str, np.ndarray]) -> ResultsTable:
+def _table(fit: EbEstimates, columns: dict[str, np.ndarray]) -> ResultsTable:
     common = {"base_mean": fit.base_mean, "dispersion": fit.dispersion, "engine": "eb"}
     names = fit.counts.gene_names
     named = {} if names is None else {"gene_name": names}
     return build_results(fit.counts.genes, named | common | columns)
 
 
-def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative: str) -> ResultsTable:
+def wald_table(fit: EbEstimates, contrast: Contrast, lfc_threshold: float, alternative: str) -> ResultsTable:
     """Tabulate Wald tests of a contrast.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
     contrast : Contrast
     lfc_threshold : float
         log2.
@@ -145,22 +144,30 @@ def wald_table(fit: EbFit, contrast: Contrast, lfc_threshold: float, alternative
     return _table(fit, columns | _adjusted(fit, p_value))
 
 
-def lrt_table(fit: EbFit, contrast: Contrast, test: tuple[np.ndarray, np.ndarray]) -> ResultsTable:
-    """Tabulate likelihood-ratio tests beside the effect of a contrast.
+def lrt_table(fit: EbEstimates, contrast: Contrast, reduced: str | Design) -> ResultsTable:
+    """Tabulate likelihood-ratio tests against a reduced design, beside the effect of a contrast.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
     contrast : Contrast
-    test : (stat, p_value), each ndarray (gene,)
+    reduced : str or Design
 
     Returns
     -------
     ResultsTable
+
+    Raises
+    ------
+    InputError
+        If the reduced design is not part of the full one.
     """
-    effect, error = _tested_effect(fit, contrast)
+    reduced = as_design(reduced, fit.counts)
+    refitted = estimates_for_lrt(fit)
+    test = likelihood_ratios(refitted, reduced)
+    effect, error = _tested_effect(refitted, contrast)
     columns = {"log2_fold_change": effect, "lfc_se": error, "stat": test[0]}
-    return _table(fit, columns | _adjusted(fit, test[1]))
+    return _table(refitted, columns | _adjusted(refitted, test[1]))
 
 
 def _rotation(contrast: Contrast) -> tuple[np.ndarray, int]:
@@ -188,6 +195,15 @@ def is_level(design: Design, contrast: Contrast) -> bool:
     """Tell whether a contrast is a level of expression, as the intercept is, rather than an effect.
 
     An effect stays when every sample's ln mean is raised by a constant: with X v = 1, it is c . v = 0.
+
+    Parameters
+    ----------
+    design : Design
+    contrast : Contrast
+
+    Returns
+    -------
+    bool
     """
     ones = np.ones(design.n_samples)
     constant = least_squares(design.matrix, ones)
@@ -197,21 +213,21 @@ def is_level(design: Design, contrast: Contrast) -> bool:
 
 
 def _refuse_level(design: Design, contrast: Contrast) -> None:
-    """Refuse to draw towards 0 what has no reason to be near it."""
+    """Refuse to shrink what has no reason to be near 0."""
     if not is_level(design, contrast):
         return
     effects = [name for name in design.coefficients if not is_level(design, design.contrast(name))]
-    advice = f"Effects of the design are {first_few(effects)}"
+    advice = f"Effects of this design: {first_few(effects)}"
     if not effects:
         advice = "No coefficient of the design is an effect: compare two levels, or add a term to the design"
     raise InputError(
-        f"'{contrast.name}' is a level of expression and not an effect, so that nothing draws it to 0. "
-        f"{advice}"
+        f"'{contrast.name}' is a level of expression, not an effect: there is no reason to shrink it "
+        f"towards 0. {advice}."
     )
 
 
 def shrunken_table(
-    fit: EbFit,
+    fit: EbEstimates,
     contrast: Contrast,
     lfc_threshold: float = 0.0,
     method: str = "apeglm",
@@ -221,14 +237,14 @@ def shrunken_table(
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
     contrast : Contrast
     lfc_threshold : float
         In log2 units, at least 0; with a threshold, s-values are about "wrong sign or smaller".
     method : str
         One of ``METHODS``.
     adapt : bool
-        Whether apeglm's prior is learnt from the effects.
+        Whether the scale of apeglm's prior is estimated from the effects of all genes.
 
     Returns
     -------
@@ -238,7 +254,7 @@ def shrunken_table(
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     _refuse_level(fit.design, contrast)
     if not adapt and method != "apeglm":
-        raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always learns its prior.")
+        raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always estimates its prior.")
     threshold = lfc_threshold * LN2
     stat, p_value = wald_test(*_tested_effect(fit, contrast), df=_degrees_of_freedom(fit))
     columns = _adjusted(fit, p_value)
@@ -269,7 +285,7 @@ def _laplace_columns(effect: np.ndarray, sd: np.ndarray, threshold: float) -> di
     }
 
 
-def _normal_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
+def _normal_columns(fit: EbEstimates, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
     """Columns of the posterior under normal priors; the standard error is the estimator's, as in DESeq2."""
     if contrast.coefficient is None:
         raise InputError(
@@ -281,7 +297,7 @@ def _normal_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[st
     return {"lfc_se": found.error} | _laplace_columns(found.effect, found.sd, threshold)
 
 
-def _ash_columns(fit: EbFit, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
+def _ash_columns(fit: EbEstimates, contrast: Contrast, threshold: float) -> dict[str, np.ndarray]:
     """Columns of the posterior under a mixture of normal distributions."""
     effect, error = _tested_effect(fit, contrast)
     rows = np.isfinite(effect) & np.isfinite(error) & (error > 0.0)
@@ -316,7 +332,7 @@ def _pieces(genes: np.ndarray, width: int) -> Iterator[np.ndarray]:
         yield genes[start : start + step]
 
 
-def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndarray, np.ndarray]:
+def _cauchy_effect(fit: EbEstimates, contrast: Contrast, adapt: bool) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mode and sd of a contrast under its Cauchy prior, natural log, (gene,) each.
 
     Without adaptation the prior has scale 1, and all coefficients but the intercept have it.
@@ -343,5 +359,5 @@ def _cauchy_effect(fit: EbFit, contrast: Contrast, adapt: bool) -> tuple[np.ndar
     return effect, sd
 
 
-def _shrunken_status(fit: EbFit, status: np.ndarray, lfsr: np.ndarray) -> np.ndarray:
+def _shrunken_status(fit: EbEstimates, status: np.ndarray, lfsr: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(lfsr) & fit.estimated & (status == "ok"), "not_converged", status)

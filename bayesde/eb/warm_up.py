@@ -1,8 +1,8 @@
-"""What the later steps of point estimates compile, called once on next to nothing.
+"""Compile the later steps of point estimates ahead of time, by calling them on a tiny data set.
 
 ``python -m bayesde.eb.warm_up`` leaves these compiled loops in numba's cache, so that a first run, which
 comes to them last, need not compile them itself. They are called as a run calls them, with arrays of the same
-types and layouts; `tests/eb/test_warm_up.py` holds it to that.
+types and layouts, which `tests/eb/test_warm_up.py` checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GENES, SAMPLES = 2, 4
 
 
 def warm_up() -> None:
-    """Compile the modes of shrunken effects, Cook's distances and errors of contrasts, or load them."""
+    """Compile the kernels of shrunken effects, Cook's distances and errors of contrasts, or load them."""
     rows = Counts(np.tile([10, 12, 30, 28], (GENES, 1))).rows(slice(0, GENES))
     factors = np.broadcast_to(np.ones(SAMPLES), (GENES, SAMPLES))
     layout = DesignLayout.of(np.column_stack([np.ones(SAMPLES), np.array([0.0, 0.0, 1.0, 1.0])]))

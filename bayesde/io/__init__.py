@@ -1,4 +1,4 @@
-"""Files: reading counts and what goes with them, and writing so that no half-written file is seen."""
+"""Reading counts and the tables that go with them, and writing files atomically."""
 
 from bayesde.io.count_files import read_counts
 from bayesde.io.tables import read_gene_table, read_sample_table

@@ -1,7 +1,7 @@
-"""One file of counts for each sample: htseq-count, featureCounts, STAR, and folders of such files.
+"""One file of counts per sample: htseq-count, featureCounts, STAR, and folders of such files.
 
-STAR's ReadsPerGene.out.tab has three counts of each gene: of reads whatever their strand, of reads on the
-strand of the gene (a forward library, htseq-count's ``yes``) and on the other (``reverse``).
+STAR's ReadsPerGene.out.tab has three counts of each gene: of reads on either strand, of reads on the strand
+of the gene (a forward library, htseq-count's ``yes``) and on the other strand (``reverse``).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
-from bayesde.counts.doubts import summary_rows
+from bayesde.counts.checks import summary_rows
 from bayesde.counts.gene_labels import label_columns
 from bayesde.errors import BayesdeNote, BayesdeWarning, InputError, first_few
-from bayesde.io.summary_rows import genes_only, tell_left_out
+from bayesde.io.summary_rows import genes_only, warn_left_out
 from bayesde.io.text import read_table
 from bayesde.options import check_choice
 
@@ -80,39 +80,72 @@ def sample_files(folder: str | PathLike[str]) -> dict[str, Path]:
         found = [(name, file) for name, file in named if name is not None]
         names = [name for name, _ in found]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise InputError(f"'{folder}' has several files of the sample(s) {first_few(twice)}")
+            raise InputError(f"'{folder}' has several files of the sample(s) {first_few(twice)}.")
         if found:
             return dict(found)
     transcripts = any(file.name.startswith(("quant.sf", "abundance.tsv")) for file in files)
     advice = "; files of Salmon and kallisto are read by read_tximport" if transcripts else ""
     raise InputError(
         f"'{folder}' is a folder without files of STAR (SAMPLE.ReadsPerGene.out.tab) or htseq-count "
-        f"(SAMPLE.counts); a counts file is needed{advice}"
+        f"(SAMPLE.counts); a counts file is needed{advice}."
     )
 
 
 def _sample_of(file: Path, endings: Sequence[str]) -> str | None:
-    """Name the sample of a file by what is before an ending, else by its folder; None for other files."""
+    """Return the name of the sample: the file name before an ending, or the folder; None for other files."""
     name = file.name.removesuffix(file.suffix) if file.suffix in _COMPRESSED else file.name
     ending = next((ending for ending in endings if name.endswith(ending)), None)
     return None if ending is None else name.removesuffix(ending).rstrip("._-") or file.parent.name
 
 
 def check_is_table(names: Sequence[str], path: str | PathLike[str]) -> None:
-    """Refuse STAR's file of one sample in place of a table of all."""
+    """Refuse STAR's file of one sample where a table of all samples is needed.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Header of the file.
+    path : path
+        For the message.
+
+    Raises
+    ------
+    InputError
+    """
     if (len(names) == 4 and summary_rows(names[:1]).all()) or set(OF_GDC) <= set(names):
         raise InputError(
-            f"'{path}' has the counts of one sample by STAR; give the folder that holds the files of all "
-            "samples, or the path of each by sample name: read_counts({'sample': path, ...})"
+            f"'{path}' has STAR's counts of a single sample; give the folder that holds the files of all "
+            f"samples, or the path of each by sample name: read_counts({{'sample': path, ...}})."
         )
 
 
 def counts_by_sample(
     paths: Mapping[str, str | PathLike[str]], table: pd.DataFrame | None, sep: str | None, strand: str | None
 ) -> Counts:
-    """Read one file for each sample; see `bayesde.io.count_files.read_counts`."""
+    """Read one file per sample; see `bayesde.io.count_files.read_counts`.
+
+    Parameters
+    ----------
+    paths : mapping of str to path
+        By sample name.
+    table : pandas.DataFrame or None
+        The sample table.
+    sep : str or None
+        Separator; None to detect it.
+    strand : str or None
+        One of `STRANDS` for STAR's files; None to choose by the totals.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    InputError
+        If the files do not fit together.
+    """
     if not paths:
-        raise InputError("no file was given; give the path of each sample's counts by sample name")
+        raise InputError("no file was given; give the path of each sample's counts by sample name.")
     if strand is not None:
         check_choice("strand", strand, STRANDS)
     samples = [_one_sample(path, sep) for path in paths.values()]
@@ -124,24 +157,24 @@ def counts_by_sample(
     if first.is_star:
         place = _column_of_star(dict(zip(names, samples, strict=True)), strand)
     elif strand is not None:
-        raise InputError("strand= chooses among the columns of STAR's ReadsPerGene.out.tab; leave it out")
+        raise InputError("strand= chooses among the columns of STAR's ReadsPerGene.out.tab; omit it.")
     left_out = list(dict.fromkeys(row for sample in samples for row in sample.left_out))
-    tell_left_out(left_out, f"'{first.path}'" + (" and the other files" if len(samples) > 1 else ""))
+    warn_left_out(left_out, f"'{first.path}'" + (" and the other files" if len(samples) > 1 else ""))
     genes = first.counts.index
     together = pd.concat([sample.counts.loc[genes].iloc[:, place] for sample in samples], axis=1, keys=names)
     return Counts(together, sample_table=table, gene_labels=first.labels)
 
 
 def _check_alike(sample: _OneSample, first: _OneSample) -> None:
-    """Refuse files of other genes or of another program."""
+    """Refuse files with other genes or from another program."""
     different = sample.counts.index.symmetric_difference(first.counts.index)
     if len(different):
         raise InputError(
             f"'{sample.path}' and '{first.path}' do not list the same genes, for example "
-            f"{first_few(different, 3)}; count all samples against one annotation"
+            f"{first_few(different, 3)}; count all samples against one annotation."
         )
     if sample.is_star != first.is_star:
-        raise InputError(f"'{sample.path}' and '{first.path}': one is STAR's, the other is not")
+        raise InputError(f"'{sample.path}' and '{first.path}': one is from STAR, the other is not.")
 
 
 def _one_sample(path: str | PathLike[str], sep: str | None) -> _OneSample:
@@ -158,18 +191,18 @@ def _one_sample(path: str | PathLike[str], sep: str | None) -> _OneSample:
             columns = [names.index(name) for name in OF_GDC]
     kept, left_out = genes_only(frame[0], path)
     if len(columns) not in (1, len(STRANDS)) or (len(columns) > 1 and not _is_star(names, left_out)):
-        raise InputError(f"'{path}' has {len(names)} columns; genes and the counts of one sample are needed")
+        raise InputError(f"'{path}' has {len(names)} columns; genes and the counts of one sample are needed.")
     frame = frame[kept]
     genes = pd.Index(frame[0].astype(str), dtype=object)
     if genes.has_duplicates:
-        raise InputError(f"'{path}' lists gene(s) twice: {first_few(genes[genes.duplicated()].unique())}")
+        raise InputError(f"'{path}' lists gene(s) twice: {first_few(genes[genes.duplicated()].unique())}.")
     counts = pd.DataFrame({i: numbers(frame[i]) for i in columns}).set_axis(genes, axis=0)
     known = frame[labels].set_axis([names[i] for i in labels], axis=1).set_axis(genes, axis=0)
     return _OneSample(counts, known, left_out, str(path))
 
 
 def _is_star(names: Sequence[str], left_out: Sequence[str]) -> bool:
-    """Tell whether a file of three columns of counts is STAR's."""
+    """Return whether a file with three columns of counts is STAR's."""
     return set(OF_GDC) <= set(names) or any(row.casefold().startswith("n_") for row in left_out)
 
 
@@ -178,49 +211,49 @@ def _is_number(text: str) -> bool:
 
 
 def _column_of_star(samples: Mapping[str, _OneSample], strand: str | None) -> int:
-    """Choose the column for the kind of library: as asked, or by what the totals of the columns say."""
+    """Choose the column for the kind of library: as requested, or by the totals of the columns."""
     if strand is not None:
         return STRANDS.index(strand)
     shares = {name: _forward_share(sample.counts) for name, sample in samples.items()}
     kinds = {name: _kind(share) for name, share in shares.items() if share is not None}
     if len(set(kinds.values())) > 1:
-        _tell_mixed(kinds)
+        _warn_mixed_strands(kinds)
         return 0
     place = STRANDS.index(next(iter(kinds.values()), STRANDS[0]))
     percents = sorted(f"{100.0 * share:.0f}" for share in shares.values() if share is not None)
-    _tell_chosen(place, sorted(set(percents), key=float))
+    _warn_strand(place, sorted(set(percents), key=float))
     return place
 
 
-def _tell_chosen(place: int, percents: list[str]) -> None:
-    """Say which of STAR's columns is taken, and why."""
+def _warn_strand(place: int, percents: list[str]) -> None:
+    """Report which of STAR's columns is used, and why."""
     span = f"{' to '.join(dict.fromkeys([percents[0], percents[-1]]))} % " if percents else "none "
     warnings.warn(
-        f"the column of STAR's files for {STRANDS[place]} libraries is taken (column {place + 2}): {span}of "
-        "the reads that are on one strand are on that of the gene; strand= (--strand) chooses another: "
-        f"{first_few(STRANDS)}",
+        f"the column of STAR's files for {STRANDS[place]} libraries is used (column {place + 2}): {span}of "
+        "the reads assigned to one strand are on the strand of the gene; strand= (--strand) chooses "
+        f"another: {first_few(STRANDS)}.",
         BayesdeNote,
         stacklevel=6,
     )
 
 
-def _tell_mixed(kinds: Mapping[str, str]) -> None:
-    """Say that samples are of different kinds, so that only counts of either strand can be compared."""
+def _warn_mixed_strands(kinds: Mapping[str, str]) -> None:
+    """Report that libraries are of different kinds, so that only unstranded counts are comparable."""
     groups = [
         f"{kind}: {first_few([name for name, one in kinds.items() if one == kind], 3)}"
         for kind in STRANDS
         if kind in kinds.values()
     ]
     warnings.warn(
-        f"the samples' reads are not on the strands alike ({'; '.join(groups)}), so that the column of "
-        "STAR's files for unstranded libraries is taken; strand= (--strand) chooses another",
+        f"the samples' libraries differ in strandedness ({'; '.join(groups)}), so that the column of STAR's "
+        "files for unstranded libraries is used; strand= (--strand) chooses another.",
         BayesdeWarning,
         stacklevel=6,
     )
 
 
 def _forward_share(counts: pd.DataFrame) -> float | None:
-    """Share of reads on the strand of the gene among those on either; None without any."""
+    """Return the share of reads on the strand of the gene among those on either; None without any."""
     forward, reverse = (float(pd.to_numeric(counts.iloc[:, i], errors="coerce").sum()) for i in (1, 2))
     return forward / (forward + reverse) if forward + reverse > 0.0 else None
 
@@ -233,7 +266,16 @@ def _kind(share: float) -> str:
 
 
 def numbers(column: pd.Series) -> pd.Series:
-    """Keep as text only the cells that are no numbers, so that messages name just these."""
+    """Read a column as numbers; only cells that are not numbers stay text, so that messages name them.
+
+    Parameters
+    ----------
+    column : pandas.Series
+
+    Returns
+    -------
+    pandas.Series
+    """
     if pd.api.types.is_numeric_dtype(column):
         return column
     read = pd.to_numeric(column, errors="coerce")

@@ -1,4 +1,4 @@
-"""Files in which Salmon, kallisto and RSEM report what they quantified in one sample."""
+"""Output files of Salmon, kallisto and RSEM, one per sample."""
 
 from __future__ import annotations
 
@@ -52,7 +52,15 @@ class Quantification:
     path: str
 
     def ordered_like(self, other: Quantification) -> Quantification:
-        """Return the same in the order of another sample.
+        """Return the same quantification in the order of another sample.
+
+        Parameters
+        ----------
+        other : Quantification
+
+        Returns
+        -------
+        Quantification
 
         Raises
         ------
@@ -65,7 +73,7 @@ class Quantification:
         if len(different) or self.is_by_gene != other.is_by_gene:
             raise InputError(
                 f"'{self.path}' and '{other.path}' do not list the same transcripts, for example "
-                f"{first_few(different, 3)}; quantify all samples with one index"
+                f"{first_few(different, 3)}; quantify all samples with one index."
             )
         place = self.names.get_indexer(other.names)
         parts = (self.counts[place], self.abundances[place], self.lengths[place])
@@ -99,22 +107,30 @@ def quantification_files(files: Any) -> dict[str, Path]:
     else:
         raise InputError(
             f"the quantifications are given as {files!r}; give a folder, or the path of each sample's file "
-            "by sample name"
+            "by sample name."
         )
     names = pd.Index([sample for sample, _ in found], dtype=object)
     if names.has_duplicates:
         raise InputError(
-            f"there are several quantifications of the sample(s) {first_few(names[names.duplicated()])}"
+            f"there are several quantifications of the sample(s) {first_few(names[names.duplicated()])}."
         )
     if not found:
         raise InputError(
-            f"there is no quantification in {str(files)!r}: no quant.sf, abundance.tsv or .results"
+            f"there is no quantification in {str(files)!r}: no quant.sf, abundance.tsv or .results."
         )
     return dict(found)
 
 
 def read_quantification(path: Path) -> Quantification:
     """Read one file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    Quantification
 
     Raises
     ------
@@ -126,13 +142,14 @@ def read_quantification(path: Path) -> Quantification:
     columns = next((wanted for wanted in FORMATS if set(wanted) <= set(header)), None)
     if columns is None:
         raise InputError(
-            f"'{path}' is no quantification of Salmon, kallisto or RSEM; its columns are {first_few(header)}"
+            f"'{path}' is not a quantification by Salmon, kallisto or RSEM; its columns are "
+            f"{first_few(header)}."
         )
     types = {name: str if name == columns[0] else np.float64 for name in columns}
     try:
         table = pd.read_csv(io.BytesIO(text.encode()), sep="\t", usecols=list(columns), dtype=types)
     except ValueError as error:
-        raise InputError(f"'{path}' cannot be read as a quantification: {error}") from error
+        raise InputError(f"'{path}' cannot be read as a quantification: {error}.") from error
     names = pd.Index(table[columns[0]], dtype=object, name=None)
     values = table[list(columns[1:])].to_numpy().T
     by_gene = columns[0] == BY_GENE
@@ -142,7 +159,7 @@ def read_quantification(path: Path) -> Quantification:
     if bad.any():
         raise InputError(
             f"'{path}' has {bad.sum()} row(s) without name or number, with a number below 0, or listed "
-            f"twice: {first_few(names[bad])}"
+            f"twice: {first_few(names[bad])}."
         )
     # RSEM writes 0 for what is shorter than its fragments; one base keeps such a length finite in logarithms.
     shortest = 1.0 if by_gene else np.where(values[2] > 0.0, 0.0, 1.0)
@@ -155,12 +172,12 @@ def _file_in(path: Path) -> Path:
         return path
     inside = [file for file in sorted(path.iterdir()) if _plain_name(file) in IN_OWN_FOLDER]
     if len(inside) != 1:
-        raise InputError(f"the folder '{path}' has no quant.sf or abundance.tsv, or several")
+        raise InputError(f"the folder '{path}' has no quant.sf or abundance.tsv, or several.")
     return inside[0]
 
 
 def _sample_of(path: Path) -> str | None:
-    """Name the sample of a file; None if it is no quantification."""
+    """Return the name of the sample of a file; None if it is not a quantification."""
     name = _plain_name(path)
     if name in IN_OWN_FOLDER:
         return path.parent.name
@@ -168,5 +185,5 @@ def _sample_of(path: Path) -> str | None:
 
 
 def _plain_name(path: Path) -> str:
-    """Return the name of a file without what compression added to it."""
+    """Return the name of a file without a suffix for compression."""
     return path.name.removesuffix(path.suffix) if path.suffix in (".gz", ".bz2", ".xz") else path.name

@@ -1,4 +1,4 @@
-"""Rows in which counting programs report reads of no gene: they are left out of counts, and said to be."""
+"""Summary rows of counting programs, such as ``__no_feature``: they are left out, with a note."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from os import PathLike
 
 import numpy as np
 
-from bayesde.counts.doubts import summary_rows
+from bayesde.counts.checks import summary_rows
 from bayesde.errors import BayesdeNote, InputError, first_few
 
-__all__ = ["genes_only", "tell_left_out"]
+__all__ = ["genes_only", "warn_left_out"]
 
 
 def genes_only(names: Iterable[object], path: str | PathLike[str]) -> tuple[np.ndarray, list[str]]:
-    """Tell genes from rows that report reads of no gene.
+    """Separate genes from the summary rows of a counting program.
 
     Parameters
     ----------
@@ -40,17 +40,30 @@ def genes_only(names: Iterable[object], path: str | PathLike[str]) -> tuple[np.n
     rows = [texts[int(i)] for i in np.flatnonzero(left_out)]
     if rows and left_out.all():
         raise InputError(
-            f"'{path}' has no gene: all its rows report reads of no gene, {first_few(rows)}. Give the table "
-            "of counts itself"
+            f"'{path}' has no gene: all its rows are summary rows of a counting program, {first_few(rows)}. "
+            "Give the table of counts itself."
         )
     return ~left_out, rows
 
 
-def tell_left_out(rows: Sequence[str], where: str) -> None:
-    """Say which rows were left out."""
+def warn_left_out(rows: Sequence[str], where: str) -> None:
+    """Note which rows were left out.
+
+    Parameters
+    ----------
+    rows : sequence of str
+        Their names; without any there is no note.
+    where : str
+        The file or files.
+
+    Warns
+    -----
+    BayesdeNote
+    """
     if rows:
         warnings.warn(
-            f"{len(rows)} row(s) of {where} report reads of no gene and are left out: {first_few(rows, 10)}",
+            f"{len(rows)} row(s) of {where} are summary rows of a counting program, not genes, and are left "
+            f"out: {first_few(rows, 10)}.",
             BayesdeNote,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""Tables that go with counts: of the samples, and of numbers by gene and sample."""
+"""Tables that go with counts: the sample table, and matrices (gene, sample) such as normalization factors."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from os import PathLike
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped_table
 from bayesde.counts.gene_labels import label_columns
+from bayesde.counts.whitespace import stripped_table
 from bayesde.errors import InputError, first_few
 from bayesde.io.text import MISSING, as_numbers, check_unique, read_table
 
 
 def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
-    """Read what is known of the samples, one row each.
+    """Read a sample table, one row per sample.
 
     Parameters
     ----------
     path : path
-        A text table, as `read_counts` takes them. Sample names are in the column called ``sample``, else in
-        the first. Numbers stay numbers, write ``C(batch)`` in a design to make a factor of a numeric column;
-        but a column with leading zeros (``001``) is text. Blanks around names and cells are stripped. ``NA``
+        A text table in any format of `read_counts`. Sample names are in the column ``sample``, or else in the
+        first. Numbers stay numeric: write ``C(batch)`` in a design to make a factor of a numeric column. A
+        column with leading zeros (``001``) is text. Whitespace around names and cells is stripped. ``NA``
         and empty cells are missing.
     sep : str, optional
-        What stands between columns; by default found out from the header.
+        Separator; by default detected from the header.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     Warns
     -----
     BayesdeNote
-        If levels had blanks around them.
+        If levels had whitespace around them.
 
     Raises
     ------
@@ -50,13 +50,13 @@ def read_sample_table(path: str | PathLike[str], *, sep: str | None = None) -> p
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()].unique()
         raise InputError(
-            f"'{path}' has several rows for the sample(s) {first_few(twice)}; one each is needed"
+            f"'{path}' has several rows for the sample(s) {first_few(twice)}; one row per sample is needed."
         )
     return table
 
 
 def _read_column(column: pd.Series) -> pd.Series:
-    """Make numbers of text, unless it has leading zeros, which only names have."""
+    """Read text as numbers, unless it has leading zeros, which only identifiers have."""
     known = column.mask(column.isin(MISSING))
     if known.dropna().str.fullmatch(r"[+-]?0\d+").any():
         return known
@@ -64,15 +64,15 @@ def _read_column(column: pd.Series) -> pd.Series:
 
 
 def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.DataFrame:
-    """Read numbers by gene and sample that are not counts, such as normalization factors.
+    """Read a matrix (gene, sample) that is not counts, such as normalization factors.
 
     Parameters
     ----------
     path : path
-        A text table, as `read_counts` takes them; the first column names the genes. Columns that tell about
+        A text table in any format of `read_counts`; the first column names the genes. Columns that describe
         the genes, such as ``gene_name``, are left out.
     sep : str, optional
-        What stands between columns; by default found out from the header.
+        Separator; by default detected from the header.
 
     Returns
     -------
@@ -89,12 +89,12 @@ def read_gene_table(path: str | PathLike[str], *, sep: str | None = None) -> pd.
 def read_labelled_table(
     path: str | PathLike[str], *, sep: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read numbers by gene and sample, and apart from them the columns that tell about the genes.
+    """Read a matrix (gene, sample), and separately the columns that describe the genes.
 
     Parameters
     ----------
     path, sep
-        As of `read_gene_table`.
+        As in `read_gene_table`.
 
     Returns
     -------

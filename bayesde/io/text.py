@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesde.counts.blanks import stripped, stripped_texts
+from bayesde.counts.whitespace import stripped, stripped_texts
 from bayesde.errors import InputError, first_few
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
@@ -35,18 +35,40 @@ _FIRST_LINE = re.compile(r"[^\n]*\S[^\n]*")
 def read_table(
     path: str | PathLike[str], sep: str | None, what: str, key: str | None, *, as_text: bool = False
 ) -> tuple[list[str], pd.DataFrame]:
-    """Read a table; its columns are numbered, their names returned beside it.
+    """Read a table; its columns are numbered, and their names are returned separately.
 
-    The key column (the first, if there is none of that name) is kept as text, all columns with `as_text`.
-    Blanks around names are stripped, and around cells too, but with `as_text` only such as stand after a
-    comma throughout.
+    Whitespace around names and cells is stripped; with `as_text`, around cells only where it follows every
+    separator.
+
+    Parameters
+    ----------
+    path : path
+    sep : str or None
+        Separator; None to detect it.
+    what : str
+        Kind of table, for messages.
+    key : str or None
+        Column that is kept as text; the first if there is none of that name.
+    as_text : bool
+        Whether to keep all columns as text.
+
+    Returns
+    -------
+    names : list of str
+    frame : pandas.DataFrame
+        Columns 0, 1, ...
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as a table.
     """
     header, body, skipped = _split_header(read_text(path, what), sep, path)
     sep = sep or _sniffed(header)
     names = [stripped(name) for name in _fields(header, sep)]
     first = _FIRST_LINE.search(body)
     if first is None:
-        raise InputError(f"'{path}' has a header but no rows")
+        raise InputError(f"'{path}' has a header but no rows.")
     width = len(_fields(first.group(), sep))
     if width == len(names) + 1:
         names = ["", *names]
@@ -74,7 +96,7 @@ def _text_columns(frame: pd.DataFrame) -> list[int]:
 
 
 def _stripped(column: pd.Series, *, key: bool) -> pd.Series:
-    """Strip the cells of a column, and read as numbers what blanks had made text."""
+    """Strip the cells of a column, and read as numbers those that only whitespace had made text."""
     before = list(column)
     values = stripped_texts(before)
     if all(map(operator.is_, before, values)):
@@ -85,7 +107,16 @@ def _stripped(column: pd.Series, *, key: bool) -> pd.Series:
 
 
 def as_numbers(column: pd.Series) -> pd.Series:
-    """Read a column of text as pandas would have: numbers or truth values if all of it is, else text."""
+    """Read a column of text as pandas would: as numbers or truth values if all cells are, otherwise as text.
+
+    Parameters
+    ----------
+    column : pandas.Series of str
+
+    Returns
+    -------
+    pandas.Series
+    """
     known = column.dropna()
     if known.isin(_TRUTH).all() and len(known) == len(column):
         return column.str.lower() == "true"
@@ -98,18 +129,18 @@ def as_numbers(column: pd.Series) -> pd.Series:
 
 
 def _is_spaced(header: str, sep: str | None) -> bool:
-    """Tell whether a blank follows the separators of a header, "gene, a, b"."""
+    """Return whether a blank follows every separator of a header, as in "gene, a, b"."""
     return sep in (",", ";") and header.count(f"{sep} ") == header.count(sep) > 0
 
 
 def _check_widths(body: str, sep: str | None, width: int, skipped: int, path: str | PathLike[str]) -> None:
-    """Refuse rows that end too early, which would read as missing values."""
+    """Refuse rows with too few fields, which would read as missing values."""
     for number, line in enumerate(body.split("\n"), skipped + 1):
         fields = len(_fields(line, sep)) if line.strip() else width
         if fields < width and '"' not in line:  # a quoted name may go on in the next line
             raise InputError(
-                f"'{path}' has too few fields in line {number}: {fields} in place of {width}. The file may "
-                "be cut off; complete the line or leave it out"
+                f"'{path}' has too few fields in line {number}: {fields} instead of {width}. The file may "
+                "be truncated; complete the line or remove it."
             )
 
 
@@ -140,16 +171,44 @@ def _parsed(
 
 
 def check_file(path: str | PathLike[str], what: str) -> None:
-    """Refuse a path where there is no file."""
+    """Refuse a path where there is no file.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        Kind of file, for messages.
+
+    Raises
+    ------
+    InputError
+    """
     file = Path(path)
     if not file.exists():
-        raise InputError(f"the {what} file '{path}' does not exist")
+        raise InputError(f"the {what} file '{path}' does not exist.")
     if file.is_dir():
-        raise InputError(f"'{path}' is a folder; a {what} file is needed")
+        raise InputError(f"'{path}' is a folder; a {what} file is needed.")
 
 
 def read_text(path: str | PathLike[str], what: str) -> str:
-    """Read a whole file, decompressed and decoded."""
+    """Read a whole file, decompressed and decoded.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        Kind of file, for messages.
+
+    Returns
+    -------
+    str
+        With newline line ends.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not text.
+    """
     check_file(path, what)
     try:
         data = Path(path).read_bytes()
@@ -157,19 +216,19 @@ def read_text(path: str | PathLike[str], what: str) -> str:
             if data.startswith(magic):
                 data = decompress(data)
     except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise InputError(f"the {what} file '{path}' cannot be read: {error}") from error
+        raise InputError(f"the {what} file '{path}' cannot be read: {error}.") from error
     if b"\x00" in data[:4096]:
         raise InputError(
-            f"'{path}' is not a text file; a table in UTF-8 text, plain or compressed, is needed"
+            f"'{path}' is not a text file; a table in UTF-8 text, plain or compressed, is needed."
         )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"'{path}' is not UTF-8 text ({error.reason} at byte {error.start}); re-save it"
+            f"'{path}' is not UTF-8 text ({error.reason} at byte {error.start}); re-save it."
         ) from error
     if not text.strip():
-        raise InputError(f"the {what} file '{path}' is empty")
+        raise InputError(f"the {what} file '{path}' is empty.")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -183,7 +242,7 @@ def _split_header(text: str, sep: str | None, path: str | PathLike[str]) -> tupl
             break
         comment, text, skipped = line, rest, skipped + 1
     if not text:
-        raise InputError(f"'{path}' holds comments only")
+        raise InputError(f"'{path}' contains only comments.")
     # "#gene<tab>a<tab>b" over rows of as many columns is a header, not a remark.
     mark = sep or _sniffed(line)
     if comment.startswith("#") and mark and len(_fields(comment, mark)) == len(_fields(line, mark)) > 1:
@@ -192,7 +251,7 @@ def _split_header(text: str, sep: str | None, path: str | PathLike[str]) -> tupl
 
 
 def _sniffed(header: str) -> str | None:
-    """Find the separator of a header; None if it has a single field."""
+    """Detect the separator of a header; None if it has a single field."""
     mark = max(_SEPARATORS, key=header.count)
     if header.count(mark):
         return mark
@@ -209,29 +268,71 @@ def _fields(line: str, sep: str | None) -> list[str]:
     if _is_spaced(line, sep):
         return next(csv.reader([line], delimiter=str(sep), skipinitialspace=True))
     if len(sep) != 1:
-        raise InputError(f"the separator {sep!r} is not understood; give one character, such as ',' or '\\t'")
+        raise InputError(f"the separator {sep!r} is not valid; give one character, such as ',' or '\\t'.")
     return next(csv.reader([line], delimiter=sep))
 
 
 def sep_advice(sep: str | None) -> str:
-    """Say which separator was taken and what to do about it."""
-    taken = "none was found" if sep is None else f"{_SEPARATORS.get(sep, repr(sep))} was taken"
-    return f"Is the separator right? ({taken}; give another by sep=)"
+    """Report which separator was used, and how to give another.
+
+    Parameters
+    ----------
+    sep : str or None
+
+    Returns
+    -------
+    str
+    """
+    taken = "none was found" if sep is None else f"{_SEPARATORS.get(sep, repr(sep))} was used"
+    return f"Is the separator right? ({taken}; give another by sep=.)"
 
 
 def column_position(names: list[str], wanted: str | None, path: str | PathLike[str]) -> int:
-    """Find a column by name, the first for None."""
+    """Find a column by name.
+
+    Parameters
+    ----------
+    names : list of str
+        All columns.
+    wanted : str or None
+        None for the first.
+    path : path
+        For the message.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If there is no such column.
+    """
     if wanted is None:
         return 0
     if wanted not in names:
-        raise InputError(f"'{path}' has no column '{wanted}'; its columns are {first_few(names, 20)}")
+        raise InputError(f"'{path}' has no column '{wanted}'; its columns are {first_few(names, 20)}.")
     return names.index(wanted)
 
 
 def check_unique(names: list[str], columns: list[int], path: str | PathLike[str]) -> None:
-    """Refuse columns of the same name."""
+    """Refuse columns with the same name.
+
+    Parameters
+    ----------
+    names : list of str
+        All columns.
+    columns : list of int
+        Positions of those that must be unique.
+    path : path
+        For the message.
+
+    Raises
+    ------
+    InputError
+    """
     index = pd.Index([names[i] for i in columns])
     if index.has_duplicates:
         raise InputError(
-            f"'{path}' has several columns called {first_few(index[index.duplicated()].unique())}"
+            f"'{path}' has several columns called {first_few(index[index.duplicated()].unique())}."
         )

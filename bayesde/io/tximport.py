@@ -1,7 +1,7 @@
-r"""Estimated counts of transcripts, summed by gene, with the average length of what was counted.
+r"""Estimated counts of transcripts, summed by gene, with average transcript lengths.
 
-Salmon, kallisto and RSEM estimate for each transcript t and sample j how many reads :math:`k_{tj}` are from
-it, its abundance :math:`a_{tj}` (transcripts per million) and its effective length :math:`\ell_{tj}`. For a
+For each transcript t and sample j, Salmon, kallisto and RSEM estimate the number of reads :math:`k_{tj}`,
+its abundance :math:`a_{tj}` (transcripts per million) and its effective length :math:`\ell_{tj}`. For a
 gene g
 
 .. math::
@@ -9,11 +9,11 @@ gene g
     K_{gj} = \mathrm{round} \sum_{t \in g} k_{tj}, \qquad
     L_{gj} = \frac{\sum_{t \in g} a_{tj} \ell_{tj}}{\sum_{t \in g} a_{tj}},
 
-so that a change of isoforms, which changes :math:`L`, is not taken for a change of expression. Where a gene
-has no abundance in a sample, L is the geometric mean of its L in the samples where it has; where it has none
-in any, it is the mean over its transcripts of their mean length over samples. Rounding is half to even, as
-R's ``round``. RSEM's files of genes have L as it is (below one base it is set to 1, as tximport's manual
-does with 0): only where a length is missing, it is the geometric mean of the other samples'.
+so that a change of isoforms, which changes :math:`L`, is not mistaken for a change of expression. Where a
+gene has no abundance in a sample, L is the geometric mean of its L in the other samples; where it has none in
+any sample, it is the mean over its transcripts of their mean length over samples. Rounding is half to even,
+as R's ``round``. RSEM's files of genes contain L (below one base it is set to 1, as tximport's manual
+does with 0); only where a length is missing is it the geometric mean of the other samples'.
 
 Source: Soneson, C., Love, M. I. and Robinson, M. D. (2015) F1000Research 4:1521,
 doi:10.12688/f1000research.7563, and the documentation of tximport ("original counts and offset").
@@ -50,7 +50,7 @@ def read_tximport(
     ignore_tx_version: bool = False,
     ignore_after_bar: bool = False,
 ) -> Counts:
-    """Read estimated counts with average transcript lengths, which the normalization takes out.
+    """Read estimated counts with average transcript lengths, for which the normalization corrects.
 
     Either from the files of Salmon (``quant.sf``), kallisto (``abundance.tsv``) or RSEM (``.genes.results``,
     ``.isoforms.results``), or from ready matrices of tximport, tximeta or nf-core/rnaseq.
@@ -59,24 +59,24 @@ def read_tximport(
     ----------
     files : mapping or pandas.Series of path by sample name, or path
         Files, or the folders that Salmon or kallisto wrote. A single folder is searched for them, and each
-        sample is called like its own folder (``treated_1/quant.sf``) or file (``treated_1.quant.sf.gz``).
+        sample is named after its own folder (``treated_1/quant.sf``) or file (``treated_1.quant.sf.gz``).
     tx2gene : pandas.DataFrame, mapping or path
         Gene of each transcript: a table with transcripts in its first and genes in its second column (a
-        text file may lack a header), or a mapping. Not needed for ``.genes.results``.
+        text file need not have a header), or a mapping. Not needed for ``.genes.results``.
     counts, lengths : pandas.DataFrame, array-like or path, (gene, sample)
-        In place of files: estimated counts, which are rounded, and average transcript lengths in bases.
+        Instead of files: estimated counts, which are rounded, and average transcript lengths in bases.
     samples : path or pandas.DataFrame, optional
         The sample table, see `read_counts`.
     ignore_tx_version : bool
-        Whether to compare names of transcripts without what follows a dot (``ENST00000456328.2``).
+        Whether to ignore everything after a dot in names of transcripts (``ENST00000456328.2``).
     ignore_after_bar : bool
-        Whether to compare names of transcripts without what follows a bar (GENCODE's headers).
+        Whether to ignore everything after a bar in names of transcripts (GENCODE's headers).
 
     Returns
     -------
     Counts
-        With `average_lengths`; genes in alphabetical order if they were summed from files, else in the order
-        of `counts`.
+        With `average_lengths`; genes in alphabetical order if they were summed from files, otherwise in the
+        order of `counts`.
 
     Warns
     -----
@@ -90,7 +90,7 @@ def read_tximport(
     """
     table = read_sample_table(samples) if isinstance(samples, (str, PathLike)) else samples
     if (files is None) == (counts is None) or (counts is None) != (lengths is None):
-        raise InputError("give either files of quantifications, or both counts= and lengths=")
+        raise InputError("give either files of quantifications, or both counts= and lengths=.")
     if files is None:
         return _from_matrices(counts, lengths, table)
     cut = "|".join((r"\..*",) * ignore_tx_version + (r"\|.*",) * ignore_after_bar)
@@ -111,7 +111,7 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
     try:
         values = np.asarray(estimated, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the estimated counts are not numbers: {error}") from error
+        raise InputError(f"the estimated counts are not numbers: {error}.") from error
     rounded: Any = _rounded(values)
     if isinstance(estimated, pd.DataFrame):
         rounded = pd.DataFrame(rounded, index=estimated.index, columns=estimated.columns)
@@ -119,7 +119,7 @@ def _from_matrices(counts: Any, lengths: Any, table: pd.DataFrame | None) -> Cou
 
 
 def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
-    """Read a matrix, and take columns that tell about the genes out of it."""
+    """Read a matrix, and separate the columns that describe the genes from it."""
     if isinstance(given, (str, PathLike)):
         numbers, labels = read_labelled_table(given)
         return numbers, labels if labels.shape[1] and not labels.index.has_duplicates else None
@@ -127,13 +127,13 @@ def _numbers_and_labels(given: Any, table: pd.DataFrame | None) -> tuple[Any, pd
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Round half to even; leave as they are what `Counts` is to refuse."""
+    """Round half to even; values that `Counts` refuses are left unchanged."""
     return np.where(values >= 0.0, np.rint(values), values)
 
 
 @dataclass(frozen=True, eq=False)
 class _GeneSums:
-    """What is summed over the transcripts of each gene, (gene, sample)."""
+    """Sums over the transcripts of each gene, (gene, sample)."""
 
     genes: pd.Index
     counts: np.ndarray
@@ -148,7 +148,7 @@ class _GeneSums:
         return cls(genes, np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(genes)))
 
     def add(self, sample: int, quantified: Quantification, gene_of: np.ndarray) -> None:
-        """Sum one sample, a transcript after the other; those whose gene is -1 are left out."""
+        """Add one sample; transcripts whose gene is -1 are left out."""
         kept = gene_of >= 0
         gene = gene_of[kept]
         counts, abundances, lengths = (
@@ -157,7 +157,7 @@ class _GeneSums:
         n_genes, n_samples = self.counts.shape
         self.counts[:, sample] = np.bincount(gene, counts, n_genes)
         self.abundances[:, sample] = np.bincount(gene, abundances, n_genes)
-        if quantified.is_by_gene:  # a gene's length stands in the file, whatever its abundance
+        if quantified.is_by_gene:  # the file has the gene's length, whatever its abundance
             self.weighted_lengths[gene, sample] = lengths
             return
         self.weighted_lengths[:, sample] = np.bincount(gene, abundances * lengths, n_genes)
@@ -168,7 +168,7 @@ class _GeneSums:
     def summarized(
         self, samples: list[str], table: pd.DataFrame | None, *, lengths_are_given: bool
     ) -> Counts:
-        """Round the counts and average the lengths, or take those of genes as they are."""
+        """Round the counts and average the lengths, or use those of genes as they are."""
         lengths = self.weighted_lengths
         if not lengths_are_given:
             lengths = np.full(self.counts.shape, np.nan)
@@ -176,7 +176,7 @@ class _GeneSums:
         elif (nowhere := np.isnan(lengths).all(axis=1)).any():
             raise InputError(
                 f"the gene(s) {first_few(self.genes[nowhere])} have no effective_length in any sample; fill "
-                "it in, or leave these genes out of all files"
+                "it in, or leave these genes out of all files."
             )
         return Counts(
             _rounded(self.counts),
@@ -215,22 +215,22 @@ def _genes_of(quantified: Quantification, tx2gene: Any, cut: str) -> tuple[np.nd
         genes = quantified.names.sort_values()
         return genes.get_indexer(quantified.names), genes
     if tx2gene is None:
-        raise InputError("the files list transcripts; give the gene of each by tx2gene=")
+        raise InputError("the files list transcripts; give the gene of each by tx2gene=.")
     names = _cut(quantified.names, cut)
     gene_by_transcript = _gene_by_transcript(tx2gene, names, cut)
     found = gene_by_transcript.reindex(names)
     known = found.notna().to_numpy()
     if not known.any():
         raise InputError(
-            f"none of the transcripts quantified ({first_few(names, 3)}) is in tx2gene "
-            f"({first_few(gene_by_transcript.index, 3)}). If they differ in what follows a dot or a bar, "
-            "give ignore_tx_version=True or ignore_after_bar=True"
+            f"none of the quantified transcripts ({first_few(names, 3)}) is in tx2gene "
+            f"({first_few(gene_by_transcript.index, 3)}). If they differ after a dot or a bar, give "
+            "ignore_tx_version=True or ignore_after_bar=True."
         )
     if not known.all():
         lost = quantified.counts[~known].sum() / max(quantified.counts.sum(), 1.0)
         warnings.warn(
             f"{(~known).sum()} of {len(known)} transcripts have no gene in tx2gene and are left out, with "
-            f"{100.0 * lost:.2g} % of the first sample's reads: {first_few(names[~known], 3)}",
+            f"{100.0 * lost:.2g} % of the first sample's reads: {first_few(names[~known], 3)}.",
             BayesdeWarning,
             stacklevel=3,
         )
@@ -239,7 +239,7 @@ def _genes_of(quantified: Quantification, tx2gene: Any, cut: str) -> tuple[np.nd
 
 
 def _gene_by_transcript(tx2gene: Any, transcripts: pd.Index, cut: str) -> pd.Series:
-    """Read which gene each transcript is of; each transcript once."""
+    """Read the gene of each transcript, each transcript once."""
     if isinstance(tx2gene, (str, PathLike)):
         tx2gene = _read_pairs(tx2gene, transcripts, cut)
     if isinstance(tx2gene, Mapping):
@@ -248,14 +248,14 @@ def _gene_by_transcript(tx2gene: Any, transcripts: pd.Index, cut: str) -> pd.Ser
         tx2gene = tx2gene.rename_axis("transcript").reset_index(name="gene")
     if not isinstance(tx2gene, pd.DataFrame) or tx2gene.shape[1] < 2:
         raise InputError(
-            "tx2gene must be a table with transcripts in its first and genes in its second column"
+            "tx2gene must be a table with transcripts in its first and genes in its second column."
         )
     pairs = tx2gene.iloc[:, :2].set_axis(["transcript", "gene"], axis=1).dropna().astype(str)
     pairs["transcript"] = _cut(pd.Index(pairs["transcript"]), cut)
     pairs = pairs.drop_duplicates()
     twice = pairs["transcript"][pairs["transcript"].duplicated()].unique()
     if len(twice):
-        raise InputError(f"tx2gene gives several genes for the transcript(s) {first_few(twice)}")
+        raise InputError(f"tx2gene gives several genes for the transcript(s) {first_few(twice)}.")
     return pairs.set_index("transcript")["gene"]
 
 

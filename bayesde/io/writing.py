@@ -1,4 +1,4 @@
-"""Writing files such that no half-written one is ever seen."""
+"""Writing files atomically: a reader never sees a half-written one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What makes samples comparable: size factors, factors of single counts, and the scaled counts they give."""
+"""Size factors, normalization factors, and the normalized counts that they give."""
 
 from bayesde.normalize.factors import normalization_factors, normalization_matrix
-from bayesde.normalize.ratios import METHODS, size_factors
+from bayesde.normalize.ratios import METHODS
 from bayesde.normalize.scaled import base_mean, base_var, cpm, fpkm, fpm, norm_transform
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "norm_transform",
     "normalization_factors",
     "normalization_matrix",
-    "size_factors",
 ]

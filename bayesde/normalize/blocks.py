@@ -1,4 +1,4 @@
-"""Counts a block of genes at a time, so that memory is bounded however many samples there are."""
+"""Counts in blocks of genes, so that memory is bounded however many samples there are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["row_blocks"]
 
 
 def row_blocks(counts: Counts, share: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
-    """Go once over the counts.
+    """Iterate once over the counts.
 
     Parameters
     ----------
     counts : Counts
     share : int
-        What part of a chunk a block is: 4 for a quarter, where much is computed from each count.
+        Fraction of a chunk that a block is: 4 for a quarter, where much is computed from each count.
 
     Yields
     ------

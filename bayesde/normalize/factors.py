@@ -1,8 +1,8 @@
-r"""One factor for each count: from size factors, known factors, or transcript lengths.
+r"""Normalization factors, one per count: from size factors, known factors, or transcript lengths.
 
-What is known of each count beforehand, a matrix N such as average transcript lengths, is divided by the
-geometric mean of its row, the counts by N; size factors s of K / N then complete it, and every row is brought
-to the geometric mean 1 (Soneson, Love and Robinson 2015, doi:10.12688/f1000research.7563.2):
+A known matrix N, such as average transcript lengths, is divided by the geometric mean of its row, and the
+counts K by N; the product with the size factors s of K / N is scaled to geometric mean 1 in every row
+(Soneson, Love and Robinson 2015, doi:10.12688/f1000research.7563.2):
 
     nf_ij = N_ij s_j / exp(mean_j ln(N_ij s_j))
 """
@@ -16,14 +16,14 @@ import pandas as pd
 
 from bayesde.counts import Counts, matched_matrix
 from bayesde.errors import InputError, first_few
-from bayesde.normalize.ratios import Location, check_method, log_size_factors, size_factors
+from bayesde.normalize.ratios import Location, check_method, log_size_factors
 from bayesde.numerics.libm import exp, log
 
 __all__ = ["normalization_factors", "normalization_matrix"]
 
 
 SMALLEST_FACTOR, LARGEST_FACTOR = 1e-9, 1e9
-"""Size factors are around 1; beyond this range, counts over factors lose their meaning."""
+"""Size factors are around 1; beyond this range normalized counts are not meaningful."""
 
 
 def normalization_factors(
@@ -34,11 +34,11 @@ def normalization_factors(
     geometric_means: Any = None,
     location: Location | None = None,
 ) -> pd.DataFrame:
-    r"""Combine what is known of each count, such as transcript lengths, with size factors.
+    r"""Combine a known matrix, such as average transcript lengths, with size factors.
 
     ``nf_ij = N_ij s_j``, divided by its geometric mean over samples, s being the size factors of the counts
     divided by N. The N of average transcript lengths is the lengths over their geometric mean in the row; a
-    matrix that is given here is taken as it is.
+    matrix that is given here is used unchanged.
 
     Parameters
     ----------
@@ -64,7 +64,16 @@ def normalization_factors(
 
 
 def average_lengths(counts: Counts) -> np.ndarray | None:
-    """Average transcript lengths that came with the counts, (gene, sample), or None."""
+    """Return the average transcript lengths of the counts.
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    ndarray (gene, sample) or None
+    """
     return counts.average_lengths
 
 
@@ -74,7 +83,7 @@ def _centered_log_lengths(counts: Counts) -> np.ndarray:
     if lengths is None:
         raise InputError(
             "these counts have no average transcript lengths; give a matrix (gene, sample) to combine with "
-            "size factors, or use size factors alone"
+            "size factors, or use size factors alone."
         )
     known = log(lengths)
     known -= known.mean(axis=1, keepdims=True)
@@ -89,7 +98,7 @@ def _combined(
     geometric_means: Any = None,
     location: Location | None = None,
 ) -> np.ndarray:
-    """Combine as ``normalization_factors`` says, (gene, sample)."""
+    """Combine known factors with size factors as `normalization_factors` describes, (gene, sample)."""
     if matrix is None:
         known = _centered_log_lengths(counts)
     else:
@@ -100,7 +109,7 @@ def _combined(
 
 
 def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any = None) -> np.ndarray:
-    """Resolve whatever a caller may give as size factors into one factor for each count.
+    """Turn any form of size or normalization factors into one factor per count.
 
     Parameters
     ----------
@@ -134,7 +143,7 @@ def normalization_matrix(counts: Counts, factors: Any = None, control_genes: Any
             return _read_only(counts.normalization_factors)
         if average_lengths(counts) is not None:
             return _read_only(_combined(counts, None, factors or "ratio", control_genes))
-        factors = size_factors(counts, factors or "ratio", control_genes)
+        factors = exp(log_size_factors(counts, factors or "ratio", control_genes))
     if isinstance(factors, pd.DataFrame) or np.ndim(factors) == 2:
         return _read_only(matched_matrix(factors, counts.genes, counts.samples, "normalization factors"))
     return np.broadcast_to(_sample_factors(factors, counts.samples), (counts.n_genes, counts.n_samples))
@@ -155,20 +164,21 @@ def _sample_factors(factors: Any, samples: pd.Index) -> np.ndarray:
         if len(absent) or named.index.has_duplicates:
             twice = named.index[named.index.duplicated()].unique()
             problem = f"lack {first_few(absent)}" if len(absent) else f"name {first_few(twice)} twice"
-            raise InputError(f"the size factors {problem}; one for each sample is needed")
+            raise InputError(f"the size factors {problem}; one for each sample is needed.")
         factors = named.loc[samples]
     try:
         values = np.array(factors, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the size factors are not numbers: {error}") from error
+        raise InputError(f"the size factors are not numbers: {error}.") from error
     if values.shape != (len(samples),):
         raise InputError(
-            f"the size factors have shape {values.shape}; ({len(samples)},) or a matrix (gene, sample) needed"
+            f"the size factors have shape {values.shape}; ({len(samples)},) or a matrix (gene, sample) is "
+            "needed."
         )
     bad = ~((values >= SMALLEST_FACTOR) & (values <= LARGEST_FACTOR))
     if bad.any():
         raise InputError(
             f"size factors must be between {SMALLEST_FACTOR:g} and {LARGEST_FACTOR:g}; found "
-            f"{first_few(values[bad])} for {first_few(samples[bad])}"
+            f"{first_few(values[bad])} for {first_few(samples[bad])}."
         )
     return values

@@ -19,62 +19,14 @@ import pandas as pd
 from bayesde.counts import Counts, chunk_cells, positions
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.normalize.blocks import row_blocks
-from bayesde.numerics.libm import exp, log
+from bayesde.numerics.libm import log
 
-__all__ = ["METHODS", "check_method", "log_size_factors", "size_factors"]
+__all__ = ["METHODS", "check_method", "log_size_factors"]
 
 METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
-"""Log ratios are made of a quarter of a chunk at a time, because several arrays of that size are needed."""
+"""Log ratios are computed for a quarter of a chunk at a time: several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
-
-
-def size_factors(
-    counts: Counts,
-    method: str = "ratio",
-    control_genes: Any = None,
-    geometric_means: Any = None,
-    location: Location | None = None,
-) -> pd.Series:
-    r"""Estimate size factors by the median of ratios.
-
-    With g_i the mean over samples of ln y_ij, ``ln s_j = median_i (ln y_ij - g_i)`` over the genes that have
-    a count in every sample (``"ratio"``). ``"poscounts"`` takes g_i from the positive counts only, their logs
-    summed and divided by the number of all samples, and uses in each sample the genes counted in it; the
-    factors are then divided by their geometric mean, as are those from given `geometric_means`.
-
-    Parameters
-    ----------
-    counts : Counts
-    method : {"ratio", "poscounts"}
-    control_genes : sequence of str, of int or of bool, optional
-        Names, positions or a mask of the genes whose ratios are used: genes known not to change.
-    geometric_means : array-like or pandas.Series, (gene,), optional
-        Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
-        the g_i of the method.
-    location : callable, optional
-        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
-        their location. The midpoint of the shortest half is one for few unchanged genes.
-
-    Returns
-    -------
-    pandas.Series, float64, (sample,)
-        Positive factors, named ``size_factor``.
-
-    Raises
-    ------
-    InputError
-        If no gene has the counts that the method needs, a control gene is unknown, or `location` does not
-        return a number.
-    OptionError
-        If the method is unknown.
-
-    References
-    ----------
-    Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
-    """
-    logs = log_size_factors(counts, method, control_genes, geometric_means, location)
-    return pd.Series(exp(logs), index=counts.samples, name="size_factor")
 
 
 def log_size_factors(
@@ -85,16 +37,17 @@ def log_size_factors(
     location: Location | None = None,
     log_offsets: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Estimate ln size factors of the counts, or of the counts divided by known offsets.
+    """Estimate ln size factors by ratios, of the counts or of the counts divided by known offsets.
 
     Parameters
     ----------
     counts : Counts
-    method, control_genes, geometric_means, location
-        As in `size_factors`.
+    method : {"ratio", "poscounts"}
+    control_genes, geometric_means, location : optional
+        As in `bayesde.size_factors`.
     log_offsets : ndarray (gene, sample), optional
-        ln of what the counts are divided by first. The references of ``"poscounts"`` are still those of the
-        counts themselves, as DESeq2 has it.
+        ln of known factors that the counts are divided by first. The references of ``"poscounts"`` are still
+        those of the counts themselves, as in DESeq2.
 
     Returns
     -------
@@ -103,10 +56,10 @@ def log_size_factors(
     Raises
     ------
     InputError, OptionError
-        As in `size_factors`.
+        As in `bayesde.size_factors`.
     """
     check_method(method)
-    given = None if geometric_means is None else _given_reference(geometric_means, counts)
+    given = None if geometric_means is None else _checked_reference(geometric_means, counts)
     ratios = _Ratios(counts, method, _mask(control_genes, counts), given, log_offsets)
     logs = _locations(ratios, location or _median)
     if np.isnan(logs).any():
@@ -115,9 +68,18 @@ def log_size_factors(
 
 
 def check_method(method: str) -> None:
-    """Refuse the name of an unknown method."""
+    """Refuse the name of an unknown method.
+
+    Parameters
+    ----------
+    method : str
+
+    Raises
+    ------
+    OptionError
+    """
     if method not in METHODS:
-        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}")
+        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(METHODS)}.")
 
 
 def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
@@ -129,20 +91,20 @@ def _mask(control_genes: Any, counts: Counts) -> np.ndarray | None:
     return chosen
 
 
-def _given_reference(given: Any, counts: Counts) -> np.ndarray:
+def _checked_reference(given: Any, counts: Counts) -> np.ndarray:
     """Check reference levels from the caller; natural log, (gene,)."""
     if isinstance(given, pd.Series):
         named = given.set_axis(given.index.astype(str))
         absent = counts.genes[~counts.genes.isin(named.index)]
         if len(absent):
-            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}")
+            raise InputError(f"the geometric means lack the gene(s) {first_few(absent)}.")
         given = named.loc[counts.genes]
     values = np.asarray(given, dtype=np.float64)
     if values.shape != (counts.n_genes,):
-        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed")
+        raise InputError(f"the geometric means have shape {values.shape}; ({counts.n_genes},) is needed.")
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any():
-        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}")
+        raise InputError(f"geometric means must be finite and 0 or more; see {first_few(counts.genes[bad])}.")
     with np.errstate(divide="ignore"):
         return log(values)
 
@@ -214,7 +176,7 @@ class _Ratios:
         return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
 
     def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
-        """Tell which of these genes are asked for and have a reference level, bool (chosen gene,)."""
+        """Return which of these genes are used and have a reference level, bool (chosen gene,)."""
         if self.reference is not None:
             used = np.isfinite(self.reference[genes])
         elif self.method == "ratio":
@@ -239,7 +201,7 @@ def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
 
 
 def _groups(numbers: np.ndarray) -> Iterator[slice]:
-    """Put neighboring samples together that have no more values than a chunk, or one sample alone."""
+    """Group neighboring samples that together have at most a chunk of values; at least one sample each."""
     ends = np.cumsum(numbers)
     start = 0
     while start < numbers.size:
@@ -273,12 +235,12 @@ def _median(values: np.ndarray) -> float:
 
 
 def _one_location(values: np.ndarray, location: Location) -> float:
-    """Ask for the location of the log ratios of a sample and check the answer."""
+    """Compute the location of the log ratios of a sample, and check the result."""
     answer = location(values)
     if np.ndim(answer) != 0 or not np.isfinite(answer):
         raise InputError(
             f"the location of {values.size} log ratios is {answer!r}: a location function takes an array of "
-            "natural logs and returns one finite number, as numpy.median does"
+            "natural logs and returns one finite number, as numpy.median does."
         )
     return float(answer)
 
@@ -286,13 +248,13 @@ def _one_location(values: np.ndarray, location: Location) -> float:
 def _no_ratio(
     counts: Counts, method: str, control_genes: Any, given: np.ndarray | None, without: np.ndarray
 ) -> str:
-    """Say why samples have no size factor."""
+    """Explain why samples have no size factor."""
     if without.all() and method == "ratio" and control_genes is None and given is None:
         return (
-            "every gene has a zero count in at least one sample, so that ratios to the mean over all "
-            "samples do not exist; use the method 'poscounts', which takes the positive counts"
+            "every gene has a zero count in at least one sample, so that geometric means over all samples "
+            "are zero; use the method 'poscounts', which is based on the positive counts."
         )
     return (
-        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the "
-        "genes used has a count there. Drop these samples, or choose other control genes"
+        f"no size factor for the sample(s) {first_few(counts.samples[without])}: none of the genes used has "
+        "a count there. Remove these samples, or choose other control genes."
     )

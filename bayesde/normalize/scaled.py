@@ -79,7 +79,7 @@ def cpm(counts: Counts) -> pd.DataFrame:
     """Scale to counts per million of each sample's own total.
 
     This is the naive scale ("RPM"): one strongly changing gene moves every other gene's value, because it
-    moves the total. `fpm` does not have that weakness.
+    moves the total. `fpm` avoids this.
 
     Parameters
     ----------
@@ -103,11 +103,11 @@ def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.
     The library sizes are ``s_j * exp(mean_j ln total_j)``, s_j being median-ratio size factors: per million
     on average, yet comparable between samples.
 
-    When the log2 fold change of a table and the ratio of naive counts per million disagree, even in sign,
-    compare these values: fold changes are estimated with size factors, which follow the bulk of the genes,
-    while totals follow the few most abundant ones. A gene whose `fpm` means have the ratio of the fold change
-    but whose `cpm` means do not is a gene among samples of different composition. What is left of a
-    difference comes from the mean being taken on the log scale, and from covariates in the design.
+    Compare these values when the log2 fold change of a table and the ratio of naive counts per million
+    disagree, even in sign: fold changes are estimated with size factors, which follow the majority of the
+    genes, while totals follow the few most abundant ones. If the ratio of `fpm` means agrees with the fold
+    change but that of `cpm` means does not, the samples differ in composition. Remaining differences are due
+    to averaging on the log scale, and to covariates in the design.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.
     Raises
     ------
     InputError
-        If a sample has no counts, or size factors cannot be had.
+        If a sample has no counts, or size factors cannot be computed.
     """
     totals = _library_sizes(counts)
     if not robust:
@@ -137,7 +137,7 @@ def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.
 def fpkm(
     counts: Counts, gene_lengths: Any = None, robust: bool = True, size_factors_by: Any = None
 ) -> pd.DataFrame:
-    """Scale to counts per kilobase of gene and million of library: comparable between genes, too.
+    """Scale to counts per kilobase of gene and million reads, comparable between genes as well.
 
     With one length for each gene, ``1000 * fpm_ij / length_i``. With average transcript lengths by gene and
     sample, ``1000 * cpm_ij / length_ij``, which if `robust` is divided by its own size factors (ratio).
@@ -167,7 +167,8 @@ def fpkm(
     by_sample = average_lengths(counts)
     if by_sample is None:
         raise InputError(
-            "these counts have no average transcript lengths; give gene_lengths=, one length in bases a gene"
+            "these counts have no average transcript lengths; give gene_lengths=, one length in bases per "
+            "gene."
         )
     sizes = log(by_sample) + log(_library_sizes(counts))
     if robust:
@@ -184,9 +185,9 @@ def _gene_lengths(given: Any, counts: Counts) -> np.ndarray:
 
 
 def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0) -> pd.DataFrame:
-    """Take log2 of the normalized counts plus a small number: log2(q + 1).
+    """Take log2 of the normalized counts plus a pseudocount: log2(q + 1).
 
-    The simplest transform. Of genes with few counts it shows mostly noise; `vst` and `rlog` do not.
+    The simplest transform. For genes with few counts it shows mostly noise, unlike `vst` and `rlog`.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0
     factors : optional
         Size or normalization factors, as `normalization_matrix` takes them.
     pseudocount : float
-        What is added, above 0.
+        Added to the normalized counts, above 0.
 
     Returns
     -------
@@ -204,10 +205,10 @@ def norm_transform(counts: Counts, factors: Any = None, pseudocount: float = 1.0
     Raises
     ------
     InputError
-        If factors cannot be had, or the number is not above 0.
+        If factors cannot be computed, or the pseudocount is not above 0.
     """
     if not (np.isfinite(pseudocount) and pseudocount > 0.0):
-        raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed")
+        raise InputError(f"the pseudocount is {pseudocount}; a finite number above 0 is needed.")
     values = normalized_counts(counts, normalization_matrix(counts, factors))
     values += pseudocount
     return _frame(counts, log2(values, out=values))
@@ -219,9 +220,7 @@ def _library_sizes(counts: Counts) -> np.ndarray:
     for _, rows in row_blocks(counts):
         totals += rows.sum(axis=0)
     if not totals.all():
-        raise InputError(
-            f"no counts at all in the sample(s) {first_few(counts.samples[totals == 0])}; drop them"
-        )
+        raise InputError(f"no counts in the sample(s) {first_few(counts.samples[totals == 0])}; remove them.")
     return totals
 
 

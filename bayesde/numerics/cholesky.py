@@ -16,7 +16,7 @@ __all__ = ["cholesky", "invert", "log_determinant", "row_of", "solve", "weighted
 
 @inlined
 def row_of(matrix: np.ndarray, g: int) -> np.ndarray:
-    """Return the row of gene ``g``, or the only one if that stands for all genes."""
+    """Return the row of gene ``g``, or the only row if all genes share it."""
     return matrix[g] if matrix.shape[0] > 1 else matrix[0]
 
 

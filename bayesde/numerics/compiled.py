@@ -1,16 +1,16 @@
-"""How loops are compiled: so that every processor gives the same numbers, and a changed source new ones.
+"""How loops are compiled: with the same results on every processor, and anew when their source changes.
 
-No compiler flag allows another rounding or order: products and sums are fused only where `fused` stands, and
-sums over draws have an order of their own (`bayesde.numerics.sums`). Without that, results would
-differ in their last digits between processors with and without certain instructions, and where draws are
-chosen by weight now and then in a whole draw.
+No compiler flag allows another rounding or order: products and sums are fused only by `fused`, and sums over
+draws have an order of their own (`bayesde.numerics.sums`). Without that, results would differ in their last
+digits between processors with and without certain instructions, and where draws are resampled by weight
+sometimes in a whole draw.
 
 A processor without fused instructions (of x86: those before 2013, and some of low power since) could round as
 they do only by many other instructions. There `fused` rounds twice, and last digits may differ.
 
-numba keeps compiled loops on disk, and knows them by the size and time of the file they stand in. A loop has
-that of the loops it calls within itself, from other files too, and files of a wheel all have one time: after
-an upgrade numba would go on with the old ones. Here the sources of all compiled loops are part of the key.
+numba caches compiled loops on disk by the size and time of the file that they are defined in. The code of a
+loop includes the loops that it calls, from other files too, and all files of a wheel have one time: after an
+upgrade numba would use outdated code. Here the sources of all compiled loops are part of the cache key.
 
 numba compiles a function once for itself and once more within each function that calls it. What is called at
 one place only is therefore `inlined` there.
@@ -45,7 +45,7 @@ def _sources() -> str:
 
 
 class _Index(IndexDataCacheFile):
-    """What of a loop is on disk.
+    """Index of the compiled versions of a loop on disk.
 
     An index names the types of arguments by their modules, and numba reads it before it looks whether it is
     of this source: an index of an earlier version, whose modules have moved since, is passed over.
@@ -77,24 +77,53 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a loop, and keep it on disk; it runs without the GIL, and divides by zero as NumPy does."""
+    """Compile a loop, and keep it on disk; it runs without the GIL, and divides by zero as NumPy does.
+
+    Parameters
+    ----------
+    function : callable
+        In the subset of Python that numba compiles.
+
+    Returns
+    -------
+    callable
+    """
     return _compiled(function, nogil=True)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function into the one place that calls it."""
+    """Compile a function into the one place that calls it.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+    """
     return _compiled(function, inline="always")
 
 
 def is_cached(loop: Any) -> bool:
-    """Tell whether a loop is on disk, compiled for this processor from these sources, for any arguments."""
+    """Tell whether a loop is on disk, compiled for this processor from these sources, for any arguments.
+
+    Parameters
+    ----------
+    loop : callable
+        As `kernel` returns it.
+
+    Returns
+    -------
+    bool
+    """
     target = loop.targetctx.codegen().magic_tuple()
     return any(key[1] == target and key[-1] == _sources() for key in loop._cache._cache_file._load_index())
 
 
 _X86 = ("x86_64", "amd64", "i386", "i686", "x86")
 HAS_FUSED = platform.machine().lower() not in _X86 or bool(binding.get_host_cpu_features().get("fma", False))
-"""Of the processor itself: what it is told to be taken for (``NUMBA_CPU_NAME``) changes no number."""
+"""Of the processor itself, so that setting ``NUMBA_CPU_NAME`` changes no result."""
 
 
 def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:

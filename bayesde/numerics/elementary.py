@@ -47,7 +47,7 @@ HALF_STEP = 1 << 51
 
 @kernel
 def exponential(x):  # type: ignore[no-untyped-def]
-    """Return exp(x): 0 below -708 (and of what is no number), and above 709 as at 709."""
+    """Return exp(x): 0 below -708 (and for NaN), and above 709 as at 709."""
     within = min(max(x, LOWEST), HIGHEST)
     shifted = fused(within, PER_LN2, ROUNDING)
     k = shifted - ROUNDING
@@ -106,7 +106,7 @@ def logarithm(a):  # type: ignore[no-untyped-def]
 
 @kernel
 def logarithm_of_ratio(a, b):  # type: ignore[no-untyped-def]
-    """Return ln(a / b), by one division; for both holds what does for `logarithm`, and for a / b.
+    """Return ln(a / b), by one division; a, b and a / b must be valid arguments of `logarithm`.
 
     Bits grow in proportion to log2, but for 0.09 at the most.
     """
@@ -117,7 +117,7 @@ def logarithm_of_ratio(a, b):  # type: ignore[no-untyped-def]
 
 @kernel
 def logarithm_of_one_plus(u):  # type: ignore[no-untyped-def]
-    """Return ln(1 + u), to full precision near 0 too; for 1 + u holds what does for `logarithm`."""
+    """Return ln(1 + u), to full precision near 0 too; 1 + u must be a valid argument of `logarithm`."""
     k = (_bits(1.0 + u) - ROOT_HALF) >> 52
     c = _power_of_two(k)
     return _of_parts(k, (u - (c - 1.0)) / (u + (c + 1.0)))

@@ -64,22 +64,62 @@ def exp(x: Any, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def log(x: Any, out: np.ndarray | None = None) -> np.ndarray:
-    """Return the natural logarithm of every element: minus infinity for 0, NaN below. See `exp`."""
+    """Return the natural logarithm of every element: minus infinity for 0, NaN below. See `exp`.
+
+    Parameters
+    ----------
+    x : array-like of float
+    out : ndarray of float64, C-contiguous, optional
+
+    Returns
+    -------
+    ndarray of float64
+    """
     return _each(_log, x, out)
 
 
 def log2(x: Any, out: np.ndarray | None = None) -> np.ndarray:
-    """Return the logarithm to base 2 of every element. See `exp`."""
+    """Return the logarithm to base 2 of every element. See `exp`.
+
+    Parameters
+    ----------
+    x : array-like of float
+    out : ndarray of float64, C-contiguous, optional
+
+    Returns
+    -------
+    ndarray of float64
+    """
     return _each(_log2, x, out)
 
 
 def sinh(x: Any, out: np.ndarray | None = None) -> np.ndarray:
-    """Return the hyperbolic sine of every element. See `exp`."""
+    """Return the hyperbolic sine of every element. See `exp`.
+
+    Parameters
+    ----------
+    x : array-like of float
+    out : ndarray of float64, C-contiguous, optional
+
+    Returns
+    -------
+    ndarray of float64
+    """
     return _each(_sinh, x, out)
 
 
 def asinh(x: Any, out: np.ndarray | None = None) -> np.ndarray:
-    """Return the inverse hyperbolic sine of every element. See `exp`."""
+    """Return the inverse hyperbolic sine of every element. See `exp`.
+
+    Parameters
+    ----------
+    x : array-like of float
+    out : ndarray of float64, C-contiguous, optional
+
+    Returns
+    -------
+    ndarray of float64
+    """
     return _each(_asinh, x, out)
 
 

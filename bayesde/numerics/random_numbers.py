@@ -1,13 +1,13 @@
 r"""Random numbers within compiled loops.
 
-NumPy's generators are called from Python, gene after gene and by one thread at a time; they took a quarter
-of the time of engine psis. Here number i of stream s is a hash of its own (SplitMix64; Steele, Lea and Flood
+NumPy's generators are called from Python, gene by gene and by one thread at a time, which took a quarter of
+the time of engine psis. Here number i of stream s is a hash of s and i (SplitMix64; Steele, Lea and Flood
 2014, doi:10.1145/2660193.2660195),
 
     z = s + (i + 1) 0x9E3779B97F4A7C15,   z = (z ^ z >> 30) 0xBF58476D1CE4E5B9,
     z = (z ^ z >> 27) 0x94D049BB133111EB, z = z ^ z >> 31,
 
-so that no number waits for the one before, and loops become vector instructions. u = (z >> 12 + 1/2) / 2^52
+so that no number depends on the one before, and loops can be vectorized. u = (z >> 12 + 1/2) / 2^52
 is uniform, never 0 or 1, and (Box and Muller 1958, doi:10.1214/aoms/1177706645)
 
     sqrt(-2 ln u) cos(2 pi v),  sqrt(-2 ln u) sin(2 pi v)
@@ -30,7 +30,7 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 SPARE = np.uint64(12)
-"""Low bits that a double has no room for."""
+"""Low bits that do not fit into a double."""
 ONE = np.uint64(1)
 UNIT = 2.0**-52
 

@@ -1,6 +1,6 @@
 """Linear algebra of the few hyperparameters, in an order of operations that depends on no library.
 
-LAPACK and BLAS are other programs on every processor, and differ in the last digits.
+LAPACK and BLAS use other code on every processor, and their results differ in the last digits.
 """
 
 from __future__ import annotations
@@ -14,13 +14,33 @@ __all__ = ["cholesky", "inverse", "products", "solve", "weighted_mean", "weighte
 
 
 def cholesky(matrix: np.ndarray) -> np.ndarray | None:
-    """Return the lower Cholesky factor of a symmetric matrix (k, k), None if it is not positive definite."""
+    """Return the lower Cholesky factor of a symmetric matrix (k, k), None if it is not positive definite.
+
+    Parameters
+    ----------
+    matrix : ndarray (k, k)
+
+    Returns
+    -------
+    ndarray (k, k) or None
+    """
     root = np.zeros(matrix.shape)
     return root if factors.cholesky(np.ascontiguousarray(matrix), root) else None
 
 
 def solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray | None:
-    """Return the solution (k,) of matrix x = vector; None if the matrix is not positive definite."""
+    """Return the solution (k,) of matrix x = vector; None if the matrix is not positive definite.
+
+    Parameters
+    ----------
+    matrix : ndarray (k, k)
+        Symmetric.
+    vector : ndarray (k,)
+
+    Returns
+    -------
+    ndarray (k,) or None
+    """
     root = cholesky(matrix)
     if root is None:
         return None
@@ -30,7 +50,16 @@ def solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray | None:
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray | None:
-    """Return the inverse of a symmetric matrix (k, k); None if it is not positive definite."""
+    """Return the inverse of a symmetric matrix (k, k); None if it is not positive definite.
+
+    Parameters
+    ----------
+    matrix : ndarray (k, k)
+
+    Returns
+    -------
+    ndarray (k, k) or None
+    """
     root = cholesky(matrix)
     if root is None:
         return None
@@ -40,19 +69,48 @@ def inverse(matrix: np.ndarray) -> np.ndarray | None:
 
 
 def products(rows: np.ndarray) -> np.ndarray:
-    """Return the sum of the outer products (k, k) of rows (row, k) with themselves."""
+    """Return the sum of the outer products (k, k) of rows (row, k) with themselves.
+
+    Parameters
+    ----------
+    rows : ndarray (row, k)
+
+    Returns
+    -------
+    ndarray (k, k)
+    """
     result = np.zeros((rows.shape[1], rows.shape[1]))
     _add_products(np.ascontiguousarray(rows), result)
     return result
 
 
 def weighted_mean(weight: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the sum of rows (row, k), or of numbers (row,), times their weights (row,)."""
+    """Return the sum of rows (row, k), or of numbers (row,), times their weights (row,).
+
+    Parameters
+    ----------
+    weight : ndarray (row,)
+    rows : ndarray (row, k) or (row,)
+
+    Returns
+    -------
+    ndarray (k,) or ()
+    """
     return np.asarray((weight.reshape(-1, *[1] * (rows.ndim - 1)) * rows).sum(axis=0))
 
 
 def weighted_products(weight: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the sum of the outer products (k, k) of rows (row, k) with themselves, times their weights."""
+    """Return the sum of the outer products (k, k) of rows (row, k) with themselves, times their weights.
+
+    Parameters
+    ----------
+    weight : ndarray (row,)
+    rows : ndarray (row, k)
+
+    Returns
+    -------
+    ndarray (k, k)
+    """
     return products(np.sqrt(weight)[:, None] * rows)
 
 

@@ -1,10 +1,10 @@
-r"""What sorts each gene's draws.
+r"""Sorting of each gene's draws.
 
 By radix, digit after digit from the lowest (Knuth 1998, The art of computer programming 3, section 5.2.5), of
 the bits of the numbers, which in increasing order of the numbers increase as unsigned integers do once those
-of negative ones are turned round. Draws that are equal stay in their order, whatever the processor; NumPy's
-sorting is another one with every set of vector instructions. Digits that are the same in all draws are left
-out, as the lower ones are of what was stored in single precision.
+of negative ones are flipped. Equal draws keep their order on every processor, whereas NumPy's sorting depends
+on the vector instructions. Digits that are the same in all draws are left out, as the lower ones are of draws
+that were stored in single precision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MASK = np.uint64(LEVELS - 1)
 
 
 def sorting_order(values: np.ndarray) -> np.ndarray:
-    """Return what sorts each row.
+    """Return the order of the draws in each row.
 
     Parameters
     ----------

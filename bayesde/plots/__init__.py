@@ -1,4 +1,4 @@
-"""Pictures of fits and results: each function draws on an Axes and returns it; none prints or saves."""
+"""Plots of fits and results: each function draws on an Axes and returns it; none prints or saves."""
 
 from bayesde.plots.dispersions import dispersion_plot
 from bayesde.plots.hyperparameters import hyperparameter_plot, hyperparameter_trace_plot

@@ -1,4 +1,4 @@
-"""Densities that pictures draw, without `scipy.stats`, which is slow to load."""
+"""Densities for plots, without `scipy.stats`, which is slow to load."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["kernel_density", "prior_density"]
 
 
 def kernel_density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Estimate a density by normal kernels, of the width that Scott (1992) gives: n^(-1/5) times the sd.
+    """Estimate a density by normal kernels with the bandwidth of Scott (1992), n^(-1/5) times the sd.
 
     Parameters
     ----------

@@ -2,12 +2,12 @@ r"""Pictures of the hyperparameters: their posterior over their priors, and how 
 
 Marginals are kernel density estimates of the logarithms psi = ln phi (of nu - 2 for nu), where posteriors are
 close to normal, drawn as densities of ln phi over a logarithmic axis: p(ln nu) = p(psi) nu / (nu - 2). Priors
-are drawn at their own height: one that lies flat at the bottom has next to no say.
+are drawn to the same scale: one that is flat and close to 0 is hardly informative.
 
-Of Markov chains there are the ranks of each chain's draws among all (Vehtari, Gelman, Simpson, Carpenter and
-Buerkner 2021, doi:10.1214/20-BA1221), flat where chains agree, and the energy beside its steps (Betancourt
-2016, arXiv:1604.00695), which should spread as widely. R-hat and effective sizes are ArviZ's; its pictures
-could be too, but each of its two major versions has another interface to them.
+Markov chains have rank plots, the ranks of each chain's draws among all (Vehtari, Gelman, Simpson, Carpenter
+and Bürkner 2021, doi:10.1214/20-BA1221), uniform where chains agree, and the energy beside its steps
+(Betancourt 2016, arXiv:1604.00695), whose distributions should be equally wide. R-hat and effective sizes are
+ArviZ's. Its plots are not used, because the interfaces of its two major versions differ.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import InputError
+from bayesde.model.hyperparameter_names import SCALE, coefficient_of
+from bayesde.model.hyperparameter_space import LOWEST_NU
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE
@@ -34,9 +36,9 @@ __all__ = ["hyperparameter_plot", "hyperparameter_trace_plot"]
 _CHAINS = (BLUE, ORANGE, GREEN, BLACK)
 _BINS = 20
 _MIDDLE = (0.001, 0.999)
-"""Which part of the draws the axis of a marginal shows, and half a standard deviation more."""
+"""Quantiles of the draws between which the axis of a marginal lies, extended by half a standard deviation."""
 _SMALL = 8.0
-"""Size of letters in panels."""
+"""Font size in panels."""
 MOST_TRACES = 16
 """Of more hyperparameters, the traces of those with the fewest effective draws are drawn."""
 
@@ -54,8 +56,8 @@ def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -
     Returns
     -------
     ndarray of matplotlib.axes.Axes (hyperparameter,)
-        Below each panel stand mean and 90 % interval, and that of the prior. Hyperparameters of which draws
-        were given have none.
+        Below each panel are the mean and the 90 % intervals of posterior and prior. Hyperparameters whose
+        draws were given have no prior.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -
     draws = _distinct(posterior)
     if not draws:
         raise InputError(
-            "the hyperparameters of this posterior were fixed, and have no posterior to be drawn; fit with "
+            "the hyperparameters of this posterior were fixed, and have no posterior to plot; fit with "
             "hyperparameters=None, so that they are learnt."
         )
     columns = min(3, len(draws))
@@ -93,8 +95,8 @@ def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = N
     Returns
     -------
     ndarray of matplotlib.axes.Axes (hyperparameter + 1, 3)
-        Draws in their order; ranks of each chain's draws among those of all; posterior over prior. The last
-        row is of the energy: its draws, their ranks, and its distribution beside that of its steps.
+        Traces; ranks of each chain's draws among those of all; posterior over prior. The last row is the
+        energy: its trace, its ranks, and its distribution beside that of its steps.
 
     Raises
     ------
@@ -103,8 +105,8 @@ def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = N
     """
     if not posterior.shared or "energy" not in posterior.statistics:
         raise InputError(
-            "this posterior has no chains of hyperparameters, which only engine 'joint' samples; draw their "
-            "marginals by hyperparameter_plot."
+            "this posterior has no chains of hyperparameters, which only engine 'joint' samples; plot their "
+            "marginals with hyperparameter_plot."
         )
     known = _slowest(_distinct(posterior), posterior)
     rows = [(_label(posterior, name), posterior.shared[name]) for name in known]
@@ -161,15 +163,15 @@ def _slowest(draws: dict[str, np.ndarray], posterior: Posterior) -> dict[str, np
 
 def _kind(name: str) -> str:
     """Return the name of a hyperparameter's prior."""
-    return name.partition("[")[0]
+    return name if coefficient_of(name) is None else SCALE
 
 
 def _label(posterior: Posterior, name: str) -> str:
-    """Say which hyperparameter it is; a scale that is shared goes by its term."""
-    kind, _, coefficient = name.partition("[")
-    if not coefficient:
-        return SYMBOLS[kind]
-    space, coefficient = posterior.request.space, coefficient.removesuffix("]")
+    """Return the title of a hyperparameter; a scale that is shared is named by its term."""
+    coefficient = coefficient_of(name)
+    if coefficient is None:
+        return SYMBOLS[name]
+    space = posterior.request.space
     scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
     place = space.coefficients.index(coefficient)
     if list(scale_of.values()).count(scale_of[place]) > 1:
@@ -179,10 +181,10 @@ def _label(posterior: Posterior, name: str) -> str:
 
 
 def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> str:
-    """Draw a hyperparameter's posterior over its prior; return what there is to say of both."""
+    """Draw a hyperparameter's posterior over its prior; return both summaries as text."""
     low, high = np.quantile(values, [0.05, 0.95])
-    told = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
-    x, density = _density(values, 2.0 if name == "nu" else 0.0)
+    text = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
+    x, density = _density(values, LOWEST_NU if name == "nu" else 0.0)
     if density is None:
         ax.axvline(x[0], color=BLUE, label="posterior")
     else:
@@ -193,10 +195,10 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
     if posterior.request.learning:
         height, low, high = prior_density(getattr(posterior.request.priors, _kind(name)), x)
         ax.plot(x, height, color=BLACK, linewidth=1.2, linestyle="--", label="prior")
-        told += f"\nprior: 90 % {low:.2g} to {high:.2g}"
+        text += f"\nprior: 90 % {low:.2g} to {high:.2g}"
     ax.set(ylim=(0.0, None), yticks=[])
     _tidy(ax, "left")
-    return told
+    return text
 
 
 def _mark(ax: Axes, low: float, high: float) -> None:
@@ -226,7 +228,7 @@ def _density(values: np.ndarray, above: float) -> tuple[np.ndarray, np.ndarray |
 
 
 def _trace(ax: Axes, chains: np.ndarray, label: str) -> None:
-    """Draw the draws (chain, draw) in their order."""
+    """Draw the trace of each chain (chain, draw)."""
     for i, draws in enumerate(chains):
         ax.plot(draws, color=_CHAINS[i % 4], linewidth=0.5, alpha=0.8, label=f"chain {i + 1}")
     ax.set_ylabel(label.replace(": ", "\n").replace(" of ", " of\n", 1), fontsize=_SMALL)
@@ -235,7 +237,7 @@ def _trace(ax: Axes, chains: np.ndarray, label: str) -> None:
 
 
 def _ranks(ax: Axes, chains: np.ndarray) -> None:
-    """Draw histograms of the ranks of each chain's draws among all; lines are what is expected of a bin."""
+    """Draw histograms of the ranks of each chain's draws among all; lines are the expected heights."""
     edges = np.linspace(0.0, chains.size, _BINS + 1)
     expected = chains.shape[1] / _BINS
     ranks_of_all = pd.Series(chains.ravel()).rank().to_numpy().reshape(chains.shape)
@@ -253,8 +255,8 @@ def _quality(axes: np.ndarray, posterior: Posterior, names: list[str]) -> None:
     table = hyperparameter_summary(posterior)
     for ax, name in zip(axes, names, strict=True):
         row = table.loc[name]
-        told = f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk), {row['ess_tail']:,.0f} (tail)"
-        ax.set_title(told, fontsize=_SMALL)
+        title = f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk), {row['ess_tail']:,.0f} (tail)"
+        ax.set_title(title, fontsize=_SMALL)
 
 
 def _energy(ax: Axes, posterior: Posterior) -> None:
@@ -275,7 +277,7 @@ def _energy(ax: Axes, posterior: Posterior) -> None:
 
 
 def _tidy(ax: Axes, *sides: str) -> None:
-    """Take away lines that say nothing, and make the numbers small and few."""
+    """Remove spines, and make tick labels small and few."""
     from matplotlib.ticker import MaxNLocator
 
     ax.spines[["top", "right", *sides]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Counts beside those that a posterior predicts."""
+"""Counts beside posterior predictions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bayesde.plots.style import BLACK, BLUE, ORANGE, legend_outside, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from bayesde.posterior.posterior import Posterior
     from bayesde.posterior.queries.loo import LeaveOneOut
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["pit_histogram", "predicted_counts_plot"]
 
 
 def pit_histogram(loo: LeaveOneOut, *, bins: int = 20, seed: int = 1, ax: Axes | None = None) -> Axes:
-    """Plot where each count lies within what the gene's other counts predict of it.
+    """Plot the leave-one-out probability integral transforms of all counts as a histogram.
 
-    Bars are level if the model is right; higher at both ends, if counts vary more than it has them vary; in
-    the middle, if less. The band holds 99 % of bars of independent uniform values. Genes without a
-    count have no posterior, so that in genes with hardly any (a mean below 1/2) those seen are larger than
-    predicted, and raise the last bar.
+    The histogram is uniform if the model is right; higher at both ends if counts vary more than the model
+    predicts, and in the middle if they vary less. The band holds 99 % of bars of independent uniform values.
+    Genes without any count have no posterior, so that in genes with hardly any (a mean below 1/2) the counts
+    are larger than predicted, and raise the last bar.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def predicted_counts_plot(
     ci_prob : float
         Probability within the bars, which are equal-tailed intervals of predicted normalized counts.
     draws : int
-        Data sets that are predicted.
+        Replicated data sets.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Samples from left to right; counts that the posterior was made without are crosses. The axis is linear
+        Samples from left to right; counts that were left out of the posterior are crosses. The axis is linear
         up to one count and logarithmic beyond.
 
     Raises
@@ -85,7 +85,7 @@ def predicted_counts_plot(
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
     predicted = posterior.predict([gene], draws=draws).to_numpy()[:, 0]
     row = np.flatnonzero(posterior.genes == gene)
-    model = posterior.request.model(posterior.request.rows[row])
+    model = posterior.observed(row)
     factors = np.exp(model.log_nf[0])
     low, middle, high = np.quantile(
         predicted / factors, [(1.0 - ci_prob) / 2.0, 0.5, (1.0 + ci_prob) / 2.0], axis=0

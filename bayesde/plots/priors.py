@@ -1,4 +1,4 @@
-"""What priors say of a data set before it is seen."""
+"""Prior predictive check."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SYMBOLS = {
 def prior_predictive_plot(
     drawn: PriorPredictive, observed: Sequence[PriorPredictive] = (), *, axes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Plot what priors say of a data set before it is seen, with real data sets over it.
+    """Plot quantities of data sets drawn from the priors, with those of real data sets over them.
 
     Bands hold 50 % and 90 % of the data sets drawn; lines are the real ones.
 

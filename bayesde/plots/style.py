@@ -1,4 +1,4 @@
-"""Colours, axes and legends that all pictures share."""
+"""Colours, axes and legends of all plots."""
 
 from __future__ import annotations
 
@@ -14,23 +14,39 @@ if TYPE_CHECKING:
 
 __all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "demand", "legend_outside", "mark_powers", "new_axes"]
 
-# Okabe and Ito's palette: told apart by people with any common colour vision, and in grey print.
+# Okabe and Ito's palette: distinguishable with any common form of colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 GREEN = "#009E73"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def demand(table: pd.DataFrame, columns: list[str]) -> None:
-    """Refuse tables without the columns to draw."""
+    """Refuse tables without the columns to draw.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    columns : list of str
+
+    Raises
+    ------
+    InputError
+    """
     absent = [name for name in columns if name not in table]
     if absent:
         raise InputError(
-            f"the table has no column {first_few(absent)}; its columns are {first_few(table, 20)}"
+            f"the table has no column {first_few(absent)}; its columns are {first_few(table, 20)}."
         )
 
 
 def mark_powers(axis: Axis) -> None:
-    """Mark the powers of ten only, in plain letters: many small marks and formulas are slow to draw."""
+    """Label powers of ten only, as plain text: minor ticks and mathematical text are slow to draw.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        Logarithmic; left as it is if it spans less than two powers.
+    """
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     low, high = axis.get_view_interval()
@@ -49,7 +65,17 @@ def _power_of_ten(value: float) -> str:
 
 
 def new_axes(size: tuple[float, float]) -> Axes:
-    """Make a figure with one Axes."""
+    """Make a figure with one Axes.
+
+    Parameters
+    ----------
+    size : (float, float)
+        Width and height, inches.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
     from matplotlib import pyplot as plt
 
     axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
@@ -57,6 +83,11 @@ def new_axes(size: tuple[float, float]) -> Axes:
 
 
 def legend_outside(ax: Axes) -> None:
-    """Put the legend beside the data, without a frame, with marks large enough to tell apart."""
+    """Put the legend right of the axes, without a frame, with enlarged markers.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5, borderaxespad=0.0)

@@ -1,4 +1,4 @@
-"""Pictures of results tables: effects by expression, intervals, p-values."""
+"""Plots of results tables: effects by expression, intervals, p-values."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def ma_plot(
 ) -> Axes:
     """Plot log2 fold changes against mean counts.
 
-    Genes with ``s_value`` (shrunken and posterior tables) or else ``padj`` below `level` stand out. Genes
-    beyond the limits of the axis are drawn as triangles on its edge.
+    Genes with ``s_value`` (shrunken and posterior tables) or else ``padj`` below `level` are highlighted.
+    Genes beyond the limits of the axis are drawn as triangles on its edge.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def interval_plot(
     mle, map : ResultsTable, optional
         Maximum-likelihood estimates (``fit.results()``) and shrunken modes (``fit.shrink()``).
     genes : sequence of str, optional
-        Which genes, from top to bottom; by default the `top` genes of smallest local false sign rate.
+        Which genes, from top to bottom; by default the `top` genes with the smallest lfsr.
     top : int
         How many genes, if they are not named.
     ax : matplotlib.axes.Axes, optional
@@ -141,7 +141,7 @@ def interval_plot(
 
 
 def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = None) -> Axes:
-    """Plot how many genes have p-values of each size, those without an adjusted one on top in grey.
+    """Plot a histogram of p-values; those of genes that were filtered out are stacked on top, in grey.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = 
 
 
 def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[str]:
-    """Name the genes to draw."""
+    """Return the genes to draw."""
     if genes is None:
         demand(table, ["lfsr"])
         known = table[table["lfc_lower"].notna() & table["lfsr"].notna()]
@@ -185,13 +185,13 @@ def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[
     unknown = [gene for gene in genes if gene not in table.index]
     if unknown:
         raise InputError(
-            f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}"
+            f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}."
         )
     return list(genes)
 
 
 def _shown_names(rows: pd.DataFrame) -> list[str]:
-    """Name genes for people where the table has such names."""
+    """Return the genes' symbols where the table has them."""
     genes = list(map(str, rows.index))
     return [name or gene for name, gene in zip(rows.get("gene_name", genes), genes, strict=True)]
 

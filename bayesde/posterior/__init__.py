@@ -3,8 +3,8 @@
 The folders, in the order of the data: ``draws`` (weighted draws, Pareto smoothing, diagnostics), ``proposal``
 (each gene's proposal distribution), ``hyper`` (the posterior of the hyperparameters), ``importance`` and
 ``stan`` (the inference methods), ``summaries`` (contrasts, tables, checks) and ``queries`` (prediction,
-leave-one-out, other priors). A ``request`` goes to one of the ``engines``, whose ``result`` is a `Posterior`;
-``fit`` has the function that users call.
+leave-one-out, other priors). A ``request`` goes to one of the ``engines``, which return its ``data``; a
+``posterior`` is these data with the methods that users call, and ``fit`` has the function that returns it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.posterior import Posterior
     from bayesde.posterior.queries.compare import compare_posteriors
     from bayesde.posterior.queries.loo import LeaveOneOut
-    from bayesde.posterior.result import Posterior
 
 _HOME_OF = {
     "Hyperparameters": "model.hyperparameters",
     "LeaveOneOut": "posterior.queries.loo",
     "LogNormal": "model.priors",
-    "Posterior": "posterior.result",
+    "Posterior": "posterior.posterior",
     "Priors": "model.priors",
     "SamplingOptions": "posterior.options",
     "ShiftedGamma": "model.priors",

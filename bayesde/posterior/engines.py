@@ -1,4 +1,4 @@
-"""The three engines: from a request to a posterior."""
+"""The three engines: from a request to draws from the posterior."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesde.errors import FitError, ToolchainError
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
@@ -21,12 +22,12 @@ from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.request import Request
-from bayesde.posterior.result import Posterior
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped
+from bayesde.posterior.summaries.checks import checked
 from bayesde.posterior.summaries.one_contrast import gene_status, importance_status
 
 __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
@@ -34,14 +35,23 @@ __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
 logger = logging.getLogger(__name__)
 
 
-def by_importance(request: Request) -> Posterior:
-    """Run engine psis."""
+def by_importance(request: Request) -> PosteriorData:
+    """Run engine psis.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    PosteriorData
+    """
     sampled, hyper = _with_hyperparameters_learnt(request) if request.learning else _with_given(request)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
     _hand_over(request, sampled.draws, hyper, diagnostics)
-    return _finished(Posterior(sampled.draws, hyper, diagnostics, "psis", request, {}))
+    return _finished(PosteriorData(sampled.draws, hyper, diagnostics, "psis", request, {}))
 
 
 def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
@@ -72,14 +82,14 @@ def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
 
 
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
-    """Let Stan sample the genes that importance sampling could not do, and write what it found into both."""
+    """Let Stan sample the genes with unreliable weights, and enter its results into draws and diagnostics."""
     rows = failed_genes(diagnostics)
     if not rows.size or not request.options.hand_over:
         return
     if not stan_is_there():
         logger.info(
-            "%d genes cannot be done by importance sampling, and there is no Stan to hand them over to: "
-            "'bayesde install-stan' installs it",
+            "%d genes have unreliable importance weights, and Stan, which could sample them, is not "
+            "installed; run 'bayesde install-stan'.",
             rows.size,
         )
         return
@@ -87,23 +97,32 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
         sampled = sampled_in_blocks(request, rows, hyper)
     except SamplerStopped:
         raise
-    except (FitError, ToolchainError) as problem:  # what importance sampling has found is not given up
-        logger.warning("%d genes could not be handed over to Stan: %s", rows.size, problem)
+    except (FitError, ToolchainError) as problem:  # the weighted draws are kept
+        logger.warning("%d genes could not be sampled by Stan instead: %s", rows.size, problem)
         return
-    came = np.isfinite(sampled.draws.theta).all(axis=(1, 2))  # a gene that Stan gave up keeps its draws
-    rows, theirs = rows[came], sampled.draws.genes(came)
-    report = {name: values[came] for name, values in sampled.report.items()}
+    finite = np.isfinite(sampled.draws.theta).all(axis=(1, 2))  # other genes keep theirs
+    rows, theirs = rows[finite], sampled.draws.genes(finite)
+    report = {name: values[finite] for name, values in sampled.report.items()}
     replace_genes(draws, np.searchsorted(request.rows, rows), theirs, request.model(rows, hyper))
     better = pd.DataFrame(report, index=diagnostics.index[rows]).assign(sampled=True, all_zero=False)
     better["status"] = gene_status(better, request.options.max_rhat, request.options.min_ess)
-    better = better.assign(engine="nuts", pareto_k=better.get("pareto_k", np.nan))
+    better = better.assign(engine="nuts", ess=np.nan, pareto_k=better.get("pareto_k", np.nan))
     for name in better.columns.difference(diagnostics.columns):
         diagnostics[name] = np.nan
     diagnostics.loc[better.index, better.columns] = better
 
 
-def by_blocks(request: Request) -> Posterior:
-    """Run engine nuts, with hyperparameters that are learnt before if they are not given."""
+def by_blocks(request: Request) -> PosteriorData:
+    """Run engine nuts, with hyperparameters that are learnt before if they are not given.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    PosteriorData
+    """
     hyper = request.hyperparameters
     if request.learning:
         everyone = request.everyone
@@ -115,11 +134,23 @@ def by_blocks(request: Request) -> Posterior:
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    return _finished(Posterior(sampled.draws, hyper, diagnostics, "nuts", request, {}))
+    return _finished(PosteriorData(sampled.draws, hyper, diagnostics, "nuts", request, {}))
 
 
 def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters) -> SampledGenes:
-    """Sample some genes by Stan given the hyperparameters, and let their uncertainty in."""
+    """Sample some genes by Stan given the hyperparameters, and account for the uncertainty of these.
+
+    Parameters
+    ----------
+    request : Request
+    rows : ndarray of int (gene,)
+        Positions among all genes.
+    hyper : Hyperparameters
+
+    Returns
+    -------
+    SampledGenes
+    """
     fit = request.fit
     return sample_genes(
         SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
@@ -133,8 +164,17 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     )
 
 
-def jointly(request: Request) -> Posterior:
-    """Run engine joint."""
+def jointly(request: Request) -> PosteriorData:
+    """Run engine joint.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    PosteriorData
+    """
     rows, options = request.rows, request.options
     look = first_look(
         request.model(rows),
@@ -157,10 +197,10 @@ def jointly(request: Request) -> Posterior:
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
     hyper = points.summary(np.random.default_rng(request.seed))
     known = (sampled.draws, hyper, diagnostics, "joint", request, points.by_chain())
-    return _finished(Posterior(*known, statistics=sampled.statistics))
+    return _finished(PosteriorData(*known, statistics=sampled.statistics))
 
 
-ENGINES: dict[str, Callable[[Request], Posterior]] = {
+ENGINES: dict[str, Callable[[Request], PosteriorData]] = {
     "psis": by_importance,
     "nuts": by_blocks,
     "joint": jointly,
@@ -174,16 +214,29 @@ def _chain_settings(request: Request) -> ChainSettings:
     )
 
 
-def _finished(posterior: Posterior) -> Posterior:
-    """Say what was checked and what failed; what has listened to the sampling is let go of."""
+def _finished(posterior: PosteriorData) -> PosteriorData:
+    """Log what was checked and what failed; the posterior does not keep the callback of progress."""
     posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
-    posterior = replace(posterior, request=replace(posterior.request, progress=None))
-    logger.info("%s", posterior.checked)
+    posterior = replace(
+        posterior,
+        diagnostics=_ordered(posterior.diagnostics),
+        request=replace(posterior.request, progress=None),
+    )
+    logger.info("%s", checked(posterior))
     return posterior
 
 
+def _ordered(diagnostics: pd.DataFrame) -> pd.DataFrame:
+    """Put the effective size of importance sampling before the diagnostics of chains."""
+    names = list(diagnostics.columns)
+    if {"ess", "rhat"} <= set(names):
+        names.remove("ess")
+        names.insert(names.index("rhat"), "ess")
+    return diagnostics[names]
+
+
 def _diagnostics(request: Request, report: Mapping[str, np.ndarray], engine: str) -> pd.DataFrame:
-    """Put what is known of the sampled genes among all genes."""
+    """Return the diagnostics of all genes from those of the sampled ones."""
     fit = request.fit
     sampled = np.zeros(fit.counts.n_genes, dtype=bool)
     sampled[request.rows] = True

@@ -13,17 +13,22 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice
 from bayesde.posterior.engines import ENGINES
-from bayesde.posterior.options import FEWEST_WEIGHTED, MOST_WEIGHTED, SamplingOptions, check_whole
-from bayesde.posterior.request import (
-    Progress,
-    Request,
+from bayesde.posterior.options import (
+    FEWEST_WEIGHTED,
+    MOST_WEIGHTED,
+    SamplingOptions,
     check_joint,
+    check_whole,
+)
+from bayesde.posterior.posterior import Posterior
+from bayesde.posterior.progress import Progress
+from bayesde.posterior.request import (
+    Request,
     check_same,
     check_unweighted,
     selected_genes,
     starting_values,
 )
-from bayesde.posterior.result import Posterior
 
 __all__ = ["fit_posterior"]
 
@@ -105,7 +110,11 @@ def fit_posterior(
     check_same(counts, design, fit)
     rows = selected_genes(counts, fit, genes)
     if engine == "joint":
-        check_joint(rows, hyperparameters)
+        check_joint(
+            fixed=hyperparameters is not None,
+            local_trend=fit.options.trend == "local",
+            genes=rows.size,
+        )
     request = Request(
         fit,
         rows,
@@ -121,7 +130,7 @@ def fit_posterior(
         None if directory is None else Path(directory),
         progress,
     )
-    return ENGINES[engine](request)
+    return Posterior.of(ENGINES[engine](request))
 
 
 def _check_sizes(draws: int, chains: int, warmup: int, seed: int, workers: int) -> None:

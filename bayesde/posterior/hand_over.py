@@ -1,7 +1,7 @@
-"""Genes whose importance weights cannot be trusted, sampled by Stan instead.
+"""Genes with unreliable importance weights (k > 0.7), sampled by Stan instead.
 
-What Stan draws of such a gene is thinned to as many draws as the others have, of equal weight, and takes
-their place; the gene's diagnostics are those of engine nuts then, and the table says so.
+Stan's draws of such a gene are thinned to as many as the other genes have, of equal weight, and replace the
+weighted ones; the gene's diagnostics and the column ``engine`` of the table are then those of engine nuts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,28 @@ from bayesde.posterior.hyper.integrate import log_shared_prior
 
 __all__ = ["failed_genes", "replace_genes", "stan_is_there", "thinned"]
 
-FAILED = ("high_pareto_k", "low_ess")
+HANDED_OVER = ("high_pareto_k", "low_ess")
 """Statuses of the genes that are handed over."""
 
 
 def failed_genes(diagnostics: pd.DataFrame) -> np.ndarray:
-    """Return the positions of the genes that importance sampling could not do."""
-    return np.flatnonzero(diagnostics["status"].isin(FAILED).to_numpy())
+    """Return the genes with unreliable importance weights, or too few effective draws.
+
+    Parameters
+    ----------
+    diagnostics : pandas.DataFrame (gene,)
+        With ``status``.
+
+    Returns
+    -------
+    ndarray of int
+        Positions among all genes.
+    """
+    return np.flatnonzero(diagnostics["status"].isin(HANDED_OVER).to_numpy())
 
 
 def stan_is_there() -> bool:
-    """Tell whether a CmdStan is installed, and a compiler; nothing is installed for a few genes."""
+    """Return whether CmdStan and a compiler are installed; nothing is installed for a few genes."""
     from bayesde.stan_runtime import doctor  # what needs no Stan does not load it
 
     report = doctor()
@@ -35,7 +46,7 @@ def stan_is_there() -> bool:
 
 
 def thinned(draws: GeneDraws, size: int) -> np.ndarray:
-    """Return as many draws as asked for, evenly from all chains.
+    """Return a given number of draws, evenly from all chains.
 
     Parameters
     ----------
@@ -53,12 +64,12 @@ def thinned(draws: GeneDraws, size: int) -> np.ndarray:
 
 
 def replace_genes(draws: GeneDraws, rows: np.ndarray, better: GeneDraws, model: ConditionalModel) -> None:
-    """Put draws of equal weight in the place of weighted ones.
+    """Replace weighted draws by draws of equal weight.
 
     Parameters
     ----------
     draws : GeneDraws
-        Weighted; its arrays are written to.
+        Weighted; its arrays are changed.
     rows : ndarray of int
         The genes of `draws` that are replaced.
     better : GeneDraws

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bayesde.errors import OptionError
 from bayesde.options import check_choice, check_range
 
-__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions"]
+__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions", "check_joint"]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes: 4 chains of 300 + 500 iterations take half an
@@ -39,8 +39,10 @@ class SamplingOptions:
         A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
     residuals : {"normal", "student_t"}
         Distribution of log dispersions around the trend, where hyperparameters are learnt.
-    trend : {"parametric", "constant"}
-        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0.
+    trend : {"parametric", "constant"}, optional
+        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0. By default that of the
+        empirical-Bayes fit: constant where that is a constant (``EbOptions(trend="mean")``), otherwise
+        parametric.
     shrink : sequence of str, optional
         The coefficients that are shrunken, by name or by that of their term in the formula: by default all
         but the intercept (none in a design without one); empty for none.
@@ -58,7 +60,7 @@ class SamplingOptions:
     max_rhat: float = 1.01
     min_ess: float = 400.0
     residuals: str = "normal"
-    trend: str = "parametric"
+    trend: str | None = None
     shrink: tuple[str, ...] | None = None
     scales: str = "coefficient"
     hand_over: bool = True
@@ -71,7 +73,8 @@ class SamplingOptions:
         check_range("max_rhat", self.max_rhat, 1.0, 10.0)
         check_range("min_ess", self.min_ess, 0.0, 1e6)
         check_choice("residuals", self.residuals, ("normal", "student_t"))
-        check_choice("trend", self.trend, ("parametric", "constant"))
+        if self.trend is not None:
+            check_choice("trend", self.trend, ("parametric", "constant"))
         check_choice("scales", self.scales, ("coefficient", "term"))
         if not isinstance(self.hand_over, bool):
             raise OptionError(f"hand_over must be true or false; got {self.hand_over!r}.")
@@ -96,3 +99,37 @@ def check_whole(name: str, value: object, low: int, high: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise OptionError(f"{name} must be a whole number from {low} to {high}; got {value!r}.")
+
+
+def check_joint(*, fixed: bool = False, local_trend: bool = False, genes: int = 0) -> None:
+    """Refuse what engine joint cannot do.
+
+    Parameters
+    ----------
+    fixed : bool
+        Whether the hyperparameters are given or those of the empirical-Bayes fit.
+    local_trend : bool
+        Whether a local dispersion trend is asked for.
+    genes : int
+        Number of genes to sample.
+
+    Raises
+    ------
+    OptionError
+        With what to do instead.
+    """
+    if fixed:
+        raise OptionError(
+            "hyperparameters: engine 'joint' samples them and takes none; use engine 'psis' or 'nuts' to fix "
+            "them."
+        )
+    if local_trend:
+        raise OptionError(
+            "trend: engine 'joint' has no local trend; choose 'parametric' or 'mean' (--trend mean)."
+        )
+    if genes > JOINT_GENE_LIMIT:
+        raise OptionError(
+            f"engine 'joint' samples all genes in one posterior, which takes too long for {genes} genes (the "
+            f"limit is {JOINT_GENE_LIMIT}); choose genes (`genes`, --genes FILE), or use engine 'psis' or "
+            "'nuts'."
+        )

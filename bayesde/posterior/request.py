@@ -1,17 +1,17 @@
-"""What a posterior is asked for: counts, a fit, genes and options that go together."""
+"""What the inference methods are given: a fit, genes, hyperparameters and options, checked together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts, chunks
 from bayesde.design import Design
+from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
@@ -21,22 +21,17 @@ from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.hyper.fixed import check_fixed
-from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
-
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
+from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.progress import Progress
 
 __all__ = [
-    "Progress",
     "Request",
-    "check_joint",
     "check_same",
     "check_unweighted",
+    "fixed_space",
     "selected_genes",
     "starting_values",
 ]
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +42,7 @@ class Request:
     ----------
     fit : EbFit
     rows : ndarray of int (gene,)
-        The genes that get a posterior.
+        Positions of the genes that get a posterior, among all genes.
     hyperparameters : Hyperparameters
         Where they are fixed, or where the search for them starts.
     learning : bool
@@ -55,9 +50,12 @@ class Request:
     draws, chains, warmup : int
     seed, workers : int
     options : SamplingOptions
+        Where they leave the dispersion trend open, it becomes the fit's: constant if a constant (``"mean"``)
+        was fitted and the hyperparameters come from these counts, otherwise parametric.
     priors : Priors
     directory : Path or None
     progress : callable or None
+        Called with (units done, units, text).
     """
 
     fit: EbFit
@@ -74,33 +72,74 @@ class Request:
     directory: Path | None = None
     progress: Progress | None = None
 
+    def __post_init__(self) -> None:
+        if self.options.trend is None:
+            object.__setattr__(self, "options", replace(self.options, trend=self._trend()))
+
+    def _trend(self) -> str:
+        """Return the dispersion trend of the posterior where the options leave it open."""
+        hyper = self.hyperparameters
+        estimated = self.learning or (hyper.source == "eb" and hyper.extra_poisson == 0.0)
+        return "constant" if estimated and self.fit.options.trend == "mean" else "parametric"
+
     @property
     def everyone(self) -> np.ndarray:
-        """All genes that can be fitted (positions): those that hyperparameters are learnt from."""
+        """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
 
     @property
     def space(self) -> HyperparameterSpace:
         """Which hyperparameters there are."""
         design, hyper = self.fit.design, self.hyperparameters
-        shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
+        fixed = fixed_space(design, hyper, self.priors)
         if not self.learning:
-            student_t = hyper.residuals == "student_t"
-            return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=self.priors)
-        groups = _scale_groups(design, shrunken, self.options.scales)
+            return fixed
+        groups = _scale_groups(design, fixed.shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
-        return HyperparameterSpace(design.coefficients, shrunken, trend, student_t, groups, self.priors)
+        return HyperparameterSpace(design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors)
 
     def seeds(self, rows: np.ndarray) -> np.ndarray:
-        """Return the seeds of some genes, ndarray of uint32."""
+        """Return the seeds of some genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        ndarray of uint32 (gene,)
+        """
         return gene_seeds(self.fit.counts.genes[rows], self.seed)
 
     def start(self, rows: np.ndarray) -> Starts:
-        """Return where searches for the modes of some genes start."""
+        """Return where the searches for the modes of some genes start.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        Starts
+        """
         return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
-        """Return data and priors of some genes, under hyperparameters (by default those asked for)."""
+        """Return data and priors of some genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+        hyper : Hyperparameters, optional
+            By default those of the request.
+
+        Returns
+        -------
+        ConditionalModel
+        """
         fit, hyper = self.fit, hyper or self.hyperparameters
         shrunken, scales = hyper.scales_of(fit.design)
         return ConditionalModel(
@@ -117,6 +156,26 @@ class Request:
         )
 
 
+def fixed_space(design: Design, hyper: Hyperparameters, priors: Priors) -> HyperparameterSpace:
+    """Return which hyperparameters there are where they are given, or averaged over given draws.
+
+    Parameters
+    ----------
+    design : Design
+    hyper : Hyperparameters
+        Which coefficients are shrunken, and the distribution of the residuals.
+    priors : Priors
+
+    Returns
+    -------
+    HyperparameterSpace
+        Every shrunken coefficient has a scale of its own.
+    """
+    shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
+    student_t = hyper.residuals == "student_t"
+    return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=priors)
+
+
 def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
     """Return which scale each shrunken coefficient has: its own, or that of its term."""
     if scales == "coefficient":
@@ -128,20 +187,31 @@ def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tup
 
 
 def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
-    """Refuse a fit of other counts or of another design than those that a posterior is asked for."""
+    """Refuse a fit of other counts or of another design than those of the posterior.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
     if not (fit.counts is counts or _same_counts(fit.counts, counts)):
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
     if design is fit.design:
         return
     if isinstance(design, str):
         references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
-        asked = Design.from_formula(design, counts.sample_table)
-        shared = {factor: level for factor, level in references.items() if factor in asked.factors}
+        other = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in other.factors}
         design = Design.from_formula(design, counts.sample_table, references=shared)
     if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
         raise InputError(
             f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
-            f"{first_few(fit.design.coefficients)}, but the posterior is asked for with "
+            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
             f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
         )
 
@@ -156,17 +226,44 @@ def _same_counts(one: Counts, other: Counts) -> bool:
 
 
 def check_unweighted(fit: EbFit) -> None:
-    """Refuse a fit with observation weights, which the posterior would leave out without a word."""
+    """Refuse a fit with observation weights, which the posterior would ignore.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
     if fit.weights is not None:
         raise InputError(
-            "the empirical-Bayes fit has observation weights, and the posterior has none: every count counts "
-            "in full. Fit the counts without weights, or leave out the samples that are not to be believed "
+            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
+            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
             "(counts.subset(samples=...))."
         )
 
 
 def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:
-    """Return the rows to sample: those asked for that have estimates to start from."""
+    """Return the genes to sample: those of the given ones that have estimates to start from.
+
+    Parameters
+    ----------
+    counts : Counts
+    fit : EbFit
+    genes : sequence of str or None
+        None for all.
+
+    Returns
+    -------
+    ndarray of int (gene,)
+        Positions among all genes, in increasing order.
+
+    Raises
+    ------
+    InputError
+        If a gene does not exist or is named twice, or none can be fitted.
+    """
     if genes is None:
         return np.flatnonzero(fit.estimated)
     if isinstance(genes, str):
@@ -181,22 +278,8 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
         raise InputError(f"genes: there are no counts of {first_few(names[rows < 0])}.")
     rows = np.sort(rows)[fit.estimated[np.sort(rows)]]
     if not rows.size:
-        raise InputError("genes: none of the genes asked for has counts that can be fitted.")
+        raise InputError("genes: none of the given genes has counts that can be fitted.")
     return rows
-
-
-def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
-    """Refuse what engine joint cannot do."""
-    if hyperparameters is not None:
-        raise OptionError(
-            "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
-        )
-    if rows.size > JOINT_GENE_LIMIT:
-        raise OptionError(
-            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for "
-            f"{rows.size} genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use "
-            "engine 'nuts'."
-        )
 
 
 def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:
@@ -212,6 +295,17 @@ def starting_values(
 ) -> Hyperparameters:
     """Return hyperparameters to sample under, or to start the search for them from.
 
+    Parameters
+    ----------
+    fit : EbFit
+    hyperparameters : Hyperparameters, "eb" or None
+        None if they are to be learnt.
+    options : SamplingOptions
+
+    Returns
+    -------
+    Hyperparameters
+
     Raises
     ------
     OptionError
@@ -223,7 +317,7 @@ def starting_values(
         fixed = hyperparameters
         if options.shrink is not None:
             raise OptionError(
-                "shrink: the hyperparameters that are given say what is shrunken; leave one of them out."
+                "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
         fixed = Hyperparameters.from_eb(fit, shrink=options.shrink)

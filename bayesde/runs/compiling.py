@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,11 +13,10 @@ from importlib import import_module
 from numba.core.dispatcher import Dispatcher
 
 from bayesde.numerics.compiled import is_cached
+from bayesde.posterior.progress import Progress
 from bayesde.runs.plan import RunPlan
 
 __all__ = ["Ready", "compiled_ahead", "is_cold"]
-
-Progress = Callable[[int, int, str], None]
 
 MESSAGES = {
     "eb": "compiling for this processor, once: about 20 seconds",

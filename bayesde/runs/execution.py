@@ -6,7 +6,7 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
+from bayesde.posterior.progress import Progress, silent
 from bayesde.results import ResultsTable, read_results
 from bayesde.runs.compiling import Ready, compiled_ahead
 from bayesde.runs.directory import RunDirectory
@@ -31,12 +32,9 @@ from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
 from bayesde.statuses import FAILED
 
-__all__ = ["Progress", "RunOutcome", "resume", "run"]
+__all__ = ["RunOutcome", "resume", "run"]
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int, str], None]
-"""Told of units done, units in all, and what is being done."""
 
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
 """The Stan program of each engine that has one, and whether it is compiled with threads."""
@@ -93,7 +91,7 @@ def run(
     workers : int
         Processes that sample at the same time; changes no number.
     progress : callable, optional
-        See `Progress`.
+        Called with (units done, units, text).
 
     Returns
     -------
@@ -319,10 +317,6 @@ def _sample(
     return run_stoppable(work, reporter.stopping)
 
 
-def _unheard(done: int, total: int, message: str) -> None:
-    """Tell nobody."""
-
-
 def _posterior(
     plan: RunPlan, inputs: RunInputs, fit: EbFit, directory: RunDirectory, workers: int, progress: Progress
 ) -> Any:
@@ -356,7 +350,7 @@ class _Reporter:
     """
 
     def __init__(self, directory: RunDirectory, progress: Progress | None, in_blocks: bool) -> None:
-        self._directory, self._progress, self._in_blocks = directory, progress or _unheard, in_blocks
+        self._directory, self._progress, self._in_blocks = directory, progress or silent, in_blocks
         self._done, self._total, self._message, self._logged = 0, -1, "", 0.0
 
     def __call__(self, done: int, total: int, message: str) -> None:

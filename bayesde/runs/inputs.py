@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
-from bayesde.design.default_contrast import tell_on_the_command_line
+from bayesde.design.default_contrast import warn_default_on_command_line
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
@@ -199,7 +199,7 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     """Make the design such that a contrast against a level is a coefficient, where that can be chosen."""
     design = Design.from_formula(model.design, counts.sample_table, model.references)
     if model.contrast is None:
-        tell_on_the_command_line(design, lrt=model.test == "lrt")
+        warn_default_on_command_line(design, lrt=model.test == "lrt")
     contrast = design.contrast(model.contrast)
     factor = contrast.factor
     if factor is None or factor in model.references or contrast.reference is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bayesde.eb.testing.wald import ALTERNATIVES
+from bayesde.eb.testing.wald import ALTERNATIVES, LARGEST_THRESHOLD
 from bayesde.errors import OptionError
 from bayesde.io.one_sample import STRANDS
 from bayesde.model.priors import Priors
@@ -23,8 +23,6 @@ SIZE_FACTORS = ("ratio", "poscounts", "iterate")
 TESTS = ("wald", "lrt")
 SHRINKAGES = ("apeglm", "normal", "ashr", "none")
 """Priors of the shrunken table, by the names that `EbFit.shrink` knows, or none."""
-
-LARGEST_THRESHOLD = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)

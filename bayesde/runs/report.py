@@ -290,7 +290,7 @@ def _diagnostics(file: Path) -> str:
     """Summarize the diagnostics of the sampled genes: smallest, median and largest value of each."""
     if not file.is_file():
         return ""
-    frame = pd.read_csv(file, sep="\t", index_col="gene")
+    frame = _with_ess(pd.read_csv(file, sep="\t", index_col="gene"))
     numbers = frame[frame["sampled"]].select_dtypes("number").dropna(axis=1, how="all")
     if numbers.empty:
         return ""
@@ -300,6 +300,17 @@ def _diagnostics(file: Path) -> str:
     ]
     header = ("", "smallest", "median", "largest", "what it is")
     return f"<p>{len(numbers):,} sampled genes.</p>" + _table(header, rows, numbers=(1, 2, 3))
+
+
+def _with_ess(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return diagnostics with the column ``ess``, which older runs of engine psis had as ``ess_bulk``."""
+    if "ess" in frame or "ess_bulk" not in frame or "engine" not in frame:
+        return frame
+    weighted = frame["engine"] == "psis"
+    frame = frame.assign(ess=frame["ess_bulk"].where(weighted), ess_bulk=frame["ess_bulk"].mask(weighted))
+    names = [name for name in frame if name != "ess"]
+    names.insert(names.index("ess_bulk"), "ess")
+    return frame[names]
 
 
 def _columns(folder: Path, table: ResultsTable) -> str:

@@ -1,13 +1,13 @@
-r"""Counts with known truth, drawn from the model that the fits assume.
+r"""Simulation of counts with known effects from the model that the fits assume.
 
     K_gj ~ NB(mean = s_j exp(x_j . beta_g), dispersion = alpha_g)
-    beta_gk ~ Cauchy(0, S_k), or another law, or exactly 0 for a share of the genes
+    beta_gk ~ Cauchy(0, S_k), or another distribution, or exactly 0 for a share of the genes
     ln alpha_g ~ Normal or Student-t(nu) around ln(a0 + a1 / m_g), scale sigma
     m_g = mean over samples of exp(x_j . beta_g)
 
 (Love, Huber and Anders 2014, doi:10.1186/s13059-014-0550-8; Zhu, Ibrahim and Love 2018,
 doi:10.1093/bioinformatics/bty895, for the Cauchy). The base mean m_g is drawn, or given, before the effects,
-and the level of the gene follows from both: what a fit calls ``base_mean`` estimates m_g whatever the effects
+and the intercept of the gene follows from both: ``base_mean`` of a fit estimates m_g whatever the effects
 are. A negative binomial count is drawn as a Poisson count whose rate is Gamma distributed with mean mu and
 variance alpha mu^2.
 """

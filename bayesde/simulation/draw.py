@@ -1,4 +1,4 @@
-"""From sizes, a design and options to simulated counts."""
+"""Draw simulated counts for given sizes, a design and options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayesde.simulation.options import SimulationOptions
 __all__ = ["simulate"]
 
 LARGEST_EXPONENT = 700.0
-"""Means are cut at e^700 before the exponential overflows; counts are cut far below."""
+"""Means are limited to e^700, below the overflow of the exponential; counts are limited far below."""
 
 
 def simulate(
@@ -35,32 +35,33 @@ def simulate(
     seed: int | np.random.Generator = 1,
     options: SimulationOptions | None = None,
 ) -> Simulation:
-    """Draw counts from the model, and keep the truth.
+    """Draw counts from the model, together with the true parameters.
 
-    Every part (base means, size factors, effects, which of them are 0, dispersions, counts) has a stream of
-    random numbers of its own: another law of the effects, say, leaves base means and dispersions as they are.
+    Every part (base means, size factors, effects, which of them are 0, dispersions, counts) has its own
+    stream of random numbers: another distribution of the effects, for example, does not change base means and
+    dispersions.
 
     Parameters
     ----------
     n_genes : int, optional
-        By default 2,000, or as many as base means are given.
+        By default 2,000, or the number of base means given.
     groups : sequence of int
         Samples in each group, at least one group; the sample table then has a column ``condition`` with the
-        levels ``control`` and ``treated``, or ``group1``, ``group2``, ... if they are not two.
+        levels ``control`` and ``treated``, or ``group1``, ``group2``, ... for other numbers of groups.
     design : str, optional
-        Formula; by default ``"~ condition"``, or ``"~ 1"`` for one group. A constant must be among what its
-        columns can express, as in all but unusual designs.
+        Formula; by default ``"~ condition"``, or ``"~ 1"`` for one group. Some linear combination of its
+        columns must be constant, as in all but unusual designs.
     sample_table : pandas.DataFrame, optional
-        One row a sample, indexed by name, in place of `groups`; needs a `design`.
+        One row per sample, indexed by name, instead of `groups`; requires a `design`.
     base_mean : array-like (gene,), optional
-        Base means, 0 or more, in place of log-normal ones: those of a real experiment, for example
+        Base means, 0 or more, instead of log-normal ones: for example those of a real experiment
         (``fit.base_mean``, with ``fit.trend`` as the options' trend). If there are not `n_genes` of them,
         they are drawn with replacement. A gene of base mean 0 has no counts.
     size_factors : array-like (sample,), optional
-        In place of log-normal ones.
+        Instead of log-normal ones.
     seed : int or numpy.random.Generator
-        Same integer, same counts. A generator is asked for new streams (``spawn``), so that it gives other
-        counts the next time.
+        The same integer gives the same counts. A generator spawns new streams, so that it gives other counts
+        the next time.
     options : SimulationOptions, optional
 
     Returns
@@ -70,7 +71,7 @@ def simulate(
     Raises
     ------
     InputError
-        If samples, design, base means or size factors do not go together.
+        If samples, design, base means or size factors do not fit together.
     OptionError
         If an option is not allowed.
     """
@@ -115,10 +116,10 @@ def _samples(groups: Any, design: str | None, sample_table: pd.DataFrame | None)
         table = _group_table(groups)
         return table, design or ("~ condition" if table["condition"].nunique() > 1 else "~ 1")
     if not isinstance(sample_table, pd.DataFrame):
-        raise InputError(f"the sample table is a {type(sample_table).__name__}; give a pandas DataFrame")
+        raise InputError(f"the sample table is a {type(sample_table).__name__}; give a pandas DataFrame.")
     if design is None:
         columns = first_few(sample_table.columns, 20) or "none"
-        raise InputError(f"a sample table needs a design, such as '~ condition'; its columns are {columns}")
+        raise InputError(f"a sample table needs a design, such as '~ condition'; its columns are {columns}.")
     return sample_table, design
 
 
@@ -128,7 +129,7 @@ def _group_table(groups: Any) -> pd.DataFrame:
     whole = all(isinstance(size, int | np.integer) and not isinstance(size, bool) for size in sizes)
     if not sizes or not whole or min(sizes) < 1:
         raise InputError(
-            f"groups must be whole numbers of samples, 1 or more, such as (4, 4); got {groups!r}"
+            f"groups must be whole numbers of samples, 1 or more, such as (4, 4); got {groups!r}."
         )
     names = [f"group{i + 1:0{len(str(len(sizes)))}d}" for i in range(len(sizes))]
     if len(sizes) == 2:
@@ -147,23 +148,23 @@ def _base_means(
         return options.median_mean * np.exp(options.mean_log_sd * random.standard_normal(n_genes or 2000))
     means = _numbers(given, "base means")
     if means.size == 0 or not (np.isfinite(means) & (means >= 0.0)).all():
-        raise InputError("base means must be finite numbers of 0 or more, and there must be at least one")
+        raise InputError("base means must be finite numbers of 0 or more, and there must be at least one.")
     return means if n_genes in (None, means.size) else random.choice(means, n_genes)
 
 
 def _check_whole(name: str, value: Any) -> None:
     """Refuse what is not a whole number of at least 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} must be a whole number of 1 or more; got {value!r}")
+        raise InputError(f"{name} must be a whole number of 1 or more; got {value!r}.")
 
 
 def _numbers(given: Any, what: str) -> np.ndarray:
     try:
         values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as problem:
-        raise InputError(f"the {what} are not numbers: {problem}") from problem
+        raise InputError(f"the {what} are not numbers: {problem}.") from problem
     if values.ndim != 1:
-        raise InputError(f"the {what} have shape {values.shape}; one number each is needed")
+        raise InputError(f"the {what} have shape {values.shape}; a list of numbers is needed.")
     return values
 
 
@@ -178,7 +179,7 @@ def _size_factors(
     if factors.size != n_samples or not (np.isfinite(factors) & (factors > 0.0)).all():
         raise InputError(
             f"{n_samples} size factors are needed, finite and above 0, one for each sample; got "
-            f"{factors.size}: {first_few(factors)}"
+            f"{factors.size}: {first_few(factors)}."
         )
     return factors
 
@@ -204,8 +205,8 @@ def _coefficients(design: Design, means: np.ndarray, effects: np.ndarray) -> np.
     constant = np.linalg.lstsq(design.matrix, ones, rcond=None)[0]
     if not np.allclose(design.matrix @ constant, ones, atol=1e-8):
         raise InputError(
-            f"no combination of the columns of '{design.formula}' is constant, so that a gene has no level "
-            "to set: keep the intercept, or the levels of one factor"
+            f"no combination of the columns of '{design.formula}' is constant, so that the base mean of a "
+            "gene cannot be set: keep the intercept, or the levels of one factor."
         )
     constant[np.abs(constant) < 1e-10] = 0.0  # rounding must not move an effect that is exactly 0
     average = logsumexp(effects @ design.matrix.T, axis=1) - math.log(design.n_samples)

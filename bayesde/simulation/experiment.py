@@ -28,7 +28,7 @@ FILES = ("simulation.json", "counts.tsv.gz", "samples.tsv", "truth.tsv", "hyperp
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
-    """Simulated counts and what they were drawn from.
+    """Simulated counts and the true parameters.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Simulation:
         Coefficients, natural log; NaN where the base mean is 0.
     truth : pandas.DataFrame
         Indexed by gene: ``base_mean``, ``dispersion``, ``dispersion_trend``, ``log2_fold_change`` (of the
-        contrast that a results table shows if none is asked for), ``log2[NAME]`` for every coefficient.
+        default contrast of a results table), ``log2[NAME]`` for every coefficient.
     size_factors : pandas.Series (sample,)
     hyperparameters : dict
         As ``hyperparameters.json`` of a run: ``shrinkage_scale`` (by coefficient), ``dispersion_sd``,
@@ -64,12 +64,17 @@ class Simulation:
         return f"<Simulation: {size}, design {self.design.formula!r}, seed {self.seed}>"
 
     def log2_fold_change(self, contrast: Any = None) -> pd.Series:
-        """Return the true value of any contrast, log2, by gene.
+        """Return the true value of any contrast by gene.
 
         Parameters
         ----------
         contrast : optional
-            Whatever ``design.contrast`` understands; by default the one of a results table.
+            Anything that ``design.contrast`` takes; by default the contrast of a results table.
+
+        Returns
+        -------
+        pandas.Series (gene,)
+            log2.
 
         Raises
         ------
@@ -83,15 +88,15 @@ class Simulation:
         )
 
     def write(self, directory: str | PathLike[str]) -> Path:
-        """Write counts.tsv.gz, samples.tsv, truth.tsv and, last of all, simulation.json.
+        """Write counts.tsv.gz, samples.tsv, truth.tsv and, last, simulation.json.
 
-        Every file is written beside its place and renamed. With Cauchy effects and a trend of two numbers
-        there is also hyperparameters.json, which `bayesde sample --hyperparameters` reads.
+        Every file is written under a temporary name and renamed. With Cauchy effects and a trend of two
+        numbers there is also hyperparameters.json, which `bayesde sample --hyperparameters` reads.
 
         Parameters
         ----------
         directory : path
-            Made if need be; files of these names in it are replaced.
+            Created if it does not exist; files of these names in it are replaced.
 
         Returns
         -------
@@ -112,12 +117,12 @@ class Simulation:
                 write_atomically(folder / name, content)
         except OSError as problem:
             raise InputError(
-                f"cannot write to '{folder}': {problem.strerror}; give another folder"
+                f"cannot write to '{folder}': {problem.strerror}; give another folder."
             ) from problem
         return folder
 
     def _contents(self) -> dict[str, str | bytes]:
-        """Make the files, the one that tells that all are there at the end."""
+        """Make the files; the last one shows that all are there."""
         table = self.counts.sample_table.assign(size_factor=self.size_factors)
         files: dict[str, str | bytes] = {
             "counts.tsv.gz": gzip.compress(

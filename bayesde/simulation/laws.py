@@ -27,7 +27,22 @@ def draw_effects(
     law_from: np.random.Generator,
     zeros_from: np.random.Generator,
 ) -> np.ndarray:
-    """Draw effects (gene, coefficient) by the inverse of their distribution function between the limits."""
+    """Draw effects by the inverse of their distribution function, truncated at the largest effect.
+
+    Parameters
+    ----------
+    n_genes : int
+    scales : numpy.ndarray, (coefficient,)
+        Scale of each coefficient's effects, natural log; 0 for none.
+    options : SimulationOptions
+    law_from, zeros_from : numpy.random.Generator
+        Streams for the effects, and for which of them are 0.
+
+    Returns
+    -------
+    numpy.ndarray, (gene, coefficient)
+        Natural log.
+    """
     uniform = law_from.random((n_genes, scales.size))
     sign = np.where(law_from.random(uniform.shape) < 0.5, -1.0, 1.0)
     effective = zeros_from.random(uniform.shape) >= options.zero_share
@@ -40,7 +55,7 @@ def draw_effects(
 
 
 def _standard_law(uniform: np.ndarray, limit: float, options: SimulationOptions) -> np.ndarray:
-    """Quantiles of the law with scale 1, given that it is within plus or minus the limit."""
+    """Return quantiles of the distribution with scale 1, truncated at plus and minus the limit."""
     if options.effects == "cauchy":
         return np.tan((2.0 * uniform - 1.0) * math.atan(limit))
     if options.effects == "mixture":
@@ -56,7 +71,25 @@ def _standard_law(uniform: np.ndarray, limit: float, options: SimulationOptions)
 def draw_dispersions(
     means: np.ndarray, options: SimulationOptions, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trend and dispersions (gene,); NaN where the base mean is 0, and 0 where the trend is."""
+    """Draw dispersions around the trend.
+
+    Parameters
+    ----------
+    means : numpy.ndarray, (gene,)
+        Base means.
+    options : SimulationOptions
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    trend, dispersions : numpy.ndarray, (gene,)
+        NaN where the base mean is 0; 0 where the trend is.
+
+    Raises
+    ------
+    OptionError
+        If a trend function returns something else than finite dispersions.
+    """
     if options.residuals == "student_t":
         residuals = random.standard_t(options.nu, means.size)
     else:
@@ -74,12 +107,30 @@ def _trend_at(means: np.ndarray, trend: Any) -> np.ndarray:
         return np.asarray(trend[0] + trend[1] / means)
     values = np.asarray(trend(means), dtype=np.float64)
     if values.shape != means.shape or not (np.isfinite(values) & (values >= 0.0)).all():
-        raise OptionError("the trend must give a finite dispersion of 0 or more for every base mean.")
+        raise OptionError("the trend must return a finite dispersion of 0 or more for every base mean.")
     return values
 
 
 def draw_counts(mu: np.ndarray, dispersion: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw counts (gene, sample) of means mu."""
+    """Draw negative binomial counts.
+
+    Parameters
+    ----------
+    mu : numpy.ndarray, (gene, sample)
+        Means.
+    dispersion : numpy.ndarray, (gene,)
+        0 or NaN for Poisson counts.
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray of int, (gene, sample)
+
+    Warns
+    -----
+    BayesdeWarning
+        If means are too large for counts below 2**53.
+    """
     alpha = np.where(dispersion > 0.0, dispersion, 1.0)[:, None]
     rate = np.where(dispersion[:, None] > 0.0, random.gamma(1.0 / alpha, size=mu.shape) * alpha * mu, mu)
     beyond = rate > LARGEST_RATE

@@ -1,7 +1,7 @@
-"""Where Stan comes from: find, install or build CmdStan, and compile programs with it.
+"""The Stan runtime: find, install or build CmdStan, and compile programs with it.
 
-Everything that samples talks to cmdstanpy; this package gives it a CmdStan to talk to. cmdstanpy itself is
-imported only when a function needs it, so importing this package is cheap.
+Everything that samples uses cmdstanpy; this package provides the CmdStan for it. cmdstanpy itself is
+imported only when a function needs it, so importing this package is fast.
 """
 
 from bayesde.stan_runtime.cache import cache_dir

@@ -1,8 +1,8 @@
 """The user's cache: folders that are either complete or not there.
 
-A folder is filled under a temporary name, marked with a file ``ok`` as the last thing, and renamed. An
+A folder is filled under a temporary name, marked with a file ``ok`` as the last step, and renamed. An
 interrupted build therefore leaves nothing that a later run would take for finished, and processes that build
-the same folder at once do not meet.
+the same folder at once do not interfere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["build_folder", "cache_dir", "is_complete", "sole_builder"]
 logger = logging.getLogger(__name__)
 
 _OK = "ok"
-_ABANDONED_AFTER = 6 * 3600  # seconds: no build takes as long, so an older scratch folder is nobody's
+_ABANDONED_AFTER = 6 * 3600  # seconds: no build takes this long, so an older temporary folder is abandoned
 
 
 def cache_dir() -> Path:
@@ -48,7 +48,16 @@ def cache_dir() -> Path:
 
 
 def is_complete(folder: Path) -> bool:
-    """Say whether a folder of the cache was finished."""
+    """Return whether a folder of the cache was finished.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Returns
+    -------
+    bool
+    """
     return (folder / _OK).is_file()
 
 
@@ -58,11 +67,11 @@ def build_folder(folder: Path, fill: Callable[[Path], None], force: bool = False
     Parameters
     ----------
     folder : pathlib.Path
-        Where it belongs.
+        Its place in the cache.
     fill : callable
         Called with an empty folder beside it, whose contents it makes.
     force : bool
-        Fill it anew even where it is complete.
+        Fill it again even where it is complete.
 
     Returns
     -------
@@ -120,7 +129,12 @@ def _remove_leftovers(folder: Path) -> None:
 def sole_builder(target: Path) -> Iterator[None]:
     """Let one process at a time build a folder or file, where the file system has locks.
 
-    Where it has none, several may build the same; the first to finish wins.
+    Where it has none, several may build the same; the first to finish is used.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        What is built.
     """
     with open(target.parent / f".{target.name}.lock", "w") as lock:
         if fcntl is not None:

@@ -1,7 +1,7 @@
 """Compile Stan programs once and keep them.
 
-A compiled program lies in the cache under a key made of its source, all files that it includes, the flags and
-the CmdStan it was compiled with, together with a copy of those sources.
+A compiled program is kept in the cache under a key made of its source, all files that it includes, the flags
+and the CmdStan it was compiled with, together with a copy of those sources.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import bayesde
 from bayesde.errors import InputError, ToolchainError
 from bayesde.stan_runtime.cache import build_folder, cache_dir, is_complete
-from bayesde.stan_runtime.chatter import import_cmdstanpy
 from bayesde.stan_runtime.embedded import Progress, compile_front_end, last_lines
 from bayesde.stan_runtime.install import ensure_cmdstan
 from bayesde.stan_runtime.locate import CmdStanHome
+from bayesde.stan_runtime.quiet_cmdstanpy import import_cmdstanpy
 from bayesde.stan_runtime.toolchain import require_toolchain
 
 if TYPE_CHECKING:
@@ -51,22 +51,21 @@ def stan_source_dir() -> Path:
         if folder.is_dir():
             return folder
     raise ToolchainError(
-        f"bayesde's Stan programs are missing (looked for {package / 'stan'}): install bayesde again"
+        f"bayesde's Stan programs are missing (looked for {package / 'stan'}): reinstall bayesde."
     )
 
 
 def compiled_model(
     name_or_path: str | PathLike[str], threads: bool = False, progress: Progress | None = None
 ) -> CmdStanModel:
-    """Return a compiled Stan program, compiling it if that was not done before.
+    """Return a compiled Stan program, compiling it if it is not in the cache.
 
     Parameters
     ----------
     name_or_path : str or path
         The name of one of bayesde's programs ("genes"), or a file ``*.stan``.
     threads : bool
-        Compile with threads (STAN_THREADS), as ``reduce_sum`` needs; another program, somewhat slower on one
-        thread.
+        Compile with threads (STAN_THREADS), as ``reduce_sum`` needs; somewhat slower on one thread.
     progress : callable, optional
         Called with one line of text at each step that takes long.
 
@@ -100,13 +99,14 @@ def _find_program(name_or_path: str | PathLike[str]) -> Path:
     if path.suffix == ".stan":
         if path.is_file():
             return path.absolute()
-        raise InputError(f"there is no Stan program {path}")
+        raise InputError(f"there is no Stan program {path}.")
     source = stan_source_dir() / f"{name_or_path}.stan"
     if source.is_file():
         return source
     known = ", ".join(sorted(file.stem for file in stan_source_dir().glob("*.stan"))) or "none"
     raise InputError(
-        f"there is no Stan program '{name_or_path}'; there are: {known}. A file's name ends in .stan"
+        f"there is no Stan program '{name_or_path}'; the programs are: {known}. The name of a file must end "
+        "in .stan."
     )
 
 
@@ -126,12 +126,12 @@ def _with_includes(source: Path) -> dict[str, bytes]:
 def _read_include(included: str, includer: str, folder: Path) -> bytes:
     if Path(included).is_absolute() or ".." in Path(included).parts:
         raise InputError(
-            f"{includer} includes {included}; an included file must lie below the program's folder"
+            f"{includer} includes {included}; an included file must lie below the program's folder."
         )
     for place in (folder, stan_source_dir()):
         if (place / included).is_file():
             return (place / included).read_bytes()
-    raise InputError(f"{includer} includes {included}, which is not in {folder}")
+    raise InputError(f"{includer} includes {included}, which is not in {folder}.")
 
 
 def _key(sources: dict[str, bytes], threads: bool, home: CmdStanHome) -> str:

@@ -1,4 +1,4 @@
-"""What there is to run Stan with, what is missing, and what to do about it. Looks only; changes nothing."""
+"""Report on the Stan runtime: what is there, what is missing, and what to do about it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from bayesde.errors import BayesdeError
 from bayesde.stan_runtime.cache import cache_dir
 from bayesde.stan_runtime.embedded import built_embedded
-from bayesde.stan_runtime.locate import SUPPORTED, CmdStanHome, find_existing, forced_source, passed_over
+from bayesde.stan_runtime.locate import SUPPORTED, CmdStanHome, find_existing, forced_source, too_old_note
 from bayesde.stan_runtime.toolchain import EB_NEEDS_NONE, Toolchain, find_toolchain
 
 __all__ = ["DoctorReport", "doctor"]
@@ -30,10 +30,10 @@ class DoctorReport:
     cache : pathlib.Path
         Where bayesde keeps CmdStan and compiled programs.
     problems : tuple of str
-        What stands in the way, each with what to do.
+        What prevents Stan from running, each with what to do.
     notes : tuple of str
-        What is doubtful but does not stand in the way: a CmdStan that is newer than any that was tried, or
-        one that is too old to be used.
+        What does not prevent it but may matter: a CmdStan that is newer than the supported versions, or one
+        that is too old to be used.
     """
 
     cmdstan: CmdStanHome | None
@@ -69,12 +69,12 @@ class DoctorReport:
 
 
 def doctor() -> DoctorReport:
-    """Look at everything that running Stan needs.
+    """Check everything that running Stan needs.
 
     Returns
     -------
     DoctorReport
-        Which CmdStan, compiler and make there are, and what is in the way.
+        Which CmdStan, compiler and make there are, and what is missing.
     """
     problems = []
     home = None
@@ -99,7 +99,7 @@ def doctor() -> DoctorReport:
         cmdstanpy=version("cmdstanpy"),
         cache=cache_dir(),
         problems=tuple(problems),
-        notes=tuple(filter(None, (home.doubt if home else "", passed_over()))),
+        notes=tuple(filter(None, (home.version_warning if home else "", too_old_note()))),
     )
 
 

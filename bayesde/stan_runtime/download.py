@@ -1,4 +1,4 @@
-"""Download the wheel with pip, whichever pip there is, and whichever of the published files the index has."""
+"""Download the wheel with any pip that is available, trying each of the published files."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def download(release: Release, folder: Path) -> Path:
     Raises
     ------
     ToolchainError
-        There is no pip, the index cannot be reached or lacks the release, or what it sends is not one of the
-        known files.
+        There is no pip, the index cannot be reached or lacks the release, or the file is not one of the known
+        ones.
     OSError
         The disk is full.
     """
@@ -73,14 +73,14 @@ def download(release: Release, folder: Path) -> Path:
 
 
 def find_pip(release: Release) -> list[str]:
-    """Find a pip that runs: this environment's, the one that Python carries with it, or another's.
+    """Find a pip that runs: this environment's, the one bundled with Python, or another environment's.
 
     Environments made by uv, or by ``python -m venv --without-pip``, have none of their own.
 
     Parameters
     ----------
     release : Release
-        What it is wanted for, to be named where there is none.
+        What is to be downloaded, for the message.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def find_pip(release: Release) -> list[str]:
         if _runs([*command, "--version"]):
             return command
     raise ToolchainError(
-        f"downloading {release.requirement} takes pip, and there is none: run '{sys.executable} -m "
+        f"downloading {release.requirement} needs pip, which was not found: run '{sys.executable} -m "
         "ensurepip' (or, with uv, 'uv pip install pip'), or set BAYESDE_HTTPSTAN_WHEEL to a copy of the "
         f"wheel, or install a CmdStan release and set CMDSTAN. {EB_NEEDS_NONE}"
     )
@@ -116,7 +116,7 @@ def _pips() -> Iterator[list[str]]:
 
 
 def _bundled_pips() -> list[Path]:
-    """Wheels of pip that came with Python; a wheel is an archive that Python runs without unpacking it."""
+    """List the wheels of pip bundled with Python; Python runs a wheel without unpacking it."""
     ensurepip = importlib.util.find_spec("ensurepip")
     folders = [Path(ensurepip.origin).parent / "_bundled"] if ensurepip and ensurepip.origin else []
     elsewhere = sysconfig.get_config_var("WHEEL_PKG_DIR")  # where distributions keep them
@@ -152,7 +152,7 @@ def _run_pip(pip: list[str], tag: str, python: str, requirements: Path) -> subpr
 
 
 def _lacks_the_file(messages: str) -> bool:
-    """Tell whether pip saw an index without a file that fits; one that did not answer is not asked again."""
+    """Return whether the index answered but has no matching file."""
     return "No matching distribution" in messages and "Retrying" not in messages
 
 
@@ -172,7 +172,7 @@ def _failure(release: Release, messages: str) -> Exception:
 
 
 def _reason(messages: str) -> str:
-    """Return pip's last line, and why there was no connection, if there was none."""
+    """Return pip's last line, and the reason if there was no connection."""
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
     if not lines:
         return "pip gave no reason"
@@ -193,10 +193,14 @@ def wrong_hash(release: Release, what: str, found: str, advice: str) -> Toolchai
         Its SHA-256.
     advice : str
         What to do.
+
+    Returns
+    -------
+    ToolchainError
     """
     known = ", ".join(release.hashes)
     return ToolchainError(
         f"{what} has SHA-256 {found}; the wheels published as {release.requirement} for this system have "
-        f"{known}. Either the transfer broke off or the file was altered; it was not unpacked. {advice}. "
-        f"{EB_NEEDS_NONE}"
+        f"{known}. Either the download was incomplete or the file was altered; it was not unpacked. "
+        f"{advice}. {EB_NEEDS_NONE}"
     )

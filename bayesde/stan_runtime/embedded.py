@@ -1,6 +1,6 @@
-"""The embedded CmdStan: a home that cmdstanpy accepts, made of the wheel and of our own front end.
+"""The embedded CmdStan: a folder that cmdstanpy accepts, made of the wheel and of our own front end.
 
-The home holds a makefile, a link to the wheel's ``stanc``, the front end's C++ (in ``embedded/`` of this
+The folder holds a makefile, a link to the wheel's ``stanc``, the front end's C++ (in ``embedded/`` of this
 package) and its object file, compiled once without and once with threads, each when first needed.
 """
 
@@ -43,12 +43,12 @@ def built_embedded() -> CmdStanHome | None:
 
 
 def build_embedded(force: bool = False, progress: Progress | None = None) -> CmdStanHome:
-    """Download the wheel and lay out the home, as far as they are not there.
+    """Download the wheel and set up the embedded CmdStan, as far as they are not there.
 
     Parameters
     ----------
     force : bool
-        Do it all anew.
+        Do all of it again.
     progress : callable, optional
         Called with one line of text at each step.
 
@@ -97,7 +97,18 @@ def compile_front_end(home: CmdStanHome, threads: bool, progress: Progress | Non
 
 
 def last_lines(text: str, count: int = 15) -> str:
-    """Return the end of a compiler's output."""
+    """Return the end of a compiler's output.
+
+    Parameters
+    ----------
+    text : str
+    count : int
+        How many lines.
+
+    Returns
+    -------
+    str
+    """
     return "\n".join(text.strip().splitlines()[-count:])
 
 

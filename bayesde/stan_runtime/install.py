@@ -1,4 +1,4 @@
-"""Get a CmdStan: the user's own first, then a release, then the embedded one."""
+"""Provide a CmdStan: the user's own first, then a release, then the embedded one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import warnings
 from functools import cache
 
 from bayesde.errors import BayesdeWarning, ToolchainError
-from bayesde.stan_runtime.chatter import import_cmdstanpy
 from bayesde.stan_runtime.embedded import Progress, build_embedded, built_embedded, compile_front_end
 from bayesde.stan_runtime.locate import (
     SUPPORTED,
@@ -20,8 +19,9 @@ from bayesde.stan_runtime.locate import (
     activate,
     find_existing,
     forced_source,
-    passed_over,
+    too_old_note,
 )
+from bayesde.stan_runtime.quiet_cmdstanpy import import_cmdstanpy
 from bayesde.stan_runtime.releases import STAN_VERSION
 from bayesde.stan_runtime.toolchain import EB_NEEDS_NONE, require_toolchain
 
@@ -30,15 +30,16 @@ __all__ = ["ensure_cmdstan", "install_stan"]
 logger = logging.getLogger(__name__)
 
 _RELEASES = "https://github.com/stan-dev/cmdstan/releases/latest"
-_PATIENCE = 5.0  # seconds for the release page to answer: a blocked network must not hold up anybody
+_PATIENCE = 5.0  # seconds for the release page to answer: a blocked network must not cause a long wait
 
 
 def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:
     """Return a CmdStan, installing one if there is none, and make cmdstanpy use it.
 
-    The order is: one that the user has ($CMDSTAN, conda, cmdstanpy's folder), the embedded one if it was
-    built before, a release, the embedded one. The environment variable BAYESDE_CMDSTAN (existing, release or
-    embedded) allows only that one. A CmdStan that is newer than any that was tried is used with a warning.
+    The order is: the user's own ($CMDSTAN, conda, cmdstanpy's folder), the embedded one if it was built
+    before, a release, the embedded one. The environment variable BAYESDE_CMDSTAN (existing, release or
+    embedded) allows only that one. A CmdStan that is newer than the supported versions is used with a
+    warning.
 
     Parameters
     ----------
@@ -48,12 +49,12 @@ def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:
     Returns
     -------
     CmdStanHome
-        Its path, version and where it came from.
+        Its path, version and origin.
 
     Raises
     ------
     ToolchainError
-        There is none and none can be installed; the message says what to do.
+        There is none and none can be installed; the message explains what to do.
     """
     forced = forced_source()
     home = None
@@ -70,12 +71,12 @@ def ensure_cmdstan(progress: Progress | None = None) -> CmdStanHome:
 def install_stan(
     force: bool = False, embedded_only: bool = False, progress: Progress | None = None
 ) -> CmdStanHome:
-    """Make everything ready for compiling Stan programs, so that no later step needs the network.
+    """Prepare everything that compiling Stan programs needs, so that no later step needs the network.
 
     Parameters
     ----------
     force : bool
-        Install anew even where a CmdStan is there.
+        Install again even where a CmdStan is there.
     embedded_only : bool
         Build the embedded CmdStan, whatever else there is.
     progress : callable, optional
@@ -104,8 +105,8 @@ def install_stan(
 
 def _use(home: CmdStanHome) -> None:
     activate(home)
-    if home.doubt:
-        _warn_once(home.doubt)
+    if home.version_warning:
+        _warn_once(home.version_warning)
 
 
 @cache
@@ -120,7 +121,7 @@ def _install(
         raise ToolchainError(
             f"no CmdStan {SUPPORTED} was found ($CMDSTAN, the conda environment, ~/.cmdstan), and "
             "BAYESDE_CMDSTAN=existing forbids installing one: unset it, or set CMDSTAN. "
-            f"{' '.join(filter(None, (passed_over(), EB_NEEDS_NONE)))}"
+            f"{' '.join(filter(None, (too_old_note(), EB_NEEDS_NONE)))}"
         )
     require_toolchain()
     release = None if embedded_only else _install_release(force, progress)
@@ -133,7 +134,7 @@ def _install(
 
 
 def _install_release(force: bool, progress: Progress | None) -> CmdStanHome | None:
-    """Install the release that bayesde was tried with; None where it cannot be reached or does not build."""
+    """Install the release that bayesde was tested with; None where it cannot be reached or does not build."""
     if not _release_page_answers():
         logger.debug("%s does not answer", _RELEASES)
         return None
@@ -154,7 +155,7 @@ def _install_release(force: bool, progress: Progress | None) -> CmdStanHome | No
 
 
 def _release_page_answers() -> bool:
-    """Ask for the release page. In a thread, because the look-up of a name knows no time limit."""
+    """Check that the release page answers; in a thread, because resolving a name has no time limit."""
     answers: list[bool] = []
 
     def ask() -> None:

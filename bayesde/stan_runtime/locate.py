@@ -1,7 +1,7 @@
-"""Which CmdStan is already there, and the one place that tells cmdstanpy about it.
+"""Which CmdStan is already installed, and the one function that sets it for cmdstanpy.
 
-Looking writes nothing. A folder counts as a CmdStan home when it has a ``makefile`` that states its version
-and a ``bin/stanc``. `SUPPORTED` says which versions may be used: an older one is passed over, or refused
+Looking for one writes nothing. A folder is a CmdStan home if it has a ``makefile`` that states its version
+and a ``bin/stanc``. `SUPPORTED` lists the versions that may be used: an older one is skipped, or refused
 where $CMDSTAN names it; a newer one is used, with a warning.
 """
 
@@ -24,7 +24,7 @@ __all__ = [
     "activate",
     "find_existing",
     "forced_source",
-    "passed_over",
+    "too_old_note",
     "read_home",
 ]
 
@@ -56,7 +56,7 @@ class CmdStanHome:
 
     @property
     def identity(self) -> str:
-        """A hash of what decides how programs are compiled: the folder, its version and its make files."""
+        """A hash of what determines how programs are compiled: the folder, its version and its make files."""
         digest = hashlib.sha256(f"{self.version}\0{self.path}".encode())
         for name in ("makefile", "make/local"):
             file = self.path / name
@@ -64,8 +64,8 @@ class CmdStanHome:
         return digest.hexdigest()
 
     @property
-    def doubt(self) -> str:
-        """One sentence where the version is newer than any that was tried; otherwise empty."""
+    def version_warning(self) -> str:
+        """A warning where the version is newer than the supported ones; otherwise empty."""
         if _version_tuple(self.version)[:2] <= _version_tuple(STAN_VERSION)[:2]:
             return ""
         return (
@@ -93,11 +93,21 @@ def forced_source() -> Source | None:
         return None
     if value in get_args(Source):
         return cast(Source, value)
-    raise OptionError(f"BAYESDE_CMDSTAN is '{value}'; it may be existing, release or embedded, or not set")
+    raise OptionError(f"BAYESDE_CMDSTAN is '{value}'; it may be existing, release or embedded, or not set.")
 
 
 def read_home(path: Path) -> CmdStanHome | None:
-    """Describe a folder that is a CmdStan home; None where it is not one."""
+    """Describe a folder that may be a CmdStan home.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    CmdStanHome or None
+        None where it is not one.
+    """
     makefile, stanc = path / "makefile", path / "bin" / "stanc"
     if not makefile.is_file() or not (stanc.is_file() or stanc.with_suffix(".exe").is_file()):
         return None
@@ -126,8 +136,8 @@ def find_existing() -> CmdStanHome | None:
     return next((home for home in _usual_homes() if not _is_old(home)), None)
 
 
-def passed_over() -> str:
-    """Say which CmdStans in the usual places are too old, and what to do; empty where none is."""
+def too_old_note() -> str:
+    """Return a note on CmdStans in the usual places that are too old; empty where there are none."""
     old = [f"{home.version} in {home.path}" for home in _usual_homes() if _is_old(home)]
     if not old:
         return ""
@@ -138,7 +148,12 @@ def passed_over() -> str:
 
 
 def activate(home: CmdStanHome) -> None:
-    """Make cmdstanpy use this CmdStan: it reads $CMDSTAN, so this holds for the process and its children."""
+    """Make cmdstanpy use this CmdStan, by $CMDSTAN, for this process and its children.
+
+    Parameters
+    ----------
+    home : CmdStanHome
+    """
     os.environ["CMDSTAN"] = str(home.path)
 
 

@@ -1,4 +1,4 @@
-"""Which wheels carry Stan: the versions, and every file that was published for a system.
+"""Which wheels contain Stan: the versions, and every file that was published for a system.
 
 Nothing else in the package states a version of Stan or of the wheel.
 """

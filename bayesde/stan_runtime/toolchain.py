@@ -22,7 +22,7 @@ _INSTALL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
-    """What is there to compile with.
+    """The tools for compiling.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Toolchain:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What is not there, in words."""
+        """Names of the tools that are missing."""
         wanted = {"a C++ compiler": self.compiler_version, "make": self.make_version}
         return tuple(name for name, version in wanted.items() if version is None)
 
@@ -68,7 +68,7 @@ def find_toolchain() -> Toolchain:
 
 
 def require_toolchain() -> Toolchain:
-    """Return the toolchain, or say what to install.
+    """Return the toolchain, or raise an error that explains what to install.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Stan's headers, libraries and compiler from a wheel on the package index.
 
-The wheel ``httpstan`` carries all of Stan except CmdStan's command line. Nothing in it is imported: it is
+The wheel ``httpstan`` contains all of Stan except CmdStan's command line. Nothing in it is imported: it is
 downloaded with pip whatever the running Python's version, checked against the known hashes, and unpacked into
 the cache.
 """
@@ -23,7 +23,17 @@ __all__ = ["library_folder", "unpack", "unpacked_library"]
 
 
 def library_folder(release: Release) -> Path:
-    """Name the folder of the cache that the wheel is unpacked into."""
+    """Return the folder of the cache that the wheel is unpacked into.
+
+    Parameters
+    ----------
+    release : Release
+
+    Returns
+    -------
+    pathlib.Path
+        It may not exist yet.
+    """
     return cache_dir() / f"httpstan-{release.httpstan}"
 
 
@@ -33,7 +43,7 @@ def unpacked_library(force: bool = False) -> Path:
     Parameters
     ----------
     force : bool
-        Download and unpack anew.
+        Download and unpack again.
 
     Returns
     -------
@@ -50,17 +60,17 @@ def unpacked_library(force: bool = False) -> Path:
 
     def fill(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as downloads:
-            wheel = _given_wheel() or download(release, Path(downloads))
+            wheel = _wheel_from_environment() or download(release, Path(downloads))
             _check_hash(wheel, release)
             unpack(wheel, folder)
 
     return build_folder(library_folder(release), fill, force)
 
 
-def _given_wheel() -> Path | None:
+def _wheel_from_environment() -> Path | None:
     given = os.environ.get("BAYESDE_HTTPSTAN_WHEEL")
     if given and not Path(given).expanduser().is_file():
-        raise ToolchainError(f"BAYESDE_HTTPSTAN_WHEEL is set to {given}, which is not a file")
+        raise ToolchainError(f"BAYESDE_HTTPSTAN_WHEEL is set to {given}, which is not a file.")
     return Path(given).expanduser() if given else None
 
 
@@ -74,6 +84,12 @@ def _check_hash(wheel: Path, release: Release) -> None:
 def unpack(wheel: Path, folder: Path) -> None:
     """Unpack what compiling needs: headers, libraries, stanc and the licence.
 
+    Parameters
+    ----------
+    wheel : pathlib.Path
+    folder : pathlib.Path
+        Where to.
+
     Raises
     ------
     ToolchainError
@@ -86,7 +102,7 @@ def unpack(wheel: Path, folder: Path) -> None:
                 continue
             if ".." in parts or member.filename.startswith("/"):
                 raise ToolchainError(
-                    f"{wheel.name} has a file that would land outside its folder: {member.filename}"
+                    f"{wheel.name} has a file that would be written outside its folder: {member.filename}."
                 )
             target = folder.joinpath(*parts[1:])
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Measure accuracy on known truth: ``python -m benchmarks.accuracy``; accuracy.md says what and how."""
+"""Measure accuracy on known truth: ``python -m benchmarks.accuracy``; accuracy.md explains it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from bayesde.io import write_atomically
 from benchmarks.accuracy import judge, page, pictures
 from benchmarks.accuracy.answers import bayesde_answers
 from benchmarks.accuracy.peers import peer_answers
-from benchmarks.accuracy.problems import PAPER, Problem, apeglm_paper, simulated_problems
+from benchmarks.accuracy.problems import PAPER, apeglm_paper, simulated_problems
+from benchmarks.accuracy.records import Problem
 from benchmarks.accuracy.seqc import SEQC, seqc_problems
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,7 @@ Tables = dict[str, pd.DataFrame]
 
 
 def problems(n_genes: int) -> dict[str, Callable[[], Problem]]:
-    """Name all problems whose data are there."""
+    """Return all problems whose data are available."""
     found = simulated_problems(n_genes)
     if PAPER.exists():
         found["paper"] = apeglm_paper
@@ -33,7 +34,7 @@ def problems(n_genes: int) -> dict[str, Callable[[], Problem]]:
 
 
 def measure(problem: Problem, *, peers: bool = True) -> Tables:
-    """Run every method on a problem and judge it."""
+    """Run every method on a problem and score it."""
     answers, base_mean = bayesde_answers(problem)
     others, note = peer_answers(problem) if peers else ([], "limma and edgeR were not asked for")
     found = judge.cases(problem, [*answers, *others, *problem.published.values()], base_mean)
@@ -68,7 +69,7 @@ def read(folder: Path) -> Tables:
 
 
 def merged(before: Tables, new: Tables, order: Sequence[str]) -> Tables:
-    """Put new rows in the place of old ones of the same problem; problems in the order given."""
+    """Replace old rows of the same problem by new ones; problems in the order given."""
     result = {}
     for name, table in new.items():
         old = before.get(name, table.iloc[:0])
@@ -110,7 +111,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, and write after each problem, so that an interrupted run leaves what it has."""
+    """Measure, and write after each problem, so that an interrupted run keeps its results so far."""
     chosen = parse()
     start = time.process_time()
     known = problems(FEW_GENES if chosen.quick else GENES)

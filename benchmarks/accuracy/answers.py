@@ -1,70 +1,32 @@
-"""What the methods of bayesde say of a problem: estimates, intervals, and how sure they are of the sign."""
+"""Results of the methods of bayesde on a problem: estimates, intervals, and local false sign rates."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri
 
 import bayesde as bde
 from bayesde.eb.shrinkage.ash import fit_mixture
+from benchmarks.accuracy.records import Answer, Interval, Problem
 
-if TYPE_CHECKING:
-    from benchmarks.accuracy.problems import Problem
-
-__all__ = ["LEVELS", "Answer", "around", "bayesde_answers"]
+__all__ = ["LEVELS", "around", "bayesde_answers"]
 
 LEVELS = (0.5, 0.8, 0.95)
 MIDDLE = 1e-9
-"""An interval of so little probability has the median at both ends."""
+"""Both ends of an interval with this probability are the median."""
 LN2 = np.log(2.0)
 ALONE = bde.SamplingOptions(hand_over=False)
-"""No gene goes to Stan, so that the numbers are those of engine psis, with a Stan or without."""
-
-Interval = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a method says of every gene of the counts, in log2.
-
-    Attributes
-    ----------
-    method : str
-    estimate : ndarray (gene,)
-    lfsr, s_value : ndarray (gene,) or None
-        Local false sign rate and s-value; NaN is never called.
-    intervals : mapping of float to (lower, upper)
-        By their probability.
-    pit, dispersion_pit : ndarray (gene,) or None
-        Posterior probability that effect, or dispersion, is below its true value.
-    hyperparameters : mapping of str to (mean, sd)
-    trusted : ndarray of bool (gene,) or None
-        Whether the method's own diagnostics let a gene pass.
-    """
-
-    method: str
-    estimate: np.ndarray
-    lfsr: np.ndarray | None = None
-    s_value: np.ndarray | None = None
-    intervals: Mapping[float, Interval] = field(default_factory=dict)
-    pit: np.ndarray | None = None
-    dispersion_pit: np.ndarray | None = None
-    hyperparameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    trusted: np.ndarray | None = None
+"""No gene is sampled by Stan, so that results do not depend on whether Stan is installed."""
 
 
 def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:
     """Return estimate plus and minus normal quantiles times the standard error, at all levels."""
-    reach = {level: ndtri(0.5 + level / 2.0) * error for level in LEVELS}
-    return {level: (estimate - by, estimate + by) for level, by in reach.items()}
+    half_width = {level: ndtri(0.5 + level / 2.0) * error for level in LEVELS}
+    return {level: (estimate - half, estimate + half) for level, half in half_width.items()}
 
 
 def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
-    """Run everything that bayesde has on a problem.
+    """Run all methods of bayesde on a problem.
 
     Parameters
     ----------
@@ -73,7 +35,7 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
     Returns
     -------
     answers : list of Answer
-        Engine psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
+        Method psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
         asks for it, maximum likelihood (DESeq2), apeglm and ashr.
     base_mean : ndarray (gene,)
     """
@@ -95,7 +57,7 @@ def _psis(
     name: str = "psis",
     options: bde.SamplingOptions = ALONE,
 ) -> list[Answer]:
-    """Return the posterior mean with all that belongs to it, and the posterior median."""
+    """Return the posterior mean with its intervals and rates, and the posterior median."""
     posterior = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
     tables = {level: posterior.results(contrast, ci_prob=level) for level in (*LEVELS, MIDDLE)}
     table = tables[max(LEVELS)]

@@ -1,4 +1,4 @@
-"""All numbers of a problem, as tidy tables: one row a number."""
+"""All scores of a problem, as tidy tables: one row per score."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy import metrics
-from benchmarks.accuracy.answers import LEVELS, Answer
-from benchmarks.accuracy.problems import Problem, Truth
+from benchmarks.accuracy.answers import LEVELS
+from benchmarks.accuracy.records import Answer, Problem, Truth
 
 __all__ = ["COLUMNS", "Case", "calibration", "cases", "curves", "learnt", "scores"]
 
@@ -37,7 +37,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The genes that answers are judged by, with one truth; all arrays are of these genes.
+    """The genes that are scored against one truth; all arrays are of these genes.
 
     Attributes
     ----------
@@ -67,12 +67,12 @@ class Case:
 
     @property
     def key(self) -> Row:
-        """What the rows of this case start with."""
+        """The leading columns of the rows of this case."""
         return {"problem": self.problem.name, "truth": self.truth.name}
 
     @property
     def distrusted(self) -> int:
-        """How many genes the diagnostics of psis do not let pass."""
+        """Number of genes that fail the diagnostics of psis."""
         trusted = next(answer for answer in self.answers if answer.method == REFERENCE).trusted
         return 0 if trusted is None else int((~trusted).sum())
 
@@ -92,7 +92,7 @@ def _quarters(values: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def cases(problem: Problem, answers: Sequence[Answer], base_mean: np.ndarray) -> list[Case]:
-    """Bring answers and truths together.
+    """Combine answers and truths.
 
     Genes are judged that have counts, a known truth, and an estimate by every method, so that all methods are
     judged by the same genes.
@@ -142,7 +142,7 @@ def _offset(difference: np.ndarray, base_mean: np.ndarray) -> float:
 
 
 def _of(answer: Answer, rows: np.ndarray) -> Answer:
-    """Take some genes of an answer."""
+    """Select some genes of an answer."""
 
     def some(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[rows]
@@ -160,7 +160,7 @@ def _of(answer: Answer, rows: np.ndarray) -> Answer:
 
 
 def scores(case: Case) -> pd.DataFrame:
-    """Return every number of every method, by stratum.
+    """Return every score of every method, by stratum.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def scores(case: Case) -> pd.DataFrame:
 
 
 def _with_power_errors(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in, for all genes, the standard errors of each method's power less that of psis."""
+    """Fill in, for all genes, the standard errors of each method's power minus that of psis."""
     ranked = {answer.method: metrics.surest_first(answer) for answer in case.answers}
     orders = {method: order for method, order in ranked.items() if order is not None}
     methods = sorted(orders, key=lambda method: method != REFERENCE)
@@ -204,7 +204,7 @@ def _with_power_errors(case: Case, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(case: Case, answer: Answer, rows: np.ndarray) -> Row:
-    """Return the numbers of some genes (positions)."""
+    """Return the scores of some genes (positions)."""
     chosen, effect = _of(answer, rows), case.effect[rows]
     error = None if case.error is None else case.error[rows]
     found: Row = dict(metrics.errors(chosen.estimate, effect))
@@ -226,7 +226,7 @@ def _above_reference(case: Case, chosen: Answer, rows: np.ndarray) -> Row:
 
 
 def _interval_numbers(chosen: Answer, effect: np.ndarray, error: np.ndarray | None) -> Row:
-    """Coverage at all levels; median widths of the widest intervals, as they are and stretched to cover."""
+    """Coverage at all levels; median widths of the widest intervals, as given and rescaled to cover."""
     found: Row = {}
     for level, ends in chosen.intervals.items():
         name = f"coverage_{100 * level:.0f}"
@@ -282,7 +282,7 @@ def curves(case: Case) -> pd.DataFrame:
 
 
 def calibration(case: Case) -> pd.DataFrame:
-    """Count the genes by the posterior probability below their true effect or dispersion: evenly, if right.
+    """Count genes by the posterior probability below the true effect or dispersion: uniform if calibrated.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def calibration(case: Case) -> pd.DataFrame:
 
 
 def learnt(case: Case) -> pd.DataFrame:
-    """Set the hyperparameters' posteriors beside the true values.
+    """Compare the hyperparameters' posteriors with the true values.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
-r"""Numbers of one answer beside one truth.
+r"""Scores of one answer against one truth.
 
 With estimates b_g, true effects t_g and intervals (l_g, u_g), all in log2, over n genes:
 
 * mean absolute error  (1/n) sum |b_g - t_g|;  root mean square error  sqrt((1/n) sum (b_g - t_g)^2);
 * coverage  the share of genes with l_g <= t_g <= u_g; a truth that was measured with standard error e_g
   widens each half of the interval to sqrt((u_g - b_g)^2 + (z e_g)^2), z being the level's normal quantile;
-* false sign rate  the share of called genes whose estimate has not the sign of the truth; of a true effect
-  of exactly 0 either sign is false (Stephens 2017, doi:10.1093/biostatistics/kxw041). s-values claim to
-  be it;
-* power at a false sign rate of r  the largest number of genes down a method's own order, surest first, among
+* false sign rate  the share of called genes whose estimate does not have the sign of the truth; for a true
+  effect of exactly 0 either sign is false (Stephens 2017, doi:10.1093/biostatistics/kxw041). s-values
+  estimate it;
+* power at a false sign rate of r  the largest number of genes from the top of a method's own ranking among
   which no more than a share r has a false sign.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from benchmarks.accuracy.answers import Answer, Interval
+from benchmarks.accuracy.records import Answer, Interval
 
 __all__ = [
     "concordance",
@@ -47,19 +47,19 @@ def errors(estimate: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def coverage(interval: Interval, truth: np.ndarray) -> float:
-    """Return the share of intervals that have the truth; one that is missing has not."""
+    """Return the share of intervals that contain the truth; a missing interval does not."""
     return float(((interval[0] <= truth) & (truth <= interval[1])).mean())
 
 
 def widened(interval: Interval, estimate: np.ndarray, error: np.ndarray, level: float) -> Interval:
-    """Let the standard error (gene,) of the truth into an interval of a level."""
+    """Widen an interval of a level by the standard error (gene,) of the truth."""
     own = (ndtri(0.5 + level / 2.0) * error) ** 2
     below, above = (np.sqrt((end - estimate) ** 2 + own) for end in interval)
     return estimate - below, estimate + above
 
 
 def interval_width(interval: Interval, estimate: np.ndarray, truth: np.ndarray, level: float) -> float:
-    """Return the median width of intervals stretched, all by one factor about the estimate, to cover a level.
+    """Return the median width of intervals rescaled about the estimate, by one factor, to cover a level.
 
     The factor is the quantile of what each gene would need: its error over the half of its interval that
     points to the truth.
@@ -73,12 +73,12 @@ def interval_width(interval: Interval, estimate: np.ndarray, truth: np.ndarray, 
 
 
 def false_signs(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return which estimates (gene,) have not the sign of the truth."""
+    """Return which estimates (gene,) do not have the sign of the truth."""
     return np.asarray(np.sign(estimate) * np.sign(truth) <= 0.0)
 
 
 def realized_rate(answer: Answer, false: np.ndarray, threshold: float) -> tuple[int, int]:
-    """Return how many genes have an s-value up to a threshold, and how many of these a false sign.
+    """Return how many genes have an s-value up to a threshold, and how many of these have a false sign.
 
     `answer` and `false` are of the same genes.
     """
@@ -89,7 +89,7 @@ def realized_rate(answer: Answer, false: np.ndarray, threshold: float) -> tuple[
 
 
 def surest_first(answer: Answer) -> np.ndarray | None:
-    """Return the genes that can be called, surest first, or None if the method does not rank them.
+    """Return the genes that can be called, smallest lfsr first, or None if the method does not rank them.
 
     Of equally sure ones the larger effect comes first.
     """
@@ -101,7 +101,7 @@ def surest_first(answer: Answer) -> np.ndarray | None:
 
 
 def power(order: np.ndarray, false: np.ndarray, rate: float) -> int:
-    """Return how many genes down an order have a false sign rate of no more than `rate`."""
+    """Return how many genes from the top of a ranking have a false sign rate of no more than `rate`."""
     allowed = np.flatnonzero(np.cumsum(false[order]) <= rate * np.arange(1, order.size + 1))
     return int(allowed[-1]) + 1 if allowed.size else 0
 
@@ -109,7 +109,7 @@ def power(order: np.ndarray, false: np.ndarray, rate: float) -> int:
 def power_errors(
     orders: Sequence[np.ndarray], falses: Sequence[np.ndarray], rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return bootstrap standard errors of each method's power less that of the first.
+    """Return bootstrap standard errors of each method's power minus that of the first.
 
     Genes are drawn with replacement, the same for all methods.
 

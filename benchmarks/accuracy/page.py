@@ -1,4 +1,4 @@
-"""The tables of accuracy.md, put between its marks; the words around them are written by hand."""
+"""The tables of accuracy.md, inserted between its marks; the text around them is written by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Cell = Callable[[pd.Series], str]
 
 
 def refresh(path: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write the tables anew, between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+    """Rewrite the tables, between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _sets(cases: pd.DataFrame) -> list[str]:
 
 
 def _grid(part: pd.DataFrame, cases: pd.DataFrame, methods: tuple[str, ...], cell: Cell) -> list[str]:
-    """Return a table with one row a set and one column a method."""
+    """Return a table with one row per set and one column per method."""
     used = [name for name in methods if (part["method"] == name).any()]
     found = {(row["problem"], row["truth"], row["method"]): row for _, row in part.iterrows()}
     rows = []
@@ -128,7 +128,7 @@ def _rmse(row: pd.Series) -> str:
 
 
 def _width(row: pd.Series) -> str:
-    """Width that covers 95 %, and behind it that of the method's own 95 % intervals."""
+    """Width that covers 95 %, and in parentheses that of the method's own 95 % intervals."""
     return f"{row['width_covering_95']:.2f} ({row['width_95']:.2f})"
 
 
@@ -183,7 +183,7 @@ def _tops(row: pd.Series) -> str:
 
 
 def _paper(scores: pd.DataFrame) -> list[str]:
-    """Return the table of the apeglm paper's simulation, its published results beside those of this run."""
+    """Return the table of the apeglm paper's simulation, its published results and those of this run."""
     part = scores[(scores["problem"] == "paper") & (scores["stratum"] == "all")]
     rows = [
         [
@@ -201,7 +201,7 @@ def _paper(scores: pd.DataFrame) -> list[str]:
 
 
 def _learnt(learnt: pd.DataFrame, cases: pd.DataFrame) -> list[str]:
-    """Return the hyperparameters beside their true values."""
+    """Return the hyperparameters and their true values."""
     names = {"asymptotic_dispersion": "a0", "extra_poisson": "a1", "dispersion_sd": "sigma", "nu": "nu"}
     rows = []
     known = cases.loc[cases["truth"] == "simulated", "problem"].drop_duplicates()

@@ -1,4 +1,4 @@
-"""What limma-voom and edgeR's quasi-likelihood tests say of a problem, if R and they are installed."""
+"""Results of limma-voom and edgeR's quasi-likelihood tests on a problem, if R and both are installed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 import bayesde as bde
-from benchmarks.accuracy.answers import LEVELS, Answer
-from benchmarks.accuracy.problems import Problem
+from benchmarks.accuracy.answers import LEVELS
+from benchmarks.accuracy.records import Answer, Problem
 
 __all__ = ["peer_answers"]
 
@@ -51,7 +51,7 @@ def peer_answers(problem: Problem) -> tuple[list[Answer], str]:
 
 
 def _write(problem: Problem, folder: Path) -> None:
-    """Write what the script reads."""
+    """Write the input of the script."""
     counts = problem.counts.to_frame()
     counts[~problem.counts.all_zero].to_csv(folder / "counts.tsv", sep="\t", index_label="gene")
     factors = np.full(counts.shape[1], np.nan) if problem.size_factors is None else problem.size_factors

@@ -1,4 +1,4 @@
-"""The pictures of accuracy.md: one color and one mark a method, everywhere."""
+"""The figures of accuracy.md, with one color and one marker per method in all of them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _of(table: pd.DataFrame, case: Sequence[str]) -> pd.DataFrame:
 
 
 def _legend(figure: Figure, methods: Sequence[str], line: Literal["none", "-"] = "none") -> None:
-    """Put one legend of the methods under everything."""
+    """Put one legend of the methods below all panels."""
     handles = [
         Line2D([], [], color=STYLES[name][0], marker=STYLES[name][1], linestyle=line, label=name)
         for name in STYLES
@@ -158,7 +158,7 @@ def _grid(count: int, height: float = 2.5) -> tuple[Figure, list[Axes]]:
 
 
 def _false_signs(curves: pd.DataFrame, cases: pd.DataFrame) -> Figure:
-    """Realized false sign rate against the s-value, both in per cent; the diagonal is what it claims."""
+    """Realized false sign rate against the s-value, both in per cent; the diagonal is perfect calibration."""
     shown = _cases(cases[~cases["problem"].isin(ALIKE) & (cases["genes"] >= ENOUGH)])
     figure, panels = _grid(len(shown))
     methods = [name for name in STYLES if (curves["method"] == name).any()]
@@ -213,7 +213,7 @@ def _errors(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
 
 
 def _calibration(calibration: pd.DataFrame, cases: pd.DataFrame) -> Figure:
-    """Genes by the posterior probability below the truth, for effects and dispersions of engine psis."""
+    """Genes by the posterior probability below the truth, for effects and dispersions of method psis."""
     table = calibration[(calibration["method"] == "psis") & (calibration["stratum"] == "all")]
     shown = [case for case in _cases(cases) if len(_of(table, case))]
     figure = Figure(figsize=(1.75 * len(shown) + 0.6, 4.0), layout="constrained")

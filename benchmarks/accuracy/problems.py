@@ -1,4 +1,4 @@
-r"""Counts with known log2 fold changes: drawn from the model, from other laws, and of the apeglm paper.
+r"""Counts with known log2 fold changes: from the model, from other distributions, and from the apeglm paper.
 
 Simulated counts follow
 
@@ -9,8 +9,7 @@ Simulated counts follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 import bayesde as bde
-from benchmarks.accuracy.answers import Answer
+from benchmarks.accuracy.records import Answer, Problem, Truth
 
-__all__ = ["PAPER", "SHARED", "Problem", "Truth", "apeglm_paper", "simulated", "simulated_problems"]
+__all__ = ["PAPER", "SHARED", "apeglm_paper", "simulated", "simulated_problems"]
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 PAPER = SHARED / "sim_apeglm_pickrell_1"
@@ -34,76 +33,6 @@ PAPER_NAMES = {
     "limma": "limma [paper]",
 }
 SMALLEST_MEAN = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """True effects of some genes.
-
-    Attributes
-    ----------
-    name : str
-    effect : pandas.Series
-        log2, by gene; each gene once.
-    error : pandas.Series or None
-        Standard error of the truth itself, where it was measured.
-    anchors : pandas.Series of bool or None
-        Genes that one offset, common to all, is estimated from; None if the truth has the fits' scale.
-    """
-
-    name: str
-    effect: pd.Series
-    error: pd.Series | None = None
-    anchors: pd.Series | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """Counts, a comparison, and what is known of it.
-
-    Attributes
-    ----------
-    name, title : str
-    counts : Counts
-    factor, level, reference : str
-        The design is ``~ factor``; `level` is compared with `reference`.
-    truths : tuple of Truth
-    size_factors : ndarray (sample,) or None
-        Given to every method; None lets each estimate its own.
-    published : mapping of str to Answer
-        What others have said of these counts.
-    dispersion : ndarray (gene,) or None
-        True dispersions.
-    hyperparameters : mapping of str to float
-        True ones, by the names that ``Hyperparameters.draws`` has.
-    student_t : bool
-        Whether engine psis is also run with Student-t residuals of the dispersions.
-    """
-
-    name: str
-    title: str
-    counts: bde.Counts
-    factor: str
-    level: str
-    reference: str
-    truths: tuple[Truth, ...]
-    size_factors: np.ndarray | None = None
-    published: Mapping[str, Answer] = field(default_factory=dict)
-    dispersion: np.ndarray | None = None
-    hyperparameters: Mapping[str, float] = field(default_factory=dict)
-    student_t: bool = False
-
-    @property
-    def treated(self) -> np.ndarray:
-        """Which samples (sample,) have the level, the others having the reference."""
-        return np.asarray(self.counts.sample_table[self.factor] == self.level)
-
-    @property
-    def seen_in_both(self) -> np.ndarray:
-        """Which genes (gene,) have counts in both groups: the others' likelihood has no maximum."""
-        matrix = np.asarray(self.counts.rows(slice(None)))
-        first, second = matrix[:, self.treated], matrix[:, ~self.treated]
-        return np.asarray(first.any(axis=1) & second.any(axis=1))
 
 
 def simulated(
@@ -123,13 +52,13 @@ def simulated(
     ----------
     name, title : str
     options : SimulationOptions
-        The laws.
+        The distributions.
     n_genes : int
     groups : (int, int)
         Samples of control and treated.
     seed : int
     known_factors : bool
-        Whether every method is told the true size factors.
+        Whether every method is given the true size factors.
     student_t : bool
         See `Problem`.
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 import bayesde as bde
-from benchmarks.accuracy.problems import SHARED, Problem, Truth
+from benchmarks.accuracy.problems import SHARED
+from benchmarks.accuracy.records import Problem, Truth
 
 __all__ = ["SEQC", "seqc_problems"]
 

@@ -1,1 +1,1 @@
-"""Do the three engines give the same posterior? On real counts, in units of the Monte-Carlo error."""
+"""Agreement of the posteriors of the inference methods on real counts, in units of the Monte Carlo error."""

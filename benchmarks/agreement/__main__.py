@@ -1,4 +1,4 @@
-"""Compare engines: `python -m benchmarks.agreement panel`, `... whole --set pasilla|airway [--genes N]`."""
+"""Compare methods: `python -m benchmarks.agreement panel`, `... whole --set pasilla|airway [--genes N]`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from benchmarks.agreement.pages import score_picture, write_page
 RESULTS = Path(__file__).parent / "results"
 SETS = {"pasilla": (load_pasilla, "~ type + condition"), "airway": (load_airway, "~ cell + dex")}
 NARROW = 1.5 * np.log(2.0)
-"""Posterior sd below which moments settle: where one group has no counts the Cauchy prior's tails leave
-none."""
+"""Posterior sd below which moments can be estimated: where one group has no counts, the Cauchy prior's tails
+are too heavy."""
 
 
 CHECKS = SamplingOptions(min_ess=200.0, max_rhat=1.03)
-"""What is asked of every gene of a whole data set."""
+"""Criteria for every gene of a whole data set."""
 
 
-def tell(done: int, total: int, text: str) -> None:
+def print_step(done: int, total: int, text: str) -> None:
     """Print every fiftieth step."""
     if done % 50 == 0:
         print(f"{time.strftime('%H:%M:%S')} {done} of {total}: {text}", flush=True)
@@ -43,7 +43,7 @@ def spread_panel(fit: EbFit, size: int) -> list[str]:
 
 
 def timed(fit: EbFit, engine: str, **arguments: Any) -> tuple[Posterior, float]:
-    """Run an engine; return the posterior and its wall time."""
+    """Run a method; return the posterior and its wall time."""
     start = time.perf_counter()
     posterior = fit_posterior(fit.counts, fit.design, engine=engine, eb=fit, **arguments)
     seconds = time.perf_counter() - start
@@ -53,7 +53,7 @@ def timed(fit: EbFit, engine: str, **arguments: Any) -> tuple[Posterior, float]:
 
 
 def common_genes(one: Posterior, two: Posterior) -> tuple[GeneDraws, GeneDraws, np.ndarray]:
-    """Return the draws of the genes that both engines call ok, in the same order, and the others' names."""
+    """Return the draws of the genes that both methods call ok, in the same order, and the others' names."""
     fine = (one.diagnostics["status"] == "ok") & (two.diagnostics["status"] == "ok")
     names = pd.Index([gene for gene in two.genes if fine[gene]])
     rows = [posterior.genes.get_indexer(names) for posterior in (one, two)]
@@ -62,7 +62,7 @@ def common_genes(one: Posterior, two: Posterior) -> tuple[GeneDraws, GeneDraws, 
 
 
 def compare(one: Posterior, two: Posterior, title: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return the page's table of two engines, and the z-scores of the genes whose moments settle."""
+    """Return the page's table of two methods, and the z-scores of the genes whose moments settle."""
     first, second, left_out = common_genes(one, two)
     a, b = moments(first), moments(second)
     scores = z_scores(a, b)
@@ -78,7 +78,7 @@ def compare(one: Posterior, two: Posterior, title: str) -> tuple[pd.DataFrame, d
 
 
 def panel(size: int, draws: int) -> None:
-    """Compare all three engines, hyperparameters included, on a panel that is fitted alone."""
+    """Compare all three inference methods, hyperparameters included, on a panel that is fitted alone."""
     counts = load_pasilla()
     whole = fit_eb(counts, "~ type + condition")
     names = spread_panel(whole, size)
@@ -96,7 +96,7 @@ def panel(size: int, draws: int) -> None:
 
 
 def hyperparameter_table(psis: Hyperparameters, joint: Hyperparameters) -> pd.DataFrame:
-    """Put the hyperparameters' posteriors of two engines beside one another, on the log scale."""
+    """Compare the hyperparameters' posteriors of two methods, on the log scale."""
     rows = {}
     for name, values in psis.draws.items():
         logs = [np.log(values), np.log(joint.draws[name])]
@@ -137,7 +137,7 @@ def whole(name: str, n_genes: int | None, blocks: Path | None, draws: int, chain
             workers=2,
             directory=folder / "blocks",
             options=CHECKS,
-            progress=tell,
+            progress=print_step,
         )
         table, scores = compare(psis, nuts, f"psis and nuts, {len(nuts.genes):,} genes of {name}")
     write_page(RESULTS / name, table)

@@ -23,7 +23,7 @@ __all__ = ["agreement", "moments", "z_scores"]
 LARGEST = 30.0
 """Natural log; as the results table, which bounds draws at e^30-fold."""
 FEWEST = 5.0
-"""A sign probability is compared where this many effective draws have either sign, for both engines."""
+"""A sign probability is compared where this many effective draws have either sign, for both methods."""
 ROUNDED = 1e-9
 """Nearer to 0 or 1 a probability is the rounding of a sum of weights: no draw has the other sign."""
 
@@ -82,7 +82,7 @@ def _error(centred: np.ndarray, w: np.ndarray, draws: GeneDraws) -> np.ndarray:
 def z_scores(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return differences over their standard errors, (gene, P + 1); NaN where nothing can be compared.
 
-    Of the probability of a negative sign the logits are compared, where both engines have seen either sign.
+    Of the probability of a negative sign the logits are compared, where both methods have seen either sign.
     """
     scores = {
         name: (one[name] - two[name]) / np.hypot(one[f"{name}_se"], two[f"{name}_se"])

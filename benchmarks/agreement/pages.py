@@ -1,4 +1,4 @@
-"""What a comparison of engines leaves: a table, as text and tidy, and a picture of the z-scores."""
+"""Output of a comparison of methods: a table, as Markdown and as TSV, and a figure of the z-scores."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def write_page(place: Path, table: pd.DataFrame, hyper: pd.DataFrame | None = No
     """Write PLACE.tsv and PLACE.md."""
     table.to_csv(place.with_suffix(".tsv"), sep="\t", index=False, float_format="%.6g")
     lines = [
-        f"# {place.name}: do the engines agree?",
+        f"# {place.name}: agreement of the inference methods",
         "",
-        "Differences over their Monte-Carlo standard errors, z, of the genes that both engines call ok.",
+        "Differences divided by their Monte Carlo standard errors, z, for the genes that have status ok "
+        "by both methods.",
         "",
         *markdown_table(list(table.columns), _as_text(table)),
     ]

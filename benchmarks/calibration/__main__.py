@@ -1,4 +1,4 @@
-"""Calibrate engines: ``python -m benchmarks.calibration``; README.md says what and how."""
+"""Calibrate methods: ``python -m benchmarks.calibration``; README.md explains it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchmarks.calibration.tables import Tables
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SIZES = {"psis": (400, 40), "nuts": (200, 16), "joint": (200, 10)}
-"""Data sets, and genes in each. To engine nuts, under given hyperparameters, every gene is a data set."""
+"""Data sets, and genes in each. To method nuts, under given hyperparameters, every gene is a data set."""
 
 
 def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) -> None:
-    """Let an engine answer data sets: those that an interrupted run has left over, or all of them anew."""
+    """Run a method on data sets: those that an interrupted run has not finished, or all of them again."""
     tables, begun = Tables(folder, engine), time.monotonic()
     done = set(tables.sets()["set"])
     if done.issuperset(numbers):
@@ -38,7 +38,7 @@ def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) 
 
 
 def report(engine: str, folder: Path) -> None:
-    """Write an engine's picture and summary from its tables."""
+    """Write a method's picture and summary from its tables."""
     tables = Tables(folder, engine)
     found = columns_of(tables)
     table = summary(found)

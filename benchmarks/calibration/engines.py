@@ -1,4 +1,4 @@
-"""What each engine says of a data set: the posterior probability below the truth, of every parameter."""
+"""Results of each method on a data set: for every parameter, the posterior probability below the truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVERY = {"nuts": 5, "joint": 10}
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """An engine's answer to one data set.
+    """A method's answer to one data set.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Answer:
     genes : ndarray (gene, quantity)
         The same of every gene's `QUANTITIES`.
     trouble : int
-        Genes that did not pass the engine's checks (psis: k > 0.7 or few effective draws; chains: R-hat above
+        Genes that did not pass the method's checks (psis: k > 0.7 or few effective draws; chains: R-hat above
         1.05, or fewer than 100 effective draws).
     smallest_size : float
         Effective number of draws of the hyperparameters, the smallest; of the genes where those are given.
@@ -57,7 +57,7 @@ def quantities(theta: np.ndarray) -> np.ndarray:
 
 
 def by_importance(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine psis. Its weighted draws have their weights below the truth added up."""
+    """Run inference method psis, and add up the weights of the draws below the truth."""
     beta, _, log_dispersion = experiment.estimates()
     model = experiment.model_at_guess
     seeds = gene_seeds(map(str, range(model.n_genes)), seed)
@@ -73,14 +73,14 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
     rng, report = np.random.default_rng(seed), weighed.report
     below = quantities(weighed.draws.theta.astype(float)) < quantities(experiment.theta)[:, None, :]
     share = np.einsum("gm,gmq->gq", weighed.draws.weights(), below)
-    genes = _rank_of_share(share, report["ess_bulk"][:, None], rng)
+    genes = _rank_of_share(share, report["ess"][:, None], rng)
     shared = {
         name: float(
             _rank_of_share(np.mean(hyper.draws[name] < truth), np.unique(hyper.draws[name]).size, rng)
         )
         for name, truth in experiment.phi.items()
     }
-    trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess_bulk"] < 0.1 * PSIS_DRAWS)))
+    trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess"] < 0.1 * PSIS_DRAWS)))
     sizes = [np.unique(draws).size for draws in hyper.draws.values()]
     return Answer(shared, genes, trouble, float(min(sizes)))
 
@@ -115,7 +115,7 @@ def _failed(report: dict[str, np.ndarray], options: SamplingOptions) -> int:
 
 
 def by_blocks(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine nuts, under the true hyperparameters."""
+    """Run inference method nuts, given the true hyperparameters."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model = experiment.model
     start = Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed))
@@ -128,7 +128,7 @@ def by_blocks(experiment: Experiment, seed: int) -> Answer:
 
 
 def jointly(experiment: Experiment, seed: int) -> Answer:
-    """Ask engine joint."""
+    """Run inference method joint."""
     beta, beta_se, log_dispersion = experiment.estimates()
     model, variant = experiment.model_at_guess, experiment.variant
     look = first_look(

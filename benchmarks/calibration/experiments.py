@@ -1,15 +1,16 @@
-r"""Data sets drawn from the model and its priors, with the truth.
+r"""Data sets drawn from the model and its priors, with the true parameters.
 
     S_k, sigma, a0, a1, nu   from `PRIORS`, which are narrower than the package's defaults
-    base_mean_g              log-normal, a covariate: without influence on counts but by the trend
+    base_mean_g              log-normal, a covariate: it affects counts through the trend only
     log alpha_g              Normal or Student-t around ln(a0 + a1 / base_mean_g), scale sigma
     beta_g0                  Normal(0, 1.5), a level: factors are around 100
     beta_gk                  Cauchy(0, S_k)
     y_gj                     NB(nf_j exp(x_j beta_g), alpha_g)
 
-A Cauchy distribution yields means that no count can have. Data sets with a count above `LARGEST_COUNT` are
-drawn anew, as a whole: which data sets are looked at may depend on the data, and the posterior of those that
-are left is what it was. (Genes may not be left out one by one: the others' posterior of phi would change.)
+A Cauchy distribution can give means that are too large for counts. Data sets with a count above
+`LARGEST_COUNT` are drawn again as a whole: the selection of data sets may depend on the data, since it does
+not change the posterior given the data. (Single genes must not be left out, since this would change the
+posterior of phi given the others.)
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PRIORS = Priors(
     unshrunken_sd=1.5,
 )
 ANALYSIS_PRIORS = PRIORS
-"""The priors that engines are told."""
+"""The priors that methods are given."""
 LEVEL, FACTOR_SD = 100.0, 0.3
 MEDIAN_BASE_MEAN, BASE_MEAN_SD = 40.0, 1.2
 LARGEST_COUNT = 10_000_000
@@ -114,7 +115,7 @@ class Experiment:
         )
 
     def estimates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rough coefficients, their standard errors and log dispersions, to start engines from.
+        """Return rough coefficients, their standard errors and log dispersions, to start methods from.
 
         Least squares of log((y + 1/2) / nf), the guessed trend, and Fisher's information there.
         """

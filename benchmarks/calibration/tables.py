@@ -1,4 +1,4 @@
-"""What has been calibrated so far, on disk: a line a data set and a line a gene, appended as they come.
+"""Calibration results on disk: one line per data set and one per gene, appended as they are computed.
 
 ``ENGINE_sets.tsv`` has a row for every data set: its number, what was noticed, and the posterior probability
 below every true hyperparameter. ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A
@@ -28,7 +28,7 @@ GENE_COLUMNS = ("set", "gene", *QUANTITIES)
 
 
 class Tables:
-    """The two tables of an engine."""
+    """The two tables of a method."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)

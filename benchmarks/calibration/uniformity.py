@@ -1,11 +1,11 @@
-r"""Are posterior probabilities of the truth uniform? Bands and tests.
+r"""Bands and tests for the uniformity of posterior probabilities of the truth.
 
-Of n independent numbers u the distribution function F_n is looked at on a grid z. Pointwise, n F_n(z) is
+The distribution function F_n of n independent numbers u is evaluated on a grid z. Pointwise, n F_n(z) is
 Binomial(n, z); the band that holds at all z together takes a smaller tail probability, found by simulation
 (Sailynoja, Burkner and Vehtari 2022, doi:10.1007/s11222-022-10090-6).
 
-Genes of one data set share hyperparameters that are only known as well as the data set tells, so that their
-u are not independent. Data sets are: with F_i the distribution function of data set i,
+Genes of one data set share hyperparameters that are estimated from it, so that their u are not independent.
+Data sets are: with F_i the distribution function of data set i,
 
     t(z) = mean_i (F_i(z) - z) / se,     se^2 = max{mean_i (F_i(z) - z)^2,  z (1 - z) / genes} / n,
 

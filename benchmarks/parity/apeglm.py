@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.eb.fit import EbFit
-from bayesde.eb.shrinkage.apeglm import NUISANCE_SD, prior_scale, shrink_coefficient
+from bayesde.eb.shrinkage.apeglm import UNSHRUNKEN_SD, prior_scale, shrink_coefficient
 from benchmarks.parity.compare import FOLDER
 from benchmarks.parity.reference import SETS, SHARED, Reference, load
 
@@ -30,7 +30,7 @@ def objective(fit: EbFit, genes: np.ndarray, beta: np.ndarray, k: int, scale: fl
     y, r = fit.counts.rows(genes), 1.0 / fit.dispersion[genes, None]
     eta = beta @ fit.design.matrix.T
     log_total = np.log1p(np.exp(eta) * fit.normalization_factors[genes] / r)
-    nuisance = np.delete(beta, k, axis=1) / NUISANCE_SD
+    nuisance = np.delete(beta, k, axis=1) / UNSHRUNKEN_SD
     return (
         np.sum((y + r) * log_total - y * eta, axis=1)
         + 0.5 * np.sum(nuisance**2, axis=1)

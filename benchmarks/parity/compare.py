@@ -24,7 +24,7 @@ from mpmath import nstr
 from numba import njit
 
 from bayesde.eb.block import GeneBlock
-from bayesde.eb.genes import own_dispersions, poisson_level
+from bayesde.eb.genes import estimate_gene_wise, mean_reciprocal_factor
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import MIN_MU, RIDGE, fit_glm, fitted_means
 from bayesde.eb.regression.irls import set_means
@@ -381,7 +381,7 @@ def _dispersion_objectives(
     layout, x = DesignLayout.of(fit.design.matrix), fit.design.matrix
     factors = fit.normalization_factors[row]
     block = GeneBlock.of(fit.fitted_counts(np.array(row)), factors)
-    own = own_dispersions(block, layout, poisson_level(fit.normalization_factors), MIN_MU)
+    own = estimate_gene_wise(block, layout, mean_reciprocal_factor(fit.normalization_factors), MIN_MU)
     y, mu, coefficients = block.counts, np.empty_like(factors), own.coefficients
     set_means(y[0], factors[0], layout.cells, coefficients[0], MIN_MU, mu[0])
     prior = ()

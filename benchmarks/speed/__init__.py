@@ -1,1 +1,1 @@
-"""Time and memory, beside the tools that pip and R have."""
+"""Time and memory of bayesde and of other tools from pip and R."""

@@ -1,4 +1,4 @@
-"""Measure bayesde beside its peers: ``python -m benchmarks.speed``; README.md says what and how."""
+"""Measure bayesde and other tools: ``python -m benchmarks.speed``; README.md explains it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMAND_RUNS = 3
 
 
 class Benchmark:
-    """One run: what is measured, where it goes, and what there is so far."""
+    """One run: what is measured, where the results go, and the results so far."""
 
     def __init__(self, arguments: argparse.Namespace, scratch: Path) -> None:
         self._start = time.monotonic()
@@ -81,7 +81,7 @@ class Benchmark:
         return [TOOLS["bayesde"], *chosen] if chosen or "bayesde" in self._parts else []
 
     def _measure_command(self, folder: SetFolder, title: str) -> None:
-        """Time a command, at the very first with a cache of kernels that has none of its own."""
+        """Time a command, the first time with a cache that lacks its compiled kernels."""
         data, (name, *options) = folder.data, report.COMMANDS[title]
         command = [sys.executable, "-m", "bayesde", name, str(folder.counts_file), str(folder.samples_file)]
         command += ["--design", data.formula, "--contrast", f"{data.factor},{data.level},{data.reference}"]
@@ -136,7 +136,7 @@ class Benchmark:
         report.write_speed(self._results, self._rows, report.machine(self._load), self._left_out)
 
     def _measure_panel(self) -> None:
-        """Measure the engines, and a plain Stan program, on a panel of genes."""
+        """Measure the methods, and a plain Stan program, on a panel of genes."""
         self.say("panel")
         folder = write_set(panel.DATA, self._scratch / "panel", command_files=False)
 

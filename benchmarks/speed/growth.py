@@ -25,7 +25,7 @@ BLUE, GREY = "#0072B2", "#9A9A9A"
 
 @dataclass(frozen=True)
 class Series:
-    """What is made larger and larger.
+    """Sets of increasing size.
 
     Attributes
     ----------

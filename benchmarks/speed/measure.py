@@ -1,10 +1,10 @@
 """Time and memory of one tool on one data set, in a process of its own.
 
-Time is what the tool's process measures around its analysis; reading the input and importing come before.
+Time is measured by the tool's process around its analysis; imports and reading the input are not included.
 Memory is the largest resident set of the process, with what its children share with no other process, minus
-what it was when all was imported and the counts were in memory. The process itself is read by the kernel's
-high-water mark where there is one (Linux), else by looking every 20 ms; its children are looked at every
-100 ms, since that takes the machine's time.
+its value after imports and reading the counts. The process itself is read by the kernel's
+high-water mark where there is one (Linux), otherwise by sampling every 20 ms; its children are sampled every
+100 ms, because this takes processor time.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def run_session(
 
 
 def _converse(talk: _Conversation, limits: Limits) -> Session:
-    """Lead a conversation from "ready" to "answered"."""
+    """Exchange messages with a tool from "ready" to "answered"."""
     start = time.perf_counter()
     ready = talk.wait_for("ready")
     start_up = time.perf_counter() - start
@@ -185,7 +185,7 @@ class _Conversation:
         self._lines.put(None)
 
     def close(self) -> None:
-        """See the process and its children to their end."""
+        """Wait for the process and its children to end."""
         _end(self._process)
         self._listener.join(timeout=5.0)
 
@@ -214,7 +214,7 @@ class _Conversation:
         raise MeasurementError("stopped, as it took too long")
 
     def call(self) -> Call:
-        """Have the analysis run once."""
+        """Run the analysis once."""
         before = self.memory.cpu_seconds()
         self.say("run")
         steps = self.wait_for("done")["steps"]
@@ -230,7 +230,7 @@ class _Conversation:
 
 
 def without_folders(text: str) -> str:
-    """Keep of every path in a text only its last part."""
+    """Reduce every path in a text to its last part."""
     return re.sub(r"(?:/[^\s/'\":]+)+/", "", text)
 
 
@@ -311,7 +311,7 @@ class Memory:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """See a process and its children to their end, by force if they do not go."""
+    """Wait for a process and its children to end, and kill them if they do not."""
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.Error:

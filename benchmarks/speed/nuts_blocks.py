@@ -1,4 +1,4 @@
-"""Which genes should engine nuts sample together, and how many? First attempts only, nothing is repeated.
+"""How inference method nuts should divide genes into blocks; first attempts only, without repeats.
 
 ``python -m benchmarks.speed.nuts_blocks`` samples genes of pasilla at equal steps of the rank of their base
 mean in blocks of several sizes and orders, prints a table and, with ``--out``, writes it. Seconds are
@@ -46,7 +46,7 @@ def spread_panel(fit: EbFit, size: int) -> np.ndarray:
 
 
 def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
-    """Return genes as the sampler gets them, under hyperparameters learnt from all genes."""
+    """Return the sampler's input for some genes, given hyperparameters learnt from all genes."""
     request = Request(
         fit,
         spread_panel(fit, size),
@@ -74,7 +74,7 @@ def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
 
 
 def orders(genes: SamplerCoordinates, beta_se: np.ndarray) -> dict[str, np.ndarray]:
-    """Return in which order genes may be cut into blocks."""
+    """Return the orders in which genes may be divided into blocks."""
     mean = genes.model.base_mean
     effects = np.nan_to_num(beta_se[:, genes.model.shrunken], nan=np.inf).max(axis=1)
     keys = {
@@ -101,7 +101,7 @@ def trials(genes: SamplerCoordinates, beta_se: np.ndarray) -> Iterator[tuple[int
 
 
 def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: float) -> dict[str, float]:
-    """Sample all genes, and return how that went."""
+    """Sample all genes, and return the sampler's diagnostics."""
     settings = ChainSettings(CHAINS, WARMUP, DRAWS, delta, 10)
     sampler = _Sampler(genes, settings, SamplingOptions(), compiled_model("genes"), None)
     blocks = plan_blocks(genes, size, {"delta": delta}, order)
@@ -110,8 +110,8 @@ def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: floa
     seconds = processor_seconds() - before
     table = pd.concat([pd.DataFrame(report) for report in reports])
     return {
-        "CPU ms a gene": 1000.0 * seconds / len(table),
-        "gradients a draw": table["gradients"].mean(),
+        "CPU ms per gene": 1000.0 * seconds / len(table),
+        "gradients per draw": table["gradients"].mean(),
         "smallest bulk ESS": table["ess_bulk"].min(),
         "smallest tail ESS": table["ess_tail"].min(),
         "genes with R-hat > 1.01": float((table["rhat"] > 1.01).sum()),
@@ -132,7 +132,7 @@ def main() -> None:
     sampled(genes.genes(np.arange(5)), np.arange(5), 5, 0.9)  # what is compiled is compiled now
     lines: list[str] = []
     for size, name, delta in trials(genes, beta_se):
-        row = {"genes a block": f"{size}", "order": name, "adapt_delta": f"{delta:g}"}
+        row = {"genes per block": f"{size}", "order": name, "adapt_delta": f"{delta:g}"}
         row |= {
             key: f"{value:,.0f}"
             for key, value in sampled(genes, orders(genes, beta_se)[name], size, delta).items()
@@ -142,7 +142,7 @@ def main() -> None:
         lines.append("| " + " | ".join(row.values()) + " |")
         print(lines[-1], flush=True)
     text = (
-        f"Engine nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
+        f"Inference method nuts on {arguments.genes} genes of pasilla (`~ type + condition`, 7 samples), "
         f"hyperparameters learnt from all genes, {CHAINS} chains of {WARMUP} + {DRAWS} iterations; "
         "first attempts only. Made by `python -m benchmarks.speed.nuts_blocks --out FILE`.\n\n"
         + "\n".join(lines)

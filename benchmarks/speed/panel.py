@@ -1,4 +1,4 @@
-"""Genes and hyperparameters in one posterior: what an effective draw costs, on a panel of genes."""
+"""Joint posterior of genes and hyperparameters: cost of an effective draw, on a panel of genes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GENES = 200
 NUTS_GENES = 40
 PSIS_DRAWS = (1_000, 4_000)
 WHOLE = 20_000
-"""Genes that the time of engine nuts is extrapolated to."""
+"""Genes that the time of inference method nuts is extrapolated to."""
 LARGEST_RHAT = 1.05
 """With a larger one an effective size means nothing."""
 TIMEOUT = 420.0
@@ -154,8 +154,9 @@ def page(table: pd.DataFrame, about: Mapping[str, str]) -> str:
 
 def _cost_lines(found: pd.DataFrame) -> list[str]:
     head = (
-        "tool", "genes", "iterations", "seconds", "CPU, s", "process, MB", "gradients a draw", "divergences",
-        "at the largest depth", "largest R-hat", "effective draws", "of", "s for 100", "x joint",
+        "tool", "genes", "iterations", "seconds", "CPU, s", "process, MB", "gradients per draw",
+        "divergences", "at the largest depth", "largest R-hat", "effective draws", "of", "s for 100",
+        "x joint",
     )  # fmt: skip
     rows = []
     for row in found.to_dict("records"):
@@ -193,16 +194,17 @@ def _value_lines(table: pd.DataFrame) -> list[str]:
 
 
 def _nuts_lines(part: pd.DataFrame) -> list[str]:
-    """Return what engine nuts took, by gene."""
+    """Return what inference method nuts took, by gene."""
     if part.empty or part["seconds"].isna().all():
         return []
     row = part.iloc[0]
     per_gene = row["seconds"] / row["sampled"]
     return [
-        f"Engine nuts, {row['sampled']:.0f} genes of the panel given the hyperparameters, 4 chains of "
-        f"{row['warmup']:.0f} + {row['draws']:.0f}: {number(row['seconds'])} s, {1000 * per_gene:.0f} ms a "
-        f"gene (extrapolated to {WHOLE:,} genes: {per_gene * WHOLE / 60:.0f} min); smallest effective "
-        f"size of a parameter {row['ess_bulk']:,.0f}, largest R-hat {row['rhat']:.3f}, "
-        f"{row['gradients']:.1f} gradients a draw, {row['again']:.0f} genes sampled again.",
+        f"Inference method nuts, {row['sampled']:.0f} genes of the panel given the hyperparameters, "
+        f"4 chains of {row['warmup']:.0f} + {row['draws']:.0f}: {number(row['seconds'])} s, "
+        f"{1000 * per_gene:.0f} ms per gene (extrapolated to {WHOLE:,} genes: {per_gene * WHOLE / 60:.0f} "
+        f"min); smallest effective size of a parameter {row['ess_bulk']:,.0f}, largest R-hat "
+        f"{row['rhat']:.3f}, {row['gradients']:.1f} gradients per draw, {row['again']:.0f} genes sampled "
+        "again.",
         "",
     ]

@@ -55,7 +55,7 @@ class Agreement:
     note: str = ""
 
     def holds(self, tool: Tool) -> bool:
-        """Tell whether the tool computed what it should."""
+        """Return whether the tool's results agree."""
         if tool.shrinks:
             return self.shrunken >= LEAST_MEAN_AND_MODE
         return self.effect >= LEAST_CORRELATION[tool.same_model] and not self.shrunken < LEAST_SHRUNKEN
@@ -169,7 +169,7 @@ def tidy(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def machine(started: float) -> dict[str, str]:
-    """Describe machine and software, without any name of this one; `started` is the load at the start."""
+    """Describe machine and software, without the machine's name; `started` is the load at the start."""
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "Processor": f"{processor()}, {os.cpu_count()} cores",
@@ -261,7 +261,7 @@ def _timed(row: Row | None) -> tuple[str, str]:
 
 
 def _notes_of(part: pd.DataFrame) -> list[str]:
-    """Return what is to be said of some tools."""
+    """Return the notes on some tools."""
     told = part.dropna(subset="note").drop_duplicates(["tool", "note"])
     told = told[told["note"] != ""]
     lines = [f"* {row['tool']}: {row['note']}." for _, row in told.iterrows()]

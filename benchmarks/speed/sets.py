@@ -1,4 +1,4 @@
-"""The data that are timed: real counts, counts simulated from the model, and their files for the tools."""
+"""The data sets: real counts, counts simulated from the model, and their files for the tools."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Environment:
     folder : pathlib.Path
         The virtual environment of the peers.
     say : callable
-        Told what takes a while.
+        Called with a line of text before steps that take long.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
@@ -120,7 +120,7 @@ class Environment:
         return found
 
     def _peers_python(self, package: str) -> str:
-        """Return the interpreter that has the package, installing it if need be."""
+        """Return the interpreter that has the package, installing it if necessary."""
         python = self._folder / "bin" / "python"
         if not python.exists():
             self._say("making a virtual environment for the peers")

@@ -1,6 +1,6 @@
-  int<lower=0, upper=P> K;  // Cauchy scales S: one for every shrunken coefficient, or fewer, if some share theirs
-  array[P] int<lower=0, upper=K> scale_of;  // which of them is that of a coefficient; 0 where it is not shrunken
-  vector[K] log_scale_mean;  // log(S) ~ Normal(log_scale_mean, log_scale_sd), once a scale: proper, and keeps S off zero
+  int<lower=0, upper=P> K;  // Cauchy scales S: one for every shrunken coefficient, or fewer if some share a scale
+  array[P] int<lower=0, upper=K> scale_of;  // which scale each coefficient has; 0 where it is not shrunken
+  vector[K] log_scale_mean;  // log(S) ~ Normal(log_scale_mean, log_scale_sd), once a scale: proper, and keeps S above 0
   vector<lower=0>[K] log_scale_sd;
   int<lower=0, upper=1> dispersion_sd_prior;  // 0: log-normal, 1: half Student-t
   vector[3] dispersion_sd_hyper;  // log-normal: (mean, sd) of the log, third not read; half Student-t: (df, 0, scale)

@@ -1,13 +1,14 @@
-  // theta_g = location_g + scale_g * z_g, with theta_g = (beta_g, log_dispersion_g): the sampler moves z.
-  // Priors are densities of theta, and the map is data: no Jacobian. Any location and any invertible scale give
-  // the same posterior; the mode, and scale * scale' = inverse Hessian there, make it nearly round.
-  // See gene_effects for coefficients that are noncentered.
+  // theta_g = location_g + scale_g * z_g, with theta_g = (beta_g, log_dispersion_g): z is sampled.
+  // Priors are densities of theta, and the transformation is data: no Jacobian is needed. Any location and any
+  // invertible scale give the same posterior; with the mode, and scale * scale' = inverse Hessian at the mode, z is
+  // nearly standard normal.
+  // See gene_effects for non-centered coefficients.
   array[G] vector[P + 1] location;  // natural log
   array[G] matrix[P + 1, P + 1] scale;  // upper triangular, natural log
-  // 0: moves with z; 1: a coefficient (shrunken only) is S_k times a Cauchy number, the log dispersion (last) is
-  // log_trend + dispersion_sd z
+  // 0: centered; 1: non-centered, that is, a coefficient (shrunken only) is S_k times a standard Cauchy variable, and
+  // the log dispersion (last) is log_trend + dispersion_sd z
   array[G, P + 1] int<lower=0, upper=1> noncentered;
-  array[G] vector<lower=0>[P] width;  // of noncentered coefficients, see bounded_cauchy; natural log, 0 for none
-  // Of noncentered log dispersions, a normal density that the counts' is like, see gene_effects; both 0 for none.
+  array[G] vector<lower=0>[P] width;  // of non-centered coefficients, see bounded_cauchy; natural log, 0 for none
+  // For non-centered log dispersions: a normal approximation of the likelihood, see gene_effects; both 0 for none.
   vector<lower=0>[G] precision;
-  vector[G] pull;  // precision times mean
+  vector[G] precision_times_mean;

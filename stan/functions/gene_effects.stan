@@ -1,10 +1,10 @@
   /**
-   * A number with the hyperbolic secant distribution turned into a Cauchy number, which the data keep in bounds.
+   * Transform a variable with a hyperbolic secant distribution into one with a Cauchy distribution.
    *
    * If z has density sech(pi z / 2) / 2, whose variance is 1 and whose tails are exponential, then
-   * scale sinh(pi z / 2) is Cauchy(0, scale). Far out that grows faster and faster, which suits only a coefficient
-   * that nothing but its prior bounds. Where the counts say what it is to within about a width,
-   * width asinh(scale / width sinh(pi z / 2)) is the same up to about that width, and grows evenly beyond.
+   * scale sinh(pi z / 2) is Cauchy(0, scale). In the tails this grows exponentially, which suits only a coefficient
+   * that the prior alone determines. Where the counts determine it to within about one width,
+   * width asinh(scale / width sinh(pi z / 2)) is the same up to about that width, and linear in z beyond.
    *
    * @param z real number
    * @param scale Cauchy scale, natural log
@@ -30,10 +30,10 @@
   }
 
   /**
-   * Log density of z where bounded_cauchy(z, scale, width) is Cauchy(0, scale): that of a hyperbolic secant
-   * distribution, if there is no width.
+   * Log density of z for which bounded_cauchy(z, scale, width) is Cauchy(0, scale); without a width this is the
+   * hyperbolic secant distribution.
    *
-   * The derivative by z is scale pi / 2 cosh(pi z / 2) / cosh(beta / width), because
+   * The derivative with respect to z is scale pi / 2 cosh(pi z / 2) / cosh(beta / width), because
    * sinh(beta / width) = scale / width sinh(pi z / 2).
    *
    * @param beta bounded_cauchy(z, scale, width)
@@ -46,9 +46,9 @@
   }
 
   /**
-   * Variance of a non-centered log dispersion given the counts, if those say of it what a normal density would.
+   * Variance of a non-centered log dispersion given the counts, with a normal approximation of the likelihood.
    *
-   * @param precision of that density
+   * @param precision of the normal approximation
    * @param dispersion_sd scale of log dispersions around the trend
    */
   real partial_variance(data real precision, real dispersion_sd) {
@@ -56,28 +56,30 @@
   }
 
   /**
-   * One gene's parameters from what the sampler moves.
+   * Compute one gene's parameters from the sampled z.
    *
-   * theta = location + scale e, where e_i = z_i, but for a non-centered coefficient k, where
-   * beta_k = bounded_cauchy(z_k, S_k, width_k), and e_k is what makes theta_k equal to that.
-   * A non-centered log dispersion is where its prior and a normal density of what the counts say meet: with the
-   * latter's precision and pull = precision times mean, v = 1 / (precision + 1 / dispersion_sd^2), it is
-   * v (pull + log_trend / dispersion_sd^2) + sqrt(v) z; with both 0, log_trend + dispersion_sd z.
-   * scale is upper triangular, so e is found from the last element to the first.
+   * theta = location + scale e, where e_i = z_i except for a non-centered coefficient k, for which
+   * beta_k = bounded_cauchy(z_k, S_k, width_k), and e_k is the value that makes theta_k equal to it.
+   * A non-centered log dispersion has the conditional posterior that its prior and a normal approximation of the
+   * likelihood give: with v = 1 / (precision + 1 / dispersion_sd^2) it is
+   * v (precision_times_mean + log_trend / dispersion_sd^2) + sqrt(v) z; with precision 0, log_trend + dispersion_sd z.
+   * scale is upper triangular, so e is solved for from the last element to the first.
    *
-   * @param z what the sampler moves
-   * @param location centre, natural log
+   * @param z sampled values, on the scale of location and scale
+   * @param location center, natural log
    * @param scale upper triangular
    * @param noncentered 1 where the coefficient, or (last) the log dispersion, is non-centered
    * @param width of non-centered coefficients, see bounded_cauchy
-   * @param precision, pull of a non-centered log dispersion
+   * @param precision of the normal approximation, for a non-centered log dispersion
+   * @param precision_times_mean precision of that approximation times its mean
    * @param shrinkage_scale Cauchy scales, natural log
    * @param log_trend natural log of the dispersion trend at this gene
    * @param dispersion_sd scale of log dispersions around the trend
    * @return theta = (beta, log_dispersion), natural log
    */
-  vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered, data vector width,
-                      data real precision, data real pull, vector shrinkage_scale, real log_trend, real dispersion_sd) {
+  vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered,
+                      data vector width, data real precision, data real precision_times_mean,
+                      vector shrinkage_scale, real log_trend, real dispersion_sd) {
     if (sum(noncentered) == 0) {
       return location + scale * z;
     }
@@ -95,7 +97,7 @@
           theta[k] = bounded_cauchy(z[k], shrinkage_scale[k], width[k]);
         } else {
           real v = partial_variance(precision, dispersion_sd);
-          theta[k] = v * (pull + log_trend * inv_square(dispersion_sd)) + sqrt(v) * z[k];
+          theta[k] = v * (precision_times_mean + log_trend * inv_square(dispersion_sd)) + sqrt(v) * z[k];
         }
         e[k] = (theta[k] - rest) / scale[k, k];
       } else {

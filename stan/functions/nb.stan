@@ -1,15 +1,15 @@
   /*
-   * The negative binomial, right for dispersions from 1e-8 to 1e3 and counts to 1e7.
+   * The negative binomial distribution, accurate for dispersions from 1e-8 to 1e3 and counts up to 1e7.
    *
    * With r = 1 / dispersion the log probability of a count y is a sum of large terms that nearly cancel
    * (lgamma(y + r), lgamma(r), y log(mu), ...): a relative error of 1e-16 in terms of size (y + r) log(y + r).
-   * Stan's own GLM density adds them up as they are, and is fast (one node of the gradient's graph for a gene).
-   * So it is used while y + r stays below nb_direct_limit(), where that error is under 1e-9; beyond, nb_saddle_point
-   * takes the large parts out by hand and costs about twice the time. r appears in this file only.
+   * Stan's own GLM density adds these terms directly, and is fast (one node of the autodiff graph for a gene).
+   * It is used while y and r stay below nb_direct_limit(), where that error is under 1e-9; beyond, nb_saddle_point
+   * cancels the large terms analytically and takes about twice the time. r appears in this file only.
    */
 
   /**
-   * Largest count, and largest 1 / dispersion, that Stan's own density is trusted with.
+   * Largest count, and largest 1 / dispersion, for which Stan's own density is used.
    */
   real nb_direct_limit() {
     return 1e5;
@@ -46,7 +46,7 @@
   }
 
   /**
-   * Logarithms of counts, with 0 standing for log(0): it is only ever multiplied by the count.
+   * Logarithms of counts, with 0 in place of log(0): they are only ever multiplied by the count.
    */
   vector log_counts(array[] int y) {
     vector[size(y)] result = rep_vector(0, size(y));
@@ -63,7 +63,7 @@
    *
    * @param above numerators
    * @param below denominators
-   * @param gap their differences, which the caller may know better than the difference of the rounded two
+   * @param gap their differences, which the caller may know more accurately than above - below
    * @return log(above / below)
    */
   vector log_ratio_of(vector above, vector below, vector gap) {

@@ -2,16 +2,16 @@
    * Log prior density of one gene's coefficients.
    *
    * @param beta coefficients, natural log
-   * @param z what the sampler moves
+   * @param z sampled values, see gene_effects
    * @param noncentered 1 where z_k stands for beta_k
    * @param width see bounded_cauchy
-   * @param shrunken 1: Cauchy(0, shrinkage_scale), 0: Normal(0, wide_sd)
+   * @param shrunken 1: Cauchy(0, shrinkage_scale), 0: Normal(0, unshrunken_sd)
    * @param shrinkage_scale Cauchy scale of every coefficient, natural log (not read where shrunken is 0)
-   * @param wide_sd standard deviation of the coefficients that are not shrunken, natural log
+   * @param unshrunken_sd standard deviation of the coefficients that are not shrunken, natural log
    * @return log density (of z_k where noncentered, of beta_k elsewhere), constants included
    */
   real coefficients_log_prior(vector beta, vector z, data array[] int noncentered, data vector width,
-                              data array[] int shrunken, vector shrinkage_scale, data real wide_sd) {
+                              data array[] int shrunken, vector shrinkage_scale, data real unshrunken_sd) {
     real total = 0;
     for (k in 1 : size(shrunken)) {
       if (noncentered[k]) {
@@ -19,7 +19,7 @@
       } else if (shrunken[k]) {
         total += cauchy_lpdf(beta[k] | 0, shrinkage_scale[k]);
       } else {
-        total += normal_lpdf(beta[k] | 0, wide_sd);
+        total += normal_lpdf(beta[k] | 0, unshrunken_sd);
       }
     }
     return total;
@@ -29,8 +29,8 @@
    * Log prior density of one gene's log dispersion around the trend.
    *
    * @param log_dispersion natural log of the dispersion
-   * @param noncentered 1 where the sampler moves a z that the log dispersion follows, see gene_effects
-   * @param precision of what the counts say, see gene_effects
+   * @param noncentered 1 where the log dispersion is non-centered, see gene_effects
+   * @param precision of the normal approximation of the likelihood, see gene_effects
    * @param log_trend natural log of the trend at this gene's mean
    * @param dispersion_sd scale of the residuals, natural log
    * @param residuals 0: Normal, 1: Student-t

@@ -9,8 +9,9 @@ from scipy.stats import binom, chi2, norm
 
 from benchmarks.accuracy import __main__ as run
 from benchmarks.accuracy import judge, metrics, page
-from benchmarks.accuracy.answers import LEVELS, Answer, around, bayesde_answers
+from benchmarks.accuracy.answers import LEVELS, around, bayesde_answers
 from benchmarks.accuracy.problems import simulated_problems
+from benchmarks.accuracy.records import Answer
 from benchmarks.accuracy.seqc import SEQC, seqc_problems
 
 N = 20_000

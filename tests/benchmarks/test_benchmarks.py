@@ -257,7 +257,7 @@ def test_the_panel_is_written_with_what_failed_and_what_is_extrapolated(panel_ta
     panel.write(tmp_path, panel_table, {"Date": "today"})
     text = (tmp_path / "panel.md").read_text()
     assert "20 (not converged)" in text
-    assert "75 ms a gene (extrapolated to 20,000 genes: 25 min)" in text
+    assert "75 ms per gene (extrapolated to 20,000 genes: 25 min)" in text
     assert "plain Stan program, 900 genes: stopped" in text
     assert len(pd.read_csv(tmp_path / "panel.tsv", sep="\t")) == len(panel_table)
 

@@ -109,7 +109,7 @@ BAD_COUNTS = {
     "fractional counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t12.5\t"),
     "missing counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\t\t"),
     "infinite counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\tinf\t"),
-    "text in place of counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\ttwelve\t"),
+    "text instead of counts": changed(COUNTS, f"\ng1\t{FIRST}\t", "\ng1\ttwelve\t"),
     "duplicate gene names": changed(COUNTS, "\ng2\t", "\ng1\t"),
     "several columns called 'a'": changed(COUNTS, "\ta\tb", "\ta\ta"),
     "no row for the counted sample": changed(COUNTS, "\td\n", "\te\n"),
@@ -137,7 +137,7 @@ def test_bad_counts(bayesde, files, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("-d", "~ nothing"), "uses 'nothing', which the sample table lacks"),
+        (("-d", "~ nothing"), "uses 'nothing', which is not in the sample table"),
         (("-d", "~ conditoin"), "Did you mean 'condition'"),
         (("-d", "~ condition", "-c", "condition,treated,ctl"), "'treated' is not a level of 'condition'"),
         (("-d", "~ condition", "-c", "conditon,trt,ctl"), "'conditon' is not a factor of the design"),
@@ -294,7 +294,7 @@ def test_a_contrast_of_numbers(bayesde, files, weights):
     np.testing.assert_allclose(effects[1], -effects[0])
 
 
-@pytest.mark.filterwarnings("always:`grp` enters as a number:bayesde.BayesdeWarning")
+@pytest.mark.filterwarnings("always:`grp` is used as a number:bayesde.BayesdeWarning")
 def test_levels_that_are_numbers(bayesde, files):
     (files / "samples.tsv").write_text("sample\tgrp\na\t1\nb\t1\nc\t2\nd\t2\n")
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", "-c", "grp,2,1", "-o", files / "out")
@@ -549,7 +549,7 @@ def transposed(files):
 
 @pytest.mark.parametrize(
     ("made", "words"),
-    [(swapped_files, "given in each other's place?"), (transposed, "genes must be its rows and samples")],
+    [(swapped_files, "and the sample table swapped?"), (transposed, "genes must be its rows and samples")],
 )
 def test_tables_the_wrong_way_round(bayesde, files, made, words):
     code, _, message = bayesde("eb", *made(files), *ARGUMENTS, "-o", files / "out")

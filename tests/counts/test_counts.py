@@ -73,8 +73,8 @@ def with_cell(value, dtype=object):
         (with_cell(None), "missing counts in 1 cell"),
         (with_cell(pd.NA, "Int64"), "missing counts in 1 cell"),
         (with_cell(np.inf), "infinite counts in 1 cell"),
-        (with_cell("many"), "text in place of counts in 1 cell"),
-        (with_cell(True), "text in place of counts in 1 cell"),
+        (with_cell("many"), "text instead of counts in 1 cell"),
+        (with_cell(True), "text instead of counts in 1 cell"),
         (with_cell(2**53 + 2), r"counts above 2\*\*53 in 1 cell"),
         (with_cell(2.0**80), r"counts above 2\*\*53 in 1 cell"),
     ],
@@ -96,7 +96,7 @@ def test_cells_that_are_not_counts_are_named(bad, words):
         ([[1, 2], [3]], "same number of samples"),
         (np.ones((2, 2), dtype=bool), "True/False"),
         (np.ones((2, 2), dtype=complex), "complex"),
-        (np.array([["1", "2"], ["3", "4"]]), "text in place of counts in 4 cell"),
+        (np.array([["1", "2"], ["3", "4"]]), "text instead of counts in 4 cell"),
         (np.array([[2**63, 1], [1, 1]], dtype=np.uint64), r"2\*\*53"),
         (np.ma.masked_equal([[1, 2], [3, 4]], 4), "missing counts in 1 cell"),
     ],
@@ -122,7 +122,7 @@ def test_names(names, words):
 
 
 def test_names_beside_a_data_frame_are_refused():
-    with pytest.raises(InputError, match="leave genes= and samples= out"):
+    with pytest.raises(InputError, match="omit genes= and samples="):
         Counts(labelled(), genes=["a", "b", "c"])
 
 

@@ -8,7 +8,7 @@ from bayesde.eb.block import GeneBlock
 from bayesde.eb.outliers import (
     cooks_cutoff,
     cooks_distances,
-    disqualified,
+    count_outliers,
     fitted_block,
     replaceable_samples,
     replaced_counts,
@@ -67,7 +67,7 @@ def flagged(counts, dispersion, *, two_groups, layout=LAYOUT, replaceable=NONE):
     block = block_of(counts)
     fit = fit_glm(counts, block.factors, layout, dispersion)
     summary = summarize_cooks(block, layout, fitted_block(layout, fit, dispersion), replaceable)
-    return disqualified(summary, layout, two_groups=two_groups).tolist()
+    return count_outliers(summary, layout, two_groups=two_groups).tolist()
 
 
 def test_one_wild_count_is_flagged_unless_larger_ones_stand_beside_it():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import bayesde as bde
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion.trend import fit_trend
-from bayesde.eb.genes import Hierarchy, Setting, estimate_genes, own_dispersions, poisson_level
+from bayesde.eb.genes import Setting, estimate_gene_wise, estimate_genes, mean_reciprocal_factor
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import fit_glm
 
@@ -57,10 +57,9 @@ def estimates_given(fit, genes):
     layout = DesignLayout.of(fit.design.matrix)
     factors = fit.normalization_factors
     block = GeneBlock.of(fit.counts.matrix[genes].astype(np.float64), factors[genes])
-    own = own_dispersions(block, layout, poisson_level(factors), fit.options.min_mu)
-    hierarchy = Hierarchy(fit.trend, fit.dispersion_prior)
+    gene_wise = estimate_gene_wise(block, layout, mean_reciprocal_factor(factors), fit.options.min_mu)
     setting = Setting(layout, np.zeros(fit.counts.n_samples, dtype=bool))
-    return estimate_genes(block, own, hierarchy, setting)
+    return estimate_genes(block, gene_wise, fit.hierarchy, setting).estimates
 
 
 def assert_same(table, other, rtol):

@@ -46,7 +46,7 @@ def test_the_strand_is_told_by_the_totals(shared):
     with pytest.warns(BayesdeNote) as said:
         counts = read_counts(paths, samples=folder / "samples.tsv")
     sentences = " ".join(str(one.message) for one in said)
-    assert "STAR's files for reverse libraries is taken (column 4): 2 % of the reads" in sentences
+    assert "STAR's files for reverse libraries is used (column 4): 2 % of the reads" in sentences
     assert "'N_unmapped', 'N_multimapping', 'N_noFeature', 'N_ambiguous'" in sentences
     np.testing.assert_array_equal(counts.to_frame(), expected(paths, 3))
     assert list(counts.sample_table["condition"]) == ["control"] * 4 + ["treated"] * 4
@@ -93,7 +93,7 @@ def test_libraries_of_different_kinds(tmp_path):
     }
     with (
         pytest.warns(BayesdeNote, match="left out"),
-        pytest.warns(BayesdeWarning, match="not on the strands alike .forward: 'a'; reverse: 'b'."),
+        pytest.warns(BayesdeWarning, match="differ in strandedness .forward: 'a'; reverse: 'b'."),
     ):
         counts = read_counts(paths)
     np.testing.assert_array_equal(counts.to_frame(), [[91, 71], [81, 82]])
@@ -109,7 +109,7 @@ def test_a_folder_of_compressed_files_on_the_command_line(bayesde, shared, tmp_p
         warnings.simplefilter("always")
         code, _, message = bayesde(*common, "-o", tmp_path / "out")
     assert code == 0, message
-    assert "note: the column of STAR's files for reverse libraries is taken (column 4)" in message
+    assert "note: the column of STAR's files for reverse libraries is used (column 4)" in message
     table = fit_eb(quiet(paths, samples=folder / "samples.tsv"), "~ condition").results()
     pd.testing.assert_frame_equal(read_results(tmp_path / "out"), table)
     with warnings.catch_warnings():
@@ -123,7 +123,9 @@ def test_a_folder_of_compressed_files_on_the_command_line(bayesde, shared, tmp_p
 
 def test_what_is_no_set_of_files(shared, tmp_path):
     folder, paths = star(shared)
-    with pytest.raises(InputError, match=r"one sample by STAR; give the folder .*read_counts\(\{'sample'"):
+    with pytest.raises(
+        InputError, match=r"STAR's counts of a single sample; give the folder .*read_counts\(\{'sample'"
+    ):
         read_counts(paths["S1"], samples=folder / "samples.tsv")
     with pytest.raises(InputError, match="'both'"):
         read_counts(paths, strand="both")
@@ -183,9 +185,7 @@ def test_merged_tables_of_nfcore(shared):
 
 def test_fractional_counts_say_what_was_taken_for_samples(shared):
     counts, _, samples = nfcore(shared)
-    words = (
-        "fractional counts.*read_tximport.*for samples: 'S1', .*'S8'; for labels of the genes: 'gene_name'"
-    )
+    words = "fractional counts.*read_tximport.*for samples: 'S1', .*'S8'; for gene labels: 'gene_name'"
     with pytest.raises(InputError, match=words):
         read_counts(counts, samples=samples)
 
@@ -245,7 +245,7 @@ def test_extra_attributes_of_featurecounts(tmp_path):
 
 def test_columns_of_numbers_taken_for_labels_are_told_unless_they_are_samples(tmp_path):
     (tmp_path / "counts").write_text(whole(Length=[100, 200, 300]))
-    with pytest.warns(BayesdeNote, match="column.s. 'Length' are taken for labels"):
+    with pytest.warns(BayesdeNote, match="column.s. 'Length' are taken for gene labels"):
         assert read_counts(tmp_path / "counts").n_samples == 2
     table = pd.DataFrame({"x": [1, 2, 3]}, index=["Length", "S1", "S2"])
     assert read_counts(tmp_path / "counts", samples=table).n_samples == 3
@@ -253,7 +253,7 @@ def test_columns_of_numbers_taken_for_labels_are_told_unless_they_are_samples(tm
 
 def test_columns_that_are_neither_are_refused(tmp_path):
     (tmp_path / "counts").write_text("gene\tS1\tS2\ng1\t1,000\t2\ng2\t3\t4\n")
-    with pytest.raises(InputError, match=r"text in place of counts.*1,000.*taken for samples: 'S1', 'S2'"):
+    with pytest.raises(InputError, match=r"text instead of counts.*1,000.*taken for samples: 'S1', 'S2'"):
         read_counts(tmp_path / "counts")
     (tmp_path / "counts").write_text("gene\ttext\ng1\tu\ng2\tv\n")
     with pytest.raises(InputError, match=r"no sample with counts.* and labels of them"):

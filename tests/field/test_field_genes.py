@@ -28,9 +28,7 @@ def named(*names):
 
 
 def test_names_that_are_dates_are_named(shared):
-    with pytest.warns(
-        BayesdeWarning, match="3 gene name.*'2-Mar', '2-Sep', '1-Dec'. A spreadsheet does that"
-    ):
+    with pytest.warns(BayesdeWarning, match="3 gene name.*'2-Mar', '2-Sep', '1-Dec'. Spreadsheets convert"):
         assert field(shared, "gene_names_turned_to_dates").n_genes == 120
 
 
@@ -116,12 +114,14 @@ def test_summary_rows_of_every_program(tmp_path, rows, end):
     frame.to_parquet(tmp_path / "counts.parquet")
     with pytest.warns(BayesdeNote, match=f"'{rows[0]}', '{rows[1]}'"):
         assert list(read_counts(tmp_path / "counts.parquet").genes) == genes
-    with pytest.warns(BayesdeWarning, match=f"'{rows[0]}', '{rows[1]}'.* look like the summary rows"):
+    with pytest.warns(BayesdeWarning, match=f"'{rows[0]}', '{rows[1]}'.* look like summary rows"):
         Counts(frame)
 
 
 def test_a_summary_alone_is_no_table_of_counts(tmp_path):
     text = "Status\ta.bam\tb.bam\nAssigned\t10\t12\nUnassigned_Unmapped\t0\t1\nUnassigned_NoFeatures\t5\t6\n"
     (tmp_path / "counts.txt.summary").write_text(text)
-    with pytest.raises(InputError, match="has no gene: all its rows report reads of no gene, 'Assigned'"):
+    with pytest.raises(
+        InputError, match="has no gene: all its rows are summary rows of a counting program, 'Assigned'"
+    ):
         read_counts(tmp_path / "counts.txt.summary")

@@ -50,7 +50,7 @@ def test_a_term_of_several_columns_is_not_tested_in_silence(course, formula, red
     fit = fit_eb(course, formula)
     last = fit.design.coefficients[-1]
     (sentence,) = said(fit.results)
-    assert f"the table is of the last one, '{last}', by itself" in sentence
+    assert f"the table shows the last one alone, '{last}'." in sentence
     assert f"--test lrt --reduced '{reduced}', in Python by fit.test_lrt(\"{reduced}\")" in sentence
     assert said(fit.shrink) == [sentence]
     assert said(fit.results, coef=last) == []
@@ -60,7 +60,7 @@ def test_a_term_of_several_columns_is_not_tested_in_silence(course, formula, red
 def test_an_intercept_is_no_comparison(course):
     (sentence,) = said(fit_eb(course, "~ 1").results)
     assert "the design '~ 1' has an intercept only" in sentence
-    assert "no comparison" in sentence
+    assert "not a comparison" in sentence
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_warning_is_printed_once(bayesde, shared, tmp_path):
     lrt = ("--test", "lrt", "--reduced", "~ hour", "-c", "condition,treated,control")
     code, _, message = bayesde(*course_run(folder, tmp_path / "a", "-d", "~ hour + condition", *lrt))
     assert code == 0
-    assert message.count("warning: `hour` enters as a number") == 1
+    assert message.count("warning: `hour` is used as a number") == 1
 
 
 @pytest.mark.filterwarnings("always::bayesde.BayesdeWarning")
@@ -97,7 +97,7 @@ def test_what_a_table_is_of_on_the_command_line(bayesde, shared, tmp_path):
     splines = ("-d", "~ condition + bs(hour, df=3)")
     code, _, message = bayesde(*course_run(folder, tmp_path / "a", *splines))
     assert code == 0
-    assert message.count("warning: no contrast was asked for, and the last term, bs(hour, df=3), has 3") == 1
+    assert message.count("warning: no contrast was given, and the last term, bs(hour, df=3), has 3") == 1
     assert "hour: 0 to 24 (a number)" in message
     lrt = ("--test", "lrt", "--reduced", "~ condition")
     code, _, message = bayesde(*course_run(folder, tmp_path / "b", *splines, *lrt))
@@ -105,7 +105,7 @@ def test_what_a_table_is_of_on_the_command_line(bayesde, shared, tmp_path):
     assert "note: the effect shown beside the likelihood-ratio test is that of 'bs(hour, df=3)[3]'" in message
     code, _, message = bayesde(*course_run(folder, tmp_path / "c", "-d", "~ condition + C(hour)"))
     assert code == 0
-    assert "note: no contrast was asked for: the table is of 'C(hour)[T.24]', hour 24 vs 0" in message
+    assert "note: no contrast was given: the table shows 'C(hour)[T.24]', hour 24 vs 0" in message
     assert "--contrast hour,6,0" in message
     assert "--test lrt --reduced '~ condition'" in message
 

@@ -32,7 +32,7 @@ def field(shared, case, counts="counts.tsv", samples="samples.tsv"):
 
 
 def test_a_blank_makes_no_level(shared):
-    with pytest.warns(BayesdeNote, match="blanks around text .*'control ' in column 'condition'"):
+    with pytest.warns(BayesdeNote, match="whitespace around text .*'control ' in column 'condition'"):
         counts = field(shared, "near_duplicate_levels")
     fit = fit_eb(counts, "~ condition")
     assert fit.design.factors == {"condition": ("control", "treated")}
@@ -49,7 +49,7 @@ def test_all_kinds_of_blanks_in_files(tmp_path, blank, mark):
         return
     path = tmp_path / "samples"
     path.write_text(f"sample{mark}g{mark}n\nS1{blank}{mark}{blank}a{mark}1\nS2{mark}a{mark}{blank}2{blank}\n")
-    with pytest.warns(BayesdeNote, match="blanks around text"):
+    with pytest.warns(BayesdeNote, match="whitespace around text"):
         read = read_sample_table(path)
     assert list(read.index) == ["S1", "S2"]
     assert list(read["g"]) == ["a", "a"]
@@ -114,7 +114,9 @@ def test_a_file_of_names_only_and_a_column_without_values(tmp_path):
 )
 def test_levels_that_look_alike_are_named(pair):
     (said,) = heard("~ g", g=list(pair) * 4)
-    assert f"levels of 'g' differ only in case, blanks or punctuation: '{pair[0]}' and '{pair[1]}'" in said
+    assert (
+        f"levels of 'g' differ only in case, whitespace or punctuation: '{pair[0]}' and '{pair[1]}'" in said
+    )
 
 
 @pytest.mark.parametrize("pair", [("CD4+", "CD4-"), ("1.1", "11"), ("-1", "1"), ("t1", "t2"), ("KO", "KO-")])
@@ -141,7 +143,7 @@ def test_ids_with_leading_zeros_are_a_factor(shared):
 )
 def test_numbers_that_name_groups_get_a_sentence(name, values, span):
     (said,) = heard(f"~ {name} + condition", **{name: list(values)}, condition=list("ababbaba"))
-    assert f"`{name}` enters as a number: one slope" in said
+    assert f"`{name}` is used as a number: one slope" in said
     assert f"from {span} " in said
     assert f"Write C({name}) in the design" in said
 
@@ -181,6 +183,6 @@ def test_the_command_line_prints_the_design(bayesde, shared, tmp_path):
         "eb", folder / "counts.tsv", folder / "samples.tsv", "-d", "~ condition", "-o", tmp_path / "out"
     )
     assert code == 0
-    assert "note: blanks around text in the sample table were stripped: 'control '" in message
+    assert "note: whitespace around text in the sample table was stripped: 'control '" in message
     assert "condition: control 4 (reference), treated 4" in message
     assert issubclass(BayesdeNote, BayesdeWarning)

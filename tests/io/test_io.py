@@ -84,7 +84,7 @@ def test_gene_names_stay_text(tmp_path):
         ("gene\ta\tb\ng1\t1\t-2\ng2\t3\t4\n", "negative counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\t2.5\ng2\t3\t4\n", "fractional counts in 1 cell"),
         ("gene\ta\tb\ng1\t1\tinf\ng2\t3\t4\n", "infinite counts in 1 cell"),
-        ("gene\ta\tb\ng1\t1\tTrue\ng2\t3\tTrue\n", "in place of counts in 2 cell"),
+        ("gene\ta\tb\ng1\t1\tTrue\ng2\t3\tTrue\n", "instead of counts in 2 cell"),
         ("gene\ta\tb\ng1\t1\t99999999999999999999999\ng2\t3\t4\n", r"above 2\*\*53"),
         ("gene\ta\tb\ng1\t1\t2\ng1\t3\t4\n", "duplicate gene names: 'g1'"),
         ("gene\ta\ta\ng1\t1\t2\ng2\t3\t4\n", "several columns called 'a'"),
@@ -93,7 +93,7 @@ def test_gene_names_stay_text(tmp_path):
         ("gene\ta\ng1\t1\ng2\t3\n", "at least two are needed"),
         ("gene\ng1\ng2\n", "one column"),
         ("gene\ta\tb\n", "no rows"),
-        ("# only\n# remarks\n", "comments only"),
+        ("# only\n# remarks\n", "only comments"),
         ("", "is empty"),
         ("\n\n", "is empty"),
     ],
@@ -126,14 +126,14 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
 def test_a_short_row_is_not_a_row_of_missing_counts(tmp_path, mark):
     path = tmp_path / "counts.tsv"
     path.write_text("# made by hand\ngene\ta\tb\ng1\t1\t2\n\ng2\t3\n".replace("\t", mark))
-    with pytest.raises(InputError, match="too few fields in line 5: 2 in place of 3"):
+    with pytest.raises(InputError, match="too few fields in line 5: 2 instead of 3"):
         read_counts(path)
 
 
 def test_a_wrong_separator_is_explained(tmp_path):
     path = tmp_path / "counts.tsv"
     path.write_text(PLAIN)
-    with pytest.raises(InputError, match=r"Is the separator right\? \(comma was taken"):
+    with pytest.raises(InputError, match=r"Is the separator right\? \(comma was used"):
         read_counts(path, sep=",")
     with pytest.raises(InputError, match="one character"):
         read_counts(path, sep="ab")

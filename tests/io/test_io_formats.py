@@ -50,13 +50,13 @@ def test_rows_of_htseq_for_reads_of_no_gene(tmp_path):
     path = tmp_path / "counts.tsv"
     special = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
     path.write_text(FRAME.to_csv(sep="\t") + "".join(f"{name}\t7\t8\n" for name in special))
-    with pytest.warns(BayesdeNote, match="5 row.* of no gene and are left out: '__no_feature'"):
+    with pytest.warns(BayesdeNote, match="5 row.* not genes, and are left out: '__no_feature'"):
         check(read_counts(path))
     path.write_text(FRAME.to_csv(sep="\t") + "__gene\t7\t8\n")
     assert read_counts(path).n_genes == 4
 
 
-@pytest.mark.filterwarnings("ignore:2 row.* of no gene:bayesde.BayesdeNote")
+@pytest.mark.filterwarnings("ignore:2 row.* not genes, and:bayesde.BayesdeNote")
 def test_one_file_of_htseq_for_each_sample(tmp_path):
     tail = "__no_feature\t70\n__ambiguous\t8\n"
     (tmp_path / "a.txt").write_text(FRAME["a"].to_csv(sep="\t", header=False) + tail)
@@ -71,7 +71,7 @@ def test_one_file_of_htseq_for_each_sample(tmp_path):
     for bad, words in (
         ("g1\t2\ng2\t4\n", "do not list the same genes, for example 'g3'"),
         ("g1\t2\ng2\t4\ng2\t4\ng3\t0\n", r"lists gene\(s\) twice: 'g2'"),
-        ("g1\t2\ng2\tmany\ng3\t0\n", "text in place of counts in 1 cell.*gene 'g2', sample 'b': many"),
+        ("g1\t2\ng2\tmany\ng3\t0\n", "text instead of counts in 1 cell.*gene 'g2', sample 'b': many"),
         ("g1\t2\t3\ng2\t4\t5\n", "has 3 columns; genes and the counts of one sample are needed"),
     ):
         (tmp_path / "b.txt").write_text(bad)
@@ -143,7 +143,7 @@ def test_annotated_files_that_do_not_fit(tmp_path):
         read_counts(path)
     path.write_text("gene\ta\tb\ng1\t1\t2\n")
     for options in ({"layer": "raw"}, {"backed": True}):
-        with pytest.raises(InputError, match=r"not an \.h5ad file: leave layer= and backed= out"):
+        with pytest.raises(InputError, match=r"not an \.h5ad file: omit layer= and backed="):
             read_counts(path, **options)
 
 
@@ -171,7 +171,7 @@ def test_parquet(tmp_path):
     check(read_counts(path))
     FRAME.astype(float).assign(id=FRAME.index).reset_index(drop=True).to_parquet(path)
     check(read_counts(path, gene_column="id"))
-    with pytest.raises(InputError, match="text in place of counts"):
+    with pytest.raises(InputError, match="text instead of counts"):
         read_counts(path)
     with pytest.raises(InputError, match="no column 'gene'; its columns are 'a', 'b', 'id'"):
         read_counts(path, gene_column="gene")

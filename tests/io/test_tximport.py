@@ -146,7 +146,7 @@ def test_versions_and_bars(tmp_path):
     for sample in QUANTIFIED:
         (tmp_path / f"{sample}.quant.sf").write_text(text(sample, rename=lambda name: f"{name}.2|GENE.1|x"))
     with pytest.raises(
-        InputError, match=r"none of the transcripts.*'t1.2\|GENE.1\|x'.*ignore_tx_version=True"
+        InputError, match=r"none of the quantified transcripts.*'t1.2\|GENE.1\|x'.*ignore_tx_version=True"
     ):
         read_tximport(tmp_path, TX2GENE)
     check(read_tximport(tmp_path, TX2GENE, ignore_tx_version=True))
@@ -172,7 +172,7 @@ def test_files_that_do_not_fit(folder, tmp_path):
         (text("z").replace("\t0.5\n", "\tNA\n"), r"1 row\(s\) without name or number.*'t1'"),
         (text("z").replace("\t0.5\n", "\t-1\n"), "a number below 0"),
         (text("z").replace("\t0.5\n", "\tmany\n"), "cannot be read as a quantification"),
-        ("gene\tx\na\t1\n", "no quantification of Salmon, kallisto or RSEM; its columns are 'gene', 'x'"),
+        ("gene\tx\na\t1\n", "not a quantification by Salmon, kallisto or RSEM; its columns are 'gene', 'x'"),
     ):
         target.write_text(bad)
         with pytest.raises(InputError, match=words):

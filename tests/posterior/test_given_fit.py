@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
-from bayesde.errors import InputError
+from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Priors
+from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.request import Request, check_same
@@ -60,3 +63,36 @@ def test_other_counts_are_refused(tiny_fit):
     for counts in (kept_as(tiny_fit.counts, sparse.csr_array(other)), renamed):
         with pytest.raises(InputError, match="other counts"):
             check_same(counts, tiny_fit.design, tiny_fit)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given", "source", "expected"),
+    [
+        ("mean", None, "eb", "constant"),
+        ("parametric", None, "eb", "parametric"),
+        ("mean", "parametric", "eb", "parametric"),
+        ("parametric", "constant", "eb", "constant"),
+        ("mean", None, "file", "parametric"),  # fixed values come with a trend of their own
+    ],
+)
+def test_the_trend_is_by_default_that_of_the_fit(tiny_fit, fitted, given, source, expected):
+    fit = replace(tiny_fit, options=EbOptions(trend=fitted))
+    hyper = replace(Hyperparameters.from_eb(fit), source=source)
+    options = SamplingOptions(trend=given)
+    request = Request(fit, np.arange(3), hyper, source == "eb", 10, 1, 10, 1, 1, options, Priors())
+    assert request.options.trend == expected
+    assert options.trend == given
+    assert ("extra_poisson" in request.space.names) == (expected == "parametric" or source == "file")
+
+
+def test_a_posterior_learnt_after_a_constant_trend_has_one(tiny_fit):
+    fit = fit_eb(tiny_fit.counts, tiny_fit.design, options=EbOptions(trend="mean"))
+    posterior = fit_posterior(fit.counts, fit.design, eb=fit, draws=200)
+    assert posterior.hyperparameters.extra_poisson == 0.0
+    assert "extra_poisson" not in posterior.hyperparameters.draws
+
+
+def test_engine_joint_has_no_local_trend(tiny_fit):
+    fit = replace(tiny_fit, options=EbOptions(trend="local"))
+    with pytest.raises(OptionError, match="choose 'parametric' or 'mean'"):
+        fit_posterior(fit.counts, fit.design, engine="joint", eb=fit)

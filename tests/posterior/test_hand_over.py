@@ -67,9 +67,13 @@ def test_with_stan_they_are_sampled_by_it(hard_fit, kept, cmdstan):
     handed = kept.diagnostics["status"].isin(["high_pareto_k", "low_ess"])
     found = posterior.diagnostics
     assert (found.loc[handed, "engine"] == "nuts").all()
-    assert found.loc[handed, "rhat"].notna().all()
+    of_chains = ["rhat", "ess_bulk", "ess_tail"]
+    assert found.loc[handed, of_chains].notna().all(axis=None)
+    assert found.loc[~handed, of_chains].isna().all(axis=None)
+    assert found["ess"].notna().equals(found["sampled"] & ~handed)
+    assert list(found).index("ess") + 1 == list(found).index("rhat")
     assert not found.loc[handed, "status"].isin(["high_pareto_k"]).any()
-    same = ["pareto_k", "ess_bulk", "engine", "status"]
+    same = ["pareto_k", "ess", "engine", "status"]
     assert found.loc[~handed, same].equals(kept.diagnostics.loc[~handed, same])
     table, before = posterior.results(), kept.results()
     assert (table.loc[handed, "engine"] == "nuts").all()
@@ -87,7 +91,7 @@ def test_what_stan_cannot_sample_keeps_its_draws(hard_fit, kept, monkeypatch, ca
     monkeypatch.setattr(engines, "stan_is_there", lambda: True)
     monkeypatch.setattr(engines, "sampled_in_blocks", fails)
     assert fitted(hard_fit).diagnostics.equals(kept.diagnostics)
-    assert "could not be handed over to Stan: no program" in caplog.text
+    assert "could not be sampled by Stan instead: no program" in caplog.text
 
     def gives_up(request, rows, hyper):
         shape = (rows.size, 40, request.fit.design.n_coefficients + 1)

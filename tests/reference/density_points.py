@@ -30,7 +30,7 @@ class GenePoints:
     asymptotic_dispersion: float
     extra_poisson: float | None
     nu: float | None
-    wide_sd: float
+    unshrunken_sd: float
     theta: np.ndarray
 
     @property
@@ -45,7 +45,7 @@ class GenePoints:
             if shrunken:
                 parts[0] += cauchy(theta[k], self.scale[k])
             else:
-                parts[1] += normal(theta[k], 0, self.wide_sd)
+                parts[1] += normal(theta[k], 0, self.unshrunken_sd)
         around = (self.log_trend, self.dispersion_sd)
         parts[2] = normal(theta[-1], *around) if self.nu is None else student_t(theta[-1], self.nu, *around)
         return np.array(parts)
@@ -70,9 +70,9 @@ class GenePoints:
             "noncentered": np.zeros((1, p + 1), int).tolist(),
             "width": np.zeros((1, p)).tolist(),
             "precision": [0.0],
-            "pull": [0.0],
+            "precision_times_mean": [0.0],
             "shrunken": self.shrunken.astype(int).tolist(),
-            "wide_sd": self.wide_sd,
+            "unshrunken_sd": self.unshrunken_sd,
             "residuals": int(self.nu is not None),
             "use_likelihood": 1,
         }
@@ -92,19 +92,19 @@ def _one_gene(rng, kind: str, student: bool, constant: bool) -> GenePoints:
     shrunken = np.arange(p) > 0
     if p == 4:
         shrunken[2] = False
-    wide_sd = float(rng.choice([15.0, 1.5]))
+    unshrunken_sd = float(rng.choice([15.0, 1.5]))
     return GenePoints(
         y=y,
         log_nf=rng.normal(0, 0.3, n),
         x=x,
         base_mean=float(y.mean()) + 0.1,
         shrunken=shrunken,
-        scale=np.where(shrunken, 10.0 ** rng.uniform(-3, 0.5, p), wide_sd),
+        scale=np.where(shrunken, 10.0 ** rng.uniform(-3, 0.5, p), unshrunken_sd),
         dispersion_sd=float(rng.uniform(0.2, 2)),
         asymptotic_dispersion=float(10.0 ** rng.uniform(-4, 0)),
         extra_poisson=None if constant else float(10.0 ** rng.uniform(-1, 1)),
         nu=2.0 + float(rng.gamma(2, 5)) if student else None,
-        wide_sd=wide_sd,
+        unshrunken_sd=unshrunken_sd,
         theta=_theta(rng, y, p),
     )
 

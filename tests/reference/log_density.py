@@ -110,7 +110,10 @@ def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_tre
                 theta[i] = bounded_cauchy(z[g, i], scales[i], data["width"][g][i])[0]
             else:
                 v = conditional_variance(data, g, sd)
-                theta[i] = v * (data["pull"][g] + log_trend / Extended(sd) ** 2) + np.sqrt(v) * z[g, i]
+                theta[i] = (
+                    v * (data["precision_times_mean"][g] + log_trend / Extended(sd) ** 2)
+                    + np.sqrt(v) * z[g, i]
+                )
             e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
         else:
             e[i] = z[g, i]
@@ -121,7 +124,7 @@ def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_tre
 def coefficients_log_density(data: Mapping, g: int, theta, z, scales):
     total = Extended(0)
     for k, shrunken in enumerate(data["shrunken"]):
-        total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["wide_sd"])
+        total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["unshrunken_sd"])
         if data["noncentered"][g][k]:
             total += np.log(bounded_cauchy(z[g, k], scales[k], data["width"][g][k])[1])
     return total
@@ -165,7 +168,7 @@ def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
 
 def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) -> np.longdouble:
     """The log density that stan/joint.stan stands for; with jacobian, as a density of log(nu - 2)."""
-    known = [Extended(data["wide_sd"]), *np.exp(np.asarray(params["log_shrinkage_scale"], Extended))]
+    known = [Extended(data["unshrunken_sd"]), *np.exp(np.asarray(params["log_shrinkage_scale"], Extended))]
     scales = np.array([known[i] for i in data["scale_of"]])
     nu = params["nu"][0] if len(params["nu"]) else data["nu_value"]
     sd = np.exp(Extended(params["log_dispersion_sd"]))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesde import InputError, datasets, read_results
-from bayesde.results import build_results, write_results
+from bayesde.results import COLUMNS, build_results, write_results
 from bayesde.runs import write_report
 from bayesde.runs.directory import RunDirectory
 from bayesde.statuses import STATUSES
@@ -128,6 +128,22 @@ def made_by_hand(folder, **changes):
             {"shrinkage_scale": {"a[T.y]": 0.25}, "nu": None, "sd": {"shrinkage_scale[a[T.y]]": 0.125}}
         )
     )
+
+
+@pytest.mark.parametrize("name", ["ess", "ess_bulk"])
+def test_effective_sizes_of_engine_psis_are_read_from_older_runs_too(tmp_path, name):
+    made_by_hand(tmp_path)
+    columns = {"ess": [900.0, 700.0, np.nan], "ess_bulk": [np.nan, np.nan, 123.0]}
+    if name == "ess_bulk":
+        columns = {"ess_bulk": [900.0, 700.0, 123.0]}
+    frame = pd.DataFrame(
+        columns | {"sampled": True, "engine": ["psis", "psis", "nuts"]}, index=["a", "b", "c"]
+    )
+    frame.to_csv(tmp_path / "diagnostics.tsv", sep="\t", index_label="gene")
+    page = page_of(write_report(tmp_path).parent)
+    assert page.row("ess")[1:4] == ["700", "800", "900"]
+    assert page.row("ess_bulk")[1:4] == ["123", "123", "123"]
+    assert page.row("ess")[4] == COLUMNS["ess"].description
 
 
 def test_a_sampling_run(tmp_path):

@@ -222,7 +222,7 @@ BAD = {
         "sample_table": two_factors().assign(age=np.arange(12.0)),
         "design": "~ 0 + age",
     },
-    "the trend must give a finite dispersion": {"options": options(trend=lambda mean: -mean)},
+    "the trend must return a finite dispersion": {"options": options(trend=lambda mean: -mean)},
     "the design is saturated": {"groups": (1, 1)},
 }
 

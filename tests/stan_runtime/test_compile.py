@@ -134,7 +134,7 @@ def test_without_a_compiler_a_compiled_program_still_runs(
 
 
 def test_programs_and_includes_that_are_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"there is no Stan program 'gene'; there are: .*genes"):
+    with pytest.raises(InputError, match=r"there is no Stan program 'gene'; the programs are: .*genes"):
         compiled_model("gene")
     with pytest.raises(InputError, match="there is no Stan program"):
         compiled_model(tmp_path / "none.stan")

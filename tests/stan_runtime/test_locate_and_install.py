@@ -13,7 +13,7 @@ from stan_runtime.homes import make_home
 
 from bayesde.errors import BayesdeWarning, OptionError, ToolchainError
 from bayesde.stan_runtime import CmdStanHome, ensure_cmdstan, install, install_stan
-from bayesde.stan_runtime.locate import SUPPORTED, find_existing, passed_over, read_home
+from bayesde.stan_runtime.locate import SUPPORTED, find_existing, read_home, too_old_note
 from bayesde.stan_runtime.releases import STAN_VERSION
 
 PAGE_ANSWERS = install._release_page_answers
@@ -33,7 +33,7 @@ def nothing_there(monkeypatch, tmp_path, tools):
 def test_nothing_is_found_on_an_empty_machine(tmp_path):
     before = sorted(tmp_path.iterdir())
     assert find_existing() is None
-    assert passed_over() == ""
+    assert too_old_note() == ""
     assert sorted(tmp_path.iterdir()) == before
 
 

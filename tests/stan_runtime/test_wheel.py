@@ -41,7 +41,7 @@ def test_another_file_is_refused(monkeypatch, tmp_path, release, fault):
     content[200] ^= fault == "altered"
     wheel.write_bytes(content[:-100] if fault == "cut short" else content)
     give(monkeypatch, wheel)
-    with pytest.raises(ToolchainError, match="the transfer broke off or the file was altered") as raised:
+    with pytest.raises(ToolchainError, match="the download was incomplete or the file was altered") as raised:
         unpacked_library()
     for part in (*release.hashes, str(wheel), "httpstan==1.2.3"):
         assert part in str(raised.value)

@@ -22,10 +22,10 @@ __all__ = ["DispersionPrior", "fit_dispersion_prior"]
 
 MIN_PRIOR_VAR = 0.25
 USABLE = 1e-6
-"""Gene-wise dispersions below 100 x the smallest value allowed say nothing about the spread."""
+"""Gene-wise dispersions below 100 x the smallest value allowed are uninformative about the spread."""
 MAD_TO_SD = 1.4826
 OUTLYING_SDS = 2.0
-"""A gene this many robust sd above the trend (log scale) keeps its own dispersion."""
+"""A gene this many robust sd above the trend (log scale) keeps its gene-wise dispersion."""
 HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 41)
 SIMULATED_VAR = np.linspace(0.0, 8.0, 200)
 CANDIDATE_VAR = np.linspace(0.0, 8.0, 1000)

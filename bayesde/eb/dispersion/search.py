@@ -15,6 +15,7 @@ it stops where another optimizer would not, and which genes shape the trend depe
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,10 @@ __all__ = [
     "MAX_ITERATIONS",
     "NO_PRIOR",
     "SMALLEST_WEIGHT",
+    "GeneCounts",
+    "LogPrior",
+    "Means",
+    "Scratch",
     "ascend_all",
     "best_on_grid",
     "best_on_grids",
@@ -52,9 +57,70 @@ SEARCH_LOW, SEARCH_HIGH = -30.0, 10.0
 NO_PRIOR = math.inf
 GRID_POINTS = 20
 SMALLEST_WEIGHT = 1e-2
-"""Observations of less weight have no part in the Cox-Reid term."""
+"""Observations of less weight are left out of the Cox-Reid term."""
 LARGE_PRODUCT = 1e100
 """Products of which the logarithm is wanted are cut off here, so that one logarithm serves many factors."""
+
+
+class Means(NamedTuple):
+    """What the means of a block of genes are computed from.
+
+    Attributes
+    ----------
+    coefficients : ndarray (gene, coefficient)
+        Natural log; without columns where the means are the cell means.
+    min_mu : float
+        Means are not allowed to fall below this.
+    """
+
+    coefficients: np.ndarray
+    min_mu: float
+
+
+class LogPrior(NamedTuple):
+    """Normal prior on ln dispersion.
+
+    Attributes
+    ----------
+    mean : ndarray (gene,)
+        ln of the trend.
+    var : float
+        `NO_PRIOR` for none.
+    """
+
+    mean: np.ndarray
+    var: float
+
+
+class GeneCounts(NamedTuple):
+    """Counts of one gene, with their means.
+
+    Attributes
+    ----------
+    y, mu : ndarray (sample,)
+    weights : ndarray (sample,), or (0,) where all observations have the same weight
+    """
+
+    y: np.ndarray
+    mu: np.ndarray
+    weights: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Memory for the Cox-Reid term of one gene.
+
+    Attributes
+    ----------
+    information, square : ndarray (cell,)
+        Sums of W and W^2 over the samples of each cell.
+    gram, factor : ndarray (coefficient, coefficient)
+        X'WX and its Cholesky factor.
+    """
+
+    information: np.ndarray
+    square: np.ndarray
+    gram: np.ndarray
+    factor: np.ndarray
 
 
 @inlined
@@ -161,11 +227,13 @@ def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyp
 
 
 @kernel
-def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
+def evaluate(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore[no-untyped-def]
     """Return l(a) + the sum of v_j y_j over counts above ``FEW``, and dl/da.
 
     d/da [-1/2 ln det X'WX] = 1/2 alpha tr[(X'WX)^-1 X' W^2 X], because dW/d alpha = -W^2.
     """
+    y, mu, weights = gene
+    information, square, gram, factor = scratch
     alpha = math.exp(a)
     total, slope = _likelihood(alpha, y, mu, weights, cells.of_sample, information, square)
     log_det, trace = _cox_reid(cells.rows, information, square, gram, factor)
@@ -180,15 +248,12 @@ def evaluate(a, y, mu, weights, cells, prior_mean, prior_var, information, squar
 
 
 @inlined
-def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignore[no-untyped-def]
+def _ascend(start, gene, cells, prior_mean, prior_var):  # type: ignore[no-untyped-def]
     """Search upwards from ``start``; return (a, steps tried, value at the start, and at the end)."""
     n_cells, p = cells.rows.shape
-    information, square = np.empty(n_cells), np.empty(n_cells)
-    gram, factor = np.empty((p, p)), np.zeros((p, p))
+    scratch = Scratch(np.empty(n_cells), np.empty(n_cells), np.empty((p, p)), np.zeros((p, p)))
     a, kappa, steps, accepted = start, 1.0, 0, 0
-    value, slope = evaluate(
-        a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor
-    )
+    value, slope = evaluate(a, gene, cells, prior_mean, prior_var, scratch)
     first = value
     for _ in range(MAX_ITERATIONS):
         steps += 1
@@ -197,19 +262,7 @@ def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignor
             kappa = (SEARCH_LOW - a) / slope
         if proposal > SEARCH_HIGH:
             kappa = (SEARCH_HIGH - a) / slope
-        trial, trial_slope = evaluate(
-            a + kappa * slope,
-            y,
-            mu,
-            weights,
-            cells,
-            prior_mean,
-            prior_var,
-            information,
-            square,
-            gram,
-            factor,
-        )
+        trial, trial_slope = evaluate(a + kappa * slope, gene, cells, prior_mean, prior_var, scratch)
         if not -trial <= -value - kappa * ARMIJO * slope * slope:
             kappa /= 2.0
             continue
@@ -229,11 +282,19 @@ def _ascend(start, y, mu, weights, cells, prior_mean, prior_var):  # type: ignor
 
 
 @inlined
-def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, out):  # type: ignore[no-untyped-def]
-    """Search for one gene; ``out`` is filled with ln dispersion, steps tried, l at the start and the end."""
+def _counts_of(g, block, cells, means):  # type: ignore[no-untyped-def]
+    """Return the counts of one gene with their means."""
+    y = block.counts[g]
     mu = np.empty(y.size)
-    set_means(y, factors, cells, coefficients, min_mu, mu)
-    a, steps, first, last = _ascend(start, y, mu, weights, cells, prior_mean, prior_var)
+    set_means(y, row_of(block.factors, g), cells, means.coefficients[g], means.min_mu, mu)
+    return GeneCounts(y, mu, row_of(block.weights, g))
+
+
+@inlined
+def _ascend_one(start, gene, cells, prior_mean, prior_var, out):  # type: ignore[no-untyped-def]
+    """Search for one gene; ``out`` is filled with ln dispersion, steps tried, l at the start and the end."""
+    a, steps, first, last = _ascend(start, gene, cells, prior_mean, prior_var)
+    y, _, weights = gene
     shift = 0.0
     for j in range(y.size):
         if y[j] > FEW:
@@ -242,24 +303,11 @@ def _ascend_one(start, y, factors, weights, cells, coefficients, min_mu, prior_m
 
 
 @kernel
-def ascend_all(first, last, starts, block, cells, coefficients, min_mu, prior_means, prior_var, out):  # type: ignore[no-untyped-def]
-    """Search for every gene; ``out`` is (gene, 4).
-
-    ``coefficients`` (gene, coefficient) give the means, or cell means do if it has no columns.
-    """
+def ascend_all(first, last, starts, block, cells, means, prior, out):  # type: ignore[no-untyped-def]
+    """Search for every gene; ``out`` is (gene, 4)."""
     for g in range(first, last):
-        _ascend_one(
-            starts[g],
-            block.counts[g],
-            row_of(block.factors, g),
-            row_of(block.weights, g),
-            cells,
-            coefficients[g],
-            min_mu,
-            prior_means[g],
-            prior_var,
-            out[g],
-        )
+        gene = _counts_of(g, block, cells, means)
+        _ascend_one(starts[g], gene, cells, prior.mean[g], prior.var, out[g])
 
 
 @kernel
@@ -272,12 +320,14 @@ def _log_gamma(x: float) -> float:
 
 
 @inlined
-def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor):  # type: ignore[no-untyped-def]
+def _as_written(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore[no-untyped-def]
     """Return l(a) by the formula at the head of this file, rounding errors included.
 
     Below 1e-5 or so they exceed what the data say about the dispersion. DESeq2 takes the best grid point of
     this very sum, and with it decides whether the gene shapes the trend.
     """
+    y, mu, weights = gene
+    information, square, gram, factor = scratch
     alpha = math.exp(a)
     r = 1.0 / alpha
     total = 0.0
@@ -299,12 +349,10 @@ def _as_written(a, y, mu, weights, cells, prior_mean, prior_var, information, sq
 
 
 @inlined
-def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
+def best_on_grid(gene, cells, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
     """Maximize one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
     n_cells, p = cells.rows.shape
-    mu, information, square = np.empty(y.size), np.empty(n_cells), np.empty(n_cells)
-    gram, factor = np.empty((p, p)), np.zeros((p, p))
-    set_means(y, factors, cells, coefficients, min_mu, mu)
+    scratch = Scratch(np.empty(n_cells), np.empty(n_cells), np.empty((p, p)), np.zeros((p, p)))
     grid = np.linspace(math.log(1e-8), high, GRID_POINTS)
     width = grid[1] - grid[0]
     best = grid[0]
@@ -312,9 +360,7 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
         best_value = -math.inf
         center = best
         for a in grid:
-            value = _as_written(
-                a, y, mu, weights, cells, prior_mean, prior_var, information, square, gram, factor
-            )
+            value = _as_written(a, gene, cells, prior_mean, prior_var, scratch)
             if value > best_value:
                 center, best_value = a, value
         best = center
@@ -323,17 +369,8 @@ def best_on_grid(y, factors, weights, cells, coefficients, min_mu, prior_mean, p
 
 
 @kernel
-def best_on_grids(first, last, block, cells, coefficients, min_mu, prior_means, prior_var, high, out):  # type: ignore[no-untyped-def]
+def best_on_grids(first, last, block, cells, means, prior, high, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with ln dispersion as ``best_on_grid`` finds it."""
     for g in range(first, last):
-        out[g] = best_on_grid(
-            block.counts[g],
-            row_of(block.factors, g),
-            row_of(block.weights, g),
-            cells,
-            coefficients[g],
-            min_mu,
-            prior_means[g],
-            prior_var,
-            high,
-        )
+        gene = _counts_of(g, block, cells, means)
+        out[g] = best_on_grid(gene, cells, prior.mean[g], prior.var, high)

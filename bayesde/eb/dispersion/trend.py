@@ -25,7 +25,7 @@ from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import combine, least_squares
 
-__all__ = ["DispersionTrend", "fit_trend", "given_trend"]
+__all__ = ["DispersionTrend", "fit_trend", "as_trend"]
 
 USABLE = 100.0 * MIN_DISPERSION
 """Gene-wise dispersions below this come from genes that look Poisson; they do not shape the trend."""
@@ -37,7 +37,7 @@ MAX_GLM_ITERATIONS = 25
 TRIMMED = 1e-3
 """Share of the genes at either end that a constant trend leaves out."""
 FEWEST_LOCAL = 20
-"""With fewer genes a local quadratic follows single genes: a constant is the better guess."""
+"""With fewer genes a local quadratic follows single genes, and a constant is safer."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class DispersionTrend:
 
 
 def _checked(dispersion: object, mean: np.ndarray) -> np.ndarray:
-    """Refuse what a user's trend returned unless it is one positive dispersion a gene."""
+    """Check that a user's trend returned one positive dispersion for each gene."""
     values = np.asarray(dispersion, dtype=float)
     if values.shape != mean.shape:
         raise InputError(
@@ -90,8 +90,17 @@ def _checked(dispersion: object, mean: np.ndarray) -> np.ndarray:
     return values
 
 
-def given_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
+def as_trend(trend: DispersionTrend | Callable[[np.ndarray], np.ndarray]) -> DispersionTrend:
     """Return a trend from another fit as it is, and wrap a function of base means.
+
+    Parameters
+    ----------
+    trend : DispersionTrend or callable
+        A function takes base means (gene,) and returns dispersions (gene,).
+
+    Returns
+    -------
+    DispersionTrend
 
     Raises
     ------
@@ -190,8 +199,8 @@ def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> Dispe
     if not usable.any():
         warnings.warn(
             f"none of {dispersion.size} genes varies more than Poisson noise (all gene-wise dispersions are "
-            f"below {USABLE:g}): all get a dispersion next to 0. Are these raw counts of biological "
-            "replicates, and were normalization factors built from the counts themselves?",
+            f"below {USABLE:g}): all get a dispersion close to 0. Check that these are raw counts "
+            "of biological replicates, and that normalization factors were not made from the counts.",
             BayesdeWarning,
             stacklevel=2,
         )
@@ -204,7 +213,7 @@ def fit_trend(kind: str, dispersion: np.ndarray, base_mean: np.ndarray) -> Dispe
             continue
     else:
         trend = _constant(dispersion)
-    _tell_fallback(kind, trend, int(usable.sum()))
+    _warn_of_fallback(kind, trend, int(usable.sum()))
     return trend
 
 
@@ -212,12 +221,12 @@ _ATTEMPTS = {"parametric": (_parametric, _local), "local": (_local,), "mean": ()
 """What is tried, in order, before a constant."""
 
 
-def _tell_fallback(kind: str, trend: DispersionTrend, n_genes: int) -> None:
+def _warn_of_fallback(kind: str, trend: DispersionTrend, n_genes: int) -> None:
     if trend.kind != kind:
         warnings.warn(
             f"the {kind} dispersion trend does not fit the gene-wise dispersions of {n_genes} genes; the "
-            f"{trend.kind} one was used instead. Look at the dispersion plot; trend='{trend.kind}' (--trend "
-            f"{trend.kind}) says so without this warning.",
+            f"{trend.kind} trend was used instead. Look at the dispersion plot; with trend='{trend.kind}' "
+            f"(--trend {trend.kind}) this warning does not appear.",
             BayesdeWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""What the compiled kernels need to know of a design matrix, worked out once for all genes."""
+"""What the compiled kernels need from a design matrix, computed once for all genes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ class Cells(NamedTuple):
         """Find the distinct rows of a design (sample, coefficient).
 
         They are told apart by 15 digits, as R does: a scaled covariate may carry rounding errors.
+
+        Parameters
+        ----------
+        design : ndarray (sample, coefficient)
+
+        Returns
+        -------
+        Cells
         """
         rounded = np.array([float(f"{value:.15g}") for value in design.ravel()]).reshape(design.shape)
         rows, cell, sizes = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
@@ -74,7 +82,17 @@ class DesignLayout:
 
     @classmethod
     def of(cls, design: np.ndarray) -> DesignLayout:
-        """Work out the layout of a design (sample, coefficient)."""
+        """Compute the layout of a design (sample, coefficient).
+
+        Parameters
+        ----------
+        design : ndarray (sample, coefficient)
+            Of full column rank.
+
+        Returns
+        -------
+        DesignLayout
+        """
         matrix = np.ascontiguousarray(design, dtype=np.float64)
         return cls(matrix, Cells.of(matrix), *projections(matrix))
 

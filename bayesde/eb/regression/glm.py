@@ -18,15 +18,23 @@ import numpy as np
 from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
 from bayesde.eb.regression.bounded import BOUND, fit_bounded
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.irls import contrast_errors, fit_all
+from bayesde.eb.regression.irls import Coefficients, Regression, contrast_errors, fit_all
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import products
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["MIN_MU", "RIDGE", "GlmFit", "contrast_standard_errors", "fit_glm", "fitted_means"]
+__all__ = [
+    "MIN_MU",
+    "RIDGE",
+    "GlmFit",
+    "contrast_standard_errors",
+    "fit_glm",
+    "fitted_means",
+    "shared_regression",
+]
 
 MIN_MU = 0.5
-"""Means below half a read are held there while fitting: the weights of smaller ones say nothing."""
+"""Means are not allowed to fall below half a read: working weights of smaller means are uninformative."""
 LN2 = math.log(2.0)
 RIDGE = 1e-6 / LN2**2
 """Precision of the ridge on every coefficient: a Normal of sd 1,000 on the log2 scale, for stability."""
@@ -75,7 +83,7 @@ def contrast_standard_errors(
     weights : ndarray (gene, sample), optional
         Of the observations.
     min_mu : float
-        Means are held above this.
+        Fitted means are not allowed to fall below this.
 
     Returns
     -------
@@ -86,13 +94,10 @@ def contrast_standard_errors(
     over_genes(
         contrast_errors,
         len(beta),
-        np.ascontiguousarray(beta),
         shared_row(factors),
         weights,
-        layout.cells,
-        dispersion,
-        np.full(layout.n_coefficients, RIDGE),
-        min_mu,
+        shared_regression(layout, min_mu),
+        Coefficients(np.ascontiguousarray(beta), dispersion),
         np.ascontiguousarray(contrast, dtype=np.float64),
         out,
     )
@@ -101,6 +106,25 @@ def contrast_standard_errors(
 
 def _layout(design: np.ndarray | DesignLayout) -> DesignLayout:
     return design if isinstance(design, DesignLayout) else DesignLayout.of(design)
+
+
+def shared_regression(layout: DesignLayout, min_mu: float, ridge: np.ndarray | None = None) -> Regression:
+    """Gather what the regressions of all genes share.
+
+    Parameters
+    ----------
+    layout : DesignLayout
+    min_mu : float
+        Means are not allowed to fall below this.
+    ridge : ndarray (coefficient,), optional
+        Prior precisions, natural log; by default `RIDGE` for each.
+
+    Returns
+    -------
+    Regression
+    """
+    weak = np.full(layout.n_coefficients, RIDGE)
+    return Regression(layout.cells, layout.to_beta, weak if ridge is None else ridge, min_mu)
 
 
 def _fit_intercept(
@@ -123,7 +147,7 @@ def _refit_failed(
     weights: np.ndarray,
     min_mu: float,
 ) -> None:
-    """Give genes whose iteration failed to a bounded optimizer, as DESeq2 gives them to optim.
+    """Fit genes whose iteration failed by a bounded optimizer, as DESeq2 does with optim.
 
     Overwrites their estimates in ``fit``.
     """
@@ -171,11 +195,11 @@ def fit_glm(
         Of full column rank.
     dispersion : ndarray (gene,)
     weights : ndarray (gene, sample), optional
-        How much each observation counts, at most 1.
+        Observation weights, at most 1.
     ridge : ndarray (coefficient,), optional
-        Prior precision of each coefficient, natural log; by default so weak that only separation feels it.
+        Prior precision of each coefficient, natural log; by default it matters only under separation.
     min_mu : float
-        Means are held above this while fitting.
+        Fitted means are not allowed to fall below this.
 
     Returns
     -------
@@ -185,18 +209,14 @@ def fit_glm(
     layout, factors = _layout(design), shared_row(factors)
     if layout.is_intercept and ridge is None:
         return _fit_intercept(counts, factors, dispersion, weights)
-    penalty = np.full(layout.n_coefficients, RIDGE) if ridge is None else ridge
     beta, beta_se, working = (np.empty((len(counts), layout.n_coefficients)) for _ in range(3))
     converged = np.empty(len(counts), dtype=bool)
     over_genes(
         fit_all,
         len(counts),
         GeneBlock(counts, factors, weights),
-        layout.cells,
-        layout.to_beta,
+        shared_regression(layout, min_mu, ridge),
         dispersion,
-        penalty,
-        min_mu,
         (beta, beta_se, working, converged),
     )
     fit = GlmFit(beta, beta_se, converged, np.zeros(len(counts), dtype=bool), working)
@@ -206,6 +226,18 @@ def fit_glm(
 
 
 def fitted_means(beta: np.ndarray, factors: np.ndarray, design: np.ndarray) -> np.ndarray:
-    """Return nf exp(x . beta) (gene, sample), not held above anything."""
+    """Return nf exp(x . beta) (gene, sample), not held above anything.
+
+    Parameters
+    ----------
+    beta : ndarray (gene, coefficient)
+        Natural log.
+    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
+    design : ndarray (sample, coefficient)
+
+    Returns
+    -------
+    ndarray (gene, sample)
+    """
     with np.errstate(over="ignore"):
         return factors * exp(products(beta, design))

@@ -13,9 +13,11 @@ are none. Samples with the same row of the design, a cell, share their linear pr
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.eb.regression.design_layout import Cells
 from bayesde.numerics.cholesky import cholesky, invert, row_of, solve, weighted_gram
 from bayesde.numerics.compiled import inlined, kernel
 from bayesde.numerics.gamma_functions import gamma_excess, log_one_plus
@@ -24,6 +26,8 @@ from bayesde.numerics.negative_binomial import nb_constant
 __all__ = [
     "DIVERGED",
     "MAX_ITERATIONS",
+    "Coefficients",
+    "Regression",
     "contrast_errors",
     "covariance",
     "fit_all",
@@ -36,7 +40,61 @@ MAX_ITERATIONS = 100
 TOLERANCE = 1e-8
 """Relative change of the deviance at which the iteration stops."""
 DIVERGED = 30.0
-"""A coefficient beyond e^30 has run away: such a gene goes to the bounded optimizer."""
+"""A coefficient beyond this (natural log) has diverged: such a gene goes to the bounded optimizer."""
+
+
+class Regression(NamedTuple):
+    """What the regressions of all genes share.
+
+    Attributes
+    ----------
+    cells : Cells
+        Distinct rows of the design.
+    to_beta : ndarray (coefficient, sample)
+        Least-squares projection, for the start.
+    ridge : ndarray (coefficient,)
+        Prior precision of each coefficient, natural log.
+    min_mu : float
+        Means are not allowed to fall below this.
+    """
+
+    cells: Cells
+    to_beta: np.ndarray
+    ridge: np.ndarray
+    min_mu: float
+
+
+class Coefficients(NamedTuple):
+    """Where errors are computed.
+
+    Attributes
+    ----------
+    beta : ndarray (gene, coefficient)
+        Natural log.
+    dispersion : ndarray (gene,)
+    """
+
+    beta: np.ndarray
+    dispersion: np.ndarray
+
+
+class _Gene(NamedTuple):
+    """Observations of one gene: ``weights`` are (sample,), or (0,) where all have the same weight."""
+
+    y: np.ndarray
+    factors: np.ndarray
+    log_factors: np.ndarray
+    weights: np.ndarray
+    dispersion: float
+
+
+class _ByCell(NamedTuple):
+    """Linear predictor of each cell, its exponential, and sums of weights and scores, (cell,) each."""
+
+    eta: np.ndarray
+    effect: np.ndarray
+    total: np.ndarray
+    score: np.ndarray
 
 
 @kernel
@@ -96,11 +154,13 @@ def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[
 
 
 @inlined
-def _expand(y, factors, log_factors, weights, cell, effect, eta, dispersion, min_mu, total, score):  # type: ignore[no-untyped-def]
+def _expand(gene, cell, min_mu, by_cell):  # type: ignore[no-untyped-def]
     """Sum weights and scores over each cell; return the log-likelihood without its constant.
 
     A score is w_j (z_j - x_j . beta), with the working response z_j = ln(mu_j / nf_j) + (y_j - mu_j) / mu_j.
     """
+    y, factors, log_factors, weights, dispersion = gene
+    eta, effect, total, score = by_cell
     for c in range(total.size):
         total[c] = 0.0
         score[c] = 0.0
@@ -160,18 +220,19 @@ def _constant(y, weights, dispersion):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, at):  # type: ignore[no-untyped-def]
+def _irls(gene, regression, by_cell, beta, at):  # type: ignore[no-untyped-def]
     """Iterate one gene to convergence; return whether it did.
 
-    Overwrites ``beta``, ``total`` (the summed weights of each cell) and ``at`` (where these were computed).
+    Overwrites ``beta``, the summed weights of each cell, and ``at`` (where these were computed).
     """
-    p, n_cells = beta.size, cells.size.size
-    eta, effect, score = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    cells, _, ridge, min_mu = regression
+    eta, effect, total, score = by_cell
+    p = beta.size
     gram, factor, step = np.empty((p, p)), np.zeros((p, p)), np.empty(p)
-    constant = _constant(y, weights, dispersion)
+    constant = _constant(gene.y, gene.weights, gene.dispersion)
     deviance_before = 0.0
     set_effects(cells.rows, beta, eta, effect)
-    _expand(y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score)
+    _expand(gene, cells.of_sample, min_mu, by_cell)
     for iteration in range(MAX_ITERATIONS):
         for k in range(p):
             at[k] = beta[k]
@@ -186,9 +247,7 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
         for k in range(p):
             at[k] = beta[k]
         set_effects(cells.rows, beta, eta, effect)
-        likelihood = constant + _expand(
-            y, factors, log_factors, weights, cells.of_sample, effect, eta, dispersion, min_mu, total, score
-        )
+        likelihood = constant + _expand(gene, cells.of_sample, min_mu, by_cell)
         deviance = -2.0 * likelihood
         change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
         if not math.isfinite(change):
@@ -200,10 +259,10 @@ def _irls(y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, be
 
 
 @inlined
-def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, beta, beta_se, working):  # type: ignore[no-untyped-def]
+def _fit_one(y, factors, weights, dispersion, regression, beta, beta_se, working):  # type: ignore[no-untyped-def]
     """Fit one gene into ``beta``, ``beta_se`` and ``working`` (coefficient,); return whether it converged."""
-    p = ridge.size
-    log_factors, total = np.empty(y.size), np.empty(cells.size.size)
+    cells, to_beta, ridge, _ = regression
+    p, n_cells, log_factors = ridge.size, cells.size.size, np.empty(y.size)
     for k in range(p):
         beta[k] = 0.0
     for j in range(y.size):
@@ -211,19 +270,19 @@ def _fit_one(y, factors, weights, cells, to_beta, dispersion, ridge, min_mu, bet
         level = math.log(y[j] / factors[j] + 0.1)
         for k in range(p):
             beta[k] += to_beta[k, j] * level
-    converged = _irls(
-        y, factors, log_factors, weights, cells, dispersion, ridge, min_mu, beta, total, working
-    )
+    gene = _Gene(y, factors, log_factors, weights, dispersion)
+    by_cell = _ByCell(np.empty(n_cells), np.empty(n_cells), np.empty(n_cells), np.empty(n_cells))
+    converged = _irls(gene, regression, by_cell, beta, working)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
+    definite = covariance(cells.rows, by_cell.total, ridge, gram, inverse, factor, sandwich)
     for k in range(p):
         beta_se[k] = math.sqrt(max(sandwich[k, k], 0.0)) if definite else math.nan
     return converged and definite
 
 
 @kernel
-def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found):  # type: ignore[no-untyped-def]
+def fit_all(first, last, block, regression, dispersion, found):  # type: ignore[no-untyped-def]
     """Fit some genes; ``found`` are their coefficients, errors, working coefficients and convergence."""
     beta, beta_se, working, converged = found
     for g in range(first, last):
@@ -231,11 +290,8 @@ def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found
             block.counts[g],
             row_of(block.factors, g),
             row_of(block.weights, g),
-            cells,
-            to_beta,
             dispersion[g],
-            ridge,
-            min_mu,
+            regression,
             beta[g],
             beta_se[g],
             working[g],
@@ -243,7 +299,8 @@ def fit_all(first, last, block, cells, to_beta, dispersion, ridge, min_mu, found
 
 
 @inlined
-def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, contrast):  # type: ignore[no-untyped-def]
+def _contrast_error(factors, weights, regression, beta, dispersion, contrast):  # type: ignore[no-untyped-def]
+    cells, _, ridge, min_mu = regression
     p = beta.size
     effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
@@ -260,9 +317,9 @@ def _contrast_error(beta, factors, weights, cells, dispersion, ridge, min_mu, co
 
 
 @kernel
-def contrast_errors(first, last, beta, factors, weights, cells, dispersion, ridge, min_mu, contrast, out):  # type: ignore[no-untyped-def]
+def contrast_errors(first, last, factors, weights, regression, at, contrast, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with the standard errors of a contrast at given coefficients."""
     for g in range(first, last):
         out[g] = _contrast_error(
-            beta[g], row_of(factors, g), row_of(weights, g), cells, dispersion[g], ridge, min_mu, contrast
+            row_of(factors, g), row_of(weights, g), regression, at.beta[g], at.dispersion[g], contrast
         )

@@ -1,4 +1,4 @@
-"""Separated genes: those for which a coefficient would run away to infinity."""
+"""Separated genes: those with a coefficient whose maximum-likelihood estimate is infinite."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:
-    """Tell whether a coefficient runs away, (pattern,), if those cells have counts, bool (pattern, cell)."""
+    """Tell whether an estimate is infinite, (pattern,), if those cells have counts, bool (pattern, cell)."""
     p = layout.n_coefficients
     products = (layout.cells.rows[:, :, None] * layout.cells.rows[:, None, :]).reshape(-1, p * p)
     # einsum adds the cells of each pattern in the same order, however many patterns there are.

@@ -7,7 +7,7 @@ For each gene, with its dispersion 1/r plugged in, the negative log posterior
 
 is minimized (Zhu, Ibrahim and Love 2019, doi:10.1093/bioinformatics/bty895). It may have two minima, one
 near zero and one near the maximum-likelihood estimate: the lower one is taken (``cauchy_mode`` finds it).
-The scale S is learnt from the estimates of all genes. Everything is in natural-log units.
+The scale S is estimated from all genes. Everything is in natural-log units.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from bayesde.eb.block import NO_WEIGHTS, shared_row
+from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import Cells
-from bayesde.eb.shrinkage.cauchy_mode import NUISANCE_SD, find_modes
+from bayesde.eb.shrinkage.cauchy_mode import UNSHRUNKEN_SD, CauchyPrior, OrderedCells, find_modes
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["NUISANCE_SD", "ShrunkenEffects", "false_sign_probability", "prior_scale", "shrink_coefficient"]
+__all__ = [
+    "UNSHRUNKEN_SD",
+    "ShrunkenEffects",
+    "false_sign_probability",
+    "prior_scale",
+    "prior_scales",
+    "shrink_coefficient",
+]
 
 MAX_PRIOR_SCALE = 1.0
 SMALLEST_VARIANCE, LARGEST_VARIANCE = 1e-6, 400.0
@@ -132,6 +140,25 @@ def _interpolated_step(
     return width / 2.0
 
 
+def prior_scales(fit: EbEstimates) -> dict[str, float]:
+    """Estimate the scale of the Cauchy prior of every coefficient but the intercept.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    dict of float
+        S, natural log, by coefficient.
+    """
+    return {
+        name: prior_scale(fit.beta[:, k], fit.beta_se[:, k])
+        for k, name in enumerate(fit.design.coefficients)
+        if k != fit.design.intercept
+    }
+
+
 def shrink_coefficient(
     counts: np.ndarray,
     factors: np.ndarray,
@@ -159,7 +186,7 @@ def shrink_coefficient(
     scale : float
         S, natural log.
     weights : ndarray (gene, sample), optional
-        How much each observation counts: R's lfcShrink takes them as they were given.
+        Observation weights, as they were given, as in R's lfcShrink.
 
     Returns
     -------
@@ -167,19 +194,15 @@ def shrink_coefficient(
     """
     scales, cells = np.zeros(design.shape[1]), Cells.of(design)
     scales[list(shrunken)] = scale
+    own_weights = NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
     beta, sd = np.where(np.isfinite(start), start, 0.0), np.empty(len(start))
     over_genes(
         find_modes,
         len(start),
-        np.ascontiguousarray(counts),
-        shared_row(factors),
-        NO_WEIGHTS if weights is None else np.ascontiguousarray(weights, dtype=np.float64),
-        cells.rows,
-        cells.bounds,
-        cells.order,
+        GeneBlock(np.ascontiguousarray(counts), shared_row(factors), own_weights),
+        OrderedCells(cells.rows, cells.bounds, cells.order),
         dispersion,
-        shrunken[0],
-        scales,
+        CauchyPrior(shrunken[0], scales),
         beta,
         sd,
     )

@@ -30,7 +30,7 @@ QUANTILE_STEPS = 60
 QUANTILE_TOLERANCE = 1e-10
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 PIECE = 8192
-"""So many genes at a time are computed with, beside the densities of all."""
+"""Number of genes whose densities are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,32 @@ class AshPosterior:
         return np.asarray(np.sqrt((self.share * (self.sd**2 + deviation**2)).sum(axis=1)))
 
     def probability_below(self, point: np.ndarray | float) -> np.ndarray:
-        """Probability (gene,) that the effect is below a point, one for all or (gene,)."""
+        """Probability (gene,) that the effect is below a point, one for all or (gene,).
+
+        Parameters
+        ----------
+        point : float or ndarray (gene,)
+            Natural log.
+
+        Returns
+        -------
+        ndarray (gene,)
+        """
         point = np.broadcast_to(point, len(self.mean))[:, None]
         return np.asarray((self.share * ndtr((point - self.mean) / self.sd)).sum(axis=1))
 
     def probability_above(self, point: np.ndarray | float) -> np.ndarray:
-        """Probability (gene,) that the effect is above a point, one for all or (gene,)."""
+        """Probability (gene,) that the effect is above a point, one for all or (gene,).
+
+        Parameters
+        ----------
+        point : float or ndarray (gene,)
+            Natural log.
+
+        Returns
+        -------
+        ndarray (gene,)
+        """
         point = np.broadcast_to(point, len(self.mean))[:, None]
         return np.asarray((self.share * ndtr((self.mean - point) / self.sd)).sum(axis=1))
 
@@ -72,6 +92,16 @@ class AshPosterior:
         """Point (gene,) below which the effect is with a probability: Newton steps within a bracket.
 
         The quantile of a mixture is between those of its components.
+
+        Parameters
+        ----------
+        probability : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray (gene,)
+            Natural log.
         """
         components = self.mean + ndtri(probability) * self.sd
         low, high = components.min(axis=1), components.max(axis=1)
@@ -108,7 +138,17 @@ class NormalMixture:
     sd: np.ndarray
 
     def posterior(self, effect: np.ndarray, error: np.ndarray) -> AshPosterior:
-        """Return the posterior of effects (gene,) with standard errors (gene,), NaN where these are NaN."""
+        """Return the posterior of effects (gene,) with standard errors (gene,), NaN where these are NaN.
+
+        Parameters
+        ----------
+        effect, error : ndarray (gene,)
+            Estimates and standard errors, natural log.
+
+        Returns
+        -------
+        AshPosterior
+        """
         used = self.weight > 0.0
         variance = self.sd[used] ** 2
         square = error[:, None] ** 2
@@ -153,7 +193,7 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
     """
     usable = np.isfinite(effect) & np.isfinite(error) & (error > 0.0)
     if not usable.any():
-        raise FitError("no gene has an estimate with a standard error, so no prior can be learnt from them.")
+        raise FitError("no gene has an estimate with a standard error, so the prior cannot be estimated.")
     effect, error = effect[usable], error[usable]
     sd = _grid(effect, error)
     likelihood = np.empty((effect.size, sd.size))

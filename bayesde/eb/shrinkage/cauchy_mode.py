@@ -31,16 +31,17 @@ Samples with the same row of the design are a cell and share exp(x . b). Natural
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import inlined, kernel
 
-__all__ = ["NUISANCE_SD", "find_modes"]
+__all__ = ["UNSHRUNKEN_SD", "CauchyPrior", "OrderedCells", "find_modes"]
 
-NUISANCE_SD = 15.0
-"""Prior standard deviation of the coefficients that are not shrunk: no information at any scale of counts."""
+UNSHRUNKEN_SD = 15.0
+"""Prior sd (natural log) of coefficients that are not shrunken: uninformative on any scale of counts."""
 MAX_NEWTON_STEPS = 200
 SHORTEST_STEP = 1e-12
 SUFFICIENT = 1e-4
@@ -50,8 +51,8 @@ NEGLIGIBLE = 1e-16
 ROUNDING = 1e-14
 """Differences of F below this, relative to its size, are noise."""
 LARGEST_ETA = 500.0
-"""Linear predictors are held within this, so that their exponentials stay finite and positive."""
-REACH = 2.0
+"""Bound on linear predictors, so that their exponentials stay finite and positive."""
+ETA_PER_EFFECT = 2.0
 """Linear predictors move by at most this times b_k on the way from the mode to zero."""
 MAX_ROOT_STEPS = 20
 MARGIN = 1.5
@@ -59,12 +60,64 @@ NEARLY = 0.25
 """What is taken for an estimate is within sqrt(NEARLY) standard errors of it; MARGIN times it is beyond."""
 
 
+class OrderedCells(NamedTuple):
+    """Cells of the design, with the samples in the order of their cells.
+
+    Attributes
+    ----------
+    rows : ndarray (cell, coefficient)
+    bounds : ndarray of int (cell + 1,)
+        Where the samples of each cell begin and end.
+    order : ndarray of int (sample,)
+    """
+
+    rows: np.ndarray
+    bounds: np.ndarray
+    order: np.ndarray
+
+
+class CauchyPrior(NamedTuple):
+    """Which coefficients are shrunken, and how strongly.
+
+    Attributes
+    ----------
+    k : int
+        The shrunken coefficient whose posterior sd is wanted.
+    scales : ndarray (coefficient,)
+        S of each Cauchy prior, natural log; 0 for coefficients that are not shrunken.
+    """
+
+    k: int
+    scales: np.ndarray
+
+
+class _Problem(NamedTuple):
+    """What F of one gene depends on: ``data`` are counts, factors and weights (3, sample)."""
+
+    data: np.ndarray
+    rows: np.ndarray
+    bounds: np.ndarray
+    r: float
+    scales: np.ndarray
+
+
+class _Scratch(NamedTuple):
+    """Derivatives of L (of F where it is factorised), the Cholesky factor, a step, and where it leads."""
+
+    gradient: np.ndarray
+    hessian: np.ndarray
+    factor: np.ndarray
+    step: np.ndarray
+    trial: np.ndarray
+
+
 @kernel
-def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ignore[no-untyped-def]
+def _evaluate(b, problem, gradient, hessian):  # type: ignore[no-untyped-def]
     """Fill gradient and Hessian of L; with r (mu - y) / (mu + r) for (y + r) mu / (mu + r) - y."""
+    data, rows, bounds, r, scales = problem
     p = b.size
     for a in range(p):
-        precision = 0.0 if scales[a] > 0.0 else 1.0 / NUISANCE_SD**2
+        precision = 0.0 if scales[a] > 0.0 else 1.0 / UNSHRUNKEN_SD**2
         gradient[a] = precision * b[a]
         for c in range(a):
             hessian[a, c] = 0.0
@@ -94,8 +147,9 @@ def _evaluate(b, data, rows, bounds, r, scales, gradient, hessian):  # type: ign
 
 
 @kernel
-def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def]
+def _objective(b, problem):  # type: ignore[no-untyped-def]
     """Return F(b)."""
+    data, rows, bounds, r, scales = problem
     total = 0.0
     for cell in range(rows.shape[0]):
         eta = 0.0
@@ -110,7 +164,7 @@ def _objective(b, data, rows, bounds, r, scales):  # type: ignore[no-untyped-def
         if scales[a] > 0.0:
             total += math.log1p((b[a] / scales[a]) ** 2)
         else:
-            total += 0.5 * (b[a] / NUISANCE_SD) ** 2
+            total += 0.5 * (b[a] / UNSHRUNKEN_SD) ** 2
     return total
 
 
@@ -166,23 +220,24 @@ def _gain_bounds(b, trial, slope, rows, scales, gradient):  # type: ignore[no-un
 
 
 @kernel
-def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step, trial):  # type: ignore[no-untyped-def]
+def _descend(b, promise, problem, scratch):  # type: ignore[no-untyped-def]
     """Move ``b`` along the step far enough down, and evaluate there; False if no step leads down.
 
     ``promise`` is the decrement and the slope of L.
     """
+    gradient, hessian, _, step, trial = scratch
     length, value = 1.0, math.nan
     while length > SHORTEST_STEP:
         for a in range(b.size):
             trial[a] = b[a] + length * step[a]
-        _evaluate(trial, data, rows, bounds, r, scales, gradient, hessian)
+        _evaluate(trial, problem, gradient, hessian)
         enough = SUFFICIENT * length * promise[0]
-        lower, upper = _gain_bounds(b, trial, length * promise[1], rows, scales, gradient)
+        lower, upper = _gain_bounds(b, trial, length * promise[1], problem.rows, problem.scales, gradient)
         down = lower >= enough
         if not down and upper >= enough:
             if math.isnan(value):
-                value = _objective(b, data, rows, bounds, r, scales)
-            new = _objective(trial, data, rows, bounds, r, scales)
+                value = _objective(b, problem)
+            new = _objective(trial, problem)
             down = new <= value - enough + ROUNDING * (1.0 + abs(value))
         if down:
             for a in range(b.size):
@@ -193,19 +248,18 @@ def _descend(b, promise, data, rows, bounds, r, scales, gradient, hessian, step,
 
 
 @kernel
-def _minimize(b, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
-    """Go down from ``b``, which is overwritten, to a minimum; ``factor`` belongs to the Hessian there."""
-    _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
+def _minimize(b, problem, scratch):  # type: ignore[no-untyped-def]
+    """Go down from ``b``, which is overwritten, to a minimum; the factor belongs to the Hessian there."""
+    gradient, hessian, factor, step, _ = scratch
+    _evaluate(b, problem, gradient, hessian)
     for _ in range(MAX_NEWTON_STEPS):
-        decrement, slope, definite = _newton_step(b, scales, gradient, hessian, factor, step)
+        decrement, slope, definite = _newton_step(b, problem.scales, gradient, hessian, factor, step)
         if definite and decrement <= NEGLIGIBLE:
             for a in range(b.size):
                 b[a] += step[a]
             return True
         promise = (decrement, slope)
-        if math.isnan(decrement) or not _descend(
-            b, promise, data, rows, bounds, r, scales, gradient, hessian, step, trial
-        ):
+        if math.isnan(decrement) or not _descend(b, promise, problem, scratch):
             return False
     return False
 
@@ -222,20 +276,21 @@ def _is_only_one(c, estimate, information, scale):  # type: ignore[no-untyped-de
         return True
     far = min((square + scale * math.sqrt(square + c * c)) / c, estimate)
     needed = 2.0 * (c * far - square) / ((square + far * far) * (square + c * c))
-    return information * math.exp(-REACH * max(c, estimate - c)) > needed
+    return information * math.exp(-ETA_PER_EFFECT * max(c, estimate - c)) > needed
 
 
 @inlined
-def _is_convex_near(b, data, rows, bounds, r, scales, gradient, hessian, factor):  # type: ignore[no-untyped-def]
+def _is_convex_near(b, problem, scratch):  # type: ignore[no-untyped-def]
     """Tell whether F is convex as far around ``b`` as zero is; priors curve by at least -1 / (4 S^2)."""
-    distance = 0.0
+    gradient, hessian, factor, _, _ = scratch
+    scales, distance = problem.scales, 0.0
     for a in range(b.size):
         if scales[a] > 0.0:
             distance += abs(b[a])
-    _evaluate(b, data, rows, bounds, r, scales, gradient, hessian)
+    _evaluate(b, problem, gradient, hessian)
     for a in range(b.size):
         for c in range(b.size):
-            hessian[a, c] *= math.exp(-REACH * distance)
+            hessian[a, c] *= math.exp(-ETA_PER_EFFECT * distance)
         if scales[a] > 0.0:
             hessian[a, a] -= 0.25 / (scales[a] * scales[a])
     return cholesky(hessian, factor)
@@ -286,13 +341,14 @@ def _nearest_root(estimate, variance, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial):  # type: ignore[no-untyped-def]
+def _set_estimate(estimate, free, scratch):  # type: ignore[no-untyped-def]
     """Move an estimate to the minimum of L unless that is near: True if L is evaluated and factorised there.
 
     It may be one of other counts (excessive ones replaced) or of means that were held above a limit. ``free``
-    are scales without any Cauchy prior.
+    is the problem without any Cauchy prior.
     """
-    _evaluate(estimate, data, rows, bounds, r, free, gradient, hessian)
+    gradient, hessian, factor, step, _ = scratch
+    _evaluate(estimate, free, gradient, hessian)
     if not cholesky(hessian, factor):
         return False
     decrement = 0.0
@@ -302,8 +358,8 @@ def _set_estimate(estimate, data, rows, bounds, r, free, gradient, hessian, fact
     for a in range(estimate.size):
         decrement -= gradient[a] * step[a]
     if decrement > NEARLY:
-        _minimize(estimate, data, rows, bounds, r, free, gradient, hessian, factor, step, trial)
-        _evaluate(estimate, data, rows, bounds, r, free, gradient, hessian)
+        _minimize(estimate, free, scratch)
+        _evaluate(estimate, free, gradient, hessian)
         return cholesky(hessian, factor)
     return True
 
@@ -318,8 +374,9 @@ def _variance(k, factor, column):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _set_first_start(b, k, scale, gradient, factor, step, trial):  # type: ignore[no-untyped-def]
+def _set_first_start(b, k, scale, scratch):  # type: ignore[no-untyped-def]
     """Move the estimate ``b`` to where the minimum would be if L were quadratic there."""
+    gradient, _, factor, step, trial = scratch
     for a in range(b.size):
         step[a] = -gradient[a]
     solve(factor, step)
@@ -331,31 +388,30 @@ def _set_first_start(b, k, scale, gradient, factor, step, trial):  # type: ignor
 
 
 @inlined
-def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian, factor):  # type: ignore[no-untyped-def]
+def _find_mode(best, k, several, problem, free, scratch, starts):  # type: ignore[no-untyped-def]
     """Overwrite the estimate with the lowest minimum; return b_k's variance by the Hessian there, or NaN."""
-    gradient, step, trial, other, estimate = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
-    informative = _set_estimate(
-        best, data, rows, bounds, r, vectors[5], gradient, hessian, factor, step, trial
-    )
+    factor, trial, scales = scratch.factor, scratch.trial, problem.scales
+    other, estimate = starts[0], starts[1]
+    informative = _set_estimate(best, free, scratch)
     for a in range(best.size):
         estimate[a] = best[a]
     if informative and not several:
-        _set_first_start(best, k, scales[k], gradient, factor, step, trial)
+        _set_first_start(best, k, scales[k], scratch)
     lowest, variance = math.inf, math.nan
-    if _minimize(best, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
+    if _minimize(best, problem, scratch):
         variance = _variance(k, factor, trial)
         if several:
-            only = _is_convex_near(best, data, rows, bounds, r, scales, gradient, hessian, factor)
+            only = _is_convex_near(best, problem, scratch)
         else:
             only = _is_only_minimum(best, estimate, k, variance, scales[k])
         if only:
             return variance
-        lowest = _objective(best, data, rows, bounds, r, scales)
+        lowest = _objective(best, problem)
     number = 0
     while _set_start(number, estimate, scales, other):
         number += 1
-        if _minimize(other, data, rows, bounds, r, scales, gradient, hessian, factor, step, trial):
-            value = _objective(other, data, rows, bounds, r, scales)
+        if _minimize(other, problem, scratch):
+            value = _objective(other, problem)
             if value < lowest:
                 lowest, variance = value, _variance(k, factor, trial)
                 for a in range(best.size):
@@ -364,45 +420,30 @@ def _find_mode(best, k, several, data, rows, bounds, r, scales, vectors, hessian
 
 
 @kernel
-def find_modes(first, last, counts, factors, weights, rows, bounds, order, dispersion, k, scales, beta, sd):  # type: ignore[no-untyped-def]
+def find_modes(first, last, block, cells, dispersion, prior, beta, sd):  # type: ignore[no-untyped-def]
     """Fill the mode of some genes and the posterior sd of coefficient k, NaN where no minimum was reached.
 
-    Parameters
-    ----------
-    first, last : int
-        The range of genes.
-    counts : ndarray (gene, sample)
-    factors : ndarray (gene, sample), or (1, sample) where they are the same for all genes
-    weights : ndarray (gene, sample), or (1, 0) where all are 1
-    rows, bounds, order : ndarray
-        Of the design's cells: see ``Cells``.
-    dispersion : ndarray (gene,)
-        Genes with NaN are left out: their numbers are NaN.
-    k : int
-        A shrunken coefficient.
-    scales : ndarray (coefficient,)
-        S of the Cauchy priors; 0 for coefficients that are not shrunk.
-    beta : ndarray (gene, coefficient)
-        Maximum-likelihood estimates, which are overwritten.
-    sd : ndarray (gene,)
-        Written to.
+    ``beta`` (gene, coefficient) holds maximum-likelihood estimates, which are overwritten; ``sd`` is (gene,).
+    Genes whose dispersion is NaN are left out. The counts of the block may be integers.
     """
+    counts, factors, weights, _ = block
+    k, scales = prior
     m, p = counts.shape[1], beta.shape[1]
     several = np.sum(scales > 0.0) > 1
     data, vectors = np.ones((3, m)), np.zeros((6, p))
-    hessian, factor = np.empty((p, p)), np.zeros((p, p))
+    none, starts = vectors[5], vectors[3:5]
+    scratch = _Scratch(vectors[0], np.empty((p, p)), np.zeros((p, p)), vectors[1], vectors[2])
     for g in range(first, last):
         sd[g] = np.nan
         if not math.isnan(dispersion[g]):
             for j in range(m):
-                data[0, j] = counts[g, order[j]]
-                data[1, j] = factors[g if factors.shape[0] > 1 else 0, order[j]]
+                data[0, j] = counts[g, cells.order[j]]
+                data[1, j] = factors[g if factors.shape[0] > 1 else 0, cells.order[j]]
                 if weights.size:
-                    data[2, j] = weights[g, order[j]]
+                    data[2, j] = weights[g, cells.order[j]]
             r = 1.0 / dispersion[g]
-            variance = _find_mode(
-                beta[g], k, several, data, rows, bounds, r, scales, vectors, hessian, factor
-            )
-            sd[g] = math.sqrt(variance)
+            problem = _Problem(data, cells.rows, cells.bounds, r, scales)
+            free = _Problem(data, cells.rows, cells.bounds, r, none)
+            sd[g] = math.sqrt(_find_mode(beta[g], k, several, problem, free, scratch, starts))
         if math.isnan(sd[g]):
             beta[g, :] = np.nan

@@ -3,7 +3,7 @@ r"""The width of a normal prior, matched to the upper tail of what was observed.
     sigma = q / z,    q the weighted 95 % quantile of the observed sizes |x|,    z that of |Normal(0, 1)|
 
 (Love, Huber and Anders 2014, doi:10.1186/s13059-014-0550-8, "Empirical Bayes shrinkage of LFC estimates"):
-the tail, because most of what is small is noise. In any unit.
+the tail, because small values are mostly noise. In any unit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def matched_sd(sizes: np.ndarray, weights: np.ndarray) -> float:
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, probability: float) -> float:
-    """Quantile of values that stand for several each: weights are scaled to sum to their number n.
+    """Weighted quantile: weights are scaled to sum to the number n of values.
 
     With the values sorted, rank 1 + (n - 1) p is looked up in the cumulated weights, between whole ranks
     linearly (the rule of R's Hmisc, which DESeq2 uses).

@@ -50,7 +50,7 @@ def _expansion(likelihood, x, mixed, gradient, hessian):  # type: ignore[no-unty
         for k in range(p):
             scaled[k] = likelihood[g, k] / total
             gradient[k] -= scaled[k]
-            if scaled[k] > 0.0:  # most genes are out of reach of the narrow components
+            if scaled[k] > 0.0:  # most genes have no density under the narrow components
                 for m in range(k + 1):
                     hessian[k, m] += scaled[k] * scaled[m]
     value /= n_genes

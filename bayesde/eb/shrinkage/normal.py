@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesde.counts import chunk_cells
 from bayesde.eb.block import GeneBlock
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.glm import fit_glm, fitted_means
-from bayesde.eb.regression.irls import covariance, set_effects, working_weights
+from bayesde.eb.regression.glm import fit_glm, fitted_means, shared_regression
+from bayesde.eb.regression.irls import Coefficients, covariance, set_effects, working_weights
 from bayesde.eb.shrinkage.matched_prior import matched_sd
 from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import kernel
@@ -28,16 +28,13 @@ from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import combine, least_squares
 from bayesde.numerics.threads import over_genes
 
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
-
 __all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
 
 PIECES = 4
 """Genes are shrunk in parts of a chunk, because several arrays (gene, sample) are made on the way."""
 LN2 = math.log(2.0)
 LARGEST_EFFECT = 10.0 * LN2
-"""Larger estimates are of groups without counts, and say nothing about the width of the prior."""
+"""Larger estimates are of groups without counts, and are uninformative about the width of the prior."""
 MAX_NEWTON_STEPS = 200
 SHORTEST = 1e-10
 NEGLIGIBLE = 1e-16
@@ -65,8 +62,17 @@ class NormalShrinkage:
     sd: np.ndarray
 
 
-def prior_variances(fit: EbFit) -> np.ndarray:
-    """Variance of the normal prior of every coefficient, natural log, (coefficient,)."""
+def prior_variances(fit: EbEstimates) -> np.ndarray:
+    """Variance of the normal prior of every coefficient, natural log, (coefficient,).
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    ndarray (coefficient,)
+    """
     rows = fit.estimated
     weights = 1.0 / (1.0 / fit.base_mean[rows] + fit.dispersion_trend[rows])
     variances = np.full(fit.design.n_coefficients, WIDE)
@@ -78,19 +84,20 @@ def prior_variances(fit: EbFit) -> np.ndarray:
 
 
 @kernel
-def _variances(first, last, beta, block, cells, dispersion, ridge, min_mu, k, out):  # type: ignore[no-untyped-def]
+def _variances(first, last, block, regression, at, k, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene, 2) with the variance of coefficient k as a posterior and as an estimator.
 
     The former is [(M + R)^-1]_kk, the latter [(M + R)^-1 M (M + R)^-1]_kk, with M = X'WX and R the ridge.
     """
+    cells, _, ridge, min_mu = regression
     p, n_cells = ridge.size, cells.size.size
     eta, effect, total = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
     gram, inverse = np.empty((p, p)), np.empty((p, p))
     factor, sandwich = np.zeros((p, p)), np.empty((p, p))
     for g in range(first, last):
         factors, weights = row_of(block.factors, g), row_of(block.weights, g)
-        set_effects(cells.rows, beta[g], eta, effect)
-        working_weights(factors, weights, effect, cells.of_sample, dispersion[g], min_mu, total)
+        set_effects(cells.rows, at.beta[g], eta, effect)
+        working_weights(factors, weights, effect, cells.of_sample, at.dispersion[g], min_mu, total)
         definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
         out[g, 0] = inverse[k, k] if definite else math.nan
         out[g, 1] = sandwich[k, k] if definite else math.nan
@@ -139,7 +146,7 @@ def _log_one_plus_exp(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.0) + log(1.0 + exp(-np.abs(x)))
 
 
-def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
+def _shrink_some(fit: EbEstimates, genes: np.ndarray, ridge: np.ndarray, k: int) -> NormalShrinkage:
     """Fit some genes (positions) again under the ridge."""
     layout, dispersion = DesignLayout.of(fit.design.matrix), fit.dispersion[genes]
     given = None if fit.weights is None else fit.weights[genes]
@@ -154,17 +161,18 @@ def _shrink_some(fit: EbFit, genes: np.ndarray, ridge: np.ndarray, k: int) -> No
         factors = np.broadcast_to(block.factors, block.counts.shape)[g]
         beta[g] = _mode(block.counts[g], factors, weights, layout.matrix, dispersion[g], ridge)
     variances = np.empty((block.n_genes, 2))
-    over_genes(_variances, block.n_genes, beta, block, layout.cells, dispersion, ridge, min_mu, k, variances)
+    regression, at = shared_regression(layout, min_mu, ridge), Coefficients(beta, dispersion)
+    over_genes(_variances, block.n_genes, block, regression, at, k, variances)
     sd, error = np.sqrt(np.maximum(variances, 0.0)).T
     return NormalShrinkage(beta[:, k], error, sd)
 
 
-def shrink_normally(fit: EbFit, k: int) -> NormalShrinkage:
+def shrink_normally(fit: EbEstimates, k: int) -> NormalShrinkage:
     """Shrink coefficient ``k`` of every gene under normal priors on all coefficients but the intercept.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
         The original counts are fitted, as DESeq2 does it, also where it replaced excessive ones before.
     k : int
 

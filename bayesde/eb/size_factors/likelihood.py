@@ -14,7 +14,7 @@ genes are above the quantile depends on p, so that differences of another width 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,10 +37,10 @@ from bayesde.numerics.threads import over_genes
 __all__ = ["iterated_log_size_factors"]
 
 MAX_ROUNDS = 10
-AT_REST = 1e-4
-"""Squared distance between successive ln s at which they stand."""
+CONVERGED = 1e-4
+"""Squared distance between successive ln s at which the iteration stops."""
 LEFT_OUT = 0.05
-"""Share of the genes, those that fit worst, that do not count."""
+"""Share of the genes, those that fit worst, that are left out."""
 STEP = 1e-3
 MAX_ITERATIONS = 100
 
@@ -62,8 +62,9 @@ def _start(counts, mu, dispersion):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: ignore[no-untyped-def]
+def _by_gene(first, last, likelihood, shifts, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with L_i at one shift for each sample."""
+    counts, mu, dispersion, start = likelihood
     for g in range(first, last):
         out[g] = 0.0
         for j in range(counts.shape[1]):
@@ -71,11 +72,12 @@ def _by_gene(first, last, counts, mu, dispersion, start, shifts, out):  # type: 
 
 
 @kernel
-def _by_gene_and_sample(first, last, counts, mu, dispersion, start, shifts, step, out):  # type: ignore[no-untyped-def]
+def _by_gene_and_sample(first, last, likelihood, shifts, step, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample k, gene) with L_i when p_k alone moves by ``step``.
 
     The mean of p moves by step / m then, so that every other sample's shift falls by that.
     """
+    counts, mu, dispersion, start = likelihood
     m = counts.shape[1]
     for g in range(first, last):
         total = 0.0
@@ -93,8 +95,7 @@ def _trimmed_sum(values: np.ndarray) -> float:
     return float(values[values > np.quantile(values, LEFT_OUT)].sum())
 
 
-@dataclass(frozen=True)
-class _Likelihood:
+class _Likelihood(NamedTuple):
     """The likelihood as a function of p = ln s, up to a constant that all samples share.
 
     Attributes
@@ -111,7 +112,7 @@ class _Likelihood:
 
     def negative(self, p: np.ndarray) -> float:
         out = np.empty(len(self.counts))
-        over_genes(_by_gene, len(out), self.counts, self.mu, self.dispersion, self.start, p - p.mean(), out)
+        over_genes(_by_gene, len(out), self, p - p.mean(), out)
         return -_trimmed_sum(out)
 
     def negative_slope(self, p: np.ndarray) -> np.ndarray:
@@ -119,8 +120,7 @@ class _Likelihood:
         ends = []
         for step in (STEP, -STEP):
             moved = np.empty(self.counts.shape[::-1])
-            data = (self.counts, self.mu, self.dispersion, self.start)
-            over_genes(_by_gene_and_sample, len(self.counts), *data, shifts, step, moved)
+            over_genes(_by_gene_and_sample, len(self.counts), self, shifts, step, moved)
             ends.append(np.array([_trimmed_sum(values) for values in moved]))
         return -(ends[0] - ends[1]) / (2.0 * STEP)
 
@@ -146,7 +146,7 @@ def _round(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     if not found.converged:
         raise FitError(
             "the likelihood search for size factors did not converge; use the method 'poscounts', or leave "
-            "out samples with very few counts"
+            "out samples with very few counts."
         )
     return np.asarray(found.x - found.x.mean())
 
@@ -166,14 +166,14 @@ def iterated_log_size_factors(counts: Counts) -> np.ndarray:
     Raises
     ------
     FitError
-        If the search, or the alternation, does not come to rest.
+        If the search or the alternation does not converge.
     """
     fitted = np.concatenate([rows[rows.any(axis=1)] for _, rows in row_blocks(counts)])
     logs = np.zeros(counts.n_samples)
     for attempt in range(MAX_ROUNDS):
         before, logs = logs, _round(fitted, logs)
-        if attempt > 0 and np.sum((before - logs) ** 2) < AT_REST:
+        if attempt > 0 and np.sum((before - logs) ** 2) < CONVERGED:
             return logs
     raise FitError(
-        f"size factors by 'iterate' did not come to rest in {MAX_ROUNDS} rounds; use the method 'poscounts'"
+        f"size factors by 'iterate' did not converge in {MAX_ROUNDS} rounds; use the method 'poscounts'."
     )

@@ -1,4 +1,4 @@
-"""Size factors by every method, and the one function that turns whatever was asked for into factors."""
+"""Size factors by any method, and the factors of a fit from what its caller gives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.errors import OptionError, first_few
 from bayesde.normalize import METHODS, normalization_matrix
-from bayesde.normalize import size_factors as ratio_size_factors
 from bayesde.normalize.factors import average_lengths
-from bayesde.normalize.ratios import Location
+from bayesde.normalize.ratios import Location, log_size_factors
 from bayesde.numerics.libm import exp
 
 __all__ = ["SIZE_FACTOR_METHODS", "resolved_factors", "size_factors"]
@@ -28,7 +27,7 @@ def size_factors(
     geometric_means: Any = None,
     location: Location | None = None,
 ) -> pd.Series:
-    r"""Estimate size factors: what a sample's counts are divided by to be comparable with the others'.
+    r"""Estimate size factors, by which counts are divided to make samples comparable.
 
     ``"ratio"``: with g_i the mean over samples of ln y_ij, ``ln s_j = median_i (ln y_ij - g_i)`` over the
     genes that have a count in every sample.
@@ -37,7 +36,7 @@ def size_factors(
     samples; each sample uses the genes counted in it, and the factors are divided by their geometric mean.
 
     ``"iterate"``: for counts that have a zero in every gene, too. Dispersions are estimated without a design,
-    and s maximizes the likelihood of the 95 % of the genes that fit best; both are repeated until s stands.
+    and s maximizes the likelihood of the 95 % of the genes that fit best; this is repeated until s converges.
 
     Parameters
     ----------
@@ -49,8 +48,8 @@ def size_factors(
         Reference level of each gene, 0 for a gene not to be used; a Series is matched by name. It replaces
         the g_i of the method, and the factors are then divided by their geometric mean.
     location : callable, optional
-        What takes the place of the median: given the log ratios of a sample (gene,), natural log, it returns
-        their location. The midpoint of the shortest half is one for few unchanged genes.
+        Function used instead of the median: given the log ratios of a sample (gene,), natural log, it
+        returns their location. The midpoint of the shortest half suits data with few unchanged genes.
 
     Returns
     -------
@@ -63,9 +62,9 @@ def size_factors(
         If no gene has the counts that the method needs, a control gene is unknown, or `location` does not
         return a number.
     OptionError
-        If the method is unknown, or has no use for an option that is given.
+        If the method is unknown, or does not use an option that is given.
     FitError
-        If ``"iterate"`` does not come to rest.
+        If ``"iterate"`` does not converge.
 
     References
     ----------
@@ -74,14 +73,15 @@ def size_factors(
     """
     if method not in SIZE_FACTOR_METHODS:
         raise OptionError(
-            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
         )
     if method != ITERATE:
-        return ratio_size_factors(counts, method, control_genes, geometric_means, location)
+        logs = log_size_factors(counts, method, control_genes, geometric_means, location)
+        return pd.Series(exp(logs), index=counts.samples, name="size_factor")
     if not (control_genes is None and geometric_means is None and location is None):
         raise OptionError(
-            "'iterate' takes no ratios: control genes, geometric means and a location function go with "
-            "'ratio' or 'poscounts'; to use some genes only, take counts.subset(genes=...)"
+            "control genes, geometric means and a location function are for the methods 'ratio' and "
+            "'poscounts'; for 'iterate', select genes with counts.subset(genes=...)."
         )
     # The other methods need no compiled kernels, and importing these takes a while.
     from bayesde.eb.size_factors.likelihood import iterated_log_size_factors
@@ -90,7 +90,7 @@ def size_factors(
 
 
 def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = None) -> np.ndarray:
-    """Resolve whatever a fit is given as size factors into one factor for each count.
+    """Turn what a fit is given as size factors into one factor for each count.
 
     Parameters
     ----------
@@ -108,19 +108,19 @@ def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = Non
     Raises
     ------
     InputError, OptionError, FitError
-        As `normalization_matrix` and `size_factors`; and if ``"iterate"`` is asked for counts with average
-        transcript lengths, which it cannot take into account.
+        As `normalization_matrix` and `size_factors`; and if ``"iterate"`` is requested for counts with
+        average transcript lengths, which it cannot take into account.
     """
     if isinstance(given, str) and given not in SIZE_FACTOR_METHODS:
         raise OptionError(
-            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}"
+            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
         )
     if isinstance(given, str) and given == ITERATE:
         if counts.normalization_factors is not None:
             return normalization_matrix(counts)
         if average_lengths(counts) is not None:
             raise OptionError(
-                "'iterate' cannot take average transcript lengths into account; use 'ratio' or 'poscounts'"
+                "'iterate' cannot take average transcript lengths into account; use 'ratio' or 'poscounts'."
             )
         given = size_factors(counts, ITERATE, control_genes)
     return normalization_matrix(counts, given, control_genes)

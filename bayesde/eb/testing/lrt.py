@@ -7,13 +7,13 @@ with the same dispersions in both (Love, Huber and Anders 2014, doi:10.1186/s130
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.special import chdtrc
 
 from bayesde.design import Design
 from bayesde.eb.block import GeneBlock
+from bayesde.eb.estimates import EbEstimates
+from bayesde.eb.passes import first_pass, second_pass
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import MIN_MU, fit_glm
 from bayesde.eb.regression.irls import set_means
@@ -24,10 +24,7 @@ from bayesde.numerics.linear import products, projections
 from bayesde.numerics.negative_binomial import nb_log_pmf
 from bayesde.numerics.threads import over_genes
 
-if TYPE_CHECKING:
-    from bayesde.eb.fit import EbFit
-
-__all__ = ["check_nested", "likelihood_ratios"]
+__all__ = ["check_nested", "estimates_for_lrt", "likelihood_ratios"]
 
 
 @kernel
@@ -74,18 +71,38 @@ def check_nested(full: Design, reduced: Design) -> None:
         names = ", ".join(f"'{name}'" for name, out in zip(reduced.coefficients, outside, strict=True) if out)
         raise InputError(
             f"the reduced design has {names}, which the full design '{full.formula}' cannot express; "
-            "leave terms of the full design out, and add none."
+            "a reduced design only leaves out terms of the full design."
         )
     if reduced.n_coefficients >= full.n_coefficients:
-        raise InputError("the reduced design is the full one in other words; leave at least one term out.")
+        raise InputError("the reduced design is equivalent to the full design; leave at least one term out.")
 
 
-def likelihood_ratios(fit: EbFit, reduced: Design) -> tuple[np.ndarray, np.ndarray]:
+def estimates_for_lrt(fit: EbEstimates) -> EbEstimates:
+    """Return the estimates with outlying counts found, replaced and refitted as DESeq2 does for this test.
+
+    It measures Cook's distances from the means at which gene-wise dispersions were estimated, so that a
+    few genes near the cutoff are treated differently from the Wald test.
+
+    Parameters
+    ----------
+    fit : EbEstimates
+
+    Returns
+    -------
+    EbEstimates
+        The same object if outliers are not looked for.
+    """
+    if not (fit.options.cooks_cutoff or fit.options.replace_outliers):
+        return fit
+    return second_pass(fit.inputs, first_pass(fit.inputs), fit.hierarchy, cooks_at_gene_wise_means=True)
+
+
+def likelihood_ratios(fit: EbEstimates, reduced: Design) -> tuple[np.ndarray, np.ndarray]:
     """Test the full design of a fit against a reduced one.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbEstimates
     reduced : Design
         Its columns must be combinations of the full design's.
 

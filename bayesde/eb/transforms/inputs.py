@@ -1,7 +1,7 @@
-"""What a transform is given, and the dispersion trend that it stabilizes by: estimated, or known before.
+"""Inputs of the transforms: counts, factors, design, and the dispersion trend, estimated or known.
 
-A transform is blind if it knows nothing of the design: dispersions are then estimated as if all samples were
-replicates, and differences between groups count as noise. So it can serve to check the samples.
+A transform is blind if it does not use the design: dispersions are then estimated as if all samples were
+replicates, and differences between groups count as noise. That suits quality control of samples.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bayesde.design import Design
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion.estimates import gene_wise_dispersions
 from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
-from bayesde.eb.fit import EbFit
-from bayesde.eb.genes import poisson_level
+from bayesde.eb.estimates import EbEstimates
+from bayesde.eb.genes import mean_reciprocal_factor
 from bayesde.eb.moments import moments
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.size_factors.methods import resolved_factors
@@ -34,7 +34,7 @@ FEWEST_NORMALIZED = 5.0
 
 @dataclass(frozen=True)
 class TransformInput:
-    """What a transform starts from.
+    """Inputs of a transform.
 
     Attributes
     ----------
@@ -76,34 +76,36 @@ class TransformInput:
             return self.known
         chosen = means > 0.0 if n_genes is None else _spread_over(means, n_genes)
         shared = are_shared(self.factors)
-        poisson = poisson_level(self.factors[:1] if shared else self.factors[chosen])
+        mean_reciprocal = mean_reciprocal_factor(self.factors[:1] if shared else self.factors[chosen])
         parts = [
-            self._gene_wise(g, rows, chosen, poisson)
+            self._gene_wise(g, rows, chosen, mean_reciprocal)
             for g, rows in row_blocks(self.counts)
             if chosen[g].any()
         ]
         return fit_trend(self.kind, np.concatenate(parts), means[chosen])
 
-    def _gene_wise(self, genes: slice, rows: np.ndarray, chosen: np.ndarray, poisson: float) -> np.ndarray:
+    def _gene_wise(
+        self, genes: slice, rows: np.ndarray, chosen: np.ndarray, mean_reciprocal: float
+    ) -> np.ndarray:
         """Gene-wise dispersions of the chosen genes of a block, (chosen gene,)."""
         shared = are_shared(self.factors)
         block = GeneBlock.of(
             rows[chosen[genes]], self.factors[:1] if shared else self.factors[genes][chosen[genes]]
         )
         layout = DesignLayout.of(self.design)
-        return gene_wise_dispersions(block, layout, moments(block, layout.basis), poisson)[0]
+        return gene_wise_dispersions(block, layout, moments(block, layout.basis), mean_reciprocal)[0]
 
 
 def _spread_over(means: np.ndarray, n_genes: int) -> np.ndarray:
     """Mark genes evenly spaced in the order of their means, bool (gene,)."""
     candidates = np.flatnonzero(means > FEWEST_NORMALIZED)
     if n_genes < 1:
-        raise OptionError(f"n_genes is {n_genes}; a number of 1 or more is needed, or None for all genes")
+        raise OptionError(f"n_genes is {n_genes}; a number of 1 or more is needed, or None for all genes.")
     if candidates.size < n_genes:
         raise InputError(
             f"{candidates.size} of {means.size} genes have a mean normalized count above "
             f"{FEWEST_NORMALIZED:g}, but the trend is to be estimated from n_genes={n_genes} such genes; use "
-            "n_genes=None, which takes all genes, or a smaller number"
+            "n_genes=None for all genes, or a smaller number."
         )
     order = candidates[np.argsort(means[candidates], kind="stable")]
     places = np.round(np.linspace(1, order.size, n_genes)).astype(np.int64) - 1
@@ -113,17 +115,17 @@ def _spread_over(means: np.ndarray, n_genes: int) -> np.ndarray:
 
 
 def transform_input(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None,
     blind: bool | None,
     trend: str | DispersionTrend,
     size_factors: Any,
 ) -> TransformInput:
-    """Check what a transform is given.
+    """Check the arguments of a transform.
 
     Parameters
     ----------
-    counts : Counts or EbFit
+    counts : Counts or EbEstimates
     design : str, Design or None
     blind : bool or None
         None is blind unless there is a design or a fit.
@@ -138,19 +140,21 @@ def transform_input(
     Raises
     ------
     InputError, OptionError
-        If they do not go together.
+        If they do not fit each other.
     """
     known, kind = _known(trend)
-    if isinstance(counts, EbFit):
+    if isinstance(counts, EbEstimates):
         if design is not None or size_factors is not None:
-            raise InputError("a fit has its own design and size factors; give them with the counts instead")
+            raise InputError(
+                "a fit has its own design and size factors; to use others, give its counts instead."
+            )
         fit = counts
         if known is None and not blind:
             known = fit.trend
         matrix = _no_design(fit.counts) if blind else fit.design.matrix
         return TransformInput(fit.counts, fit.normalization_factors, matrix, known, kind)
     if not isinstance(counts, Counts):
-        raise InputError(f"Counts or a fit are needed; got {type(counts).__name__}")
+        raise InputError(f"Counts or a fit are needed; got {type(counts).__name__}.")
     matrix = _design_matrix(counts, design, blind, known)
     return TransformInput(counts, resolved_factors(counts, size_factors), matrix, known, kind)
 
@@ -160,7 +164,7 @@ def _known(trend: str | DispersionTrend) -> tuple[DispersionTrend | None, str]:
     if isinstance(trend, DispersionTrend):
         return trend, trend.kind
     if trend not in TRENDS:
-        raise OptionError(f"unknown trend {trend!r}; allowed are {first_few(TRENDS)} and a fitted trend")
+        raise OptionError(f"unknown trend {trend!r}; allowed are {first_few(TRENDS)} and a fitted trend.")
     return None, trend
 
 
@@ -173,14 +177,18 @@ def _design_matrix(
 ) -> np.ndarray:
     """Return the design that dispersions are estimated with, (sample, coefficient)."""
     if design is not None and blind:
-        raise InputError("a blind transform knows no design: leave out either the design or blind=True")
+        raise InputError(
+            "a blind transform does not use a design; leave out either the design or blind=True."
+        )
     if design is None:
         if blind is False and known is None:
-            raise InputError("a transform that is not blind needs a design, a fit or a fitted trend")
+            raise InputError(
+                "a transform that is not blind needs a design, a fit or a fitted trend; got none of them."
+            )
         return _no_design(counts)
     made = Design.from_formula(design, counts.sample_table) if isinstance(design, str) else design
     if not isinstance(made, Design):
-        raise InputError(f"a formula or a Design is needed; got {type(made).__name__}")
+        raise InputError(f"a formula or a Design is needed; got {type(made).__name__}.")
     if made.n_samples != counts.n_samples:
-        raise InputError(f"the design has {made.n_samples} rows, but there are {counts.n_samples} samples")
+        raise InputError(f"the design has {made.n_samples} rows, but there are {counts.n_samples} samples.")
     return made.matrix

@@ -25,7 +25,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.dispersion.trend import DispersionTrend
-from bayesde.eb.fit import EbFit
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.glm import MIN_MU, RIDGE
 from bayesde.eb.regression.irls import DIVERGED, MAX_ITERATIONS
 from bayesde.eb.shrinkage.matched_prior import matched_sd
@@ -102,14 +102,14 @@ def _all_modes(first, last, counts, factors, means, dispersions, precision, out)
 
 
 def rlog(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None = None,
     blind: bool | None = None,
     trend: str | DispersionTrend = "parametric",
     prior_var: float | None = None,
     size_factors: Any = None,
 ) -> pd.DataFrame:
-    r"""Regularized log2 of the normalized counts: values of small counts are drawn to the gene's mean.
+    r"""Regularized log2 of the normalized counts: small counts are shrunken towards the gene's mean.
 
     The posterior mode of ``log2 q_ij`` in a model with one coefficient for each count, the prior of which is
     ``Normal(0, prior_var)`` around the gene's own level. Where size factors differ much it stabilizes better
@@ -139,7 +139,7 @@ def rlog(
     Raises
     ------
     InputError
-        If design, factors and counts do not go together, or the variance is not above 0.
+        If design, factors and counts do not fit each other, or the variance is not above 0.
     OptionError
         If the trend is unknown.
 
@@ -148,7 +148,7 @@ def rlog(
     Love, M. I., Huber, W. and Anders, S. (2014) Genome Biology 15:550. doi:10.1186/s13059-014-0550-8
     """
     if prior_var is not None and not (np.isfinite(prior_var) and prior_var > 0.0):
-        raise InputError(f"the variance of the prior is {prior_var}; a finite number above 0 is needed")
+        raise InputError(f"the variance of the prior is {prior_var}; a finite number above 0 is needed.")
     given = transform_input(counts, design, blind, trend, size_factors)
     means = given.base_means()
     counted = means > 0.0

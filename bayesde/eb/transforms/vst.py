@@ -27,7 +27,7 @@ from bayesde.counts import Counts, chunk_cells
 from bayesde.design import Design
 from bayesde.eb.block import are_shared
 from bayesde.eb.dispersion.trend import DispersionTrend
-from bayesde.eb.fit import EbFit
+from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.transforms.inputs import transform_input
 from bayesde.errors import InputError
 from bayesde.normalize.scaled import normalized_counts
@@ -38,20 +38,20 @@ __all__ = ["vst"]
 
 GRID_POINTS = 1000
 PIECES = 4
-"""The formulas hold the values they transform several times over: they take a part of a chunk at a time."""
+"""Transforming takes several copies of the values, so it is done for a part of a chunk at a time."""
 SCALED_AT = (0.95, 0.999)
 """Quantiles of the genes' means between which the numerical transform has the slope of log2."""
 
 
 def vst(
-    counts: Counts | EbFit,
+    counts: Counts | EbEstimates,
     design: str | Design | None = None,
     blind: bool | None = None,
     trend: str | DispersionTrend = "parametric",
     n_genes: int | None = 1000,
     size_factors: Any = None,
 ) -> pd.DataFrame:
-    r"""Transform counts so that their noise is nearly the same at all means: for plots, distances, learning.
+    r"""Transform counts so that their noise is nearly the same at all means, for plots and clustering.
 
     ``f(q) = integral dq / sqrt(q + alpha(q) q^2)`` of normalized counts q and the dispersion trend alpha,
     on the scale of log2 q. For the trend a0 + a1/q that is
@@ -83,7 +83,7 @@ def vst(
     Raises
     ------
     InputError
-        If fewer than `n_genes` genes have a mean above 5, or design, factors and counts do not go together.
+        If fewer than `n_genes` genes have a mean above 5, or design or factors do not fit the counts.
     OptionError
         If the trend is unknown.
 
@@ -144,7 +144,7 @@ def _scaling_range(means: np.ndarray) -> tuple[float, float]:
         raise InputError(
             f"the scale cannot be matched to log2: {SCALED_AT[0]:.0%} of the genes have a mean of at most "
             f"{low:g}, and {SCALED_AT[1]:.1%} one of at most {high:g}. Drop genes without counts first, or "
-            "use trend='parametric'"
+            "use trend='parametric'."
         )
     return float(low), float(high)
 
@@ -154,7 +154,8 @@ def _spline(x: np.ndarray, y: np.ndarray) -> PPoly:
 
     With moments M_i = f''(x_i), h the widths and d the slopes of the chords, continuity of f' is
     ``h_{i-1} M_{i-1} + 2 (h_{i-1} + h_i) M_i + h_i M_{i+1} = 6 (d_i - d_{i-1})``, and the ends have
-    ``(M_1 - M_0) / h_0 = 6 f[x_0, x_1, x_2, x_3]`` (Forsythe, Malcolm and Moler 1977). The end cubics go on.
+    ``(M_1 - M_0) / h_0 = 6 f[x_0, x_1, x_2, x_3]`` (Forsythe, Malcolm and Moler 1977). The end cubics
+    are extrapolated.
     """
     h, chord = np.diff(x), np.diff(y) / np.diff(x)
     second = np.diff(chord) / (x[2:] - x[:-2])

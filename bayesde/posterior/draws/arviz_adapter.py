@@ -1,4 +1,4 @@
-"""The one place that knows which ArviZ is installed: 0.23 (InferenceData) or 1.x (DataTree)."""
+"""ArviZ, whichever version is installed: 0.23 (InferenceData) or 1.x (DataTree)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = No
     draws : xarray.Dataset
         With dimensions chain and draw.
     statistics : mapping of str to ndarray (chain, draw), optional
-        What the sampler tells of every draw.
+        What the sampler reports of every draw.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Have the chains found the posterior? ArviZ's R-hat and effective sample sizes, gene by gene."""
+"""ArviZ's R-hat and effective sample sizes of chains, gene by gene."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def chain_diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
     """
     labelled = xr.Dataset({"draws": (("chain", "draw", "gene", "parameter"), draws.astype(np.float64))})
     arviz = import_arviz()
-    with _unheard(), np.errstate(all="ignore"):
+    with _quiet(), np.errstate(all="ignore"):
         rhat = arviz.rhat(labelled)["draws"].to_numpy()
         methods: list[dict[str, Any]] = [
             {"method": "bulk"},
@@ -65,7 +65,7 @@ def effective_sizes(draws: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep ArviZ from logging a warning for every array with a missing number; such genes get a status."""
     theirs = logging.getLogger("arviz")
     level = theirs.level

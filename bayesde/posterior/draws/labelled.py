@@ -19,7 +19,18 @@ HYPER = "hyperparameter"
 
 
 def positions(sampled: pd.Index, genes: Sequence[str] | None) -> np.ndarray:
-    """Return where genes (names; None for all) are among those that were sampled.
+    """Return where genes are among those that were sampled.
+
+    Parameters
+    ----------
+    sampled : pandas.Index
+        Names of the genes that were sampled.
+    genes : sequence of str or None
+        None for all.
+
+    Returns
+    -------
+    ndarray of int (gene,)
 
     Raises
     ------
@@ -56,7 +67,20 @@ def equal_draws(draws: GeneDraws, seeds: np.ndarray) -> np.ndarray:
 
 
 def contrast_array(effects: np.ndarray, genes: Any, name: str) -> xr.DataArray:
-    """Label draws of a contrast, (chain, draw, gene) in log2."""
+    """Label draws of a contrast.
+
+    Parameters
+    ----------
+    effects : ndarray (chain, draw, gene)
+        log2.
+    genes : sequence of str
+    name : str
+        Of the contrast.
+
+    Returns
+    -------
+    xarray.DataArray (chain, draw, gene)
+    """
     coordinates = {
         "chain": np.arange(effects.shape[0]),
         "draw": np.arange(effects.shape[1]),
@@ -76,7 +100,7 @@ def draws_dataset(
         Coefficients and log dispersion, natural log.
     genes, coefficients : sequence of str
     hyperparameters : mapping of str to ndarray (chain, draw), optional
-        Draws of what all genes share.
+        Draws of the hyperparameters.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-r"""Monte-Carlo standard errors: how far posterior means and standard deviations would move with other draws.
+r"""Monte-Carlo standard errors of posterior means and standard deviations.
 
 Of weighted draws (w adding up to 1), by the delta method (Owen 2013, Monte Carlo theory, methods and
 examples, section 9.2):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +22,10 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
+from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters", "silent"]
+__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +41,6 @@ FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 48, 1000, 400_000
 FEW_POINTS = 20.0
 STAGES = 4
 """Of the work of engine psis, as progress counts them."""
-
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, text: str) -> None:
-    """Report no progress.
-
-    Parameters
-    ----------
-    done, total : int
-    text : str
-    """
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ class ImportanceSample:
     ----------
     draws : GeneDraws
     report : dict of str to ndarray (gene,)
-        ``pareto_k``, ``ess_bulk`` (the effective number of draws) and ``attempts``.
+        ``pareto_k``, ``ess`` (the effective number of draws) and ``attempts``.
     """
 
     draws: GeneDraws
@@ -85,7 +85,7 @@ class _Attempt:
         report = sampled.report
         assert sampled.draws.log_weights is not None
         sampled.draws.log_weights[rows] = self.log_weights[taken]
-        report["pareto_k"][rows], report["ess_bulk"][rows] = self.pareto_k[taken], self.size[taken]
+        report["pareto_k"][rows], report["ess"][rows] = self.pareto_k[taken], self.size[taken]
 
     def write(self, sampled: ImportanceSample, rows: np.ndarray, taken: np.ndarray) -> None:
         """Write the draws, too."""
@@ -127,7 +127,7 @@ def draw_sample(
     else:
         theta = np.empty((n_genes, n_draws, d), dtype=np.float32)
     log_weights, log_ratio = (np.empty((n_genes, n_draws), dtype=np.float32) for _ in range(2))
-    report = {name: np.ones(n_genes) for name in ("pareto_k", "ess_bulk", "attempts")}
+    report = {name: np.ones(n_genes) for name in ("pareto_k", "ess", "attempts")}
     sampled = ImportanceSample(GeneDraws(theta, log_weights, log_ratio), report)
 
     def weigh_piece(work: tuple[ProposedGenes, int]) -> None:

@@ -6,40 +6,37 @@ r"""Which of several models predicts counts best, by leave-one-out.
 The standard error takes the genes for independent, not the counts of a gene (Vehtari, Gelman and Gabry 2017,
 doi:10.1007/s11222-016-9696-4, equation 24, with genes for units).
 
-What leave-one-out over samples sees: how well the other counts of a gene, together with what all genes share,
-predict a count. It judges the priors of genes (trend, residuals, shrinkage) where a gene's own counts leave
-room for them: with few samples, at low counts. It hardly sees the priors of the hyperparameters: these are
-learnt from thousands of genes, whose other counts remain when one is left out, so that models that differ in
-them only have the same elpd but for Monte-Carlo error. It does not see either how a model would do for a new
-gene, or whether effects are right; and a difference below about 4, or below twice its standard error, says
-little.
+Leave-one-out over samples measures how well the other counts of a gene, together with the hyperparameters,
+predict a count. It compares the priors of genes (trend, residuals, shrinkage) where a gene's own counts leave
+room for them: with few samples, at low counts. It is insensitive to the priors of the hyperparameters: these
+are learnt from thousands of genes, whose other counts remain when one is left out, so that models that differ
+only in them have the same elpd up to Monte-Carlo error. It measures neither how a model would do for a new
+gene, nor whether effects are right; and a difference below about 4, or below twice its standard error, is
+small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesde.errors import InputError, first_few
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
-
-if TYPE_CHECKING:
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["compare_posteriors"]
 
 
-def compare_posteriors(posteriors: Mapping[str, Posterior | LeaveOneOut]) -> pd.DataFrame:
+def compare_posteriors(posteriors: Mapping[str, PosteriorData | LeaveOneOut]) -> pd.DataFrame:
     """Compare how well posteriors of the same counts predict each count from the others.
 
     Parameters
     ----------
     posteriors : mapping of str to Posterior or LeaveOneOut
-        At least two, by name. What `Posterior.loo` returned is not computed again.
+        At least two, by name. Give what `Posterior.loo` returned, where it is known, to save its time.
 
     Returns
     -------

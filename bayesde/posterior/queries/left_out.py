@@ -4,47 +4,28 @@ A count that is left out drops from the likelihood, and nothing else changes: th
 all genes, on which one count has next to no influence,
 
     p(theta_g | y_g without j)  is proportional to  p(theta_g | phi) prod_{i not j} p(y_gi | theta_g).
-
-The design may lose rank without a sample. The posterior stays proper: what no count speaks of keeps its
-prior.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel
+from bayesde.model.left_out_counts import without_samples
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.proposal.genes import propose
+from bayesde.posterior.request import fixed_space
 
-if TYPE_CHECKING:
-    from bayesde.model.hyperparameters import Hyperparameters
-    from bayesde.posterior.result import Posterior
-
-__all__ = [
-    "by_pattern",
-    "copied",
-    "kept_means",
-    "only_samples",
-    "sample_without",
-    "without_counts",
-    "without_samples",
-    "write_over",
-]
+__all__ = ["by_pattern", "copied", "overwrite", "sample_without"]
 
 DRAWS_AT_A_TIME = 1_000_000
 """Of all genes that are sampled again together."""
-HALF_A_COUNT = 0.5
-"""What all other counts of a gene are taken to have together where they have none: the trend needs a mean."""
-NOTHING = -700.0
-"""Log of a normalization factor under which no count is expected."""
 
 
 def by_pattern(left_out: np.ndarray, draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -72,7 +53,7 @@ def by_pattern(left_out: np.ndarray, draws: int) -> Iterator[tuple[np.ndarray, n
 
 
 def sample_without(
-    posterior: Posterior,
+    posterior: PosteriorData,
     genes: np.ndarray,
     left_out: np.ndarray,
     draws: int,
@@ -82,7 +63,7 @@ def sample_without(
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
         Its hyperparameters, their uncertainty included, are those of the genes.
     genes : ndarray of int (gene,)
         Positions among the sampled genes.
@@ -91,7 +72,7 @@ def sample_without(
     draws : int
         Of every gene.
     base_mean : ndarray (gene,), optional
-        Where the dispersion trend is read off; by default the mean of all normalized counts.
+        Where the dispersion trend is evaluated; by default at the mean of all normalized counts.
 
     Returns
     -------
@@ -99,58 +80,43 @@ def sample_without(
         Of the genes in the order given.
     """
     hyper = posterior.hyperparameters
-    request = replace(posterior.request, hyperparameters=hyper, learning=False)
-    rows = request.rows[genes]
-    model = without_samples(request.model(rows), left_out)
+    model = without_samples(posterior.observed(genes, hyper), left_out)
     if base_mean is not None:
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
-    pieces = propose(request.start(rows), model)
-    return draw_sample(pieces, HyperparameterPosterior.fixed(request.space, hyper, most), draws)
-
-
-def without_samples(model: ConditionalModel, left_out: np.ndarray) -> ConditionalModel:
-    """Drop samples, given as a mask, from counts, factors and design."""
-    kept = ~left_out
-    y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
-    return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]))
-
-
-def without_counts(model: ConditionalModel, left_out: np.ndarray, hyper: Hyperparameters) -> ConditionalModel:
-    """Drop single counts, given as a mask (gene, sample).
-
-    They become counts of 0 where next to nothing is expected, whose probability is 1 whatever the parameters;
-    the dispersion trend is read off at the mean of the others.
-    """
-    rows = np.flatnonzero(left_out.any(axis=1))
-    base_mean, log_trend = model.base_mean.copy(), model.log_trend.copy()
-    base_mean[rows] = kept_means(model.genes(rows), left_out[rows])
-    log_trend[rows] = hyper.log_trend(base_mean[rows])
-    y, log_nf = np.where(left_out, 0, model.y), np.where(left_out, NOTHING, model.log_nf)
-    return replace(model, y=y, log_nf=log_nf, base_mean=base_mean, log_trend=log_trend)
-
-
-def kept_means(model: ConditionalModel, left_out: np.ndarray) -> np.ndarray:
-    """Return the means (gene,) of the normalized counts that are kept, for a mask (gene, sample)."""
-    kept = ~left_out
-    total = np.where(kept, model.y * np.exp(-model.log_nf), 0.0).sum(axis=1)
-    return np.asarray(np.maximum(total, HALF_A_COUNT) / kept.sum(axis=1))
-
-
-def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:
-    """Keep some samples, given as a mask, of counts, factors and design."""
-    return without_samples(model, ~samples)
+    batches = propose(posterior.request.start(posterior.request.rows[genes]), model)
+    space = fixed_space(posterior.design, hyper, posterior.request.priors)
+    return draw_sample(batches, HyperparameterPosterior.fixed(space, hyper, most), draws)
 
 
 def copied(draws: GeneDraws) -> GeneDraws:
-    """Copy draws, so that some of them can be written over."""
+    """Copy draws, so that some of them can be overwritten.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+
+    Returns
+    -------
+    GeneDraws
+    """
     log_weights = None if draws.log_weights is None else np.array(draws.log_weights)
     log_ratio = None if draws.log_ratio is None else np.array(draws.log_ratio)
     return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains)
 
 
-def write_over(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:
-    """Put new draws of some genes, as many and weighted alike, in the place of theirs."""
+def overwrite(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:
+    """Replace the draws of some genes by as many new ones.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+        Its arrays are changed.
+    genes : ndarray of int
+        Positions in `draws`.
+    new : GeneDraws
+        Of these genes; weighted if `draws` are, and of equal weight otherwise.
+    """
     draws.theta[genes] = new.theta
     if draws.log_weights is not None:
         draws.log_weights[genes] = new.log_weights

@@ -16,16 +16,15 @@ the posteriors, which serve for leaving out too; draws of chains do not reach as
 tail is above 0.7, or fewer than `FEWEST` draws count, the gene is sampled again without the sample:
 leave-one-out as it is meant.
 
-The hyperparameters are those of all counts, and so is the mean at which the dispersion trend is read off:
+The hyperparameters are those of all counts, and so is the mean at which the dispersion trend is evaluated:
 both are taken as known when a count is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,14 +33,15 @@ from numba.core import config
 
 from bayesde.counts.display import html_table
 from bayesde.model.density import ConditionalModel
+from bayesde.model.left_out_counts import only_samples
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, smooth_log_weights
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.queries.left_out import by_pattern, only_samples, sample_without
+from bayesde.posterior.progress import Progress, silent
+from bayesde.posterior.queries.left_out import by_pattern, sample_without
+from bayesde.posterior.queries.loo_data import LeaveOneOutData
 from bayesde.posterior.queries.outlier_counts import outlier_counts
 from bayesde.posterior.queries.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
-
-if TYPE_CHECKING:
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["LeaveOneOut", "leave_one_out"]
 
@@ -56,7 +56,7 @@ count far from what is expected lies in the tail of what was drawn without it.""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LeaveOneOut:
+class LeaveOneOut(LeaveOneOutData):
     """What the other counts of a gene predict of each count.
 
     Attributes
@@ -70,8 +70,6 @@ class LeaveOneOut:
         then refer; ``left_out``, whether the posterior had been made without the count.
     """
 
-    pointwise: xr.Dataset
-
     def __repr__(self) -> str:
         return f"<LeaveOneOut: {'; '.join(f'{name} {text}' for name, text in self._values())}>"
 
@@ -79,32 +77,15 @@ class LeaveOneOut:
         return html_table([("LeaveOneOut", "each count by the gene's others"), *self._values()])
 
     def _values(self) -> list[tuple[str, str]]:
-        """Name what a reader wants to see."""
+        """Return names and values to print."""
         unreliable = int((~self.reliable).sum())
         return [
             ("genes", f"{self.pointwise.sizes['gene']:,}"),
             ("samples", f"{self.pointwise.sizes['sample']:,}"),
             ("elpd", f"{float(self.pointwise['elpd'].sum()):,.1f}"),
             ("counts from a refit", f"{int(self.pointwise['refitted'].sum()):,}"),
-            ("counts not to be relied on (Pareto k > 0.7)", f"{unreliable:,}"),
+            ("unreliable counts (Pareto k > 0.7)", f"{unreliable:,}"),
         ]
-
-    @property
-    def reliable(self) -> xr.DataArray:
-        """Whether the numbers of a count (gene, sample) can be trusted: ``pareto_k`` is at most 0.7."""
-        return self.pointwise["pareto_k"] <= MAX_K
-
-    @property
-    def tail_probability(self) -> xr.DataArray:
-        """Two-sided: twice the smaller of P(Y <= y) and P(Y >= y), at most 1; (gene, sample).
-
-        Both have the probability of y itself in them, so that under the model the tail probability of a count
-        is below any t with a probability of at most t.
-        """
-        equal = np.exp(self.pointwise["elpd"])
-        smaller = self.pointwise["below"].clip(max=self.pointwise["above"])
-        tail: xr.DataArray = 2.0 * (smaller + equal)
-        return tail.clip(max=1.0).rename("tail_probability")
 
     def pit(self, seed: int | None = 1) -> xr.DataArray:
         """Probability integral transform P(Y < y) + v P(Y = y) of every count (gene, sample).
@@ -127,7 +108,7 @@ class LeaveOneOut:
         return np.asarray((seeds.reshape(genes.size, samples.size) + 0.5) / 2.0**32)
 
     def summary(self) -> pd.Series:
-        """Return the sums over all counts and how they were come by.
+        """Return the sums over all counts, and how they were computed.
 
         Returns
         -------
@@ -152,7 +133,24 @@ class LeaveOneOut:
         )
 
     def outlier_counts(self, false_flags: float = 1.0) -> pd.DataFrame:
-        """Flag counts that no draw explains; see `bayesde.posterior.queries.outlier_counts`."""
+        """Flag the counts that the other counts of their gene do not explain.
+
+        Parameters
+        ----------
+        false_flags : float
+            How many counts may be flagged by chance, in expectation, in the whole data set. Above 0.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a flagged count, the most surprising first: ``gene``, ``sample``, ``count``, ``expected``,
+            ``tail_probability`` (two-sided), ``pareto_k``; without the counts that had been left out before.
+
+        Raises
+        ------
+        OptionError
+            If `false_flags` is not a positive number.
+        """
         return outlier_counts(self, false_flags)
 
     def genes(self) -> pd.DataFrame:
@@ -178,15 +176,15 @@ class LeaveOneOut:
 
 
 def leave_one_out(
-    posterior: Posterior, *, refit: bool = True, progress: Callable[[int, int, str], None] | None = None
+    posterior: PosteriorData, *, refit: bool = True, progress: Progress | None = None
 ) -> LeaveOneOut:
     """Leave out every count of every sampled gene in turn.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     refit : bool
-        Whether genes are sampled again where the weights are not to be trusted.
+        Whether genes are sampled again where the weights are unreliable.
     progress : callable, optional
         Called with (units done, units, text).
 
@@ -194,35 +192,35 @@ def leave_one_out(
     -------
     LeaveOneOut
     """
-    say = progress or _unheard
+    report = progress or silent
     shape = (posterior.gene_draws.n_genes, posterior.design.n_samples)
     found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
     left_out = posterior.left_out_mask
     size = max(1, VALUES_AT_A_TIME // (shape[1] * posterior.gene_draws.n_draws))
-    pieces = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
+    batches = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
 
     def work(rows: slice) -> None:
         for name, values in _by_weights(posterior, rows, left_out[rows]).items():
             found[name][rows] = values
 
     with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
-        for done, _ in enumerate(pool.map(work, pieces), 1):
-            say(done, len(pieces), "leaving out each count by weights")
+        for done, _ in enumerate(pool.map(work, batches), 1):
+            report(done, len(batches), "leaving out each count by weights")
     doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
     for j in range(shape[1]):
-        say(j, shape[1], "sampling genes again without a sample")
+        report(j, shape[1], "sampling genes again without a sample")
         genes = np.flatnonzero(doubtful[:, j])
         _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
         _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
-    say(shape[1], shape[1], "sampling genes again without a sample")
+    report(shape[1], shape[1], "sampling genes again without a sample")
     return LeaveOneOut(_labelled(posterior, found, doubtful, left_out))
 
 
-def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict[str, np.ndarray]:
+def _by_weights(posterior: PosteriorData, rows: slice, left_out: np.ndarray) -> dict[str, np.ndarray]:
     """Leave out the counts of some genes by weights."""
     draws = posterior.gene_draws.genes(rows)
     theta = np.asarray(draws.theta)
-    model = posterior.request.model(posterior.request.rows[rows])
+    model = posterior.observed(rows)
     log_p = log_probabilities(model, theta)
     log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
     pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))  # in place
@@ -231,14 +229,14 @@ def _by_weights(posterior: Posterior, rows: slice, left_out: np.ndarray) -> dict
 
 
 def _refit(
-    posterior: Posterior,
+    posterior: PosteriorData,
     j: int,
     genes: np.ndarray,
     left_out: np.ndarray,
     found: dict[str, np.ndarray],
     draws: int,
 ) -> None:
-    """Sample some genes again without sample j, and write down what they predict of it."""
+    """Sample some genes again without sample j, and enter what they predict of it."""
     without = left_out[genes].copy()
     without[:, j] = True
     only = np.zeros(without.shape[1], dtype=bool)
@@ -246,7 +244,7 @@ def _refit(
     for some, pattern in by_pattern(without, draws):
         rows = genes[some]
         sampled = sample_without(posterior, rows, pattern, draws)
-        model = only_samples(posterior.request.model(posterior.request.rows[rows]), only)
+        model = only_samples(posterior.observed(rows), only)
         values = _exactly(model, sampled.draws.theta, sampled.draws.weights())
         values["pareto_k"] = sampled.report["pareto_k"]
         for name, column in values.items():
@@ -264,11 +262,11 @@ def _exactly(model: ConditionalModel, theta: np.ndarray, weights: np.ndarray) ->
 
 
 def _labelled(
-    posterior: Posterior, found: dict[str, np.ndarray], refitted: np.ndarray, left_out: np.ndarray
+    posterior: PosteriorData, found: dict[str, np.ndarray], refitted: np.ndarray, left_out: np.ndarray
 ) -> xr.Dataset:
     """Label the numbers by gene and sample."""
     variables = {
-        "count": posterior.request.model(posterior.request.rows).y,
+        "count": posterior.observed(slice(None)).y,
         "expected": np.exp(found["log_expected"]),
         "elpd": found["log_density"],
         "elpd_error": found["error"],
@@ -283,7 +281,3 @@ def _labelled(
         "sample": np.asarray(posterior.design.samples, dtype=object),
     }
     return xr.Dataset({name: (("gene", "sample"), values) for name, values in variables.items()}, coordinates)
-
-
-def _unheard(done: int, total: int, text: str) -> None:
-    """Tell nobody."""

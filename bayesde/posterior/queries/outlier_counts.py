@@ -1,4 +1,4 @@
-r"""Counts that no draw explains: which they are, and the posterior without them.
+r"""Outlying counts, which no draw explains, and the posterior without them.
 
 Under the model a two-sided leave-one-out tail probability is at most t with a probability of at most t,
 whatever the dependence between counts (ties of a discrete count make it smaller still). So among N counts at
@@ -10,38 +10,39 @@ a data set has at most so many false flags in expectation: one by default. Unlik
 needs no assumption on the dependence between counts of a gene, and whether a count is flagged does not depend
 on how many others are.
 
-Two outliers in one group may hide one another. Counts can be left out, and the rest judged again.
+Two outliers in one group may hide one another. Leave the counts out, and judge the others again.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from bayesde.errors import InputError, first_few
+from bayesde.model.left_out_counts import kept_means
 from bayesde.options import check_range
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.resampling import resampled
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
-from bayesde.posterior.queries.left_out import by_pattern, copied, kept_means, sample_without, write_over
-
-if TYPE_CHECKING:
-    from bayesde.posterior.queries.loo import LeaveOneOut
-    from bayesde.posterior.result import Posterior
+from bayesde.posterior.queries.left_out import by_pattern, copied, overwrite, sample_without
+from bayesde.posterior.queries.loo_data import LeaveOneOutData
 
 __all__ = ["outlier_counts", "without_outliers"]
 
+Given = TypeVar("Given", bound=PosteriorData)
 
-def outlier_counts(loo: LeaveOneOut, false_flags: float = 1.0) -> pd.DataFrame:
+
+def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFrame:
     """Flag the counts that the other counts of their gene do not explain.
 
     Parameters
     ----------
-    loo : LeaveOneOut
+    loo : LeaveOneOutData
     false_flags : float
         How many counts may be flagged by chance, in expectation, in the whole data set. Above 0.
 
@@ -70,21 +71,21 @@ def outlier_counts(loo: LeaveOneOut, false_flags: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
+def without_outliers(posterior: Given, counts: pd.DataFrame) -> Given:
     """Sample the genes of some counts again without these.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     counts : pandas.DataFrame
         With ``gene`` and ``sample``.
 
     Returns
     -------
-    Posterior
-        A new one. The genes concerned come from engine psis, under the hyperparameters that there are; their
-        dispersion trend is read off at the mean of the counts that are kept. Their status is
-        ``outlier_left_out``, unless they fail a check.
+    PosteriorData
+        A new one, of the type given. The genes concerned come from engine psis, under the hyperparameters of
+        the posterior; their dispersion trend is evaluated at the mean of the counts that are kept. Their
+        status is ``outlier_left_out``, unless they fail a check.
 
     Raises
     ------
@@ -96,18 +97,18 @@ def without_outliers(posterior: Posterior, counts: pd.DataFrame) -> Posterior:
     genes = np.flatnonzero(new.any(axis=1))
     _check_something_left(posterior, genes, everything)
     draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
-    means = kept_means(posterior.request.model(posterior.request.rows[genes]), everything[genes])
+    means = kept_means(posterior.observed(genes), everything[genes])
     for some, pattern in by_pattern(everything[genes], draws.n_draws):
         rows = genes[some]
         sampled = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
-        write_over(draws, rows, _alike(posterior, rows, sampled))
+        overwrite(draws, rows, _alike(posterior, rows, sampled))
         _note(diagnostics, posterior.genes[rows], sampled, draws.n_draws)
     return replace(
         posterior, gene_draws=draws, diagnostics=diagnostics, left_out=_table(posterior, everything)
     )
 
 
-def _mask(posterior: Posterior, counts: pd.DataFrame) -> np.ndarray:
+def _mask(posterior: PosteriorData, counts: pd.DataFrame) -> np.ndarray:
     """Turn a table of counts into a mask (sampled gene, sample)."""
     absent = [name for name in ("gene", "sample") if name not in counts]
     if absent:
@@ -130,35 +131,34 @@ def _mask(posterior: Posterior, counts: pd.DataFrame) -> np.ndarray:
     return mask
 
 
-def _check_something_left(posterior: Posterior, genes: np.ndarray, left_out: np.ndarray) -> None:
+def _check_something_left(posterior: PosteriorData, genes: np.ndarray, left_out: np.ndarray) -> None:
     bare = genes[left_out[genes].all(axis=1)]
     if bare.size:
         raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
 
 
-def _alike(posterior: Posterior, rows: np.ndarray, sampled: ImportanceSample) -> GeneDraws:
+def _alike(posterior: PosteriorData, rows: np.ndarray, sampled: ImportanceSample) -> GeneDraws:
     """Return the draws, of equal weight if those of the posterior are."""
     if posterior.gene_draws.log_weights is not None:
         return sampled.draws
-    seeds = posterior.request.seeds(posterior.request.rows[rows])
-    return GeneDraws(resampled(sampled.draws, seeds)[0].transpose(1, 0, 2))
+    return GeneDraws(resampled(sampled.draws, posterior.seeds(rows))[0].transpose(1, 0, 2))
 
 
 def _note(diagnostics: pd.DataFrame, genes: pd.Index, sampled: ImportanceSample, n_draws: int) -> None:
-    """Write down of some genes how they were sampled again."""
-    of_chains = ["rhat", "ess_tail", "divergences", "treedepth_hits", "gradients"]
+    """Update the diagnostics of genes that were sampled again."""
+    of_chains = ["rhat", "ess_bulk", "ess_tail", "divergences", "treedepth_hits", "gradients"]
     diagnostics.loc[genes, [name for name in of_chains if name in diagnostics]] = np.nan
     for name, values in sampled.report.items():
         diagnostics.loc[genes, name] = values
     high = ~(sampled.report["pareto_k"] <= MAX_K)
-    low = ~(sampled.report["ess_bulk"] >= SMALLEST_SIZE * n_draws)
+    low = ~(sampled.report["ess"] >= SMALLEST_SIZE * n_draws)
     diagnostics.loc[genes, "engine"] = "psis"
     diagnostics.loc[genes, "status"] = np.select(
         [high, low], ["high_pareto_k", "low_ess"], default="outlier_left_out"
     )
 
 
-def _table(posterior: Posterior, left_out: np.ndarray) -> pd.DataFrame:
+def _table(posterior: PosteriorData, left_out: np.ndarray) -> pd.DataFrame:
     gene, sample = np.nonzero(left_out)
     names = np.asarray(posterior.design.samples, dtype=object)
     return pd.DataFrame({"gene": posterior.genes[gene].to_numpy(), "sample": names[sample]})

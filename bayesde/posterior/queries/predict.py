@@ -8,8 +8,8 @@ numbers come from its name and the seed alone.
 
 Replicates of the samples that were seen are what a posterior predictive check compares the counts with
 (Gelman, Meng and Stern 1996, Statistica Sinica 6:733): for a quantity T, P(T(y_rep) > T(y) | y), half of ties
-counted, is near 0 or 1 where the model cannot bring about what was seen. The counts themselves have made
-the posterior, so that such probabilities stay nearer to 1/2 than uniform ones; leave-one-out does not use a
+counted, is near 0 or 1 where the model cannot reproduce what was observed. The same counts have informed
+the posterior, so that such probabilities are closer to 1/2 than uniform ones; leave-one-out does not use a
 count twice.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,12 +28,10 @@ from bayesde.errors import InputError, first_few
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.resampling import fill_systematic, shuffle
 from bayesde.numerics.threads import over_genes
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
 from bayesde.posterior.options import check_whole
 from bayesde.posterior.queries.pointwise import LARGEST_ETA
-
-if TYPE_CHECKING:
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["predict_counts", "predictive_check"]
 
@@ -44,7 +42,7 @@ CHECKS = ("p_largest", "p_zeros", "p_spread")
 
 
 def predict_counts(
-    posterior: Posterior,
+    posterior: PosteriorData,
     genes: Sequence[str] | None = None,
     *,
     draws: int = 100,
@@ -56,7 +54,7 @@ def predict_counts(
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     genes : sequence of str, optional
         Of those that were sampled; by default all.
     draws : int
@@ -65,7 +63,7 @@ def predict_counts(
         By default the posterior's. A gene's counts depend on its name and the seed, not on other genes.
     samples : pandas.DataFrame, optional
         New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows). By
-        default the samples that were seen, drawn anew.
+        default replicates of the samples of the fit.
     normalization_factors : array-like (sample,) or (gene, sample), optional
         Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
 
@@ -78,13 +76,13 @@ def predict_counts(
     InputError
         If genes have no posterior, or new samples do not fit the design.
     OptionError
-        If a number is not allowed.
+        If a number is out of its range.
     """
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     x, names, log_nf = _design_rows(posterior, rows, samples, normalization_factors)
     counts = np.empty((rows.size, draws, len(names)), dtype=np.int64)
-    for some, theta, weights, seeds in _pieces(posterior, rows, seed):
+    for some, theta, weights, seeds in _batches(posterior, rows, seed):
         over_genes(_replicate, seeds.size, theta, weights, seeds, x, log_nf[some], counts[some])
     coordinates = {
         "gene": np.asarray(posterior.genes[rows], dtype=object),
@@ -96,7 +94,7 @@ def predict_counts(
 
 
 def predictive_check(
-    posterior: Posterior,
+    posterior: PosteriorData,
     genes: Sequence[str] | None = None,
     *,
     draws: int = 200,
@@ -106,7 +104,7 @@ def predictive_check(
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     genes : sequence of str, optional
         Of those that were sampled; by default all.
     draws : int
@@ -120,25 +118,25 @@ def predictive_check(
         By gene, the share of replicates in which something is larger than in the counts, half of ties
         counted: ``p_largest``, the largest normalized count; ``p_zeros``, the number of zeros; ``p_spread``,
         Pearson's sum of (y - mu)^2 / (mu + alpha mu^2), at the same draw of the parameters for both: near 0
-        where counts vary more than the model has it.
+        where counts vary more than the model allows.
 
     Raises
     ------
     InputError
         If genes have no posterior.
     OptionError
-        If a number is not allowed.
+        If a number is out of its range.
     """
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     found = np.empty((rows.size, len(CHECKS)))
-    for some, theta, weights, seeds in _pieces(posterior, rows, seed):
-        model = posterior.request.model(posterior.request.rows[rows[some]])
+    for some, theta, weights, seeds in _batches(posterior, rows, seed):
+        model = posterior.observed(rows[some])
         over_genes(_check, seeds.size, theta, weights, seeds, model.data, draws, found[some])
     return pd.DataFrame(found, index=pd.Index(posterior.genes[rows], name="gene"), columns=list(CHECKS))
 
 
-def _positions(posterior: Posterior, genes: Sequence[str] | None) -> np.ndarray:
+def _positions(posterior: PosteriorData, genes: Sequence[str] | None) -> np.ndarray:
     """Return where genes are among those that were sampled."""
     if genes is None:
         return np.arange(posterior.gene_draws.n_genes)
@@ -151,8 +149,8 @@ def _positions(posterior: Posterior, genes: Sequence[str] | None) -> np.ndarray:
     return rows
 
 
-def _pieces(posterior: Posterior, rows: np.ndarray, seed: int | None, size: int = 500) -> Any:
-    """Yield the draws, weights and seeds of some of the genes, one piece after the other."""
+def _batches(posterior: PosteriorData, rows: np.ndarray, seed: int | None, size: int = 500) -> Any:
+    """Yield the draws, weights and seeds of the genes, some at a time."""
     seed = posterior.request.seed if seed is None else seed
     check_whole("seed", seed, 0, 2**32 - 1)
     for start in range(0, rows.size, size):
@@ -167,7 +165,7 @@ def _pieces(posterior: Posterior, rows: np.ndarray, seed: int | None, size: int 
 
 
 def _design_rows(
-    posterior: Posterior, rows: np.ndarray, samples: Any, factors: Any
+    posterior: PosteriorData, rows: np.ndarray, samples: Any, factors: Any
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return design rows (sample, coefficient), names of samples, and log factors (gene, sample)."""
     design = posterior.design

@@ -1,11 +1,11 @@
-r"""What the priors say before there are counts: hyperparameters, genes and counts drawn from them.
+r"""Prior predictive distribution: hyperparameters, genes and counts drawn from the priors.
 
     phi ~ p(phi),     beta_gk ~ Cauchy(0, S_k),     ln alpha_g ~ Normal or Student-t(nu) around the trend,
     y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
 
 Base means m_g, design and normalization factors are those of an experiment, as the model takes them for
-known. Data sets are drawn whole (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019,
-doi:10.1111/rssa.12378): what real ones show should lie well within what the drawn ones do.
+known. Whole data sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019,
+doi:10.1111/rssa.12378): quantities of real data sets should lie well within the range of the drawn ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LARGEST_RATE, LARGEST_RESIDUAL = 1e15, 100.0
 """Of counts and of log dispersions around the trend that are drawn, so that nothing overflows."""
 MOST_REPLICATES = 10
 WELL_MEASURED = 0.25
-"""Standard error, log2, up to which an estimated fold change shows what effects there are."""
+"""Standard error, log2, up to which an estimated fold change is taken for the effect."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def prior_predictive(
 
 
 def as_observed(fit: EbFit, name: str) -> PriorPredictive:
-    """Return what a real data set shows, as one data set.
+    """Return the same quantities of a real data set.
 
     Parameters
     ----------

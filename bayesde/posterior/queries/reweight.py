@@ -1,4 +1,4 @@
-r"""Other priors for a posterior that is there already, without sampling again.
+r"""A posterior under other priors, by reweighting its draws instead of sampling again.
 
 A gene's draws theta_m have weights  w_m(phi) = r_m p(theta_m | phi),  r_m = p(y | theta_m) / q(theta_m), of
 which r_m does not depend on the hyperparameters phi. The posterior of phi is a set of points phi_s; under
@@ -6,9 +6,9 @@ other priors of phi they have the weights v_s, and the gene's draws the weights 
 
     v_s = p_new(phi_s) / p_old(phi_s),      w_m = sum_s v_s w_m(phi_s) / sum_m w_m(phi_s).
 
-Both are smoothed, and judged by their Pareto k and effective number, as any importance weights are. Where few
-of the points are left, others are looked for on the marginal likelihood, which the same draws give; that
-takes all the genes that the hyperparameters were learnt from.
+Both are smoothed, and checked by their Pareto k and effective number, as any importance weights are. Where
+few effective points are left, others are found from the marginal likelihood, which the same draws give; that
+takes all the genes from which the hyperparameters were learnt.
 
 Draws of chains come from the posterior, q(theta) ~ p(y | theta) sum_s v_s p(theta | phi_s) / Z_s with
 Z_s = p(y | phi_s), so that
@@ -21,15 +21,17 @@ which is solved by iteration (Shirts and Chodera 2008, doi:10.1063/1.2978177, wi
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, InputError, first_few
-from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.left_out_counts import kept_means
 from bayesde.model.priors import Priors
 from bayesde.numerics.small_matrices import weighted_mean
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
@@ -37,16 +39,17 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
-from bayesde.posterior.queries.left_out import kept_means
-from bayesde.posterior.result import Posterior
+from bayesde.posterior.request import fixed_space
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["chains_log_ratio", "hyper_points", "reweighted"]
 
+Given = TypeVar("Given", bound=PosteriorData)
+
 MOST_POINTS = 200
 """Points of the hyperparameters that weights are averaged over, evenly from those there are."""
 ENOUGH_POINTS, FEWEST_POINTS = 50.0, 10.0
-"""Effective points below which others are looked for; and those needed where none can be found."""
+"""Effective points below which others are searched for; and those needed where none can be found."""
 FEWEST_NEW = 32
 GENES_AT_A_TIME = 500
 MOST_ROUNDS, SETTLED = 100, 1e-3
@@ -56,16 +59,16 @@ EVEN = 1e-9
 
 
 def reweighted(
-    posterior: Posterior,
+    posterior: Given,
     *,
     priors: Priors | None = None,
     hyperparameters: Hyperparameters | None = None,
-) -> Posterior:
-    """Weigh the draws of a posterior anew, under other priors or under given hyperparameters.
+) -> Given:
+    """Reweight the draws of a posterior, under other priors or under given hyperparameters.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
         Of any engine.
     priors : Priors, optional
         By default those of the fit.
@@ -74,48 +77,58 @@ def reweighted(
 
     Returns
     -------
-    Posterior
-        With the same draws of the genes, other weights, hyperparameters, ``pareto_k`` and ``status``.
+    PosteriorData
+        Of the type given, with the same draws of the genes, other weights, hyperparameters, ``pareto_k`` and
+        ``status``.
 
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, priors are asked for of what is fixed, or counts were
-        left out.
+        If other coefficients are shrunken than before, priors are given for fixed hyperparameters, or
+        counts were left out.
     FitError
-        If the draws say too little of the hyperparameters under these priors.
+        If the draws have too little information on the hyperparameters under these priors.
     """
     if posterior.left_out is not None:
         raise InputError(
-            "counts were left out of this posterior, and the trend is read off elsewhere in their genes; "
-            "weigh the posterior with all counts anew, and leave counts out of what comes of that "
+            "counts were left out of this posterior, and the dispersion trend of their genes is evaluated at "
+            "other means; reweight the posterior with all counts, and then leave counts out "
             "(without_outliers)."
         )
     request, known = posterior.request, posterior.hyperparameters
-    asked = replace(request, priors=priors or request.priors)
+    new = replace(request, priors=priors or request.priors)
     if hyperparameters is not None:
-        points, hyper = _given(known, hyperparameters, request.space), hyperparameters
-        asked = replace(asked, hyperparameters=hyper, learning=False)
+        points, hyper = _given(posterior, hyperparameters), hyperparameters
+        new = replace(new, hyperparameters=hyper, learning=False)
     else:
-        points, hyper = _under(posterior, asked.priors), known
+        points, hyper = _under(posterior, new.priors), known
         if known.draws:
             summary = points.summary(np.random.default_rng(request.seed))
             hyper = replace(summary, source=known.source)
-    genes, pareto_k = _weighed(posterior, points, asked.priors.unshrunken_sd)
+    genes, pareto_k = _weighed(posterior, points, new.priors.unshrunken_sd)
     diagnostics = _judged(posterior, genes, pareto_k)
     return replace(
         posterior,
         gene_draws=genes,
         hyperparameters=hyper,
         diagnostics=diagnostics,
-        request=asked,
+        request=new,
         shared={},
         statistics={},
     )
 
 
-def hyper_points(posterior: Posterior) -> HyperparameterPosterior:
-    """Return the posterior of the hyperparameters as points, each once; one point where they are fixed."""
+def hyper_points(posterior: PosteriorData) -> HyperparameterPosterior:
+    """Return the posterior of the hyperparameters as points, each once; one point where they are fixed.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+
+    Returns
+    -------
+    HyperparameterPosterior
+    """
     space = posterior.request.space
     phi = space.phi_of(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
@@ -123,23 +136,20 @@ def hyper_points(posterior: Posterior) -> HyperparameterPosterior:
     return HyperparameterPosterior(space, phi, times / times.sum())
 
 
-def _given(
-    known: Hyperparameters, hyper: Hyperparameters, space: HyperparameterSpace
-) -> HyperparameterPosterior:
+def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPosterior:
     """Return given hyperparameters as points."""
+    known = posterior.hyperparameters
     if set(hyper.shrinkage_scale) != set(known.shrinkage_scale):
         raise InputError(
             f"hyperparameters: {first_few(hyper.shrinkage_scale, 20) or 'nothing'} would be shrunken, but "
             f"the draws were made with {first_few(known.shrinkage_scale, 20) or 'nothing'} shrunken; sample "
             "again."
         )
-    student_t = hyper.residuals == "student_t"
-    return HyperparameterPosterior.fixed(
-        HyperparameterSpace(space.coefficients, space.shrunken, True, student_t), hyper, MOST_POINTS
-    )
+    space = fixed_space(posterior.design, hyper, posterior.request.priors)
+    return HyperparameterPosterior.fixed(space, hyper, MOST_POINTS)
 
 
-def _under(posterior: Posterior, priors: Priors) -> HyperparameterPosterior:
+def _under(posterior: PosteriorData, priors: Priors) -> HyperparameterPosterior:
     """Return the posterior of the hyperparameters under other priors."""
     before = hyper_points(posterior)
     if replace(priors, unshrunken_sd=before.space.priors.unshrunken_sd) == before.space.priors:
@@ -175,13 +185,13 @@ def _are_enough(points: HyperparameterPosterior, before: HyperparameterPosterior
 
 
 def _explored(
-    posterior: Posterior, points: HyperparameterPosterior, before: HyperparameterPosterior
+    posterior: PosteriorData, points: HyperparameterPosterior, before: HyperparameterPosterior
 ) -> HyperparameterPosterior:
-    """Look for the posterior of the hyperparameters anew, on the marginal likelihood of the same draws."""
+    """Search for the posterior of the hyperparameters, by the marginal likelihood of the same draws."""
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
-    base_mean = _base_mean(posterior)  # what was taken off the ratios is not known any more, nor needed
+    base_mean = _base_mean(posterior)  # ratios are relative to a maximum that is neither known nor needed
     likelihood = MarginalLikelihood(
         points.space, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size)
     )
@@ -191,13 +201,13 @@ def _explored(
     return sample_hyperparameters(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
 
 
-def _base_mean(posterior: Posterior) -> np.ndarray:
-    """Return the means at which the sampled genes' dispersion trend is read off."""
+def _base_mean(posterior: PosteriorData) -> np.ndarray:
+    """Return the means at which the sampled genes' dispersion trend is evaluated."""
     mean = posterior.eb.base_mean[posterior.request.rows]
     left_out = posterior.left_out_mask
     genes = np.flatnonzero(left_out.any(axis=1))
     if genes.size:
-        mean[genes] = kept_means(posterior.request.model(posterior.request.rows[genes]), left_out[genes])
+        mean[genes] = kept_means(posterior.observed(genes), left_out[genes])
     return mean
 
 
@@ -205,7 +215,7 @@ def _chunks(n_genes: int) -> list[slice]:
     return [slice(at, min(at + GENES_AT_A_TIME, n_genes)) for at in range(0, n_genes, GENES_AT_A_TIME)]
 
 
-def _log_ratio(posterior: Posterior, rows: slice, points: HyperparameterPosterior) -> np.ndarray:
+def _log_ratio(posterior: PosteriorData, rows: slice, points: HyperparameterPosterior) -> np.ndarray:
     """Return ln p(y | theta) - ln q(theta) of some genes' draws, up to a constant of the gene."""
     draws = posterior.gene_draws
     engine = posterior.diagnostics["engine"].to_numpy()[posterior.request.rows[rows]]
@@ -249,7 +259,7 @@ def chains_log_ratio(theta: np.ndarray, base_mean: np.ndarray, points: Hyperpara
 
 
 def _weighed(
-    posterior: Posterior, points: HyperparameterPosterior, unshrunken_sd: float
+    posterior: PosteriorData, points: HyperparameterPosterior, unshrunken_sd: float
 ) -> tuple[GeneDraws, np.ndarray]:
     """Weigh all draws with the points of the hyperparameters; return them with each gene's Pareto k."""
     draws, before = posterior.gene_draws, hyper_points(posterior)
@@ -264,7 +274,7 @@ def _weighed(
     return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains), pareto_k
 
 
-def _change_of_wide(posterior: Posterior, sd: float) -> tuple[float, np.ndarray]:
+def _change_of_wide(posterior: PosteriorData, sd: float) -> tuple[float, np.ndarray]:
     """Return by what the squares of coefficients that are not shrunken enter the log ratio, and which."""
     space, before = posterior.request.space, posterior.request.priors.unshrunken_sd
     others = np.setdiff1d(np.arange(len(space.coefficients)), space.shrunken)
@@ -279,7 +289,7 @@ def _smoothed(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return log_weights, pareto_k
 
 
-def _judged(posterior: Posterior, genes: GeneDraws, pareto_k: np.ndarray) -> pd.DataFrame:
+def _judged(posterior: PosteriorData, genes: GeneDraws, pareto_k: np.ndarray) -> pd.DataFrame:
     """Return the diagnostics under the new weights."""
     assert genes.log_weights is not None
     frame, rows = posterior.diagnostics.copy(), posterior.request.rows
@@ -287,7 +297,7 @@ def _judged(posterior: Posterior, genes: GeneDraws, pareto_k: np.ndarray) -> pd.
     weighted = (frame["engine"] == "psis").to_numpy()[rows]
     names = frame.index[rows]
     frame.loc[names, "pareto_k"] = pareto_k
-    frame.loc[names[weighted], "ess_bulk"] = size[weighted]
+    frame.loc[names[weighted], "ess"] = size[weighted]
     for name in ("ess_bulk", "ess_tail"):
         if name in frame and not weighted.all():
             frame.loc[names[~weighted], name] *= size[~weighted] / genes.n_draws

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,12 +27,15 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_range
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.queries.reweight import hyper_points, reweighted
-from bayesde.posterior.result import Posterior
+from bayesde.posterior.summaries.tables import results_table
 from bayesde.statuses import FAILED
 
 __all__ = ["Sensitivity", "power_scaling", "sensitivity"]
+
+Given = TypeVar("Given", bound=PosteriorData)
 
 CALLED = 0.005
 POWER = 0.01
@@ -40,8 +43,8 @@ INFORMATIVE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Sensitivity:
-    """How a table changes with the priors; printed, it says so in a sentence.
+class Sensitivity(Generic[Given]):
+    """How a table changes with the priors; printed, it is summarized in a sentence.
 
     Attributes
     ----------
@@ -50,14 +53,14 @@ class Sensitivity:
         of the fit and, with the ending ``_other``, under the others; ``change`` of the posterior mean (log2),
         and ``change_in_sd``, the same in posterior standard deviations; ``called`` and ``called_other``,
         whether the s-value is below the level; ``pareto_k`` and ``status`` under the other priors.
-    posterior : Posterior
-        Under the other priors.
+    posterior : PosteriorData
+        Under the other priors, of the type given.
     level : float
         Of the s-value.
     """
 
     table: pd.DataFrame
-    posterior: Posterior
+    posterior: Given
     level: float
 
     @property
@@ -67,32 +70,33 @@ class Sensitivity:
         return rows.sort_values("change_in_sd", key=np.abs, ascending=False, kind="stable")
 
     def __str__(self) -> str:
-        """Say how many calls change, and by how much effects do."""
+        """Return how many calls change, and by how much effects do, as a sentence."""
         table, moved = self.table, self.table["change_in_sd"].abs()
         failed = int(table["status"].isin(FAILED).sum())
         return (
             f"{len(table):,} genes: {len(self.changed):,} change their call at s-value < {self.level:g} "
             f"({table['called'].sum():,} before, {table['called_other'].sum():,} after); posterior means "
             f"move by {moved.median():.2g} posterior sd in the median, by {moved.max():.2g} at most "
-            f"({moved.idxmax()}); {failed:,} genes have weights that are not to be trusted"
+            f"({moved.idxmax()}); {failed:,} genes have unreliable weights"
         )
 
 
 def sensitivity(
-    posterior: Posterior,
+    posterior: Given,
     *,
     priors: Priors | None = None,
     hyperparameters: Hyperparameters | None = None,
     contrast: Any = None,
     lfc_threshold: float = 0.0,
     level: float = CALLED,
-) -> Sensitivity:
+) -> Sensitivity[Given]:
     """Compare the table of a fit with that under other priors; nothing is sampled again.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     priors : Priors, optional
+        Other priors.
     hyperparameters : Hyperparameters, optional
         Fixed values in place of their posterior. One of the two is needed.
     contrast, lfc_threshold
@@ -107,16 +111,16 @@ def sensitivity(
     Raises
     ------
     InputError
-        If nothing else is asked for, or what is asked for does not suit the fit (see `reweighted`).
+        If neither or both are given, or they do not suit the fit (see `reweighted`).
     FitError
-        If the draws say too little of the hyperparameters under these priors.
+        If the draws have too little information on the hyperparameters under these priors.
     """
     if (priors is None) == (hyperparameters is None):
         raise InputError("sensitivity: give either other priors or other hyperparameters.")
     check_range("level", level, 0.0, 1.0, open_ends=True)
     other = reweighted(posterior, priors=priors, hyperparameters=hyperparameters)
     before = reweighted(posterior)  # averaged over the same points of the hyperparameters
-    one, two = (each.results(contrast, lfc_threshold).loc[posterior.genes] for each in (before, other))
+    one, two = (results_table(each, contrast, lfc_threshold).loc[posterior.genes] for each in (before, other))
     return Sensitivity(_compared(one, two, level), other, level)
 
 
@@ -130,12 +134,12 @@ def _compared(one: pd.DataFrame, two: pd.DataFrame, level: float) -> pd.DataFram
     return table.join(pd.DataFrame(two[["pareto_k", "status"]]))
 
 
-def power_scaling(posterior: Posterior) -> pd.DataFrame:
-    """Tell how sensitive the hyperparameters are to their priors.
+def power_scaling(posterior: PosteriorData) -> pd.DataFrame:
+    """Return how sensitive the hyperparameters are to their priors.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
         With hyperparameters that were learnt.
 
     Returns

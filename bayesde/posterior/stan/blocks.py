@@ -1,4 +1,4 @@
-"""Units of work: blocks of genes that are sampled together, and the folders that finished ones leave.
+"""Blocks of genes that are sampled together, and the folders in which finished ones are kept.
 
 A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed
 of its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
@@ -23,10 +23,31 @@ import bayesde
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.stan_runtime import stan_source_dir
 
-__all__ = ["Block", "BlockDraws", "is_finished", "plan_blocks", "program_hash", "read_block", "write_block"]
+__all__ = [
+    "Block",
+    "BlockDraws",
+    "is_finished",
+    "plan_blocks",
+    "program_hash",
+    "read_block",
+    "source_hash",
+    "write_block",
+]
 
 DRAWS, REPORT, FINISHED = "draws.npy", "block.json", "ok"
 LARGEST_SEED = 2**31 - 1
+FIRST_SOURCES = "4271e22b6e600373fada2e9ba4c845e31d7daad7df257fbdea140baec7867d9a"
+SAME_DRAWS = {
+    "d2bf075b9a70985af9d4f9cbdfeb515fe6f63fbe589afbcafe6496e3be1772ad": FIRST_SOURCES,
+}
+"""Hashes of sources of genes.stan, each with the hash of older sources that give the same draws.
+
+The keys of blocks, and with them the seeds of the chains, depend on the sources of the program. A change of
+names, comments or layout alone would therefore give other draws and make unfinished runs start again. An
+entry here keeps the keys: {hash of the new sources: hash of the old ones}. Add one only after the draws of a
+run have been found bit-identical with both sources (``python -m benchmarks.same_bytes --tree CHECKOUT --part
+runs``). Any other change of the sources gets new keys by itself.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +73,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class BlockDraws:
-    """What sampling a block gives.
+    """The result of sampling a block.
 
     Attributes
     ----------
@@ -68,7 +89,35 @@ class BlockDraws:
 
 
 def program_hash(name: str) -> str:
-    """Hash a Stan program with all that it may include."""
+    """Hash the sources of a Stan program: its file and all files that programs may include.
+
+    Parameters
+    ----------
+    name : str
+        ``"genes"`` or ``"joint"``.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits; those of older sources that give the same draws, where `SAME_DRAWS` names them.
+    """
+    found = source_hash(name)
+    return SAME_DRAWS.get(found, found)
+
+
+def source_hash(name: str) -> str:
+    """Hash the sources of a Stan program as they are.
+
+    Parameters
+    ----------
+    name : str
+        ``"genes"`` or ``"joint"``.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
     folder = stan_source_dir()
     digest = hashlib.sha256(name.encode())
     for path in sorted(folder.rglob("*.stan")):
@@ -80,7 +129,7 @@ def program_hash(name: str) -> str:
 def plan_blocks(
     genes: SamplerCoordinates, size: int, settings: Mapping[str, Any], order: np.ndarray | None = None
 ) -> list[Block]:
-    """Cut the genes into blocks of like information.
+    """Divide the genes into blocks of similar base means.
 
     Parameters
     ----------
@@ -88,14 +137,14 @@ def plan_blocks(
     size : int
         Genes in a block.
     settings : mapping
-        Everything else that the draws depend on, the run's seed among it.
+        Everything else that the draws depend on, including the run's seed.
     order : ndarray of int (gene,), optional
-        Which genes follow each other; by default from the lowest base mean up.
+        Order of the genes; by default of increasing base mean.
 
     Returns
     -------
     list of Block
-        Every gene in one of them.
+        Every gene is in one of them.
     """
     model = genes.model
     order = np.argsort(model.base_mean, kind="stable") if order is None else order
@@ -115,12 +164,33 @@ def plan_blocks(
 
 
 def is_finished(directory: Path, key: str) -> bool:
-    """Tell whether a block's folder is there and complete."""
+    """Return whether a block's folder is there and complete.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks.
+    key : str
+        The block's key.
+
+    Returns
+    -------
+    bool
+    """
     return (directory / key / FINISHED).is_file()
 
 
 def write_block(directory: Path, key: str, result: BlockDraws) -> None:
-    """Write a block into a temporary folder, rename that to its key, and mark it finished."""
+    """Write a block into a temporary folder, rename that to its key, and mark it finished.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks; made if need be.
+    key : str
+        The block's key.
+    result : BlockDraws
+    """
     directory.mkdir(parents=True, exist_ok=True)
     final = directory / key
     scratch = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=directory))
@@ -136,7 +206,19 @@ def write_block(directory: Path, key: str, result: BlockDraws) -> None:
 
 
 def read_block(directory: Path, key: str) -> BlockDraws:
-    """Read a finished block."""
+    """Read a finished block.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of all blocks.
+    key : str
+        The block's key.
+
+    Returns
+    -------
+    BlockDraws
+    """
     folder = directory / key
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     return BlockDraws(np.load(folder / DRAWS), report)

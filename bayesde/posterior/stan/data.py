@@ -43,7 +43,7 @@ class SamplerCoordinates:
     noncentered : ndarray of bool (gene, P + 1)
     width : ndarray (gene, P)
         Of noncentered coefficients, natural log: beyond it they grow evenly with z; 0 for none.
-    precision, pull : ndarray (gene,)
+    precision, precision_times_mean : ndarray (gene,)
         Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
         counts' is like; 0 for none.
     """
@@ -55,7 +55,7 @@ class SamplerCoordinates:
     noncentered: np.ndarray
     width: np.ndarray
     precision: np.ndarray
-    pull: np.ndarray
+    precision_times_mean: np.ndarray
 
     @classmethod
     def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
@@ -86,7 +86,7 @@ class SamplerCoordinates:
         rows : ndarray of int
             Positions.
         """
-        names = ("location", "scale", "noncentered", "width", "precision", "pull")
+        names = ("location", "scale", "noncentered", "width", "precision", "precision_times_mean")
         own = {name: getattr(self, name)[rows] for name in names}
         return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
 
@@ -94,7 +94,14 @@ class SamplerCoordinates:
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What draws depend on beside the model: arrays with genes first."""
         start = self.start
-        coordinates = (self.location, self.scale, self.noncentered, self.width, self.precision, self.pull)
+        coordinates = (
+            self.location,
+            self.scale,
+            self.noncentered,
+            self.width,
+            self.precision,
+            self.precision_times_mean,
+        )
         return (*coordinates, start.beta, start.log_dispersion, start.seeds)
 
     def z(self, theta: np.ndarray) -> np.ndarray:
@@ -115,7 +122,7 @@ class SamplerCoordinates:
         slopes = _unbounded(theta[..., :-1], model.shrinkage_scale, self.width[each]) / (np.pi / 2.0)
         prior = model.dispersion_sd**-2
         variance = 1.0 / (self.precision[each] + prior)
-        mean = variance * (self.pull[each] + model.log_trend[each] * prior)
+        mean = variance * (self.precision_times_mean[each] + model.log_trend[each] * prior)
         residual = (theta[..., -1] - mean) / np.sqrt(variance)
         on_prior_scale = np.concatenate([slopes, residual[..., None]], axis=-1)
         return np.where(self.noncentered[each], on_prior_scale, e)
@@ -220,9 +227,9 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
         "noncentered": genes.noncentered.astype(int).tolist(),
         "width": genes.width.tolist(),
         "precision": genes.precision.tolist(),
-        "pull": genes.pull.tolist(),
+        "precision_times_mean": genes.precision_times_mean.tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
-        "wide_sd": model.unshrunken_sd,
+        "unshrunken_sd": model.unshrunken_sd,
         "residuals": int(np.isfinite(model.nu)),
         "use_likelihood": 1,
     }

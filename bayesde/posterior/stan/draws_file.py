@@ -1,4 +1,4 @@
-"""A file that takes the draws of one block after the other, and is a memory map when all are there."""
+"""A file to which draws are written block by block, and which becomes a memory map when all are there."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DrawsFile:
     """Draws of many genes, (gene, draw, P + 1) in single precision, of which few are in memory at a time.
 
     Written with ordinary writes, not through the map, so that the draws do not count as the process's memory
-    while they come in. In a folder the file keeps its name only once it is complete; an older one of that
-    name is replaced, and maps of it stay valid. Without a folder it is a temporary file, which is gone as
+    while they are written. In a folder the file gets its name only when it is complete; an older file of that
+    name is replaced, and maps of it stay valid. Without a folder it is a temporary file, which is deleted as
     soon as nothing refers to its map any more.
 
     Parameters
@@ -44,14 +44,21 @@ class DrawsFile:
         self._file.truncate(self._offset + 4 * int(np.prod(shape)))
 
     def write(self, genes: np.ndarray, theta: np.ndarray) -> None:
-        """Write the draws (gene, draw, P + 1) of some genes."""
+        """Write the draws of some genes.
+
+        Parameters
+        ----------
+        genes : ndarray of int (gene,)
+            Which genes.
+        theta : ndarray (gene, draw, P + 1)
+        """
         size = 4 * self._shape[1] * self._shape[2]
         for gene, values in zip(genes.tolist(), np.ascontiguousarray(theta, dtype="<f4"), strict=True):
             self._file.seek(self._offset + gene * size)
             self._file.write(values.data)
 
     def finished(self) -> np.ndarray:
-        """Return the draws of all genes: a memory map that cannot be written to."""
+        """Return the draws of all genes as a read-only memory map."""
         self._file.flush()
         if self._directory is not None:
             os.replace(self._file.name, self._directory / DRAWS_FILE)
@@ -65,7 +72,7 @@ class DrawsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave nothing behind if there was no end."""
+        """Remove the file unless it was finished."""
         if not self._file.closed:
             self._file.close()
             if self._directory is not None:

@@ -144,10 +144,12 @@ def informed(genes: SamplerCoordinates, theta: np.ndarray, weights: np.ndarray) 
     mean, variance = _moments(theta[:, :, -1:], weights)
     prior = model.dispersion_sd**-2
     precision = np.maximum(1.0 / np.maximum(variance[:, 0], SMALLEST) - prior, 0.0)
-    pull = mean[:, 0] * (precision + prior) - model.log_trend * prior
+    precision_times_mean = mean[:, 0] * (precision + prior) - model.log_trend * prior
     noncentered = genes.noncentered.copy()
     noncentered[:, -1] = True
-    return replace(genes, noncentered=noncentered, precision=precision, pull=pull)
+    return replace(
+        genes, noncentered=noncentered, precision=precision, precision_times_mean=precision_times_mean
+    )
 
 
 def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

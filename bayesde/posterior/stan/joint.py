@@ -16,9 +16,10 @@ from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.data import shared_data
 from bayesde.posterior.stan.first_look import FirstLook
-from bayesde.posterior.stan.nuts import Progress, SampledGenes
+from bayesde.posterior.stan.nuts import SampledGenes
 from bayesde.posterior.stan.run import Chains, ChainSettings, run_chains
 from bayesde.stan_runtime import compiled_model
 

@@ -1,7 +1,7 @@
-"""Engine nuts: genes in blocks, given the hyperparameters; those that fail a check once more, alone.
+"""Inference method nuts: genes in blocks, given the hyperparameters; those that fail a check again, alone.
 
 A block's draws are reweighted to the hyperparameters' posterior, checked and written to a file as soon as
-they are there: of a whole transcriptome only the blocks under way are in memory.
+they are there: of a whole transcriptome only the blocks in progress are in memory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import integrated_draws
 from bayesde.posterior.options import SamplingOptions
+from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.draws_file import DrawsFile
@@ -31,32 +32,30 @@ from bayesde.stan_runtime import compiled_model
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
-__all__ = ["Progress", "SampledGenes", "sample_genes"]
+__all__ = ["SampledGenes", "sample_genes"]
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
-"""Called with the number of blocks done, of all blocks, and a line of text."""
 RERUN_LENGTH = 4
 """A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")
-FARED = ("divergences", "treedepth_hits", "gradients")
+PERFORMANCE = ("divergences", "treedepth_hits", "gradients")
 
 
 @dataclass(frozen=True, eq=False)
 class SampledGenes:
-    """Draws of genes and how the sampler fared with each.
+    """Draws of genes and the sampler's diagnostics.
 
     Attributes
     ----------
     draws : GeneDraws
         Of equal weight, chain after chain; NaN for a gene that could not be sampled.
     report : dict of str to ndarray (gene,)
-        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last run that the
-        gene was sampled in; ``gradients`` per draw; ``attempts``; and, where the uncertainty of the
-        hyperparameters was let in, ``pareto_k`` of the weights that did it.
+        ``rhat``, ``ess_bulk``, ``ess_tail``; ``divergences`` and ``treedepth_hits`` of the last run in which
+        the gene was sampled; ``gradients`` per draw; ``attempts``; and, where the draws were reweighted for
+        the uncertainty of the hyperparameters, ``pareto_k`` of these weights.
     statistics : dict of str to ndarray (chain, draw)
-        What the sampler tells of every draw, where all genes were sampled together.
+        The sampler's statistics of every draw, where all genes were sampled together.
     """
 
     draws: GeneDraws
@@ -83,12 +82,12 @@ class _Sampler:
         beta, log_dispersion = (chains.variables[name] for name in names)
         draws = np.concatenate([beta, log_dispersion[..., None]], axis=-1).astype(np.float32)
         report = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
-        for name in FARED:
+        for name in PERFORMANCE:
             report[name] = [float(getattr(chains, name))] * rows.size
         return BlockDraws(draws, report)
 
     def failed(self, result: BlockDraws) -> np.ndarray:
-        """Tell which genes fail a check."""
+        """Return which genes fail a check."""
         report = {name: np.asarray(values) for name, values in result.report.items()}
         fine = report["rhat"] <= self.options.max_rhat
         for name in ("ess_bulk", "ess_tail"):
@@ -108,8 +107,8 @@ class _Sampler:
     def block(self, block: Block) -> BlockDraws:
         """Sample a block; with smaller steps if it diverged; then each gene that fails, alone.
 
-        So no gene has more than three attempts. What the last one gives is kept, good or not, unless it gave
-        no draws at all.
+        So no gene has more than three attempts. The result of the last one is kept, good or not, unless it
+        has no draws at all.
         """
         result = self._try(block.rows, self.settings, block.seed, 0)
         attempts = np.ones(block.rows.size)
@@ -135,22 +134,22 @@ class _Sampler:
             raise
         except FitError as problem:
             logger.warning("%d gene(s) could not be sampled together: %s", rows.size, problem)
-            return _nothing((settings.chains, settings.draws, rows.size, self.genes.location.shape[1]))
+            return _no_draws((settings.chains, settings.draws, rows.size, self.genes.location.shape[1]))
 
     def finished(self, block: Block, result: BlockDraws) -> BlockDraws:
-        """Let the uncertainty of the hyperparameters into a block, and take its diagnostics anew."""
+        """Reweight a block for the uncertainty of the hyperparameters, and recompute its diagnostics."""
         if self.points is None:
             return result
         genes = self.genes.genes(block.rows)
         draws, pareto_k = integrated_draws(result.draws, genes.model, self.points, genes.start.seeds)
-        anew = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
-        return BlockDraws(draws, {**result.report, **anew, "pareto_k": pareto_k.tolist()})
+        updated = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
+        return BlockDraws(draws, {**result.report, **updated, "pareto_k": pareto_k.tolist()})
 
 
-def _nothing(shape: tuple[int, ...]) -> BlockDraws:
-    """Stand for draws that could not be made."""
+def _no_draws(shape: tuple[int, ...]) -> BlockDraws:
+    """Return NaN in place of draws that could not be made."""
     draws = np.full(shape, np.nan, dtype=np.float32)
-    return BlockDraws(draws, {name: [float("nan")] * shape[2] for name in CHECKS + FARED})
+    return BlockDraws(draws, {name: [float("nan")] * shape[2] for name in CHECKS + PERFORMANCE})
 
 
 def sample_genes(
@@ -174,7 +173,8 @@ def sample_genes(
     seed : int
         The run's seed.
     points : HyperparameterPosterior, optional
-        Points of the hyperparameters that the draws are reweighted to, in place of those they are made with.
+        Points of the hyperparameters that the draws are reweighted to, instead of those they were sampled
+        with.
     workers : int
         Blocks that are sampled at a time.
     directory : Path, optional
@@ -205,12 +205,12 @@ def sample_genes(
             if progress is not None:
                 progress(done, len(plan), text)
         theta = file.finished()
-    _say_what_was_repeated(report)
+    _log_repeated(report)
     return SampledGenes(GeneDraws(theta, chains=settings.chains), report)
 
 
 def _without_dispersion(noncentered: np.ndarray) -> np.ndarray:
-    """With the trend and its scale fixed, a gene's own curvature serves better than its prior's scale."""
+    """Center the log dispersions: with a fixed trend, a gene's own curvature is the better scale."""
     changed = noncentered.copy()
     changed[:, -1] = False
     return changed
@@ -222,7 +222,7 @@ def _chain_after_chain(draws: np.ndarray) -> np.ndarray:
     return draws.transpose(2, 0, 1, 3).reshape(n_genes, chains * length, size)
 
 
-def _say_what_was_repeated(report: dict[str, np.ndarray]) -> None:
+def _log_repeated(report: dict[str, np.ndarray]) -> None:
     """Log how many genes were sampled more than once."""
     attempts = report["attempts"]
     if (attempts > 1).any():
@@ -241,7 +241,7 @@ def _as_text(progress: Progress, total: int) -> Callable[[str], Any]:
 def _run(
     plan: list[Block], sampler: _Sampler, workers: int, directory: Path | None
 ) -> Iterator[tuple[Block, BlockDraws]]:
-    """Read finished blocks and sample the others; yield each as it comes."""
+    """Read finished blocks and sample the others; yield each when it is done."""
 
     def work(block: Block) -> BlockDraws:
         if directory is not None and is_finished(directory, block.key):
@@ -267,7 +267,7 @@ def _run(
 
 
 def _collect(pending: dict[Future[BlockDraws], Block]) -> Iterator[tuple[Block, BlockDraws]]:
-    """Wait for blocks to end and take them out."""
+    """Wait for blocks to finish, and remove them from those pending."""
     finished, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in finished:
         yield pending.pop(future), future.result()

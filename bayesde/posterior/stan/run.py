@@ -1,4 +1,4 @@
-"""One call of a Stan program: the only place where cmdstanpy samples. Its files are read and deleted."""
+"""One call of a Stan program, the only place where cmdstanpy samples. Its files are read and deleted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIGNIFICANT_DIGITS = 9
 
 
 class SamplerStopped(FitError):
-    """A chain was ended from outside: no fault of the genes, so that trying them again is no cure."""
+    """A chain was stopped by a signal: sampling the same genes again is no remedy."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class ChainSettings:
 
 @dataclass(frozen=True, eq=False)
 class Chains:
-    """Draws of some variables, and how the sampler fared.
+    """Draws of some variables, and the sampler's diagnostics.
 
     Attributes
     ----------
     variables : dict of str to ndarray (chain, draw, ...)
     divergences, treedepth_hits : int
-        Over all chains, warm-up left out.
+        Over all chains, without warm-up.
     gradients : float
         Evaluations of the gradient per draw, mean.
     step_size : ndarray (chain,)
     statistics : dict of str to ndarray (chain, draw)
-        What the sampler tells of every draw, by ArviZ's names: ``lp``, ``energy``, ``diverging``,
+        The sampler's statistics of every draw, by ArviZ's names: ``lp``, ``energy``, ``diverging``,
         ``tree_depth``, ``n_steps``, ``acceptance_rate``, ``step_size``.
     """
 
@@ -97,7 +97,7 @@ def run_chains(
     program : CmdStanModel
     data : dict
     starts : sequence of dict
-        Starting values of the parameters, one a chain.
+        Starting values of the parameters, one per chain.
     settings : ChainSettings
     seed : int
         Chains with the same seed, data and starts are the same.
@@ -142,15 +142,15 @@ def run_chains(
         except (RuntimeError, ValueError) as problem:
             if (signal := _signal_in(str(problem))) is not None:
                 raise SamplerStopped(
-                    f"Stan was stopped by signal {signal} while sampling {program.name} (9: perhaps for want "
-                    "of memory). Finished blocks are kept; the run can be gone on with."
+                    f"Stan was stopped by signal {signal} while sampling {program.name} (9: probably out of "
+                    "memory). Finished blocks are kept; the run can be resumed."
                 ) from None
             raise FitError(f"Stan could not sample {program.name}: {_last_lines(str(problem))}") from problem
         return _read(fit, settings, variables)
 
 
 def _parallelism(program: CmdStanModel, chains: int, threads: int) -> dict[str, Any]:
-    """Share threads among chains, as the program was compiled for."""
+    """Divide threads among chains, as the program was compiled for."""
     if "STAN_THREADS" not in (program.cpp_options or {}):
         return {"parallel_chains": max(1, min(chains, threads))}
     at_once = max(1, min(chains, threads))
@@ -176,7 +176,7 @@ def _read(fit: Any, settings: ChainSettings, variables: Sequence[str]) -> Chains
 
 
 def _signal_in(message: str) -> int | None:
-    """Find the signal that ended a chain in cmdstanpy's message; there -1 stands for a chain not begun."""
+    """Find the signal that stopped a chain in cmdstanpy's message; -1 is a chain that did not start."""
     codes = re.search(r"retcodes=\[([-\d, ]*)\]", message)
     signals = [-int(code) for code in codes[1].split(",") if int(code) < -1] if codes else []
     return signals[0] if signals else None

@@ -1,21 +1,18 @@
-"""What was checked of a posterior, and what failed: a sentence, and a table of what all genes share."""
+"""What was checked of a posterior, and what failed: a sentence, and a table of the hyperparameters."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayesde.errors import first_few
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.statuses import FAILED
-
-if TYPE_CHECKING:
-    from bayesde.model.hyperparameters import Hyperparameters
-    from bayesde.posterior.result import Posterior
 
 __all__ = ["checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
 
@@ -25,12 +22,12 @@ FEWEST_POINTS = 20.0
 """Effective points of the hyperparameters below which their posterior is only roughly known."""
 
 
-def checked(posterior: Posterior) -> str:
+def checked(posterior: PosteriorData) -> str:
     """Say in one sentence what was checked of a posterior and what failed.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
 
     Returns
     -------
@@ -45,7 +42,7 @@ def checked(posterior: Posterior) -> str:
     return "; ".join([genes, _of_hyperparameters(posterior), _failures(sampled, roughly_known(posterior))])
 
 
-def _of_weights(sampled: pd.DataFrame, posterior: Posterior) -> str:
+def _of_weights(sampled: pd.DataFrame, posterior: PosteriorData) -> str:
     """Say what was checked of the genes of engine psis, and of those that it handed over."""
     own = sampled["engine"] == "psis"
     handed, kept = sampled[~own], sampled[own]
@@ -62,7 +59,7 @@ def _of_weights(sampled: pd.DataFrame, posterior: Posterior) -> str:
     return "; ".join(parts)
 
 
-def _of_chains(sampled: pd.DataFrame, posterior: Posterior) -> str:
+def _of_chains(sampled: pd.DataFrame, posterior: PosteriorData) -> str:
     """Say what was checked of genes that Stan sampled."""
     request = posterior.request
     fine = int((sampled["status"] == "ok").sum())
@@ -72,12 +69,12 @@ def _of_chains(sampled: pd.DataFrame, posterior: Posterior) -> str:
     )
 
 
-def _limits(posterior: Posterior) -> str:
+def _limits(posterior: PosteriorData) -> str:
     options = posterior.request.options
     return f"R-hat <= {options.max_rhat:g}, effective sizes >= {options.min_ess:g}, no divergence"
 
 
-def _of_hyperparameters(posterior: Posterior) -> str:
+def _of_hyperparameters(posterior: PosteriorData) -> str:
     """Say how well the hyperparameters are known."""
     hyper = posterior.hyperparameters
     if posterior.shared:
@@ -96,10 +93,19 @@ def _of_hyperparameters(posterior: Posterior) -> str:
     return f"hyperparameters: {_of_points(hyper)}"
 
 
-def smallest_bfmi(posterior: Posterior) -> float:
-    """Return the worst chain's fraction of missing information about the energy, infinite if that is unknown.
+def smallest_bfmi(posterior: PosteriorData) -> float:
+    """Return the estimated Bayesian fraction of missing information (E-BFMI) of the worst chain.
 
     Mean square of the energy's steps over its variance (Betancourt 2016, arXiv:1604.00695).
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+
+    Returns
+    -------
+    float
+        Infinite if the energy is not known.
     """
     energy = posterior.statistics.get("energy")
     if energy is None:
@@ -109,12 +115,21 @@ def smallest_bfmi(posterior: Posterior) -> float:
 
 def _of_points(hyper: Hyperparameters) -> str:
     checks = hyper.checks
-    told = f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
-    return told + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
+    text = f"{checks['effective_points']:,.0f} effective points of {checks['points']:,.0f}"
+    return text + (f" (Pareto k {checks['pareto_k']:.2f})" if "pareto_k" in checks else "")
 
 
-def roughly_known(posterior: Posterior) -> bool:
-    """Tell whether the hyperparameters, which were learnt or sampled, failed a check."""
+def roughly_known(posterior: PosteriorData) -> bool:
+    """Return whether the hyperparameters, which were learnt or sampled, failed a check.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+
+    Returns
+    -------
+    bool
+    """
     options, found = posterior.request.options, posterior.hyperparameters.checks
     if posterior.shared:
         table = hyperparameter_summary(posterior)
@@ -138,12 +153,12 @@ def _failures(sampled: pd.DataFrame, rough: bool) -> str:
     return "failed: " + ", ".join(parts) if parts else "nothing failed"
 
 
-def hyperparameter_summary(posterior: Posterior) -> pd.DataFrame:
+def hyperparameter_summary(posterior: PosteriorData) -> pd.DataFrame:
     """Summarize the hyperparameters, with what is known of their sampling.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
 
     Returns
     -------

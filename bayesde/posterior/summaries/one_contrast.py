@@ -1,4 +1,4 @@
-"""What the posterior says of a contrast, from the weighted draws of any engine; and whether to trust it."""
+"""Summaries of a contrast from the weighted draws of any engine, and the status of every gene."""
 
 from __future__ import annotations
 
@@ -8,15 +8,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesde.eb.testing.wald import LARGEST_THRESHOLD
 from bayesde.model.density import ConditionalModel
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
+from bayesde.options import check_range
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
 from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws, probabilities_below
 
-__all__ = ["LARGEST_EFFECT", "contrast_summary", "gene_status", "importance_status", "mean_dispersion"]
+__all__ = [
+    "LARGEST_EFFECT",
+    "check_threshold",
+    "contrast_summary",
+    "gene_status",
+    "importance_status",
+    "mean_dispersion",
+]
+
+
+def check_threshold(lfc_threshold: float) -> None:
+    """Refuse a threshold of absolute effects that is out of its range.
+
+    Parameters
+    ----------
+    lfc_threshold : float
+        log2; from 0 to `LARGEST_THRESHOLD`.
+
+    Raises
+    ------
+    OptionError
+    """
+    check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
 
 
 def contrast_summary(
@@ -99,7 +123,16 @@ def _rates(
 
 
 def mean_dispersion(draws: GeneDraws) -> np.ndarray:
-    """Return every gene's posterior mean dispersion."""
+    """Return every gene's posterior mean dispersion.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+
+    Returns
+    -------
+    ndarray (gene,)
+    """
     mean = np.empty(draws.n_genes)
 
     def average(first: int, last: int) -> None:
@@ -111,13 +144,15 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
 
 
 def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:
-    """Say of every gene whether its draws can be trusted.
+    """Return the status of every gene that was sampled by chains.
 
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
         ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``sampled``, ``all_zero``; and ``pareto_k`` if
         the draws were reweighted.
+    max_rhat, min_ess : float
+        See `SamplingOptions`.
 
     Returns
     -------
@@ -141,12 +176,16 @@ def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> n
 
 
 def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -> np.ndarray:
-    """Say of every gene whether its weighted draws can be trusted.
+    """Return the status of every gene that has weighted draws.
 
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
-        ``pareto_k``, ``ess_bulk``, ``sampled``, ``all_zero``.
+        ``pareto_k``, ``ess``, ``sampled``, ``all_zero``.
+    max_k : float
+        Largest Pareto k of reliable weights.
+    min_ess : float
+        Smallest effective number of draws.
 
     Returns
     -------
@@ -158,7 +197,7 @@ def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -
             "all_zero": diagnostics["all_zero"],
             "not_selected": ~diagnostics["sampled"],
             "high_pareto_k": ~(diagnostics["pareto_k"] <= max_k),
-            "low_ess": ~(diagnostics["ess_bulk"] >= min_ess),
+            "low_ess": ~(diagnostics["ess"] >= min_ess),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Several contrasts at a time: their joint posterior, gene by gene, and the probability of any event."""
+"""Several contrasts at a time: their joint posterior, gene by gene, and the probability of an event."""
 
 from __future__ import annotations
 
@@ -6,20 +6,75 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayesde.design import Contrast, Design
 from bayesde.errors import InputError, first_few
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
+from bayesde.posterior.summaries.one_contrast import check_threshold
 from bayesde.results import to_log2
 
-__all__ = ["event_probability", "joint_summary", "read_contrasts"]
+__all__ = [
+    "contrasts_summary",
+    "event_probabilities",
+    "event_probability",
+    "joint_summary",
+    "read_contrasts",
+]
 
+Contrasts = Mapping[str, Any] | Iterable[Any] | None
 Event = Callable[[np.ndarray], Any]
 
 
-def read_contrasts(design: Design, contrasts: Mapping[str, Any] | Iterable[Any] | None) -> list[Contrast]:
+def contrasts_summary(
+    posterior: PosteriorData, contrasts: Contrasts = None, lfc_threshold: float = 0.0
+) -> xr.Dataset:
+    """Summarize the joint posterior of several contrasts; see `joint_summary`.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    contrasts : mapping of str to contrast, or iterable of contrasts, optional
+        By default all coefficients.
+    lfc_threshold : float
+        In log2; 0 for none.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of the genes that were sampled.
+    """
+    check_threshold(lfc_threshold)
+    read = read_contrasts(posterior.design, contrasts)
+    found = joint_summary(posterior.gene_draws, read, lfc_threshold)
+    return found.assign_coords(gene=np.asarray(posterior.genes))
+
+
+def event_probabilities(posterior: PosteriorData, event: Event, contrasts: Contrasts = None) -> pd.Series:
+    """Return the posterior probability of an event for every input gene; see `event_probability`.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    event : callable
+    contrasts : mapping of str to contrast, or iterable of contrasts, optional
+        By default all coefficients.
+
+    Returns
+    -------
+    pandas.Series (gene,)
+        NaN where the gene was not sampled.
+    """
+    read = read_contrasts(posterior.design, contrasts)
+    found = pd.Series(np.nan, index=posterior.diagnostics.index, name="probability")
+    found[posterior.diagnostics["sampled"]] = event_probability(posterior.gene_draws, read, event)
+    return found
+
+
+def read_contrasts(design: Design, contrasts: Contrasts) -> list[Contrast]:
     """Read a list of contrasts, named or not.
 
     Parameters
@@ -100,7 +155,7 @@ def joint_summary(draws: GeneDraws, contrasts: list[Contrast], threshold: float)
 
 
 def _effects(draws: GeneDraws, contrasts: list[Contrast]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Yield log2 effects (gene, draw, contrast) and weights (gene, draw) of some genes after the other."""
+    """Yield log2 effects (gene, draw, contrast) and weights (gene, draw) of some genes after the others."""
     for _, theta, weights in draws.batches():
         effects = np.stack([contrast_values(theta, contrast.vector) for contrast in contrasts], axis=2)
         yield to_log2(np.clip(effects, -LARGEST_EFFECT, LARGEST_EFFECT)), weights

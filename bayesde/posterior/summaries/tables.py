@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesde.design.default_contrast import tell_default
+from bayesde.design.default_contrast import warn_default
+from bayesde.model.density import ConditionalModel
 from bayesde.options import check_choice, check_range
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
+from bayesde.posterior.request import fixed_space
+from bayesde.posterior.summaries.one_contrast import check_threshold, contrast_summary, mean_dispersion
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
-if TYPE_CHECKING:
-    from bayesde.model.density import ConditionalModel
-    from bayesde.posterior.result import Posterior
-
-__all__ = ["results_table", "summary_table", "threshold_of"]
+__all__ = ["results_table", "summary_table"]
 
 MOST_AVERAGED, FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 200, 16, 10_000
-"""Draws of the hyperparameters that tails are averaged over: the fewer genes, the more uncertain they are.
-Where it would be fewer than the second, there are so many genes that their means do."""
+"""Draws of the hyperparameters over which tails are averaged: the fewer genes, the more uncertain they are.
+Where it would be fewer than the second, there are so many genes that their posterior means suffice."""
 _INTERVALS = {"equal_tailed": ("lower", "upper"), "hdi": ("hdi_lower", "hdi_upper")}
-_DIAGNOSTICS = ("rhat", "ess_bulk", "ess_tail", "pareto_k", "engine", "status")
+_DIAGNOSTICS = ("ess", "rhat", "ess_bulk", "ess_tail", "pareto_k", "engine", "status")
 
 
 def results_table(
-    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float, estimate: str, interval: str
+    posterior: PosteriorData,
+    contrast: Any = None,
+    lfc_threshold: float = 0.0,
+    ci_prob: float = 0.95,
+    estimate: str = "mean",
+    interval: str = "equal_tailed",
 ) -> ResultsTable:
     """Summarize the posterior of a contrast in the columns that all tables of results have.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorData
     contrast : optional
-        Whatever ``design.contrast`` understands.
+        Whatever ``design.contrast`` takes.
     lfc_threshold : float
         In log2.
     ci_prob : float
+        Probability within the intervals.
     estimate : {"mean", "median"}
         What ``log2_fold_change`` holds.
     interval : {"equal_tailed", "hdi"}
@@ -76,9 +80,30 @@ def results_table(
 
 
 def summary_table(
-    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float, mcse: bool
+    posterior: PosteriorData,
+    contrast: Any = None,
+    lfc_threshold: float = 0.0,
+    ci_prob: float = 0.95,
+    mcse: bool = False,
 ) -> pd.DataFrame:
-    """Summarize the posterior of a contrast in full; see `Posterior.summary`."""
+    """Summarize the posterior of a contrast in full; see `Posterior.summary` for the columns.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    contrast : optional
+        Whatever ``design.contrast`` takes.
+    lfc_threshold : float
+        In log2.
+    ci_prob : float
+        Probability within the intervals.
+    mcse : bool
+        Whether to add Monte-Carlo standard errors.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     summary = _summary(posterior, contrast, lfc_threshold, ci_prob)
     if mcse:
         summary |= monte_carlo_errors(posterior.gene_draws, posterior.design.contrast(contrast).vector)
@@ -94,34 +119,29 @@ def summary_table(
     return frame.assign(status=posterior.diagnostics["status"])
 
 
-def threshold_of(lfc_threshold: float) -> float:
-    """Check a threshold (log2) and return it in natural log."""
-    check_range("lfc_threshold", lfc_threshold, 0.0, 1e3)
-    return float(to_natural(float(lfc_threshold)))
-
-
 def _summary(
-    posterior: Posterior, contrast: Any, lfc_threshold: float, ci_prob: float
+    posterior: PosteriorData, contrast: Any, lfc_threshold: float, ci_prob: float
 ) -> dict[str, np.ndarray]:
     """Summarize a contrast of the sampled genes, natural log."""
-    threshold = threshold_of(lfc_threshold)
+    check_threshold(lfc_threshold)
+    threshold = float(to_natural(float(lfc_threshold)))
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
-    tell_default(posterior.design, contrast)
+    warn_default(posterior.design, contrast)
     vector = posterior.design.contrast(contrast).vector
     return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
 
 
-def _models(posterior: Posterior) -> list[ConditionalModel]:
+def _models(posterior: PosteriorData) -> list[ConditionalModel]:
     """Return the model of the sampled genes at draws of the hyperparameters; of many genes at their means."""
     size = min(MOST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
         return [posterior.model()]
-    given = replace(posterior.request, hyperparameters=posterior.hyperparameters, learning=False)
-    points = HyperparameterPosterior.fixed(given.space, posterior.hyperparameters, size)
+    space = fixed_space(posterior.design, posterior.hyperparameters, posterior.request.priors)
+    points = HyperparameterPosterior.fixed(space, posterior.hyperparameters, size)
     return [posterior.model(points.space.hyperparameters(phi)) for phi in points.phi]
 
 
-def _among_all(posterior: Posterior, values: np.ndarray) -> np.ndarray:
+def _among_all(posterior: PosteriorData, values: np.ndarray) -> np.ndarray:
     """Put the values of the sampled genes among all genes."""
     out = np.full(len(posterior.diagnostics), np.nan)
     out[posterior.diagnostics["sampled"].to_numpy()] = values

@@ -1,4 +1,4 @@
-"""bayesde, engine joint: a panel of genes and their hyperparameters in one posterior, by Stan."""
+"""bayesde, inference method joint: a panel of genes and their hyperparameters in one posterior, by Stan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bayesde, engine nuts: some genes of the panel in blocks; hyperparameters are learnt from all of it."""
+"""bayesde, method nuts: some genes of the panel in blocks; hyperparameters are learnt from all of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""bayesde, engine psis, on a panel; what its hyperparameters are worth is told by other seeds.
+"""bayesde, method psis, on a panel; the precision of its hyperparameters is estimated with other seeds.
 
-An importance sampler has no chains. Its effective number of draws is taken from what it is for: the posterior
-variance of a hyperparameter over the variance, between seeds, of its posterior mean.
+An importance sampler has no chains. Its effective number of draws is the posterior variance of a
+hyperparameter divided by the variance, between seeds, of its posterior mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from panel_data import Panel, panel
 from worker import Clock, Data
 
 from bayesde.posterior import SamplingOptions, fit_posterior
-from bayesde.posterior.result import Posterior
+from bayesde.posterior.posterior import Posterior
 
 PACKAGE = "bayesde"
 SEEDS = range(2, 26)

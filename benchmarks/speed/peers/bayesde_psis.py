@@ -1,7 +1,7 @@
-"""bayesde: the posterior of every gene by engine psis, the hyperparameters integrated over, and its table.
+"""bayesde: the posterior of every gene by method psis, integrated over the hyperparameters, and its table.
 
-The few genes that it cannot do are left with a status that says so; with the option ``nuts`` they are handed
-over to Stan.
+The few genes with unreliable weights (k > 0.7) keep that status; with the option ``nuts`` they are sampled
+by Stan.
 """
 
 from __future__ import annotations

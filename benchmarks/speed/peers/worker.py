@@ -76,7 +76,7 @@ def read(folder: Path) -> Data:
     return Data(counts, genes, samples, design, **meta)
 
 
-def tell(event: str, **content: object) -> None:
+def send(event: str, **content: object) -> None:
     """Send a line to the measuring process."""
     print(PREFIX + json.dumps({"event": event, **content}), file=sys.__stdout__, flush=True)
 
@@ -89,20 +89,20 @@ def main() -> None:
     tool = import_module(name)
     data = read(Path(folder))
     prepared = tool.prepare(data, *options)
-    tell("ready", version=version(tool.PACKAGE), python=sys.version.split()[0])
+    send("ready", version=version(tool.PACKAGE), python=sys.version.split()[0])
     answer: dict[str, np.ndarray] | pd.DataFrame = {}
     for line in sys.stdin:
         if line.strip() != "run":
             break
         clock = Clock()
         answer = tool.run(prepared, clock)
-        tell("done", steps=clock.steps)
+        send("done", steps=clock.steps)
     if hasattr(tool, "finish"):
         answer = tool.finish(prepared, answer)
     if not isinstance(answer, pd.DataFrame):
         answer = pd.DataFrame(answer, index=pd.Index(data.genes, name="gene"))
     answer.to_csv(answer_file, sep="\t", na_rep="NA")
-    tell("answered")
+    send("answered")
 
 
 if __name__ == "__main__":

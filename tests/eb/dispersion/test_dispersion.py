@@ -7,7 +7,7 @@ from scipy.special import gammaln
 
 from bayesde.eb.block import GeneBlock
 from bayesde.eb.dispersion.estimates import gene_wise_dispersions, map_dispersions
-from bayesde.eb.dispersion.search import best_on_grid, evaluate
+from bayesde.eb.dispersion.search import GeneCounts, Scratch, best_on_grid, evaluate
 from bayesde.eb.moments import moments
 from bayesde.eb.regression.design_layout import DesignLayout
 
@@ -17,7 +17,7 @@ NO_WEIGHTS = np.empty(0)
 
 
 def reference_log_posterior(a, y, mu, design, prior_mean=0.0, prior_var=math.inf, weights=None):
-    """The formula of ``dispersion_search``, word by word."""
+    """The formula of ``dispersion/search.py``, word by word."""
     alpha, r = math.exp(a), math.exp(-a)
     weights = np.ones(y.size) if weights is None else weights
     terms = gammaln(y + r) - gammaln(r) - y * np.log(mu + r) - r * np.log1p(mu * alpha)
@@ -32,8 +32,8 @@ def reference_log_posterior(a, y, mu, design, prior_mean=0.0, prior_var=math.inf
 def ours(a, y, mu, layout, prior_mean=0.0, prior_var=math.inf, weights=NO_WEIGHTS):
     """Value without its shift by the larger counts, and slope."""
     c, p = layout.cells.rows.shape
-    scratch = (np.empty(c), np.empty(c), np.empty((p, p)), np.zeros((p, p)))
-    value, slope = evaluate(a, y, mu, weights, layout.cells, prior_mean, prior_var, *scratch)
+    scratch = Scratch(np.empty(c), np.empty(c), np.empty((p, p)), np.zeros((p, p)))
+    value, slope = evaluate(a, GeneCounts(y, mu, weights), layout.cells, prior_mean, prior_var, scratch)
     shift = np.sum(np.where(y > 12.0, y, 0.0) * (weights if weights.size else 1.0))
     return value - shift, slope
 
@@ -101,10 +101,8 @@ def test_weights_multiply_the_likelihood_and_small_ones_leave_the_adjustment():
 def test_the_grid_finds_the_best_of_its_points():
     y, _ = simulate(1, 0.3)
     mu = cell_means(y)[0]
-    found = best_on_grid(
-        y[0], np.ones(8), NO_WEIGHTS, GROUPS.cells, np.empty(0), 0.5, 0.0, math.inf,
-        math.log(10.0),
-    )  # fmt: skip
+    gene = GeneCounts(y[0], mu, NO_WEIGHTS)
+    found = best_on_grid(gene, GROUPS.cells, 0.0, math.inf, math.log(10.0))
     coarse = np.linspace(math.log(1e-8), math.log(10.0), 20)
     best = max(coarse, key=lambda a: reference_log_posterior(a, y[0], mu, GROUPS.matrix))
     width = coarse[1] - coarse[0]

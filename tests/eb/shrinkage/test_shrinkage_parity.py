@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtri
 
-from bayesde.eb.shrinkage.apeglm import NUISANCE_SD, false_sign_probability, prior_scale, shrink_coefficient
+from bayesde.eb.shrinkage.apeglm import UNSHRUNKEN_SD, false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.shrinkage.ash import NormalMixture, fit_mixture
 from bayesde.eb.shrinkage.normal import prior_variances
 from bayesde.errors import InputError, OptionError
@@ -113,7 +113,7 @@ def with_r_inputs(reference, genes, shrunken, scale):
     counts, factors = fit.counts.rows(rows), r_factors(reference)
     found = shrink_coefficient(counts, factors, design, dispersion, fit.beta[rows], shrunken, scale)
     cauchy = np.isin(np.arange(design.shape[1]), shrunken)
-    scales = np.where(cauchy, scale, NUISANCE_SD)
+    scales = np.where(cauchy, scale, UNSHRUNKEN_SD)
     return found, Objective(counts, factors, design, dispersion, cauchy, scales)
 
 

@@ -115,10 +115,10 @@ def test_the_genes_of_the_subset_cover_the_range():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"n_genes": 14_000}, InputError, "use n_genes=None, which takes all genes"),
+        ({"n_genes": 14_000}, InputError, "use n_genes=None for all genes"),
         ({"n_genes": 0}, OptionError, "n_genes is 0"),
         ({"trend": "loess"}, OptionError, "unknown trend 'loess'; allowed are 'parametric', 'local', 'mean'"),
-        ({"design": "~ condition", "blind": True}, InputError, "a blind transform knows no design"),
+        ({"design": "~ condition", "blind": True}, InputError, "a blind transform does not use a design"),
         ({"blind": False}, InputError, "needs a design, a fit or a fitted trend"),
         ({"design": 3}, InputError, "a formula or a Design is needed; got int"),
     ],

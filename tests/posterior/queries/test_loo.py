@@ -78,7 +78,7 @@ def by_quadrature(model, g, j):
 def test_quadrature_gives_the_same(single):
     posterior = fit_posterior(single.counts, single.design, eb=single, hyperparameters="eb", draws=4000)
     found = posterior.loo().pointwise
-    model = posterior.request.model(posterior.request.rows)
+    model = posterior.model()
     exact = np.array([[by_quadrature(model, g, j) for j in range(6)] for g in range(12)])
     assert found["refitted"].any()
     error = 5.0 * found["elpd_error"].to_numpy() + 1e-3
@@ -93,7 +93,7 @@ def test_quadrature_gives_the_same(single):
 
 
 def test_log_probabilities_agree_with_scipy(posterior):
-    model = posterior.request.model(posterior.request.rows)
+    model = posterior.model()
     theta = posterior.gene_draws.theta[:, :50]
     found = log_probabilities(model, theta)
     mean = np.exp(
@@ -114,7 +114,7 @@ def test_log_probabilities_agree_with_scipy(posterior):
 def test_weights_agree_with_sampling_again(posterior):
     """Counts that weights are trusted with, left out exactly all the same."""
     found = posterior.loo(refit=False)
-    model = posterior.request.model(posterior.request.rows)
+    model = posterior.model()
     everyone = np.arange(model.n_genes)
     gaps = []
     for j in range(model.y.shape[1]):
@@ -138,7 +138,7 @@ def test_arviz_gives_the_same_from_draws_of_equal_weight(posterior):
     theta = theta + np.random.default_rng(1).normal(0.0, 1e-3, theta.shape).astype(np.float32)
     equal = replace(posterior, gene_draws=GeneDraws(theta))
     found = equal.loo(refit=False)
-    log_p = log_probabilities(equal.request.model(equal.request.rows), theta)
+    log_p = log_probabilities(equal.model(), theta)
     with pytest.warns(UserWarning, match="shape parameter"):
         theirs = arviz_loo(log_p)
     np.testing.assert_allclose(found.pointwise["elpd"], theirs["each"], rtol=1e-6, atol=1e-8)

@@ -107,7 +107,7 @@ def test_checks_see_what_the_model_cannot_bring_about(posterior):
     assert ((usual > 0.0) & (usual < 1.0)).all(axis=None)
     assert 0.3 < usual["p_spread"].median() < 0.7
     wrong = at_one_point(posterior, [np.log(100.0), 0.0, 0.0, np.log(1e-4)]).predictive_check(draws=200)
-    model = posterior.request.model(posterior.request.rows)
+    model = posterior.model()
     largest = (model.y / np.exp(model.log_nf)).max(axis=1)
     assert (wrong["p_largest"][largest > 300] == 0.0).all()
     assert (wrong["p_largest"][largest < 50] == 1.0).all()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bayesde.posterior.stan import blocks
 from bayesde.posterior.stan.blocks import BlockDraws, is_finished, plan_blocks, read_block, write_block
+from bayesde.stan_runtime import stan_source_dir
 
 
 def keys(genes, size=5, **settings):
@@ -47,7 +50,7 @@ def test_key_changes_with_everything_that_draws_depend_on(panel_genes):
     ]
     coordinates = [
         {name: getattr(panel_genes, name) + 1.0}
-        for name in ("location", "scale", "width", "precision", "pull")
+        for name in ("location", "scale", "width", "precision", "precision_times_mean")
     ]
     coordinates.append({"noncentered": ~panel_genes.noncentered})
     coordinates += [{"start": replace(start, **{name: getattr(start, name) + 1})} for name in vars(start)]
@@ -58,6 +61,25 @@ def test_key_changes_with_everything_that_draws_depend_on(panel_genes):
     assert not set(keys(panel_genes, seed=2).values()) & set(base.values())
     one_gene = keys(replace(panel_genes, model=replace(model, y=changed)))
     assert sum(one_gene[rows] != key for rows, key in base.items()) == 1
+
+
+def test_sources_known_to_give_the_same_draws_keep_their_keys(panel_genes):
+    old = "4271e22b6e600373fada2e9ba4c845e31d7daad7df257fbdea140baec7867d9a"
+    assert blocks.source_hash("genes") in blocks.SAME_DRAWS, "new sources: see the docstring of SAME_DRAWS"
+    assert blocks.program_hash("genes") == old
+    assert blocks.program_hash("joint") == blocks.source_hash("joint") != old
+
+
+def test_other_changes_of_the_sources_change_the_key(panel_genes, tmp_path, monkeypatch):
+    base = keys(panel_genes)
+    copy = tmp_path / "stan"
+    shutil.copytree(stan_source_dir(), copy)
+    monkeypatch.setattr(blocks, "stan_source_dir", lambda: copy)
+    assert keys(panel_genes) == base
+    part = copy / "functions" / "priors.stan"
+    part.write_bytes(part.read_bytes() + b"// changed")
+    assert blocks.program_hash("genes") == blocks.source_hash("genes")
+    assert not set(keys(panel_genes).values()) & set(base.values())
 
 
 def test_folder_comes_back_and_is_finished_last(tmp_path):

@@ -221,6 +221,9 @@ def test_what_tables_do_not_know(posterior):
         posterior.results(interval="wald")
     with pytest.raises(OptionError, match="lfc_threshold"):
         posterior.contrasts(lfc_threshold=-1.0)
+    for tabulate in (posterior.contrasts, posterior.results, posterior.summary, posterior.eb.results):
+        with pytest.raises(OptionError, match=r"lfc_threshold must be a number in \[0, 100\]; got 100.5"):
+            tabulate(lfc_threshold=100.5)
     with pytest.raises(OptionError, match="ci_prob"):
         posterior.summary(ci_prob=1.0)
     with pytest.raises(InputError, match="'g3', 'nobody'"):

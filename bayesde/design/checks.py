@@ -1,4 +1,4 @@
-"""What is legal in a sample table but doubtful: levels that look alike, numbers that look like names."""
+"""Legal but suspicious sample tables: levels that look alike, numeric columns that may be group labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesde.errors import BayesdeWarning, first_few
 
-__all__ = ["entered_as_numbers", "tell_doubtful_levels", "tell_doubtful_numbers"]
+__all__ = ["entered_as_numbers", "warn_similar_levels", "warn_numeric_groups"]
 
 _IDENTIFIER = re.compile(
     r"(?:^|[_. -]|(?<=[a-z])(?=[A-Z]))"
@@ -32,13 +32,17 @@ MOST_DISTINCT = 6
 """A column of more distinct numbers is taken for a measurement, unless it is named like an identifier."""
 
 
-def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
-    """Warn of levels that differ only in case, blanks or ``_-.``.
+def warn_similar_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
+    """Warn of levels that differ only in case, whitespace or punctuation.
 
     Parameters
     ----------
     factors : mapping of str to tuple of str
         Levels by factor.
+
+    Warns
+    -----
+    BayesdeWarning
     """
     for name, levels in factors.items():
         alike: dict[str, list[str]] = defaultdict(list)
@@ -47,15 +51,15 @@ def tell_doubtful_levels(factors: Mapping[str, tuple[str, ...]]) -> None:
         pairs = [" and ".join(f"'{level}'" for level in group) for group in alike.values() if len(group) > 1]
         if pairs:
             warnings.warn(
-                f"levels of '{name}' differ only in case, blanks or punctuation: {'; '.join(pairs)}. They "
-                "are fitted as groups of their own; if they are the same, write them alike in the table",
+                f"levels of '{name}' differ only in case, whitespace or punctuation: {'; '.join(pairs)}. "
+                "They are fitted as different groups; if they are the same, use one spelling in the table.",
                 BayesdeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
 def _key(level: str) -> str:
-    """Reduce a level to what tells it from others: numbers and signs at the end of a name do."""
+    """Reduce a level to what distinguishes it: numbers, and signs at the end of a name, are kept."""
     if re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", level, re.IGNORECASE):
         return level
     between_digits = re.sub(r"(?<=\d)[\s_.\-]+(?=\d)", "|", level.casefold())
@@ -63,7 +67,7 @@ def _key(level: str) -> str:
 
 
 def entered_as_numbers(parsed: Any, data: pd.DataFrame) -> pd.DataFrame:
-    """Choose the numeric variables that a formula has as they are, not within an expression.
+    """Select the numeric variables that a formula uses as they are, not within an expression.
 
     Parameters
     ----------
@@ -79,30 +83,34 @@ def entered_as_numbers(parsed: Any, data: pd.DataFrame) -> pd.DataFrame:
     return data[[name for name in data if name in expressions and data[name].dtype == np.float64]]
 
 
-def tell_doubtful_numbers(data: pd.DataFrame) -> None:
-    """Warn of covariates that may be the names of groups: named so, or of few values that are repeated.
+def warn_numeric_groups(data: pd.DataFrame) -> None:
+    """Warn of covariates that may be group labels, by their name or because few values are repeated.
 
     Parameters
     ----------
     data : pandas.DataFrame
-        Numeric variables that enter a design as they are.
+        Numeric variables that a formula uses as they are.
+
+    Warns
+    -----
+    BayesdeWarning
     """
     for name in data:
         values = data[name].to_numpy()
         if _looks_like_groups(str(name), values):
             distinct = np.unique(values)
-            slope = f"one slope, the change for each unit, from {distinct[0]:g} to {distinct[-1]:g}"
+            slope = f"one slope, the change per unit, from {distinct[0]:g} to {distinct[-1]:g}"
             warnings.warn(
-                f"`{name}` enters as a number: {slope} ({distinct.size} distinct values: "
+                f"`{name}` is used as a number: {slope} ({distinct.size} distinct values: "
                 f"{first_few([f'{value:g}' for value in distinct])}). Write C({name}) in the design if the "
-                "values name groups; leave it as it is if the change is proportional to the value",
+                "values are group labels; leave it as it is if the change is proportional to the value.",
                 BayesdeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 
 def _looks_like_groups(name: str, values: np.ndarray) -> bool:
-    """Judge by the name, whether numbers are whole, and how often they are repeated."""
+    """Judge by the name, by whether numbers are integers, and by how often they are repeated."""
     distinct, sizes = np.unique(values, return_counts=True)
     whole = bool((distinct == np.floor(distinct)).all())
     if _IDENTIFIER.search(name) and whole and distinct.size > 1:

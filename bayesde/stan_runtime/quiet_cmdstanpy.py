@@ -1,4 +1,4 @@
-"""cmdstanpy imported late, with its console messages turned into log records at level DEBUG."""
+"""cmdstanpy, imported when needed, with its console messages turned into log records at level DEBUG."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ class _ToDebug(logging.Handler):
 
 
 def import_cmdstanpy() -> ModuleType:
-    """Import cmdstanpy; what its logger would print goes to the logger ``bayesde.cmdstanpy`` instead.
+    """Import cmdstanpy; its log messages go to the logger ``bayesde.cmdstanpy`` instead of the console.
 
-    Errors are not lost: cmdstanpy raises them too, with their details.
+    Errors are not lost: cmdstanpy also raises them, with their details.
+
+    Returns
+    -------
+    module
     """
     theirs = logging.getLogger("cmdstanpy")
     if not any(isinstance(handler, _ToDebug) for handler in theirs.handlers):

@@ -1,29 +1,26 @@
-"""Counts that are legal but doubtful: rows that are no genes, names that are dates, samples without reads."""
+"""Legal but suspicious counts: summary rows, names changed by a spreadsheet, nearly empty samples."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from bayesde.counts.storage import Storage, chunks
 from bayesde.errors import BayesdeWarning, first_few
-
-if TYPE_CHECKING:
-    from bayesde.counts.experiment import Counts
 
 __all__ = [
     "spreadsheet_names",
     "summary_rows",
-    "tell_nearly_empty",
-    "tell_no_genes",
-    "tell_spreadsheet_names",
+    "warn_nearly_empty",
+    "warn_summary_rows",
+    "warn_spreadsheet_names",
 ]
 
-# STAR, and htseq-count with or without its underscores, in lower case and without ``_``.
+# STAR, and htseq-count with or without its underscores; in lower case and without ``_``.
 _SUMMARIES = {
     "nunmapped", "nmultimapping", "nnofeature", "nambiguous", "nofeature", "ambiguous", "toolowaqual",
     "notaligned", "alignmentnotunique",
@@ -47,13 +44,13 @@ _BARE = re.compile(r"[345]\d{4}(?:\.0)?")  # dates from 1982 on, as days
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 FEWEST_GENES = 20
-"""Totals of fewer genes than these say little of a sample."""
+"""With fewer genes than these, the total count of a sample is not informative."""
 NEARLY_EMPTY = 0.1
 """Share of the other samples' median total below which a sample is named."""
 
 
 def summary_rows(names: Iterable[object]) -> np.ndarray:
-    """Find rows in which STAR, htseq-count or featureCounts report reads of no gene.
+    """Find the summary rows of STAR, htseq-count or featureCounts, such as ``__no_feature``.
 
     Parameters
     ----------
@@ -79,20 +76,39 @@ def summary_rows(names: Iterable[object]) -> np.ndarray:
     )
 
 
-def tell_no_genes(genes: pd.Index) -> None:
-    """Warn of rows for reads of no gene, in counts that were not read by `read_counts`."""
+def warn_summary_rows(genes: pd.Index) -> None:
+    """Warn of summary rows of a counting program in counts that were not read by `read_counts`.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Warns
+    -----
+    BayesdeWarning
+    """
     rows = genes[summary_rows(genes)]
     if len(rows):
         warnings.warn(
-            f"{first_few(rows, 20)} look like the summary rows of a counting program and not like genes: "
-            "they would be tested, and enter size factors. Leave these rows out; `read_counts` does",
+            f"{first_few(rows, 20)} look like summary rows of a counting program, not genes: they would be "
+            "tested, and would affect the size factors. Remove these rows, as `read_counts` does.",
             BayesdeWarning,
             stacklevel=4,
         )
 
 
 def spreadsheet_names(genes: pd.Index) -> pd.Index:
-    """Choose the names that look like dates or numbers where most others do not."""
+    """Find names that look like dates or numbers where most others do not.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Returns
+    -------
+    pandas.Index of str
+        These names.
+    """
     may_be = np.array([name[:1].isdigit() or name[:3].lower() in _MONTHS for name in genes], dtype=bool)
     names = genes[may_be]
     own_right = sum(map(str.isdecimal, names)) >= 0.5 * len(genes)  # numbers of Entrez for example
@@ -101,35 +117,57 @@ def spreadsheet_names(genes: pd.Index) -> pd.Index:
     return names[np.array(changed, dtype=bool)]
 
 
-def tell_spreadsheet_names(genes: pd.Index) -> None:
-    """Warn of genes whose names a spreadsheet turned into dates or numbers."""
+def warn_spreadsheet_names(genes: pd.Index) -> None:
+    """Warn of genes whose names a spreadsheet turned into dates or numbers.
+
+    Parameters
+    ----------
+    genes : pandas.Index of str
+
+    Warns
+    -----
+    BayesdeWarning
+    """
     changed = spreadsheet_names(genes)
     if len(changed):
         warnings.warn(
-            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. A "
-            "spreadsheet does that to names such as MARCH2, SEPT2, DEC1 or 2310009E13 (two genes may then "
-            "have one name); take the counts from the file that the counting program wrote",
+            f"{len(changed)} gene name(s) look like dates or numbers: {first_few(changed, 10)}. "
+            "Spreadsheets convert names such as MARCH2, SEPT2, DEC1 or 2310009E13 (so that two genes may "
+            "get the same name); use the file that the counting program wrote.",
             BayesdeWarning,
             stacklevel=4,
         )
 
 
-def tell_nearly_empty(counts: Counts) -> None:
-    """Warn of samples with far fewer reads than the others."""
-    totals, samples = counts.library_sizes, counts.samples
+def warn_nearly_empty(storage: Storage, samples: pd.Index) -> None:
+    """Warn of samples with far fewer reads than the others.
+
+    Parameters
+    ----------
+    storage : Storage
+        The checked counts, (gene, sample).
+    samples : pandas.Index of str
+        Their names, for the message.
+
+    Warns
+    -----
+    BayesdeWarning
+        Naming samples whose total is below `NEARLY_EMPTY` times the median total.
+    """
+    totals, n_genes = storage.library_sizes, storage.shape[0]
     usual = float(np.median(totals))
     few = np.flatnonzero(totals < NEARLY_EMPTY * usual)
-    if few.size and counts.n_genes >= FEWEST_GENES:
-        zeros = sum((counts.rows(chunk) == 0.0).sum(axis=0) for chunk in counts.chunks()) / counts.n_genes
+    if few.size and n_genes >= FEWEST_GENES:
+        zeros = sum((storage.rows(some) == 0.0).sum(axis=0) for some in chunks(storage.shape)) / n_genes
         named = ", ".join(
             f"'{samples[i]}' ({totals[i]:,.0f} reads, {100.0 * zeros[i]:.0f} % of the genes at 0)"
             for i in few[:5]
         )
         more = f" and {few.size - 5} more" if few.size > 5 else ""
         warnings.warn(
-            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. "
-            "Its size factor, and all that is compared with it, rests on few counts. If the library failed, "
-            "leave the sample out of counts and sample table",
+            f"sample(s) with far fewer reads than the others (median {usual:,.0f}): {named}{more}. Their "
+            "size factors, and comparisons with them, rest on few counts. If a library failed, remove the "
+            "sample from counts and sample table.",
             BayesdeWarning,
             stacklevel=4,
         )

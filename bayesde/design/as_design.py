@@ -1,4 +1,4 @@
-"""The design that a fit or a test is given: a formula, or a matrix whose rows must be the samples."""
+"""The design of a fit or test: from a formula, or a given one whose rows must be the samples."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.errors import InputError
 
-__all__ = ["given_design"]
+__all__ = ["as_design"]
 
 
-def given_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None = None) -> Design:
-    """Return the design of a formula, or check one that was made before.
+def as_design(design: str | Design, counts: Counts, references: Mapping[str, str] | None = None) -> Design:
+    """Return the design of a formula, or check an existing one.
 
     Parameters
     ----------
     design : str or Design
     counts : Counts
-    references : mapping, optional
-        Reference level of a factor, for a formula.
+    references : mapping of str to str, optional
+        Reference level by factor, for a formula.
 
     Returns
     -------
@@ -28,12 +28,12 @@ def given_design(design: str | Design, counts: Counts, references: Mapping[str, 
     Raises
     ------
     InputError
-        If its rows are not the samples of the counts in order, or references come with a made design.
+        If its rows are not the samples of the counts in order, or references are given with a `Design`.
     """
     if isinstance(design, str):
         return Design.from_formula(design, counts.sample_table, references=references)
     if references:
-        raise InputError("reference levels are part of a design that was made before; give them there.")
+        raise InputError("a Design already has its reference levels; give references= where it is made.")
     if not isinstance(design, Design):
         raise InputError(f"a formula or a Design is needed; got {type(design).__name__}.")
     if design.n_samples != counts.n_samples:

@@ -1,4 +1,4 @@
-"""Blanks around names and levels, no-break spaces and invisible characters among them."""
+"""Whitespace around names and levels, including no-break spaces and invisible characters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,32 @@ _EDGES = _SPACES + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
 def stripped(value: Any) -> Any:
-    """Return text without blanks around it, anything else as it is."""
+    """Return text without whitespace around it, anything else unchanged.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
+    """
     return value.strip(_EDGES) if isinstance(value, str) else value
 
 
 def stripped_texts(values: list[Any]) -> list[Any]:
-    """Strip many values, `stripped` each; fast where all are plain text."""
+    """Strip many values, each as `stripped` does; fast where all are plain text.
+
+    Parameters
+    ----------
+    values : list
+        Text or anything else.
+
+    Returns
+    -------
+    list
+        As long as `values`.
+    """
     try:
         plain = "".join(values).isascii()
     except TypeError:  # some are not text
@@ -33,7 +53,17 @@ def stripped_texts(values: list[Any]) -> list[Any]:
 
 
 def stripped_labels(labels: pd.Index) -> pd.Index:
-    """Strip names; the index itself is returned where nothing is to be stripped."""
+    """Strip names.
+
+    Parameters
+    ----------
+    labels : pandas.Index
+
+    Returns
+    -------
+    pandas.Index
+        New, or `labels` itself where there is nothing to strip.
+    """
     if isinstance(labels, pd.MultiIndex) or pd.api.types.is_numeric_dtype(labels):
         return labels
     before = list(labels)
@@ -42,7 +72,7 @@ def stripped_labels(labels: pd.Index) -> pd.Index:
 
 
 def stripped_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Strip the text in a table of samples: its cells, the names of its rows and columns.
+    """Strip the text in a table of samples: its cells, and the names of its rows and columns.
 
     Parameters
     ----------
@@ -56,12 +86,12 @@ def stripped_table(table: pd.DataFrame) -> pd.DataFrame:
     Warns
     -----
     BayesdeNote
-        Naming the cells, since levels that differed by a blank are one level afterwards.
+        Naming the cells, because levels that differed in whitespace only are one level afterwards.
     """
     columns = [_stripped_column(table.iloc[:, i]) for i in range(table.shape[1])]
     changed = [i for i, column in enumerate(columns) if column is not None]
     if changed:
-        _tell([(stripped(table.columns[i]), _changes(table.iloc[:, i])) for i in changed])
+        _warn([(stripped(table.columns[i]), _changes(table.iloc[:, i])) for i in changed])
         whole = [table.iloc[:, i] if column is None else column for i, column in enumerate(columns)]
         table = pd.concat(whole, axis=1)
     names, rows = stripped_labels(table.columns), stripped_labels(table.index)
@@ -71,7 +101,7 @@ def stripped_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _same(before: list[Any], after: list[Any]) -> bool:
-    """Tell whether nothing was stripped: Python returns the very same text then, and so does `stripped`."""
+    """Return whether nothing was stripped: Python, and `stripped`, return the same text object then."""
     return all(map(operator.is_, before, after))
 
 
@@ -92,20 +122,20 @@ def _stripped_column(column: pd.Series) -> pd.Series | None:
 
 
 def _changes(column: pd.Series) -> list[str]:
-    """List the values of a column that have blanks around them."""
+    """List the values of a column that have whitespace around them."""
     texts = [value for value in pd.unique(column.astype(object)) if isinstance(value, str)]
     return [text for text in texts if stripped(text) != text]
 
 
-def _tell(changes: list[tuple[Any, list[str]]]) -> None:
+def _warn(changes: list[tuple[Any, list[str]]]) -> None:
     """Say what was stripped."""
     shown = [
         (name, [text.replace(NO_BREAK, "<no-break space>") for text in texts]) for name, texts in changes
     ]
     listed = "; ".join(f"{first_few(texts, 3)} in column '{name}'" for name, texts in shown)
     warnings.warn(
-        f"blanks around text in the sample table were stripped: {listed}. Values that differ in such blanks "
-        "only are one level",
+        f"whitespace around text in the sample table was stripped: {listed}. Values that differed only in "
+        "whitespace are now one level.",
         BayesdeNote,
         stacklevel=4,
     )

@@ -1,9 +1,9 @@
-"""A posterior: draws of the genes, what is known of them, and tables made from them."""
+"""What a fit returns: a posterior, with its tables, checks and predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -11,107 +11,66 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesde.counts.display import html_table
-from bayesde.design import Design
-from bayesde.design.description import variable_lines
-from bayesde.eb.fit import EbFit
-from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
-from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
-from bayesde.posterior.draws.labelled import contrast_array, draws_dataset, equal_draws, positions
-from bayesde.posterior.queries.left_out import without_counts
+from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
-from bayesde.posterior.request import Request
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
-from bayesde.posterior.summaries.several_contrasts import event_probability, joint_summary, read_contrasts
-from bayesde.posterior.summaries.tables import results_table, summary_table, threshold_of
-from bayesde.results import ResultsTable, to_log2
+from bayesde.posterior.summaries.description import described, described_as_table
+from bayesde.posterior.summaries.equal_weights import contrast_draws, labelled_draws
+from bayesde.posterior.summaries.several_contrasts import contrasts_summary, event_probabilities
+from bayesde.posterior.summaries.tables import results_table, summary_table
+from bayesde.results import ResultsTable
 
 __all__ = ["Posterior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior:
-    """Draws from the posterior, and what is known of them.
+class Posterior(PosteriorData):
+    """Draws from the posterior, with tables, checks and predictions made from them.
 
     Attributes
     ----------
     gene_draws : GeneDraws
         Draws of the genes that were sampled, with their weights.
     hyperparameters : Hyperparameters
-        What the genes were sampled under, or its posterior, where that was learnt or sampled.
+        Those under which the genes were sampled: their posterior, where they were learnt or sampled.
     diagnostics : pandas.DataFrame
-        One row per input gene: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of its parameters),
-        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``, ``sampled``,
-        ``all_zero``, ``engine``, ``status``. Of engine psis: ``pareto_k``, ``ess_bulk`` (effective number of
-        weighted draws), ``attempts`` and the last four. ``pareto_k`` of engine nuts is that of the weights
-        which let the uncertainty of the hyperparameters in.
+        One row per input gene. Of engine psis: ``ess`` (effective number of weighted draws), ``pareto_k`` and
+        ``attempts``. Of chains: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of the gene's parameters),
+        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``. Of all: ``sampled``,
+        ``all_zero``, ``engine``, ``status``.
     engine : {"psis", "nuts", "joint"}
-        Which was asked for; single genes may have been handed over to another.
+        The inference method of the fit; single genes may come from another, see ``diagnostics``.
     request : Request
-        What was asked for.
-    shared : dict of str to ndarray (chain, draw)
-        Engine joint: all draws of the hyperparameters.
-    statistics : dict of str to ndarray (chain, draw)
-        Engine joint: what the sampler tells of every draw, its energy for example.
+        Fit, genes and options of the posterior.
+    shared, statistics : dict of str to ndarray (chain, draw)
+        Engine joint: all draws of the hyperparameters, and what the sampler reports of every draw.
     left_out : pandas.DataFrame or None
-        ``gene`` and ``sample`` of the counts that the posterior was made without, see `without_outliers`.
+        ``gene`` and ``sample`` of the counts without which the posterior was made, see `without_outliers`.
     """
 
-    gene_draws: GeneDraws
-    hyperparameters: Hyperparameters
-    diagnostics: pd.DataFrame
-    engine: str
-    request: Request
-    shared: dict[str, np.ndarray]
-    statistics: dict[str, np.ndarray] = field(default_factory=dict)
-    left_out: pd.DataFrame | None = None
+    @classmethod
+    def of(cls, data: PosteriorData) -> Posterior:
+        """Give draws the methods of this class.
+
+        Parameters
+        ----------
+        data : PosteriorData
+
+        Returns
+        -------
+        Posterior
+        """
+        return cls(**{entry.name: getattr(data, entry.name) for entry in fields(PosteriorData)})
 
     def __repr__(self) -> str:
-        statuses = self.diagnostics["status"][self.diagnostics["sampled"]].value_counts()
-        found = ", ".join(f"{name} {number:,}" for name, number in statuses.items())
-        design = [self.design.formula or ", ".join(self.design.coefficients), *variable_lines(self.design)]
-        return (
-            f"<Posterior: {self.gene_draws.n_genes:,} of {len(self.diagnostics):,} genes, "
-            f"{self.design.n_samples} samples; engine {self.engine}; design: {'; '.join(design)}; "
-            f"status: {found}>"
-        )
+        return described(self)
 
     def _repr_html_(self) -> str:
-        sampled = f"{self.gene_draws.n_genes:,} of {len(self.diagnostics):,} genes"
-        return html_table(
-            [
-                ("Posterior", f"{sampled}, {self.design.n_samples} samples, engine {self.engine}"),
-                ("design", self.design.formula or ", ".join(self.design.coefficients)),
-                *((name, text) for name, _, text in (s.partition(": ") for s in variable_lines(self.design))),
-                ("checks", self.checked),
-                ("hyperparameters", repr(self.hyperparameters)[1:-1].partition(": ")[2]),
-            ]
-        )
-
-    @property
-    def design(self) -> Design:
-        """The design."""
-        return self.eb.design
-
-    @property
-    def eb(self) -> EbFit:
-        """The fit that normalization, starts and, where fixed, hyperparameters come from."""
-        return self.request.fit
-
-    @property
-    def genes(self) -> pd.Index:
-        """Names of the genes that were sampled, in the order of `gene_draws`."""
-        return self.eb.counts.genes[self.request.rows]
-
-    def model(self, hyper: Hyperparameters | None = None) -> ConditionalModel:
-        """Return data and priors of the sampled genes, under hyperparameters; by default posterior means."""
-        hyper = hyper or self.hyperparameters
-        model = self.request.model(self.request.rows, hyper)
-        return model if self.left_out is None else without_counts(model, self.left_out_mask, hyper)
+        return described_as_table(self)
 
     @cached_property
     def draws(self) -> xr.Dataset:
@@ -121,8 +80,7 @@ class Posterior:
         the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
         Engine psis has one chain, of draws resampled by their weights: a draw may appear more than once.
         """
-        theta = equal_draws(self.gene_draws, self.request.seeds(self.request.rows))
-        return draws_dataset(theta, self.genes, self.design.coefficients, self.shared)
+        return labelled_draws(self)
 
     def results(
         self,
@@ -154,7 +112,8 @@ class Posterior:
         -------
         ResultsTable
             One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior
-            mean dispersion, diagnostics. Genes that were not sampled are empty, with a status that says why.
+            mean dispersion, diagnostics. Genes that were not sampled are empty, with the reason as their
+            status.
 
         Raises
         ------
@@ -186,7 +145,7 @@ class Posterior:
             * ``lower``, ``upper``: the equal-tailed interval; ``hdi_lower``, ``hdi_upper``: the
               highest-density interval, which is the shortest *single* one: of a posterior with two modes it
               spans the valley between them, or leaves one of them out;
-            * ``lfsr``: probability that the effect has not the sign that is the likelier one;
+            * ``lfsr``: probability that the effect does not have the more probable sign;
             * with a threshold ``fsos``: probability that the effect is of wrong sign or smaller than the
               threshold; ``lfdr``: local false discovery probability, that the absolute effect does not exceed
               it; ``prob_gt_threshold`` = 1 - ``lfdr``. (`bayesde.s_values` of ``lfdr`` are the expected
@@ -194,7 +153,7 @@ class Posterior:
             * ``s_value``: as in `results`, expected share of wrong signs among the genes down to this one;
               with a threshold, of effects that are of wrong sign or small, and then ``s_value_sign`` is that
               of signs only;
-            * ``mcse_mean``, ``mcse_sd`` if asked for;
+            * ``mcse_mean``, ``mcse_sd`` with `mcse`;
             * ``status``.
 
         Raises
@@ -229,9 +188,7 @@ class Posterior:
         InputError
             If a contrast does not exist, or two have the same name.
         """
-        threshold_of(lfc_threshold)
-        read = read_contrasts(self.design, contrasts)
-        return joint_summary(self.gene_draws, read, lfc_threshold).assign_coords(gene=np.asarray(self.genes))
+        return contrasts_summary(self, contrasts, lfc_threshold)
 
     def probability(
         self,
@@ -251,18 +208,15 @@ class Posterior:
         Returns
         -------
         pandas.Series
-            One number per input gene, NaN where it was not sampled: the share of the draws' weight, so that
-            below 1 / draws there is hardly more to see than 0.
+            One number per input gene, NaN where it was not sampled: the share of the draws' weight, whose
+            resolution is about 1 / draws.
 
         Raises
         ------
         InputError
             If a contrast does not exist, or the event returns anything else.
         """
-        read = read_contrasts(self.design, contrasts)
-        found = pd.Series(np.nan, index=self.diagnostics.index, name="probability")
-        found[self.diagnostics["sampled"]] = event_probability(self.gene_draws, read, event)
-        return found
+        return event_probabilities(self, event, contrasts)
 
     def contrast_draws(self, contrast: Any = None, genes: Sequence[str] | None = None) -> xr.DataArray:
         """Return draws of a contrast, all of the same weight.
@@ -284,15 +238,11 @@ class Posterior:
         InputError
             If the contrast does not exist, or a gene was not sampled.
         """
-        read = self.design.contrast(contrast)
-        rows = positions(self.genes, genes)
-        theta = equal_draws(self.gene_draws.genes(rows), self.request.seeds(self.request.rows[rows]))
-        effects = to_log2(contrast_values(theta, read.vector))
-        return contrast_array(effects, self.genes[rows], read.name)
+        return contrast_draws(self, contrast, genes)
 
     @property
     def checked(self) -> str:
-        """One sentence on what was checked, and what failed."""
+        """One sentence: what was checked, and what failed."""
         return checked(self)
 
     @property
@@ -307,26 +257,42 @@ class Posterior:
         """
         return to_arviz(self.draws, self.statistics)
 
-    @property
-    def left_out_mask(self) -> np.ndarray:
-        """Which counts (sampled gene, sample) the posterior was made without."""
-        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
-        if self.left_out is not None:
-            genes = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
-            samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
-            mask[genes, samples] = True
-        return mask
+    def loo(self, *, refit: bool = True, progress: Progress | None = None) -> LeaveOneOut:
+        """Predict each count of each gene from the gene's other counts (leave-one-sample-out).
 
-    def loo(
-        self, *, refit: bool = True, progress: Callable[[int, int, str], None] | None = None
-    ) -> LeaveOneOut:
-        """Leave out every count in turn: see `bayesde.posterior.queries.loo.leave_one_out`."""
+        Parameters
+        ----------
+        refit : bool
+            Whether genes are sampled again without a count where importance weights are unreliable.
+        progress : callable, optional
+            Called with (units done, units, text).
+
+        Returns
+        -------
+        LeaveOneOut
+            Predictive probabilities by gene and sample, in the attribute ``pointwise``.
+        """
         return leave_one_out(self, refit=refit, progress=progress)
 
     def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
-        """Leave counts out for good, by default those that `LeaveOneOut.outlier_counts` flags.
+        """Sample the genes of outlying counts again without these counts.
 
-        See `bayesde.posterior.queries.outlier_counts.without_outliers`.
+        Parameters
+        ----------
+        counts : pandas.DataFrame, optional
+            Counts to leave out, one a row, with the columns ``gene`` and ``sample``; by default those that
+            ``loo().outlier_counts()`` flags.
+
+        Returns
+        -------
+        Posterior
+            A new one. The genes concerned come from engine psis, under the hyperparameters of this posterior,
+            and have the status ``outlier_left_out``, unless they fail a check.
+
+        Raises
+        ------
+        InputError
+            If a gene has no posterior, a sample does not exist, or no count of a gene would be left.
         """
         return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
 
@@ -339,7 +305,33 @@ class Posterior:
         samples: Any = None,
         normalization_factors: Any = None,
     ) -> xr.DataArray:
-        """Draw counts (draw, gene, sample): see `bayesde.posterior.queries.predict.predict_counts`."""
+        """Draw counts from the posterior predictive distribution.
+
+        Parameters
+        ----------
+        genes : sequence of str, optional
+            By default all that were sampled.
+        draws : int
+            Data sets to draw.
+        seed : int, optional
+            By default the posterior's. A gene's counts depend on its name and the seed, not on other genes.
+        samples : pandas.DataFrame, optional
+            New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows).
+            By default replicates of the samples of the fit.
+        normalization_factors : array-like (sample,) or (gene, sample), optional
+            Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
+
+        Returns
+        -------
+        xarray.DataArray of int64 (draw, gene, sample)
+
+        Raises
+        ------
+        InputError
+            If genes have no posterior, or new samples do not fit the design.
+        OptionError
+            If a number is out of its range.
+        """
         return predict_counts(
             self,
             genes,
@@ -352,5 +344,29 @@ class Posterior:
     def predictive_check(
         self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None
     ) -> pd.DataFrame:
-        """Compare genes with replicates: see `bayesde.posterior.queries.predict.predictive_check`."""
+        """Compare every gene's counts with replicates that its posterior predicts.
+
+        Parameters
+        ----------
+        genes : sequence of str, optional
+            By default all that were sampled.
+        draws : int
+            Data sets to draw.
+        seed : int, optional
+            By default the posterior's.
+
+        Returns
+        -------
+        pandas.DataFrame
+            By gene, posterior predictive p-values, half of ties counted: ``p_largest`` of the largest
+            normalized count, ``p_zeros`` of the number of zeros, ``p_spread`` of Pearson's statistic: near 0
+            where counts vary more than the model allows.
+
+        Raises
+        ------
+        InputError
+            If genes have no posterior.
+        OptionError
+            If a number is out of its range.
+        """
         return predictive_check(self, genes, draws=draws, seed=seed)

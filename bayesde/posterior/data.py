@@ -1,0 +1,127 @@
+"""Draws from a posterior, and what is known of them: what summaries and queries work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bayesde.design import Design
+from bayesde.eb.fit import EbFit
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.left_out_counts import without_counts
+from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.request import Request
+
+__all__ = ["PosteriorData"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PosteriorData:
+    """Draws from the posterior, and what is known of them.
+
+    Attributes
+    ----------
+    gene_draws : GeneDraws
+        Draws of the genes that were sampled, with their weights.
+    hyperparameters : Hyperparameters
+        Those under which the genes were sampled: their posterior, where they were learnt or sampled.
+    diagnostics : pandas.DataFrame
+        One row per input gene. Of engine psis: ``ess`` (effective number of weighted draws), ``pareto_k`` and
+        ``attempts``. Of chains: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of the gene's parameters),
+        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``; ``pareto_k`` of engine
+        nuts is that of the weights which account for the uncertainty of the hyperparameters. Of all:
+        ``sampled``, ``all_zero``, ``engine``, ``status``.
+    engine : {"psis", "nuts", "joint"}
+        The inference method of the fit; single genes may come from another, see ``diagnostics``.
+    request : Request
+        Fit, genes and options of the posterior.
+    shared : dict of str to ndarray (chain, draw)
+        Engine joint: all draws of the hyperparameters.
+    statistics : dict of str to ndarray (chain, draw)
+        Engine joint: what the sampler reports of every draw, such as its energy.
+    left_out : pandas.DataFrame or None
+        ``gene`` and ``sample`` of the counts without which the posterior was made, see `without_outliers`.
+    """
+
+    gene_draws: GeneDraws
+    hyperparameters: Hyperparameters
+    diagnostics: pd.DataFrame
+    engine: str
+    request: Request
+    shared: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray] = field(default_factory=dict)
+    left_out: pd.DataFrame | None = None
+
+    @property
+    def design(self) -> Design:
+        """The design."""
+        return self.eb.design
+
+    @property
+    def eb(self) -> EbFit:
+        """The empirical-Bayes fit: normalization, starting values and, where fixed, hyperparameters."""
+        return self.request.fit
+
+    @property
+    def genes(self) -> pd.Index:
+        """Names of the genes that were sampled, in the order of `gene_draws`."""
+        return self.eb.counts.genes[self.request.rows]
+
+    @property
+    def left_out_mask(self) -> np.ndarray:
+        """Which counts the posterior was made without, ndarray of bool (sampled gene, sample)."""
+        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
+        if self.left_out is not None:
+            genes = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
+            samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
+            mask[genes, samples] = True
+        return mask
+
+    def model(self, hyper: Hyperparameters | None = None) -> ConditionalModel:
+        """Return data and priors of the sampled genes, without the counts that were left out.
+
+        Parameters
+        ----------
+        hyper : Hyperparameters, optional
+            By default their posterior means.
+
+        Returns
+        -------
+        ConditionalModel
+        """
+        hyper = hyper or self.hyperparameters
+        model = self.request.model(self.request.rows, hyper)
+        return model if self.left_out is None else without_counts(model, self.left_out_mask, hyper)
+
+    def observed(self, rows: np.ndarray | slice, hyper: Hyperparameters | None = None) -> ConditionalModel:
+        """Return data and priors of some genes, with every count that was observed.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,) or slice
+            Positions among the sampled genes.
+        hyper : Hyperparameters, optional
+            By default those of the request.
+
+        Returns
+        -------
+        ConditionalModel
+        """
+        return self.request.model(self.request.rows[rows], hyper)
+
+    def seeds(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Return the seeds of some genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,) or slice
+            Positions among the sampled genes.
+
+        Returns
+        -------
+        ndarray of uint32 (gene,)
+        """
+        return self.request.seeds(self.request.rows[rows])

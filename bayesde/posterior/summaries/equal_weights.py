@@ -1,0 +1,59 @@
+"""Draws of equal weight as labelled arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+
+from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.draws.gene_draws import contrast_values
+from bayesde.posterior.draws.labelled import contrast_array, draws_dataset, equal_draws, positions
+from bayesde.results import to_log2
+
+__all__ = ["contrast_draws", "labelled_draws"]
+
+
+def labelled_draws(posterior: PosteriorData) -> xr.Dataset:
+    """Return all draws, of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+
+    Returns
+    -------
+    xarray.Dataset
+    """
+    theta = equal_draws(posterior.gene_draws, posterior.seeds(slice(None)))
+    return draws_dataset(theta, posterior.genes, posterior.design.coefficients, posterior.shared)
+
+
+def contrast_draws(
+    posterior: PosteriorData, contrast: Any = None, genes: Sequence[str] | None = None
+) -> xr.DataArray:
+    """Return draws of a contrast, of equal weight.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    contrast : optional
+        Whatever ``design.contrast`` takes.
+    genes : sequence of str, optional
+        By default all that were sampled.
+
+    Returns
+    -------
+    xarray.DataArray
+        (chain, draw, gene), log2.
+
+    Raises
+    ------
+    InputError
+        If the contrast does not exist, or a gene was not sampled.
+    """
+    read = posterior.design.contrast(contrast)
+    rows = positions(posterior.genes, genes)
+    theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
+    return contrast_array(to_log2(contrast_values(theta, read.vector)), posterior.genes[rows], read.name)
