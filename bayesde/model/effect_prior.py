@@ -9,7 +9,7 @@ h being the height of the density at its peak. `log_effect_density` and `effect_
 for modes, one coefficient at a time, and `tangent_curvature` keeps these going where the density is not
 log-concave. For weighted draws only shrunken coefficients matter, at other and other values of S:
 `fill_inverse_densities` takes all draws of a gene at once, `slope_by_log_scale` is the derivative by ln S,
-`log_effect_heights` the height.
+`log_effect_heights` the height. `log_effect_densities` and `random_effects` are for NumPy.
 
 Another family of priors changes this module, the program for Stan and `bayesde.simulation.laws`.
 """
@@ -26,8 +26,10 @@ from bayesde.numerics.elementary import logarithms
 __all__ = [
     "effect_derivatives",
     "fill_inverse_densities",
+    "log_effect_densities",
     "log_effect_density",
     "log_effect_heights",
+    "random_effects",
     "slope_by_log_scale",
     "tangent_curvature",
 ]
@@ -96,6 +98,42 @@ def fill_inverse_densities(points, columns, inverse_scale, out):  # type: ignore
 def slope_by_log_scale(standardized):  # type: ignore[no-untyped-def]
     """Return d ln p(b | S) / d ln S = 1 - 2 / (1 + u^2) of a shrunken coefficient, u = b/S."""
     return 1.0 - 2.0 / fused(standardized, standardized, 1.0)
+
+
+def log_effect_densities(effects: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the log prior densities of shrunken coefficients, over their heights.
+
+    Parameters
+    ----------
+    effects : ndarray (..., shrunken)
+        Natural log.
+    scale : ndarray (shrunken,)
+        S, natural log.
+
+    Returns
+    -------
+    ndarray (..., shrunken)
+    """
+    return np.asarray(-np.log1p((effects / scale) ** 2))
+
+
+def random_effects(rng: np.random.Generator, scale: np.ndarray, size: int) -> np.ndarray:
+    """Draw shrunken coefficients from their priors.
+
+    Parameters
+    ----------
+    rng : Generator
+    scale : ndarray (shrunken,)
+        S, natural log.
+    size : int
+        Number of draws.
+
+    Returns
+    -------
+    ndarray (size, shrunken)
+        Natural log.
+    """
+    return scale * rng.standard_cauchy((size, scale.size))
 
 
 def log_effect_heights(scale: np.ndarray) -> float:

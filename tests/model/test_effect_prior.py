@@ -9,8 +9,10 @@ from scipy.stats import cauchy, norm
 from bayesde.model.effect_prior import (
     effect_derivatives,
     fill_inverse_densities,
+    log_effect_densities,
     log_effect_density,
     log_effect_heights,
+    random_effects,
     slope_by_log_scale,
     tangent_curvature,
 )
@@ -60,7 +62,20 @@ def test_densities_of_draws_and_their_height(columns):
     found = np.empty(30)
     fill_inverse_densities(points, np.array(columns, dtype=np.int64), 1.0 / scale, found)
     expected = cauchy.logpdf(points[columns].T, scale=scale).sum(axis=1)
-    np.testing.assert_allclose(log_effect_heights(scale) - np.log(found), expected, rtol=1e-12, atol=1e-12)
+    height = log_effect_heights(scale)
+    np.testing.assert_allclose(height - np.log(found), expected, rtol=1e-12, atol=1e-12)
+    densities = log_effect_densities(points[columns].T, scale)
+    np.testing.assert_allclose(height + densities.sum(axis=1), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_drawn_effects_have_the_quartiles_of_the_prior():
+    """Of a Cauchy distribution they are at plus and minus its scale."""
+    scale = np.array([0.1, 4.0])
+    drawn = random_effects(np.random.default_rng(5), scale, 40_000)
+    assert drawn.shape == (40_000, 2)
+    np.testing.assert_allclose(
+        np.quantile(drawn, [0.25, 0.5, 0.75], axis=0), [-scale, 0 * scale, scale], atol=0.15
+    )
 
 
 @pytest.mark.parametrize("effect", EFFECTS)

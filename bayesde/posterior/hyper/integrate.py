@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.effect_prior import log_effect_densities
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.resampling import systematic
@@ -130,8 +131,8 @@ def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
     ndarray (gene, draw)
         Up to a constant.
     """
-    shrunken = theta[:, :, :-1][:, :, model.shrunken] / model.shrinkage_scale[model.shrunken]
+    effects, scale = theta[:, :, :-1][:, :, model.shrunken], model.shrinkage_scale[model.shrunken]
     residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
     square = residual**2
     tail = 0.5 * square if np.isinf(model.nu) else 0.5 * (model.nu + 1.0) * np.log1p(square / model.nu)
-    return np.asarray(-np.log1p(shrunken**2).sum(axis=2) - tail)
+    return np.asarray(log_effect_densities(effects, scale).sum(axis=2) - tail)

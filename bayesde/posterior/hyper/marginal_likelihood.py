@@ -22,17 +22,15 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.prior_at_draws import (
-    HyperPriors,
+from bayesde.model.prior_at_draws import HyperPriors, log_height, log_height_slope
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.threads import over_genes
+from bayesde.posterior.hyper.evidence_kernels import (
     average_weights,
     fill_evidence,
     fill_highest,
     fill_moments,
-    log_height,
-    log_height_slope,
 )
-from bayesde.numerics.elementary import exponentials
-from bayesde.numerics.threads import over_genes
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.proposal.drawing import ProposalDraws
 

@@ -20,8 +20,8 @@ from bayesde.model.density import ConditionalModel
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.numerics.threads import over_genes
+from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
 from bayesde.posterior.queries.count_tails import count_tails
-from bayesde.posterior.summaries.one_contrast import LARGEST_EFFECT
 
 __all__ = ["Prediction", "leave_out_weights", "log_probabilities", "predictions"]
 

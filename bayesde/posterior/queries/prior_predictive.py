@@ -21,6 +21,7 @@ from scipy.special import logsumexp
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
+from bayesde.model.effect_prior import random_effects
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice
 from bayesde.posterior.options import check_whole
@@ -182,7 +183,7 @@ def _genes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw effects (gene, effect), natural log, and dispersions (gene,) of one data set."""
     size, scales = base_mean.size, phi["shrinkage_scale"]
-    beta = scales * rng.standard_cauchy((size, scales.size))
+    beta = random_effects(rng, scales, size)
     z = rng.standard_normal(size) if math.isinf(phi["nu"]) else rng.standard_t(phi["nu"], size)
     trend = phi["asymptotic_dispersion"] + phi["extra_poisson"] / base_mean
     return beta, trend * np.exp(np.clip(phi["dispersion_sd"] * z, -LARGEST_RESIDUAL, LARGEST_RESIDUAL))
