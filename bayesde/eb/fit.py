@@ -19,6 +19,7 @@ from bayesde.eb.dispersion.prior import DispersionPrior
 from bayesde.eb.dispersion.trend import DispersionTrend, given_trend
 from bayesde.eb.genes import Hierarchy, estimate_genes, own_dispersions
 from bayesde.eb.observation_weights import observation_weights, too_little_weight
+from bayesde.eb.options import EbOptions
 from bayesde.eb.outliers import CooksSummary, cooks_distances, disqualified
 from bayesde.eb.passes import (
     AllGenes,
@@ -35,7 +36,6 @@ from bayesde.eb.summary import described, described_as_table, tell_once
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.eb.testing.lrt import likelihood_ratios
 from bayesde.errors import InputError
-from bayesde.options import EbOptions
 from bayesde.results import ResultsTable
 
 __all__ = ["EbFit", "fit_eb"]

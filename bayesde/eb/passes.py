@@ -26,11 +26,11 @@ from bayesde.eb.genes import (
     poisson_level,
     replacement,
 )
+from bayesde.eb.options import EbOptions
 from bayesde.eb.outliers import replaceable_samples
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import MIN_MU
 from bayesde.eb.regression.separation import separated_genes
-from bayesde.options import EbOptions
 
 __all__ = ["AllGenes", "Estimates", "ReplacedCounts", "first_pass", "learn_hierarchy", "second_pass"]
 

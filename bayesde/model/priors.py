@@ -19,13 +19,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from scipy.special import gammaincc, gammainccinv
+from typing import TYPE_CHECKING, Any
 
 from bayesde.errors import OptionError, first_few
 from bayesde.options import check_range, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["LogNormal", "Priors", "ShiftedGamma"]
 
@@ -64,6 +64,8 @@ class LogNormal:
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draw values, ndarray (size,)."""
+        import numpy as np  # the command line reads the defaults without loading it
+
         return np.asarray(self.median * np.exp(self.log_sd * rng.standard_normal(size)))
 
 
@@ -102,6 +104,9 @@ class ShiftedGamma:
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draw values, ndarray (size,), by the inverse of the distribution function."""
+        import numpy as np
+        from scipy.special import gammaincc, gammainccinv
+
         beyond = gammaincc(self.shape, self.rate * self.above)
         return np.asarray(gammainccinv(self.shape, rng.random(size) * beyond) / self.rate)
 

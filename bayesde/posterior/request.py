@@ -20,7 +20,7 @@ from bayesde.model.priors import Priors
 from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.options import JOINT_GENE_LIMIT, SamplingOptions
+from bayesde.posterior.options import SamplingOptions
 
 if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Progress",
     "Request",
-    "check_joint",
     "check_same",
     "check_unweighted",
     "selected_genes",
@@ -182,20 +181,6 @@ def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> n
     if not rows.size:
         raise InputError("genes: none of the genes asked for has counts that can be fitted.")
     return rows
-
-
-def check_joint(rows: np.ndarray, hyperparameters: Hyperparameters | str | None) -> None:
-    """Refuse what engine joint cannot do."""
-    if hyperparameters is not None:
-        raise OptionError(
-            "hyperparameters: engine 'joint' samples them and takes none; use engine 'nuts' to fix them."
-        )
-    if rows.size > JOINT_GENE_LIMIT:
-        raise OptionError(
-            f"engine 'joint' samples all genes in one posterior, which does not end in useful time for "
-            f"{rows.size} genes (the limit is {JOINT_GENE_LIMIT}); choose some by `genes`, or use "
-            "engine 'nuts'."
-        )
 
 
 def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:

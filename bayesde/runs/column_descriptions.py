@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayesde.design import Contrast
-from bayesde.options import EbOptions
+from bayesde.eb.options import EbOptions
 from bayesde.runs.plan import ModelPlan
 
 __all__ = ["posterior_meanings", "shrunken_meanings", "tested_meanings"]
@@ -13,7 +13,7 @@ _CLAIMS = {
     "greaterAbs2014": "the absolute effect is larger than {x:g} (the more cautious, older form)",
     "lessAbs": "the absolute effect is smaller than {x:g}",
     "greater": "the effect is above {x:g}",
-    "less": "the effect is below {x:g}",
+    "less": "the effect is below {minus_x:g}",
 }
 _PRIORS = {
     "apeglm": (
@@ -58,7 +58,7 @@ def tested_meanings(contrast: Contrast, model: ModelPlan, options: EbOptions) ->
             "p_value": f"p-value of the likelihood-ratio test of {compared}, which is not about the contrast "
             "alone",
         }
-    claim = _CLAIMS[model.alternative].format(x=model.lfc_threshold)
+    claim = _CLAIMS[model.alternative].format(x=model.lfc_threshold, minus_x=0.0 - model.lfc_threshold)
     if model.lfc_threshold == 0.0 and model.alternative.startswith("greaterAbs"):
         claim = "the effect is not 0"
     return effect | {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bayesde import LogNormal, OptionError, Priors, ShiftedGamma
-from bayesde.cli.planning import build_plan, eb_options, model_options
-from bayesde.options import EbOptions
+from bayesde.cli.planning import build_plan
+from bayesde.eb.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
 from bayesde.runs import ModelPlan, RunFiles, RunPlan, SamplePlan
 from bayesde.runs.ignored_options import unused
@@ -123,9 +123,10 @@ def test_engine_joint_has_no_local_trend():
 
 
 def plan_of(engine, trend):
-    model = model_options("~ a", None, None, None, 0.0)
     files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
-    return build_plan("sample", files, model, eb_options(trend), None, {"engine": engine})
+    eb = {} if trend is None else {"trend": trend}
+    chosen = {"model": {"design": "~ a"}, "files": files, "eb": eb, "sample": {"engine": engine}}
+    return build_plan("sample", chosen)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from bayesde.design.new_samples import rows_of_new_samples
 from bayesde.errors import InputError, first_few
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.threads import over_genes
+from bayesde.options import check_whole
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
-from bayesde.posterior.options import check_whole
 from bayesde.posterior.queries.pointwise import LARGEST_ETA
 
 if TYPE_CHECKING:
