@@ -5,45 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, dataclass, field
 from inspect import Parameter, Signature
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bayesde.options import File, Flag, Kind, Option, Switch, described, documented, flag, option, options_of
+from bayesde.options import Flag, Kind, Option, Switch, options_of
 from bayesde.options.fields import command_help
 
-__all__ = ["Chosen", "Execution", "Part", "with_options"]
+__all__ = ["Chosen", "Part", "with_options"]
 
 Chosen = dict[str, dict[str, Any]]
 """What the user chose: values by the name of a part and of a field, without what was left out."""
-
-
-@documented
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """Where a command works, and what it may replace there."""
-
-    directory: Path = field(
-        metadata=described(File(), "The folder of the run.", flag(metavar="DIR", required=True))
-    )
-    out: Path = field(
-        metadata=described(
-            File(),
-            "Folder for all output; created if necessary.",
-            flag("--out", "-o", metavar="DIR", required=True),
-        )
-    )
-    config: Path | None = option(
-        None,
-        File(),
-        "TOML file with options, in the tables [model], [eb], [sample], [sampling] and [priors]; options of "
-        "the command line take precedence.",
-        flag("--config", metavar="TOML"),
-    )
-    force: bool = option(
-        False, Switch(), "Replace what an earlier run of this command left in DIR.", flag("--force")
-    )
 
 
 @dataclass(frozen=True)
@@ -87,39 +59,36 @@ class _Place:
         return given
 
 
-def with_options(command: str, *parts: Part) -> Callable[[Callable[[Chosen], None]], Callable[..., None]]:
+def with_options(
+    command: str, parts: Iterable[Part], function: Callable[[Chosen], None]
+) -> Callable[..., None]:
     """Make a command of a function of what the user chose.
 
     Parameters
     ----------
     command : str
         Its name.
-    *parts : Part
+    parts : iterable of Part
         The options that it has, in the order of its help; those that are required come first.
+    function : callable
 
     Returns
     -------
     callable
-        A decorator: the function that it returns has a parameter for every option, as typer wants it.
+        Which has a parameter for every option, as typer wants it.
     """
+    parts = tuple(parts)
     known = list(_parameters(command, parts))
     known.sort(key=lambda pair: pair[0].default is not Parameter.empty)  # a stable sort
     places = {parameter.name: place for parameter, place in known}
 
-    def decorated(function: Callable[[Chosen], None]) -> Callable[..., None]:
-        def called(**values: Any) -> None:
-            function(_chosen(parts, places, values))
+    def called(**values: Any) -> None:
+        function(_chosen(parts, places, values))
 
-        called.__name__, called.__doc__, called.__module__ = (
-            function.__name__,
-            function.__doc__,
-            function.__module__,
-        )
-        called.__signature__ = Signature([parameter for parameter, _ in known])  # type: ignore[attr-defined]
-        called.__annotations__ = {parameter.name: parameter.annotation for parameter, _ in known}
-        return called
-
-    return decorated
+    called.__name__, called.__doc__ = function.__name__, function.__doc__
+    called.__signature__ = Signature([parameter for parameter, _ in known])  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter, _ in known}
+    return called
 
 
 def _chosen(parts: Iterable[Part], places: dict[str, _Place], values: dict[str, Any]) -> Chosen:

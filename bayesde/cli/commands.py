@@ -10,23 +10,59 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from bayesde import __version__
-from bayesde.cli.arguments import Chosen, Execution, Part, with_options
 from bayesde.cli.demonstration import demo
-from bayesde.cli.planning import EB_PARTS, build_plan
 from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
-from bayesde.posterior.options import EngineRunOptions
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from bayesde.cli.arguments import Chosen
+
+__all__ = ["app", "complete_command", "main"]
+
+_FUNCTIONS: dict[str, Callable[[Chosen], None]] = {}
+"""The commands whose options are made from option classes."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose options are made when one is called: making those of all takes a while."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that is called, the command with its options, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, complete_command(name) if name in _FUNCTIONS else command, rest
+
+
+def complete_command(name: str) -> Any:
+    """Return a command with its options.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"eb"``.
+
+    Returns
+    -------
+    click.Command
+    """
+    from bayesde.cli.arguments import with_options
+    from bayesde.cli.options import PARTS
+
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    alone.command(name)(with_options(name, PARTS[name], _FUNCTIONS[name]))
+    return get_command(alone)
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,6 +81,18 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _command(function: Callable[[Chosen], None]) -> Callable[[Chosen], None]:
+    """List a function of what the user chose among the commands."""
+
+    def listed() -> None:
+        """Stand for the command where it is listed."""
+
+    listed.__name__, listed.__doc__ = function.__name__, function.__doc__
+    app.command(function.__name__)(listed)
+    _FUNCTIONS[function.__name__] = function
+    return function
+
+
 @app.callback()
 def _options(
     version: Annotated[
@@ -55,8 +103,7 @@ def _options(
     """Hold the options of no command in particular."""
 
 
-@app.command()
-@with_options("eb", *EB_PARTS)
+@_command
 def eb(chosen: Chosen) -> None:
     """Estimate, test and shrink effects as DESeq2 and apeglm do; needs no compiler.
 
@@ -71,14 +118,10 @@ def eb(chosen: Chosen) -> None:
 
         bayesde eb counts.csv samples.csv -d '~ batch + time' --test lrt --reduced '~ batch' -o lrt
     """
-    carry_out(build_plan("eb", chosen), chosen)
+    carry_out("eb", chosen)
 
 
-_FOLDER = Part("run", Execution, ("directory",))
-
-
-@app.command()
-@with_options("resume", _FOLDER, Part("machine", EngineRunOptions, ("workers",)))
+@_command
 def resume(chosen: Chosen) -> None:
     """Resume an interrupted run.
 
@@ -95,8 +138,7 @@ def resume(chosen: Chosen) -> None:
     finish(outcome)
 
 
-@app.command()
-@with_options("status", _FOLDER)
+@_command
 def status(chosen: Chosen) -> None:
     """Show the progress of a run.
 
@@ -110,8 +152,7 @@ def status(chosen: Chosen) -> None:
         typer.echo(line)
 
 
-@app.command()
-@with_options("report", _FOLDER)
+@_command
 def report(chosen: Chosen) -> None:
     """Write an HTML report of a finished run, with its tables and plots: DIR/report.html.
 
@@ -167,9 +208,8 @@ def install_stan(
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-app.command()(sample)
-app.command()(demo)
-app.command()(simulate)
+for _function in (sample, demo, simulate):
+    _command(_function)
 
 
 def _shown_once() -> Callable[..., None]:

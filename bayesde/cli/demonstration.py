@@ -7,24 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bayesde.cli.arguments import Chosen, Execution, Part, with_options
 from bayesde.cli.running import finish, run_plan, shown_progress, workers
-from bayesde.posterior.options import EngineRunOptions
 
 if TYPE_CHECKING:
+    from bayesde.cli.arguments import Chosen
     from bayesde.runs import RunPlan
     from bayesde.runs.execution import RunOutcome
 
 __all__ = ["demo"]
 
-_FOLDER = Path("demo")
 
-
-@with_options(
-    "demo",
-    Part("run", Execution, ("out", "force"), {"out": _FOLDER}),
-    Part("machine", EngineRunOptions, ("workers",)),
-)
 def demo(chosen: Chosen) -> None:
     """Run the full workflow on real counts that ship with the package.
 
@@ -39,9 +31,10 @@ def demo(chosen: Chosen) -> None:
     """
     from rich.console import Console
 
+    from bayesde.cli.options import DEMO_FOLDER
     from bayesde.runs.demo import agreement, check_plan, demo_plan, demo_table, missing_for_stan
 
-    out = chosen["run"].get("out", _FOLDER)
+    out = chosen["run"].get("out", DEMO_FOLDER)
     outcome = _run(demo_plan(), out, chosen)
     Console().print(demo_table(outcome))
     typer.echo(f"plots in {outcome.directory / 'plots'}, draws in {outcome.directory / 'posterior.zarr'}")

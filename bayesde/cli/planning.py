@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayesde.cli.arguments import Chosen, Execution, Part
+from bayesde.cli.arguments import Chosen
 from bayesde.eb.options import EbOptions
 from bayesde.errors import OptionError
 from bayesde.model.priors import Priors
@@ -12,21 +12,7 @@ from bayesde.posterior.options import SamplingOptions
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan, read_contrast
 from bayesde.runs.plan import RunPlan, read_config
 
-__all__ = ["EB_PARTS", "SAMPLE_PARTS", "build_plan"]
-
-_RUN = Part("run", Execution, ("out", "config", "force"))
-EB_PARTS = (Part("model", ModelPlan), Part("files", RunFiles), Part("eb", EbOptions), _RUN)
-"""The options of ``bayesde eb``."""
-SAMPLE_PARTS = (
-    Part("model", ModelPlan),
-    Part("sample", SamplePlan),
-    Part("files", RunFiles),
-    Part("eb", EbOptions),
-    Part("sampling", SamplingOptions),
-    Part("plan", RunPlan),
-    _RUN,
-)
-"""The options of ``bayesde sample``."""
+__all__ = ["build_plan"]
 
 
 def build_plan(command: str, chosen: Chosen) -> RunPlan:

@@ -22,22 +22,25 @@ FAILED_GENES = 3
 """Exit code of a run that finished with genes that failed a check."""
 
 
-def carry_out(plan: RunPlan, chosen: Chosen) -> None:
-    """Run a plan, with a progress bar on a terminal, and print what was found.
+def carry_out(command: str, chosen: Chosen) -> None:
+    """Plan a run and carry it out, with a progress bar on a terminal, and print what was found.
 
     Parameters
     ----------
-    plan : RunPlan
+    command : {"eb", "sample"}
     chosen : dict of dict
-        The options of the command: ``run`` has the folder, and whether to replace a run in it.
+        The options of the command.
     """
+    from bayesde.cli.planning import build_plan
+
+    plan = build_plan(command, chosen)
     run = chosen["run"]
     with shown_progress() as progress:
         outcome = run_plan(
             plan,
             run["out"],
             force=bool(run.get("force")),
-            workers=workers(chosen) if plan.command == "sample" else 1,
+            workers=workers(chosen) if command == "sample" else 1,
             progress=progress,
         )
     finish(outcome)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from bayesde.cli.arguments import Chosen, Part, with_options
-from bayesde.cli.planning import SAMPLE_PARTS, build_plan
+from typing import TYPE_CHECKING
+
 from bayesde.cli.running import carry_out
-from bayesde.posterior.options import EngineRunOptions
+
+if TYPE_CHECKING:
+    from bayesde.cli.arguments import Chosen
 
 __all__ = ["sample"]
 
 
-@with_options("sample", *SAMPLE_PARTS, Part("machine", EngineRunOptions, ("workers",)))
 def sample(chosen: Chosen) -> None:
     """Sample the posterior of every gene: by importance sampling, or with Stan.
 
@@ -30,4 +31,4 @@ def sample(chosen: Chosen) -> None:
 
         bayesde resume post
     """
-    carry_out(build_plan("sample", chosen), chosen)
+    carry_out("sample", chosen)

@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from bayesde.cli.arguments import Chosen, Execution, Part, with_options
 from bayesde.errors import InputError, OptionError
-from bayesde.options import File, Formula, Other, Whole, flag, option
-from bayesde.simulation.options import SimulationOptions
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from bayesde.cli.arguments import Chosen
+
 __all__ = ["simulate"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Experiment:
-    """What is simulated, beside the distributions."""
-
-    genes: int | None = option(
-        None,
-        Whole(1, 10**9),
-        "Number of genes. Default: 2000, or as many as --base-means has.",
-        flag("--genes", "-g", metavar="N"),
-    )
-    samples: str = option(
-        "4,4",
-        Other("sizes or a file"),
-        "Number of samples in each group, `4,4`, `3,3,6`; a single number, `8`, is divided between two "
-        "groups; or a sample table, one row per sample [default: 4,4].",
-        flag("--samples", "-s", metavar="SIZES|FILE"),
-    )
-    design: str | None = option(
-        None,
-        Formula(),
-        "The design: a formula over the columns of the sample table. Default: `'~ condition'`, the groups; "
-        "required with a sample table.",
-        flag("--design", "-d", metavar="FORMULA"),
-    )
-    base_means: Path | None = option(
-        None,
-        File(),
-        "Base means of real genes: the column `base_mean` of a results.tsv or another table. Default: "
-        "log-normal with median 100.",
-        flag("--base-means", metavar="TSV"),
-    )
-    seed: int = option(
-        1,
-        Whole(0, 2**63 - 1),
-        "Random seed: the same seed gives the same counts.",
-        flag("--seed", metavar="N"),
-    )
-
-
-@with_options(
-    "simulate",
-    Part("run", Execution, ("out",)),
-    Part("experiment", _Experiment),
-    Part("laws", SimulationOptions),
-    Part("run", Execution, ("force",)),
-)
 def simulate(chosen: Chosen) -> None:
     """Simulate counts with known truth from the model of the package.
 
@@ -80,12 +32,14 @@ def simulate(chosen: Chosen) -> None:
 
         bayesde simulate --samples samples.tsv -d '~ condition' --base-means eb/results.tsv -o like_mine
     """
+    from bayesde.cli.options import SimulatedExperiment
     from bayesde.io import read_sample_table
+    from bayesde.simulation import SimulationOptions
     from bayesde.simulation import simulate as draw
 
-    out, asked = chosen["run"]["out"], chosen["experiment"]
+    out = chosen["run"]["out"]
     _check_folder(out, bool(chosen["run"].get("force")))
-    experiment = _Experiment(**asked)
+    experiment = SimulatedExperiment(**chosen["experiment"])
     sizes = _sizes(experiment.samples)
     simulation = draw(
         experiment.genes,
