@@ -12,8 +12,6 @@ from bayesde.options import (
     Formula,
     Other,
     Switch,
-    Whole,
-    check_fields,
     described,
     documented,
     flag,
@@ -57,11 +55,11 @@ class Execution:
 @documented
 @dataclass(frozen=True, kw_only=True)
 class SimulatedExperiment:
-    """What is simulated, beside the distributions."""
+    """What is simulated, beside the distributions; `bayesde.simulate` checks it."""
 
     genes: int | None = option(
         None,
-        Whole(1, 10**9),
+        Other("int", parsed=int),
         "Number of genes. Default: 2000, or as many as --base-means has.",
         flag("--genes", "-g", metavar="N"),
     )
@@ -88,13 +86,10 @@ class SimulatedExperiment:
     )
     seed: int = option(
         1,
-        Whole(0, 2**63 - 1),
-        "Random seed: the same seed gives the same counts.",
+        Other("int", parsed=int),
+        "Random seed: the same seed gives the same counts [default: 1].",
         flag("--seed", metavar="N"),
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 DEMO_FOLDER = Path("demo")

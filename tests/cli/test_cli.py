@@ -269,7 +269,7 @@ def test_options_from_a_file(bayesde, files):
         ("[eb]\nfdr = 5\n", "fdr must be a number"),
         ("[sample]\ndraws = 0.5\n", "draws must be a whole number"),
         ("[eb]\nfdr = 5\n", "run.toml' [eb]: fdr must be"),
-        ("[eb]\nmin_replicates = 7.5\n", "min_replicates must be a whole number; got 7.5"),
+        ("[eb]\nmin_replicates = 7.5\n", "min_replicates must be a whole number from 3 to 1000000; got 7.5"),
         ("[", "not valid TOML"),
     ):
         (files / "run.toml").write_text(text)
