@@ -1,8 +1,8 @@
 """Runs in a folder of their own, which are recorded, watched, and resumed after an interruption.
 
 A run is a plan (``plan``, made of ``options``) whose data are loaded and checked (``inputs``) and which is
-carried out in a folder (``directory``, ``execution``, ``outputs``). ``run_status`` looks at a folder without
-touching it, ``report`` makes one HTML file of it; ``demo`` is a run on data that ship with the package.
+carried out in a folder (``directory``, ``execution``, ``outputs``). ``run_status`` reads its progress from
+the folder, ``reports`` describes its results; ``demo`` is a run on data that ship with the package.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayesde.runs.execution import resume, run
     from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
     from bayesde.runs.plan import RunPlan
-    from bayesde.runs.report import write_report
+    from bayesde.runs.reports.report import write_report
     from bayesde.runs.run_status import RunStatus, status
 
 __all__ = [
@@ -38,7 +38,7 @@ _HOME_OF = {
     "resume": "execution",
     "run": "execution",
     "status": "run_status",
-    "write_report": "report",
+    "write_report": "reports.report",
 }
 
 

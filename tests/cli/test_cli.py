@@ -380,7 +380,7 @@ def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):
         assert bayesde(*arguments)[0] == 1
     code, _, message = bayesde(*arguments)
     assert code == 2
-    assert f"'bayesde resume {files / 'out'}' goes on with it" in message
+    assert f"'bayesde resume {files / 'out'}' resumes it" in message
     assert bayesde("resume", files / "out")[0] == 0
     assert len(read_results(files / "out")) == N_GENES
 

@@ -18,7 +18,7 @@ from bayesde.results import build_results
 from bayesde.runs import demo as demonstration
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.execution import RunOutcome
-from bayesde.runs.plan import SamplePlan
+from bayesde.runs.options import SamplePlan
 
 COUNTS, SAMPLES = datasets.path("pasilla")
 MODEL = ("--design", "~ type + condition", "--contrast", "condition,treated,untreated")
