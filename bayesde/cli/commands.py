@@ -87,9 +87,10 @@ def _command(function: Callable[[Chosen], None]) -> Callable[[Chosen], None]:
     def listed() -> None:
         """Stand for the command where it is listed."""
 
-    listed.__name__, listed.__doc__ = function.__name__, function.__doc__
-    app.command(function.__name__)(listed)
-    _FUNCTIONS[function.__name__] = function
+    name = function.__name__.replace("_", "-")
+    listed.__doc__ = function.__doc__
+    app.command(name)(listed)
+    _FUNCTIONS[name] = function
     return function
 
 
@@ -182,15 +183,8 @@ def doctor() -> None:
         raise typer.Exit(2)
 
 
-@app.command("install-stan")
-def install_stan(
-    force: Annotated[
-        bool, typer.Option("--force", help="Install again, even if there is a CmdStan.")
-    ] = False,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Build from the package index, and try no other source.")
-    ] = False,
-) -> None:
+@_command
+def install_stan(chosen: Chosen) -> None:
     """Install everything that Stan needs, so that later steps need no network.
 
     An installed CmdStan is used if there is one. Otherwise a release is downloaded and installed; if the
@@ -203,7 +197,9 @@ def install_stan(
     from bayesde.stan_runtime import install_stan as install
 
     home = install(
-        force=force, embedded_only=embedded, progress=lambda message: typer.echo(message, err=True)
+        force=bool(chosen["installation"].get("force")),
+        embedded_only=bool(chosen["installation"].get("embedded")),
+        progress=lambda message: typer.echo(message, err=True),
     )
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 

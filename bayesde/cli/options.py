@@ -22,7 +22,7 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "SimulatedExperiment"]
+__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
 
 
 @documented
@@ -92,6 +92,17 @@ class SimulatedExperiment:
     )
 
 
+@documented
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """How Stan is installed."""
+
+    force: bool = option(False, Switch(), "Install again, even if there is a CmdStan.", flag("--force"))
+    embedded: bool = option(
+        False, Switch(), "Build from the package index, and try no other source.", flag("--embedded")
+    )
+
+
 DEMO_FOLDER = Path("demo")
 _DIRECTORY = Part("run", Execution, ("directory",))
 _RUN = Part("run", Execution, ("out", "config", "force"))
@@ -112,5 +123,6 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),
     "report": (_DIRECTORY,),
+    "install-stan": (Part("installation", Installation),),
 }
 """The options of each command, in the order of its help."""

@@ -20,6 +20,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
+from bayesde.posterior.options import EngineRunOptions
 from bayesde.results import ResultsTable, read_results
 from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
@@ -71,7 +72,7 @@ def run(
     path: str | Path,
     *,
     force: bool = False,
-    workers: int = 1,
+    workers: int = EngineRunOptions.workers,
     progress: Progress | None = None,
 ) -> RunOutcome:
     """Carry out a plan in a new folder.
@@ -135,7 +136,9 @@ def _run(
             raise
 
 
-def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = None) -> RunOutcome:
+def resume(
+    path: str | Path, *, workers: int = EngineRunOptions.workers, progress: Progress | None = None
+) -> RunOutcome:
     """Resume an interrupted run; finished blocks are not sampled again.
 
     Parameters

@@ -11,7 +11,7 @@ from typing import Any
 from bayesde.eb.options import EbOptions
 from bayesde.errors import OptionError
 from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
-from bayesde.options import Other, Words, check_fields, described, flag, option
+from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
 from bayesde.posterior.options import SamplingOptions, check_draws, check_joint
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
@@ -48,32 +48,23 @@ def _prior_help() -> str:
     )
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """A whole run.
-
-    Parameters
-    ----------
-    command : {"eb", "sample"}
-    files : RunFiles
-    model : ModelPlan
-    eb : EbOptions
-    sample : SamplePlan
-        Used by ``sample`` only, as are `sampling` and `priors`.
-    sampling : SamplingOptions
-    priors : Priors
-    """
+    """A whole run; the options of sampling are used by command sample only."""
 
     command: str = field(metadata=described(Words(("eb", "sample")), "Which kind of run."))
-    files: RunFiles
-    model: ModelPlan
-    eb: EbOptions = field(default_factory=EbOptions)
-    sample: SamplePlan = field(default_factory=SamplePlan)
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    files: RunFiles = field(metadata=described(Other("RunFiles"), "The files that are read."))
+    model: ModelPlan = field(metadata=described(Other("ModelPlan"), "What is estimated and tested."))
+    eb: EbOptions = option(EbOptions, Other("EbOptions"), "The empirical-Bayes fit.")
+    sample: SamplePlan = option(SamplePlan, Other("SamplePlan"), "How the posterior is sampled.")
+    sampling: SamplingOptions = option(
+        SamplingOptions, Other("SamplingOptions"), "The model of the posterior, and the sampler's settings."
+    )
     priors: Priors = option(
         Priors,
         Other("Priors"),
-        "Priors of the hyperparameters.",
+        "Priors of the hyperparameters and of the coefficients that are not shrunken.",
         flag(
             "--prior",
             metavar="NAME=VALUES",
