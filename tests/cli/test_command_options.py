@@ -7,8 +7,8 @@ from bayesde.cli.options import PARTS
 from bayesde.options import options_of
 
 EB = """out design contrast reference size_factors lfc_threshold shrink shrinkage test reduced alternative
-strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace use_t
-config force counts samples""".split()
+strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace
+use_t config force counts samples""".split()
 SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
 normalization_factors average_lengths trend config force workers hyperparameters residuals shrink_coefficient
 scales prior engine draws warmup chains seed no_hand_over counts samples""".split()
