@@ -81,7 +81,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _command(function: Callable[[Chosen], None]) -> Callable[[Chosen], None]:
+def _command(function: Callable[[Chosen], None]) -> None:
     """List a function of what the user chose among the commands."""
 
     def listed() -> None:
@@ -91,7 +91,6 @@ def _command(function: Callable[[Chosen], None]) -> Callable[[Chosen], None]:
     listed.__doc__ = function.__doc__
     app.command(name)(listed)
     _FUNCTIONS[name] = function
-    return function
 
 
 @app.callback()
@@ -104,9 +103,8 @@ def _options(
     """Hold the options of no command in particular."""
 
 
-@_command
 def eb(chosen: Chosen) -> None:
-    """Estimate, test and shrink effects as DESeq2 and apeglm do; needs no compiler.
+    """Compute point estimates, tests and shrunken effects as DESeq2 and apeglm do; needs no compiler.
 
     Writes results.tsv, hyperparameters.json (except with a local trend, which has no parameters) and plots
     into DIR, and the shrunken effects into DIR/shrunken; with --shrink, results.tsv has the shrunken effects.
@@ -122,7 +120,6 @@ def eb(chosen: Chosen) -> None:
     carry_out("eb", chosen)
 
 
-@_command
 def resume(chosen: Chosen) -> None:
     """Resume an interrupted run.
 
@@ -139,7 +136,6 @@ def resume(chosen: Chosen) -> None:
     finish(outcome)
 
 
-@_command
 def status(chosen: Chosen) -> None:
     """Show the progress of a run.
 
@@ -153,7 +149,6 @@ def status(chosen: Chosen) -> None:
         typer.echo(line)
 
 
-@_command
 def report(chosen: Chosen) -> None:
     """Write an HTML report of a finished run, with its tables and plots: DIR/report.html.
 
@@ -166,7 +161,6 @@ def report(chosen: Chosen) -> None:
     typer.echo(f"the report is {write_report(chosen['run']['directory'])}")
 
 
-@app.command()
 def doctor() -> None:
     """Check whether Stan can be used, and show what to do if something is missing.
 
@@ -183,7 +177,6 @@ def doctor() -> None:
         raise typer.Exit(2)
 
 
-@_command
 def install_stan(chosen: Chosen) -> None:
     """Install everything that Stan needs, so that later steps need no network.
 
@@ -204,8 +197,10 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (sample, demo, simulate):
+for _function in (eb, sample, resume, status, report, demo, simulate):
     _command(_function)
+app.command()(doctor)
+_command(install_stan)
 
 
 def _shown_once() -> Callable[..., None]:

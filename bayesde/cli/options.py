@@ -67,7 +67,7 @@ class SimulatedExperiment:
         "4,4",
         Other("sizes or a file"),
         "Number of samples in each group, `4,4`, `3,3,6`; a single number, `8`, is divided between two "
-        "groups; or a sample table, one row per sample [default: 4,4].",
+        "groups; or a sample table, one row per sample.",
         flag("--samples", "-s", metavar="SIZES|FILE"),
     )
     design: str | None = option(
@@ -87,7 +87,7 @@ class SimulatedExperiment:
     seed: int = option(
         1,
         Other("int", parsed=int),
-        "Random seed: the same seed gives the same counts [default: 1].",
+        "Random seed: the same seed gives the same counts.",
         flag("--seed", metavar="N"),
     )
 

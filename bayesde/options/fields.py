@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass
 from typing import Any, TypeVar
 
-from bayesde.options.kinds import Kind, Number, Whole, Words
+from bayesde.options.kinds import Kind, Switch, Words
 
 __all__ = [
     "Flag",
@@ -267,7 +267,7 @@ def full_help(entry: Field[Any], one: Option) -> str:
 
 
 def command_help(entry: Field[Any], one: Option) -> str:
-    """Return the help of an option on the command line, with the default of a number.
+    """Return the help of an option on the command line, with its default unless it is a word or a switch.
 
     Parameters
     ----------
@@ -280,6 +280,8 @@ def command_help(entry: Field[Any], one: Option) -> str:
     """
     spelling = one.flag
     text = spelling.help if spelling is not None and spelling.help else full_help(entry, one)
-    if isinstance(one.kind, Number | Whole) and isinstance(entry.default, int | float):
-        text = f"{text} [default: {entry.default:g}]" if "efault" not in text else text
-    return text
+    if isinstance(one.kind, Words | Switch) or entry.default in (MISSING, None, ()) or "Default:" in text:
+        return text
+    values = entry.default if isinstance(entry.default, tuple) else (entry.default,)
+    shown = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return f"{text} [default: {shown}]"

@@ -63,7 +63,7 @@ class SimulationOptions:
             {
                 "cauchy": "Cauchy(0, S), as in the model",
                 "normal": "Normal(0, S^2)",
-                "student_t": "S times Student-t, with 3 degrees of freedom unless `effect_df` is given",
+                "student_t": "S times Student-t, by default with 3 degrees of freedom",
                 "mixture": "half of the effects Normal(S, (S/4)^2), the other half Normal(-S, (S/4)^2)",
             }
         ),
@@ -75,7 +75,7 @@ class SimulationOptions:
         Other("float or mapping of str to float", parsed=float),
         "S, 0 or more, of every coefficient but the intercept (of a covariate: per unit); or by coefficient, "
         "those not named having no effect.",
-        flag("--effect-scale", metavar="S", help="Scale S of the effects, natural-log units [default: 0.5]."),
+        flag("--effect-scale", metavar="S", help="Scale S of the effects, in natural-log units."),
     )
     effect_df: float = option(
         3.0, Number(0.0, 1e6, open_ends=True), "Degrees of freedom of Student-t effects."
@@ -100,7 +100,7 @@ class SimulationOptions:
         flag(
             "--trend",
             metavar="A0,A1",
-            help="Dispersion trend a0 + a1 / base mean [default: 0.05,2]; 0,0 makes Poisson counts.",
+            help="Dispersion trend a0 + a1 / base mean; 0,0 makes Poisson counts.",
             read=_read_trend,
         ),
     )
