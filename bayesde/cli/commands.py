@@ -243,8 +243,8 @@ def main() -> None:
         if os.environ.get("BAYESDE_DEBUG"):
             raise
         typer.echo(
-            f"error: {type(error).__name__}: {error}\n(This is a bug in bayesde. Set BAYESDE_DEBUG=1 to see "
-            "the traceback.)",
+            f"error: {type(error).__name__}: {error}\n(An unexpected error; set BAYESDE_DEBUG=1 to "
+            "see the traceback.)",
             err=True,
         )
         sys.exit(1)

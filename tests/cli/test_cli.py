@@ -598,7 +598,7 @@ def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
 MEANINGS = {
     (): {
         "log2_fold_change": "maximum-likelihood",
-        "p_value": "Wald test; a small one says that the effect is not",
+        "p_value": "Wald test; small values are evidence that the effect is not 0",
     },
     ("--lfc-threshold", "1", "--alternative", "lessAbs"): {"p_value": "absolute effect is smaller than 1"},
     ("--use-t", "--no-filtering"): {"p_value": "(t distribution)", "padj": "among all genes"},

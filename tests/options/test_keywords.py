@@ -6,6 +6,8 @@ import inspect
 import pytest
 
 from bayesde import OptionError, fit_posterior
+from bayesde.options import options_of
+from bayesde.posterior.engines import ENGINES
 from bayesde.posterior.options import EngineKeywords, EngineRunOptions
 
 
@@ -26,6 +28,10 @@ def test_the_signature_shows_the_fields_with_their_defaults():
     assert list(parameters)[:2] == ["counts", "design"]
     assert "sampler" not in parameters
     assert "**" not in fit_posterior.__doc__
+
+
+def test_every_engine_has_a_word():
+    assert list(ENGINES) == list(options_of(EngineRunOptions)["engine"][1].kind.allowed)
 
 
 @pytest.mark.parametrize(

@@ -304,7 +304,7 @@ def test_what_is_refused(tiny_fit, arguments, error, message):
 
 
 def test_joint_refuses_a_transcriptome(pasilla_fit):
-    with pytest.raises(OptionError, match="use engine 'nuts'"):
+    with pytest.raises(OptionError, match="use engine 'psis' or 'nuts'"):
         fit_posterior(pasilla_fit.counts, pasilla_fit.design, engine="joint", eb=pasilla_fit)
 
 
