@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
-demo: install  ## the whole road on real counts
+demo: install  ## the full workflow on real counts
 	$(BIN)/bayesde demo --out $(DEMO)
 
 test: install  ## every test, Stan included, by WORKERS processes; TEST="-k shrink" and the like narrow it
@@ -25,11 +25,11 @@ test: install  ## every test, Stan included, by WORKERS processes; TEST="-k shri
 test-everywhere: install  ## other BLAS kernels, numba targets, Pythons and orders; wheel and sdist; EVERYWHERE="wheel" and the like narrow it
 	$(BIN)/python tests/everywhere.py $(EVERYWHERE)
 
-check: install  ## formatting, lint, types, import order
+check: install  ## formatting, lint, types, layout
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_import_order.py
+	$(BIN)/python -m pytest -q tests/test_layout.py
 
 bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
 	$(BIN)/python -m benchmarks.speed $(BENCH)

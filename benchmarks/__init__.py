@@ -1,1 +1,1 @@
-"""Measurements of bayesde beside its peers; ``python -m benchmarks`` runs them, README.md explains them."""
+"""Measurements of bayesde and comparisons with other tools; README.md explains them."""

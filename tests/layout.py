@@ -1,9 +1,9 @@
 """What the layout of the package is held to, measured: ``python tests/layout.py [CHECKOUT ...]``.
 
 Prints one column for each checkout of this repository (by default this one): modules that import each other
-in a circle, folders with more than 15 files, functions with more than 8 arguments, public functions whose
-docstring does not describe their parameters, options that are defined at more than one place.
-`tests/test_layout.py` holds this checkout to zero.
+in a circle, modules and sub-folders of one folder that do, folders with more than 15 files, functions with
+more than 8 arguments, public functions whose docstring does not describe their parameters, options that are
+defined at more than one place. `test_layout.py` requires that this checkout has none.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MOST_FILES, MOST_ARGUMENTS = 15, 8
 COMMANDS = "cli"
 """Folder whose functions have an argument for every option of a command."""
+KERNELS = ("kernel", "inlined")
+"""Decorators of compiled functions, which need no section Parameters."""
 
 
 def modules(tree: Path, package: str) -> dict[str, Path]:
@@ -43,11 +45,50 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
     return found & set(known)
 
 
-def circles(tree: Path, package: str) -> list[list[str]]:
-    """Return the groups of modules each of which imports the others, directly or through others (Tarjan)."""
+def import_graph(tree: Path, package: str) -> dict[str, set[str]]:
+    """Return the modules that each module of a package imports.
+
+    The package's own ``__init__`` is left out: it names everything lazily, and is imported for its version.
+    """
     known = modules(tree, package)
-    # the package's own __init__ names everything lazily, and is imported for its version
-    graph = {name: sorted(imports(path, known) - {name, package}) for name, path in known.items()}
+    return {name: imports(path, known) - {name, package} for name, path in known.items() if name != package}
+
+
+def folder_graphs(tree: Path, package: str) -> dict[str, dict[str, set[str]]]:
+    """Return, by folder, which of its modules and sub-folders import from which others of them.
+
+    A sub-folder is one node, with everything in it. A folder's own ``__init__`` has the folder's name.
+    """
+    graph = import_graph(tree, package)
+    folders = {package} | {name.rpartition(".")[0] for name in graph}
+    found: dict[str, dict[str, set[str]]] = {folder: {} for folder in sorted(folders)}
+    for folder, nodes in found.items():
+        inside = {name for name in graph if name == folder or name.startswith(folder + ".")}
+        for name in inside:
+            node = child(folder, name)
+            nodes.setdefault(node, set()).update(child(folder, other) for other in graph[name] & inside)
+            nodes[node].discard(node)
+    return found
+
+
+def child(folder: str, module: str) -> str:
+    """Return the module or sub-folder of a folder in which a module is, e.g. a.b for a and a.b.c."""
+    depth = folder.count(".") + 2
+    return ".".join(module.split(".")[:depth])
+
+
+def circles(tree: Path, package: str) -> list[list[str]]:
+    """Return the groups of modules each of which imports the others, directly or through others."""
+    return groups(import_graph(tree, package))
+
+
+def folder_circles(tree: Path, package: str) -> list[list[str]]:
+    """Return the groups of modules and sub-folders of one folder each of which imports from the others."""
+    return [group for graph in folder_graphs(tree, package).values() for group in groups(graph)]
+
+
+def groups(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the sets of two or more nodes of a graph that can reach each other (Tarjan)."""
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
@@ -56,7 +97,7 @@ def circles(tree: Path, package: str) -> list[list[str]]:
     def visit(name: str) -> None:
         number[name] = lowest[name] = len(number)
         stack.append(name)
-        for other in graph[name]:
+        for other in sorted(graph.get(name, ())):
             if other not in number:
                 visit(other)
                 lowest[name] = min(lowest[name], lowest[other])
@@ -68,9 +109,23 @@ def circles(tree: Path, package: str) -> list[list[str]]:
                 found.append(sorted(stack[at:]))
             del stack[at:]
 
-    for name in graph:
+    for name in sorted(graph):
         if name not in number:
             visit(name)
+    return found
+
+
+def backward_imports(tree: Path, package: str) -> list[str]:
+    """Return the imports within circles of folders: which module imports which, for a message."""
+    graph = import_graph(tree, package)
+    found = []
+    for folder, nodes in folder_graphs(tree, package).items():
+        for group in groups(nodes):
+            for name in sorted(graph):
+                for other in sorted(graph[name]):
+                    ends = (child(folder, name), child(folder, other))
+                    if set(ends) <= set(group) and ends[0] != ends[1]:
+                        found.append(f"{name} imports {other}")
     return found
 
 
@@ -125,22 +180,49 @@ def long_signatures(tree: Path, package: str) -> list[str]:
 
 
 def undescribed(tree: Path, package: str) -> list[str]:
-    """Return the public functions with arguments, and no section Parameters."""
+    """Return the public functions with arguments and no section Parameters, but for kernels and commands.
+
+    Each option of a command has its help text instead.
+    """
+    called = _registered_commands(tree, package)
     return [
         name
         for name, function, public in functions(tree, package)
-        if public and arguments(function) and not _describes(function)
+        if public
+        and arguments(function)
+        and not _describes(function)
+        and not (f".{COMMANDS}." in name and function.name in called)
     ]
+
+
+def _registered_commands(tree: Path, package: str) -> set[str]:
+    """Return the names of functions that are made commands.
+
+    They are decorated, or given to ``app.command()``, or have one argument: what the user chose (``Chosen``).
+    """
+    found = set()
+    for path in (tree / package / COMMANDS).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, Function):
+                decorated = any(_name(one) in ("command", "callback") for one in node.decorator_list)
+                kinds = [_name(one.annotation) for one in node.args.args if one.annotation is not None]
+                if decorated or kinds == ["Chosen"]:
+                    found.add(node.name)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
+                if _name(node.func) == "command":
+                    found |= {_name(one) for one in node.args}
+    return found
 
 
 def _describes(function: Function) -> bool:
     lines = [line.strip() for line in (ast.get_docstring(function) or "").splitlines()]
-    kernel = any(_name(decorator) in ("kernel", "inlined") for decorator in function.decorator_list)
-    return kernel or "Parameters" in lines
+    return "Parameters" in lines or any(_name(one) in KERNELS for one in function.decorator_list)
 
 
 def _name(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else ""
+    if isinstance(node, ast.Call):
+        node = node.func
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
 
 
 OPTION_FILES = re.compile(r"(^|/)(options(/\w+)?|(cli|runs|batch)(/\w+)+|posterior/fit)\.py$")
@@ -210,6 +292,10 @@ def measures(tree: Path) -> dict[str, list[str]]:
     return {
         "modules of bayesde in a circle of imports": [m for c in circles(tree, "bayesde") for m in c],
         "modules of benchmarks in a circle of imports": [m for c in circles(tree, "benchmarks") for m in c],
+        "members of folders of bayesde in a circle": [m for c in folder_circles(tree, "bayesde") for m in c],
+        "members of folders of benchmarks in a circle": [
+            m for c in folder_circles(tree, "benchmarks") for m in c
+        ],
         f"folders with more than {MOST_FILES} files": crowded_folders(tree, "bayesde", "benchmarks", "tests"),
         f"functions with more than {MOST_ARGUMENTS} arguments": long_signatures(tree, "bayesde"),
         "public functions without Parameters": undescribed(tree, "bayesde"),

@@ -1,16 +1,18 @@
-r"""Which hyperparameters there are, and where each stands in the vector that is searched.
+r"""The hyperparameters as a vector.
 
-All work on them is done in psi, the logarithms of phi = (S_k, sigma, a0, a1[, nu]), of nu - 2 for nu, where
-posteriors are close to normal.
+phi = (S_k, sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu), in which posteriors
+are close to normal: searches and proposals work on psi.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_names import SHARED, scale_name
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
 from bayesde.numerics.elementary import exponentials, logarithms
@@ -20,11 +22,13 @@ __all__ = ["HyperparameterSpace"]
 SMALLEST_EXTRA = 1e-3
 START_NU = 8.0
 """Where searches start for a1 and nu that are not known."""
+LOWEST_NU = 2.0
+"""Below, residuals would have no variance."""
 
 
 @dataclass(frozen=True)
 class HyperparameterSpace:
-    """Which number of psi is what.
+    """Which hyperparameters a model has, and their places in the vectors phi and psi.
 
     Attributes
     ----------
@@ -61,72 +65,165 @@ class HyperparameterSpace:
     @property
     def shared(self) -> list[str]:
         """Names of the hyperparameters after the scales."""
-        names = ["dispersion_sd", "asymptotic_dispersion"]
-        return names + ["extra_poisson"] * self.trend + ["nu"] * self.student_t
+        known = {"extra_poisson": self.trend}
+        return [name for name in SHARED if known.get(name, True)] + ["nu"] * self.student_t
 
     @property
     def names(self) -> list[str]:
-        """Names of the numbers of psi; a scale goes by the first coefficient that has it."""
+        """Names of the numbers of phi; a scale goes by the first coefficient that has it."""
         first = [self.coefficients[self.shrunken[self.scale_of.index(i)]] for i in range(self.n_scales)]
-        return [f"shrinkage_scale[{name}]" for name in first] + self.shared
+        return [scale_name(coefficient) for coefficient in first] + self.shared
 
-    def table(self, phi: np.ndarray) -> dict[str, np.ndarray]:
-        """Name the values phi (..., hyperparameter), the scale by every coefficient that has it."""
+    def by_name(self, phi: np.ndarray) -> dict[str, np.ndarray]:
+        """Return values by name, a scale under the name of every coefficient that has it.
+
+        Parameters
+        ----------
+        phi : ndarray (..., hyperparameter)
+
+        Returns
+        -------
+        dict of str to ndarray (...)
+        """
         scales = {
-            f"shrinkage_scale[{self.coefficients[k]}]": phi[..., i]
+            scale_name(self.coefficients[k]): phi[..., i]
             for k, i in zip(self.shrunken, self.scale_of, strict=True)
         }
         return scales | {name: phi[..., self.n_scales + i] for i, name in enumerate(self.shared)}
 
-    def psi(self, hyper: Hyperparameters) -> np.ndarray:
-        """Return where the search starts; coefficients that share a scale start at their geometric mean."""
+    def psi_of(self, hyper: Hyperparameters) -> np.ndarray:
+        """Return the logarithms of given values, to start a search from.
+
+        Parameters
+        ----------
+        hyper : Hyperparameters
+            What it does not have starts at values of our own.
+
+        Returns
+        -------
+        ndarray (hyperparameter,)
+            Coefficients that share a scale start at the geometric mean of theirs.
+        """
         logs = logarithms([hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken])
         group = np.array(self.scale_of, dtype=int)
         scales = [float(logs[group == i].mean()) for i in range(self.n_scales)]
         values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
-        values += [(hyper.nu or START_NU) - 2.0] * self.student_t
+        values += [(hyper.nu or START_NU) - LOWEST_NU] * self.student_t
         return np.array([*scales, *logarithms(values)])
 
-    def values(self, hyper: Hyperparameters) -> np.ndarray:
-        """Return the draws of given hyperparameters, or else their one value: phi (draw, hyperparameter)."""
-        known = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
-        known |= {name: getattr(hyper, name) for name in self.shared}
+    def phi_of(self, hyper: Hyperparameters) -> np.ndarray:
+        """Return the draws of given hyperparameters, or their one value.
+
+        Parameters
+        ----------
+        hyper : Hyperparameters
+
+        Returns
+        -------
+        ndarray (draw, hyperparameter)
+        """
+        known = hyper.named
         size = len(next(iter(hyper.draws.values()), [0]))
         columns = [np.asarray(hyper.draws.get(name, np.full(size, known[name]))) for name in self.names]
         return np.column_stack(columns).astype(np.float64)
 
     def phi(self, psi: np.ndarray) -> np.ndarray:
-        """Turn psi (..., hyperparameter) into the hyperparameters."""
+        """Return the values of logarithms.
+
+        Parameters
+        ----------
+        psi : ndarray (..., hyperparameter)
+
+        Returns
+        -------
+        ndarray (..., hyperparameter)
+        """
         phi = exponentials(psi)
         if self.student_t:
-            phi[..., -1] += 2.0
+            phi[..., -1] += LOWEST_NU
         return phi
 
-    def hyperparameters(self, values: np.ndarray) -> Hyperparameters:
-        """Name the values phi (hyperparameter,)."""
-        known = {name: float(value) for name, value in self.table(values).items()}
-        return Hyperparameters(
-            shrinkage_scale={
-                self.coefficients[k]: known[f"shrinkage_scale[{self.coefficients[k]}]"] for k in self.shrunken
-            },
-            dispersion_sd=known["dispersion_sd"],
-            asymptotic_dispersion=known["asymptotic_dispersion"],
-            extra_poisson=known.get("extra_poisson", 0.0),
-            residuals="student_t" if self.student_t else "normal",
-            nu=known.get("nu"),
-            source="psis",
-        )
+    def psi(self, phi: np.ndarray) -> np.ndarray:
+        """Return the logarithms of values.
+
+        Parameters
+        ----------
+        phi : ndarray (..., hyperparameter)
+
+        Returns
+        -------
+        ndarray (..., hyperparameter)
+        """
+        shifted = phi.copy()
+        if self.student_t:
+            shifted[..., -1] -= LOWEST_NU
+        return np.asarray(np.log(shifted))
+
+    def hyperparameters(self, phi: np.ndarray) -> Hyperparameters:
+        """Return values as `Hyperparameters`.
+
+        Parameters
+        ----------
+        phi : ndarray (hyperparameter,)
+        """
+        values = {name: float(value) for name, value in self.by_name(phi).items()}
+        return Hyperparameters.from_named(values, source="psis")
 
     def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Return scales (shrunken,), log trend (gene,), sigma and nu of the hyperparameters phi."""
+        """Return what the priors of some genes' parameters are made of.
+
+        Parameters
+        ----------
+        phi : ndarray (hyperparameter,)
+        base_mean : ndarray (gene,)
+            Means of the normalized counts.
+
+        Returns
+        -------
+        scale : ndarray (shrunken,)
+        log_trend : ndarray (gene,)
+        dispersion_sd, nu : float
+            nu is infinite for normal residuals.
+        """
         n = self.n_scales
         trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
         scale = phi[list(self.scale_of)]
         return scale, logarithms(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
 
+    def model_at(self, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
+        """Return a model with other values of the hyperparameters.
+
+        Parameters
+        ----------
+        model : ConditionalModel
+        phi : ndarray (hyperparameter,)
+
+        Returns
+        -------
+        ConditionalModel
+            Of the same genes.
+        """
+        scale, trend, sd, nu = self.parts(phi, model.base_mean)
+        scales = model.shrinkage_scale.copy()
+        scales[list(self.shrunken)] = scale
+        return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the log density of psi, its gradient, and (diagonal) curvature, the latter negated."""
+        """Return the log density of the hyperparameters' prior, with derivatives.
+
+        Parameters
+        ----------
+        psi : ndarray (hyperparameter,)
+
+        Returns
+        -------
+        log_density : float
+            Of psi.
+        gradient : ndarray (hyperparameter,)
+        information : ndarray (hyperparameter,)
+            Diagonal of the negative Hessian.
+        """
         laws: list[LogNormal | ShiftedGamma] = [self.priors.shrinkage_scale] * self.n_scales
         laws += [getattr(self.priors, name) for name in self.shared]
         parts = np.array([law.log_density(value) for law, value in zip(laws, psi.tolist(), strict=True)])

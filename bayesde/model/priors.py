@@ -57,13 +57,34 @@ class LogNormal:
         return math.log(self.median)
 
     def log_density(self, psi: float) -> tuple[float, float, float]:
-        """Return the log density of psi = ln value, its slope, and its curvature, the latter negated."""
+        """Return the log density of the natural log of a value, with derivatives.
+
+        Parameters
+        ----------
+        psi : float
+            ln value.
+
+        Returns
+        -------
+        log_density, slope, information : float
+            The last is the negative second derivative.
+        """
         z = (psi - self.log_median) / self.log_sd
         height = -math.log(self.log_sd * math.sqrt(2.0 * math.pi))
         return height - 0.5 * z * z, -z / self.log_sd, self.log_sd**-2.0
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Draw values, ndarray (size,)."""
+        """Draw values.
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int
+
+        Returns
+        -------
+        ndarray (size,)
+        """
         import numpy as np  # the command line reads the defaults without loading it
 
         return np.asarray(self.median * np.exp(self.log_sd * rng.standard_normal(size)))
@@ -95,7 +116,18 @@ class ShiftedGamma:
             )
 
     def log_density(self, psi: float) -> tuple[float, float, float]:
-        """Return what `LogNormal.log_density` does of psi = ln(value - above), up to a constant."""
+        """Return the log density of the natural log of what a value exceeds ``above`` by, with derivatives.
+
+        Parameters
+        ----------
+        psi : float
+            ln(value - above).
+
+        Returns
+        -------
+        log_density, slope, information : float
+            The first up to a constant; the last is the negative second derivative.
+        """
         beyond = math.exp(psi)
         value = beyond + self.above
         log_density = (self.shape - 1.0) * math.log(value) - self.rate * value + psi
@@ -103,7 +135,17 @@ class ShiftedGamma:
         return log_density, slope, beyond * self.rate
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Draw values, ndarray (size,), by the inverse of the distribution function."""
+        """Draw values, by the inverse of the distribution function.
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int
+
+        Returns
+        -------
+        ndarray (size,)
+        """
         import numpy as np
         from scipy.special import gammaincc, gammainccinv
 

@@ -25,5 +25,11 @@ class Starts:
     seeds: np.ndarray
 
     def genes(self, rows: np.ndarray) -> Starts:
-        """Take some of the genes, by index."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions.
+        """
         return Starts(self.beta[rows], self.log_dispersion[rows], self.seeds[rows])

@@ -15,10 +15,11 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
-from bayesde.posterior.hyper.integrate import hyper_points
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.hyper.learning import learn_hyperparameters
-from bayesde.posterior.importance.engine import importance_sample
-from bayesde.posterior.importance.sampler import SMALLEST_SIZE
+from bayesde.posterior.importance.engine import sample_and_learn, sample_given
+from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.request import Request
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.stan.data import SamplerCoordinates
@@ -35,24 +36,39 @@ logger = logging.getLogger(__name__)
 
 def by_importance(request: Request) -> Posterior:
     """Run engine psis."""
-    rows = request.rows
-    everyone = request.everyone if request.learning else rows
-    sampled, hyper = importance_sample(
-        request.model(everyone),
-        request.start(everyone),
-        request.hyperparameters,
-        np.searchsorted(everyone, rows),
-        space=request.space,
-        learning=request.learning,
-        draws=request.draws,
-        seed=request.seed,
-        progress=request.progress,
-    )
+    sampled, hyper = _with_hyperparameters_learnt(request) if request.learning else _with_given(request)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
     _hand_over(request, sampled.draws, hyper, diagnostics)
     return _finished(Posterior(sampled.draws, hyper, diagnostics, "psis", request, {}))
+
+
+def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
+    everyone = request.everyone
+    return sample_and_learn(
+        request.model(everyone),
+        request.start(everyone),
+        request.hyperparameters,
+        np.searchsorted(everyone, request.rows),
+        space=request.space,
+        draws=request.draws,
+        seed=request.seed,
+        progress=request.progress,
+    )
+
+
+def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
+    rows, hyper = request.rows, request.hyperparameters
+    sampled = sample_given(
+        request.model(rows),
+        request.start(rows),
+        HyperparameterPosterior.fixed(request.space, hyper, USED_DRAWS),
+        np.arange(rows.size),
+        draws=request.draws,
+        progress=request.progress,
+    )
+    return sampled, hyper
 
 
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
@@ -129,7 +145,7 @@ def jointly(request: Request) -> Posterior:
         chains=request.chains,
         seed=request.seed,
     )
-    sampled, hyper, shared = sample_joint(
+    sampled, points = sample_joint(
         look,
         _chain_settings(request),
         options=options,
@@ -139,7 +155,8 @@ def jointly(request: Request) -> Posterior:
     )
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
-    known = (sampled.draws, hyper, diagnostics, "joint", request, shared)
+    hyper = points.summary(np.random.default_rng(request.seed))
+    known = (sampled.draws, hyper, diagnostics, "joint", request, points.by_chain())
     return _finished(Posterior(*known, statistics=sampled.statistics))
 
 

@@ -15,11 +15,12 @@ from bayesde.design import Design
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.hyperparameters import Hyperparameters, check_fixed
+from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
+from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import SamplingOptions
 
 if TYPE_CHECKING:

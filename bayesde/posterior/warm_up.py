@@ -20,8 +20,9 @@ from bayesde.numerics.small_matrices import inverse, products, solve
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import effective_size, smoothed
 from bayesde.posterior.draws.resampling import resampled
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.learning import draw_all
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior, gene_weights
+from bayesde.posterior.hyper.marginal_likelihood import gene_weights
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import fitted_shares
@@ -84,7 +85,7 @@ def _draws() -> None:
     piece = ProposedGenes(np.arange(GENES), model, start, fitted_shares(model, proposal, start.seeds))
     space = HyperparameterSpace(("Intercept", "effect"), (1,), True, False)
     room = np.empty((GENES, DRAWS, 3), dtype=np.float32)
-    likelihood, psi = draw_all([piece], space, DRAWS, room), space.psi(HYPER)
+    likelihood, psi = draw_all([piece], space, DRAWS, room), space.psi_of(HYPER)
     _, gradient, scores = likelihood.evaluate(psi)
     likelihood.log_posterior(psi[None])
     information = products(scores) + np.eye(psi.size)

@@ -19,7 +19,9 @@ from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
 from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
-from bayesde.model.hyperparameters import Hyperparameters, check_fixed, named_coefficients
+from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.hyperparameters_of_fit import named_coefficients
+from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan

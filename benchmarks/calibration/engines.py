@@ -11,7 +11,7 @@ from bayesde.model.starts import Starts
 from bayesde.posterior import SamplingOptions
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.importance.engine import importance_sample
+from bayesde.posterior.importance.engine import sample_and_learn
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
@@ -61,13 +61,12 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
     beta, _, log_dispersion = experiment.estimates()
     model = experiment.model_at_guess
     seeds = gene_seeds(map(str, range(model.n_genes)), seed)
-    weighed, hyper = importance_sample(
+    weighed, hyper = sample_and_learn(
         model,
         Starts(beta, log_dispersion, seeds),
         experiment.guess,
         np.arange(model.n_genes),
-        layout=experiment.variant.layout,
-        learning=True,
+        space=experiment.variant.space,
         draws=PSIS_DRAWS,
         seed=seed,
     )
@@ -136,12 +135,13 @@ def jointly(experiment: Experiment, seed: int) -> Answer:
         model,
         Starts(beta, log_dispersion, gene_seeds(map(str, range(model.n_genes)), seed)),
         beta_se,
-        layout=variant.layout,
+        space=variant.space,
         hyper=experiment.guess,
         chains=CHAINS.chains,
         seed=seed,
     )
-    sampled, _, shared = sample_joint(look, CHAINS, options=OPTIONS, seed=seed)
+    sampled, points = sample_joint(look, CHAINS, options=OPTIONS, seed=seed)
+    shared = points.by_chain()
     rng = np.random.default_rng(seed)
     genes = _ranks(quantities(_thinned(_by_chain(sampled), "joint")), quantities(experiment.theta), rng)
     ranks = {

@@ -58,7 +58,7 @@ class Variant:
     trend: bool
 
     @property
-    def layout(self) -> HyperparameterSpace:
+    def space(self) -> HyperparameterSpace:
         """The hyperparameters that there are."""
         shrunken = tuple(range(1, len(COEFFICIENTS)))
         return HyperparameterSpace(COEFFICIENTS, shrunken, self.trend, self.student_t, priors=ANALYSIS_PRIORS)
@@ -182,7 +182,7 @@ def _hyperparameters(variant: Variant, rng: np.random.Generator) -> dict[str, fl
     """Draw phi from its priors."""
     scales = [f"shrinkage_scale[{name}]" for name in COEFFICIENTS[1:]]
     phi = dict(zip(scales, PRIORS.shrinkage_scale.draw(rng, len(scales)).tolist(), strict=True))
-    for name in variant.layout.shared:
+    for name in variant.space.shared:
         phi[name] = float(getattr(PRIORS, name).draw(rng, 1)[0])
     return phi
 

@@ -65,7 +65,7 @@ def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
         request.model(everyone),
         request.start(everyone),
         request.hyperparameters,
-        layout=request.layout,
+        space=request.space,
         seed=1,
     )
     genes = SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows])

@@ -5,7 +5,9 @@ import sys
 
 PROGRAM = """
 import bayesde
-from bayesde.eb import cauchy_mode, irls, outliers
+from bayesde.eb import outliers
+from bayesde.eb.regression import irls
+from bayesde.eb.shrinkage import cauchy_mode
 from bayesde.eb.warm_up import warm_up
 warm_up()
 loops = (cauchy_mode.find_modes, outliers._summarize, irls.contrast_errors)

@@ -12,7 +12,7 @@ from scipy.stats import gamma, kstest, lognorm
 
 from bayesde import LogNormal, Priors, ShiftedGamma
 from bayesde.errors import InputError, OptionError
-from bayesde.model.hyperparameters import named_coefficients
+from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.stan.joint import _hyperpriors
 

@@ -55,7 +55,7 @@ def lines_of(ax):
 def test_every_hyperparameter_has_a_panel_and_a_shared_scale_one(posterior):
     axes = hyperparameter_plot(posterior)
     assert [ax.get_title() for ax in axes] == LABELS
-    for ax, name in zip(axes, posterior.request.layout.names, strict=True):
+    for ax, name in zip(axes, posterior.request.space.names, strict=True):
         draws = posterior.hyperparameters.draws[name]
         low, high = ax.get_xlim()
         assert np.mean((draws > low) & (draws < high)) >= 0.99
@@ -64,7 +64,7 @@ def test_every_hyperparameter_has_a_panel_and_a_shared_scale_one(posterior):
 
 def test_densities_are_those_of_the_logarithms(posterior):
     axes = hyperparameter_plot(posterior)
-    for ax, name in zip(axes, posterior.request.layout.names, strict=True):
+    for ax, name in zip(axes, posterior.request.space.names, strict=True):
         draws = posterior.hyperparameters.draws[name]
         x, density = ax.lines[0].get_xydata().T
         share = integrate.trapezoid(density, np.log(x))
@@ -76,7 +76,7 @@ def test_densities_are_those_of_the_logarithms(posterior):
 
 def test_priors_are_drawn_at_their_own_height(posterior):
     priors = posterior.request.priors
-    for ax, name in zip(hyperparameter_plot(posterior), posterior.request.layout.names, strict=True):
+    for ax, name in zip(hyperparameter_plot(posterior), posterior.request.space.names, strict=True):
         x, height = lines_of(ax)["prior"]
         if name == "nu":
             law = stats.gamma(priors.nu.shape, scale=1.0 / priors.nu.rate)
@@ -113,7 +113,7 @@ def test_given_draws_have_no_prior_and_fixed_values_no_picture(posterior):
 
 def test_chains_are_drawn_with_their_ranks(chains):
     axes = hyperparameter_trace_plot(chains)
-    names = [*chains.request.layout.names, "energy"]
+    names = [*chains.request.space.names, "energy"]
     assert axes.shape == (len(names), 3)
     known = chains.shared | chains.statistics
     for (trace, ranks, _), name in zip(axes, names, strict=True):
@@ -131,7 +131,7 @@ def test_chains_are_drawn_with_their_ranks(chains):
 def test_the_picture_of_chains_says_how_good_they_are(chains):
     axes = hyperparameter_trace_plot(chains)
     table = chains.hyperparameter_summary
-    for ax, name in zip(axes[:-1, 0], chains.request.layout.names, strict=True):
+    for ax, name in zip(axes[:-1, 0], chains.request.space.names, strict=True):
         row = table.loc[name]
         assert ax.get_title().startswith(f"R-hat {row['rhat']:.3f}, ESS {row['ess_bulk']:,.0f} (bulk)")
     energy = axes[-1, 2]

@@ -91,7 +91,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with(bayesde, files, monkeypatch)
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("bayesde.posterior.importance.engine.weigh", stop)
+        patch.setattr("bayesde.posterior.importance.engine.draw_sample", stop)
         with pytest.raises(Killed):
             sample(bayesde, files, *options, "-o", files / "out")
     assert seen[0].lines()[0] == "state    running"

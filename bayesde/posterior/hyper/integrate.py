@@ -1,4 +1,4 @@
-r"""Let the uncertainty of the hyperparameters into draws that were made with them fixed.
+r"""Integrate draws that were made with fixed hyperparameters over the posterior of these.
 
 Draws theta_m of a gene, made at phi_0, become draws of its posterior with phi integrated out under the
 weights
@@ -20,11 +20,8 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.proposal.drawing import ProposalDraws
 
 __all__ = ["hyper_points", "integrated_draws", "log_shared_prior", "mixture_weights"]
@@ -56,7 +53,7 @@ def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> Hyper
 def integrated_draws(
     draws: np.ndarray, model: ConditionalModel, points: HyperparameterPosterior, seeds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Resample every gene's draws, so that they have the hyperparameters integrated out.
+    """Resample every gene's draws, so that the hyperparameters are integrated out.
 
     Parameters
     ----------
@@ -100,7 +97,20 @@ def _systematic(weights: np.ndarray, offset: float) -> np.ndarray:
 def mixture_weights(
     draws: np.ndarray, model: ConditionalModel, points: HyperparameterPosterior
 ) -> np.ndarray:
-    """Return the weights of every gene's draws, (gene, chain * draw), each gene's adding up to 1."""
+    """Return the weights that integrate over the hyperparameters.
+
+    Parameters
+    ----------
+    draws : ndarray of float32 (chain, draw, gene, P + 1)
+        Made under `model`.
+    model : ConditionalModel
+    points : HyperparameterPosterior
+
+    Returns
+    -------
+    ndarray (gene, chain * draw)
+        Each gene's add up to 1.
+    """
     flat = draws.reshape(-1, *draws.shape[2:]).transpose(1, 0, 2)
     theta = np.ascontiguousarray(flat, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -110,9 +120,19 @@ def mixture_weights(
 
 
 def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
-    """Return what of the log prior depends on the hyperparameters (gene, draw), but for a constant.
+    """Return the part of the log prior that depends on the hyperparameters.
 
-    That is of the shrunken coefficients and the log dispersion, at draws (gene, draw, P + 1).
+    That is the prior of the shrunken coefficients and of the log dispersion.
+
+    Parameters
+    ----------
+    theta : ndarray (gene, draw, P + 1)
+    model : ConditionalModel
+
+    Returns
+    -------
+    ndarray (gene, draw)
+        Up to a constant.
     """
     shrunken = theta[:, :, :-1][:, :, model.shrunken] / model.shrinkage_scale[model.shrunken]
     residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,21 +19,18 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    curvature_sd,
-    hyper_posterior,
-    maximize,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
+from bayesde.posterior.hyper.maximum import curvature_sd, maximize
+from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters"]
+__all__ = ["STAGES", "Learnt", "Progress", "draw_all", "learn", "learn_hyperparameters", "silent"]
 
 logger = logging.getLogger(__name__)
 
 SCOUTED_GENES, SCOUTED_DRAWS = 1000, 250
-"""While the hyperparameters are still on their way."""
+"""For the first search, from far away."""
 FEWEST_DRAWS, DRAWS_TIMES_GENES = 500, 400_000
 """Of every gene: of few genes it takes more draws each, or the marginal likelihood is too rough."""
 FAR = math.log(2.0)
@@ -48,9 +45,19 @@ STAGES = 4
 Progress = Callable[[int, int, str], None]
 
 
+def silent(done: int, total: int, text: str) -> None:
+    """Report no progress.
+
+    Parameters
+    ----------
+    done, total : int
+    text : str
+    """
+
+
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What learning gives.
+    """The hyperparameters' posterior, and the draws that it was learnt from.
 
     Attributes
     ----------
@@ -59,7 +66,7 @@ class Learnt:
     pieces : list of ProposedGenes
         All genes, with proposals made near the maximum.
     likelihood : MarginalLikelihood
-        The draws that were learnt from, with the room that was asked for.
+        The draws that were learnt from; its array may have room for more.
     """
 
     points: HyperparameterPosterior
@@ -89,7 +96,7 @@ def learn(
     rng : Generator
     progress : callable, optional
     room_for : int
-        How many draws of each gene there is to be room for.
+        Draws of each gene that the array is allocated for.
 
     Returns
     -------
@@ -98,20 +105,20 @@ def learn(
     Raises
     ------
     FitError
-        If the search does not come to rest.
+        If the search does not converge.
     """
-    say = progress or _unheard
+    report = progress or silent
     some = _spread_genes(model, start.seeds)
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
     few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
     if some.size < model.n_genes or few < enough:
-        say(0, STAGES, "learning the hyperparameters from some of the genes")
+        report(0, STAGES, "learning the hyperparameters from some of the genes")
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
-    say(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
+    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
     psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
-    say(2, STAGES, "weighing points of the hyperparameters")
+    report(2, STAGES, "sampling the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
-    points = hyper_posterior(likelihood, psi, n_points, rng)
+    points = sample_hyperparameters(likelihood, psi, n_points, rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
     logger.log(
         logging.INFO if known else logging.WARNING,
@@ -150,11 +157,7 @@ def learn_hyperparameters(
         Posterior means, standard deviations and draws.
     """
     rng = np.random.default_rng(seed)
-    return learn(model, start, space, space.psi(hyper), rng, progress).points.summary(rng)
-
-
-def _unheard(done: int, total: int, text: str) -> None:
-    """Tell nobody."""
+    return learn(model, start, space, space.psi_of(hyper), rng, progress).points.summary(rng)
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
@@ -180,11 +183,11 @@ def _settle(
     room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
-        model_at = _model_at(model, space, at)
+        model_at = space.model_at(model, space.phi(at))
         pieces = propose(start, model_at)
         likelihood = draw_all(pieces, space, n_draws, room)
         psi = maximize(likelihood, at)
-        near = _change(model_at, _model_at(model, space, psi)) < FAR
+        near = _change(model_at, space.model_at(model, space.phi(psi))) < FAR
         if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(likelihood, psi)).all()):
             return psi, pieces, likelihood
     raise FitError(
@@ -221,14 +224,6 @@ def draw_all(
 
     for_each(fill, pieces)
     return MarginalLikelihood(space, base_mean, room, log_ratio, highest)
-
-
-def _model_at(model: ConditionalModel, space: HyperparameterSpace, psi: np.ndarray) -> ConditionalModel:
-    """Return the model with other hyperparameters."""
-    scale, trend, sd, nu = space.parts(space.phi(psi), model.base_mean)
-    scales = model.shrinkage_scale.copy()
-    scales[list(space.shrunken)] = scale
-    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
 
 
 def _change(model: ConditionalModel, new: ConditionalModel) -> float:

@@ -10,35 +10,20 @@ and its gradient (Fisher's identity) by sum_g sum_m [w_gm / sum_m w_gm] d ln p(t
 work is done in psi, the logarithms of phi (of nu - 2 for nu), where posteriors are close to normal, under the
 priors of `bayesde.model.priors`.
 
-The maximum is found by steps with the outer product of the genes' scores for curvature (Berndt, Hall, Hall
-and Hausman 1974), or with few genes the Hessian. There a Student-t distribution with the curvature of the
-surface is the proposal of phi; its points, weighted by it, stand for the posterior of phi, and a
-gene's weights are averaged over them.
+`maximum` finds the mode of that density, `sampling` its posterior as weighted points, over which a gene's
+weights are averaged.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtri, log1p, ndtri
 
-from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.elementary import exponentials
-from bayesde.numerics.small_matrices import (
-    cholesky,
-    inverse,
-    products,
-    solve,
-    weighted_mean,
-    weighted_products,
-)
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.draws.pareto_smoothing import smoothed
 from bayesde.posterior.hyper.evidence_kernels import (
     average_weights,
     fill_evidence,
@@ -47,46 +32,18 @@ from bayesde.posterior.hyper.evidence_kernels import (
     log_height,
     log_height_slope,
 )
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.proposal.drawing import ProposalDraws
 
-__all__ = [
-    "HyperparameterPosterior",
-    "MarginalLikelihood",
-    "curvature_sd",
-    "gene_weights",
-    "hyper_posterior",
-    "maximize",
-    "relative",
-]
+__all__ = ["MarginalLikelihood", "gene_weights", "relative"]
 
 LARGEST_LOG_RATIO = 600.0
-"""Beyond, the exponential would come near to overflow; such draws have no prior to speak of."""
-MAX_STEPS = 60
-MANY_STEPS = 8
-"""Thousands of genes take fewer. The outer product of the scores of a few genes is a poor curvature, and from
-here on the Hessian takes its place."""
-FLAT = 1e-3
-"""Half the squared Newton decrement, in log density, at which the maximum counts as reached."""
-OVERSHOT = 0.5
-"""Slope beyond the maximum along a step, over that at its start, from which the step is shortened: where the
-scores' products are half the curvature, steps would go to and fro."""
-LARGEST_MOVE = 1.0
-"""Of any logarithm in one step."""
-DIFFERENCE = 1e-3
-"""Step of the finite differences of the score."""
-CURVED_GENES = 4000
-"""Of more genes, some tell the curvature of all to a few percent: it serves proposals and steps only."""
-POINT_DF = 7.0
-REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
-"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
-is proposed anew with the mean and covariance of the weighted points, if they are many."""
-FEWEST_FOR_K = 25
-"""Points below which the tail of their weights is too short for a Pareto k."""
+"""Beyond, the exponential would come near to overflow; the prior of such draws is negligible."""
 
 
 @dataclass(frozen=True, eq=False)
 class MarginalLikelihood:
-    """ln p(phi | y) up to a constant, from draws.
+    """The marginal likelihood of the hyperparameters, and with their prior ln p(phi | y), from draws.
 
     Attributes
     ----------
@@ -110,7 +67,19 @@ class MarginalLikelihood:
     def of(
         cls, space: HyperparameterSpace, model: ConditionalModel, draws: ProposalDraws
     ) -> MarginalLikelihood:
-        """Make the marginal likelihood from draws of every gene."""
+        """Make the marginal likelihood from draws of every gene.
+
+        Parameters
+        ----------
+        space : HyperparameterSpace
+        model : ConditionalModel
+            At the hyperparameters that the proposals were made for.
+        draws : ProposalDraws
+
+        Returns
+        -------
+        MarginalLikelihood
+        """
         highest, parts = np.empty(model.n_genes), (_columns(space), *_parts_of(model))
         over_genes(fill_highest, model.n_genes, draws.theta, *parts, draws.log_ratio, highest)
         return cls(space, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
@@ -121,7 +90,17 @@ class MarginalLikelihood:
         return int(self.log_ratio.shape[1])
 
     def spread(self, most: int) -> MarginalLikelihood:
-        """Take at most so many genes, evenly by base mean."""
+        """Take some of the genes, evenly by base mean.
+
+        Parameters
+        ----------
+        most : int
+            How many at the most.
+
+        Returns
+        -------
+        MarginalLikelihood
+        """
         if self.base_mean.size <= most:
             return self
         order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
@@ -135,7 +114,20 @@ class MarginalLikelihood:
         )
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the log density of psi, its gradient, and the genes' scores (gene, hyperparameter)."""
+        """Return the log density of the hyperparameters' posterior, with derivatives.
+
+        Parameters
+        ----------
+        psi : ndarray (hyperparameter,)
+
+        Returns
+        -------
+        log_density : float
+            ln p(psi | y), up to a constant.
+        gradient : ndarray (hyperparameter,)
+        scores : ndarray (gene, hyperparameter)
+            What each gene's counts contribute to the gradient.
+        """
         scale, trend, sd, nu = self.space.parts(self.space.phi(psi), self.base_mean)
         n = len(self.space.shrunken)
         log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
@@ -174,7 +166,17 @@ class MarginalLikelihood:
         return np.hstack(columns)
 
     def log_posterior(self, psi: np.ndarray) -> np.ndarray:
-        """Return only the log density of psi (..., hyperparameter)."""
+        """Return only the log density, at many points.
+
+        Parameters
+        ----------
+        psi : ndarray (..., hyperparameter)
+
+        Returns
+        -------
+        ndarray (...)
+            ln p(psi | y), up to a constant.
+        """
         points = np.atleast_2d(psi)
         scale, trend, sd, nu = _parts_at(self.space, self.space.phi(points), self.base_mean)
         evidence, columns = np.empty(trend.shape), _columns(self.space)
@@ -188,7 +190,7 @@ class MarginalLikelihood:
 
 
 def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
-    """Take the value at the draw of largest weight off: for what is left, single precision is enough.
+    """Subtract the value at the draw of largest weight, after which single precision is enough.
 
     Parameters
     ----------
@@ -202,206 +204,6 @@ def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return np.minimum(log_ratio - highest[:, None], LARGEST_LOG_RATIO).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class HyperparameterPosterior:
-    """Weighted points of the hyperparameters.
-
-    Attributes
-    ----------
-    space : HyperparameterSpace
-    phi : ndarray (point, hyperparameter)
-    weight : ndarray (point,)
-        Adding up to 1.
-    """
-
-    space: HyperparameterSpace
-    phi: np.ndarray
-    weight: np.ndarray
-
-    @classmethod
-    def fixed(cls, space: HyperparameterSpace, hyper: Hyperparameters, most: int) -> HyperparameterPosterior:
-        """Take given values, or evenly at most so many of their draws."""
-        phi = space.values(hyper)
-        phi = phi[np.linspace(0, len(phi) - 1, min(len(phi), most)).astype(int)]
-        return cls(space, phi, np.full(len(phi), 1.0 / len(phi)))
-
-    @property
-    def effective_size(self) -> float:
-        """Effective number of points."""
-        return float(1.0 / np.sum(self.weight**2))
-
-    @property
-    def checks(self) -> dict[str, float]:
-        """Number of points, how many effective ones they are worth, and their Pareto k where it is known."""
-        found = {"points": float(self.weight.size), "effective_points": self.effective_size}
-        if self.weight.size >= FEWEST_FOR_K and np.ptp(self.weight) > 0.0:
-            pareto_k = float(smoothed(self.weight[None])[1][0])
-            found |= {"pareto_k": pareto_k} if math.isfinite(pareto_k) else {}
-        return found
-
-    def thinned(self, size: int) -> HyperparameterPosterior:
-        """Take fewer points, of equal weight, by systematic resampling."""
-        taken = _systematic(self.weight, size, 0.5)
-        return HyperparameterPosterior(self.space, self.phi[taken], np.full(size, 1.0 / size))
-
-    def summary(self, rng: np.random.Generator) -> Hyperparameters:
-        """Return posterior means, standard deviations and draws of equal weight."""
-        mean = weighted_mean(self.weight, self.phi)
-        sd = np.sqrt(weighted_mean(self.weight, (self.phi - mean) ** 2))
-        taken = _systematic(self.weight, self.weight.size, rng.random())
-        drawn = self.phi[rng.permutation(taken)]
-        return replace(
-            self.space.hyperparameters(mean),
-            sd={name: float(value) for name, value in self.space.table(sd).items()},
-            draws=self.space.table(drawn),
-            checks=self.checks,
-        )
-
-
-def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
-    """Find the maximum of the marginal posterior.
-
-    Parameters
-    ----------
-    likelihood : MarginalLikelihood
-    psi : ndarray (hyperparameter,)
-        Where to start.
-
-    Returns
-    -------
-    ndarray (hyperparameter,)
-
-    Raises
-    ------
-    FitError
-        If it is not reached.
-    """
-    value, gradient, scores = likelihood.evaluate(psi)
-    for number in range(MAX_STEPS):
-        curvature = (
-            _of_scores(likelihood, psi, scores) if number < MANY_STEPS else _information(likelihood, psi)
-        )
-        step = solve(curvature, gradient)
-        if step is None:
-            raise FitError("the marginal likelihood of the hyperparameters is flat, or no number.")
-        slope = float((gradient * step).sum())
-        if 0.5 * slope < FLAT:
-            return psi
-        length = min(1.0, LARGEST_MOVE / float(np.abs(step).max()))
-        while True:
-            trial = likelihood.evaluate(psi + length * step)
-            ahead = float((trial[1] * step).sum())
-            higher = trial[0] > value + 1e-4 * length * slope
-            if higher and ahead > -OVERSHOT * slope:
-                break
-            length *= slope / (slope - ahead) if higher else 0.5
-            if length < 1e-8:
-                raise FitError(
-                    "the marginal likelihood of the hyperparameters has no maximum that can be found."
-                )
-        psi = psi + length * step
-        value, gradient, scores = trial
-    raise FitError(f"the hyperparameters did not converge in {MAX_STEPS} steps.")
-
-
-def hyper_posterior(
-    likelihood: MarginalLikelihood, center: np.ndarray, n_points: int, rng: np.random.Generator
-) -> HyperparameterPosterior:
-    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
-
-    Parameters
-    ----------
-    likelihood : MarginalLikelihood
-    center : ndarray (hyperparameter,)
-        The maximum.
-    n_points : int
-    rng : Generator
-
-    Returns
-    -------
-    HyperparameterPosterior
-    """
-    psi, points = _points(likelihood, center, _covariance(likelihood, center), n_points, rng)
-    for _ in range(REFINEMENTS):
-        if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
-            break
-        mean = weighted_mean(points.weight, psi)
-        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), n_points, rng)
-        if again[1].effective_size > points.effective_size:
-            psi, points = again
-    return points
-
-
-def _points(
-    likelihood: MarginalLikelihood,
-    center: np.ndarray,
-    covariance: np.ndarray,
-    n_points: int,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, HyperparameterPosterior]:
-    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
-
-    By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
-    many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
-    """
-    half = (n_points + 1) // 2
-    strata = rng.permuted(np.tile(np.arange(half), (center.size + 1, 1)), axis=1)
-    levels = (strata + rng.random(strata.shape)) / half
-    z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
-    z = np.concatenate([z.T, -z.T])[:n_points]
-    root = cholesky(covariance)
-    if root is None:
-        raise FitError(
-            "the hyperparameters have no spread that can be found: these genes say too little of them."
-        )
-    psi = center + (z[:, None, :] * root).sum(axis=2)
-    log_weight = likelihood.log_posterior(psi)
-    log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
-    weight = exponentials(log_weight - log_weight.max())
-    return psi, HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
-
-
-def _systematic(weight: np.ndarray, size: int, offset: float) -> np.ndarray:
-    """Return which points systematic resampling takes."""
-    ladder = (np.arange(size) + offset) / size
-    return np.minimum(np.searchsorted(np.cumsum(weight), ladder), weight.size - 1)
-
-
-def _information(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
-    """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    some, size = likelihood.spread(CURVED_GENES), center.size
-    hessian = np.empty((size, size))
-    for i in range(size):
-        shift = np.zeros(size)
-        shift[i] = DIFFERENCE
-        hessian[i] = (some.evaluate(center + shift)[2] - some.evaluate(center - shift)[2]).sum(axis=0)
-    hessian *= likelihood.base_mean.size / some.base_mean.size
-    information = -0.25 * (hessian + hessian.T) / DIFFERENCE
-    information += np.diag(likelihood.space.log_prior(center)[2])
-    if cholesky(information) is not None:
-        return information
-    _, _, scores = likelihood.evaluate(center)
-    return _of_scores(likelihood, center, scores)
-
-
-def _covariance(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
-    """Return the inverse of the information."""
-    covariance = inverse(_information(likelihood, center))
-    if covariance is None:
-        raise FitError("the hyperparameters have no curvature that can be found: these genes say too little.")
-    return covariance
-
-
-def curvature_sd(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
-    """Return the standard deviations (hyperparameter,) that the curvature at psi, a maximum, tells."""
-    return np.asarray(np.sqrt(np.diag(_covariance(likelihood, psi))))
-
-
-def _of_scores(likelihood: MarginalLikelihood, psi: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the information as the outer product of the genes' scores, and of the prior."""
-    return np.asarray(products(scores) + np.diag(likelihood.space.log_prior(psi)[2]))
 
 
 def gene_weights(

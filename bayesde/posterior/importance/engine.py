@@ -8,46 +8,76 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
-from bayesde.posterior.hyper.integrate import USED_DRAWS
-from bayesde.posterior.hyper.learning import STAGES, Progress, learn
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.learning import STAGES, Progress, learn, silent
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
-from bayesde.posterior.proposal.genes import propose
+from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["importance_sample"]
+__all__ = ["sample_and_learn", "sample_given"]
 
 FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
 """Points of the hyperparameters that a gene's weights are averaged over: fewer than their posterior is made
 of, since it is its own counts that a gene mostly depends on."""
 
 
-def importance_sample(
+def sample_given(
+    model: ConditionalModel,
+    start: Starts,
+    points: HyperparameterPosterior,
+    keep: np.ndarray,
+    *,
+    draws: int,
+    progress: Progress | None = None,
+) -> ImportanceSample:
+    """Sample genes, with hyperparameters that are given.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        At values of the hyperparameters that proposals are made for.
+    start : Starts
+        Of the same genes.
+    points : HyperparameterPosterior
+        The values that are averaged over.
+    keep : ndarray of int
+        The genes to sample, in increasing order.
+    draws : int
+        Of every gene.
+    progress : callable, optional
+
+    Returns
+    -------
+    ImportanceSample
+    """
+    return _sampled(propose(start.genes(keep), model.genes(keep)), points, draws, None, progress)
+
+
+def sample_and_learn(
     model: ConditionalModel,
     start: Starts,
     hyper: Hyperparameters,
     keep: np.ndarray,
     *,
     space: HyperparameterSpace,
-    learning: bool,
     draws: int,
     seed: int,
     progress: Progress | None = None,
 ) -> tuple[ImportanceSample, Hyperparameters]:
-    """Sample genes, with hyperparameters that are given or learnt.
+    """Learn the hyperparameters from all genes, and sample genes with them integrated out.
 
     Parameters
     ----------
     model : ConditionalModel
-        At `hyper`; of all genes if the hyperparameters are to be learnt.
+        Of all genes, at `hyper`.
     start : Starts
         Of the same genes.
     hyper : Hyperparameters
-        Given values (with draws, these are averaged over), or where the search for them starts.
+        Where the search starts.
     keep : ndarray of int
         The genes to return, in increasing order.
     space : HyperparameterSpace
         Which hyperparameters there are, and their priors.
-    learning : bool
     draws : int
         Of every gene.
     seed : int
@@ -57,24 +87,30 @@ def importance_sample(
     -------
     genes : ImportanceSample
     hyperparameters : Hyperparameters
-        Posterior means, standard deviations and draws if they were learnt; otherwise those given.
+        Posterior means, standard deviations and draws.
     """
-    if learning:
-        rng = np.random.default_rng(seed)
-        room_for = draws if keep.size == model.n_genes else 0
-        learnt = learn(model, start, space, space.psi(hyper), rng, progress, room_for)
-        hyper, pieces, likelihood = learnt.points.summary(rng), learnt.pieces, learnt.likelihood
-        most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
-        points = learnt.points.thinned(min(learnt.points.weight.size, most))
-        if keep.size < model.n_genes:
-            kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
-            pieces = [piece for piece in kept if piece.rows.size]
-    else:
-        points, likelihood = HyperparameterPosterior.fixed(space, hyper, USED_DRAWS), None
-        pieces = propose(start.genes(keep), model.genes(keep))
-    if progress:
-        progress(3, STAGES, f"sampling {keep.size:,} genes")
+    rng = np.random.default_rng(seed)
+    room_for = draws if keep.size == model.n_genes else 0
+    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for)
+    summary, pieces = learnt.points.summary(rng), learnt.pieces
+    most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
+    points = learnt.points.thinned(min(learnt.points.weight.size, most))
+    if keep.size < model.n_genes:
+        kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
+        pieces = [piece for piece in kept if piece.rows.size]
+    return _sampled(pieces, points, draws, learnt.likelihood, progress), summary
+
+
+def _sampled(
+    pieces: list[ProposedGenes],
+    points: HyperparameterPosterior,
+    draws: int,
+    likelihood: MarginalLikelihood | None,
+    progress: Progress | None,
+) -> ImportanceSample:
+    """Sample, and report progress before and after."""
+    report = progress or silent
+    report(3, STAGES, f"sampling {sum(piece.rows.size for piece in pieces):,} genes")
     sampled = draw_sample(pieces, points, draws, likelihood)
-    if progress:
-        progress(STAGES, STAGES, "sampling")
-    return sampled, hyper
+    report(STAGES, STAGES, "sampling")
+    return sampled

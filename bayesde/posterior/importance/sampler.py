@@ -14,12 +14,8 @@ from bayesde.numerics.threads import for_each
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-    relative,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights, relative
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.drawing import fitted_shares
 from bayesde.posterior.proposal.genes import ProposedGenes

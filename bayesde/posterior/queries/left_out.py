@@ -19,7 +19,7 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.proposal.genes import propose

@@ -32,19 +32,16 @@ from bayesde.model.priors import Priors
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-    hyper_posterior,
-    maximize,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
+from bayesde.posterior.hyper.maximum import maximize
+from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
 from bayesde.posterior.queries.left_out import kept_means
 from bayesde.posterior.result import Posterior
 from bayesde.posterior.summaries.one_contrast import importance_status
 
-__all__ = ["chains_log_ratio", "hyper_points", "log_hyperparameters", "reweighted"]
+__all__ = ["chains_log_ratio", "hyper_points", "reweighted"]
 
 MOST_POINTS = 200
 """Points of the hyperparameters that weights are averaged over, evenly from those there are."""
@@ -120,7 +117,7 @@ def reweighted(
 def hyper_points(posterior: Posterior) -> HyperparameterPosterior:
     """Return the posterior of the hyperparameters as points, each once; one point where they are fixed."""
     space = posterior.request.space
-    phi = space.values(posterior.hyperparameters)
+    phi = space.phi_of(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
     phi, times = np.unique(phi[used], axis=0, return_counts=True)
     return HyperparameterPosterior(space, phi, times / times.sum())
@@ -153,7 +150,7 @@ def _under(posterior: Posterior, priors: Priors) -> HyperparameterPosterior:
             "as `hyperparameters`, or fit with hyperparameters=None, so that they are learnt."
         )
     space = replace(before.space, priors=priors)
-    psi = log_hyperparameters(space, before.phi)
+    psi = space.psi(before.phi)
     change = np.array([space.log_prior(one)[0] - before.space.log_prior(one)[0] for one in psi])
     weights = before.weight * np.exp(change - change.max())
     points = HyperparameterPosterior(space, before.phi, weights / weights.sum())
@@ -168,14 +165,6 @@ def _under(posterior: Posterior, priors: Priors) -> HyperparameterPosterior:
         "are left under these priors, and others cannot be found without the draws of all genes; fit again "
         "with these priors."
     )
-
-
-def log_hyperparameters(space: HyperparameterSpace, phi: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the hyperparameters, of nu - 2 for nu."""
-    shifted = phi.copy()
-    if space.student_t:
-        shifted[:, -1] -= 2.0
-    return np.asarray(np.log(shifted))
 
 
 def _are_enough(points: HyperparameterPosterior, before: HyperparameterPosterior, least: float) -> bool:
@@ -196,10 +185,10 @@ def _explored(
     likelihood = MarginalLikelihood(
         points.space, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size)
     )
-    start = log_hyperparameters(points.space, weighted_mean(points.weight, points.phi)[None])[0]
+    start = points.space.psi(weighted_mean(points.weight, points.phi))
     center = maximize(likelihood, start)
     rng = np.random.default_rng(request.seed)
-    return hyper_posterior(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
+    return sample_hyperparameters(likelihood, center, max(FEWEST_NEW, before.weight.size), rng)
 
 
 def _base_mean(posterior: Posterior) -> np.ndarray:

@@ -27,8 +27,8 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_range
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
-from bayesde.posterior.queries.reweight import hyper_points, log_hyperparameters, reweighted
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.queries.reweight import hyper_points, reweighted
 from bayesde.posterior.result import Posterior
 from bayesde.statuses import FAILED
 
@@ -151,7 +151,7 @@ def power_scaling(posterior: Posterior) -> pd.DataFrame:
     if not (posterior.request.learning and posterior.hyperparameters.draws):
         raise InputError("power_scaling: the hyperparameters of this posterior are fixed, and have no prior.")
     points = hyper_points(posterior)
-    values = points.space.table(points.phi)
+    values = points.space.by_name(points.phi)
     columns = {
         name: [_power_sensitivity(value, points.weight, log_prior) for value in values.values()]
         for name, log_prior in _log_priors(points.space, points).items()
@@ -161,7 +161,7 @@ def power_scaling(posterior: Posterior) -> pd.DataFrame:
 
 def _log_priors(space: HyperparameterSpace, points: HyperparameterPosterior) -> dict[str, np.ndarray]:
     """Return the log density of each prior at every point."""
-    psi = log_hyperparameters(space, points.phi)
+    psi = space.psi(points.phi)
     names = ["shrinkage_scale"] * space.n_scales + space.shared
     result = {name: np.zeros(len(psi)) for name in dict.fromkeys(names)}
     for name, column in zip(names, psi.T, strict=True):

@@ -79,7 +79,13 @@ class SamplerCoordinates:
         return cls(model, start, modes.location, scale, noncentered, widths, none, none)
 
     def genes(self, rows: np.ndarray) -> SamplerCoordinates:
-        """Take some of the genes, by index."""
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions.
+        """
         names = ("location", "scale", "noncentered", "width", "precision", "pull")
         own = {name: getattr(self, name)[rows] for name in names}
         return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
@@ -167,6 +173,12 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
     coefficient k, the unshrunken coefficients u have  c = -(X_u' Y X_u)^-1 X_u' Y x_k  with Y = diag(y_j),
     instead of the covariance at the mode, which holds only there.
 
+    Parameters
+    ----------
+    model : ConditionalModel
+    modes : Modes
+    noncentered : ndarray of bool (gene, P + 1)
+
     Returns
     -------
     ndarray (gene, P + 1, P + 1)
@@ -189,7 +201,12 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
 
 
 def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
-    """Return the data that both programs read."""
+    """Return the data that both programs read.
+
+    Parameters
+    ----------
+    genes : SamplerCoordinates
+    """
     model = genes.model
     return {
         "G": model.n_genes,
@@ -212,7 +229,12 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
 
 
 def genes_data(genes: SamplerCoordinates) -> dict[str, Any]:
-    """Return the data of stan/genes.stan."""
+    """Return the data of stan/genes.stan.
+
+    Parameters
+    ----------
+    genes : SamplerCoordinates
+    """
     model = genes.model
     return shared_data(genes) | {
         "shrinkage_scale": model.shrinkage_scale.tolist(),

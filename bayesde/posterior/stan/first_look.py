@@ -31,12 +31,9 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.small_matrices import weighted_mean
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.learning import learn
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    gene_weights,
-)
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.starts import chain_starts
 
@@ -64,16 +61,16 @@ class FirstLook:
         On the sampler's scale.
     variances : ndarray (gene, P + 1)
         On the same.
-    hyper : dict of str to (float, float)
-        Mean and standard deviation of the logarithms of the hyperparameters (of nu - 2 for nu), each once and
-        in the order in which the space has them, by `HyperparameterSpace.names`.
+    psi_mean, psi_sd : ndarray (hyperparameter,)
+        Mean and standard deviation of the hyperparameters on the scale psi of the space.
     """
 
     space: HyperparameterSpace
     genes: SamplerCoordinates
     starts: np.ndarray
     variances: np.ndarray
-    hyper: dict[str, tuple[float, float]]
+    psi_mean: np.ndarray
+    psi_sd: np.ndarray
 
 
 def first_look(
@@ -108,34 +105,23 @@ def first_look(
     """
     rng = np.random.default_rng(seed)
     try:
-        learnt = learn(model, start, space, space.psi(hyper), rng)
+        learnt = learn(model, start, space, space.psi_of(hyper), rng)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = SamplerCoordinates.of(model, start, beta_se)
-        psi = space.psi(hyper).tolist()
-        around = {name: (value, UNKNOWN_SD) for name, value in zip(space.names, psi, strict=True)}
+        psi = space.psi_of(hyper)
         even = np.ones(genes.location.shape)
-        return FirstLook(space, genes, chain_starts(genes, chains), even, around)
-    points = learnt.points
-    likelihood = learnt.likelihood
-    theta, weights = (
-        likelihood.theta[:, : likelihood.n_draws].astype(np.float64),
-        _weights(likelihood, points),
-    )
-    genes = informed(SamplerCoordinates.of(_at_mean(model, points), start, beta_se), theta, weights)
+        return FirstLook(space, genes, chain_starts(genes, chains), even, psi, np.full(psi.size, UNKNOWN_SD))
+    points, likelihood = learnt.points, learnt.likelihood
+    theta = likelihood.theta[:, : likelihood.n_draws].astype(np.float64)
+    weights = _weights(likelihood, points)
+    at_mean = space.model_at(model, weighted_mean(points.weight, points.phi))
+    genes = informed(SamplerCoordinates.of(at_mean, start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
     starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)
     variance = np.clip(_moments(z, weights)[1], LOWEST, HIGHEST)
-    return FirstLook(space, genes, starts, variance, _spread(space, points))
-
-
-def _at_mean(model: ConditionalModel, points: HyperparameterPosterior) -> ConditionalModel:
-    """Return the model with the hyperparameters' posterior mean."""
-    scale, trend, sd, nu = points.space.parts(weighted_mean(points.weight, points.phi), model.base_mean)
-    scales = model.shrinkage_scale.copy()
-    scales[list(points.space.shrunken)] = scale
-    return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+    return FirstLook(space, genes, starts, variance, *_psi_moments(points))
 
 
 def informed(genes: SamplerCoordinates, theta: np.ndarray, weights: np.ndarray) -> SamplerCoordinates:
@@ -185,12 +171,8 @@ def _taken(weights: np.ndarray, chains: int, rng: np.random.Generator) -> np.nda
     return np.asarray(np.minimum((ladder[:, None, :] < level).sum(axis=2), weights.shape[1] - 1))
 
 
-def _spread(space: HyperparameterSpace, points: HyperparameterPosterior) -> dict[str, tuple[float, float]]:
-    """Return mean and sd of the logarithms of the hyperparameters."""
-    phi = points.phi.copy()
-    if space.student_t:
-        phi[:, -1] -= 2.0
-    psi = np.log(phi)
+def _psi_moments(points: HyperparameterPosterior) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation (hyperparameter,) on the scale psi."""
+    psi = points.space.psi(points.phi)
     mean = weighted_mean(points.weight, psi)
-    sd = np.sqrt(weighted_mean(points.weight, (psi - mean) ** 2))
-    return dict(zip(space.names, zip(mean.tolist(), sd.tolist(), strict=True), strict=True))
+    return mean, np.sqrt(weighted_mean(points.weight, (psi - mean) ** 2))

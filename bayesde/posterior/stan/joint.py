@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.hyperparameter_space import LOWEST_NU, HyperparameterSpace
 from bayesde.model.priors import Priors
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan.data import shared_data
 from bayesde.posterior.stan.first_look import FirstLook
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 START_SPREAD = 1.5
 """Starts of the hyperparameters are spread this much wider than their posterior."""
-KEPT_DRAWS = 1000
-"""Of each hyperparameter, in `Hyperparameters.draws`; evenly from all chains."""
 
 
 def sample_joint(
@@ -40,7 +38,7 @@ def sample_joint(
     seed: int,
     threads: int = 1,
     progress: Progress | None = None,
-) -> tuple[SampledGenes, Hyperparameters, dict[str, np.ndarray]]:
+) -> tuple[SampledGenes, HyperparameterPosterior]:
     """Sample genes and hyperparameters together; once more, with smaller steps, if that diverged.
 
     Parameters
@@ -58,10 +56,8 @@ def sample_joint(
     -------
     genes : SampledGenes
         Divergences and tree depths are those of the whole posterior, for every gene.
-    hyperparameters : Hyperparameters
-        Posterior means, standard deviations and draws.
-    shared : dict of str to ndarray (chain, draw)
-        All draws of the hyperparameters, by the names that `Hyperparameters.draws` has.
+    hyperparameters : HyperparameterPosterior
+        All draws of the chains.
     """
     program = compiled_model(
         "joint", threads=True, progress=None if progress is None else lambda text: progress(0, 1, text)
@@ -86,9 +82,7 @@ def sample_joint(
         chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    shared = _shared_draws(chains, space)
-    hyper = _posterior_of(shared, space)
-    return _genes(chains, model, attempts), hyper, shared
+    return _genes(chains, model, attempts), _hyperparameters(chains, space)
 
 
 def _joint_data(look: FirstLook) -> dict[str, Any]:
@@ -135,60 +129,40 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
 
 def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return starts of all parameters: hyperparameters from wider than their posterior."""
-    scales = [name for name in look.hyper if name.startswith("shrinkage_scale")]
-
-    def near(*names: str) -> list[float]:
-        known = [look.hyper[name] for name in names if name in look.hyper]
-        return [mean + START_SPREAD * sd * float(rng.standard_normal()) for mean, sd in known]
-
-    return [
-        {
-            "z": z.tolist(),
-            "log_shrinkage_scale": near(*scales),
-            "log_dispersion_sd": near("dispersion_sd")[0],
-            "log_asymptotic_dispersion": near("asymptotic_dispersion")[0],
-            "log_extra_poisson": near("extra_poisson"),
-            "nu": [2.0 + math.exp(value) for value in near("nu")],
-        }
-        for z in look.starts
-    ]
+    space, n = look.space, look.space.n_scales
+    starts = []
+    for z in look.starts:
+        psi = look.psi_mean + START_SPREAD * look.psi_sd * rng.standard_normal(look.psi_mean.size)
+        starts.append(
+            {
+                "z": z.tolist(),
+                "log_shrinkage_scale": psi[:n].tolist(),
+                "log_dispersion_sd": float(psi[n]),
+                "log_asymptotic_dispersion": float(psi[n + 1]),
+                "log_extra_poisson": psi[n + 2 : n + 2 + space.trend].tolist(),
+                "nu": [LOWEST_NU + math.exp(value) for value in psi[n + 2 + space.trend :].tolist()],
+            }
+        )
+    return starts
 
 
 def _variances(look: FirstLook) -> np.ndarray:
     """Return the variances of all that the sampler moves, in the order of its declaration."""
-    return np.concatenate([look.variances.ravel(), [sd**2 for _, sd in look.hyper.values()]])
+    return np.concatenate([look.variances.ravel(), look.psi_sd**2])
 
 
-def _shared_draws(chains: Chains, space: HyperparameterSpace) -> dict[str, np.ndarray]:
+def _hyperparameters(chains: Chains, space: HyperparameterSpace) -> HyperparameterPosterior:
+    """Return the draws of the hyperparameters, one chain after the other."""
     drawn = chains.variables
-    shared = {
-        f"shrinkage_scale[{space.coefficients[k]}]": drawn["shrinkage_scale"][:, :, k] for k in space.shrunken
-    }
-    shared["dispersion_sd"] = drawn["dispersion_sd"]
-    shared["asymptotic_dispersion"] = np.exp(drawn["log_asymptotic_dispersion"])
-    if "log_extra_poisson" in drawn:
-        shared["extra_poisson"] = np.exp(drawn["log_extra_poisson"][:, :, 0])
-    if "nu" in drawn:
-        shared["nu"] = drawn["nu"][:, :, 0]
-    return shared
-
-
-def _posterior_of(shared: dict[str, np.ndarray], space: HyperparameterSpace) -> Hyperparameters:
-    """Summarize the draws of the hyperparameters."""
-    mean = {name: float(values.mean()) for name, values in shared.items()}
-    step = max(1, next(iter(shared.values())).size // KEPT_DRAWS)
-    names = [space.coefficients[k] for k in space.shrunken]
-    return Hyperparameters(
-        shrinkage_scale={name: mean[f"shrinkage_scale[{name}]"] for name in names},
-        dispersion_sd=mean["dispersion_sd"],
-        asymptotic_dispersion=mean["asymptotic_dispersion"],
-        extra_poisson=mean.get("extra_poisson", 0.0),
-        residuals="student_t" if space.student_t else "normal",
-        nu=mean.get("nu"),
-        sd={name: float(values.std(ddof=1)) for name, values in shared.items()},
-        draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in shared.items()},
-        source="joint",
-    )
+    first = [space.shrunken[space.scale_of.index(i)] for i in range(space.n_scales)]
+    columns = [drawn["shrinkage_scale"][:, :, k] for k in first]
+    columns += [drawn["dispersion_sd"], np.exp(drawn["log_asymptotic_dispersion"])]
+    if space.trend:
+        columns.append(np.exp(drawn["log_extra_poisson"][:, :, 0]))
+    if space.student_t:
+        columns.append(drawn["nu"][:, :, 0])
+    phi = np.column_stack([column.ravel() for column in columns])
+    return HyperparameterPosterior(space, phi, np.full(len(phi), 1.0 / len(phi)), len(columns[0]))
 
 
 def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGenes:

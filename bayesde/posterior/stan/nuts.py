@@ -18,8 +18,8 @@ import numpy as np
 from bayesde.errors import FitError
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import integrated_draws
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data

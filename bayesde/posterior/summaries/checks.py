@@ -153,13 +153,7 @@ def hyperparameter_summary(posterior: Posterior) -> pd.DataFrame:
         has weighted points, ``points``, ``effective_points`` and the ``pareto_k`` of their weights.
     """
     hyper = posterior.hyperparameters
-    scales = {f"shrinkage_scale[{name}]": value for name, value in hyper.shrinkage_scale.items()}
-    known = scales | {
-        name: getattr(hyper, name) for name in ("dispersion_sd", "asymptotic_dispersion", "extra_poisson")
-    }
-    if hyper.residuals == "student_t":
-        known["nu"] = hyper.nu
-    table = pd.DataFrame({"mean": known}, dtype=float)
+    table = pd.DataFrame({"mean": hyper.named}, dtype=float)
     table["sd"] = pd.Series(hyper.sd, dtype=float)
     for name, level in zip(("lower", "upper"), INTERVAL, strict=True):
         values = {key: float(np.quantile(draws, level)) for key, draws in hyper.draws.items()}

@@ -12,7 +12,7 @@ from bayesde.design.default_contrast import tell_default
 from bayesde.options import check_choice, check_range
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 

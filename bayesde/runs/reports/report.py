@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
+from bayesde.model.hyperparameter_names import scale_name
 from bayesde.results import COLUMNS, ResultsTable, read_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.reports.headline import counted_by
@@ -243,7 +244,7 @@ def _hyperparameters(file: Path) -> str:
     ]
     scale_meaning = "scale of the Cauchy prior of this effect, natural log"
     rows += [
-        (name, plain(float(scale)), plain(spread.get(f"shrinkage_scale[{name}]")), scale_meaning)
+        (name, plain(float(scale)), plain(spread.get(scale_name(name))), scale_meaning)
         for name, scale in values.get("shrinkage_scale", {}).items()
     ]
     told = html_table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))

@@ -14,13 +14,10 @@ import bayesde as bde
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.posterior.hyper.marginal_likelihood import (
-    HyperparameterPosterior,
-    MarginalLikelihood,
-    _points,
-    gene_weights,
-    maximize,
-)
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
+from bayesde.posterior.hyper.maximum import maximize
+from bayesde.posterior.hyper.sampling import _points
 from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import draw, fitted_shares
 
@@ -124,7 +121,7 @@ def surface_of(fit, space, residuals="normal"):
     )
     seeds = rows.astype(np.uint32)
     mixture = gene_mixtures(model, fit.beta[rows], np.log(fit.dispersion[rows]))
-    return MarginalLikelihood.of(space, model, draw(model, mixture, seeds, 200)), space.psi(hyper)
+    return MarginalLikelihood.of(space, model, draw(model, mixture, seeds, 200)), space.psi_of(hyper)
 
 
 @pytest.mark.parametrize(("trend", "student_t"), [(True, False), (False, False), (True, True)])

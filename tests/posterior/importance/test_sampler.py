@@ -11,8 +11,8 @@ from scipy.special import logsumexp
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.draws.streams import Stream, seeds_for
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.learning import draw_all
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
 from bayesde.posterior.importance.sampler import FEWEST_MORE, draw_sample
 from bayesde.posterior.proposal import drawing as proposal
 from bayesde.posterior.proposal import genes as proposed

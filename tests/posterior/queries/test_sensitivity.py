@@ -16,7 +16,7 @@ from bayesde.errors import FitError, InputError
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.arviz_adapter import import_arviz
-from bayesde.posterior.hyper.marginal_likelihood import HyperparameterPosterior
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.queries import sensitivity as comparison
 from bayesde.posterior.queries.reweight import chains_log_ratio
 from bayesde.simulation import simulate

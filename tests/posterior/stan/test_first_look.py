@@ -8,7 +8,7 @@ import pytest
 from bayesde.errors import FitError
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.posterior.stan import first_look as prepare
+from bayesde.posterior.stan import first_look as first_look_module
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import _joint_data, _starts, _variances
 
@@ -42,14 +42,15 @@ def test_everything_that_stan_moves_has_a_start_and_a_variance(pasilla_fit, pane
 @pytest.mark.parametrize("known", [True, False])
 def test_a_shared_scale_is_one_parameter_with_one_prior(pasilla_fit, panel_genes, panel, known, monkeypatch):
     if not known:
-        monkeypatch.setattr(prepare, "learn", nothing)
+        monkeypatch.setattr(first_look_module, "learn", nothing)
     look = look_at(pasilla_fit, panel_genes, panel, scale_of=(0, 0))
     data, starts = _joint_data(look), _starts(look, np.random.default_rng(1))
     assert (data["K"], data["scale_of"]) == (1, [0, 1, 1])
     assert len(data["log_scale_mean"]) == len(data["log_scale_sd"]) == 1
     assert all(len(start["log_shrinkage_scale"]) == 1 for start in starts)
     assert _variances(look).size == 40 * 4 + 4
-    assert next(iter(look.hyper)) == f"shrinkage_scale[{pasilla_fit.design.coefficients[1]}]"
+    assert look.psi_mean.size == look.psi_sd.size == 4
+    assert look.space.names[0] == f"shrinkage_scale[{pasilla_fit.design.coefficients[1]}]"
 
 
 def nothing(*_):
@@ -64,20 +65,22 @@ def test_genes_start_within_their_posterior_and_hyperparameters_around_theirs(
     residuals = look.starts[..., -1]
     assert residuals.std() == pytest.approx(1.0, abs=0.3)
     assert abs(residuals.mean()) < 0.4
-    for name, (mean, sd) in look.hyper.items():
-        drawn = [_starts(look, np.random.default_rng(seed))[0] for seed in range(200)]
-        if name == "dispersion_sd":
-            values = np.array([start["log_dispersion_sd"] for start in drawn])
-            assert values.mean() == pytest.approx(mean, abs=0.5 * sd)
-            assert values.std() == pytest.approx(1.5 * sd, rel=0.2)
+    place = look.space.names.index("dispersion_sd")
+    mean, sd = look.psi_mean[place], look.psi_sd[place]
+    drawn = [_starts(look, np.random.default_rng(seed))[0] for seed in range(200)]
+    values = np.array([start["log_dispersion_sd"] for start in drawn])
+    assert values.mean() == pytest.approx(mean, abs=0.5 * sd)
+    assert values.std() == pytest.approx(1.5 * sd, rel=0.2)
 
 
 def test_a_panel_that_says_too_little_starts_from_what_was_given(
     pasilla_fit, panel_genes, panel, monkeypatch
 ):
-    monkeypatch.setattr(prepare, "learn", nothing)
+    monkeypatch.setattr(first_look_module, "learn", nothing)
     look = look_at(pasilla_fit, panel_genes, panel)
     hyper = Hyperparameters.from_eb(pasilla_fit)
-    assert look.hyper["dispersion_sd"][0] == pytest.approx(np.log(hyper.dispersion_sd))
+    assert look.psi_mean[look.space.names.index("dispersion_sd")] == pytest.approx(
+        np.log(hyper.dispersion_sd)
+    )
     assert np.isfinite(look.starts).all()
     assert (look.variances == 1.0).all()

@@ -1,0 +1,77 @@
+"""The posterior of the hyperparameters, by importance sampling from a Student-t distribution at its mode."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import chdtri, log1p, ndtri
+
+from bayesde.errors import FitError
+from bayesde.numerics.elementary import exponentials
+from bayesde.numerics.small_matrices import cholesky, weighted_mean, weighted_products
+from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
+from bayesde.posterior.hyper.maximum import covariance_at
+
+__all__ = ["sample_hyperparameters"]
+
+POINT_DF = 7.0
+REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
+"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
+is proposed anew with the mean and covariance of the weighted points, if they are many."""
+
+
+def sample_hyperparameters(
+    likelihood: MarginalLikelihood, center: np.ndarray, n_points: int, rng: np.random.Generator
+) -> HyperparameterPosterior:
+    """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
+
+    Parameters
+    ----------
+    likelihood : MarginalLikelihood
+    center : ndarray (hyperparameter,)
+        The maximum.
+    n_points : int
+    rng : Generator
+
+    Returns
+    -------
+    HyperparameterPosterior
+    """
+    psi, points = _points(likelihood, center, covariance_at(likelihood, center), n_points, rng)
+    for _ in range(REFINEMENTS):
+        if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
+            break
+        mean = weighted_mean(points.weight, psi)
+        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), n_points, rng)
+        if again[1].effective_size > points.effective_size:
+            psi, points = again
+    return points
+
+
+def _points(
+    likelihood: MarginalLikelihood,
+    center: np.ndarray,
+    covariance: np.ndarray,
+    n_points: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, HyperparameterPosterior]:
+    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
+
+    By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
+    many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
+    """
+    half = (n_points + 1) // 2
+    strata = rng.permuted(np.tile(np.arange(half), (center.size + 1, 1)), axis=1)
+    levels = (strata + rng.random(strata.shape)) / half
+    z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
+    z = np.concatenate([z.T, -z.T])[:n_points]
+    root = cholesky(covariance)
+    if root is None:
+        raise FitError(
+            "the posterior of the hyperparameters has no covariance: these genes say too little of them."
+        )
+    psi = center + (z[:, None, :] * root).sum(axis=2)
+    log_weight = likelihood.log_posterior(psi)
+    log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
+    weight = exponentials(log_weight - log_weight.max())
+    return psi, HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
