@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
     from bayesde.eb.fit import EbFit, fit_eb
+    from bayesde.eb.options import EbOptions
     from bayesde.eb.size_factors.methods import size_factors
     from bayesde.eb.transforms.rlog import rlog
     from bayesde.eb.transforms.vst import vst
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
     from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
-    from bayesde.options import EbOptions
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.posterior import Posterior
@@ -64,7 +64,7 @@ _HOMES = {
     ),
     "bayesde.io": ("read_counts", "read_tximport"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
-    "bayesde.options": ("EbOptions",),
+    "bayesde.eb.options": ("EbOptions",),
     "bayesde.posterior.queries.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
     "bayesde.model.hyperparameters": ("Hyperparameters",),

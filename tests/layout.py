@@ -2,13 +2,14 @@
 
 Prints one column for each checkout of this repository (by default this one): modules that import each other
 in a circle, modules and sub-folders of one folder that do, folders with more than 15 files, functions with
-more than 8 arguments, public functions whose docstring does not describe their parameters. `test_layout.py`
-requires that this checkout has none.
+more than 8 arguments, public functions whose docstring does not describe their parameters, options that are
+defined at more than one place. `test_layout.py` requires that this checkout has none.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -224,6 +225,68 @@ def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
 
 
+OPTION_FILES = re.compile(r"(^|/)(options(/\w+)?|(cli|runs|batch)(/\w+)+|posterior/fit)\.py$")
+"""Where options are defined, checked and described: the rest of the package only uses them."""
+OPTION_CLASSES = ("options", "plan")
+"""Modules whose classes are option classes."""
+
+
+def repeated_options(tree: Path, package: str) -> list[str]:
+    """Return the options of which more is said than in one field of an option class, with the places.
+
+    Such places are checks of a value, calls of typer, defaults of arguments, and entries of a class's
+    docstring. Fields of the same name in several classes are options of their own.
+    """
+    fields: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for path in modules(tree, package).values():
+        if OPTION_FILES.search(str(path.relative_to(tree))):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and path.stem not in OPTION_CLASSES:
+                    continue
+                for name, is_field in _option_places(node):
+                    (fields if is_field else others).setdefault(name, []).append(path.stem)
+    every = {name: fields.get(name, []) + places for name, places in others.items()}
+    return [f"{name} ({', '.join(places)})" for name, places in sorted(every.items()) if len(places) > 1]
+
+
+def _option_places(node: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield the options that a piece of code says something of, and whether it is their field."""
+    if isinstance(node, ast.ClassDef):
+        for field in node.body:
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                yield field.target.id, True
+        section = (
+            (ast.get_docstring(node) or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+        )
+        for names in re.findall(r"^(\w+(?:, \w+)*) :", section, flags=re.MULTILINE):
+            yield from ((name, False) for name in names.split(", "))
+    elif isinstance(node, Function):
+        given = [*node.args.posonlyargs, *node.args.args]
+        pairs = [
+            *zip(given[len(given) - len(node.args.defaults) :], node.args.defaults, strict=True),
+            *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+        ]
+        for argument, default in pairs:
+            if isinstance(default, ast.Constant) and default.value not in (None, False, ""):
+                yield argument.arg, False
+            yield from _typer_names(argument.annotation, argument.arg)
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        yield from _typer_names(node.value, node.targets[0].id.lower())
+    elif isinstance(node, ast.Call) and _name(node.func) in ("check_range", "check_choice", "check_whole"):
+        if isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value), False
+
+
+def _typer_names(node: ast.AST | None, name: str) -> Iterator[tuple[str, bool]]:
+    """Yield the option that a call of typer in an annotation makes: its first spelling, or else `name`."""
+    for call in [] if node is None else ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            if call.func.attr in ("Option", "Argument"):
+                spelt = [str(one.value) for one in call.args if isinstance(one, ast.Constant)]
+                yield (spelt[0].removeprefix("--").replace("-", "_") if spelt else name), False
+
+
 def measures(tree: Path) -> dict[str, list[str]]:
     """Return everything that is measured of a checkout, by what it is called."""
     return {
@@ -236,6 +299,7 @@ def measures(tree: Path) -> dict[str, list[str]]:
         f"folders with more than {MOST_FILES} files": crowded_folders(tree, "bayesde", "benchmarks", "tests"),
         f"functions with more than {MOST_ARGUMENTS} arguments": long_signatures(tree, "bayesde"),
         "public functions without Parameters": undescribed(tree, "bayesde"),
+        "options defined more than once": repeated_options(tree, "bayesde"),
     }
 
 

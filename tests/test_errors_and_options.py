@@ -1,7 +1,9 @@
 import pytest
 
+from bayesde.eb.options import EbOptions
 from bayesde.errors import InputError, OptionError, ToolchainError, first_few
-from bayesde.options import EbOptions, check_range, nearest, options_from_dict, read_toml, to_toml
+from bayesde.options import check_range, nearest
+from bayesde.options.toml import options_from_dict, read_toml, to_toml
 
 
 def test_first_few_names_some_and_counts_the_rest():

@@ -1,7 +1,8 @@
-"""The command line: its options (``arguments``), the plan they make (``planning``), and the commands.
+"""The command line: commands whose options are made from the fields of option classes.
 
-The commands with many options of their own have a module each: ``sampling``, ``simulating``,
-``demonstration``. ``running`` shows progress and says what was found.
+``options`` lists the options of each command, ``arguments`` makes them, ``planning`` turns them into the plan
+of a run, ``running`` carries it out with a progress bar. The commands are in ``commands``, ``sampling``,
+``simulating`` and ``demonstration``.
 """
 
 from bayesde.cli.commands import app, main

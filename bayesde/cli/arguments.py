@@ -1,236 +1,137 @@
-"""Arguments and options that several commands share, with their help."""
+"""Arguments and options of the commands, made from the fields of option classes."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, Field, dataclass, field
+from inspect import Parameter, Signature
+from typing import Annotated, Any
 
 import typer
 
-__all__ = [
-    "Alternative",
-    "Config",
-    "ContrastText",
-    "Contrasts",
-    "ControlGenes",
-    "Counts",
-    "DesignFormula",
-    "Directory",
-    "Factors",
-    "Fdr",
-    "Force",
-    "NoCooks",
-    "NoFiltering",
-    "Lengths",
-    "NoReplace",
-    "OutputFolder",
-    "Reduced",
-    "References",
-    "Samples",
-    "Shrinkage",
-    "SizeFactors",
-    "Strand",
-    "Test",
-    "Threshold",
-    "Trend",
-    "UseT",
-    "Weights",
-    "Workers",
-]
+from bayesde.options import Flag, Kind, Option, Switch, options_of
+from bayesde.options.fields import command_help
 
-Counts = Annotated[
-    Path,
-    typer.Argument(
-        metavar="COUNTS",
-        help="Table of raw counts: one row a gene, one column a sample (.tsv, .csv, also compressed); or a "
-        "folder with a file for each sample, SAMPLE.ReadsPerGene.out.tab of STAR or SAMPLE.counts.",
-    ),
-]
-Samples = Annotated[
-    Path,
-    typer.Argument(
-        metavar="SAMPLES", help="Table of the samples: one row each, matched to the counts by name."
-    ),
-]
-DesignFormula = Annotated[
-    str | None,
-    typer.Option(
-        "--design",
-        "-d",
-        metavar="FORMULA",
-        help="What counts depend on: `'~ batch + condition'`, `'~ 0 + group'`, ...",
-    ),
-]
-_CONTRAST_HELP = (
-    "What the table is about: `condition,treated,control`; the name of a coefficient, "
-    "`'condition[T.treated]'`; a sum of them, `'a - b'`; or a weight for each, `0,1,-1`. "
-    "Default: the last coefficient."
-)
-ContrastText = Annotated[
-    str | None,
-    typer.Option(
-        "--contrast",
-        "-c",
-        metavar="CONTRAST",
-        help=_CONTRAST_HELP,
-    ),
-]
-Contrasts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--contrast",
-        "-c",
-        metavar="CONTRAST",
-        help=f"{_CONTRAST_HELP} May be repeated: the tables of the others are in DIR/contrasts.",
-    ),
-]
-OutputFolder = Annotated[
-    Path,
-    typer.Option(
-        "--out", "-o", metavar="DIR", help="Folder for everything that is written; made if need be."
-    ),
-]
-References = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--reference",
-        "-r",
-        metavar="FACTOR=LEVEL",
-        help="Reference level of a factor. Default: the last level named in --contrast, else the first in "
-        "alphabetical order. May be repeated.",
-    ),
-]
-SizeFactors = Annotated[
-    str | None,
-    typer.Option(
-        "--size-factors",
-        metavar="METHOD",
-        help="`ratio` (median of ratios; default), `poscounts` (many zeros) or `iterate` (likelihood; slow).",
-    ),
-]
-ControlGenes = Annotated[
-    Path | None,
-    typer.Option(
-        "--control-genes", metavar="FILE", help="Take size factors from these genes only, one name a line."
-    ),
-]
-Factors = Annotated[
-    Path | None,
-    typer.Option(
-        "--normalization-factors",
-        metavar="FILE",
-        help="Factors by gene and sample, in place of size factors.",
-    ),
-]
-Lengths = Annotated[
-    Path | None,
-    typer.Option(
-        "--average-lengths",
-        metavar="FILE",
-        help="Average transcript lengths by gene and sample (tximport's `length`), which the normalization "
-        "takes out; COUNTS are estimated counts then, and rounded.",
-    ),
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="How much each count is to be believed, by gene and sample: 0 or more."
-    ),
-]
-Strand = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KIND",
-        help="Of STAR's files: take counts for `unstranded`, `forward` or `reverse` libraries. Default: what "
-        "the totals of their columns say.",
-    ),
-]
-UseT = Annotated[
-    bool,
-    typer.Option("--use-t", help="Compare Wald statistics with t distributions: wider, for few samples."),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        "--lfc-threshold",
-        metavar="X",
-        help="Also ask: is the log2 fold change larger than this? [default: 0].",
-    ),
-]
-Trend = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KIND",
-        help="Dispersion trend: `parametric` (default; `local` where it does not fit), `local` (not for a "
-        "posterior) or `mean`.",
-    ),
-]
-Test = Annotated[
-    str | None,
-    typer.Option(
-        metavar="wald|lrt",
-        help="`wald`: test the contrast (default); `lrt`: test the design against --reduced by the ratio of "
-        "their likelihoods, several coefficients at once: `--test lrt --reduced '~ batch'`.",
-    ),
-]
-Reduced = Annotated[
-    str | None,
-    typer.Option(metavar="FORMULA", help="For --test lrt: the design without the terms that are tested."),
-]
-Alternative = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KIND",
-        help="What a small p-value claims of the effect and --lfc-threshold: `greaterAbs` (default), "
-        "`greaterAbs2014` (its older, more cautious form), `lessAbs`, `greater` or `less`: "
-        "`--alternative lessAbs --lfc-threshold 1`.",
-    ),
-]
-Shrinkage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="METHOD",
-        help="How the effects in DIR/shrunken are shrunken: `apeglm` (Cauchy prior; default), `normal`, "
-        "`ashr` (mixture of normals), or `none`, which saves time.",
-    ),
-]
-Fdr = Annotated[
-    float | None,
-    typer.Option(
-        metavar="X",
-        help="False discovery rate that the filter of low means is tuned for: `--fdr 0.05` [default: 0.1].",
-    ),
-]
-NoFiltering = Annotated[
-    bool,
-    typer.Option("--no-filtering", help="Adjust the p-values of all genes, also those of low mean counts."),
-]
-NoCooks = Annotated[
-    bool,
-    typer.Option("--no-cooks", help="Keep the p-values of genes with an excessive count (Cook's distance)."),
-]
-NoReplace = Annotated[
-    bool,
-    typer.Option("--no-replace", help="Do not replace excessive counts, where 7 or more replicates would."),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="TOML",
-        help="Options from a file, tables [model], [eb], [sample], [sampling], [priors]; those given here "
-        "come first.",
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in DIR.")]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        "-w",
-        min=1,
-        metavar="N",
-        help="Processes at a time; changes no number. Default: all cores.",
-    ),
-]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the run.")]
+__all__ = ["Chosen", "Part", "with_options"]
+
+Chosen = dict[str, dict[str, Any]]
+"""What the user chose: values by the name of a part and of a field, without what was left out."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Fields of an option class that a command has as options.
+
+    Parameters
+    ----------
+    name : str
+        Under which the command finds their values.
+    kind : type
+        The option class.
+    fields : tuple of str, optional
+        Which of them; by default all that have a flag for the command.
+    defaults : dict, optional
+        Values of required fields that this command can do without.
+    """
+
+    name: str
+    kind: type
+    fields: tuple[str, ...] | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the value of a parameter goes."""
+
+    part: str
+    name: str
+    kind: Kind
+    flag: Flag
+
+    def value(self, given: Any) -> Any:
+        """Return the value of the field; refuse what is not allowed."""
+        if isinstance(self.kind, Switch):
+            return self.flag.sets
+        if self.flag.read is not None:
+            return self.flag.read(given)
+        self.kind(self.name, given)
+        return given
+
+
+def with_options(
+    command: str, parts: Iterable[Part], function: Callable[[Chosen], None]
+) -> Callable[..., None]:
+    """Make a command of a function of what the user chose.
+
+    Parameters
+    ----------
+    command : str
+        Its name.
+    parts : iterable of Part
+        The options that it has, in the order of its help; those that are required come first.
+    function : callable
+
+    Returns
+    -------
+    callable
+        Which has a parameter for every option, as typer wants it.
+    """
+    parts = tuple(parts)
+    known = list(_parameters(command, parts))
+    known.sort(key=lambda pair: pair[0].default is not Parameter.empty)  # a stable sort
+    places = {parameter.name: place for parameter, place in known}
+
+    def called(**values: Any) -> None:
+        function(_chosen(parts, places, values))
+
+    called.__name__, called.__doc__ = function.__name__, function.__doc__
+    called.__signature__ = Signature([parameter for parameter, _ in known])  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter, _ in known}
+    return called
+
+
+def _chosen(parts: Iterable[Part], places: dict[str, _Place], values: dict[str, Any]) -> Chosen:
+    """Sort the values by part and field, and leave out what was not given."""
+    chosen: Chosen = {part.name: {} for part in parts}
+    for parameter, value in values.items():
+        if value is not None and value is not False and value != []:
+            place = places[parameter]
+            chosen[place.part][place.name] = place.value(value)
+    return chosen
+
+
+def _parameters(command: str, parts: Iterable[Part]) -> Iterable[tuple[Parameter, _Place]]:
+    """Make the parameters of a command."""
+    for part in parts:
+        for name, (entry, one) in options_of(part.kind).items():
+            spelling = one.flag
+            if spelling is None or (part.fields is not None and name not in part.fields):
+                continue
+            if spelling.commands is None or command in spelling.commands:
+                parameter = _parameter(entry, one, spelling, part.defaults.get(name, MISSING))
+                yield parameter, _Place(part.name, name, one.kind, spelling)
+
+
+def _parameter(entry: Field[Any], one: Option, spelling: Flag, default: Any) -> Parameter:
+    """Make the parameter of one field; a default of the command replaces that it is required."""
+    text = command_help(entry, one)
+    if default is not MISSING:
+        text = f"{text} [default: {default}]"
+    looks: dict[str, Any] = {"metavar": spelling.metavar, "help": text, "rich_help_panel": spelling.panel}
+    name = spelling.names[0].removeprefix("--").replace("-", "_") if spelling.names else entry.name
+    if not spelling.names:
+        about: Any = typer.Argument(**looks)
+    else:
+        about = typer.Option(*spelling.names, **looks)
+    required = spelling.required and default is MISSING
+    value: Any = list[str] if spelling.repeated else one.kind.parsed
+    missing: Any = False if isinstance(one.kind, Switch) else None
+    if not required and missing is None:
+        value = value | None
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if required else missing,
+        annotation=Annotated[value, about],
+    )

@@ -10,50 +10,59 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from bayesde import __version__
-from bayesde.cli.arguments import (
-    Alternative,
-    Config,
-    Contrasts,
-    ControlGenes,
-    Counts,
-    DesignFormula,
-    Directory,
-    Factors,
-    Fdr,
-    Force,
-    Lengths,
-    NoCooks,
-    NoFiltering,
-    NoReplace,
-    OutputFolder,
-    Reduced,
-    References,
-    Samples,
-    Shrinkage,
-    SizeFactors,
-    Strand,
-    Test,
-    Threshold,
-    Trend,
-    UseT,
-    Weights,
-    Workers,
-)
 from bayesde.cli.demonstration import demo
-from bayesde.cli.planning import build_plan, eb_options, model_options
-from bayesde.cli.running import carry_out, cores, finish, shown_progress
+from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from bayesde.cli.arguments import Chosen
+
+__all__ = ["app", "complete_command", "main"]
+
+_FUNCTIONS: dict[str, Callable[[Chosen], None]] = {}
+"""The commands whose options are made from option classes."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose options are made when one is called: making those of all takes a while."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that is called, the command with its options, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, complete_command(name) if name in _FUNCTIONS else command, rest
+
+
+def complete_command(name: str) -> Any:
+    """Return a command with its options.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"eb"``.
+
+    Returns
+    -------
+    click.Command
+    """
+    from bayesde.cli.arguments import with_options
+    from bayesde.cli.options import PARTS
+
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    alone.command(name)(with_options(name, PARTS[name], _FUNCTIONS[name]))
+    return get_command(alone)
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,8 +70,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Bayesian differential expression for RNA-seq counts.\n\n"
     "Start with `bayesde demo`, which runs on real counts that ship with the package. Point estimates "
-    "(`bayesde eb`) take a second, the posteriors of all genes (`bayesde sample`) some more; with Stan "
-    "(`--engine nuts`) they take longer, and can be interrupted and gone on with.",
+    "(`bayesde eb`) take about a second, the posteriors of all genes (`bayesde sample`) several seconds; "
+    "sampling with Stan (`--engine nuts`) takes longer, and can be interrupted and resumed.",
 )
 
 
@@ -70,6 +79,18 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"bayesde {__version__}")
         raise typer.Exit
+
+
+def _command(function: Callable[[Chosen], None]) -> None:
+    """List a function of what the user chose among the commands."""
+
+    def listed() -> None:
+        """Stand for the command where it is listed."""
+
+    name = function.__name__.replace("_", "-")
+    listed.__doc__ = function.__doc__
+    app.command(name)(listed)
+    _FUNCTIONS[name] = function
 
 
 @app.callback()
@@ -82,41 +103,11 @@ def _options(
     """Hold the options of no command in particular."""
 
 
-@app.command()
-def eb(
-    counts: Counts,
-    samples: Samples,
-    out: OutputFolder,
-    design: DesignFormula = None,
-    contrast: Contrasts = None,
-    reference: References = None,
-    size_factors: SizeFactors = None,
-    control_genes: ControlGenes = None,
-    normalization_factors: Factors = None,
-    average_lengths: Lengths = None,
-    weights: Weights = None,
-    strand: Strand = None,
-    test: Test = None,
-    reduced: Reduced = None,
-    lfc_threshold: Threshold = None,
-    alternative: Alternative = None,
-    shrink: Annotated[
-        bool, typer.Option("--shrink", help="results.tsv has the shrunken effects with s-values.")
-    ] = False,
-    shrinkage: Shrinkage = None,
-    fdr: Fdr = None,
-    no_filtering: NoFiltering = False,
-    no_cooks: NoCooks = False,
-    no_replace: NoReplace = False,
-    use_t: UseT = False,
-    trend: Trend = None,
-    config: Config = None,
-    force: Force = False,
-) -> None:
-    """Estimate, test and shrink: the DESeq2 and apeglm road. Needs no compiler.
+def eb(chosen: Chosen) -> None:
+    """Compute point estimates, tests and shrunken effects as DESeq2 and apeglm do; needs no compiler.
 
-    Writes results.tsv, hyperparameters.json (not with a local trend, which has no parameters) and pictures
-    into DIR, and the shrunken effects into DIR/shrunken; with --shrink they are what results.tsv holds.
+    Writes results.tsv, hyperparameters.json (except with a local trend, which has no parameters) and plots
+    into DIR, and the shrunken effects into DIR/shrunken; with --shrink, results.tsv has the shrunken effects.
 
     For example:
 
@@ -126,45 +117,27 @@ def eb(
 
         bayesde eb counts.csv samples.csv -d '~ batch + time' --test lrt --reduced '~ batch' -o lrt
     """
-    files = {
-        "counts": counts,
-        "samples": samples,
-        "control_genes": control_genes,
-        "normalization_factors": normalization_factors,
-        "average_lengths": average_lengths,
-        "weights": weights,
-    }
-    model = model_options(design, contrast, reference, size_factors, lfc_threshold)
-    model |= {"test": test, "reduced": reduced, "alternative": alternative, "strand": strand}
-    model |= {"shrink": shrink or None, "shrinkage": shrinkage}
-    options = eb_options(trend, fdr, no_filtering, no_cooks, no_replace, use_t)
-    plan = build_plan("eb", files, model, options, config, {})
-    carry_out(plan, out, force, 1)
+    carry_out("eb", chosen)
 
 
-@app.command()
-def resume(
-    directory: Directory,
-    workers: Workers = None,
-) -> None:
-    """Go on with an interrupted run.
+def resume(chosen: Chosen) -> None:
+    """Resume an interrupted run.
 
-    Blocks that were finished are not done again, and the draws are those of a run that was never interrupted.
+    Finished blocks are not sampled again, and the draws are those of a run that was never interrupted.
 
     For example:
 
         bayesde resume post
     """
-    from bayesde.runs import resume as go_on
+    from bayesde.runs import resume as continued
 
     with shown_progress() as progress:
-        outcome = go_on(directory, workers=workers or cores(), progress=progress)
+        outcome = continued(chosen["run"]["directory"], workers=workers(chosen), progress=progress)
     finish(outcome)
 
 
-@app.command()
-def status(directory: Directory) -> None:
-    """Say how far a run has come.
+def status(chosen: Chosen) -> None:
+    """Show the progress of a run.
 
     For example:
 
@@ -172,13 +145,12 @@ def status(directory: Directory) -> None:
     """
     from bayesde.runs import status as look
 
-    for line in look(directory).lines():
+    for line in look(chosen["run"]["directory"]).lines():
         typer.echo(line)
 
 
-@app.command()
-def report(directory: Directory) -> None:
-    """Make one HTML file of a finished run, with its tables and pictures: DIR/report.html.
+def report(chosen: Chosen) -> None:
+    """Write an HTML report of a finished run, with its tables and plots: DIR/report.html.
 
     For example:
 
@@ -186,12 +158,11 @@ def report(directory: Directory) -> None:
     """
     from bayesde.runs import write_report
 
-    typer.echo(f"the report is {write_report(directory)}")
+    typer.echo(f"the report is {write_report(chosen['run']['directory'])}")
 
 
-@app.command()
 def doctor() -> None:
-    """Say what there is to run Stan with, and what to do if something is missing.
+    """Check whether Stan can be used, and show what to do if something is missing.
 
     For example:
 
@@ -206,17 +177,11 @@ def doctor() -> None:
         raise typer.Exit(2)
 
 
-@app.command("install-stan")
-def install_stan(
-    force: Annotated[bool, typer.Option("--force", help="Install again, whatever is there.")] = False,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Build from the package index; try no other source.")
-    ] = False,
-) -> None:
-    """Make everything ready that Stan needs, so that no later step needs the network.
+def install_stan(chosen: Chosen) -> None:
+    """Install everything that Stan needs, so that later steps need no network.
 
-    A CmdStan that is there is used; else a release is installed, where its download can be reached; else one
-    is built from a package index (some minutes).
+    An installed CmdStan is used if there is one. Otherwise a release is downloaded and installed; if the
+    download cannot be reached, CmdStan is built from a package index, which takes some minutes.
 
     For example:
 
@@ -225,14 +190,17 @@ def install_stan(
     from bayesde.stan_runtime import install_stan as install
 
     home = install(
-        force=force, embedded_only=embedded, progress=lambda message: typer.echo(message, err=True)
+        force=bool(chosen["installation"].get("force")),
+        embedded_only=bool(chosen["installation"].get("embedded")),
+        progress=lambda message: typer.echo(message, err=True),
     )
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-app.command()(sample)
-app.command()(demo)
-app.command()(simulate)
+for _function in (eb, sample, resume, status, report, demo, simulate):
+    _command(_function)
+app.command()(doctor)
+_command(install_stan)
 
 
 def _shown_once() -> Callable[..., None]:
@@ -263,9 +231,8 @@ def _rare_collections() -> Iterator[None]:
 def main() -> None:
     """Run the command line; every error that is foreseen is one message and an exit code."""
     warnings.showwarning = _shown_once()
-    atexit.register(
-        gc.freeze
-    )  # what the libraries made when they were loaded need not be searched at the end
+    # what the libraries made when they were loaded need not be searched at the end
+    atexit.register(gc.freeze)
     try:
         with _rare_collections():
             app()
@@ -276,8 +243,8 @@ def main() -> None:
         if os.environ.get("BAYESDE_DEBUG"):
             raise
         typer.echo(
-            f"error: {type(error).__name__}: {error}\n(not foreseen; BAYESDE_DEBUG=1 shows where it comes "
-            "from)",
+            f"error: {type(error).__name__}: {error}\n(An unexpected error; set BAYESDE_DEBUG=1 to "
+            "see the traceback.)",
             err=True,
         )
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Carrying out a plan from the command line: progress as it goes on, and what is said at the end."""
+"""Carrying out a plan from the command line: progress while it runs, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -12,54 +12,119 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from bayesde.cli.arguments import Chosen
     from bayesde.posterior.progress import Progress
     from bayesde.runs import RunPlan
     from bayesde.runs.execution import RunOutcome
 
-__all__ = ["carry_out", "cores", "finish", "run_plan", "shown_progress"]
+__all__ = ["carry_out", "finish", "run_plan", "shown_progress", "workers"]
 
 FAILED_GENES = 3
 """Exit code of a run that finished with genes that failed a check."""
 
 
-def carry_out(plan: RunPlan, out: Path, force: bool, workers: int | None) -> None:
-    """Run a plan, with a progress bar on a terminal, and say what was found."""
+def carry_out(command: str, chosen: Chosen) -> None:
+    """Plan a run and carry it out, with a progress bar on a terminal, and print what was found.
+
+    Parameters
+    ----------
+    command : {"eb", "sample"}
+    chosen : dict of dict
+        The options of the command.
+    """
+    from bayesde.cli.planning import build_plan
+
+    plan = build_plan(command, chosen)
+    run = chosen["run"]
     with shown_progress() as progress:
-        outcome = run_plan(plan, out, force, workers, progress)
+        outcome = run_plan(
+            plan,
+            run["out"],
+            force=bool(run.get("force")),
+            workers=workers(chosen) if command == "sample" else 1,
+            progress=progress,
+        )
     finish(outcome)
 
 
-def run_plan(plan: RunPlan, out: Path, force: bool, workers: int | None, progress: Progress) -> RunOutcome:
-    """Run a plan; say how to go on with it if the user stops it."""
+def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: Progress) -> RunOutcome:
+    """Run a plan; tell the user how to resume it if it is interrupted.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    out : pathlib.Path
+        The folder.
+    force : bool
+        Whether an earlier run in it is replaced.
+    workers : int
+        Number of processes.
+    progress : callable
+
+    Returns
+    -------
+    RunOutcome
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts it.
+    """
     from bayesde.runs import run
 
     try:
-        return run(plan, out, force=force, workers=workers or cores(), progress=progress)
+        return run(plan, out, force=force, workers=workers, progress=progress)
     except KeyboardInterrupt:
         if (out / "run.json").exists():
-            typer.echo(f"\nstopped; 'bayesde resume {out}' goes on with it", err=True)
+            typer.echo(f"\nStopped. To resume: bayesde resume {out}", err=True)
         raise
 
 
+def workers(chosen: Chosen) -> int:
+    """Return the number of processes that was chosen, or that of all cores.
+
+    Parameters
+    ----------
+    chosen : dict of dict
+
+    Returns
+    -------
+    int
+    """
+    return int(chosen["machine"].get("workers") or _cores())
+
+
 def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:
-    """Say what was found and where the results are; exit with a code of its own if genes failed a check."""
+    """Print what was found and where the results are; exit with a code of its own if genes failed a check.
+
+    Parameters
+    ----------
+    outcome : RunOutcome
+    exit_code : int
+        If genes failed a check.
+
+    Raises
+    ------
+    typer.Exit
+        If genes failed a check.
+    """
     for note in outcome.notes:
         typer.echo(note, err=True)
     genes = "1 gene" if len(outcome.table) == 1 else f"{len(outcome.table):,} genes"
     typer.echo(f"{genes} in {outcome.directory / 'results.tsv'}")
     if outcome.n_failed:
-        typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'", err=True)
+        typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'.", err=True)
         raise typer.Exit(exit_code)
 
 
-def cores() -> int:
+def _cores() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Offer a progress bar on a terminal; elsewhere one line as each long step begins."""
+    """Show a progress bar on a terminal; elsewhere one line as each long step begins."""
     if not sys.stderr.isatty():
         yield _say_once()
         return

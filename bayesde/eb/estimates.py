@@ -15,7 +15,7 @@ from bayesde.eb.dispersion.prior import DispersionPrior
 from bayesde.eb.dispersion.trend import DispersionTrend
 from bayesde.eb.genes import GeneEstimates, Hierarchy
 from bayesde.eb.inputs import EbInputs
-from bayesde.options import EbOptions
+from bayesde.eb.options import EbOptions
 
 __all__ = ["EbEstimates", "ReplacedCounts"]
 

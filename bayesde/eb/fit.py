@@ -15,12 +15,12 @@ from bayesde.design.default_contrast import warn_default
 from bayesde.eb.dispersion.trend import DispersionTrend, as_trend
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.inputs import gather_inputs
+from bayesde.eb.options import EbOptions
 from bayesde.eb.passes import first_pass, fitted_cooks_distances, learn_hierarchy, second_pass
 from bayesde.eb.shrinkage.apeglm import prior_scales
 from bayesde.eb.summary import html_summary, one_line, report_fit
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.errors import InputError
-from bayesde.options import EbOptions
 from bayesde.results import ResultsTable
 
 __all__ = ["EbFit", "fit_eb"]

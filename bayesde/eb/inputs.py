@@ -13,10 +13,10 @@ from bayesde.design import Design
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.genes import mean_reciprocal_factor
 from bayesde.eb.observation_weights import observation_weights, too_little_weight
+from bayesde.eb.options import EbOptions
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.size_factors.methods import resolved_factors
 from bayesde.errors import InputError
-from bayesde.options import EbOptions
 
 __all__ = ["EbInputs", "gather_inputs"]
 

@@ -12,13 +12,14 @@ from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
 from bayesde.design.as_design import as_design
 from bayesde.eb.estimates import EbEstimates
+from bayesde.eb.options import LARGEST_THRESHOLD, SHRINKAGES
 from bayesde.eb.regression.glm import contrast_standard_errors
 from bayesde.eb.shrinkage.apeglm import false_sign_probability, prior_scale, shrink_coefficient
 from bayesde.eb.shrinkage.ash import fit_mixture
 from bayesde.eb.shrinkage.normal import shrink_normally
 from bayesde.eb.testing.lrt import estimates_for_lrt, likelihood_ratios
 from bayesde.eb.testing.multiple_testing import benjamini_hochberg, filter_and_adjust
-from bayesde.eb.testing.wald import LARGEST_THRESHOLD, wald_test
+from bayesde.eb.testing.wald import wald_test
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range
@@ -28,7 +29,6 @@ __all__ = ["is_level", "lrt_table", "shrunken_table", "wald_table"]
 
 INTERVAL = 0.95
 LN2 = math.log(2.0)
-METHODS = ("apeglm", "normal", "ashr")
 UNADAPTED_SCALE = 1.0
 ASH_ARRAYS = 6
 """Numbers that the posterior under a mixture takes for each gene and component."""
@@ -242,7 +242,7 @@ def shrunken_table(
     lfc_threshold : float
         In log2 units, at least 0; with a threshold, s-values are about "wrong sign or smaller".
     method : str
-        One of ``METHODS``.
+        One of `SHRINKAGES`.
     adapt : bool
         Whether the scale of apeglm's prior is estimated from the effects of all genes.
 
@@ -250,7 +250,7 @@ def shrunken_table(
     -------
     ResultsTable
     """
-    check_choice("method", method, METHODS)
+    check_choice("method", method, tuple(SHRINKAGES))
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
     _refuse_level(fit.design, contrast)
     if not adapt and method != "apeglm":

@@ -19,14 +19,13 @@ from bayesde.counts import Counts
 from bayesde.counts.checks import summary_rows
 from bayesde.counts.gene_labels import label_columns
 from bayesde.errors import BayesdeNote, BayesdeWarning, InputError, first_few
+from bayesde.io.options import STRANDS
 from bayesde.io.summary_rows import genes_only, warn_left_out
 from bayesde.io.text import read_table
 from bayesde.options import check_choice
 
-__all__ = ["STRANDS", "check_is_table", "counts_by_sample", "numbers", "sample_files"]
+__all__ = ["check_is_table", "counts_by_sample", "numbers", "sample_files"]
 
-STRANDS = ("unstranded", "forward", "reverse")
-"""Of STAR's columns of counts, in their order."""
 OF_GDC = ("unstranded", "stranded_first", "stranded_second")
 """STAR's columns in the files of the Genomic Data Commons, which have a header."""
 MOSTLY = 0.75

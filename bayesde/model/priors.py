@@ -19,13 +19,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from scipy.special import gammaincc, gammainccinv
+from typing import TYPE_CHECKING, Any
 
 from bayesde.errors import OptionError, first_few
 from bayesde.options import check_range, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["LogNormal", "Priors", "ShiftedGamma"]
 
@@ -85,6 +85,8 @@ class LogNormal:
         -------
         ndarray (size,)
         """
+        import numpy as np  # the command line reads the defaults without loading it
+
         return np.asarray(self.median * np.exp(self.log_sd * rng.standard_normal(size)))
 
 
@@ -144,6 +146,9 @@ class ShiftedGamma:
         -------
         ndarray (size,)
         """
+        import numpy as np
+        from scipy.special import gammaincc, gammainccinv
+
         beyond = gammaincc(self.shape, self.rate * self.above)
         return np.asarray(gammainccinv(self.shape, rng.random(size) * beyond) / self.rate)
 

@@ -1,104 +1,241 @@
-"""What may be chosen in sampling."""
+"""What may be chosen in sampling a posterior, and what does not go together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from bayesde.errors import OptionError
-from bayesde.options import check_choice, check_range
+from bayesde.options import (
+    File,
+    Number,
+    Other,
+    Switch,
+    Whole,
+    Words,
+    check_fields,
+    documented,
+    flag,
+    option,
+)
 
-__all__ = ["FEWEST_WEIGHTED", "JOINT_GENE_LIMIT", "MOST_WEIGHTED", "SamplingOptions", "check_joint"]
+__all__ = [
+    "JOINT_GENE_LIMIT",
+    "EngineKeywords",
+    "EngineOptions",
+    "SamplingOptions",
+    "EngineRunOptions",
+    "check_draws",
+    "check_joint",
+]
 
 JOINT_GENE_LIMIT = 2000
 """Engine joint's time grows faster than the number of genes: 4 chains of 300 + 500 iterations take half an
 hour of processor time for so many, where engine psis takes seconds."""
-FEWEST_WEIGHTED = 100
-"""Draws of a gene that engine psis needs, for the tail of their weights to be told."""
-MOST_WEIGHTED = 10**6
-"""Draws of a gene that engine psis holds in memory, at the most."""
+_WEIGHTED_DRAWS = Whole(100, 10**6)
+"""Draws of a gene in engine psis: enough to estimate the tail of their weights, and no more than fit into
+memory."""
+_MODEL, _SAMPLER = "The model of the posterior", "The sampler"
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
-    """Settings of the samplers, beside the numbers of chains, draws and warm-up iterations.
+class EngineOptions:
+    """Which sampler, and how much it draws."""
 
-    Parameters
-    ----------
-    block_size : int
-        Genes that engine nuts samples together. One step size serves them all, so the stiffest gene of a
-        large block slows the others; small blocks pay more often for the start of a process.
-    adapt_delta : float
-        Acceptance rate that the step size is adapted to; in (0, 1).
-    rerun_adapt_delta : float
-        The same, for genes that failed a check and are sampled once more, alone.
-    max_treedepth : int
-        Trajectories are at most 2**max_treedepth steps.
-    max_rhat : float
-        A gene with a larger R-hat, in any parameter, fails.
-    min_ess : float
-        A gene with a smaller bulk or tail effective sample size, in any parameter, fails.
-    residuals : {"normal", "student_t"}
-        Distribution of log dispersions around the trend, where hyperparameters are learnt.
-    trend : {"parametric", "constant"}, optional
-        Dispersion trend, where hyperparameters are learnt: a0 + a1 / mean, or a0. By default that of the
-        empirical-Bayes fit: constant where that is a constant (``EbOptions(trend="mean")``), otherwise
-        parametric.
-    shrink : sequence of str, optional
-        The coefficients that are shrunken, by name or by that of their term in the formula: by default all
-        but the intercept (none in a design without one); empty for none.
-    scales : {"coefficient", "term"}
-        Whether every shrunken coefficient has a scale S of its own, or those of one term of the formula
-        share one, so that it matters less which level of a factor is the reference.
-    hand_over : bool
-        Whether engine psis hands genes that it cannot do over to engine nuts, where there is a Stan.
-    """
-
-    block_size: int = 20
-    adapt_delta: float = 0.9
-    rerun_adapt_delta: float = 0.99
-    max_treedepth: int = 10
-    max_rhat: float = 1.01
-    min_ess: float = 400.0
-    residuals: str = "normal"
-    trend: str | None = None
-    shrink: tuple[str, ...] | None = None
-    scales: str = "coefficient"
-    hand_over: bool = True
+    engine: str = option(
+        "psis",
+        Words(
+            {
+                "psis": "importance sampling of every gene, in seconds, without Stan",
+                "nuts": "Stan's NUTS, in blocks of genes given the hyperparameters; can be resumed",
+                "joint": "Stan's NUTS, genes and hyperparameters in one posterior, for panels of up to some "
+                "hundred genes",
+            }
+        ),
+        "Inference method.",
+        flag("--engine", metavar="psis|nuts|joint", panel=_SAMPLER),
+    )
+    draws: int = option(
+        1000,
+        Whole(4, 10**7),
+        "Draws of each gene (psis, 100 to 1,000,000) or of each chain.",
+        flag("--draws", metavar="N", panel=_SAMPLER),
+    )
+    warmup: int = option(
+        300,
+        Whole(1, 10**7),
+        "Warm-up iterations of each chain.",
+        flag("--warmup", metavar="N", panel=_SAMPLER),
+    )
+    chains: int = option(
+        4, Whole(1, 1000), "Number of Stan's chains.", flag("--chains", metavar="N", panel=_SAMPLER)
+    )
+    seed: int = option(
+        1,
+        Whole(0, 2**32 - 1),
+        "Random seed: the same seed gives the same draws, whatever the number of workers.",
+        flag("--seed", metavar="N", panel=_SAMPLER),
+    )
 
     def __post_init__(self) -> None:
-        for name, low, high in (("block_size", 1, 10_000), ("max_treedepth", 1, 20)):
-            check_whole(name, getattr(self, name), low, high)
-        check_range("adapt_delta", self.adapt_delta, 0.0, 1.0, open_ends=True)
-        check_range("rerun_adapt_delta", self.rerun_adapt_delta, 0.0, 1.0, open_ends=True)
-        check_range("max_rhat", self.max_rhat, 1.0, 10.0)
-        check_range("min_ess", self.min_ess, 0.0, 1e6)
-        check_choice("residuals", self.residuals, ("normal", "student_t"))
-        if self.trend is not None:
-            check_choice("trend", self.trend, ("parametric", "constant"))
-        check_choice("scales", self.scales, ("coefficient", "term"))
-        if not isinstance(self.hand_over, bool):
-            raise OptionError(f"hand_over must be true or false; got {self.hand_over!r}.")
-        if self.shrink is not None:
-            object.__setattr__(self, "shrink", _names(self.shrink))
+        check_fields(self)
 
 
-def _names(value: object) -> tuple[str, ...]:
+@documented
+@dataclass(frozen=True, kw_only=True)
+class EngineRunOptions(EngineOptions):
+    """The sampler, and how it is run on this machine: none of the latter changes a number."""
+
+    workers: int = option(
+        1,
+        Whole(1, 1024),
+        "Processes of Stan at a time; what needs no Stan uses as many threads as numba has.",
+        flag(
+            "--workers",
+            "-w",
+            metavar="N",
+            help="Number of processes; does not change the results. Default: all cores.",
+        ),
+    )
+    directory: str | None = option(
+        None,
+        File(),
+        "Folder for finished blocks; blocks found there are not sampled again. Engine nuts only.",
+    )
+
+
+class EngineKeywords(TypedDict, total=False):
+    """The fields of `EngineRunOptions` for type checkers: a test holds them to be the same."""
+
+    engine: str
+    draws: int
+    warmup: int
+    chains: int
+    seed: int
+    workers: int
+    directory: Any
+
+
+def _coefficients(name: str, value: Any) -> tuple[str, ...]:
     """Return a list of coefficients as a tuple."""
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise OptionError(f"shrink must be a list of names of coefficients; got {value!r}.")
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise OptionError(f"{name} must be a list of names of coefficients; got {value!r}.")
     return tuple(value)
 
 
-def check_whole(name: str, value: object, low: int, high: int) -> None:
-    """Refuse anything but a whole number between two others.
+def _read_coefficients(texts: list[str]) -> tuple[str, ...]:
+    """Read the coefficients to be shrunken; ``none`` is no coefficient."""
+    if "none" not in texts:
+        return tuple(texts)
+    if len(texts) > 1:
+        raise OptionError("--shrink-coefficient: 'none' shrinks nothing; give it alone or leave it out.")
+    return ()
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The model of the posterior, and the settings and checks of the samplers."""
+
+    block_size: int = option(
+        20,
+        Whole(1, 10_000),
+        "Number of genes that engine nuts samples together. They share a step size, so one gene with a "
+        "difficult posterior slows down its whole block; with small blocks, more time goes into starting "
+        "processes.",
+    )
+    adapt_delta: float = option(
+        0.9, Number(0.0, 1.0, open_ends=True), "Acceptance rate that Stan adapts its step size to."
+    )
+    rerun_adapt_delta: float = option(
+        0.99,
+        Number(0.0, 1.0, open_ends=True),
+        "The same, for genes that failed a check and are sampled once more, alone.",
+    )
+    max_treedepth: int = option(10, Whole(1, 20), "Trajectories have at most 2**max_treedepth steps.")
+    max_rhat: float = option(
+        1.01, Number(1.0, 10.0), "A gene fails if the R-hat of any parameter is larger than this."
+    )
+    min_ess: float = option(
+        400.0,
+        Number(0.0, 1e6),
+        "A gene fails if the bulk or tail effective sample size of any parameter is smaller than this.",
+    )
+    residuals: str = option(
+        "normal",
+        Words(
+            {"normal": "normal", "student_t": "Student's t, with heavier tails for genes far from the trend"},
+        ),
+        "Distribution of log dispersions around their trend, where hyperparameters are learnt.",
+        flag("--residuals", metavar="normal|student_t", panel=_MODEL),
+    )
+    trend: str | None = option(
+        None,
+        Words({"parametric": "a0 + a1 / mean", "constant": "a0"}),
+        "Dispersion trend, where hyperparameters are learnt. By default that of the empirical-Bayes fit: "
+        'constant where that is a constant (``EbOptions(trend="mean")``), otherwise parametric.',
+    )
+    shrink: tuple[str, ...] | None = option(
+        None,
+        Other("sequence of str", _coefficients),
+        "The coefficients that are shrunken, by name or by that of their term in the formula: by default all "
+        "but the intercept (none in a design without one); empty for none.",
+        flag(
+            "--shrink-coefficient",
+            metavar="NAME",
+            panel=_MODEL,
+            help="Shrink only this coefficient, `'condition[T.treated]'`, or the coefficients of this term, "
+            "`condition`; `none` shrinks nothing. May be repeated. Default: all but the intercept; none in a "
+            "design without an intercept.",
+            repeated=True,
+            read=_read_coefficients,
+        ),
+    )
+    scales: str = option(
+        "coefficient",
+        Words(
+            {
+                "coefficient": "one for each coefficient",
+                "term": "one for all coefficients of a term of the formula, so that it matters less which "
+                "level of a factor is the reference",
+            }
+        ),
+        "Scales S of the prior of shrunken coefficients.",
+        flag("--scales", metavar="coefficient|term", panel=_MODEL),
+    )
+    hand_over: bool = option(
+        True,
+        Switch(),
+        "Whether genes with unreliable importance weights (Pareto k > 0.7) are sampled by engine nuts "
+        "instead where Stan is installed.",
+        flag(
+            "--no-hand-over",
+            panel=_SAMPLER,
+            help="Keep the draws of genes with unreliable importance weights (status `high_pareto_k`) "
+            "instead of sampling these genes with Stan.",
+            sets=False,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def check_draws(sampler: EngineOptions) -> None:
+    """Refuse numbers of draws that engine psis cannot work with.
+
+    Parameters
+    ----------
+    sampler : EngineOptions
 
     Raises
     ------
     OptionError
-        Naming the option, the value and the limits.
+        If there are fewer than 100 or more than a million.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise OptionError(f"{name} must be a whole number from {low} to {high}; got {value!r}.")
+    if sampler.engine == "psis":
+        _WEIGHTED_DRAWS("draws", sampler.draws)
 
 
 def check_joint(*, fixed: bool = False, local_trend: bool = False, genes: int = 0) -> None:

@@ -1,14 +1,21 @@
-"""Runs with a folder of their own: planned, carried out, watched, gone on with after an interruption.
+"""Runs in a folder of their own, which are recorded, watched, and resumed after an interruption.
 
-A run is a plan (``plan``) that is loaded and checked (``inputs``), carried out in a folder (``directory``,
-``execution``) and written down (``outputs``). ``watch`` looks at a folder without touching it, ``report``
-makes one HTML file of it; ``demo`` is a run on data that ship with the package.
+A run is a plan (``plan``, made of ``options``) whose data are loaded and checked (``inputs``) and which is
+carried out in a folder (``directory``, ``execution``, ``outputs``). ``run_status`` reads its progress from
+the folder, ``reports`` describes its results; ``demo`` is a run on data that ship with the package.
 """
 
-from bayesde.runs.execution import resume, run
-from bayesde.runs.plan import ModelPlan, RunFiles, RunPlan, SamplePlan
-from bayesde.runs.report import write_report
-from bayesde.runs.run_status import RunStatus, status
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesde.runs.execution import resume, run
+    from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
+    from bayesde.runs.plan import RunPlan
+    from bayesde.runs.reports.report import write_report
+    from bayesde.runs.run_status import RunStatus, status
 
 __all__ = [
     "ModelPlan",
@@ -21,3 +28,22 @@ __all__ = [
     "status",
     "write_report",
 ]
+
+_HOME_OF = {
+    "ModelPlan": "options",
+    "RunFiles": "options",
+    "RunPlan": "plan",
+    "RunStatus": "run_status",
+    "SamplePlan": "options",
+    "resume": "execution",
+    "run": "execution",
+    "status": "run_status",
+    "write_report": "reports.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name on first use: the command line reads `options` without loading what carries out a run."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'bayesde.runs' has no attribute {name!r}")
+    return getattr(import_module(f"bayesde.runs.{_HOME_OF[name]}"), name)

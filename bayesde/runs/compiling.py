@@ -1,4 +1,4 @@
-"""A first run: what is compiled for this processor, by several processes at a time, and said at once."""
+"""The first run on a machine: kernels are compiled by several processes, and the user is told."""
 
 from __future__ import annotations
 
@@ -16,35 +16,40 @@ from bayesde.numerics.compiled import is_cached
 from bayesde.posterior.progress import Progress
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["Ready", "compiled_ahead", "is_cold"]
+__all__ = ["Compilations", "compiled_ahead", "is_cold"]
 
 MESSAGES = {
     "eb": "compiling for this processor, once: about 20 seconds",
     "sample": "compiling for this processor, once: about a minute",
 }
 POINT_ESTIMATES, SAMPLING = "bayesde.eb.regression.irls", "bayesde.posterior.proposal.components"
-"""Modules whose compiled loops stand for those of all."""
+"""Modules whose kernels represent all of a step: if these are compiled, all are."""
 
 
 @dataclass(frozen=True)
-class Ready:
-    """Processes that compile."""
+class Compilations:
+    """Processes that compile kernels.
+
+    Parameters
+    ----------
+    running : tuple of subprocess.Popen
+    """
 
     running: tuple[subprocess.Popen[bytes], ...] = ()
 
     @property
     def any(self) -> bool:
-        """Whether there are some."""
+        """Whether there are any."""
         return bool(self.running)
 
     def wait(self) -> None:
-        """Wait until all have ended."""
+        """Wait until all have finished."""
         for process in self.running:
             process.wait()
 
 
 def is_cold(module: str) -> bool:
-    """Tell whether numba's cache has nothing of a module for this processor.
+    """Return whether numba's cache has no kernel of a module for this processor.
 
     Parameters
     ----------
@@ -53,7 +58,7 @@ def is_cold(module: str) -> bool:
     Returns
     -------
     bool
-        False, too, if it cannot be told: then what is missing is compiled where it is first called.
+        Also False if this cannot be determined; kernels are then compiled when they are first called.
     """
     loops = [value for value in vars(import_module(module)).values() if isinstance(value, Dispatcher)]
     own = [loop for loop in loops if loop.py_func.__module__ == module]
@@ -64,27 +69,27 @@ def is_cold(module: str) -> bool:
 
 
 @contextmanager
-def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Ready]:
-    """On a first run, say so, and start processes that compile what it comes to last.
+def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Compilations]:
+    """On a first run, tell the user, and start processes that compile the kernels of the later steps.
 
     Parameters
     ----------
     plan : RunPlan
     progress : callable, optional
-        Told if something has to be compiled.
+        Called if something has to be compiled.
 
     Yields
     ------
-    Ready
-        These processes, which end with the block, whatever they have come to; what they have not compiled is
-        compiled where it is called.
+    Compilations
+        The processes, which are ended with the context; kernels that they have not compiled by then are
+        compiled when they are called.
     """
     commands = _commands(plan)
     if progress and commands:
         progress(0, 0, MESSAGES["sample" if len(commands) > 1 else "eb"])
     running = [_start(*command) for command in commands] if (os.cpu_count() or 1) > 1 else []
     try:
-        yield Ready(tuple(running))
+        yield Compilations(tuple(running))
     finally:
         for process in running:
             process.kill()
@@ -92,10 +97,10 @@ def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Ready]:
 
 
 def _commands(plan: RunPlan) -> list[tuple[str, ...]]:
-    """Name modules, with their arguments, that compile what a run needs and the cache has not."""
+    """Return the modules, with their arguments, that compile the kernels a run needs and the cache lacks."""
     commands: list[tuple[str, ...]] = [("bayesde.eb.warm_up",)] if is_cold(POINT_ESTIMATES) else []
     if plan.command == "sample" and plan.sample.engine == "psis" and is_cold(SAMPLING):
-        from bayesde.posterior.warm_up import PARTS  # what samples nothing does without
+        from bayesde.posterior.warm_up import PARTS  # slow to load, and for sampling only
 
         commands += [("bayesde.posterior.warm_up", part) for part in PARTS]
     return commands

@@ -1,4 +1,4 @@
-"""The demonstration: runs on data that ship with the package, and the few lines that are shown of them."""
+"""The demonstration: runs on data that ship with the package, and the summary that is printed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from bayesde import datasets
 from bayesde.errors import FitError
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.execution import RunOutcome
-from bayesde.runs.plan import ModelPlan, RunFiles, RunPlan, SamplePlan
+from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
+from bayesde.runs.plan import RunPlan
 
 __all__ = ["agreement", "check_plan", "demo_plan", "demo_table", "holds_demo", "missing_for_stan"]
 
 _TITLE = (
-    "pasilla, treated vs untreated: the genes of surest sign\n"
+    "pasilla, treated vs untreated: the genes with the smallest lfsr\n"
     "(log2 fold changes: maximum likelihood, MAP, posterior mean and interval)"
 )
 CONTRAST = ("condition", "treated", "untreated")
 CLOSE = 0.1
-"""Difference of two posterior means, in posterior standard deviations, that is called small."""
+"""Difference of two posterior means, in posterior standard deviations, that counts as small."""
 
 
 def demo_plan() -> RunPlan:
@@ -42,7 +43,7 @@ def demo_plan() -> RunPlan:
 
 
 def check_plan(directory: Path) -> RunPlan:
-    """Return the plan that checks it: 200 of the genes by engine nuts, under the same hyperparameters.
+    """Return the plan of the comparison: 200 of the genes by engine nuts, under the same hyperparameters.
 
     Parameters
     ----------
@@ -69,14 +70,14 @@ def check_plan(directory: Path) -> RunPlan:
 
 
 def missing_for_stan() -> str | None:
-    """Say what has to be installed before Stan can run; None if nothing is missing."""
+    """Return what has to be installed before Stan can run; None if nothing is missing."""
     from bayesde.stan_runtime.toolchain import find_toolchain
 
     return find_toolchain().advice
 
 
 def holds_demo(path: Path, plan: RunPlan) -> bool:
-    """Tell whether a folder holds an earlier demonstration.
+    """Return whether a folder holds an earlier demonstration.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def holds_demo(path: Path, plan: RunPlan) -> bool:
 
 
 def agreement(outcome: RunOutcome, checked: RunOutcome) -> str:
-    """Say how far two runs agree in the genes that both have.
+    """Describe how well two runs agree on the genes that both have.
 
     Parameters
     ----------
@@ -102,8 +103,8 @@ def agreement(outcome: RunOutcome, checked: RunOutcome) -> str:
     Returns
     -------
     str
-        How many posterior means differ by less than `CLOSE` posterior standard deviations, and which one
-        differs most.
+        The number of posterior means that differ by less than `CLOSE` posterior standard deviations, and the
+        gene that differs most.
     """
     passed = [table.index[table["status"] == "ok"] for table in (outcome.table, checked.table)]
     genes = passed[0].intersection(passed[1])
@@ -111,15 +112,15 @@ def agreement(outcome: RunOutcome, checked: RunOutcome) -> str:
     gap = np.abs(one["log2_fold_change"] - two["log2_fold_change"]) / two["lfc_se"]
     engines = [str(table["engine"].iloc[0]) for table in (one, two)]
     return (
-        f"{engines[0]} against {engines[1]} on {genes.size} genes: {(gap < CLOSE).sum()} posterior means "
-        f"within {CLOSE:g} posterior sd of each other, the median within {gap.median():.2g}, the farthest "
-        f"{gap.max():.2g} apart ({gap.idxmax()}); largest difference of lfsr "
-        f"{np.abs(one['lfsr'] - two['lfsr']).max():.2g}"
+        f"{engines[0]} compared with {engines[1]} on {genes.size} genes: {(gap < CLOSE).sum()} posterior "
+        f"means within {CLOSE:g} posterior sd of each other, the median within {gap.median():.2g}, the "
+        f"farthest {gap.max():.2g} apart ({gap.idxmax()}); largest difference of lfsr "
+        f"{np.abs(one['lfsr'] - two['lfsr']).max():.2g}."
     )
 
 
 def demo_table(outcome: RunOutcome, rows: int = 10) -> Table:
-    """Put the genes of surest sign into a table for a terminal: point estimates beside posteriors.
+    """Tabulate the genes with the smallest lfsr for a terminal: point estimates beside posteriors.
 
     Parameters
     ----------
@@ -132,7 +133,9 @@ def demo_table(outcome: RunOutcome, rows: int = 10) -> Table:
     rich.table.Table
     """
     if outcome.eb is None:
-        raise FitError("the demonstration was not run now, so its point estimates are not at hand")
+        raise FitError(
+            "the point estimates of a demonstration that was run before are not at hand; run it again."
+        )
     mle = outcome.eb.results(contrast=CONTRAST)["log2_fold_change"]
     mode = outcome.eb.shrink(contrast=CONTRAST)["log2_fold_change"]
     known = outcome.table.dropna(subset=["lfsr"])

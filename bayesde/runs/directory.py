@@ -1,4 +1,4 @@
-"""A run's folder: what is in it, who may work in it, and how its record is kept."""
+"""The folder of a run: its files, its lock and its record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bayesde.io import write_atomically
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks; two runs in one folder are then not noticed
+except ImportError:  # Windows has no such locks: two runs in one folder are not noticed there
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["RunDirectory"]
@@ -39,7 +39,7 @@ _SHARED_FOLDERS = {
     "plots": ("ma.png", "dispersion.png", "intervals.png", "hyperparameters.png"),
     "shrunken": ("results.tsv", "results.columns.json"),
 }
-"""Folders in which a user may have put files too, with those that bayesde writes."""
+"""Folders that may also hold files of the user, with the files that bayesde writes."""
 
 
 class RunDirectory:
@@ -56,22 +56,42 @@ class RunDirectory:
 
     @property
     def blocks(self) -> Path:
-        """Where finished units of work are."""
+        """The folder of finished blocks."""
         return self.path / "blocks"
 
     @property
     def plots(self) -> Path:
-        """Where pictures go."""
+        """The folder of plots."""
         return self.path / "plots"
 
     def tables(self, name: str) -> Path:
-        """Return the folder of a table beside the main one, made if need be."""
+        """Return the folder of a table beside the main one; it is created if necessary.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        pathlib.Path
+        """
         folder = self.path / name
         folder.mkdir(exist_ok=True)
         return folder
 
     def contrast(self, number: int, name: str) -> Path:
-        """Return the folder of the table of a further contrast, made if need be."""
+        """Return the folder of the table of a further contrast; it is created if necessary.
+
+        Parameters
+        ----------
+        number : int
+            Its place among the contrasts, from 2 on.
+        name : str
+
+        Returns
+        -------
+        pathlib.Path
+        """
         folder = self.path / _CONTRASTS / f"{number}_{re.sub(r'[^A-Za-z0-9.+-]+', '_', name).strip('_')}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -82,7 +102,12 @@ class RunDirectory:
         return self.path / "log.txt"
 
     def check_free(self, force: bool) -> None:
-        """Refuse a folder that holds something else, or a run that was not to be replaced; change nothing.
+        """Refuse a folder that holds something else, or a run that is not to be replaced; change nothing.
+
+        Parameters
+        ----------
+        force : bool
+            Whether an earlier run is replaced.
 
         Raises
         ------
@@ -90,7 +115,7 @@ class RunDirectory:
             With what to do instead.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"'{self.path}' is a file; --out needs a folder")
+            raise InputError(f"'{self.path}' is a file; --out needs a folder.")
         _check_writable(self.path)
         if self.is_locked():
             raise _busy(self.path)
@@ -100,18 +125,18 @@ class RunDirectory:
         if "run.json" not in others or "plan" not in (record := self.read()):
             raise InputError(
                 f"'{self.path}' is not empty and holds no run of bayesde ({first_few(sorted(others))}); "
-                "choose a new folder"
+                "choose a new folder."
             )
         if not force:
             state = record.get("state")
-            advice = f"'bayesde resume {self.path}' goes on with it, " if state != "finished" else ""
+            advice = f"'bayesde resume {self.path}' resumes it, " if state != "finished" else ""
             raise InputError(
                 f"'{self.path}' already holds a run ({state}); {advice}--force replaces it, or choose "
-                "another folder"
+                "another folder."
             )
 
     def create(self) -> None:
-        """Make the folder, emptied of an earlier run (of files that bayesde wrote, that is)."""
+        """Make the folder, and remove the files of an earlier run from it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._empty()
@@ -119,13 +144,13 @@ class RunDirectory:
             raise _not_writable(self.path, error) from error
 
     def discard(self) -> None:
-        """Remove what bayesde wrote, and the folder if nothing else is in it."""
+        """Remove the files that bayesde wrote, and the folder if nothing else is in it."""
         self._empty()
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
     def _empty(self) -> None:
-        """Remove what bayesde wrote, the record last."""
+        """Remove the files that bayesde wrote, the record last."""
         for name in _OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name, files in _SHARED_FOLDERS.items():
@@ -151,26 +176,32 @@ class RunDirectory:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"'{self.path}' holds no run of bayesde: there is no run.json") from None
+            raise InputError(f"'{self.path}' holds no run of bayesde: there is no run.json.") from None
         except (OSError, ValueError) as error:
-            raise InputError(f"'{file}' cannot be read: {error}") from error
+            raise InputError(f"'{file}' cannot be read: {error}.") from error
         if not isinstance(record, dict):
-            raise InputError(f"'{file}' is not the record of a run")
+            raise InputError(f"'{file}' is not the record of a run.")
         return record
 
     def update(self, **changes: Any) -> None:
-        """Change some entries of the record; the file is replaced as a whole."""
+        """Change some entries of the record; the file is replaced as a whole.
+
+        Parameters
+        ----------
+        **changes
+            Entries and their new values.
+        """
         record = self.read() if (self.path / "run.json").exists() else {}
         write_atomically(self.path / "run.json", json.dumps({**record, **changes}, indent=2) + "\n")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from working in the folder, until this one ends, however it ends.
+        """Lock the folder against other processes, until this one ends in whatever way.
 
         Raises
         ------
         InputError
-            If another process is at work there.
+            If another process is working there.
         """
         with open(self.path / ".lock", "a") as handle:
             if not _lock(handle.fileno()):
@@ -178,7 +209,7 @@ class RunDirectory:
             yield
 
     def is_locked(self) -> bool:
-        """Tell whether a process is at work in the folder."""
+        """Return whether a process is working in the folder."""
         try:
             with open(self.path / ".lock", "rb") as handle:
                 return not _lock(handle.fileno())
@@ -192,7 +223,7 @@ class RunDirectory:
         Parameters
         ----------
         earlier : iterable of logging.LogRecord
-            What was logged before there was a folder, which comes first.
+            Logged before there was a folder; they are written first.
         """
         handler = logging.FileHandler(self.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
@@ -211,7 +242,7 @@ class RunDirectory:
 
 
 def _is_scratch(entry: Path) -> bool:
-    """Tell whether a run that was killed at its start may have left a file."""
+    """Return whether a file may be left from a run that was killed at its start."""
     return entry.is_file() and (entry.name == ".lock" or entry.match(".*.tmp"))
 
 
@@ -222,12 +253,12 @@ def _remove(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _busy(path: Path) -> InputError:
-    """Explain that somebody else is there."""
-    return InputError(f"another process is working in '{path}'; wait for it, or end it first")
+    """Explain that another process is working there."""
+    return InputError(f"another process is working in '{path}'; wait for it, or end it first.")
 
 
 def _lock(descriptor: int) -> bool:
-    """Take a file's lock, if no other process has it; it is given back when the file is closed."""
+    """Lock a file unless another process has; closing the file unlocks it."""
     if fcntl is None:
         return True
     try:
@@ -241,7 +272,7 @@ def _check_writable(path: Path) -> None:
     """Refuse a folder that could not be made or written to, as far as one can tell without trying."""
     existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not existing.is_dir():
-        raise InputError(f"'{path}' cannot be made: '{existing}' is a file")
+        raise InputError(f"'{path}' cannot be made: '{existing}' is a file.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise _not_writable(path, PermissionError(13, f"no permission to write in '{existing}'"))
 
@@ -249,5 +280,5 @@ def _check_writable(path: Path) -> None:
 def _not_writable(path: Path, error: OSError) -> InputError:
     """Explain that a folder cannot be written to."""
     return InputError(
-        f"cannot write to the output folder '{path}': {error.strerror}; choose another by --out"
+        f"cannot write to the output folder '{path}': {error.strerror}; choose another by --out."
     )

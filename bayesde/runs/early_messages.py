@@ -1,4 +1,4 @@
-"""What the package says from the start of a run, kept until the run has a folder with a log."""
+"""Messages that are logged before a run has a folder, kept until they can be written into its log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["kept_messages"]
+__all__ = ["early_messages"]
 
 _ROOT = "bayesde"
 
 
 class _Keeper(logging.Handler):
-    """Puts records into a list."""
+    """Collects log records in a list."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -23,13 +23,13 @@ class _Keeper(logging.Handler):
 
 
 @contextmanager
-def kept_messages() -> Iterator[list[logging.LogRecord]]:
-    """Keep what is logged, from INFO up, for `RunDirectory.logging` to write when there is a folder.
+def early_messages() -> Iterator[list[logging.LogRecord]]:
+    """Collect what is logged, from INFO up, for `RunDirectory.logging` to write when there is a folder.
 
     Yields
     ------
     list of logging.LogRecord
-        Which grows as long as the context lasts.
+        Grows until the context ends.
     """
     keeper, root = _Keeper(), logging.getLogger(_ROOT)
     before = root.level

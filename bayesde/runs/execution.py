@@ -1,4 +1,4 @@
-"""Carrying out a plan in its folder, from the data to the results, and going on after an interruption."""
+"""Carrying out a plan in its folder, from the data to the results, and resuming it after an interruption."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, first_few
-from bayesde.posterior.progress import Progress, silent
+from bayesde.posterior.options import EngineRunOptions
+from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
-from bayesde.runs.compiling import Ready, compiled_ahead
+from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
-from bayesde.runs.early_messages import kept_messages
-from bayesde.runs.ignored_options import unused
+from bayesde.runs.early_messages import early_messages
+from bayesde.runs.ignored_options import ignored_options
 from bayesde.runs.inputs import RunInputs, file_hashes, load
-from bayesde.runs.interruption import Stopper, run_stoppable
+from bayesde.runs.interruption import Stopper, run_interruptible
 from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
+from bayesde.runs.progress import Reporter
 from bayesde.statuses import FAILED
 
 __all__ = ["RunOutcome", "resume", "run"]
@@ -39,12 +41,10 @@ logger = logging.getLogger(__name__)
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
 """The Stan program of each engine that has one, and whether it is compiled with threads."""
 
-_LOG_EVERY = 20.0  # seconds between two progress lines in the log
-
 
 @dataclass(frozen=True, eq=False)
 class RunOutcome:
-    """What a finished run left.
+    """The results of a finished run.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class RunOutcome:
     eb : EbFit or None
         None when the run had been finished before.
     notes : tuple of str
-        What there is to say of the fit and the tables, a sentence each.
+        Summaries of the fit and the tables, one sentence each.
     """
 
     directory: Path
@@ -73,13 +73,12 @@ def run(
     path: str | Path,
     *,
     force: bool = False,
-    workers: int = 1,
+    workers: int = EngineRunOptions.workers,
     progress: Progress | None = None,
 ) -> RunOutcome:
     """Carry out a plan in a new folder.
 
-    Everything that can be wrong with the input, the folder or the compiler is found before the folder is
-    made.
+    The input, the folder and the compiler are checked before the folder is made.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def run(
     force : bool
         Replace an earlier run there.
     workers : int
-        Processes that sample at the same time; changes no number.
+        Number of processes that sample at the same time; does not change the results.
     progress : callable, optional
         Called with (units done, units, text).
 
@@ -111,15 +110,15 @@ def run(
 
 
 def _run(
-    plan: RunPlan, directory: RunDirectory, workers: int, progress: Progress | None, ready: Ready
+    plan: RunPlan, directory: RunDirectory, workers: int, progress: Progress | None, ready: Compilations
 ) -> RunOutcome:
     """Carry out a plan in a folder that is free, or is to be replaced."""
-    with kept_messages() as earlier:
+    with early_messages() as earlier:
         start = _loaded(plan, earlier, ready)
         hashes = file_hashes(plan)
         _prepare(plan, progress)
         if (directory.path / "run.json").exists():
-            # This may yet refuse the input, for which an earlier run is not given up.
+            # the fit may still refuse the input, and the earlier run should not be lost then
             start = replace(start, fit=_fitted(plan, start))
     directory.create()
     with directory.locked():
@@ -133,13 +132,15 @@ def _run(
         )
         try:
             return _carry_out(plan, start, directory, workers, progress)
-        except InputError:  # what only the computation could find; bad input leaves nothing behind
+        except InputError:  # found by the fit only; bad input leaves nothing behind
             directory.discard()
             raise
 
 
-def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = None) -> RunOutcome:
-    """Go on with an interrupted run; blocks that were finished are not sampled again.
+def resume(
+    path: str | Path, *, workers: int = EngineRunOptions.workers, progress: Progress | None = None
+) -> RunOutcome:
+    """Resume an interrupted run; finished blocks are not sampled again.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
     Raises
     ------
     InputError
-        If there is no run, another process is at work on it, or an input file has changed since.
+        If there is no run, another process is working on it, or an input file has changed since.
     """
     directory = RunDirectory(path)
     record = directory.read()
@@ -166,7 +167,7 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
     plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
     _check_unchanged(record.get("inputs", {}), file_hashes(plan))
     with compiled_ahead(plan, progress) as ready:
-        with kept_messages() as earlier:
+        with early_messages() as earlier:
             start = _loaded(plan, earlier, ready)
             _prepare(plan, progress)
         with directory.locked():
@@ -175,7 +176,7 @@ def resume(path: str | Path, *, workers: int = 1, progress: Progress | None = No
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
-    """Compile what the engine needs, so that a missing compiler is known before anything is written."""
+    """Compile the Stan program of the engine: a missing compiler is noticed before anything is written."""
     if plan.command == "sample" and plan.sample.engine in _PROGRAMS:
         from bayesde.stan_runtime import compiled_model  # loads cmdstanpy, which an EB run does without
 
@@ -183,40 +184,36 @@ def _prepare(plan: RunPlan, progress: Progress | None) -> None:
         compiled_model(*_PROGRAMS[plan.sample.engine], progress=say)
 
 
-def _fit(plan: RunPlan, inputs: RunInputs) -> EbFit:
-    """Make the point estimates."""
-    return fit_eb(
-        inputs.counts,
-        inputs.design,
-        size_factors=inputs.size_factors,
-        weights=inputs.weights,
-        options=plan.eb,
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """What there is of a run before its folder is opened; `timings` grows as the run goes on.
+    """The state of a run before its folder is opened.
 
-    `ready` waits for what is compiled meanwhile.
+    `timings` grows during the run; `ready` are processes that compile kernels in the meantime.
     """
 
     inputs: RunInputs
     messages: list[logging.LogRecord]
     timings: dict[str, float]
-    ready: Ready
+    ready: Compilations
     fit: EbFit | None = None
 
 
 def _fitted(plan: RunPlan, start: _Start) -> EbFit:
-    """Return the point estimates, made now if they were not before."""
+    """Return the point estimates, computed now unless they were before."""
     if start.fit is not None:
         return start.fit
     with _timed(start.timings, "eb"):
-        return _fit(plan, start.inputs)
+        inputs = start.inputs
+        return fit_eb(
+            inputs.counts,
+            inputs.design,
+            size_factors=inputs.size_factors,
+            weights=inputs.weights,
+            options=plan.eb,
+        )
 
 
-def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Ready) -> _Start:
+def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilations) -> _Start:
     """Read and check the data of a plan."""
     timings: dict[str, float] = {}
     with _timed(timings, "reading"):
@@ -227,7 +224,7 @@ def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Ready) -> _
 def _carry_out(
     plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
 ) -> RunOutcome:
-    """Compute and write everything; the record says how it ended."""
+    """Compute and write everything, and record how the run ended."""
     with directory.logging(start.messages):
         try:
             outcome = _compute(plan, start, directory, workers, progress)
@@ -247,7 +244,7 @@ def _compute(
     """Fit (unless that was done), sample, and write the results."""
     inputs, timings = start.inputs, start.timings
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
-    if names := unused(plan):
+    if names := ignored_options(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start)
     variables, lines = variable_lines(fit.design), fit_lines(fit)
@@ -261,7 +258,7 @@ def _compute(
         lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
-    for sentence in written.findings.values():
+    for sentence in written.headlines.values():
         logger.info("%s", sentence)
     factors = fit.size_factors
     directory.update(
@@ -269,15 +266,15 @@ def _compute(
         variables=variables,
         fit=lines,
         step=None,
-        tables=written.findings,
+        tables=written.headlines,
         timings=timings,
         size_factors=None if factors is None else factors.to_dict(),
     )
-    return RunOutcome(directory.path, written.table, fit, (*variables, *lines, *written.findings.values()))
+    return RunOutcome(directory.path, written.table, fit, (*variables, *lines, *written.headlines.values()))
 
 
-def _compile_tables(fit: EbFit, contrast: Contrast, ready: Ready) -> None:
-    """On a first run, compile the tables of point estimates while others compile what samples."""
+def _compile_tables(fit: EbFit, contrast: Contrast, ready: Compilations) -> None:
+    """On a first run, compile the kernels of tables while other processes compile those of the sampler."""
     if ready.any:
         fit.results(contrast=contrast)
         if not is_level(fit.design, contrast):
@@ -286,7 +283,7 @@ def _compile_tables(fit: EbFit, contrast: Contrast, ready: Ready) -> None:
 
 
 def _question(plan: RunPlan, inputs: RunInputs) -> str:
-    """Say what the tables are about."""
+    """Describe the design, test and contrasts."""
     model = plan.model
     tested = f"likelihood-ratio test against {model.reduced}, " if model.test == "lrt" else ""
     names = [contrast.name for contrast in (inputs.contrast, *inputs.other_contrasts)]
@@ -301,10 +298,10 @@ def _sample(
     workers: int,
     progress: Progress | None,
 ) -> Any:
-    """Sample the posterior, blocks going into the run's folder."""
+    """Sample the posterior; finished blocks are written into the run's folder."""
     in_blocks = plan.sample.engine == "nuts"
-    reporter = _Reporter(directory, progress, in_blocks)
-    if not in_blocks:  # a single unit of work, which Ctrl-C ends as it stands
+    reporter = Reporter(directory, progress, in_blocks)
+    if not in_blocks:  # a single unit of work, which Ctrl-C ends at once
         return _posterior(plan, inputs, fit, directory, workers, reporter)
 
     def work(stopper: Stopper) -> Any:
@@ -314,7 +311,7 @@ def _sample(
 
         return _posterior(plan, inputs, fit, directory, workers, watched)
 
-    return run_stoppable(work, reporter.stopping)
+    return run_interruptible(work, reporter.stopping)
 
 
 def _posterior(
@@ -343,61 +340,32 @@ def _posterior(
     )
 
 
-class _Reporter:
-    """Passes progress on, writes it to the log now and then, and to the record what `status` looks for.
-
-    That is the number of blocks, whose folders are counted, or the step that other engines have come to.
-    """
-
-    def __init__(self, directory: RunDirectory, progress: Progress | None, in_blocks: bool) -> None:
-        self._directory, self._progress, self._in_blocks = directory, progress or silent, in_blocks
-        self._done, self._total, self._message, self._logged = 0, -1, "", 0.0
-
-    def __call__(self, done: int, total: int, message: str) -> None:
-        if self._in_blocks and self._total != total:
-            self._directory.update(n_blocks=total)
-        new = not self._in_blocks and message != self._message
-        if new:
-            self._directory.update(step=f"{done} of {total} done: {message}")
-        self._done, self._total, self._message = done, total, message
-        if new or done == total or time.monotonic() - self._logged > _LOG_EVERY:
-            logger.info("%d of %d: %s", done, total, message)
-            self._logged = time.monotonic()
-        self._progress(done, total, message)
-
-    def stopping(self) -> None:
-        """Say that the user's wish to stop was heard."""
-        logger.warning("stopping: finishing the blocks under way")
-        self._progress(self._done, max(self._total, 0), "finishing the blocks under way, then stopping")
-
-
 def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
-    """Refuse to mix results of different inputs."""
+    """Refuse input files that have changed, so that results of different inputs are not mixed."""
     changed = [
         entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
     ]
     if changed:
         raise InputError(
-            f"changed since the run was started: {first_few(changed)}; put the file(s) back as they were, "
-            "or start "
-            "a new run"
+            f"changed since the run was started: {first_few(changed)}; restore the file(s), or start "
+            "a new run."
         )
 
 
 @contextmanager
 def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
-    """Note how many seconds a step takes."""
+    """Record how many seconds a step takes."""
     start = time.perf_counter()
     yield
     timings[name] = round(time.perf_counter() - start, 3)
 
 
 def _now() -> str:
-    """Time of day, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
+    """Return the versions of what computes the numbers."""
     names = ("bayesde", "numpy", "scipy", "numba", "pandas", "formulaic", "cmdstanpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}

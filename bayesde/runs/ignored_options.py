@@ -1,4 +1,4 @@
-"""What was set for a run that does not use it: said in its log, so that nobody waits for an effect."""
+"""Options that were set for a run that does not use them; the log names them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from bayesde.model.priors import Priors
 from bayesde.posterior.options import SamplingOptions
-from bayesde.runs.plan import ModelPlan, RunPlan, SamplePlan
+from bayesde.runs.options import ModelPlan, SamplePlan
+from bayesde.runs.plan import RunPlan
 
-__all__ = ["unused"]
+__all__ = ["ignored_options"]
 
 _OF_TESTS = ("test", "alternative", "shrinkage", "reduced", "shrink", "other_contrasts")
 _OF_CHAINS = ("warmup", "chains")
@@ -25,8 +26,8 @@ _OF_LEARNING = ("scales",)  # residuals and trend are checked against what is fi
 _OF_HYPERPARAMETERS = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
 
 
-def unused(plan: RunPlan) -> list[str]:
-    """Name the tables and options that differ from their defaults and that a run does not use.
+def ignored_options(plan: RunPlan) -> list[str]:
+    """Return the tables and options that differ from their defaults and that a run does not use.
 
     Parameters
     ----------
@@ -45,25 +46,25 @@ def unused(plan: RunPlan) -> list[str]:
         *_changed("model", plan.model, ModelPlan(design=""), _OF_TESTS),
         *_changed("sample", plan.sample, SamplePlan(), sample),
         *_changed("sampling", plan.sampling, SamplingOptions(), sampling),
-        *_changed("priors", plan.priors, Priors(), _priors_without_use(plan)),
+        *_changed("priors", plan.priors, Priors(), _unused_priors(plan)),
     ]
 
 
 def _of_engine(plan: RunPlan) -> tuple[list[str], list[str]]:
-    """Name what the plan's engine has no use for, in the tables ``[sample]`` and ``[sampling]``."""
+    """Return the options of ``[sample]`` and ``[sampling]`` that the plan's engine does not use."""
     engine = plan.sample.engine
     learning = list(_OF_LEARNING) if plan.fixed else []
     if engine == "joint":
         return [], ["block_size", "hand_over"]
     if engine == "nuts":
         return [], ["hand_over", *learning]
-    if plan.sampling.hand_over:  # to engine nuts, which has use for the rest
+    if plan.sampling.hand_over:  # to engine nuts, which uses the rest
         return [], learning
     return list(_OF_CHAINS), [*_OF_NUTS, *learning]
 
 
-def _priors_without_use(plan: RunPlan) -> list[str]:
-    """Name the priors of what is not learnt."""
+def _unused_priors(plan: RunPlan) -> list[str]:
+    """Return the priors of hyperparameters that are not learnt."""
     if plan.fixed:
         return list(_OF_HYPERPARAMETERS)
     without = {
@@ -75,5 +76,5 @@ def _priors_without_use(plan: RunPlan) -> list[str]:
 
 
 def _changed(table: str, options: Any, default: Any, names: Iterable[str]) -> list[str]:
-    """Name those of some options that differ from their defaults."""
+    """Return those of some options that differ from their defaults."""
     return [f"[{table}] {name}" for name in names if getattr(options, name) != getattr(default, name)]

@@ -1,4 +1,4 @@
-"""What a plan means for its data: read, matched and checked before anything is computed or written."""
+"""The data of a plan: read, matched and checked before anything is computed or written."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from bayesde.io.text import check_file
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.fixed import check_fixed
-from bayesde.posterior.options import JOINT_GENE_LIMIT
-from bayesde.runs.plan import ModelPlan, RunPlan
+from bayesde.posterior.options import check_joint
+from bayesde.runs.options import ModelPlan
+from bayesde.runs.plan import RunPlan
 
 __all__ = ["RunInputs", "file_hashes", "load"]
 
@@ -63,7 +64,7 @@ class RunInputs:
 
 
 def load(plan: RunPlan) -> RunInputs:
-    """Read everything that a plan names and check that it fits together.
+    """Read all files of a plan and check that they fit together.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def load(plan: RunPlan) -> RunInputs:
     Raises
     ------
     InputError
-        If anything cannot be used: nothing has been written by then.
+        If anything cannot be used; nothing has been written by then.
     """
     files = plan.files
     counts = _counts(plan)
@@ -101,13 +102,13 @@ def load(plan: RunPlan) -> RunInputs:
 
 
 def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
-    """Read gene names, one a line; empty lines and those that start with ``#`` are passed over.
+    """Read gene names, one per line; empty lines and those that start with ``#`` are ignored.
 
     Parameters
     ----------
     path : path
     counts : Counts
-        Which must have the genes.
+        The counts, which must have the genes.
 
     Returns
     -------
@@ -121,18 +122,17 @@ def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
     try:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the list of genes '{path}' cannot be read: {error}") from error
+        raise InputError(f"the list of genes '{path}' cannot be read: {error}.") from error
     genes = pd.Index([line for line in lines if line and not line.startswith("#")], dtype=object)
     if not len(genes):
-        raise InputError(f"the list of genes '{path}' names no gene; one name a line is needed")
+        raise InputError(f"the list of genes '{path}' names no gene; give one name per line.")
     if genes.has_duplicates:
-        raise InputError(f"'{path}' names genes twice: {first_few(genes[genes.duplicated()].unique())}")
+        raise InputError(f"'{path}' names genes twice: {first_few(genes[genes.duplicated()].unique())}.")
     unknown = genes[~genes.isin(counts.genes)]
     if len(unknown):
         raise InputError(
-            f"'{path}' names {len(unknown)} gene(s) without counts: {first_few(unknown)}; the counts' "
-            "names look "
-            f"like {first_few(counts.genes, 3)}"
+            f"'{path}' names {len(unknown)} gene(s) without counts: {first_few(unknown)}; the names of "
+            f"the counts look like {first_few(counts.genes, 3)}."
         )
     return tuple(genes)
 
@@ -140,17 +140,26 @@ def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
 def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
     """Return path and SHA-256 of each file that a plan reads.
 
+    Parameters
+    ----------
+    plan : RunPlan
+
+    Returns
+    -------
+    dict of str to dict
+        By the name of the file in `RunFiles`.
+
     Raises
     ------
     InputError
-        If one cannot be read any more.
+        If a file can no longer be read.
     """
     hashes = {}
     for name, path in plan.files.named():
         try:
             digest = _digest(Path(path))
         except OSError as error:
-            raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}") from error
+            raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}.") from error
         hashes[name] = {"path": path, "sha256": digest}
     return hashes
 
@@ -179,13 +188,13 @@ def _counts(plan: RunPlan) -> Counts:
 
 
 def _gene_table(path: str, kind: str) -> pd.DataFrame:
-    """Read a table by gene and sample; say what it was to hold if it is not there."""
+    """Read a table by gene and sample; messages call it by its kind if it is missing."""
     check_file(path, kind)
     return read_gene_table(path)
 
 
 def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
-    """Estimate size factors, so that counts without any are refused before something is written."""
+    """Estimate size factors: if that is impossible, the counts are refused before anything is written."""
     if counts.normalization_factors is not None:
         return None
     listed, method = plan.files.control_genes, plan.model.size_factors
@@ -196,7 +205,7 @@ def _factors(plan: RunPlan, counts: Counts) -> pd.Series | np.ndarray | None:
 
 
 def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
-    """Make the design such that a contrast against a level is a coefficient, where that can be chosen."""
+    """Make the design; the reference level of a contrast becomes that of its factor where none is given."""
     design = Design.from_formula(model.design, counts.sample_table, model.references)
     if model.contrast is None:
         warn_default_on_command_line(design, lrt=model.test == "lrt")
@@ -210,11 +219,11 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
 
 
 def _check_effect(model: ModelPlan, design: Design, contrast: Contrast) -> None:
-    """Refuse a table of shrunken effects of what is no effect."""
+    """Refuse to shrink a contrast that is not an effect."""
     if model.shrink and is_level(design, contrast):
         raise InputError(
             f"shrink: '{contrast.name}' is a level of expression and not an effect, so there is nothing to "
-            "shrink towards 0; leave --shrink out, or name an effect by --contrast"
+            "shrink towards 0; leave --shrink out, or name an effect by --contrast."
         )
 
 
@@ -228,14 +237,12 @@ def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
 
 
 def _check_panel(plan: RunPlan, counts: Counts, genes: tuple[str, ...] | None) -> None:
-    """Refuse what the engines would refuse later."""
+    """Refuse genes that the engines would refuse later."""
     names = counts.genes if genes is None else pd.Index(genes)
     expressed = ~counts.all_zero[counts.genes.get_indexer(names)]
     if not np.any(expressed):
-        raise InputError("none of the genes asked for has a count: there is nothing to sample")
-    if plan.sample.engine == "joint" and expressed.sum() > JOINT_GENE_LIMIT:
         raise InputError(
-            f"engine 'joint' is for panels of up to {JOINT_GENE_LIMIT} genes; {expressed.sum()} were asked "
-            "for. Use "
-            "--engine psis or nuts, or choose genes by --genes FILE"
+            "none of the selected genes has a count, so there is nothing to sample; select others by --genes."
         )
+    if plan.sample.engine == "joint":
+        check_joint(genes=int(expressed.sum()))

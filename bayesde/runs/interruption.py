@@ -1,4 +1,4 @@
-"""Stopping in good order: Ctrl-C ends a run between blocks, and does not reach the sampler's processes.
+"""Orderly interruption: Ctrl-C ends a run between blocks, and does not reach the sampler's processes.
 
 A terminal sends Ctrl-C to every process of a command. A chain that it kills would look like a block that
 cannot be sampled, so the work is done in a thread that blocks the signal, as do the processes that it starts.
@@ -12,15 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Stopper", "run_stoppable"]
+__all__ = ["Stopper", "run_interruptible"]
 
 Result = TypeVar("Result")
 
-_PATIENCE = 0.2  # seconds between two looks at the keyboard
+_PATIENCE = 0.2  # seconds after which a signal is noticed
 
 
 class Stopper:
-    """A flag that the work looks at where it may stop."""
+    """A flag that the work checks wherever it may stop."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -30,7 +30,7 @@ class Stopper:
         self._event.set()
 
     def check(self) -> None:
-        """Stop here, if that was asked for.
+        """Stop here if that was requested.
 
         Raises
         ------
@@ -40,20 +40,20 @@ class Stopper:
             raise KeyboardInterrupt
 
 
-def run_stoppable(work: Callable[[Stopper], Result], said: Callable[[], None]) -> Result:
+def run_interruptible(work: Callable[[Stopper], Result], stopping: Callable[[], None]) -> Result:
     """Do work that ends at its next `Stopper.check` after Ctrl-C.
 
     Parameters
     ----------
     work : callable
         Called in another thread, with a `Stopper`.
-    said : callable
-        Called at Ctrl-C, to tell the user that what is under way is being finished.
+    stopping : callable
+        Called at Ctrl-C, to tell the user that the current blocks are being finished.
 
     Returns
     -------
     object
-        What the work returned.
+        What `work` returned.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def run_stoppable(work: Callable[[Stopper], Result], said: Callable[[], None]) -
             return _result(future)
         except KeyboardInterrupt:
             stopper.stop()
-            said()
+            stopping()
             future.exception()
             raise
 

@@ -24,11 +24,12 @@ from bayesde.plots import (
     ma_plot,
 )
 from bayesde.results import ResultsTable, tab_separated, write_results
-from bayesde.runs.column_descriptions import posterior_meanings, shrunken_meanings, tested_meanings
 from bayesde.runs.directory import RunDirectory
-from bayesde.runs.headline import finding
 from bayesde.runs.inputs import RunInputs
-from bayesde.runs.plan import ModelPlan, RunPlan
+from bayesde.runs.options import ModelPlan
+from bayesde.runs.plan import RunPlan
+from bayesde.runs.reports.column_descriptions import posterior_columns, shrunken_columns, tested_columns
+from bayesde.runs.reports.headline import headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +53,12 @@ class Written:
     ----------
     table : ResultsTable
         As in ``results.tsv``.
-    findings : dict of str to str
+    headlines : dict of str to str
         What each table says, in a sentence, by its place in the folder.
     """
 
     table: ResultsTable
-    findings: dict[str, str]
+    headlines: dict[str, str]
 
 
 def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> Written:
@@ -80,32 +81,32 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     if model.shrinkage != "none" and not is_level(fit.design, contrast):
         tables["shrunken"] = _shrunken(fit, contrast, model)
     for name, table in tables.items():
-        meanings = (shrunken_meanings if name == "shrunken" else tested_meanings)(contrast, model, plan.eb)
+        meanings = (shrunken_columns if name == "shrunken" else tested_columns)(contrast, model, plan.eb)
         folders = [directory.tables(name), *([directory.path] if name == main else [])]
         write_results(table, *folders, meanings=meanings)
     table = tables[main]
-    findings = {"results.tsv": finding(table, contrast.name, plan)}
-    findings |= _write_others(directory, plan, fit, inputs)
+    headlines = {"results.tsv": headline(table, contrast.name, plan)}
+    headlines |= _write_others(directory, plan, fit, inputs)
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         with warnings.catch_warnings():  # of what the values lack for a posterior, which this run has none of
             warnings.simplefilter("ignore", BayesdeWarning)
             Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
-    return Written(table, findings)
+    return Written(table, headlines)
 
 
 def _write_others(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> dict[str, str]:
     """Write the tables of further contrasts; return what they say."""
-    model, findings = plan.model, {}
+    model, headlines = plan.model, {}
     for number, contrast in enumerate(inputs.other_contrasts, 2):
         if model.shrink:
-            table, meanings = _shrunken(fit, contrast, model), shrunken_meanings(contrast, model, plan.eb)
+            table, meanings = _shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
         else:
-            table, meanings = _tested(fit, inputs, contrast, model), tested_meanings(contrast, model, plan.eb)
+            table, meanings = _tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
         place = write_results(table, directory.contrast(number, contrast.name), meanings=meanings)
-        findings[str(place.relative_to(directory.path))] = finding(table, contrast.name, plan)
-    return findings
+        headlines[str(place.relative_to(directory.path))] = headline(table, contrast.name, plan)
+    return headlines
 
 
 def write_posterior(
@@ -127,24 +128,24 @@ def write_posterior(
     table = posterior.results(
         contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=plan.sample.ci_prob
     )
-    meanings = posterior_meanings(contrast, plan.model, plan.sample.ci_prob)
+    meanings = posterior_columns(contrast, plan.model, plan.sample.ci_prob)
     write_results(table, directory.path, meanings=meanings)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     _write_draws(directory, posterior)
     eb, model = posterior.eb, plan.model
     mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
-    write_results(mle, directory.tables("eb"), meanings=tested_meanings(contrast, model, plan.eb))
+    write_results(mle, directory.tables("eb"), meanings=tested_columns(contrast, model, plan.eb))
     mode = None
     if not is_level(eb.design, contrast):
         mode = eb.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
-        told = shrunken_meanings(contrast, model, plan.eb)
+        told = shrunken_columns(contrast, model, plan.eb)
         write_results(mode, directory.tables("shrunken"), meanings=told)
     _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
     _save_hyperparameters(directory, posterior)
-    return Written(table, {"results.tsv": finding(table, contrast.name, plan)})
+    return Written(table, {"results.tsv": headline(table, contrast.name, plan)})
 
 
 def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:

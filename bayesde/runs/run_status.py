@@ -1,4 +1,4 @@
-"""How far a run has come, from its folder alone; nothing is changed and no process is asked."""
+"""The progress of a run, read from its folder without changing it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class RunStatus:
     ----------
     state : {"running", "interrupted", "failed", "finished"}
     done, total : int or None
-        Blocks that are finished, and blocks in all; None where that is not known (yet).
+        Finished blocks, and the number of blocks; None if that is not known (yet).
     running : int
         Blocks that are being sampled.
     failed : int
         Finished blocks with a gene that could not be sampled.
     seconds_left : float or None
-        Of a running one, from the time that its blocks took so far.
+        Of a running run, extrapolated from the time that its blocks took so far.
     step : str or None
-        Of a running one without blocks: what it is doing.
+        Of a running run without blocks: the current step.
     """
 
     state: str
@@ -42,7 +42,12 @@ class RunStatus:
     step: str | None = None
 
     def lines(self) -> list[str]:
-        """Return the state as lines of text."""
+        """Return the state as lines of text.
+
+        Returns
+        -------
+        list of str
+        """
         rows = [f"state    {self.state}"]
         if self.total is not None:
             rows.append(
@@ -57,7 +62,7 @@ class RunStatus:
 
 
 def status(path: str | Path) -> RunStatus:
-    """Look at a run.
+    """Read the status of a run from its folder.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ def status(path: str | Path) -> RunStatus:
     record = directory.read()
     state = str(record.get("state"))
     if state == "running" and not directory.is_locked():
-        state = "interrupted"  # its process ended without a word
+        state = "interrupted"  # its process was killed
     marks = list(directory.blocks.glob("*/ok"))
     times = sorted(mark.stat().st_mtime for mark in marks)
     total = record.get("n_blocks")
@@ -91,13 +96,13 @@ def status(path: str | Path) -> RunStatus:
 
 
 def _has_failures(mark: Path) -> bool:
-    """Tell whether a finished block has a gene without draws: without an R-hat, that is."""
+    """Return whether a finished block has a gene without draws, that is, without an R-hat."""
     report = json.loads(mark.with_name("block.json").read_text(encoding="utf-8"))
     return any(math.isnan(value) for value in report["rhat"])
 
 
 def _seconds_left(times: list[float], total: int, since: str | None) -> float | None:
-    """Extrapolate from the blocks that were finished since the run was started or gone on with."""
+    """Extrapolate from the blocks that were finished since the run was started or resumed."""
     start = datetime.fromisoformat(since).timestamp() if since else 0.0
     recent = [moment for moment in times if moment >= start]
     if not recent or not since:

@@ -12,8 +12,28 @@ are. A negative binomial count is drawn as a Poisson count whose rate is Gamma d
 variance alpha mu^2.
 """
 
-from bayesde.simulation.draw import simulate
-from bayesde.simulation.experiment import FILES, Simulation
-from bayesde.simulation.options import SimulationOptions
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayesde.simulation.draw import simulate
+    from bayesde.simulation.experiment import FILES, Simulation
+    from bayesde.simulation.options import SimulationOptions
 
 __all__ = ["FILES", "Simulation", "SimulationOptions", "simulate"]
+
+_HOME_OF = {
+    "FILES": "experiment",
+    "Simulation": "experiment",
+    "SimulationOptions": "options",
+    "simulate": "draw",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name on first use: the command line reads `options` without loading pandas."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'bayesde.simulation' has no attribute {name!r}")
+    return getattr(import_module(f"bayesde.simulation.{_HOME_OF[name]}"), name)

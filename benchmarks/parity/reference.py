@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.options import EbOptions
+from bayesde.eb.options import EbOptions
 
 __all__ = ["SETS", "SHARED", "Reference", "answers", "load"]
 

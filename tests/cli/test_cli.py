@@ -269,7 +269,7 @@ def test_options_from_a_file(bayesde, files):
         ("[eb]\nfdr = 5\n", "fdr must be a number"),
         ("[sample]\ndraws = 0.5\n", "draws must be a whole number"),
         ("[eb]\nfdr = 5\n", "run.toml' [eb]: fdr must be"),
-        ("[eb]\nmin_replicates = 7.5\n", "min_replicates must be a whole number; got 7.5"),
+        ("[eb]\nmin_replicates = 7.5\n", "min_replicates must be a whole number from 3 to 1000000; got 7.5"),
         ("[", "not valid TOML"),
     ):
         (files / "run.toml").write_text(text)
@@ -380,7 +380,7 @@ def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):
         assert bayesde(*arguments)[0] == 1
     code, _, message = bayesde(*arguments)
     assert code == 2
-    assert f"'bayesde resume {files / 'out'}' goes on with it" in message
+    assert f"'bayesde resume {files / 'out'}' resumes it" in message
     assert bayesde("resume", files / "out")[0] == 0
     assert len(read_results(files / "out")) == N_GENES
 
@@ -598,7 +598,7 @@ def test_what_is_said_before_there_is_a_folder_reaches_the_log(bayesde, files):
 MEANINGS = {
     (): {
         "log2_fold_change": "maximum-likelihood",
-        "p_value": "Wald test; a small one says that the effect is not",
+        "p_value": "Wald test; small values are evidence that the effect is not 0",
     },
     ("--lfc-threshold", "1", "--alternative", "lessAbs"): {"p_value": "absolute effect is smaller than 1"},
     ("--use-t", "--no-filtering"): {"p_value": "(t distribution)", "padj": "among all genes"},

@@ -5,8 +5,8 @@ import pytest
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.errors import BayesdeWarning, InputError, OptionError
-from bayesde.options import EbOptions
 
 
 def experiment(n_genes=400, n_samples=8, seed=11):

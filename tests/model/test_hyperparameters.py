@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.errors import BayesdeWarning, InputError
-from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters
 
 GOOD = {

@@ -10,9 +10,9 @@ from scipy import sparse
 
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Priors
-from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.request import Request, check_same

@@ -9,10 +9,10 @@ import pytest
 from bayesde.counts import Counts
 from bayesde.datasets import load_pasilla
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
-from bayesde.options import EbOptions
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.stan.data import SamplerCoordinates
 

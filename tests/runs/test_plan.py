@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bayesde import LogNormal, OptionError, Priors, ShiftedGamma
-from bayesde.cli.planning import build_plan, eb_options, model_options
-from bayesde.options import EbOptions
+from bayesde.cli.planning import build_plan
+from bayesde.eb.options import EbOptions
 from bayesde.posterior.options import SamplingOptions
 from bayesde.runs import ModelPlan, RunFiles, RunPlan, SamplePlan
-from bayesde.runs.ignored_options import unused
+from bayesde.runs.ignored_options import ignored_options
 
 FILES = RunFiles(counts="counts.tsv", samples="samples.tsv")
 MODEL = ModelPlan(design="~ a + b", contrast=("a", "y", "x"), references={"b": "p"}, lfc_threshold=0.5)
@@ -80,7 +80,7 @@ def test_options_that_a_run_does_not_use_are_named(engine):
     plan = RunPlan(
         command="sample", files=FILES, model=MODEL, sample=chosen, sampling=EVERYTHING, priors=OTHER_PRIORS
     )
-    assert unused(plan) == UNUSED[engine]
+    assert ignored_options(plan) == UNUSED[engine]
 
 
 def test_engine_psis_needs_some_draws():
@@ -97,16 +97,16 @@ def test_engine_psis_refuses_more_draws_than_it_can_hold_before_anything_is_read
 def test_engine_psis_uses_the_options_of_chains_for_what_it_hands_over():
     sampling = dataclasses.replace(EVERYTHING, hand_over=True)
     plan = RunPlan(command="sample", files=FILES, model=MODEL, sampling=sampling)
-    assert unused(plan) == []
+    assert ignored_options(plan) == []
 
 
 def test_priors_of_what_is_not_learnt_are_not_used():
     chosen = SamplePlan(hyperparameters="eb")
     plan = RunPlan(command="sample", files=FILES, model=MODEL, sample=chosen, priors=OTHER_PRIORS)
-    assert unused(plan) == ["[priors] extra_poisson", "[priors] nu"]
+    assert ignored_options(plan) == ["[priors] extra_poisson", "[priors] nu"]
     normal = SamplingOptions(trend="constant", shrink=())
     plan = RunPlan(command="sample", files=FILES, model=MODEL, sampling=normal, priors=OTHER_PRIORS)
-    assert unused(plan) == ["[priors] extra_poisson", "[priors] nu"]
+    assert ignored_options(plan) == ["[priors] extra_poisson", "[priors] nu"]
 
 
 @pytest.mark.parametrize("engine", ["psis", "nuts", "joint"])
@@ -123,9 +123,10 @@ def test_engine_joint_has_no_local_trend():
 
 
 def plan_of(engine, trend):
-    model = model_options("~ a", None, None, None, 0.0)
     files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
-    return build_plan("sample", files, model, eb_options(trend), None, {"engine": engine})
+    eb = {} if trend is None else {"trend": trend}
+    chosen = {"model": {"design": "~ a"}, "files": files, "eb": eb, "sample": {"engine": engine}}
+    return build_plan("sample", chosen)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_options_of_tests_and_shrinkage(options, words):
 def test_a_sampling_run_names_the_options_of_the_model_that_it_does_not_use():
     model = ModelPlan(design="~ a", test="lrt", reduced="~ 1")
     plan = RunPlan(command="sample", files=FILES, model=model)
-    assert unused(plan) == ["[model] test", "[model] reduced"]
+    assert ignored_options(plan) == ["[model] test", "[model] reduced"]
 
 
 def test_further_contrasts_come_back_from_json():

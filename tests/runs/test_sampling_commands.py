@@ -18,7 +18,7 @@ from bayesde.results import build_results
 from bayesde.runs import demo as demonstration
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.execution import RunOutcome
-from bayesde.runs.plan import SamplePlan
+from bayesde.runs.options import SamplePlan
 
 COUNTS, SAMPLES = datasets.path("pasilla")
 MODEL = ("--design", "~ type + condition", "--contrast", "condition,treated,untreated")
@@ -88,7 +88,7 @@ def test_hyperparameters_that_cannot_be_used(bayesde, folder, content, words):
         (("--prior", "shrinkage_scale=0.2"), "must be a table, {median = 0.2, log_sd = 1.5}, or two numbers"),
         (("--prior", "dispersion_sd=0.7,-1"), "priors: dispersion_sd: log_sd must be a number"),
         (("--prior", "unshrunken_sd=0"), "unshrunken_sd must be a number"),
-        (("--hyperparameters", "eb", "--residuals", "student_t"), "leave --residuals out"),
+        (("--hyperparameters", "eb", "--residuals", "student_t"), "leave out --residuals"),
         (("--hyperparameters", "eb", "--engine", "joint"), "engine 'joint' samples them"),
         (("--draws", "0"), "draws must be a whole number"),
         (("--chains", "0"), "chains must be a whole number"),
@@ -108,7 +108,7 @@ def test_options_that_are_not_allowed(bayesde, folder, options, words):
         ("FBgn0000008\nnobody\n", "without counts: 'nobody'"),
         ("FBgn0000008\nFBgn0000008\n", "names genes twice: 'FBgn0000008'"),
         ("# nothing\n", "names no gene"),
-        ("FBgn0000038\n", "none of the genes asked for has a count"),
+        ("FBgn0000038\n", "none of the selected genes has a count"),
     ],
 )
 def test_lists_of_genes_that_cannot_be_used(bayesde, folder, genes, words):
@@ -123,7 +123,7 @@ def test_joint_is_for_panels_and_samples_its_hyperparameters(bayesde, folder):
     whole = ("sample", COUNTS, SAMPLES, *MODEL, "--engine", "joint", "--out", folder / "out")
     code, _, message = bayesde(*whole)
     assert code == 2
-    assert "choose genes by --genes FILE" in message
+    assert "choose genes (`genes`, --genes FILE)" in message
     (folder / "h.json").write_text(hyperparameters())
     code, _, message = bayesde(*sample(folder, "--engine", "joint", "--hyperparameters", folder / "h.json"))
     assert code == 2
@@ -206,7 +206,7 @@ def test_the_demo_without_a_compiler(bayesde, folder, monkeypatch):
     code, out, told = bayesde("demo", "--out", folder / "demo")
     assert code == 0
     assert "95 % interval" in out
-    assert "the comparison with Stan: no compiler" in told
+    assert "the comparison with Stan is left out: no compiler" in told
     assert (folder / "demo" / "plots" / "intervals.png").stat().st_size > 10_000
     table = read_results(folder / "demo")
     assert table["log2_fold_change"].notna().sum() > 12_000
@@ -219,7 +219,7 @@ def test_the_demo_compares_its_engines(bayesde, folder, monkeypatch):
     for _ in range(2):  # a second time in the same folder is a new run
         code, out, _ = bayesde("demo", "--out", folder / "demo")
         assert code == 0
-        assert "psis against nuts on 3 genes" in out
+        assert "psis compared with nuts on 3 genes" in out
     assert set(read_results(folder / "demo" / "stan")["engine"]) == {"nuts"}
 
 
@@ -232,7 +232,7 @@ def outcome(folder, means):
 def test_agreement_is_counted_in_posterior_standard_deviations():
     one, two = outcome("x", np.array([0.0, 1.0, 2.0, 3.0])), outcome("y", np.array([0.05, 1.0, 1.0, 99.0]))
     told = demonstration.agreement(one, two)
-    assert "x against y on 3 genes: 2 posterior means within 0.1 posterior sd" in told
+    assert "x compared with y on 3 genes: 2 posterior means within 0.1 posterior sd" in told
     assert f"the farthest {1.0:.2g} apart (c)" in told
 
 

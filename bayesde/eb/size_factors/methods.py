@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
+from bayesde.eb.options import SIZE_FACTORS
 from bayesde.errors import OptionError, first_few
-from bayesde.normalize import METHODS, normalization_matrix
+from bayesde.normalize import normalization_matrix
 from bayesde.normalize.factors import average_lengths
 from bayesde.normalize.ratios import Location, log_size_factors
 from bayesde.numerics.libm import exp
 
-__all__ = ["SIZE_FACTOR_METHODS", "resolved_factors", "size_factors"]
+__all__ = ["resolved_factors", "size_factors"]
 
 ITERATE = "iterate"
-SIZE_FACTOR_METHODS = (*METHODS, ITERATE)
 
 
 def size_factors(
@@ -71,10 +71,8 @@ def size_factors(
     Anders, S. and Huber, W. (2010) Genome Biology 11:R106, equation 5. doi:10.1186/gb-2010-11-10-r106
     Love, M. I., Huber, W. and Anders, S. (2014) Genome Biology 15:550. doi:10.1186/s13059-014-0550-8
     """
-    if method not in SIZE_FACTOR_METHODS:
-        raise OptionError(
-            f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
-        )
+    if method not in SIZE_FACTORS:
+        raise OptionError(f"unknown size factor method {method!r}; allowed are {first_few(SIZE_FACTORS)}")
     if method != ITERATE:
         logs = log_size_factors(counts, method, control_genes, geometric_means, location)
         return pd.Series(exp(logs), index=counts.samples, name="size_factor")
@@ -111,10 +109,8 @@ def resolved_factors(counts: Counts, given: Any = None, control_genes: Any = Non
         As `normalization_matrix` and `size_factors`; and if ``"iterate"`` is requested for counts with
         average transcript lengths, which it cannot take into account.
     """
-    if isinstance(given, str) and given not in SIZE_FACTOR_METHODS:
-        raise OptionError(
-            f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTOR_METHODS)}."
-        )
+    if isinstance(given, str) and given not in SIZE_FACTORS:
+        raise OptionError(f"unknown size factor method {given!r}; allowed are {first_few(SIZE_FACTORS)}")
     if isinstance(given, str) and given == ITERATE:
         if counts.normalization_factors is not None:
             return normalization_matrix(counts)

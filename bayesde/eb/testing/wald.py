@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, stdtr
 
+from bayesde.eb.options import ALTERNATIVES, LARGEST_THRESHOLD
 from bayesde.options import check_choice, check_range
 
-__all__ = ["ALTERNATIVES", "LARGEST_THRESHOLD", "wald_test"]
-
-ALTERNATIVES = ("greaterAbs", "greaterAbs2014", "lessAbs", "greater", "less")
-LARGEST_THRESHOLD = 100.0
-"""Of an effect, in log2 units: beyond it a threshold is a mistake."""
+__all__ = ["wald_test"]
 
 
 def _lower_tail(z: np.ndarray, df: float | np.ndarray | None) -> np.ndarray:
@@ -67,7 +64,7 @@ def wald_test(
     ----------
     Love, Huber and Anders 2014, Genome Biology 15:550; DESeq2 1.44 for ``greaterAbs``.
     """
-    check_choice("alternative", alternative, ALTERNATIVES)
+    check_choice("alternative", alternative, tuple(ALTERNATIVES))
     check_range("lfc_threshold", threshold, 0.0, LARGEST_THRESHOLD)
     if alternative == "lessAbs":
         check_range(

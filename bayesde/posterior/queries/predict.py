@@ -28,9 +28,9 @@ from bayesde.errors import InputError, first_few
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.resampling import fill_systematic, shuffle
 from bayesde.numerics.threads import over_genes
+from bayesde.options import check_whole
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
-from bayesde.posterior.options import check_whole
 from bayesde.posterior.queries.pointwise import LARGEST_ETA
 
 __all__ = ["predict_counts", "predictive_check"]

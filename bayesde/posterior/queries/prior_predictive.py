@@ -23,8 +23,7 @@ from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_prior import random_effects
 from bayesde.model.priors import Priors
-from bayesde.options import check_choice
-from bayesde.posterior.options import check_whole
+from bayesde.options import check_choice, check_whole
 
 __all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.eb.testing.wald import LARGEST_THRESHOLD
+from bayesde.eb.options import LARGEST_THRESHOLD
 from bayesde.model.density import ConditionalModel
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes

@@ -6,8 +6,8 @@ from scipy.stats import chi2, nbinom
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.eb.testing.lrt import estimates_for_lrt, likelihood_ratios
-from bayesde.options import EbOptions
 from benchmarks.parity.reference import answers
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from bayesde.eb.testing.wald import ALTERNATIVES, wald_test
+from bayesde.eb.options import ALTERNATIVES
+from bayesde.eb.testing.wald import wald_test
 from bayesde.errors import OptionError
 from benchmarks.parity.reference import answers
 

@@ -16,7 +16,7 @@ from scipy import stats
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import fit_eb
-from bayesde.options import EbOptions
+from bayesde.eb.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.resampling import resampled

@@ -10,8 +10,8 @@ import pytest
 
 from bayesde.counts import Counts
 from bayesde.eb.fit import fit_eb
+from bayesde.eb.options import EbOptions
 from bayesde.errors import InputError, OptionError
-from bayesde.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.resampling import resampled

@@ -1,18 +1,18 @@
-"""What a table says, in one sentence for the screen, the log and the record of a run."""
+"""The main result of a table, in one sentence for the screen, the log and the record of a run."""
 
 from __future__ import annotations
 
 from bayesde.results import ResultsTable
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["S_VALUE_LEVEL", "finding", "measure"]
+__all__ = ["S_VALUE_LEVEL", "headline", "counted_by"]
 
 S_VALUE_LEVEL = 0.005
-"""Level at which genes with s-values are counted, apeglm's."""
+"""Level below which s-values are counted, that of apeglm."""
 
 
-def measure(table: ResultsTable, fdr: float) -> tuple[str, float]:
-    """Say by which column genes are counted, and below which level.
+def counted_by(table: ResultsTable, fdr: float) -> tuple[str, float]:
+    """Return the column by which genes are counted, and the level below which they count.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def measure(table: ResultsTable, fdr: float) -> tuple[str, float]:
     return ("s_value", S_VALUE_LEVEL) if "s_value" in table else ("padj", fdr)
 
 
-def finding(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
-    """Count the genes that a table is sure of.
+def headline(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
+    """Count the significant genes of a table.
 
     Parameters
     ----------
     table : ResultsTable
     contrast : str
-        Its name.
+        The name of the contrast.
     plan : RunPlan
 
     Returns
@@ -43,7 +43,7 @@ def finding(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
     str
         For example ``"condition treated vs untreated: 563 genes up, 767 down at adjusted p-value < 0.1"``.
     """
-    column, level = measure(table, plan.eb.fdr)
+    column, level = counted_by(table, plan.eb.fdr)
     name = "s-value" if column == "s_value" else "adjusted p-value"
     chosen = table["log2_fold_change"][table[column] < level]
     limit = f"at {name} < {level:g}"

@@ -1,11 +1,9 @@
-"""The report of a run: one HTML file that needs no other, made from the run's folder alone."""
+"""The report of a run: one self-contained HTML file, made from the run's folder."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +17,8 @@ from bayesde.io import write_atomically
 from bayesde.model.hyperparameter_names import scale_name
 from bayesde.results import COLUMNS, ResultsTable, read_results
 from bayesde.runs.directory import RunDirectory
-from bayesde.runs.headline import measure
+from bayesde.runs.reports.headline import counted_by
+from bayesde.runs.reports.page import bullets, html_table, number, picture, plain
 from bayesde.statuses import FAILED, STATUSES
 
 __all__ = ["write_report"]
@@ -27,18 +26,18 @@ __all__ = ["write_report"]
 TOP_GENES = 25
 
 _CAPTIONS = {
-    "ma.png": "Effects against mean counts. Genes beyond the axis are triangles on its edge.",
-    "dispersion.png": "Dispersions: gene by gene, the trend, and those that were used. Blue points should "
-    "scatter about the trend; if they do not, try another --trend.",
-    "intervals.png": "Posterior means and intervals of the genes of surest sign, with their point estimates.",
-    "hyperparameters.png": "What all genes share: posterior (blue) over prior (dashed; at the bottom if it "
-    "has no say), with mean and 90 % interval. Chains, where there are some, should look like one another, "
-    "their ranks be flat, and the energy's two curves be alike.",
+    "ma.png": "Effects against mean counts. Genes beyond the axis are drawn as triangles at its edge.",
+    "dispersion.png": "Dispersions: gene-wise estimates, the trend, and the final values. The blue points "
+    "should scatter around the trend; if they do not, try another --trend.",
+    "intervals.png": "Genes with the smallest lfsr: posterior means and intervals, and point estimates.",
+    "hyperparameters.png": "Hyperparameters: posterior (blue) and prior (dashed; near 0 if it is "
+    "uninformative), with mean and 90 % interval. If there are chains, their traces should overlap, their "
+    "rank histograms should be flat, and the two energy distributions should agree.",
 }
 _P_VALUE_CAPTION = (
-    "p-values of all tested genes, in grey those of genes whose mean is too low to count. The others should "
-    "lie flat but for a peak at 0; a hill in the middle or at 1 says that the design misses something, such "
-    "as a batch, or that the dispersions are too large."
+    "p-values of all tested genes; grey: genes filtered out for their low mean. The histogram of the others "
+    "should be flat except for a peak at 0; a peak elsewhere suggests that the design lacks a variable, such "
+    "as a batch, or that the dispersions are overestimated."
 )
 _TOP_COLUMNS = (
     "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value prob_gt_threshold"
@@ -57,7 +56,7 @@ def write_report(path: str | Path) -> Path:
     Returns
     -------
     pathlib.Path
-        The file: text, tables and pictures, without reference to anything outside it.
+        The file, which contains its pictures.
 
     Raises
     ------
@@ -69,10 +68,10 @@ def write_report(path: str | Path) -> Path:
     if record.get("state") != "finished":
         raise InputError(
             f"the run in '{directory.path}' is not finished ({record.get('state')}); 'bayesde resume "
-            f"{directory.path}' goes on with it"
+            f"{directory.path}' resumes it."
         )
     table = read_results(directory.path)
-    template = files("bayesde.runs").joinpath("report.html").read_text(encoding="utf-8")
+    template = files("bayesde.runs.reports").joinpath("report.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
         title=escape(_title(record)), subtitle=escape(_subtitle(record)), body=_body(directory, record, table)
     )
@@ -82,12 +81,12 @@ def write_report(path: str | Path) -> Path:
 
 
 def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) -> str:
-    """Put the sections together; those that have nothing to say are left out."""
+    """Put the sections together; empty ones are left out."""
     sections = [
         ("", _key_figures(record, table) + _warnings(directory)),
-        ("What was asked for", _question(record)),
+        ("Options", _options(record)),
         ("Tables", _tables(record)),
-        ("The fit", _list([*record.get("variables", []), *record.get("fit", [])])),
+        ("The fit", bullets([*record.get("variables", []), *record.get("fit", [])])),
         ("Genes by status", _statuses(table)),
         (f"The first {TOP_GENES} genes", _top_genes(table)),
         ("Pictures", _pictures(directory, table)),
@@ -106,7 +105,7 @@ def _title(record: dict[str, Any]) -> str:
 
 
 def _contrast_text(contrast: Any) -> str:
-    """Write a contrast as people say it."""
+    """Write a contrast in words."""
     if contrast is None:
         return "the last coefficient"
     if isinstance(contrast, str):
@@ -121,8 +120,8 @@ def _subtitle(record: dict[str, Any]) -> str:
 
 
 def _key_figures(record: dict[str, Any], table: ResultsTable) -> str:
-    """Show the few numbers that come first."""
-    column, level = measure(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
+    """Show the numbers at the top of the page."""
+    column, level = counted_by(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
     chosen = table[table[column] < level]
     name = "s-value" if column == "s_value" else "adjusted p-value"
     figures = [
@@ -132,7 +131,7 @@ def _key_figures(record: dict[str, Any], table: ResultsTable) -> str:
         (int((chosen["log2_fold_change"] < 0).sum()), f"down, {name} < {level:g}"),
         (int(table["status"].isin(FAILED).sum()), "failed a check"),
     ]
-    cells = "".join(f"<div><b>{number:,}</b>{escape(label)}</div>" for number, label in figures)
+    cells = "".join(f"<div><b>{count:,}</b>{escape(label)}</div>" for count, label in figures)
     return f'<div class="figures">{cells}</div>'
 
 
@@ -146,7 +145,7 @@ def _warnings(directory: RunDirectory) -> str:
     return "".join(f'<p class="warning">{escape(text)}</p>' for text in told)
 
 
-def _question(record: dict[str, Any]) -> str:
+def _options(record: dict[str, Any]) -> str:
     """Tabulate the options of the run."""
     plan = record["plan"]
     rows = []
@@ -154,69 +153,48 @@ def _question(record: dict[str, Any]) -> str:
         for name, value in plan.get(part, {}).items():
             if value not in (None, {}, []):
                 rows.append((part, name, _MEANT.get(value, value) if name == "test" else value))
-    return _table(("", "option", "value"), [(part, name, _plain(value)) for part, name, value in rows])
-
-
-def _plain(value: Any) -> str:
-    """Write an option's value; None as nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {_plain(entry)}" for key, entry in value.items())
-    if isinstance(value, list):
-        nested = any(isinstance(entry, list) for entry in value)
-        return ("; " if nested else ", ").join(map(_plain, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return html_table(("", "option", "value"), [(part, name, plain(value)) for part, name, value in rows])
 
 
 def _statuses(table: ResultsTable) -> str:
-    """Count the genes of each status, and say what it means and what to do."""
+    """Count the genes of each status, with its meaning and what to do."""
     counts = table["status"].value_counts()
     rows = [
         (name, f"{counts[name]:,}", status.meaning, status.advice)
         for name, status in STATUSES.items()
         if counts.get(name, 0)
     ]
-    return _table(("status", "genes", "what it means", "what to do"), rows, numbers=(1,))
+    return html_table(("status", "genes", "what it means", "what to do"), rows, numbers=(1,))
 
 
 def _top_genes(table: ResultsTable) -> str:
-    """Tabulate the genes of the smallest s-values or p-values."""
+    """Tabulate the genes with the smallest s-values or p-values."""
     order = [name for name in ("s_value", "lfsr", "padj", "p_value") if name in table]
     known = table[table[order[0]].notna()]
     # stable, so that genes of equal rank stand in the order of the input
     top = pd.DataFrame(known).sort_values(order, kind="stable").head(TOP_GENES)
     if top.empty:
-        return "<p>No gene has an estimate that could be ranked.</p>"
+        return "<p>No gene has an estimate that can be ranked.</p>"
     columns = [name for name in _TOP_COLUMNS if name in top]
-    rows = [(_shown(gene, row), *(_number(row[name]) for name in columns)) for gene, row in top.iterrows()]
-    return _table(("gene", *columns), rows, numbers=range(1, 1 + len(columns)))
+    rows = [(_shown(gene, row), *(number(row[name]) for name in columns)) for gene, row in top.iterrows()]
+    return html_table(("gene", *columns), rows, numbers=range(1, 1 + len(columns)))
 
 
 def _shown(gene: object, row: pd.Series) -> str:
-    """Name a gene, with its name for people where the table has one."""
+    """Write the name of a gene, with its symbol where the table has one."""
     name = row.get("gene_name", "")
     return f"{name} ({gene})" if name else str(gene)
-
-
-def _number(value: float) -> str:
-    """Write a number with as many digits as one reads."""
-    if pd.isna(value):
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".removesuffix(".")
 
 
 def _pictures(directory: RunDirectory, table: ResultsTable) -> str:
     """Embed the pictures of the run, and the histogram of its p-values."""
     shown = [
-        _picture((directory.plots / name).read_bytes(), caption)
+        picture((directory.plots / name).read_bytes(), caption)
         for name, caption in _CAPTIONS.items()
         if (directory.plots / name).is_file()
     ]
     if {"p_value", "padj"} <= set(table) and table["p_value"].notna().any():
-        shown.append(_picture(_p_value_picture(table), _P_VALUE_CAPTION))
+        shown.append(picture(_p_value_picture(table), _P_VALUE_CAPTION))
     return "\n".join(shown)
 
 
@@ -231,14 +209,6 @@ def _p_value_picture(table: ResultsTable) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, dpi=150, format="png")
     return stream.getvalue()
-
-
-def _picture(png: bytes, caption: str) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
 
 
 def _size_factors(record: dict[str, Any]) -> str:
@@ -256,7 +226,7 @@ def _size_factors(record: dict[str, Any]) -> str:
 
 
 def _hyperparameters(file: Path) -> str:
-    """Tabulate what was learnt from all genes together."""
+    """Tabulate the hyperparameters."""
     if not file.is_file():
         return ""
     values = json.loads(file.read_text(encoding="utf-8"))
@@ -265,23 +235,23 @@ def _hyperparameters(file: Path) -> str:
         "asymptotic_dispersion": "a0 of the trend a0 + a1 / mean",
         "extra_poisson": "a1 of the trend",
         "dispersion_sd": "standard deviation of ln dispersion around the trend",
-        "nu": "degrees of freedom of that spread",
+        "nu": "degrees of freedom of the residuals around the trend",
     }
     rows = [
-        (name, _plain(float(values[name])), _plain(spread.get(name)), meaning)
+        (name, plain(float(values[name])), plain(spread.get(name)), meaning)
         for name, meaning in meanings.items()
         if values.get(name) is not None
     ]
     scale_meaning = "scale of the Cauchy prior of this effect, natural log"
     rows += [
-        (name, _plain(float(scale)), _plain(spread.get(scale_name(name))), scale_meaning)
+        (name, plain(float(scale)), plain(spread.get(scale_name(name))), scale_meaning)
         for name, scale in values.get("shrinkage_scale", {}).items()
     ]
-    told = _table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))
+    told = html_table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))
     if checks := values.get("checks"):
         told += (
-            f"<p>Their posterior is {checks['points']:,.0f} weighted points, worth "
-            f"{checks['effective_points']:,.0f}.</p>"
+            f"<p>Their posterior is represented by {checks['points']:,.0f} weighted points (effective size "
+            f"{checks['effective_points']:,.0f}).</p>"
         )
     return told
 
@@ -295,11 +265,11 @@ def _diagnostics(file: Path) -> str:
     if numbers.empty:
         return ""
     rows = [
-        (name, *(_number(value) for value in numbers[name].quantile([0.0, 0.5, 1.0])), _meaning(name))
+        (name, *(number(value) for value in numbers[name].quantile([0.0, 0.5, 1.0])), _meaning(name))
         for name in map(str, numbers)
     ]
     header = ("", "smallest", "median", "largest", "what it is")
-    return f"<p>{len(numbers):,} sampled genes.</p>" + _table(header, rows, numbers=(1, 2, 3))
+    return f"<p>{len(numbers):,} sampled genes.</p>" + html_table(header, rows, numbers=(1, 2, 3))
 
 
 def _with_ess(frame: pd.DataFrame) -> pd.DataFrame:
@@ -314,7 +284,7 @@ def _with_ess(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(folder: Path, table: ResultsTable) -> str:
-    """Explain the columns of the table, in the words that were written beside it."""
+    """Describe the columns of the table, as results.columns.json does."""
     try:
         told = json.loads((folder / "results.columns.json").read_text(encoding="utf-8"))["columns"]
     except (OSError, ValueError, KeyError):
@@ -323,7 +293,7 @@ def _columns(folder: Path, table: ResultsTable) -> str:
         (name, COLUMNS[name].unit, told.get(name, {}).get("description", COLUMNS[name].description))
         for name in table.columns
     ]
-    return _table(("column", "unit", "what it is"), rows)
+    return html_table(("column", "unit", "what it is"), rows)
 
 
 def _meaning(name: str) -> str:
@@ -331,7 +301,7 @@ def _meaning(name: str) -> str:
 
 
 def _provenance(record: dict[str, Any]) -> str:
-    """Tabulate what the run was made from and with."""
+    """Tabulate input files, versions and times."""
     inputs = [(name, entry["path"], entry["sha256"]) for name, entry in record.get("inputs", {}).items()]
     versions = ", ".join(f"{name} {number}" for name, number in record.get("versions", {}).items())
     times = ", ".join(f"{name} {seconds:g} s" for name, seconds in record.get("timings", {}).items())
@@ -340,30 +310,10 @@ def _provenance(record: dict[str, Any]) -> str:
         f"<p>Started {escape(str(record.get('started')))}, finished {escape(str(record.get('finished')))}"
         f"{escape(f'; {times}' if times else '')}.</p>",
     ]
-    return _table(("file", "path", "SHA-256"), inputs) + "".join(lines)
+    return html_table(("file", "path", "SHA-256"), inputs) + "".join(lines)
 
 
 def _tables(record: dict[str, Any]) -> str:
-    """Tabulate what each table of the run says."""
+    """Tabulate the main result of each table of the run."""
     tables = record.get("tables")
-    return _table(("file", "what it says"), list(tables.items())) if tables else ""
-
-
-def _list(sentences: Sequence[str]) -> str:
-    """Make a list of sentences."""
-    if not sentences:
-        return ""
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    """Make a table of text; the columns called `numbers` are aligned to the right."""
-    kinds = [' class="number"' if place in set(numbers) else "" for place in range(len(header))]
-    head = "".join(f"<th{kind}>{escape(text)}</th>" for kind, text in zip(kinds, header, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(text)}</td>" for kind, text in zip(kinds, row, strict=True))
-        + "</tr>\n"
-        for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    return html_table(("file", "result"), list(tables.items())) if tables else ""

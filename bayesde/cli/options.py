@@ -1,0 +1,128 @@
+"""The options of each command: option classes of the package, and those that only commands have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bayesde.cli.arguments import Part
+from bayesde.eb.options import EbOptions
+from bayesde.options import (
+    File,
+    Formula,
+    Other,
+    Switch,
+    described,
+    documented,
+    flag,
+    option,
+)
+from bayesde.posterior.options import EngineRunOptions, SamplingOptions
+from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
+from bayesde.runs.plan import RunPlan
+from bayesde.simulation.options import SimulationOptions
+
+__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where a command works, and what it may replace there."""
+
+    directory: Path = field(
+        metadata=described(File(), "The folder of the run.", flag(metavar="DIR", required=True))
+    )
+    out: Path = field(
+        metadata=described(
+            File(),
+            "Folder for all output; created if necessary.",
+            flag("--out", "-o", metavar="DIR", required=True),
+        )
+    )
+    config: Path | None = option(
+        None,
+        File(),
+        "TOML file with options, in the tables [model], [eb], [sample], [sampling] and [priors]; options of "
+        "the command line take precedence.",
+        flag("--config", metavar="TOML"),
+    )
+    force: bool = option(
+        False, Switch(), "Replace what an earlier run of this command left in DIR.", flag("--force")
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class SimulatedExperiment:
+    """What is simulated, beside the distributions; `bayesde.simulate` checks it."""
+
+    genes: int | None = option(
+        None,
+        Other("int", parsed=int),
+        "Number of genes. Default: 2000, or as many as --base-means has.",
+        flag("--genes", "-g", metavar="N"),
+    )
+    samples: str = option(
+        "4,4",
+        Other("sizes or a file"),
+        "Number of samples in each group, `4,4`, `3,3,6`; a single number, `8`, is divided between two "
+        "groups; or a sample table, one row per sample.",
+        flag("--samples", "-s", metavar="SIZES|FILE"),
+    )
+    design: str | None = option(
+        None,
+        Formula(),
+        "The design: a formula over the columns of the sample table. Default: `'~ condition'`, the groups; "
+        "required with a sample table.",
+        flag("--design", "-d", metavar="FORMULA"),
+    )
+    base_means: Path | None = option(
+        None,
+        File(),
+        "Base means of real genes: the column `base_mean` of a results.tsv or another table. Default: "
+        "log-normal with median 100.",
+        flag("--base-means", metavar="TSV"),
+    )
+    seed: int = option(
+        1,
+        Other("int", parsed=int),
+        "Random seed: the same seed gives the same counts.",
+        flag("--seed", metavar="N"),
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """How Stan is installed."""
+
+    force: bool = option(False, Switch(), "Install again, even if there is a CmdStan.", flag("--force"))
+    embedded: bool = option(
+        False, Switch(), "Build from the package index, and try no other source.", flag("--embedded")
+    )
+
+
+DEMO_FOLDER = Path("demo")
+_DIRECTORY = Part("run", Execution, ("directory",))
+_RUN = Part("run", Execution, ("out", "config", "force"))
+_WORKERS = Part("machine", EngineRunOptions, ("workers",))
+_MODEL, _FILES, _EB = Part("model", ModelPlan), Part("files", RunFiles), Part("eb", EbOptions)
+_SAMPLING = (Part("sampling", SamplingOptions), Part("plan", RunPlan))
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "eb": (_MODEL, _FILES, _EB, _RUN),
+    "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _WORKERS),
+    "demo": (Part("run", Execution, ("out", "force"), {"out": DEMO_FOLDER}), _WORKERS),
+    "simulate": (
+        Part("run", Execution, ("out",)),
+        Part("experiment", SimulatedExperiment),
+        Part("laws", SimulationOptions),
+        Part("run", Execution, ("force",)),
+    ),
+    "resume": (_DIRECTORY, _WORKERS),
+    "status": (_DIRECTORY,),
+    "report": (_DIRECTORY,),
+    "install-stan": (Part("installation", Installation),),
+}
+"""The options of each command, in the order of its help."""

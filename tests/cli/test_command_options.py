@@ -1,0 +1,52 @@
+"""The options of the commands come from option classes, each from one field."""
+
+import pytest
+
+from bayesde.cli.commands import complete_command
+from bayesde.cli.options import PARTS
+from bayesde.options import options_of
+
+EB = """out design contrast reference size_factors lfc_threshold shrink shrinkage test reduced alternative
+strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace
+use_t config force counts samples""".split()
+SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
+normalization_factors average_lengths trend config force workers hyperparameters residuals shrink_coefficient
+scales prior engine draws warmup chains seed no_hand_over counts samples""".split()
+
+
+@pytest.mark.parametrize(("command", "names"), [("eb", EB), ("sample", SAMPLE)])
+def test_no_option_is_lost(command, names):
+    assert sorted(parameter.name for parameter in complete_command(command).params) == sorted(names)
+
+
+@pytest.mark.parametrize("command", PARTS)
+def test_every_option_is_made_from_exactly_one_field(command):
+    homes: dict[str, list[str]] = {}
+    for part in PARTS[command]:
+        for name, (_, one) in options_of(part.kind).items():
+            taken = part.fields is None or name in part.fields
+            if one.flag and taken and (one.flag.commands is None or command in one.flag.commands):
+                spelling = one.flag.names[0] if one.flag.names else one.flag.metavar
+                homes.setdefault(spelling, []).append(f"{part.kind.__name__}.{name}")
+    found = {
+        parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+        for parameter in complete_command(command).params
+    }
+    assert found == set(homes)
+    assert {spelling: fields for spelling, fields in homes.items() if len(fields) > 1} == {}
+
+
+def test_several_contrasts_of_a_sampling_run_are_refused(bayesde, tmp_path):
+    contrasts = ("-c", "condition,b,a", "-c", "condition,c,a")
+    code, _, message = bayesde(
+        "sample", "c.tsv", "s.tsv", "-d", "~ condition", *contrasts, "-o", tmp_path / "o"
+    )
+    assert code == 2
+    assert "--contrast is given 2 times" in message
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
+    code, _, message = bayesde("resume", tmp_path, "--workers", "0")
+    assert code == 2
+    assert "workers must be a whole number from 1 to 1024; got 0." in message
