@@ -50,8 +50,8 @@ def build_plan(command: str, chosen: Chosen) -> RunPlan:
         for name in ("model", "eb", "sample", "sampling", "priors")
     )
     _read_contrasts(model)
-    if command == "sample" and "hyperparameters" not in files:
-        sampling = _with_trend(sampling, eb, asked="trend" in chosen.get("eb", {}))
+    if "trend" in chosen.get("eb", {}):  # of the command line, which comes before [sampling] of the file
+        sampling.pop("trend", None)
     if not model.get("design"):
         raise OptionError("a design is needed: --design FORMULA, such as --design '~ batch + condition'.")
     return RunPlan(
@@ -63,16 +63,6 @@ def build_plan(command: str, chosen: Chosen) -> RunPlan:
         sampling=SamplingOptions(**sampling),
         priors=Priors.from_dict(priors),
     )
-
-
-def _with_trend(sampling: dict[str, Any], eb: dict[str, Any], *, asked: bool) -> dict[str, Any]:
-    """Let the posterior have the trend of the point estimates.
-
-    A trend that the command line asked for comes before one of the configuration file's ``[sampling]``.
-    """
-    if not asked and "trend" in sampling:
-        return sampling
-    return {**sampling, "trend": "constant" if eb.get("trend") == "mean" else "parametric"}
 
 
 def _model(command: str, chosen: dict[str, Any]) -> dict[str, Any]:

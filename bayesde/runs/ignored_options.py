@@ -69,7 +69,7 @@ def _unused_priors(plan: RunPlan) -> list[str]:
         return list(_OF_HYPERPARAMETERS)
     without = {
         "shrinkage_scale": plan.sampling.shrink == (),
-        "extra_poisson": plan.sampling.trend == "constant",
+        "extra_poisson": (plan.sampling.trend or plan.eb.trend) in ("constant", "mean"),
         "nu": plan.sampling.residuals == "normal",
     }
     return [name for name, absent in without.items() if absent]

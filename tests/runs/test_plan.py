@@ -110,11 +110,23 @@ def test_priors_of_what_is_not_learnt_are_not_used():
 
 
 @pytest.mark.parametrize("engine", ["psis", "nuts", "joint"])
-@pytest.mark.parametrize(("trend", "sampled"), [(None, "parametric"), ("mean", "constant")])
-def test_the_trend_is_that_of_the_engine_too(engine, trend, sampled):
+@pytest.mark.parametrize("trend", [None, "mean"])
+def test_the_posterior_takes_the_trend_of_the_point_estimates(engine, trend):
     plan = plan_of(engine, trend)
-    assert plan.sampling.trend == sampled
+    assert plan.sampling.trend is None
     assert plan.eb.trend == (trend or "parametric")
+    other = dataclasses.replace(plan, priors=OTHER_PRIORS)
+    assert ("[priors] extra_poisson" in ignored_options(other)) == (trend == "mean")
+
+
+def test_the_trend_of_the_command_line_comes_before_that_of_the_file(tmp_path):
+    config = tmp_path / "options.toml"
+    config.write_text('[sampling]\ntrend = "constant"\n')
+    files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
+    chosen = {"model": {"design": "~ a"}, "files": files, "run": {"config": config}}
+    assert build_plan("sample", chosen).sampling.trend == "constant"
+    asked = chosen | {"eb": {"trend": "parametric"}}
+    assert build_plan("sample", asked).sampling.trend is None
 
 
 def test_engine_joint_has_no_local_trend():
