@@ -165,7 +165,10 @@ class SamplingOptions:
     residuals: str = option(
         "normal",
         Words(
-            {"normal": "normal", "student_t": "Student's t, with heavier tails for genes far from the trend"},
+            {
+                "normal": "a normal distribution",
+                "student_t": "Student's t, with heavier tails for genes far from the trend",
+            },
         ),
         "Distribution of log dispersions around their trend, where hyperparameters are learnt.",
         flag("--residuals", metavar="normal|student_t", panel=_MODEL),
