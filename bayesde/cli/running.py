@@ -70,6 +70,10 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
     KeyboardInterrupt
         If the user interrupts it.
     """
+    # Loaded first: deep inside other imports, CPython 3.11 needs 0.15 s more for it (it then asks the system
+    # for memory at every call of a function).
+    import numba  # noqa: F401
+
     from bayesde.runs import run
 
     try:

@@ -133,11 +133,8 @@ def quantities(reference: Reference) -> Iterator[Quantity]:
     yield from _coefficients(reference)
     fit, coef = reference.fit, reference.coef
     yield from _table(reference, "results", fit.results(coef=coef))
-    plain = replace(
-        fit,
-        options=replace(fit.options, independent_filtering=False),
-        count_outlier=np.zeros_like(fit.count_outlier),
-    )
+    unfiltered = replace(fit.inputs, options=replace(fit.options, independent_filtering=False))
+    plain = replace(fit, inputs=unfiltered, count_outlier=np.zeros_like(fit.count_outlier))
     yield from _table(reference, "results_nofilter", plain.results(coef=coef))
     threshold = fit.results(coef=coef, lfc_threshold=1.0, alternative="greaterAbs2014")
     yield from _table(reference, "results_lfcThreshold1", threshold)

@@ -56,11 +56,11 @@ def test_constant_trend_is_the_trimmed_mean():
 
 def test_a_trend_that_cannot_be_falls_back_and_says_so():
     rising = np.linspace(0.01, 1.0, 200)
-    with pytest.warns(BayesdeWarning, match="the local one was used instead"):
+    with pytest.warns(BayesdeWarning, match="the local trend was used instead"):
         fitted = fit_trend("parametric", rising**3, 10.0 * rising)
     assert fitted.kind == "local"
     assert np.allclose(fitted(10.0 * rising), rising**3, rtol=0.2)
-    with pytest.warns(BayesdeWarning, match="the mean one was used instead"):
+    with pytest.warns(BayesdeWarning, match="the mean trend was used instead"):
         assert fit_trend("local", rising[:5], rising[:5]).kind == "mean"
 
 
@@ -127,6 +127,6 @@ def test_genes_of_one_and_the_same_mean_get_a_constant_trend():
     """Neighborhoods of 70 % of the genes have no width there, and a local line has no slope."""
     mean = np.concatenate([np.full(800, 0.5), np.linspace(1.0, 50.0, 200)])
     dispersion = np.exp(np.random.default_rng(6).normal(-1.0, 0.3, mean.size))
-    with pytest.warns(BayesdeWarning, match="the mean one was used instead"):
+    with pytest.warns(BayesdeWarning, match="the mean trend was used instead"):
         fitted = fit_trend("local", dispersion, mean)
     assert fitted(np.array([0.5, 20.0])) == pytest.approx([dispersion.mean()] * 2, rel=0.05)
