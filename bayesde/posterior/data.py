@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from bayesde.model.left_out_counts import without_counts
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.request import Request
 
-__all__ = ["PosteriorData"]
+__all__ = ["PosteriorData", "PosteriorT"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,3 +126,7 @@ class PosteriorData:
         ndarray of uint32 (gene,)
         """
         return self.request.seeds(self.request.rows[rows])
+
+
+PosteriorT = TypeVar("PosteriorT", bound=PosteriorData)
+"""Functions that make another posterior of one return the class that they are given."""

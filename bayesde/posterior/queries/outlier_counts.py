@@ -16,7 +16,6 @@ Two outliers in one group may hide one another. Leave the counts out, and judge 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ import pandas as pd
 from bayesde.errors import InputError, first_few
 from bayesde.model.left_out_counts import kept_means
 from bayesde.options import check_range
-from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.resampling import resampled
@@ -33,8 +32,6 @@ from bayesde.posterior.queries.left_out import by_pattern, copied, overwrite, sa
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 
 __all__ = ["outlier_counts", "without_outliers"]
-
-Given = TypeVar("Given", bound=PosteriorData)
 
 
 def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFrame:
@@ -71,7 +68,7 @@ def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFra
     return pd.DataFrame(columns)
 
 
-def without_outliers(posterior: Given, counts: pd.DataFrame) -> Given:
+def without_outliers(posterior: PosteriorT, counts: pd.DataFrame) -> PosteriorT:
     """Sample the genes of some counts again without these.
 
     Parameters

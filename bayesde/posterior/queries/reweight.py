@@ -21,7 +21,6 @@ which is solved by iteration (Shirts and Chodera 2008, doi:10.1063/1.2978177, wi
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.left_out_counts import kept_means
 from bayesde.model.priors import Priors
 from bayesde.numerics.small_matrices import weighted_mean
-from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
@@ -44,7 +43,6 @@ from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["chains_log_ratio", "hyper_points", "reweighted"]
 
-Given = TypeVar("Given", bound=PosteriorData)
 
 MOST_POINTS = 200
 """Points of the hyperparameters that weights are averaged over, evenly from those there are."""
@@ -59,11 +57,11 @@ EVEN = 1e-9
 
 
 def reweighted(
-    posterior: Given,
+    posterior: PosteriorT,
     *,
     priors: Priors | None = None,
     hyperparameters: Hyperparameters | None = None,
-) -> Given:
+) -> PosteriorT:
     """Reweight the draws of a posterior, under other priors or under given hyperparameters.
 
     Parameters

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options import check_range
-from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.queries.reweight import hyper_points, reweighted
 from bayesde.posterior.summaries.tables import results_table
@@ -35,7 +35,6 @@ from bayesde.statuses import FAILED
 
 __all__ = ["Sensitivity", "power_scaling", "sensitivity"]
 
-Given = TypeVar("Given", bound=PosteriorData)
 
 CALLED = 0.005
 POWER = 0.01
@@ -43,7 +42,7 @@ INFORMATIVE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Sensitivity(Generic[Given]):
+class Sensitivity(Generic[PosteriorT]):
     """How a table changes with the priors; printed, it is summarized in a sentence.
 
     Attributes
@@ -60,7 +59,7 @@ class Sensitivity(Generic[Given]):
     """
 
     table: pd.DataFrame
-    posterior: Given
+    posterior: PosteriorT
     level: float
 
     @property
@@ -82,14 +81,14 @@ class Sensitivity(Generic[Given]):
 
 
 def sensitivity(
-    posterior: Given,
+    posterior: PosteriorT,
     *,
     priors: Priors | None = None,
     hyperparameters: Hyperparameters | None = None,
     contrast: Any = None,
     lfc_threshold: float = 0.0,
     level: float = CALLED,
-) -> Sensitivity[Given]:
+) -> Sensitivity[PosteriorT]:
     """Compare the table of a fit with that under other priors; nothing is sampled again.
 
     Parameters
