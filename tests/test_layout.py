@@ -127,3 +127,42 @@ def test_every_public_name_can_be_had():
     for name in bayesde.__all__:
         assert getattr(bayesde, name) is not None
     assert set(bayesde.__all__) <= set(dir(bayesde))
+
+
+REFERENCE = re.compile(r"`((?:bayesde|benchmarks)(?:\.[a-z_0-9]+)+)(?:\.[A-Z]\w*)?[`(]")
+FILE = re.compile(r"`((?:bayesde|benchmarks|tests|stan|notebooks)/[\w./-]+)`")
+ELSEWHERE = {"bayesde.cmdstanpy", "bayesde/stan", "benchmarks/.venv-peers"}
+"""A logger, a folder of the wheel, and one that is made when it is needed."""
+
+
+def texts() -> dict[str, str]:
+    """Return the sources and pages of this repository, by name."""
+    sources = [
+        path for name in ("bayesde", "benchmarks", "tests") for path in (REPOSITORY / name).rglob("*.py")
+    ]
+    pages = [path for name in ("benchmarks", "stan") for path in (REPOSITORY / name).rglob("*.md")]
+    names = [path.relative_to(REPOSITORY) for path in [*sources, *pages, *REPOSITORY.glob("*.md")]]
+    kept = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    return {str(name): (REPOSITORY / name).read_text(encoding="utf-8") for name in kept}
+
+
+def exists(reference: str, known: dict[str, Path]) -> bool:
+    """Tell whether a module, or a name in a module, exists: the longest module, and the word in its file."""
+    module, _, word = reference.rpartition(".")
+    if reference in known or reference.rpartition(".")[0] == "bayesde":
+        return reference in known or word in dir(bayesde)
+    return (
+        module in known and re.search(rf"\b{word}\b", known[module].read_text(encoding="utf-8")) is not None
+    )
+
+
+def test_what_documents_refer_to_exists():
+    known = {
+        n: p for package in ("bayesde", "benchmarks") for n, p in layout.modules(REPOSITORY, package).items()
+    }
+    missing = []
+    for name, text in texts().items():
+        found = [one for one in REFERENCE.findall(text) if not exists(one, known)]
+        found += [one for one in FILE.findall(text) if not (REPOSITORY / one).exists()]
+        missing += [f"{name}: {one}" for one in found if one not in ELSEWHERE]
+    assert not missing, listed(missing)
