@@ -233,7 +233,7 @@ def numeric(values: np.ndarray, genes: pd.Index, samples: pd.Index) -> np.ndarra
         return values
     objects = values.astype(object)
     missing = np.asarray(pd.isna(objects))
-    foreign = np.frompyfunc(_is_not_number, 1, 1)(objects).astype(bool) & ~missing
+    foreign = np.asarray(np.frompyfunc(_is_not_number, 1, 1)(objects), dtype=bool) & ~missing
     rows, columns = np.nonzero(foreign)
     words = ("text instead of counts", "Every cell must be a whole number.")
     refuse_cells((genes[rows[:3]], samples[columns[:3]]), objects[foreign][:3], len(rows), words)

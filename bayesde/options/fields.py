@@ -18,6 +18,7 @@ docstring (`documented`), the key of a TOML table (`bayesde.options.toml`) and t
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass
@@ -212,10 +213,10 @@ def documented(kind: Class) -> Class:
         The same class.
     """
     if kind.__doc__ is not None:  # as it is under python -OO
-        head, rule, tail = kind.__doc__.rstrip().partition("\n\n    Raises\n")
-        lines = ["", "", "Parameters", "----------", *parameter_lines(kind)]
-        section = "\n".join(f"    {line}".rstrip() for line in lines)
-        kind.__doc__ = f"{head}{section}{rule}{tail}\n    "
+        text = inspect.cleandoc(kind.__doc__)  # indented before Python 3.13, and not since
+        head, rule, tail = text.partition("\n\nRaises\n")
+        section = "\n".join(["", "", "Parameters", "----------", *parameter_lines(kind)])
+        kind.__doc__ = f"{head}{section}{rule}{tail}\n"
     return kind
 
 

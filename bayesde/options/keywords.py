@@ -17,7 +17,7 @@ __all__ = ["from_keywords", "takes_fields_of"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Options = TypeVar("Options")
 
-_ENTRY = re.compile(r"^    \*\*\w+.*\n(?:        .*\n)*", flags=re.MULTILINE)
+_ENTRY = re.compile(r"^\*\*\w+.*\n(?:    .*\n)*", flags=re.MULTILINE)
 """What the docstring of such a function has for its keywords, which their own descriptions replace."""
 
 
@@ -49,8 +49,9 @@ def takes_fields_of(kind: type) -> Callable[[Function], Function]:
         parameters = [*places, *keywords, *given[len(places) :]]
         function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         if function.__doc__ is not None:
-            described = "".join(f"    {line}\n" for line in parameter_lines(kind))
-            function.__doc__ = _ENTRY.sub(lambda _: described, function.__doc__, count=1)
+            described = "".join(f"{line}\n" for line in parameter_lines(kind))
+            text = inspect.cleandoc(function.__doc__)  # indented before Python 3.13, and not since
+            function.__doc__ = _ENTRY.sub(lambda _: described, text, count=1)
         return function
 
     return shown

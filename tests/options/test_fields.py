@@ -130,7 +130,7 @@ def test_the_field_makes_the_key_of_a_file(tmp_path):
 
 
 def test_the_field_makes_the_docstring():
-    head, _, parameters = Small.__doc__.partition("Parameters\n    ----------\n")
+    head, _, parameters = Small.__doc__.partition("Parameters\n----------\n")
     assert head.strip() == "How cells are sorted."
     entries = [line.strip() for line in parameters.splitlines()]
     assert entries[:6] == [
@@ -151,7 +151,7 @@ def test_the_field_makes_the_docstring():
 def test_every_field_of_the_package_is_an_option_with_a_sentence(kind):
     for name, entry in kind.__dataclass_fields__.items():
         assert entry.metadata, f"{kind.__name__}.{name} was not made by option()"
-        assert f"\n    {name} : " in kind.__doc__
+        assert f"\n{name} : " in kind.__doc__
         for text in (one.help for one in entry.metadata.values()):
             assert text[0].isupper() or text.startswith(("a0", "S", "sigma"))
             assert text.rstrip().endswith((".", "..."))

@@ -24,7 +24,7 @@ def test_the_signature_shows_the_fields_with_their_defaults():
     for entry in dataclasses.fields(EngineRunOptions):
         assert parameters[entry.name].default == entry.default
         assert parameters[entry.name].kind is inspect.Parameter.KEYWORD_ONLY
-        assert f"\n    {entry.name} : " in fit_posterior.__doc__
+        assert f"\n{entry.name} : " in fit_posterior.__doc__
     assert list(parameters)[:2] == ["counts", "design"]
     assert "sampler" not in parameters
     assert "**" not in fit_posterior.__doc__
