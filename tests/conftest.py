@@ -133,7 +133,12 @@ def cmdstan(compiler: None) -> CmdStanHome:
 
 @pytest.fixture
 def bayesde(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and standard error."""
+    """Run the command line in this process; return exit code, standard output and standard error.
+
+    As on a machine where everything is compiled, whatever the tests before have compiled; what a first run
+    says and does is for tests/runs/test_compiling.py.
+    """
+    monkeypatch.setattr("bayesde.runs.compiling.is_cold", lambda module: False)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["bayesde", *map(str, arguments)])
