@@ -227,7 +227,7 @@ def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
         given.fill(word)  # one word for all genes; np.full would make a copy for each
     values = np.array(given, dtype=object if column.text else np.float64)
     if values.shape != (n_genes,):
-        raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},)")
+        raise ValueError(f"results column {column.name} has shape {values.shape}, not ({n_genes},).")
     return to_log2(values) if column.natural_log else values
 
 
@@ -271,7 +271,7 @@ def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
             continue
         unexplained = np.flatnonzero(np.isnan(values) & ok)
         if unexplained.size:
-            raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok")
+            raise ValueError(f"{name} is missing for {unexplained.size} gene(s) whose status is ok.")
 
 
 def write_results(

@@ -15,28 +15,9 @@ __all__ = ["DesignMatrix"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DesignMatrix:
-    """A model matrix with the names of its parts; `bayesde.design.Design` is what users see.
+    """A model matrix with the names of its parts.
 
-    Attributes
-    ----------
-    formula : str or None
-        As it was given; None for a bare matrix.
-    matrix : numpy.ndarray, float64, (sample, coefficient)
-        Of full column rank, with at least one residual degree of freedom; read-only.
-    coefficients : tuple of str
-        Names of the columns, such as ``"Intercept"`` and ``"condition[T.treated]"``.
-    samples : tuple of str
-        Names of the rows.
-    factors : dict of str to tuple of str
-        The levels of each factor in the formula, the reference level first.
-    groups : dict of str to tuple of str
-        The level that each sample has, by factor.
-    terms : dict of str to tuple of int
-        The columns that belong to each term.
-    spec : formulaic.ModelSpec or None
-        What makes model rows of new samples; None for a bare matrix.
-    ranges : dict of str to tuple of two floats
-        The smallest and largest value of each numeric covariate in the formula.
+    `bayesde.design.Design`, which inherits from it, describes the attributes.
     """
 
     formula: str | None

@@ -23,28 +23,7 @@ __all__ = ["PosteriorData", "PosteriorT"]
 class PosteriorData:
     """Draws from the posterior, and what is known of them.
 
-    Attributes
-    ----------
-    gene_draws : GeneDraws
-        Draws of the genes that were sampled, with their weights.
-    hyperparameters : Hyperparameters
-        Those under which the genes were sampled: their posterior, where they were learnt or sampled.
-    diagnostics : pandas.DataFrame
-        One row per input gene. Of engine psis: ``ess`` (effective number of weighted draws), ``pareto_k`` and
-        ``attempts``. Of chains: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of the gene's parameters),
-        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``; ``pareto_k`` of engine
-        nuts is that of the weights which account for the uncertainty of the hyperparameters. Of all:
-        ``sampled``, ``all_zero``, ``engine``, ``status``.
-    engine : {"psis", "nuts", "joint"}
-        The inference method of the fit; single genes may come from another, see ``diagnostics``.
-    request : Request
-        Fit, genes and options of the posterior.
-    shared : dict of str to ndarray (chain, draw)
-        Engine joint: all draws of the hyperparameters.
-    statistics : dict of str to ndarray (chain, draw)
-        Engine joint: what the sampler reports of every draw, such as its energy.
-    left_out : pandas.DataFrame or None
-        ``gene`` and ``sample`` of the counts without which the posterior was made, see `without_outliers`.
+    `bayesde.posterior.posterior.Posterior`, which inherits from it, describes the attributes.
     """
 
     gene_draws: GeneDraws

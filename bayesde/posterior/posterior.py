@@ -40,14 +40,17 @@ class Posterior(PosteriorData):
     diagnostics : pandas.DataFrame
         One row per input gene. Of engine psis: ``ess`` (effective number of weighted draws), ``pareto_k`` and
         ``attempts``. Of chains: ``rhat``, ``ess_bulk``, ``ess_tail`` (worst of the gene's parameters),
-        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``. Of all: ``sampled``,
-        ``all_zero``, ``engine``, ``status``.
+        ``divergences``, ``treedepth_hits``, ``gradients`` (per draw), ``attempts``; ``pareto_k`` of engine
+        nuts is that of the weights which account for the uncertainty of the hyperparameters. Of all:
+        ``sampled``, ``all_zero``, ``engine``, ``status``.
     engine : {"psis", "nuts", "joint"}
         The inference method of the fit; single genes may come from another, see ``diagnostics``.
     request : Request
         Fit, genes and options of the posterior.
-    shared, statistics : dict of str to ndarray (chain, draw)
-        Engine joint: all draws of the hyperparameters, and what the sampler reports of every draw.
+    shared : dict of str to ndarray (chain, draw)
+        Engine joint: all draws of the hyperparameters.
+    statistics : dict of str to ndarray (chain, draw)
+        Engine joint: what the sampler reports of every draw, such as its energy.
     left_out : pandas.DataFrame or None
         ``gene`` and ``sample`` of the counts without which the posterior was made, see `without_outliers`.
     """

@@ -16,15 +16,7 @@ __all__ = ["LeaveOneOutData"]
 class LeaveOneOutData:
     """What the other counts of a gene predict of each count.
 
-    Attributes
-    ----------
-    pointwise : xarray.Dataset (gene, sample)
-        ``count``; ``expected``, the predicted mean (its geometric mean over draws); ``elpd``, natural log of
-        the predictive probability of the count, and its Monte-Carlo standard error ``elpd_error``; ``lpd``,
-        the same from the posterior that has seen the count; ``below`` and ``above``, the probabilities of a
-        smaller and of a larger count; ``pareto_k`` and ``ess`` (effective draws) of the weights;
-        ``refitted``, whether the gene was sampled again without the count, to which ``pareto_k`` and ``ess``
-        then refer; ``left_out``, whether the posterior had been made without the count.
+    `bayesde.posterior.queries.loo.LeaveOneOut`, which inherits from it, describes the attributes.
     """
 
     pointwise: xr.Dataset
