@@ -2,8 +2,9 @@ r"""One gene's log posterior density given the hyperparameters, with gradient an
 
     l(beta, a) = sum_j ln NB(y_j | nf_j exp(x_j . beta), exp(a)) + ln p(beta) + ln p(a)
 
-with a the natural log of the dispersion, Cauchy(0, S_k) or wide normal priors on the coefficients, and a
-normal or Student-t prior on a around the dispersion trend. `stan/README.md` has the same model for Stan.
+with a the natural log of the dispersion, Student-t (by default Cauchy(0, S_k)) or wide normal priors on the
+coefficients, and a normal or Student-t prior on a around the dispersion trend. `stan/README.md` has the same
+model for Stan.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
 from bayesde.numerics.compiled import kernel
@@ -65,10 +67,10 @@ class GenePrior(NamedTuple):
 
     Attributes
     ----------
-    shrunken : ndarray of bool (coefficient,)
-        Cauchy prior where True, normal elsewhere.
+    df : ndarray (coefficient,)
+        Degrees of freedom of the Student-t priors: 1 for Cauchy's, infinite for normal ones.
     scale : ndarray (coefficient,)
-        Scale of the Cauchy prior or standard deviation of the normal one, natural log.
+        Scale of the Student-t prior or standard deviation of the normal one, natural log.
     log_trend : ndarray (gene,)
         Center of the log dispersions, natural log.
     dispersion_sd : float
@@ -77,7 +79,7 @@ class GenePrior(NamedTuple):
         Degrees of freedom of the residuals around the trend; infinite for normal ones.
     """
 
-    shrunken: np.ndarray
+    df: np.ndarray
     scale: np.ndarray
     log_trend: np.ndarray
     dispersion_sd: float
@@ -99,15 +101,17 @@ class ConditionalModel:
     log_trend : ndarray (gene,)
         Natural log of the dispersion trend at the base mean.
     shrunken : ndarray of bool (coefficient,)
-        Cauchy prior where True, Normal(0, `unshrunken_sd`) elsewhere.
+        Student-t prior where True, Normal(0, `unshrunken_sd`) elsewhere.
     shrinkage_scale : ndarray (coefficient,)
-        Scale of the Cauchy prior, natural log; 1 where not shrunken.
+        Scale of the Student-t prior, natural log; 1 where not shrunken.
     dispersion_sd : float
         Scale of log dispersions around the trend.
     nu : float
         Degrees of freedom of the residuals around the trend; infinite for normal ones.
     unshrunken_sd : float
         Standard deviation of the normal priors, natural log.
+    effect_df : ndarray (coefficient,), optional
+        Degrees of freedom of the Student-t priors; by default 1, Cauchy's distribution.
     """
 
     y: np.ndarray
@@ -120,10 +124,24 @@ class ConditionalModel:
     dispersion_sd: float
     nu: float
     unshrunken_sd: float = 15.0
+    effect_df: np.ndarray | None = None
+
+    @property
+    def prior_df(self) -> np.ndarray:
+        """Degrees of freedom of every coefficient's prior (coefficient,): infinite where not shrunken."""
+        return np.where(self.shrunken, 1.0 if self.effect_df is None else self.effect_df, np.inf)
+
+    @property
+    def with_cauchy_effects(self) -> ConditionalModel:
+        """The same model with Cauchy priors that have the median absolute effect of its own."""
+        if self.effect_df is None:
+            return self
+        scale = np.where(self.shrunken, self.shrinkage_scale * stdtrit(self.effect_df, 0.75), 1.0)
+        return replace(self, shrinkage_scale=scale, effect_df=None)
 
     @property
     def prior_scale(self) -> np.ndarray:
-        """Scale of every coefficient's prior (coefficient,): Cauchy where shrunken, normal elsewhere."""
+        """Scale of every coefficient's prior (coefficient,): Student-t where shrunken, normal elsewhere."""
         return np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
 
     @property
@@ -134,7 +152,7 @@ class ConditionalModel:
     @property
     def prior(self) -> GenePrior:
         """The priors, as the kernels take them."""
-        return GenePrior(self.shrunken, self.prior_scale, self.log_trend, self.dispersion_sd, self.nu)
+        return GenePrior(self.prior_df, self.prior_scale, self.log_trend, self.dispersion_sd, self.nu)
 
     @property
     def n_genes(self) -> int:
@@ -166,7 +184,7 @@ class ConditionalModel:
 def one_gene(data, prior, g):  # type: ignore[no-untyped-def]
     """Return the data and the prior of gene g: views, no copies."""
     own = GeneData(data.y[g], data.log_nf[g], data.x)
-    return own, GenePrior(prior.shrunken, prior.scale, prior.log_trend[g], prior.dispersion_sd, prior.nu)
+    return own, GenePrior(prior.df, prior.scale, prior.log_trend[g], prior.dispersion_sd, prior.nu)
 
 
 @kernel
@@ -210,7 +228,7 @@ def log_prior(theta, prior):  # type: ignore[no-untyped-def]
     p = theta.size - 1
     total = 0.0
     for k in range(p):
-        total += log_effect_density(theta[k], prior.shrunken[k], prior.scale[k])
+        total += log_effect_density(theta[k], prior.df[k], prior.scale[k])
     return total + log_residual_density((theta[p] - prior.log_trend) / prior.dispersion_sd, prior.nu)
 
 
@@ -262,7 +280,7 @@ def prior_derivatives(theta, prior, gradient, hessian):  # type: ignore[no-untyp
     gradient[:] = 0.0
     hessian[:, :] = 0.0
     for k in range(p):
-        gradient[k], hessian[k, k] = effect_derivatives(theta[k], prior.shrunken[k], prior.scale[k])
+        gradient[k], hessian[k, k] = effect_derivatives(theta[k], prior.df[k], prior.scale[k])
     sd, nu = prior.dispersion_sd, prior.nu
     residual = (theta[p] - prior.log_trend) / sd
     if math.isinf(nu):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["SCALE", "SHARED", "coefficient_of", "scale_name"]
+__all__ = ["EFFECT_NU", "OF_EFFECTS", "PI0", "SCALE", "SHARED", "effect_name", "effect_part", "scale_name"]
 
-SCALE = "shrinkage_scale"
+SCALE, EFFECT_NU, PI0 = "shrinkage_scale", "effect_nu", "pi0"
+OF_EFFECTS = (SCALE, EFFECT_NU, PI0)
+"""The hyperparameters of a coefficient's prior: scale, degrees of freedom, probability of zero."""
 SHARED = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson")
-"""The hyperparameters that every model has, beside the scales of its effects."""
+"""The hyperparameters that every model has, beside those of its effects."""
 
 
 def scale_name(coefficient: str) -> str:
@@ -16,15 +18,30 @@ def scale_name(coefficient: str) -> str:
     ----------
     coefficient : str
     """
-    return f"{SCALE}[{coefficient}]"
+    return effect_name(SCALE, coefficient)
 
 
-def coefficient_of(name: str) -> str | None:
-    """Return the coefficient whose scale a hyperparameter is; None if it is no scale.
+def effect_name(part: str, coefficient: str) -> str:
+    """Return the name of a hyperparameter of a coefficient's prior, ``PART[COEFFICIENT]``.
+
+    Parameters
+    ----------
+    part : str
+        Of `OF_EFFECTS`.
+    coefficient : str
+    """
+    return f"{part}[{coefficient}]"
+
+
+def effect_part(name: str) -> tuple[str, str] | None:
+    """Return which part of which coefficient's prior a hyperparameter is; None if it is of no effect.
 
     Parameters
     ----------
     name : str
         As `Hyperparameters.named` has it.
     """
-    return name[len(SCALE) + 1 : -1] if name.startswith(f"{SCALE}[") else None
+    for part in OF_EFFECTS:
+        if name.startswith(f"{part}["):
+            return part, name[len(part) + 1 : -1]
+    return None

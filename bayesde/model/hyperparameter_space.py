@@ -1,20 +1,24 @@
 r"""The hyperparameters as a vector.
 
-phi = (S_k, sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu), in which posteriors
-are close to normal: searches and proposals work on psi.
+phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu, the
+logit of pi0), in which posteriors are close to normal: searches and proposals work on psi. nu_k and pi0_k are
+those of the effects' law (`bayesde.model.effect_laws`), where it has them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.hyperparameter_names import SHARED, scale_name
+from bayesde.model.effect_laws import WITH_NU, WITH_NULL, EffectMixture
+from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, SHARED, effect_name
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
+from bayesde.model.prior_at_draws import HyperPriors, PriorParts, priors_at, priors_at_one
+from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.numerics.elementary import exponentials, logarithms
 
 __all__ = ["HyperparameterSpace"]
@@ -22,6 +26,8 @@ __all__ = ["HyperparameterSpace"]
 SMALLEST_EXTRA = 1e-3
 START_NU = 8.0
 """Where searches start for a1 and nu that are not known."""
+START_EFFECT_NU, START_PI0 = 3.0, 0.5
+"""The same for the law of the effects."""
 LOWEST_NU = 2.0
 """Below, residuals would have no variance."""
 
@@ -35,15 +41,20 @@ class HyperparameterSpace:
     coefficients : tuple of str
         Names of the design's columns.
     shrunken : tuple of int
-        Those with a Cauchy prior.
+        Those whose priors have hyperparameters.
     trend : bool
         Whether ln a1 follows; otherwise a1 = 0.
     student_t : bool
         Whether ln(nu - 2) comes last.
     scale_of : tuple of int
         Which scale each shrunken coefficient has: 0, 1, ... if each has its own (by default), or the same
-        number for those of one term. psi starts with the ln S in this order, then come ln sigma and ln a0.
+        number for those of one term. psi starts with the ln S in this order, then come the other numbers of
+        the effects' laws, ln sigma and ln a0.
     priors : Priors
+    families : tuple of str
+        The law of the effects of every scale: cauchy (by default), student_t or spike_t.
+    mixtures : tuple of (int, EffectMixture)
+        Coefficients whose law is known, which have no hyperparameters.
     """
 
     coefficients: tuple[str, ...]
@@ -52,10 +63,46 @@ class HyperparameterSpace:
     student_t: bool
     scale_of: tuple[int, ...] = ()
     priors: Priors = field(default_factory=Priors)
+    families: tuple[str, ...] = ()
+    mixtures: tuple[tuple[int, EffectMixture], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.scale_of:
             object.__setattr__(self, "scale_of", tuple(range(len(self.shrunken))))
+        if not self.families:
+            object.__setattr__(self, "families", ("cauchy",) * self.n_scales)
+
+    @classmethod
+    def of(
+        cls, coefficients: Sequence[str], hyper: Hyperparameters, priors: Priors | None = None
+    ) -> HyperparameterSpace:
+        """Return which hyperparameters there are where they are given.
+
+        Parameters
+        ----------
+        coefficients : sequence of str
+            Names of the design's columns.
+        hyper : Hyperparameters
+            Which coefficients are shrunken, by which laws, and the distribution of the residuals.
+        priors : Priors, optional
+
+        Returns
+        -------
+        HyperparameterSpace
+            Every shrunken coefficient has a scale of its own.
+        """
+        names = tuple(coefficients)
+        known = {k: hyper.family(name) for k, name in enumerate(names) if name in hyper.shrinkage_scale}
+        own = tuple(k for k, family in known.items() if family != "mixture")
+        return cls(
+            names,
+            own,
+            True,
+            hyper.residuals == "student_t",
+            priors=priors or Priors(),
+            families=tuple(known[k] for k in own),
+            mixtures=tuple((k, hyper.mixtures[names[k]]) for k in known if k not in own),
+        )
 
     @property
     def n_scales(self) -> int:
@@ -63,16 +110,39 @@ class HyperparameterSpace:
         return len(set(self.scale_of))
 
     @property
+    def of_effects(self) -> list[tuple[str, int]]:
+        """Which numbers of the effects' laws there are, in their order: part, and which of the scales."""
+        parts = [(SCALE, i) for i in range(self.n_scales)]
+        parts += [(EFFECT_NU, i) for i, family in enumerate(self.families) if family in WITH_NU]
+        return parts + [(PI0, i) for i, family in enumerate(self.families) if family in WITH_NULL]
+
+    @property
     def shared(self) -> list[str]:
-        """Names of the hyperparameters after the scales."""
+        """Names of the hyperparameters after those of the effects."""
         known = {"extra_poisson": self.trend}
         return [name for name in SHARED if known.get(name, True)] + ["nu"] * self.student_t
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which of the fields of `Priors` is the prior of every number of psi."""
+        return [part for part, _ in self.of_effects] + self.shared
 
     @property
     def names(self) -> list[str]:
         """Names of the numbers of phi; a scale goes by the first coefficient that has it."""
         first = [self.coefficients[self.shrunken[self.scale_of.index(i)]] for i in range(self.n_scales)]
-        return [scale_name(coefficient) for coefficient in first] + self.shared
+        return [effect_name(part, first[i]) for part, i in self.of_effects] + self.shared
+
+    @property
+    def atoms(self) -> tuple[int, ...]:
+        """Coefficients whose law has an atom at zero."""
+        own = [k for k, i in zip(self.shrunken, self.scale_of, strict=True) if self.families[i] in WITH_NULL]
+        return tuple(sorted([*own, *(k for k, law in self.mixtures if law.null > 0.0)]))
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The coefficients whose priors have hyperparameters, as kernels take them."""
+        return np.array(self.shrunken, dtype=np.int64)
 
     def by_name(self, phi: np.ndarray) -> dict[str, np.ndarray]:
         """Return values by name, a scale under the name of every coefficient that has it.
@@ -85,11 +155,13 @@ class HyperparameterSpace:
         -------
         dict of str to ndarray (...)
         """
-        scales = {
-            scale_name(self.coefficients[k]): phi[..., i]
-            for k, i in zip(self.shrunken, self.scale_of, strict=True)
-        }
-        return scales | {name: phi[..., self.n_scales + i] for i, name in enumerate(self.shared)}
+        found = {}
+        for at, (part, i) in enumerate(self.of_effects):
+            for k, own in zip(self.shrunken, self.scale_of, strict=True):
+                if own == i:
+                    found[effect_name(part, self.coefficients[k])] = phi[..., at]
+        first = len(self.of_effects)
+        return found | {name: phi[..., first + i] for i, name in enumerate(self.shared)}
 
     def psi_of(self, hyper: Hyperparameters) -> np.ndarray:
         """Return the logarithms of given values, to start a search from.
@@ -107,10 +179,21 @@ class HyperparameterSpace:
         logs = logarithms([hyper.shrinkage_scale[self.coefficients[k]] for k in self.shrunken])
         group = np.array(self.scale_of, dtype=int)
         scales = [float(logs[group == i].mean()) for i in range(self.n_scales)]
+        scales += [self._start(part, i, hyper) for part, i in self.of_effects[self.n_scales :]]
         values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
         values += [(hyper.nu or START_NU) - LOWEST_NU] * self.student_t
         return np.array([*scales, *logarithms(values)])
+
+    def _start(self, part: str, i: int, hyper: Hyperparameters) -> float:
+        """Return the number of psi for nu or pi0 of a scale: what is known of a coefficient that has it."""
+        own = [
+            self.coefficients[k] for k, scale in zip(self.shrunken, self.scale_of, strict=True) if scale == i
+        ]
+        values = getattr(hyper, part)
+        known = [values[name] for name in own if name in values]
+        value = known[0] if known else {EFFECT_NU: START_EFFECT_NU, PI0: START_PI0}[part]
+        return math.log(value) if part == EFFECT_NU else math.log(value) - math.log1p(-value)
 
     def phi_of(self, hyper: Hyperparameters) -> np.ndarray:
         """Return the draws of given hyperparameters, or their one value.
@@ -142,7 +225,13 @@ class HyperparameterSpace:
         phi = exponentials(psi)
         if self.student_t:
             phi[..., -1] += LOWEST_NU
+        for at in self._probabilities:
+            phi[..., at] = 1.0 / (1.0 + exponentials(-psi[..., at]))
         return phi
+
+    @property
+    def _probabilities(self) -> list[int]:
+        return [at for at, (part, _) in enumerate(self.of_effects) if part == PI0]
 
     def psi(self, phi: np.ndarray) -> np.ndarray:
         """Return the logarithms of values.
@@ -158,7 +247,11 @@ class HyperparameterSpace:
         shifted = phi.copy()
         if self.student_t:
             shifted[..., -1] -= LOWEST_NU
-        return np.asarray(np.log(shifted))
+        with np.errstate(divide="ignore"):
+            psi = np.asarray(np.log(shifted))
+        for at in self._probabilities:
+            psi[..., at] = np.log(phi[..., at]) - np.log1p(-phi[..., at])
+        return psi
 
     def hyperparameters(self, phi: np.ndarray) -> Hyperparameters:
         """Return values as `Hyperparameters`.
@@ -168,9 +261,11 @@ class HyperparameterSpace:
         phi : ndarray (hyperparameter,)
         """
         values = {name: float(value) for name, value in self.by_name(phi).items()}
-        return Hyperparameters.from_named(values, source="psis")
+        laws = {self.coefficients[k]: law for k, law in self.mixtures}
+        sizes = {name: law.median_size for name, law in laws.items()}
+        return Hyperparameters.from_named(values, source="psis", mixtures=laws, shrinkage_scale=sizes)
 
-    def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+    def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> PriorParts:
         """Return what the priors of some genes' parameters are made of.
 
         Parameters
@@ -181,15 +276,51 @@ class HyperparameterSpace:
 
         Returns
         -------
-        scale : ndarray (shrunken,)
-        log_trend : ndarray (gene,)
-        dispersion_sd, nu : float
-            nu is infinite for normal residuals.
+        PriorParts
         """
-        n = self.n_scales
+        n = len(self.of_effects)
         trend = phi[n + 1] + (phi[n + 2] / base_mean if self.trend else np.zeros_like(base_mean))
-        scale = phi[list(self.scale_of)]
-        return scale, logarithms(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+        values: dict[str, np.ndarray] = {
+            SCALE: np.empty(self.n_scales),
+            EFFECT_NU: np.ones(self.n_scales),
+            PI0: np.zeros(self.n_scales),
+        }
+        for at, (part, i) in enumerate(self.of_effects):
+            values[part][i] = phi[at]
+        group = list(self.scale_of)
+        scale, df, pi0 = (part[group] for part in values.values())
+        return PriorParts(
+            scale, df, pi0, logarithms(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+        )
+
+    def priors_at(self, phi: np.ndarray, base_mean: np.ndarray) -> HyperPriors:
+        """Return the genes' priors at points of the hyperparameters, as kernels take them.
+
+        Parameters
+        ----------
+        phi : ndarray (point, hyperparameter)
+        base_mean : ndarray (gene,)
+
+        Returns
+        -------
+        HyperPriors
+        """
+        return priors_at(self.columns, [self.parts(point, base_mean) for point in phi])
+
+    def priors_of(self, model: ConditionalModel) -> HyperPriors:
+        """Return the genes' priors at the hyperparameters of a model, without atoms, as kernels take them.
+
+        Parameters
+        ----------
+        model : ConditionalModel
+
+        Returns
+        -------
+        HyperPriors
+        """
+        scale, df = model.shrinkage_scale[self.columns], model.prior_df[self.columns]
+        parts = PriorParts(scale, df, np.zeros(df.size), model.log_trend, model.dispersion_sd, model.nu)
+        return priors_at_one(self.columns, parts)
 
     def model_at(self, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
         """Return a model with other values of the hyperparameters.
@@ -204,10 +335,17 @@ class HyperparameterSpace:
         ConditionalModel
             Of the same genes.
         """
-        scale, trend, sd, nu = self.parts(phi, model.base_mean)
-        scales = model.shrinkage_scale.copy()
-        scales[list(self.shrunken)] = scale
-        return replace(model, shrinkage_scale=scales, log_trend=trend, dispersion_sd=sd, nu=nu)
+        parts = self.parts(phi, model.base_mean)
+        scales, df = model.shrinkage_scale.copy(), np.ones(model.n_coefficients)
+        scales[list(self.shrunken)], df[list(self.shrunken)] = parts.scale, parts.df
+        return replace(
+            model,
+            shrinkage_scale=scales,
+            effect_df=None if (df == 1.0).all() else df,
+            log_trend=parts.log_trend,
+            dispersion_sd=parts.sd,
+            nu=parts.nu,
+        )
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of the hyperparameters' prior, with derivatives.
@@ -224,7 +362,6 @@ class HyperparameterSpace:
         information : ndarray (hyperparameter,)
             Diagonal of the negative Hessian.
         """
-        laws: list[LogNormal | ShiftedGamma] = [self.priors.shrinkage_scale] * self.n_scales
-        laws += [getattr(self.priors, name) for name in self.shared]
+        laws: list[LogNormal | ShiftedGamma | Beta] = [getattr(self.priors, kind) for kind in self.kinds]
         parts = np.array([law.log_density(value) for law, value in zip(laws, psi.tolist(), strict=True)])
         return float(parts[:, 0].sum()), parts[:, 1], parts[:, 2]

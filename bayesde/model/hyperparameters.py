@@ -14,8 +14,18 @@ from bayesde.counts.display import html_table
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, first_few
+from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameter_file import read_values, write_values
-from bayesde.model.hyperparameter_names import SCALE, SHARED, coefficient_of, scale_name
+from bayesde.model.hyperparameter_names import (
+    EFFECT_NU,
+    OF_EFFECTS,
+    PI0,
+    SCALE,
+    SHARED,
+    effect_name,
+    effect_part,
+    scale_name,
+)
 from bayesde.model.hyperparameters_of_fit import values_of_fit
 from bayesde.numerics.elementary import logarithms
 from bayesde.options import nearest
@@ -35,7 +45,8 @@ class Hyperparameters:
     Attributes
     ----------
     shrinkage_scale : dict of str to float
-        S of the Cauchy prior, by coefficient. A coefficient that is not named is not shrunken.
+        S of the prior, by coefficient; where the law is a mixture, the median absolute effect of those that
+        are not 0. A coefficient that is not named is not shrunken.
     dispersion_sd : float
         Scale of log dispersions around their trend.
     asymptotic_dispersion, extra_poisson : float
@@ -47,12 +58,19 @@ class Hyperparameters:
     sd : dict of str to float
         Posterior standard deviations, by the names that `draws` has.
     draws : dict of str to ndarray (draw,)
-        Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
+        Posterior draws: ``"shrinkage_scale[COEFFICIENT]"``, ``"effect_nu[COEFFICIENT]"``,
+        ``"pi0[COEFFICIENT]"``, ``"dispersion_sd"``, ``"asymptotic_dispersion"``,
         ``"extra_poisson"``, ``"nu"``; empty where the values are point estimates.
     source : {"eb", "psis", "joint", "file"}
     checks : dict of str to float
         How well engine psis knows them: its ``points``, how many ``effective_points`` they are worth, and the
         ``pareto_k`` of their weights.
+    effect_nu : dict of str to float
+        Degrees of freedom of the Student-t prior, by coefficient; one that is not named has a Cauchy prior.
+    pi0 : dict of str to float
+        Probability that an effect is exactly 0, by coefficient; 0 for one that is not named.
+    mixtures : dict of str to EffectMixture
+        Laws of effects that are known, by coefficient.
     """
 
     shrinkage_scale: dict[str, float]
@@ -65,6 +83,9 @@ class Hyperparameters:
     draws: dict[str, np.ndarray] = field(default_factory=dict)
     source: str = "eb"
     checks: dict[str, float] = field(default_factory=dict)
+    effect_nu: dict[str, float] = field(default_factory=dict)
+    pi0: dict[str, float] = field(default_factory=dict)
+    mixtures: dict[str, EffectMixture] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -77,8 +98,9 @@ class Hyperparameters:
 
     @property
     def named(self) -> dict[str, float]:
-        """Every value by its name: ``shrinkage_scale[COEFFICIENT]``, ..., ``nu`` last, where there is one."""
-        values = {scale_name(coefficient): value for coefficient, value in self.shrinkage_scale.items()}
+        """Every number by its name: ``shrinkage_scale[COEFFICIENT]``, ..., ``nu`` last, if there is one."""
+        parts = {part: getattr(self, part) for part in OF_EFFECTS}
+        values = {effect_name(part, one): value for part, by in parts.items() for one, value in by.items()}
         values |= {name: getattr(self, name) for name in SHARED}
         return values if self.nu is None else values | {"nu": self.nu}
 
@@ -92,11 +114,18 @@ class Hyperparameters:
             As `named` has them; without ``extra_poisson`` the trend is constant, with ``nu`` the residuals
             are Student-t.
         **known
-            Other attributes: ``sd``, ``draws``, ``source``, ``checks``.
+            Other attributes: ``sd``, ``draws``, ``source``, ``checks``, ``mixtures``, and ``shrinkage_scale``
+            of coefficients that have none among the values.
         """
-        scales = {coefficient_of(name): value for name, value in values.items()}
+        parts: dict[str, dict[str, float]] = {part: {} for part in OF_EFFECTS}
+        parts[SCALE] |= known.pop(SCALE, {})
+        for name, value in values.items():
+            if (found := effect_part(name)) is not None:
+                parts[found[0]][found[1]] = value
         return cls(
-            shrinkage_scale={name: value for name, value in scales.items() if name is not None},
+            shrinkage_scale=parts[SCALE],
+            effect_nu=parts[EFFECT_NU],
+            pi0=parts[PI0],
             dispersion_sd=values["dispersion_sd"],
             asymptotic_dispersion=values["asymptotic_dispersion"],
             extra_poisson=values.get("extra_poisson", 0.0),
@@ -134,8 +163,8 @@ class Hyperparameters:
         ----------
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
-            ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``sd`` and ``draws``; ``source`` and
-            ``checks`` are ignored.
+            ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``effect_nu``, ``pi0``, ``mixtures``,
+            ``sd`` and ``draws``; ``source`` and ``checks`` are ignored.
 
         Raises
         ------
@@ -196,6 +225,34 @@ class Hyperparameters:
         scales = np.array([self.shrinkage_scale.get(name, 1.0) for name in design.coefficients])
         return shrunken, scales
 
+    def effect_df(self, design: Design) -> np.ndarray | None:
+        """Return the degrees of freedom of the effects' priors; None where all are 1.
+
+        Parameters
+        ----------
+        design : Design
+
+        Returns
+        -------
+        ndarray (coefficient,) or None
+        """
+        if not self.effect_nu:
+            return None
+        return np.array([self.effect_nu.get(name, 1.0) for name in design.coefficients])
+
+    def family(self, coefficient: str) -> str:
+        """Return the name of the law of a shrunken coefficient, of `FAMILIES`.
+
+        Parameters
+        ----------
+        coefficient : str
+        """
+        if coefficient in self.mixtures:
+            return "mixture"
+        if coefficient in self.pi0:
+            return "spike_t"
+        return "student_t" if coefficient in self.effect_nu else "cauchy"
+
     @property
     def degrees_of_freedom(self) -> float:
         """Degrees of freedom of the residuals; infinite for normal ones."""
@@ -215,8 +272,16 @@ def _described(hyper: Hyperparameters) -> list[tuple[str, str]]:
     ]
     more = len(hyper.shrinkage_scale) - MOST_SHOWN
     nu = [] if hyper.nu is None else [("nu", shown("nu", hyper.nu))]
+    of_laws = [
+        (part, ", ".join(f"{one} {shown(effect_name(part, one), value)}" for one, value in by.items()))
+        for part, by in ((EFFECT_NU, hyper.effect_nu), (PI0, hyper.pi0))
+        if by
+    ]
+    if hyper.mixtures:
+        of_laws.append(("mixture", ", ".join(hyper.mixtures)))
     return [
         (SCALE, ", ".join(scales) + (f" and {more} more" if more > 0 else "") or "none"),
+        *of_laws,
         *((name, shown(name, getattr(hyper, name))) for name in SHARED),
         ("residuals", hyper.residuals),
         *nu,
@@ -237,6 +302,7 @@ def _check_number(name: str, value: Any, low: float, *, may_equal: bool = False)
 def _check_values(given: Hyperparameters) -> None:
     for name, scale in given.shrinkage_scale.items():
         _check_number(f"{SCALE}['{name}']", scale, 0.0)
+    _check_laws(given)
     _check_number("dispersion_sd", given.dispersion_sd, 0.0)
     _check_number("asymptotic_dispersion", given.asymptotic_dispersion, 0.0)
     _check_number("extra_poisson", given.extra_poisson, 0.0, may_equal=True)
@@ -255,6 +321,36 @@ def _check_values(given: Hyperparameters) -> None:
     if len(set(lengths.values())) > 1:
         raise InputError(f"hyperparameters: draws must be of one length; got {lengths}.")
     _check_draws(given)
+
+
+def _check_laws(given: Hyperparameters) -> None:
+    """Refuse laws of coefficients that are not shrunken, and numbers that they cannot have."""
+    parts: dict[str, Mapping[str, Any]] = {
+        EFFECT_NU: given.effect_nu,
+        PI0: given.pi0,
+        "mixtures": given.mixtures,
+    }
+    for part, by in parts.items():
+        unknown = [name for name in by if name not in given.shrinkage_scale]
+        if unknown:
+            raise InputError(
+                f"hyperparameters: {part} names {first_few(unknown)}, without a {SCALE}; "
+                f"{first_few(given.shrinkage_scale, 20) or 'no coefficient'} has one."
+            )
+    for name, value in given.effect_nu.items():
+        _check_number(f"{EFFECT_NU}['{name}']", value, 0.0)
+    for name, value in given.pi0.items():
+        if name not in given.effect_nu:
+            raise InputError(f"hyperparameters: {PI0}['{name}'] needs {EFFECT_NU}['{name}'] beside it.")
+        _check_number(f"{PI0}['{name}']", value, 0.0)
+        if value >= 1.0:
+            raise InputError(f"hyperparameters: {PI0}['{name}'] must be below 1; got {value!r}.")
+    both = [name for name in given.mixtures if name in given.effect_nu]
+    if both:
+        raise InputError(f"hyperparameters: {first_few(both)} has both {EFFECT_NU} and a mixture; give one.")
+    for name, law in given.mixtures.items():
+        if not isinstance(law, EffectMixture):
+            raise InputError(f"hyperparameters: mixtures['{name}'] must be an EffectMixture; got {law!r}.")
 
 
 def _check_draws(given: Hyperparameters) -> None:

@@ -2,8 +2,8 @@
 
 A Cauchy prior can leave two modes, one near zero and one near the likelihood's: a search starts from either,
 the better is kept, and the other returned for chains to start from. Where the Hessian is not negative
-definite, its shrunken coefficients get the curvature 2 / (S^2 + b^2) of the normal distribution that touches
-the Cauchy from below, and the rest a ridge.
+definite, its shrunken coefficients get the curvature of the normal distribution that touches the prior's from
+below, 2 / (S^2 + b^2) for Cauchy's, and the rest a ridge.
 """
 
 from __future__ import annotations
@@ -136,15 +136,15 @@ def _without_overflow(model: ConditionalModel, beta: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def fill_factor(theta, hessian, shrunken, scale, factor):  # type: ignore[no-untyped-def]
+def fill_factor(theta, hessian, df, scale, factor):  # type: ignore[no-untyped-def]
     """Fill `factor` with the Cholesky factor of -hessian, or of something near that is positive definite."""
     negative = -hessian
     if cholesky(negative, factor):
         return
     p = theta.size - 1
     for k in range(p):
-        if shrunken[k]:
-            negative[k, k] += tangent_curvature(theta[k], scale[k])
+        if not math.isinf(df[k]):
+            negative[k, k] += tangent_curvature(theta[k], df[k], scale[k])
     ridge = 1e-3 * max(1.0, abs(negative[p, p]))
     while not cholesky(negative, factor):
         for k in range(p + 1):
@@ -177,7 +177,7 @@ def climb(theta, data, prior, flat, gradient, hessian):  # type: ignore[no-untyp
     if not math.isfinite(value):
         return False
     for _ in range(MAX_STEPS):
-        fill_factor(theta, hessian, prior.shrunken, prior.scale, factor)
+        fill_factor(theta, hessian, prior.df, prior.scale, factor)
         copy_row(gradient, step)
         solve(factor, step)
         slope, longest = 0.0, LARGEST_MOVE
@@ -228,7 +228,7 @@ def _fill_scale(first, last, data, prior, location, result):  # type: ignore[no-
         own, own_prior = one_gene(data, prior, g)
         log_density_derivatives(location[g], own, own_prior, gradient, hessian)
         factor[:, :] = 0.0
-        fill_factor(location[g], hessian, prior.shrunken, prior.scale, factor)
+        fill_factor(location[g], hessian, prior.df, prior.scale, factor)
         for k in range(d):
             for a in range(k, -1, -1):
                 total = 1.0 if a == k else 0.0

@@ -1,6 +1,8 @@
 r"""The priors of what all genes share, and of the coefficients that are not shrunken.
 
-    ln S_k   ~ Normal(ln 0.2, 1.5)      scale of the Cauchy prior of coefficient k
+    ln S_k   ~ Normal(ln 0.2, 1.5)      scale of the prior of coefficient k
+    ln nu_k  ~ Normal(ln 5, 1.2)        degrees of freedom of that prior, where they are learnt
+    pi0_k    ~ Beta(1, 1)               probability that an effect is 0, where it is learnt
     ln sigma ~ Normal(ln 0.7, 0.7)      scale of log dispersions around their trend
     ln a0    ~ Normal(ln 0.05, 2)       dispersion at high counts
     ln a1    ~ Normal(ln 2, 2)          what low counts add, times the mean
@@ -27,7 +29,7 @@ from bayesde.options import check_range, nearest
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["LogNormal", "Priors", "ShiftedGamma"]
+__all__ = ["Beta", "LogNormal", "Priors", "ShiftedGamma"]
 
 LARGEST = 1e6
 
@@ -153,6 +155,61 @@ class ShiftedGamma:
         return np.asarray(gammainccinv(self.shape, rng.random(size) * beyond) / self.rate)
 
 
+@dataclass(frozen=True)
+class Beta:
+    """A probability.
+
+    Parameters
+    ----------
+    a, b : float
+        Above 0; 1 and 1 are the uniform distribution. The mean is a / (a + b).
+    """
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        check_range("a", self.a, 0.0, LARGEST, open_ends=True)
+        check_range("b", self.b, 0.0, LARGEST, open_ends=True)
+
+    def log_density(self, psi: float) -> tuple[float, float, float]:
+        """Return the log density of the logit of a probability, with derivatives.
+
+        Parameters
+        ----------
+        psi : float
+            ln(p / (1 - p)).
+
+        Returns
+        -------
+        log_density, slope, information : float
+            The first up to a constant; the last is the negative second derivative.
+        """
+        size = math.log1p(math.exp(-abs(psi)))
+        log_p, log_rest = min(psi, 0.0) - size, min(-psi, 0.0) - size
+        p = math.exp(log_p)
+        value = self.a * log_p + self.b * log_rest
+        return value, self.a - (self.a + self.b) * p, (self.a + self.b) * p * math.exp(log_rest)
+
+    def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draw values.
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int
+
+        Returns
+        -------
+        ndarray (size,)
+        """
+        return rng.beta(self.a, self.b, size)
+
+
+_KINDS: dict[str, type] = {"nu": ShiftedGamma, "pi0": Beta}
+_EXAMPLES = {LogNormal: "LogNormal(0.2, 1.5)", ShiftedGamma: "ShiftedGamma(2.0, 0.1)", Beta: "Beta(1.0, 1.0)"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Priors:
     """Priors of a whole experiment.
@@ -161,6 +218,10 @@ class Priors:
     ----------
     shrinkage_scale : LogNormal
         S_k of every shrunken coefficient, natural log of fold changes.
+    effect_nu : LogNormal
+        Degrees of freedom of Student-t priors of effects.
+    pi0 : Beta
+        Probability that an effect is 0.
     dispersion_sd : LogNormal
         sigma, scale of log dispersions around their trend.
     asymptotic_dispersion, extra_poisson : LogNormal
@@ -177,15 +238,17 @@ class Priors:
     extra_poisson: LogNormal = field(default_factory=lambda: LogNormal(2.0, 2.0))
     nu: ShiftedGamma = field(default_factory=lambda: ShiftedGamma(2.0, 0.1))
     unshrunken_sd: float = 15.0
+    effect_nu: LogNormal = field(default_factory=lambda: LogNormal(5.0, 1.2))
+    pi0: Beta = field(default_factory=lambda: Beta(1.0, 1.0))
 
     def __post_init__(self) -> None:
         check_range("unshrunken_sd", self.unshrunken_sd, 0.0, 1000.0, open_ends=True)
-        for name in ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu"):
-            kind = ShiftedGamma if name == "nu" else LogNormal
-            if not isinstance(getattr(self, name), kind):
+        for entry in dataclasses.fields(self):
+            kind = _KINDS.get(entry.name, LogNormal)
+            if entry.name != "unshrunken_sd" and not isinstance(getattr(self, entry.name), kind):
                 raise OptionError(
-                    f"{name} must be a {kind.__name__}; got {getattr(self, name)!r}. For example "
-                    f"{'ShiftedGamma(2.0, 0.1)' if name == 'nu' else 'LogNormal(0.2, 1.5)'}."
+                    f"{entry.name} must be a {kind.__name__}; got {getattr(self, entry.name)!r}. For example "
+                    f"{_EXAMPLES[kind]}."
                 )
 
     @classmethod

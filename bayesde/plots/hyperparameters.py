@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import InputError
-from bayesde.model.hyperparameter_names import SCALE, coefficient_of
+from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_part
 from bayesde.model.hyperparameter_space import LOWEST_NU
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
@@ -41,6 +41,8 @@ _SMALL = 8.0
 """Font size in panels."""
 MOST_TRACES = 16
 """Of more hyperparameters, the traces of those with the fewest effective draws are drawn."""
+OF_EFFECTS = {SCALE: "S", EFFECT_NU: "nu", PI0: "P(0)"}
+"""How the hyperparameters of an effect's law are called in titles."""
 
 
 def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -> np.ndarray:
@@ -163,21 +165,23 @@ def _slowest(draws: dict[str, np.ndarray], posterior: Posterior) -> dict[str, np
 
 def _kind(name: str) -> str:
     """Return the name of a hyperparameter's prior."""
-    return name if coefficient_of(name) is None else SCALE
+    found = effect_part(name)
+    return name if found is None else found[0]
 
 
 def _label(posterior: Posterior, name: str) -> str:
     """Return the title of a hyperparameter; a scale that is shared is named by its term."""
-    coefficient = coefficient_of(name)
-    if coefficient is None:
+    found = effect_part(name)
+    if found is None:
         return SYMBOLS[name]
+    part, coefficient = found
     space = posterior.request.space
     scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
     place = space.coefficients.index(coefficient)
     if list(scale_of.values()).count(scale_of[place]) > 1:
         terms = posterior.design.terms
         coefficient = next((term for term, columns in terms.items() if place in columns), coefficient)
-    return f"S of {coefficient}"
+    return f"{OF_EFFECTS[part]} of {coefficient}"
 
 
 def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> str:

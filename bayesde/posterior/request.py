@@ -28,7 +28,6 @@ __all__ = [
     "Request",
     "check_same",
     "check_unweighted",
-    "fixed_space",
     "selected_genes",
     "starting_values",
 ]
@@ -91,7 +90,7 @@ class Request:
     def space(self) -> HyperparameterSpace:
         """Which hyperparameters there are."""
         design, hyper = self.fit.design, self.hyperparameters
-        fixed = fixed_space(design, hyper, self.priors)
+        fixed = HyperparameterSpace.of(design.coefficients, hyper, self.priors)
         if not self.learning:
             return fixed
         groups = _scale_groups(design, fixed.shrunken, self.options.scales)
@@ -153,27 +152,8 @@ class Request:
             dispersion_sd=hyper.dispersion_sd,
             nu=hyper.degrees_of_freedom,
             unshrunken_sd=self.priors.unshrunken_sd,
+            effect_df=hyper.effect_df(fit.design),
         )
-
-
-def fixed_space(design: Design, hyper: Hyperparameters, priors: Priors) -> HyperparameterSpace:
-    """Return which hyperparameters there are where they are given, or averaged over given draws.
-
-    Parameters
-    ----------
-    design : Design
-    hyper : Hyperparameters
-        Which coefficients are shrunken, and the distribution of the residuals.
-    priors : Priors
-
-    Returns
-    -------
-    HyperparameterSpace
-        Every shrunken coefficient has a scale of its own.
-    """
-    shrunken = tuple(k for k, name in enumerate(design.coefficients) if name in hyper.shrinkage_scale)
-    student_t = hyper.residuals == "student_t"
-    return HyperparameterSpace(design.coefficients, shrunken, True, student_t, priors=priors)
 
 
 def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:

@@ -38,7 +38,9 @@ def assert_same(found, expected, tolerance=TOLERANCE):
 
 def arguments(gene):
     nu = np.inf if gene.nu is None else gene.nu
-    prior = GenePrior(gene.shrunken, gene.scale, gene.log_trend, gene.dispersion_sd, nu)
+    prior = GenePrior(
+        np.where(gene.shrunken, 1.0, np.inf), gene.scale, gene.log_trend, gene.dispersion_sd, nu
+    )
     return GeneData(gene.y, gene.log_nf, gene.x), prior
 
 

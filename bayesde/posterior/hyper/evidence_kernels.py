@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from bayesde.model.effect_prior import fill_inverse_densities, slope_by_log_scale
+from bayesde.model.effect_prior import add_log_densities, fill_effect_moments, fill_inverse_densities
 from bayesde.model.prior_at_draws import fill_log_residuals, log_prior_shape, prior_at_point, prior_of_gene
 from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm
@@ -30,8 +30,9 @@ LEAST = -690.0
 @kernel
 def _weigh(points, log_ratio, prior, inverse, weights):  # type: ignore[no-untyped-def]
     """Fill one gene's weights at its draws (P + 1, draw); ``inverse`` (draw,) is work space."""
-    fill_inverse_densities(points, prior.columns, prior.inverse_scale, inverse)
+    fill_inverse_densities(points, prior.effects, inverse)
     fill_log_residuals(points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.nu, weights)
+    add_log_densities(points, prior.effects, weights)
     for m in range(weights.size):
         weights[m] = exponential(log_ratio[m] + weights[m]) / inverse[m]
 
@@ -102,10 +103,11 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         At one point: without that axis.
     log_evidence : ndarray (gene,)
         Written to.
-    moments : ndarray (gene, shrunken + 3)
-        Written to: derivatives by ln S_k, ln sigma, the log trend and (but for the height) nu.
+    moments : ndarray (gene, 3 shrunken + 3)
+        Written to: what `fill_effect_moments` gives, and derivatives by ln sigma, the log trend and (but for
+        the height) nu.
     """
-    n, n_draws, d = priors.columns.size, log_ratio.shape[1], theta.shape[2]
+    n, n_draws, d = priors.effects.columns.size, log_ratio.shape[1], theta.shape[2]
     points, work = np.empty((d, n_draws)), np.empty(n_draws)
     weights, inverse = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
@@ -118,13 +120,10 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         if not total > 0.0:
             continue
         log_evidence[g] = math.log(total / n_draws)
-        for i in range(n):
-            row, inverse_scale = points[prior.columns[i]], prior.inverse_scale[i]
-            for m in range(n_draws):
-                work[m] = weights[m] * slope_by_log_scale(row[m] * inverse_scale)
-            moments[g, i] = sum_of(work) / total
-        _residual_moments(points[d - 1], prior, weights, work, moments[g, n:])
-        for k in range(n, moments.shape[1]):
+        of_effects = moments[g, : 3 * n].reshape((3, n))
+        fill_effect_moments(points, prior.effects, weights, work, of_effects)
+        _residual_moments(points[d - 1], prior, weights, work, moments[g, 3 * n :])
+        for k in range(moments.shape[1]):
             moments[g, k] /= total
 
 

@@ -47,9 +47,7 @@ def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> Hyper
     """
     if not hyper.draws:
         return None
-    shrunken = tuple(k for k, name in enumerate(coefficients) if name in hyper.shrinkage_scale)
-    space = HyperparameterSpace(coefficients, shrunken, True, hyper.residuals == "student_t")
-    return HyperparameterPosterior.fixed(space, hyper, USED_DRAWS)
+    return HyperparameterPosterior.fixed(HyperparameterSpace.of(coefficients, hyper), hyper, USED_DRAWS)
 
 
 def integrated_draws(
@@ -131,8 +129,13 @@ def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
     ndarray (gene, draw)
         Up to a constant.
     """
-    effects, scale = theta[:, :, :-1][:, :, model.shrunken], model.shrinkage_scale[model.shrunken]
+    shrunken = model.shrunken
+    effects, scale, df = (
+        theta[:, :, :-1][:, :, shrunken],
+        model.shrinkage_scale[shrunken],
+        model.prior_df[shrunken],
+    )
     residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
     square = residual**2
     tail = 0.5 * square if np.isinf(model.nu) else 0.5 * (model.nu + 1.0) * np.log1p(square / model.nu)
-    return np.asarray(log_effect_densities(effects, scale).sum(axis=2) - tail)
+    return np.asarray(log_effect_densities(effects, scale, df).sum(axis=2) - tail)

@@ -1,7 +1,7 @@
 r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
 
 With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
-hyperparameters phi = (S_k, sigma, a0, a1[, nu]), the marginal likelihood is estimated for any phi by
+hyperparameters phi = (S_k, ..., sigma, a0, a1[, nu]), the marginal likelihood is estimated for any phi by
 
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
@@ -21,8 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.effect_prior import log_t_height
+from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.prior_at_draws import HyperPriors, log_height, log_height_slope
+from bayesde.model.prior_at_draws import PriorParts, log_height, log_height_slope, priors_at, priors_at_one
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.hyper.evidence_kernels import (
@@ -80,9 +82,7 @@ class MarginalLikelihood:
         MarginalLikelihood
         """
         highest = np.empty(model.n_genes)
-        over_genes(
-            fill_highest, model.n_genes, draws.theta, _priors_of(space, model), draws.log_ratio, highest
-        )
+        over_genes(fill_highest, model.n_genes, draws.theta, space.priors_of(model), draws.log_ratio, highest)
         return cls(space, model.base_mean, draws.theta, relative(draws.log_ratio, highest), highest)
 
     @property
@@ -129,30 +129,43 @@ class MarginalLikelihood:
         scores : ndarray (gene, hyperparameter)
             What each gene's counts contribute to the gradient.
         """
-        scale, trend, sd, nu = self.space.parts(self.space.phi(psi), self.base_mean)
-        n = len(self.space.shrunken)
-        log_evidence, moments = np.empty(trend.size), np.empty((trend.size, n + 3))
-        priors = HyperPriors(_columns(self.space), scale, trend, sd, nu)
-        over_genes(fill_moments, trend.size, self.theta, self.log_ratio, priors, log_evidence, moments)
+        parts = self.space.parts(self.space.phi(psi), self.base_mean)
+        n_genes, n = self.base_mean.size, len(self.space.shrunken)
+        log_evidence, moments = np.empty(n_genes), np.empty((n_genes, 3 * n + 3))
+        priors = priors_at_one(self.space.columns, parts)
+        over_genes(fill_moments, n_genes, self.theta, self.log_ratio, priors, log_evidence, moments)
         value, gradient, _ = self.space.log_prior(psi)
-        log_evidence += log_height(scale, sd, nu)
-        scores = self._scores(psi, trend, moments, nu)
+        log_evidence += log_height(parts)
+        scores = self._scores(psi, parts, moments)
         return float(log_evidence.sum()) + value, gradient + scores.sum(axis=0), scores
 
-    def _scores(self, psi: np.ndarray, trend: np.ndarray, moments: np.ndarray, nu: float) -> np.ndarray:
-        """Turn derivatives by ln S_k, ln sigma, the log trend and nu into those by psi."""
+    def _scores(self, psi: np.ndarray, parts: PriorParts, moments: np.ndarray) -> np.ndarray:
+        """Turn the moments of genes' draws into derivatives by psi."""
         n, scale_of = len(self.space.shrunken), np.array(self.space.scale_of, dtype=int)
+        of_effects = self._effect_scores(parts, moments[:, : 3 * n].reshape(-1, 3, n))
         columns = [
-            moments[:, :n][:, scale_of == i].sum(axis=1, keepdims=True) for i in range(self.space.n_scales)
+            of_effects[part][:, scale_of == i].sum(axis=1, keepdims=True) for part, i in self.space.of_effects
         ]
-        columns.append(moments[:, n : n + 1])
-        share = exponentials(psi[self.space.n_scales + 1] - trend)[:, None]  # of a0 in the trend
-        columns.append(moments[:, n + 1 : n + 2] * share)
+        columns.append(moments[:, 3 * n : 3 * n + 1])
+        first = len(self.space.of_effects)
+        share = exponentials(psi[first + 1] - parts.log_trend)[:, None]  # of a0 in the trend
+        by_trend = moments[:, 3 * n + 1 : 3 * n + 2]
+        columns.append(by_trend * share)
         if self.space.trend:
-            columns.append(moments[:, n + 1 : n + 2] * (1.0 - share))
+            columns.append(by_trend * (1.0 - share))
         if self.space.student_t:
-            columns.append((moments[:, n + 2 :] + log_height_slope(nu)) * (nu - 2.0))
+            columns.append((moments[:, 3 * n + 2 :] + log_height_slope(parts.nu)) * (parts.nu - 2.0))
         return np.hstack(columns)
+
+    def _effect_scores(self, parts: PriorParts, moments: np.ndarray) -> dict[str, np.ndarray]:
+        """Turn moments (gene, 3, shrunken) into derivatives (gene, shrunken) by ln S, ln nu and logit pi0."""
+        null = moments[:, 2]
+        slope = log_t_height(parts.scale, parts.df)[1]
+        return {
+            SCALE: moments[:, 0],
+            EFFECT_NU: moments[:, 1] + (1.0 - null) * slope,
+            PI0: null - parts.pi0,
+        }
 
     def log_posterior(self, psi: np.ndarray) -> np.ndarray:
         """Return only the log density, at many points.
@@ -167,11 +180,11 @@ class MarginalLikelihood:
             ln p(psi | y), up to a constant.
         """
         points = np.atleast_2d(psi)
-        priors = _priors_at(self.space, self.space.phi(points), self.base_mean)
+        parts = [self.space.parts(phi, self.base_mean) for phi in self.space.phi(points)]
+        priors = priors_at(self.space.columns, parts)
         evidence = np.empty(priors.log_trend.shape)
         over_genes(fill_evidence, self.base_mean.size, self.theta, self.log_ratio, priors, evidence)
-        sd, nu = np.asarray(priors.sd).tolist(), np.asarray(priors.nu).tolist()
-        heights = [log_height(*part) for part in zip(priors.scale, sd, nu, strict=True)]
+        heights = [log_height(part) for part in parts]
         value = evidence.sum(axis=1) + self.base_mean.size * np.array(heights)
         value += [self.space.log_prior(point)[0] for point in points]
         return np.asarray(value.reshape(np.shape(psi)[:-1]))
@@ -217,22 +230,6 @@ def gene_weights(
     ndarray (gene, draw)
         Each gene's add up to 1.
     """
-    priors, weights = _priors_at(space, points.phi, base_mean), np.empty(log_ratio.shape)
+    priors, weights = space.priors_at(points.phi, base_mean), np.empty(log_ratio.shape)
     over_genes(average_weights, log_ratio.shape[0], theta, log_ratio, priors, points.weight, weights)
     return weights
-
-
-def _priors_at(space: HyperparameterSpace, phi: np.ndarray, base_mean: np.ndarray) -> HyperPriors:
-    """Return the genes' priors at points (point, hyperparameter)."""
-    scale, trend, sd, nu = zip(*(space.parts(point, base_mean) for point in phi), strict=True)
-    return HyperPriors(_columns(space), np.stack(scale), np.stack(trend), np.array(sd), np.array(nu))
-
-
-def _priors_of(space: HyperparameterSpace, model: ConditionalModel) -> HyperPriors:
-    """Return the genes' priors at the hyperparameters of a model."""
-    scale = model.shrinkage_scale[model.shrunken]
-    return HyperPriors(_columns(space), scale, model.log_trend, model.dispersion_sd, model.nu)
-
-
-def _columns(space: HyperparameterSpace) -> np.ndarray:
-    return np.array(space.shrunken, dtype=np.int64)

@@ -95,7 +95,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         half=np.zeros((n_genes, n, d), dtype=np.int8),
         share=np.zeros((n_genes, n)),
     )
-    over_genes(_build, n_genes, start, null, model.data, model.prior, mixture)
+    over_genes(_build, n_genes, start, null, model.data, model.with_cauchy_effects.prior, mixture)
     n = int((mixture.share > 0.0).sum(axis=1).max())
     mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
     return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
@@ -135,7 +135,7 @@ def _is_non_null(number, i, n):  # type: ignore[no-untyped-def]
 @kernel
 def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-untyped-def]
     """Fill the components of some genes; ``start`` and ``null`` (gene, P + 1) become modes."""
-    x, shrunken, scale = data.x, prior.shrunken, prior.scale
+    x, df, scale = data.x, prior.df, prior.scale
     sd, nu = prior.dispersion_sd, prior.nu
     p = x.shape[1]
     near, weights = np.empty(p), np.empty(data.y.shape[1])
@@ -143,11 +143,11 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
     loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
     wide = np.empty(p)
     for k in range(p):
-        wide[k] = WIDE * scale[k] if shrunken[k] else scale[k]
+        wide[k] = scale[k] if math.isinf(df[k]) else WIDE * scale[k]
     for g in range(first, last):
         own, own_prior = one_gene(data, prior, g)
-        wide_prior = GenePrior(shrunken, wide, prior.log_trend[g], sd, nu)
-        near_prior = GenePrior(shrunken, near, prior.log_trend[g], sd, nu)
+        wide_prior = GenePrior(df, wide, prior.log_trend[g], sd, nu)
+        near_prior = GenePrior(df, near, prior.log_trend[g], sd, nu)
         mixed = one_mixture(mixture, g)
         location, shape, scales, half, share = mixed
         non_null_mode, null_mode = start[g], null[g]
@@ -206,18 +206,18 @@ def _classify(non_null_mode, null_mode, data, prior, weights, loose, separated):
     would be settled there may have a second mode where they do not.
     """
     _, log_nf, x = data
-    shrunken, scale = prior.shrunken, prior.scale
-    p = shrunken.size
+    df, scale = prior.df, prior.scale
+    p = df.size
     least, most = math.exp(min(non_null_mode[p], null_mode[p])), math.exp(max(non_null_mode[p], null_mode[p]))
     slopes = np.zeros((p + 1, p + 1))
     indicator = np.zeros(p)
     for k in range(p):
-        indicator[k] = 1.0 if shrunken[k] else 0.0
+        indicator[k] = 0.0 if math.isinf(df[k]) else 1.0
     _fill_slopes(x, weights, indicator, slopes)
     split = np.empty(p, dtype=np.int64)
     n = 0
     for k in range(p):
-        if not shrunken[k]:
+        if math.isinf(df[k]):
             continue
         separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
         loose[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2 < LOOSE
@@ -248,7 +248,7 @@ def _unbounded_side(at, k, slopes, data, prior):  # type: ignore[no-untyped-def]
     """
     flat = np.empty(at.size - 1)
     flat[:] = FLAT_SCALE
-    no_prior = GenePrior(prior.shrunken, flat, prior.log_trend, prior.dispersion_sd, prior.nu)
+    no_prior = GenePrior(prior.df, flat, prior.log_trend, prior.dispersion_sd, prior.nu)
     level = log_density(at, data, no_prior) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
@@ -293,7 +293,7 @@ def _fill_shape(at, hessian, x, prior, weights, scales, wider, shape):  # type: 
             hessian[k, :] = 0.0
             hessian[:, k] = 0.0
             hessian[k, k] = -1.0
-    fill_factor(at, hessian, prior.shrunken & (scales[:-1] == 0.0), prior.scale, factor)
+    fill_factor(at, hessian, np.where(scales[:-1] == 0.0, prior.df, math.inf), prior.scale, factor)
     for k in range(d):
         for b in range(d):
             shape[k, b] = factor[k, b] / wider

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.prior_at_draws import HyperPriors, log_prior_shape, prior_of_gene
+from bayesde.model.prior_at_draws import (
+    HyperPriors,
+    PriorParts,
+    log_prior_shape,
+    prior_of_gene,
+    priors_at_one,
+)
 from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.numerics.elementary import exponential
 from bayesde.numerics.sums import sum_of, sum_of_products
@@ -93,10 +99,7 @@ def fitted_shares(
     even = proposal._replace(share=used / used.sum(axis=1, keepdims=True))
     pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
     share, size = even.share.copy(), np.zeros(model.n_genes)
-    columns = np.flatnonzero(model.shrunken)
-    prior = HyperPriors(
-        columns, model.shrinkage_scale[columns], model.log_trend, model.dispersion_sd, model.nu
-    )
+    prior = _cauchy_priors(model.with_cauchy_effects)
     over_genes(_fit_shares, model.n_genes, even, pilot.theta, pilot.log_ratio, prior, share, size)
     last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
     used &= (share >= negligible) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]
@@ -106,6 +109,16 @@ def fitted_shares(
     least = np.minimum(SMALLEST_SHARE, LARGEST_FLOOR / number)
     share = np.where(used, least + (1.0 - least * number) * share, 0.0)
     return proposal._replace(share=share).without_unused()
+
+
+def _cauchy_priors(model: ConditionalModel) -> HyperPriors:
+    """Return the priors that proposals are made for, as kernels take them."""
+    columns = np.flatnonzero(model.shrunken)
+    ones = np.ones(columns.size)
+    parts = PriorParts(
+        model.shrinkage_scale[columns], ones, 0.0 * ones, model.log_trend, model.dispersion_sd, model.nu
+    )
+    return priors_at_one(columns, parts)
 
 
 def draw(model: ConditionalModel, proposal: Mixture, seeds: np.ndarray, n_draws: int) -> ProposalDraws:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.left_out_counts import without_samples
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -20,7 +21,6 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.proposal.genes import propose
-from bayesde.posterior.request import fixed_space
 
 __all__ = ["by_pattern", "copied", "overwrite", "sample_without"]
 
@@ -85,7 +85,7 @@ def sample_without(
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     batches = propose(posterior.request.start(posterior.request.rows[genes]), model)
-    space = fixed_space(posterior.design, hyper, posterior.request.priors)
+    space = HyperparameterSpace.of(posterior.design.coefficients, hyper, posterior.request.priors)
     return draw_sample(batches, HyperparameterPosterior.fixed(space, hyper, most), draws)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, InputError, first_few
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.left_out_counts import kept_means
 from bayesde.model.priors import Priors
@@ -38,7 +39,6 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
-from bayesde.posterior.request import fixed_space
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["chains_log_ratio", "hyper_points", "reweighted"]
@@ -143,7 +143,7 @@ def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPo
             f"the draws were made with {first_few(known.shrinkage_scale, 20) or 'nothing'} shrunken; sample "
             "again."
         )
-    space = fixed_space(posterior.design, hyper, posterior.request.priors)
+    space = HyperparameterSpace.of(posterior.design.coefficients, hyper, posterior.request.priors)
     return HyperparameterPosterior.fixed(space, hyper, MOST_POINTS)
 
 

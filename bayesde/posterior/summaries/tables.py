@@ -9,12 +9,12 @@ import pandas as pd
 
 from bayesde.design.default_contrast import warn_default
 from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.options import check_choice, check_range
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.request import fixed_space
 from bayesde.posterior.summaries.one_contrast import check_threshold, contrast_summary, mean_dispersion
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
@@ -136,7 +136,9 @@ def _models(posterior: PosteriorData) -> list[ConditionalModel]:
     size = min(MOST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
         return [posterior.model()]
-    space = fixed_space(posterior.design, posterior.hyperparameters, posterior.request.priors)
+    space = HyperparameterSpace.of(
+        posterior.design.coefficients, posterior.hyperparameters, posterior.request.priors
+    )
     points = HyperparameterPosterior.fixed(space, posterior.hyperparameters, size)
     return [posterior.model(points.space.hyperparameters(phi)) for phi in points.phi]
 

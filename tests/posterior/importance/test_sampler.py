@@ -84,9 +84,11 @@ def test_both_halves_estimate_one_evidence(pieces, space, points, panel_model):
     learnt = learnt_with_room_for(2 * LEARNT, pieces, space)
     sampled = draw_sample(pieces, points, 2 * LEARNT, learnt)
     theta = sampled.draws.theta.astype(float)
-    scale, trend, sd, _ = space.parts(points.phi[0], panel_model.base_mean)
-    log_weights = sampled.draws.log_ratio - 0.5 * ((theta[:, :, -1] - trend[:, None]) / sd) ** 2
-    for k, width in zip(space.shrunken, scale, strict=True):
+    parts = space.parts(points.phi[0], panel_model.base_mean)
+    log_weights = (
+        sampled.draws.log_ratio - 0.5 * ((theta[:, :, -1] - parts.log_trend[:, None]) / parts.sd) ** 2
+    )
+    for k, width in zip(space.shrunken, parts.scale, strict=True):
         log_weights -= np.log1p((theta[:, :, k] / width) ** 2)
     weights = np.exp(log_weights - logsumexp(log_weights, axis=1, keepdims=True))
     first, second = weights[:, :LEARNT], weights[:, LEARNT:]
