@@ -179,6 +179,25 @@ class ConditionalModel:
         own = {name: getattr(self, name)[rows] for name in ("y", "log_nf", "base_mean", "log_trend")}
         return replace(self, **own)
 
+    def with_coefficients(self, kept: np.ndarray) -> ConditionalModel:
+        """Keep some of the coefficients; the others are zero.
+
+        Parameters
+        ----------
+        kept : ndarray of int
+
+        Returns
+        -------
+        ConditionalModel
+        """
+        return replace(
+            self,
+            x=np.ascontiguousarray(self.x[:, kept]),
+            shrunken=self.shrunken[kept],
+            shrinkage_scale=self.shrinkage_scale[kept],
+            effect_df=None if self.effect_df is None else self.effect_df[kept],
+        )
+
 
 @kernel
 def one_gene(data, prior, g):  # type: ignore[no-untyped-def]

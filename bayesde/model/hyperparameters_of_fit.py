@@ -73,7 +73,7 @@ def _named_scales(fit: EbFit, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def named_coefficients(design: Design, names: Sequence[str]) -> tuple[int, ...]:
+def named_coefficients(design: Design, names: Sequence[str], option: str = "shrink") -> tuple[int, ...]:
     """Find coefficients by their names or by that of their term.
 
     Parameters
@@ -82,6 +82,8 @@ def named_coefficients(design: Design, names: Sequence[str]) -> tuple[int, ...]:
     names : sequence of str
         Of coefficients, ``"condition[T.treated]"``, or of terms of the formula, ``"condition"``, which stand
         for all their coefficients.
+    option : str
+        What messages call the names.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def named_coefficients(design: Design, names: Sequence[str]) -> tuple[int, ...]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
-            f"shrink: the design has no coefficient or term {first_few(unknown)};"
+            f"{option}: the design has no coefficient or term {first_few(unknown)};"
             f"{nearest(unknown[0], known)} its coefficients are {first_few(design.coefficients, 20)}, its "
             f"terms {first_few(design.terms, 20)}."
         )

@@ -150,7 +150,7 @@ def _distinct(posterior: Posterior) -> dict[str, np.ndarray]:
     """Return draws (draw,) of every hyperparameter that has some, a shared scale once."""
     draws = {name: values.ravel() for name, values in posterior.shared.items()}
     draws = draws or posterior.hyperparameters.draws
-    names = [name for name in posterior.request.space.names if name in draws]
+    names = [name for name in posterior.request.space_of(posterior.hyperparameters).names if name in draws]
     return {name: draws[name].astype(np.float64) for name in names if (draws[name] > 0.0).all()}
 
 
@@ -175,7 +175,7 @@ def _label(posterior: Posterior, name: str) -> str:
     if found is None:
         return SYMBOLS[name]
     part, coefficient = found
-    space = posterior.request.space
+    space = posterior.request.space_of(posterior.hyperparameters)
     scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
     place = space.coefficients.index(coefficient)
     if list(scale_of.values()).count(scale_of[place]) > 1:

@@ -15,6 +15,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
+from bayesde.posterior.effect_choice import atoms_left_out
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
@@ -56,6 +57,8 @@ def by_importance(request: Request) -> PosteriorData:
 
 def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
     everyone = request.everyone
+    if note := atoms_left_out(request.fit, request.space, request.options.effects):
+        logger.warning("%s", note)
     return sample_and_learn(
         request.model(everyone),
         request.start(everyone),
@@ -65,6 +68,7 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
         draws=request.draws,
         seed=request.seed,
         progress=request.progress,
+        laws=request.laws,
     )
 
 
@@ -85,6 +89,9 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
     """Let Stan sample the genes with unreliable weights, and enter its results into draws and diagnostics."""
     rows = failed_genes(diagnostics)
     if not rows.size or not request.options.hand_over:
+        return
+    if set(map(hyper.family, hyper.shrinkage_scale)) - {"cauchy"}:
+        logger.info("%d genes have unreliable importance weights.", rows.size)
         return
     if not stan_is_there():
         logger.info(
@@ -128,7 +135,13 @@ def by_blocks(request: Request) -> PosteriorData:
         everyone = request.everyone
         model, start = request.model(everyone), request.start(everyone)
         hyper = learn_hyperparameters(
-            model, start, hyper, space=request.space, seed=request.seed, progress=request.progress
+            model,
+            start,
+            hyper,
+            space=request.space,
+            seed=request.seed,
+            progress=request.progress,
+            laws=request.laws,
         )
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from bayesde.errors import OptionError
+from bayesde.model.effect_laws import FAMILIES, EffectMixture
 from bayesde.options import (
     File,
     Number,
@@ -13,6 +15,7 @@ from bayesde.options import (
     Switch,
     Whole,
     Words,
+    check_choice,
     check_fields,
     documented,
     flag,
@@ -133,6 +136,38 @@ def _read_coefficients(texts: list[str]) -> tuple[str, ...]:
     return ()
 
 
+_LAWS = {
+    "cauchy": "Cauchy(0, S)",
+    "student_t": "Student's t, whose degrees of freedom are learnt: from Cauchy's law (1) to the normal one",
+    "spike_t": "exactly 0 with a probability that is learnt, else Student's t; it contains the others",
+    "mixture": "exactly 0, or one of normal distributions on a grid of scales, with weights that are learnt",
+}
+
+
+def _effects(name: str, value: Any) -> str | dict[str, Any]:
+    """Return the laws of effects: a word, or by coefficient or term a word or a known mixture."""
+    if isinstance(value, EffectMixture):
+        value = {"": value}
+    if not isinstance(value, Mapping):
+        check_choice(name, value, FAMILIES)
+        return str(value)
+    laws: dict[str, Any] = {}
+    for one, law in value.items():
+        if isinstance(law, Mapping):
+            law = EffectMixture.from_dict(law)
+        elif not isinstance(law, EffectMixture):
+            check_choice(f"{name}['{one}']", law, FAMILIES)
+        laws[str(one)] = law
+    return laws
+
+
+def _read_effects(texts: list[str]) -> str | dict[str, str]:
+    """Read the laws of effects: ``LAW``, or ``NAME=LAW`` for single coefficients and terms."""
+    pairs = (text.rpartition("=") for text in texts)
+    laws = {name: law for name, _, law in pairs}
+    return laws[""] if set(laws) == {""} else laws
+
+
 @documented
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
@@ -161,6 +196,24 @@ class SamplingOptions:
         400.0,
         Number(0.0, 1e6),
         "A gene fails if the bulk or tail effective sample size of any parameter is smaller than this.",
+    )
+    effects: Any = option(
+        "cauchy",
+        Other("str, EffectMixture or mapping of str to these", _effects),
+        "Law of the effects, where hyperparameters are learnt; by coefficient or term of the formula if it "
+        'is a mapping, in which the name ``""`` stands for those that are not named: '
+        + "; ".join(f'``"{law}"``: {meaning}' for law, meaning in _LAWS.items())
+        + "; or an `EffectMixture` that is known.",
+        flag(
+            "--effects",
+            metavar="LAW|NAME=LAW",
+            panel=_MODEL,
+            help="Law of the effects: "
+            + "; ".join(f"`{law}`: {meaning}" for law, meaning in _LAWS.items())
+            + ". For one coefficient or term only: `condition=spike_t`. May be repeated. Default: cauchy.",
+            repeated=True,
+            read=_read_effects,
+        ),
     )
     residuals: str = option(
         "normal",

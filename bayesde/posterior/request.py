@@ -20,7 +20,9 @@ from bayesde.model.priors import Priors
 from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
+from bayesde.posterior.effect_choice import laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
+from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 
@@ -88,7 +90,7 @@ class Request:
 
     @property
     def space(self) -> HyperparameterSpace:
-        """Which hyperparameters there are."""
+        """Which hyperparameters there are; where they are learnt, under Cauchy's law of effects."""
         design, hyper = self.fit.design, self.hyperparameters
         fixed = HyperparameterSpace.of(design.coefficients, hyper, self.priors)
         if not self.learning:
@@ -96,6 +98,32 @@ class Request:
         groups = _scale_groups(design, fixed.shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
         return HyperparameterSpace(design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors)
+
+    @property
+    def laws(self) -> LawsToLearn | None:
+        """The laws of effects that are to be learnt; None for Cauchy's."""
+        if not self.learning or self.options.effects == "cauchy":
+            return None
+        return laws_to_learn(self.fit, self.space, self.options.effects)
+
+    def space_of(self, hyper: Hyperparameters) -> HyperparameterSpace:
+        """Return which hyperparameters there are once they are learnt.
+
+        Parameters
+        ----------
+        hyper : Hyperparameters
+            That have been learnt: mixtures of effects are known.
+
+        Returns
+        -------
+        HyperparameterSpace
+        """
+        laws = self.laws
+        if laws is None:
+            return self.space
+        names = self.fit.design.coefficients
+        learnt = tuple((k, hyper.mixtures[names[k]]) for k in laws.scales)
+        return replace(laws.space, mixtures=(*laws.space.mixtures, *learnt))
 
     def seeds(self, rows: np.ndarray) -> np.ndarray:
         """Return the seeds of some genes.

@@ -21,7 +21,7 @@ from bayesde.eb.shrinkage.mixture_weights import maximum_likelihood_weights
 from bayesde.errors import FitError
 from bayesde.numerics.libm import exp, log
 
-__all__ = ["AshPosterior", "NormalMixture", "fit_mixture"]
+__all__ = ["AshPosterior", "NormalMixture", "fit_mixture", "scale_grid"]
 
 GRID_FACTOR = math.sqrt(2.0)
 NO_LIKELIHOOD = 1e-100
@@ -165,9 +165,21 @@ def _log_densities(effect: np.ndarray, error: np.ndarray, sd: np.ndarray) -> np.
     return np.asarray(-0.5 * (effect[:, None] ** 2 / variance + log(variance)))
 
 
-def _grid(effect: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return the standard deviations of the components, (component,), smallest first."""
-    smallest = float(error.min()) / 10.0
+def scale_grid(effect: np.ndarray, error: np.ndarray, smallest: float) -> np.ndarray:
+    """Return standard deviations of a mixture's components: by factors sqrt(2) to twice the largest excess.
+
+    Parameters
+    ----------
+    effect, error : ndarray (gene,)
+        Estimates and standard errors, natural log.
+    smallest : float
+        What none is much below.
+
+    Returns
+    -------
+    ndarray (component,)
+        Smallest first.
+    """
     excess = float(np.max(effect**2 - error**2))
     largest = 2.0 * math.sqrt(excess) if excess > 0.0 else 8.0 * smallest
     n_steps = math.ceil(math.log(largest / smallest) / math.log(GRID_FACTOR))
@@ -195,7 +207,7 @@ def fit_mixture(effect: np.ndarray, error: np.ndarray) -> NormalMixture:
     if not usable.any():
         raise FitError("no gene has an estimate with a standard error, so the prior cannot be estimated.")
     effect, error = effect[usable], error[usable]
-    sd = _grid(effect, error)
+    sd = scale_grid(effect, error, float(error.min()) / 10.0)
     likelihood = np.empty((effect.size, sd.size))
     for start in range(0, effect.size, PIECE):
         some = slice(start, start + PIECE)

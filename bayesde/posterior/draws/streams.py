@@ -37,6 +37,8 @@ class Stream(IntEnum):
     """Starts of chains, by attempt."""
     PREDICTION = 0xFD7046C5
     """Predicted counts."""
+    PATTERN = 0xB5297A4D
+    """Draws of which some coefficients are exactly zero, by pattern."""
 
 
 def gene_seeds(names: Iterable[str], seed: int) -> np.ndarray:

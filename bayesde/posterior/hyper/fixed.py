@@ -22,6 +22,11 @@ def check_fixed(hyper: Hyperparameters, options: SamplingOptions) -> None:
     OptionError
         If they ask for other residuals or for another trend.
     """
+    if options.effects != "cauchy":
+        raise OptionError(
+            "effects: the hyperparameters are fixed, and define the laws of the effects; leave effects out, "
+            "or let the hyperparameters be learnt."
+        )
     if options.residuals != "normal" and options.residuals != hyper.residuals:
         raise OptionError(
             f"residuals: the hyperparameters are fixed, and are of {hyper.residuals} residuals; leave "

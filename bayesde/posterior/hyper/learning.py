@@ -19,6 +19,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.laws import LawsToLearn, learn_laws, with_zeros
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
@@ -54,12 +55,15 @@ class Learnt:
     pieces : list of ProposedGenes
         All genes, with proposals made near the maximum.
     likelihood : MarginalLikelihood
-        The draws that were learnt from; its array may have room for more.
+        The draws that were learnt from, without zeros; its array may have room for more.
+    at_zero : list of list of ProposedGenes, or None
+        The proposals with zeros of every piece, where a law has an atom.
     """
 
     points: HyperparameterPosterior
     pieces: list[ProposedGenes]
     likelihood: MarginalLikelihood
+    at_zero: list[list[ProposedGenes]] | None = None
 
 
 def learn(
@@ -70,6 +74,7 @@ def learn(
     rng: np.random.Generator,
     progress: Progress | None = None,
     room_for: int = 0,
+    laws: LawsToLearn | None = None,
 ) -> Learnt:
     """Learn the hyperparameters from all genes.
 
@@ -79,12 +84,15 @@ def learn(
         Of all genes.
     start : Starts
     space : HyperparameterSpace
+        With Cauchy's law of effects.
     psi : ndarray (hyperparameter,)
         Where the search starts.
     rng : Generator
     progress : callable, optional
     room_for : int
         Draws of each gene that the array is allocated for.
+    laws : LawsToLearn, optional
+        Other laws of effects; they are learnt from the draws made under Cauchy's.
 
     Returns
     -------
@@ -104,9 +112,15 @@ def learn(
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
     report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
     psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
+    under, at_zero = likelihood, None
+    if laws is not None:
+        report(1, STAGES, "learning the law of the effects")
+        if laws.atoms:
+            under, at_zero = with_zeros(likelihood, pieces, laws.atoms)
+        under, psi = learn_laws(under, laws, space.hyperparameters(space.phi(psi)))
     report(2, STAGES, "sampling the hyperparameters")
     n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
-    points = sample_hyperparameters(likelihood, psi, n_points, rng)
+    points = sample_hyperparameters(under, psi, n_points, rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
     logger.log(
         logging.INFO if known else logging.WARNING,
@@ -115,7 +129,7 @@ def learn(
         n_points,
         "" if known else ": their posterior is only roughly known",
     )
-    return Learnt(points, pieces, likelihood)
+    return Learnt(points, pieces, likelihood, at_zero)
 
 
 def learn_hyperparameters(
@@ -126,6 +140,7 @@ def learn_hyperparameters(
     space: HyperparameterSpace,
     seed: int,
     progress: Progress | None = None,
+    laws: LawsToLearn | None = None,
 ) -> Hyperparameters:
     """Learn the hyperparameters from all genes, for another engine to sample under.
 
@@ -138,6 +153,8 @@ def learn_hyperparameters(
     space : HyperparameterSpace
     seed : int
     progress : callable, optional
+    laws : LawsToLearn, optional
+        Other laws of effects than Cauchy's.
 
     Returns
     -------
@@ -145,7 +162,8 @@ def learn_hyperparameters(
         Posterior means, standard deviations and draws.
     """
     rng = np.random.default_rng(seed)
-    return learn(model, start, space, space.psi_of(hyper), rng, progress).points.summary(rng)
+    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, laws=laws)
+    return learnt.points.summary(rng)
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:

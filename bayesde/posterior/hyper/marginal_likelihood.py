@@ -36,7 +36,7 @@ from bayesde.posterior.hyper.evidence_kernels import (
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.proposal.drawing import ProposalDraws
 
-__all__ = ["MarginalLikelihood", "gene_weights", "relative"]
+__all__ = ["MarginalLikelihood", "gene_weights", "relative", "with_mixtures"]
 
 LARGEST_LOG_RATIO = 600.0
 """Beyond, the exponential would come near to overflow; the prior of such draws is negligible."""
@@ -53,7 +53,7 @@ class MarginalLikelihood:
     theta : ndarray of float32 (gene, draw, P + 1)
         There may be room for more draws than `log_ratio` has; what is in it is not read.
     log_ratio : ndarray of float32 (gene, draw)
-        ln p(y | theta) - ln q(theta), less `highest`.
+        ln p(y | theta) - ln q(theta), less `highest`; plus the log densities of effects whose law is known.
     highest : ndarray (gene,)
         Its value at the draw of largest weight.
     """
@@ -142,7 +142,7 @@ class MarginalLikelihood:
     def _scores(self, psi: np.ndarray, parts: PriorParts, moments: np.ndarray) -> np.ndarray:
         """Turn the moments of genes' draws into derivatives by psi."""
         n, scale_of = len(self.space.shrunken), np.array(self.space.scale_of, dtype=int)
-        of_effects = self._effect_scores(parts, moments[:, : 3 * n].reshape(-1, 3, n))
+        of_effects = self._effect_scores(parts, moments[:, : 3 * n].reshape(len(moments), 3, n))
         columns = [
             of_effects[part][:, scale_of == i].sum(axis=1, keepdims=True) for part, i in self.space.of_effects
         ]
@@ -207,6 +207,26 @@ def relative(log_ratio: np.ndarray, highest: np.ndarray) -> np.ndarray:
         return np.minimum(log_ratio - highest[:, None], LARGEST_LOG_RATIO).astype(np.float32)
 
 
+def with_mixtures(space: HyperparameterSpace, theta: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
+    """Add the log densities of the effects whose law is known, which has no hyperparameters.
+
+    Parameters
+    ----------
+    space : HyperparameterSpace
+    theta : ndarray of float32 (gene, draw, P + 1)
+        There may be room for more draws than `log_ratio` has.
+    log_ratio : ndarray (gene, draw)
+        Not changed.
+
+    Returns
+    -------
+    ndarray (gene, draw)
+    """
+    for k, law in space.mixtures:
+        log_ratio = log_ratio + law.log_density(theta[:, : log_ratio.shape[1], k])
+    return log_ratio
+
+
 def gene_weights(
     space: HyperparameterSpace,
     base_mean: np.ndarray,
@@ -231,5 +251,6 @@ def gene_weights(
         Each gene's add up to 1.
     """
     priors, weights = space.priors_at(points.phi, base_mean), np.empty(log_ratio.shape)
+    log_ratio = with_mixtures(space, theta, log_ratio)
     over_genes(average_weights, log_ratio.shape[0], theta, log_ratio, priors, points.weight, weights)
     return weights

@@ -9,6 +9,7 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import STAGES, learn
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
@@ -51,7 +52,7 @@ def sample_given(
     -------
     ImportanceSample
     """
-    return _sampled(propose(start.genes(keep), model.genes(keep)), points, draws, None, progress)
+    return _sampled(propose(start.genes(keep), model.genes(keep)), points, draws, progress)
 
 
 def sample_and_learn(
@@ -64,6 +65,7 @@ def sample_and_learn(
     draws: int,
     seed: int,
     progress: Progress | None = None,
+    laws: LawsToLearn | None = None,
 ) -> tuple[ImportanceSample, Hyperparameters]:
     """Learn the hyperparameters from all genes, and sample genes with them integrated out.
 
@@ -78,11 +80,13 @@ def sample_and_learn(
     keep : ndarray of int
         The genes to return, in increasing order.
     space : HyperparameterSpace
-        Which hyperparameters there are, and their priors.
+        Which hyperparameters there are under Cauchy's law of effects, and their priors.
     draws : int
         Of every gene.
     seed : int
     progress : callable, optional
+    laws : LawsToLearn, optional
+        Other laws of effects.
 
     Returns
     -------
@@ -92,26 +96,27 @@ def sample_and_learn(
     """
     rng = np.random.default_rng(seed)
     room_for = draws if keep.size == model.n_genes else 0
-    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for)
-    summary, pieces = learnt.points.summary(rng), learnt.pieces
+    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for, laws)
+    summary, pieces, at_zero = learnt.points.summary(rng), learnt.pieces, learnt.at_zero
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
     points = learnt.points.thinned(min(learnt.points.weight.size, most))
     if keep.size < model.n_genes:
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
-        pieces = [piece for piece in kept if piece.rows.size]
-    return _sampled(pieces, points, draws, learnt.likelihood, progress), summary
+        pieces, at_zero = [piece for piece in kept if piece.rows.size], None
+    return _sampled(pieces, points, draws, progress, learnt.likelihood, at_zero), summary
 
 
 def _sampled(
     pieces: list[ProposedGenes],
     points: HyperparameterPosterior,
     draws: int,
-    likelihood: MarginalLikelihood | None,
     progress: Progress | None,
+    likelihood: MarginalLikelihood | None = None,
+    at_zero: list[list[ProposedGenes]] | None = None,
 ) -> ImportanceSample:
     """Sample, and report progress before and after."""
     report = progress or silent
     report(3, STAGES, f"sampling {sum(piece.rows.size for piece in pieces):,} genes")
-    sampled = draw_sample(pieces, points, draws, likelihood)
+    sampled = draw_sample(pieces, points, draws, likelihood, at_zero)
     report(STAGES, STAGES, "sampling")
     return sampled

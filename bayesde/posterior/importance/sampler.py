@@ -1,6 +1,7 @@
 """Draws that are kept, with weights in which the hyperparameters are averaged over.
 
 A few genes at a time. Genes whose weights are not to be trusted get an adapted proposal, and are drawn again.
+Where the law of effects has an atom at zero, every pattern of zeros has proposals and draws of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene
 from bayesde.posterior.proposal.adaptation import adapted
 from bayesde.posterior.proposal.drawing import fitted_shares
 from bayesde.posterior.proposal.genes import ProposedGenes
+from bayesde.posterior.proposal.patterns import Patterns, add_offsets, offset, slices
 
 __all__ = ["SMALLEST_SIZE", "ImportanceSample", "draw_sample"]
 
@@ -28,6 +30,8 @@ seconds; with 6 none, by three seeds."""
 LONG_PILOT = 1000
 FEWEST_MORE = 250
 """Draws that are added to those learnt from, at the least: of fewer, some components would have none."""
+LEAST_WEIGHT = 0.02
+"""Of a gene's weight, that of the patterns of zeros whose proposals are adapted."""
 SMALLEST_SIZE = 0.1
 """Share of effective draws below which a proposal is adapted; where that fails, the status is low_ess."""
 
@@ -78,6 +82,11 @@ class _Attempt:
         """How far weights are from what can be trusted: above 1, they cannot."""
         return np.maximum(self.pareto_k / MAX_K, SMALLEST_SIZE * self.log_weights.shape[1] / self.size)
 
+    def genes(self, rows: np.ndarray) -> _Attempt:
+        """Take some of the genes."""
+        own = self.theta, self.log_ratio, self.log_weights, self.pareto_k, self.size
+        return _Attempt(*(part[rows] for part in own))
+
     def write_weights(
         self, sampled: ImportanceSample, rows: np.ndarray | slice, taken: np.ndarray | slice
     ) -> None:
@@ -100,6 +109,7 @@ def draw_sample(
     points: HyperparameterPosterior,
     n_draws: int,
     learnt: MarginalLikelihood | None = None,
+    at_zero: list[list[ProposedGenes]] | None = None,
 ) -> ImportanceSample:
     """Draw, with the hyperparameters integrated out; adapt the proposals that do not serve.
 
@@ -109,18 +119,22 @@ def draw_sample(
         With proposals made near the points.
     points : HyperparameterPosterior
     n_draws : int
-        Of every gene.
+        Of every gene, of all patterns of zeros together.
     learnt : MarginalLikelihood, optional
-        Draws of all genes from the same proposals. If they are as many as asked for, or at least
-        `FEWEST_MORE` fewer, they are the first of those that are returned, and where there is room in it for
-        all that are returned, the others are written there.
+        Draws of all genes from the same proposals, without zeros. If they are as many as asked for, or at
+        least `FEWEST_MORE` fewer, they are the first of those that are returned, and where there is room in
+        it for all that are returned, the others are written there.
+    at_zero : list of list of ProposedGenes, optional
+        Of every piece, the proposals of the patterns of zeros; by default they are built.
 
     Returns
     -------
     ImportanceSample
     """
     n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
-    if learnt is not None and not (n_draws == learnt.n_draws or n_draws >= learnt.n_draws + FEWEST_MORE):
+    patterns = Patterns.of(points.space.atoms)
+    sizes = patterns.sizes(n_draws)
+    if learnt is not None and not (sizes[0] == learnt.n_draws or sizes[0] >= learnt.n_draws + FEWEST_MORE):
         learnt = None
     if learnt is not None and learnt.theta.shape == (n_genes, n_draws, d):
         theta = learnt.theta
@@ -130,69 +144,117 @@ def draw_sample(
     report = {name: np.ones(n_genes) for name in ("pareto_k", "ess", "attempts")}
     sampled = ImportanceSample(GeneDraws(theta, log_weights, log_ratio), report)
 
-    def weigh_piece(work: tuple[ProposedGenes, int]) -> None:
-        piece, end = work
+    def weigh_piece(work: tuple[int, int]) -> None:
+        number, end = work
+        piece = pieces[number]
+        family = [piece, *(at_zero[number] if at_zero else patterns.pieces_of(piece))]
         at = slice(end - piece.rows.size, end)
-        _draw(piece, learnt, points, sampled, at)
-        _weigh(piece, points, sampled, at)
+        highest = _draw(family, sizes, learnt, points, sampled, at)
+        _weigh(family, sizes, highest, points, sampled, at)
 
     ends = np.cumsum([piece.rows.size for piece in pieces]).tolist()
-    for_each(weigh_piece, zip(pieces, ends, strict=True))
+    for_each(weigh_piece, enumerate(ends))
     return sampled
 
 
 def _draw(
-    piece: ProposedGenes,
+    family: list[ProposedGenes],
+    sizes: list[int],
     learnt: MarginalLikelihood | None,
     points: HyperparameterPosterior,
     sampled: ImportanceSample,
     at: slice,
-) -> None:
-    """Write draws of a few genes, those that are there already first."""
-    draws = sampled.draws
+) -> np.ndarray:
+    """Write draws of a few genes, those that are there already first; return what log ratios are less by."""
+    draws, piece = sampled.draws, family[0]
     assert draws.log_ratio is not None
+    theta, log_ratio = draws.theta[at], draws.log_ratio[at]
     if learnt is None:
-        likelihood = MarginalLikelihood.of(points.space, piece.model, piece.draws(draws.n_draws, Stream.KEPT))
-        draws.theta[at], draws.log_ratio[at] = likelihood.theta, likelihood.log_ratio
-        return
-    n = learnt.n_draws
-    if draws.theta is not learnt.theta:
-        draws.theta[at, :n] = learnt.theta[piece.rows, :n]
-    draws.log_ratio[at, :n] = learnt.log_ratio[piece.rows]
-    if n < draws.n_draws:
-        more = piece.draws(draws.n_draws - n, Stream.KEPT)
-        draws.theta[at, n:] = more.theta
-        draws.log_ratio[at, n:] = relative(more.log_ratio, learnt.highest[piece.rows])
+        likelihood = MarginalLikelihood.of(points.space, piece.model, piece.draws(sizes[0], Stream.KEPT))
+        theta[:, : sizes[0]], log_ratio[:, : sizes[0]] = likelihood.theta, likelihood.log_ratio
+        highest = likelihood.highest
+    else:
+        n, highest = learnt.n_draws, learnt.highest[piece.rows]
+        if draws.theta is not learnt.theta:
+            theta[:, :n] = learnt.theta[piece.rows, :n]
+        log_ratio[:, :n] = learnt.log_ratio[piece.rows]
+        if n < sizes[0]:
+            more = piece.draws(sizes[0] - n, Stream.KEPT)
+            theta[:, n : sizes[0]] = more.theta
+            log_ratio[:, n : sizes[0]] = relative(more.log_ratio, highest)
+    for own, part in zip(family[1:], slices(sizes)[1:], strict=True):
+        drawn = own.draws(part.stop - part.start, Stream.KEPT)
+        theta[:, part], log_ratio[:, part] = drawn.theta, relative(drawn.log_ratio, highest)
+    add_offsets(log_ratio, sizes)
+    return highest
 
 
 def _weigh(
-    piece: ProposedGenes, points: HyperparameterPosterior, sampled: ImportanceSample, at: slice
+    family: list[ProposedGenes],
+    sizes: list[int],
+    highest: np.ndarray,
+    points: HyperparameterPosterior,
+    sampled: ImportanceSample,
+    at: slice,
 ) -> None:
     """Weigh the draws of a few genes, and draw those again whose proposals do not serve."""
     draws, rows = sampled.draws, np.arange(at.start, at.stop)
     assert draws.log_ratio is not None
-    attempt = _Attempt.of(piece.model.base_mean, draws.theta[at], draws.log_ratio[at], points)
+    base_mean = family[0].model.base_mean
+    attempt = _Attempt.of(base_mean, draws.theta[at], draws.log_ratio[at], points)
     trouble = attempt.trouble
     attempt.write_weights(sampled, at, slice(None))
     for number in range(ADAPTATIONS):
         bad = np.flatnonzero(trouble > 1.0)
         if not bad.size:
             return
-        rows, trouble = rows[bad], trouble[bad]
-        piece = piece.genes(bad) if number else piece.genes(bad).with_all_components()
-        piece = _moved(piece, attempt.theta[bad], attempt.log_weights[bad], number)
-        new = MarginalLikelihood.of(
-            points.space, piece.model, piece.draws(draws.n_draws, Stream.ADAPTED, number)
-        )
-        attempt = _Attempt.of(new.base_mean, new.theta, new.log_ratio, points)
+        rows, trouble, highest = rows[bad], trouble[bad], highest[bad]
+        family = [piece.genes(bad) if number else piece.genes(bad).with_all_components() for piece in family]
+        attempt = attempt.genes(bad)
+        for own, part in enumerate(slices(sizes)):
+            family[own], highest = _redrawn(family[own], attempt, highest, part, number, points)
+        attempt = _Attempt.of(family[0].model.base_mean, attempt.theta, attempt.log_ratio, points)
         better = attempt.trouble < trouble
         attempt.write(sampled, rows[better], better)
         trouble = np.minimum(trouble, attempt.trouble)
         sampled.report["attempts"][rows] += 1.0
 
 
+def _redrawn(
+    piece: ProposedGenes,
+    attempt: _Attempt,
+    highest: np.ndarray,
+    part: slice,
+    number: int,
+    points: HyperparameterPosterior,
+) -> tuple[ProposedGenes, np.ndarray]:
+    """Adapt the proposals of one pattern, and draw again; return the proposals and what ratios are less by.
+
+    The draws of genes in whose posterior the pattern has little weight stay as they are.
+    """
+    size, n_draws = part.stop - part.start, attempt.theta.shape[1]
+    log_weights, taken = attempt.log_weights[:, part], np.ones(len(highest), dtype=bool)
+    if size < n_draws:
+        share = exponentials(log_weights).sum(axis=1)
+        log_weights, taken = log_weights - np.log(share)[:, None], share > LEAST_WEIGHT
+    piece = _moved(piece, attempt.theta[:, part], log_weights, number)
+    drawn = piece.draws(size, Stream.ADAPTED, number)
+    if piece.zero:
+        ratio = relative(drawn.log_ratio, highest)
+    else:
+        new = MarginalLikelihood.of(points.space, piece.model, drawn)
+        ratio, change = new.log_ratio, np.where(taken, highest - new.highest, 0.0)
+        attempt.log_ratio[:] += change[:, None].astype(np.float32)
+        highest = highest - change
+    attempt.theta[taken, part], attempt.log_ratio[taken, part] = drawn.theta[taken], ratio[taken]
+    if size < n_draws:
+        attempt.log_ratio[taken, part] += offset(size, n_draws)
+    return piece, highest
+
+
 def _moved(piece: ProposedGenes, theta: np.ndarray, log_weights: np.ndarray, number: int) -> ProposedGenes:
     """Adapt proposals to weighted draws, with all their components: one that was left out may be missing."""
-    proposal = adapted(piece.proposal, theta, exponentials(log_weights))
+    own = np.ascontiguousarray(np.delete(theta, piece.zero, axis=2) if piece.zero else theta)
+    proposal = adapted(piece.proposal, own, exponentials(log_weights))
     seeds = seeds_for(Stream.ADAPTED, piece.start.seeds, number)
     return replace(piece, proposal=fitted_shares(piece.model, proposal, seeds, LONG_PILOT, negligible=0.0))

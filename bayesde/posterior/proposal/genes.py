@@ -36,12 +36,15 @@ class ProposedGenes:
     start : Starts
         Where the searches for its components started.
     proposal : Mixture
+    zero : tuple of int
+        Coefficients that are exactly zero in its draws, which model and proposal are without.
     """
 
     rows: np.ndarray
     model: ConditionalModel
     start: Starts
     proposal: Mixture
+    zero: tuple[int, ...] = ()
 
     def genes(self, some: np.ndarray) -> ProposedGenes:
         """Take some of the genes.
@@ -55,9 +58,8 @@ class ProposedGenes:
         -------
         ProposedGenes
         """
-        return ProposedGenes(
-            self.rows[some], self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
-        )
+        own = self.model.genes(some), self.start.genes(some), self.proposal.genes(some)
+        return ProposedGenes(self.rows[some], *own, self.zero)
 
     def draws(self, n_draws: int, stream: Stream = Stream.LEARNING, attempt: int = 0) -> ProposalDraws:
         """Draw, by one of a gene's streams of random numbers.
@@ -73,7 +75,34 @@ class ProposedGenes:
         -------
         ProposalDraws
         """
-        return draw(self.model, self.proposal, seeds_for(stream, self.start.seeds, attempt), n_draws)
+        drawn = draw(self.model, self.proposal, seeds_for(stream, self.start.seeds, attempt), n_draws)
+        if not self.zero:
+            return drawn
+        size = self.model.n_coefficients + len(self.zero) + 1
+        theta = np.zeros((*drawn.log_ratio.shape, size), dtype=np.float32)
+        theta[:, :, np.delete(np.arange(size), self.zero)] = drawn.theta
+        return ProposalDraws(theta, drawn.log_ratio)
+
+    def at_zero(self, zero: tuple[int, ...], number: int) -> ProposedGenes:
+        """Build proposals for the same genes with some of the coefficients exactly zero.
+
+        Parameters
+        ----------
+        zero : tuple of int
+            These coefficients.
+        number : int
+            Of this pattern of zeros, for its random numbers.
+
+        Returns
+        -------
+        ProposedGenes
+        """
+        kept = np.delete(np.arange(self.model.n_coefficients), zero)
+        model = self.model.with_coefficients(kept)
+        seeds = seeds_for(Stream.PATTERN, self.start.seeds, number)
+        start = Starts(np.ascontiguousarray(self.start.beta[:, kept]), self.start.log_dispersion, seeds)
+        mixture = gene_mixtures(model, start.beta, start.log_dispersion)
+        return ProposedGenes(self.rows, model, start, fitted_shares(model, mixture, seeds), zero)
 
     def with_all_components(self) -> ProposedGenes:
         """Take back the components that were left out."""

@@ -127,7 +127,7 @@ def hyper_points(posterior: PosteriorData) -> HyperparameterPosterior:
     -------
     HyperparameterPosterior
     """
-    space = posterior.request.space
+    space = posterior.request.space_of(posterior.hyperparameters)
     phi = space.phi_of(posterior.hyperparameters)
     used = np.linspace(0, len(phi) - 1, min(len(phi), MOST_POINTS)).astype(int)
     phi, times = np.unique(phi[used], axis=0, return_counts=True)
@@ -274,9 +274,10 @@ def _weighed(
 
 def _change_of_wide(posterior: PosteriorData, sd: float) -> tuple[float, np.ndarray]:
     """Return by what the squares of coefficients that are not shrunken enter the log ratio, and which."""
-    space, before = posterior.request.space, posterior.request.priors.unshrunken_sd
-    others = np.setdiff1d(np.arange(len(space.coefficients)), space.shrunken)
-    return 0.5 * (before**-2.0 - sd**-2.0), others
+    shrunken = posterior.hyperparameters.shrinkage_scale
+    others = [k for k, name in enumerate(posterior.design.coefficients) if name not in shrunken]
+    before = posterior.request.priors.unshrunken_sd
+    return 0.5 * (before**-2.0 - sd**-2.0), np.array(others, dtype=int)
 
 
 def _smoothed(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

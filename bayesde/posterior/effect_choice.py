@@ -1,0 +1,173 @@
+"""From the option ``effects`` to the laws of a design's coefficients."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesde.design import Design
+from bayesde.eb.fit import EbFit
+from bayesde.eb.shrinkage.ash import scale_grid
+from bayesde.errors import InputError, first_few
+from bayesde.model.effect_laws import EffectMixture
+from bayesde.model.hyperparameter_space import HyperparameterSpace
+from bayesde.model.hyperparameters_of_fit import named_coefficients
+from bayesde.posterior.hyper.laws import LawsToLearn
+from bayesde.posterior.proposal.patterns import MOST_ATOMS
+
+__all__ = ["chosen_laws", "laws_to_learn"]
+
+logger = logging.getLogger(__name__)
+
+LOW_QUANTILE, SHARE_OF_IT = 0.05, 0.5
+"""The smallest scale of a mixture is so much of this quantile of the standard errors."""
+LARGEST_ERROR = 5.0
+"""Standard errors (natural log) of estimates that a mixture's grid is made of."""
+
+
+def chosen_laws(design: Design, shrunken: tuple[int, ...], effects: Any) -> dict[int, Any]:
+    """Return the law of every shrunken coefficient.
+
+    Parameters
+    ----------
+    design : Design
+    shrunken : tuple of int
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+
+    Returns
+    -------
+    dict of int to (str or EffectMixture)
+
+    Raises
+    ------
+    InputError
+        If the design has no such coefficient or term, or it is not shrunken.
+    """
+    if not isinstance(effects, Mapping):
+        return dict.fromkeys(shrunken, effects)
+    laws = dict.fromkeys(shrunken, effects.get("", "cauchy"))
+    for name, law in effects.items():
+        columns = named_coefficients(design, [name], "effects") if name else ()
+        others = [design.coefficients[k] for k in columns if k not in laws]
+        if others:
+            raise InputError(
+                f"effects: {first_few(others)} is not shrunken, and so has no law of effects; shrunken are "
+                f"{first_few([design.coefficients[k] for k in shrunken], 20) or 'none'}."
+            )
+        laws |= dict.fromkeys(columns, law)
+    return laws
+
+
+def laws_to_learn(fit: EbFit, space: HyperparameterSpace, effects: Any) -> LawsToLearn | None:
+    """Return the laws of effects that are to be learnt.
+
+    Parameters
+    ----------
+    fit : EbFit
+        Whose estimates give the grids of mixtures.
+    space : HyperparameterSpace
+        With Cauchy's law of all effects.
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+
+    Returns
+    -------
+    LawsToLearn or None
+        None where all are Cauchy's.
+
+    Raises
+    ------
+    InputError
+        If the design has no such coefficient or term, it is not shrunken, or nothing would be left where
+        all effects are zero.
+    """
+    laws = _with_few_atoms(fit.design, chosen_laws(fit.design, space.shrunken, effects))
+    if all(law == "cauchy" for law in laws.values()):
+        return None
+    own = [k for k in space.shrunken if isinstance(laws[k], str) and laws[k] != "mixture"]
+    group = dict(zip(space.shrunken, space.scale_of, strict=True))
+    keys = [(group[k], laws[k]) for k in own]
+    order = list(dict.fromkeys(keys))
+    scales = {k: _grid(fit, k, zero=laws[k] == "mixture") for k in laws if laws[k] in ("mixture", _NO_ZERO)}
+    return LawsToLearn(
+        replace(
+            space,
+            shrunken=tuple(own),
+            scale_of=tuple(order.index(key) for key in keys),
+            families=tuple(law for _, law in order),
+            mixtures=tuple((k, law) for k, law in laws.items() if isinstance(law, EffectMixture)),
+        ),
+        scales,
+    )
+
+
+_NO_ZERO = "mixture without zero"
+
+
+def _with_few_atoms(design: Design, laws: dict[int, Any]) -> dict[int, Any]:
+    """Leave the atoms at zero of at most `MOST_ATOMS` coefficients, the last of them, and check the laws."""
+    atoms = [k for k, law in laws.items() if _has_atom(law)]
+    if atoms and len(atoms) == design.n_coefficients:
+        raise InputError(
+            f"effects: all coefficients of the design '{design.formula}' could be zero, and then no expected "
+            "count would be left; use a design with an intercept, or a law without zero (student_t)."
+        )
+    for k in atoms[:-MOST_ATOMS]:
+        if isinstance(laws[k], EffectMixture):
+            raise InputError(
+                f"effects: at most {MOST_ATOMS} coefficients can have a law with zero; {len(atoms)} have."
+            )
+        laws[k] = {"spike_t": "student_t", "mixture": _NO_ZERO}[laws[k]]
+    return laws
+
+
+def _has_atom(law: Any) -> bool:
+    return law.null > 0.0 if isinstance(law, EffectMixture) else law in ("spike_t", "mixture")
+
+
+def atoms_left_out(fit: EbFit, space: HyperparameterSpace, effects: Any) -> str:
+    """Say which coefficients have a law without zero, because too many would have one with it.
+
+    Parameters
+    ----------
+    fit : EbFit
+    space : HyperparameterSpace
+        With Cauchy's law of all effects.
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+
+    Returns
+    -------
+    str
+        Empty if there are none.
+    """
+    names = fit.design.coefficients
+    laws = chosen_laws(fit.design, space.shrunken, effects)
+    atoms = [k for k, law in laws.items() if _has_atom(law)]
+    if len(atoms) <= MOST_ATOMS:
+        return ""
+    kept, others = ([names[k] for k in some] for some in (atoms[-MOST_ATOMS:], atoms[:-MOST_ATOMS]))
+    return (
+        f"only {MOST_ATOMS} of {len(atoms)} effects can be exactly zero: {first_few(kept)}. "
+        f"{first_few(others)} have the same law without zero; name others by the option effects."
+    )
+
+
+def _grid(fit: EbFit, k: int, *, zero: bool) -> np.ndarray:
+    """Return the scales of a mixture: ash's grid, from the estimates of all genes, and zero before them."""
+    effect, error = fit.beta[:, k], fit.beta_se[:, k]
+    usable = np.isfinite(effect) & (error > 0.0) & (error < LARGEST_ERROR)
+    if not usable.any():
+        raise InputError(
+            f"effects: no gene has an estimate of {fit.design.coefficients[k]} that the grid of a mixture "
+            "could be made of; choose student_t."
+        )
+    error = error[usable]
+    smallest = SHARE_OF_IT * float(np.sort(error)[int(LOW_QUANTILE * (error.size - 1))])
+    scales = scale_grid(effect[usable], error, smallest)
+    return np.concatenate([[0.0], scales]) if zero else scales
