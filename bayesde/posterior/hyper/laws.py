@@ -26,6 +26,7 @@ import numpy as np
 from bayesde.eb.shrinkage.mixture_weights import maximum_likelihood_weights
 from bayesde.errors import FitError
 from bayesde.model.effect_laws import EffectMixture
+from bayesde.model.hyperparameter_names import EFFECT_NU, effect_name
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.compiled import kernel
@@ -39,11 +40,11 @@ from bayesde.posterior.hyper.marginal_likelihood import (
     relative,
     with_mixtures,
 )
-from bayesde.posterior.hyper.maximum import maximize
+from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.proposal.genes import ProposedGenes
 from bayesde.posterior.proposal.patterns import Patterns, add_offsets, slices
 
-__all__ = ["LawsToLearn", "learn_laws", "log_likelihood", "with_zeros"]
+__all__ = ["TELLING", "LawsToLearn", "gain_of_student_t", "learn_laws", "log_likelihood", "with_zeros"]
 
 ENOUGH_GENES = 2000
 """From which the laws are learnt in all rounds but the last."""
@@ -51,6 +52,9 @@ MOST_ROUNDS, SETTLED = 6, 0.1
 """Of mixtures' weights and other hyperparameters in turn, and the gain in log likelihood that ends them."""
 NULL_WEIGHT = 10.0
 """Of zero in the Dirichlet prior of a mixture's weights: ash's penalty."""
+TELLING = 10.0
+"""Log marginal likelihood by which another law must be better to be named."""
+NORMAL_95 = 1.96
 STARTS = ((0.0, 1.1, 0.0), (1.5, 0.7, 2.0))
 """Where searches start: what is added to ln S, ln nu, and the logit of pi0."""
 
@@ -171,6 +175,50 @@ def log_likelihood(likelihood: MarginalLikelihood, psi: np.ndarray) -> float:
         Without their prior, up to a constant that only depends on the draws.
     """
     return float(likelihood.log_posterior(psi)) - likelihood.space.log_prior(psi)[0]
+
+
+def gain_of_student_t(likelihood: MarginalLikelihood, psi: np.ndarray) -> dict[str, float]:
+    """Return by how much Student's t explains the effects better than Cauchy's law.
+
+    The degrees of freedom are searched for with some of the genes, and judged with all.
+
+    Parameters
+    ----------
+    likelihood : MarginalLikelihood
+        Under Cauchy's law.
+    psi : ndarray (hyperparameter,)
+        Its maximum.
+
+    Returns
+    -------
+    dict of str to float
+        ``student_t_gain``, in log marginal likelihood. Where that is more than `TELLING`, also the degrees of
+        freedom by coefficient, ``student_t[COEFFICIENT]``, and the ends of their 95 % intervals,
+        ``student_t_lower`` and ``student_t_upper``, by the curvature of the likelihood. Empty if there is no
+        such law.
+    """
+    cauchy = likelihood.space
+    if not cauchy.shrunken:
+        return {}
+    laws = LawsToLearn(replace(cauchy, families=("student_t",) * cauchy.n_scales))
+    under = replace(likelihood, space=laws.space)
+    some = under.spread(ENOUGH_GENES)
+    try:
+        found = maximize(some, laws.space.psi_of(cauchy.hyperparameters(cauchy.phi(psi))))
+        gain = log_likelihood(under, found) - log_likelihood(likelihood, psi)
+        if gain <= TELLING:
+            return {"student_t_gain": gain}
+        sd = curvature_sd(under, found)
+    except FitError:  # these genes say too little of the degrees of freedom
+        return {}
+    ends = {"": 0.0, "_lower": -NORMAL_95, "_upper": NORMAL_95}
+    values = {"student_t_gain": gain}
+    for name, times in ends.items():
+        by_name = laws.space.by_name(laws.space.phi(found + times * sd))
+        for k in cauchy.shrunken:
+            coefficient = cauchy.coefficients[k]
+            values[f"student_t{name}[{coefficient}]"] = float(by_name[effect_name(EFFECT_NU, coefficient)])
+    return values
 
 
 def _even(scale: np.ndarray) -> EffectMixture:

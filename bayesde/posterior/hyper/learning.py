@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.hyper.laws import LawsToLearn, learn_laws, with_zeros
+from bayesde.posterior.hyper.laws import LawsToLearn, gain_of_student_t, learn_laws, with_zeros
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
@@ -58,12 +58,29 @@ class Learnt:
         The draws that were learnt from, without zeros; its array may have room for more.
     at_zero : list of list of ProposedGenes, or None
         The proposals with zeros of every piece, where a law has an atom.
+    gain : dict of str to float
+        What `gain_of_student_t` returns, where the law is Cauchy's.
     """
 
     points: HyperparameterPosterior
     pieces: list[ProposedGenes]
     likelihood: MarginalLikelihood
     at_zero: list[list[ProposedGenes]] | None = None
+    gain: dict[str, float] = field(default_factory=dict)
+
+    def summary(self, rng: np.random.Generator) -> Hyperparameters:
+        """Return posterior means, standard deviations and draws of the hyperparameters, and what was checked.
+
+        Parameters
+        ----------
+        rng : Generator
+
+        Returns
+        -------
+        Hyperparameters
+        """
+        found = self.points.summary(rng)
+        return replace(found, checks=found.checks | self.gain)
 
 
 def learn(
@@ -129,7 +146,8 @@ def learn(
         n_points,
         "" if known else ": their posterior is only roughly known",
     )
-    return Learnt(points, pieces, likelihood, at_zero)
+    gain = gain_of_student_t(likelihood, psi) if laws is None else {}
+    return Learnt(points, pieces, likelihood, at_zero, gain)
 
 
 def learn_hyperparameters(
@@ -163,7 +181,7 @@ def learn_hyperparameters(
     """
     rng = np.random.default_rng(seed)
     learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, laws=laws)
-    return learnt.points.summary(rng)
+    return learnt.summary(rng)
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:

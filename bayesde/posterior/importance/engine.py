@@ -97,7 +97,7 @@ def sample_and_learn(
     rng = np.random.default_rng(seed)
     room_for = draws if keep.size == model.n_genes else 0
     learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for, laws)
-    summary, pieces, at_zero = learnt.points.summary(rng), learnt.pieces, learnt.at_zero
+    summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
     points = learnt.points.thinned(min(learnt.points.weight.size, most))
     if keep.size < model.n_genes:
