@@ -18,7 +18,7 @@ doi:10.1093/biostatistics/kxw041). Some of the genes give all but the last round
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,7 +41,7 @@ from bayesde.posterior.hyper.marginal_likelihood import (
     with_mixtures,
 )
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
-from bayesde.posterior.proposal.genes import ProposedGenes
+from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes
 from bayesde.posterior.proposal.patterns import Patterns, add_offsets, slices
 
 __all__ = ["TELLING", "LawsToLearn", "gain_of_student_t", "learn_laws", "log_likelihood", "with_zeros"]
@@ -82,7 +82,7 @@ class LawsToLearn:
 
 
 def with_zeros(
-    likelihood: MarginalLikelihood, pieces: list[ProposedGenes], atoms: tuple[int, ...]
+    likelihood: MarginalLikelihood, pieces: Iterable[StartedGenes], atoms: tuple[int, ...]
 ) -> tuple[MarginalLikelihood, list[list[ProposedGenes]]]:
     """Add draws of which some coefficients are zero to those of all genes.
 
@@ -90,8 +90,8 @@ def with_zeros(
     ----------
     likelihood : MarginalLikelihood
         Of draws without zeros, in an array with room for as many more.
-    pieces : list of ProposedGenes
-        That they were drawn from.
+    pieces : iterable of StartedGenes
+        All genes.
     atoms : tuple of int
         Coefficients that may be zero.
 
@@ -111,7 +111,7 @@ def with_zeros(
     log_ratio = np.empty((theta.shape[0], sum(sizes)), dtype=np.float32)
     log_ratio[:, : sizes[0]] = likelihood.log_ratio
 
-    def fill(piece: ProposedGenes) -> list[ProposedGenes]:
+    def fill(piece: StartedGenes) -> list[ProposedGenes]:
         own, rows = patterns.pieces_of(piece), piece.rows
         for each, part in zip(own, slices(sizes)[1:], strict=True):
             drawn = each.draws(part.stop - part.start)

@@ -5,6 +5,7 @@ So the draws of a few genes stay in the processor's cache while they are worked 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,32 +18,69 @@ from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import ProposalDraws, draw, fitted_shares
 from bayesde.posterior.proposal.mixture import Mixture
 
-__all__ = ["ProposedGenes", "propose"]
+__all__ = ["ProposedGenes", "StartedGenes", "in_pieces", "propose"]
 
 GENES_AT_A_TIME = 250
 """Few enough for their draws to stay in the cache, and for `over_genes` not to share them out once more."""
 
 
 @dataclass(frozen=True, eq=False)
-class ProposedGenes:
-    """A few genes with the distributions that they are drawn from.
+class StartedGenes:
+    """A few genes, and where the searches for the components of their proposals start.
 
     Attributes
     ----------
     rows : ndarray of int (gene,)
         Which of all genes these are, in increasing order.
     model : ConditionalModel
-        What the proposal was made for.
+        What proposals are made for.
     start : Starts
-        Where the searches for its components started.
-    proposal : Mixture
-    zero : tuple of int
-        Coefficients that are exactly zero in its draws, which model and proposal are without.
     """
 
     rows: np.ndarray
     model: ConditionalModel
     start: Starts
+
+    def proposed(self) -> ProposedGenes:
+        """Build proposals."""
+        mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
+        proposal = fitted_shares(self.model, mixture, self.start.seeds)
+        return ProposedGenes(self.rows, self.model, self.start, proposal)
+
+    def at_zero(self, zero: tuple[int, ...], number: int) -> ProposedGenes:
+        """Build proposals for the same genes with some of the coefficients exactly zero.
+
+        Parameters
+        ----------
+        zero : tuple of int
+            These coefficients.
+        number : int
+            Of this pattern of zeros, for its random numbers.
+
+        Returns
+        -------
+        ProposedGenes
+        """
+        kept = np.delete(np.arange(self.model.n_coefficients), zero)
+        beta, seeds = self.start.beta[:, kept], seeds_for(Stream.PATTERN, self.start.seeds, number)
+        start = Starts(np.ascontiguousarray(beta), self.start.log_dispersion, seeds)
+        own = StartedGenes(self.rows, self.model.with_coefficients(kept), start).proposed()
+        return replace(own, zero=zero)
+
+
+@dataclass(frozen=True, eq=False)
+class ProposedGenes(StartedGenes):
+    """A few genes with the distributions that they are drawn from.
+
+    Attributes
+    ----------
+    rows, model, start
+        As of `StartedGenes`.
+    proposal : Mixture
+    zero : tuple of int
+        Coefficients that are exactly zero in its draws, which model and proposal are without.
+    """
+
     proposal: Mixture
     zero: tuple[int, ...] = ()
 
@@ -83,27 +121,6 @@ class ProposedGenes:
         theta[:, :, np.delete(np.arange(size), self.zero)] = drawn.theta
         return ProposalDraws(theta, drawn.log_ratio)
 
-    def at_zero(self, zero: tuple[int, ...], number: int) -> ProposedGenes:
-        """Build proposals for the same genes with some of the coefficients exactly zero.
-
-        Parameters
-        ----------
-        zero : tuple of int
-            These coefficients.
-        number : int
-            Of this pattern of zeros, for its random numbers.
-
-        Returns
-        -------
-        ProposedGenes
-        """
-        kept = np.delete(np.arange(self.model.n_coefficients), zero)
-        model = self.model.with_coefficients(kept)
-        seeds = seeds_for(Stream.PATTERN, self.start.seeds, number)
-        start = Starts(np.ascontiguousarray(self.start.beta[:, kept]), self.start.log_dispersion, seeds)
-        mixture = gene_mixtures(model, start.beta, start.log_dispersion)
-        return ProposedGenes(self.rows, model, start, fitted_shares(model, mixture, seeds), zero)
-
     def with_all_components(self) -> ProposedGenes:
         """Take back the components that were left out."""
         mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
@@ -123,11 +140,22 @@ def propose(start: Starts, model: ConditionalModel) -> list[ProposedGenes]:
     list of ProposedGenes
         Together all genes, in their order.
     """
+    return for_each(StartedGenes.proposed, in_pieces(start, model))
 
-    def build(rows: np.ndarray) -> ProposedGenes:
-        some, begin = model.genes(rows), start.genes(rows)
-        mixture = gene_mixtures(some, begin.beta, begin.log_dispersion)
-        return ProposedGenes(rows, some, begin, fitted_shares(some, mixture, begin.seeds))
 
+def in_pieces(start: Starts, model: ConditionalModel) -> Iterator[StartedGenes]:
+    """Yield all genes, a few at a time.
+
+    Parameters
+    ----------
+    start : Starts
+    model : ConditionalModel
+
+    Yields
+    ------
+    StartedGenes
+    """
     everyone = np.arange(model.n_genes)
-    return for_each(build, (everyone[at : at + GENES_AT_A_TIME] for at in everyone[::GENES_AT_A_TIME]))
+    for at in everyone[::GENES_AT_A_TIME]:
+        rows = everyone[at : at + GENES_AT_A_TIME]
+        yield StartedGenes(rows, model.genes(rows), start.genes(rows))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.posterior.proposal.genes import ProposedGenes
+from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes
 
 __all__ = ["MOST_ATOMS", "Patterns", "add_offsets", "offset", "slices"]
 
@@ -89,13 +89,12 @@ class Patterns:
     def _share(self) -> float:
         return SHARE_OF_ZEROS[len(self.zeros).bit_length() - 1]
 
-    def pieces_of(self, piece: ProposedGenes) -> list[ProposedGenes]:
+    def pieces_of(self, piece: StartedGenes) -> list[ProposedGenes]:
         """Build the proposals of a few genes with zeros.
 
         Parameters
         ----------
-        piece : ProposedGenes
-            With the proposals without zeros.
+        piece : StartedGenes
 
         Returns
         -------
