@@ -16,7 +16,8 @@ from bayesde.options import check_range
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
-from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws, probabilities_below
+from bayesde.posterior.summaries.point_mass import PointMass
+from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws
 
 __all__ = [
     "LARGEST_EFFECT",
@@ -70,35 +71,40 @@ def contrast_summary(
     dict of str to ndarray (gene,)
         ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
         (natural log), as `bayesde.posterior.draws.weighted_statistics` defines them;
-        ``lfsr`` = min(P(< 0), P(> 0)). With a threshold also ``fsos`` = min(P(< threshold), P(> -threshold)),
-        the probability of a wrong sign or an effect smaller than the threshold; ``lfdr`` =
-        P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| > threshold), which add up to 1.
+        ``lfsr`` = min(P(<= 0), P(>= 0)) (Stephens 2017, doi:10.1093/biostatistics/kxw041). With a threshold
+        also ``fsos`` = min(P(< threshold), P(> -threshold)), the probability of a wrong sign or an effect
+        smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` =
+        P(|.| > threshold), which add up to 1. If ``draws.has_atoms``, also ``p_zero`` = P(= 0), the weight
+        of the draws that are exactly 0, which is part of ``lfsr``, ``fsos`` and ``lfdr``.
     """
-    names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))
+    rates = ("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",)
+    names = MOMENTS + rates + (("p_zero",) if draws.has_atoms else ())
     summary = {name: np.empty(draws.n_genes) for name in names}
 
     def summarize(first: int, last: int) -> None:
         for rows, theta, weights in draws.batches(first, last):
             some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
             ordered = SortedDraws.of(contrast_values(theta, vector), weights)
-            found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
-            for name, values in found.items():
-                summary[name][rows] = values
+            atoms = draws.has_atoms
+            found = _moments(ordered, ci_prob, atoms) | _rates(ordered, atoms, vector, threshold, some, theta)
+            for name, values in summary.items():
+                values[rows] = found[name]
 
     over_genes(summarize, draws.n_genes)
     return summary
 
 
-def _moments(draws: SortedDraws, ci_prob: float) -> dict[str, np.ndarray]:
+def _moments(draws: SortedDraws, ci_prob: float, atoms: bool) -> dict[str, np.ndarray]:
     """Summarize some genes' draws by `MOMENTS`."""
     n_genes = draws.values.shape[0]
     summary = np.empty((n_genes, len(MOMENTS)))
-    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, summary)
+    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, atoms, summary)
     return dict(zip(MOMENTS, summary.T, strict=True))
 
 
 def _rates(
     draws: SortedDraws,
+    atoms: bool,
     vector: np.ndarray,
     threshold: float,
     models: list[ConditionalModel],
@@ -106,16 +112,19 @@ def _rates(
 ) -> dict[str, np.ndarray]:
     """Return the probabilities of some genes' contrast to be wrong, small or large."""
     bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
-    below = probabilities_below(draws, bounds, models, vector, theta).T
-    above = probabilities_below(draws.turned, bounds, models, -vector, theta).T  # of minus the contrast
+    parts = PointMass.of(draws) if atoms else PointMass.absent(draws)
+    below = parts.probabilities_below(bounds, models, vector, theta).T
+    above = parts.turned.probabilities_below(bounds, models, -vector, theta).T  # of minus the contrast
+    zero = bounds.index(0.0)
+    wrong = np.minimum(parts.at_zero + np.minimum(below[zero], above[zero]), 1.0)
+    rates = {"lfsr": wrong, "p_zero": parts.at_zero}
     if threshold == 0.0:
-        return {"lfsr": np.minimum(below[0], above[0])}
+        return rates
     larger = np.minimum(below[2] + above[2], 1.0)
     # from the heavier side, nothing cancels where little of the posterior is within the threshold
     inner = np.where(above[2] > below[2], below[0] - below[2], above[0] - above[2])
-    lfdr = np.where(larger > 0.5, np.maximum(inner, FLOOR), 1.0 - larger)
-    return {
-        "lfsr": np.minimum(below[1], above[1]),
+    lfdr = np.where(larger > 0.5, np.maximum(inner, np.maximum(parts.at_zero, FLOOR)), 1.0 - larger)
+    return rates | {
         "fsos": np.minimum(below[0], above[0]),
         "lfdr": lfdr,
         "prob_gt_threshold": np.where(larger > 0.5, 1.0 - lfdr, larger),
