@@ -17,7 +17,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
 from bayesde.posterior.summaries.point_mass import PointMass
-from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws
+from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws, probabilities_below
 
 __all__ = [
     "LARGEST_EFFECT",
@@ -85,10 +85,11 @@ def contrast_summary(
         for rows, theta, weights in draws.batches(first, last):
             some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
             ordered = SortedDraws.of(contrast_values(theta, vector), weights)
-            atoms = draws.has_atoms
-            found = _moments(ordered, ci_prob, atoms) | _rates(ordered, atoms, vector, threshold, some, theta)
-            for name, values in summary.items():
-                values[rows] = found[name]
+            found = _moments(ordered, ci_prob, draws.has_atoms)
+            rates_of = _rates_with_atoms if draws.has_atoms else _rates
+            found |= rates_of(ordered, vector, threshold, some, theta)
+            for name, values in found.items():
+                summary[name][rows] = values
 
     over_genes(summarize, draws.n_genes)
     return summary
@@ -104,7 +105,6 @@ def _moments(draws: SortedDraws, ci_prob: float, atoms: bool) -> dict[str, np.nd
 
 def _rates(
     draws: SortedDraws,
-    atoms: bool,
     vector: np.ndarray,
     threshold: float,
     models: list[ConditionalModel],
@@ -112,23 +112,33 @@ def _rates(
 ) -> dict[str, np.ndarray]:
     """Return the probabilities of some genes' contrast to be wrong, small or large."""
     bounds = [threshold, 0.0, -threshold] if threshold > 0.0 else [0.0]
-    parts = PointMass.of(draws) if atoms else PointMass.absent(draws)
-    below = parts.probabilities_below(bounds, models, vector, theta).T
-    above = parts.turned.probabilities_below(bounds, models, -vector, theta).T  # of minus the contrast
-    zero = bounds.index(0.0)
-    wrong = np.minimum(parts.at_zero + np.minimum(below[zero], above[zero]), 1.0)
-    rates = {"lfsr": wrong, "p_zero": parts.at_zero}
+    below = probabilities_below(draws, bounds, models, vector, theta).T
+    above = probabilities_below(draws.turned, bounds, models, -vector, theta).T  # of minus the contrast
     if threshold == 0.0:
-        return rates
+        return {"lfsr": np.minimum(below[0], above[0])}
     larger = np.minimum(below[2] + above[2], 1.0)
     # from the heavier side, nothing cancels where little of the posterior is within the threshold
     inner = np.where(above[2] > below[2], below[0] - below[2], above[0] - above[2])
-    lfdr = np.where(larger > 0.5, np.maximum(inner, np.maximum(parts.at_zero, FLOOR)), 1.0 - larger)
-    return rates | {
+    lfdr = np.where(larger > 0.5, np.maximum(inner, FLOOR), 1.0 - larger)
+    return {
+        "lfsr": np.minimum(below[1], above[1]),
         "fsos": np.minimum(below[0], above[0]),
         "lfdr": lfdr,
         "prob_gt_threshold": np.where(larger > 0.5, 1.0 - lfdr, larger),
     }
+
+
+def _rates_with_atoms(
+    draws: SortedDraws,
+    vector: np.ndarray,
+    threshold: float,
+    models: list[ConditionalModel],
+    theta: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the same probabilities, and ``p_zero``, if draws of exactly 0 are those of a point mass."""
+    parts = PointMass.of(draws)
+    rates = _rates(parts.rest, vector, threshold, models, theta)
+    return parts.combined(rates, without_zero=("prob_gt_threshold",))
 
 
 def mean_dispersion(draws: GeneDraws) -> np.ndarray:

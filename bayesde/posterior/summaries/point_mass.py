@@ -2,24 +2,27 @@ r"""Probabilities of a contrast whose posterior has a point mass at 0 (an atom).
 
 With A = P(v = 0), the weight of the draws that are exactly 0, and w_m of the other draws,
 
-    P(v < b) = (1 - A) P(v < b | v != 0) + A [b > 0],        1 - A = sum over v_m != 0 of w_m,
+    P(event) = (1 - A) P(event | v != 0) + A [0 belongs to the event],      1 - A = sum over v_m != 0 of w_m,
 
 where the draws other than 0, with weights w_m / (1 - A), are draws of the conditional distribution: it is
 continuous, and its small tails are extended beyond the draws as those of any other (`small_probabilities`).
+So 0 counts as a wrong sign (Stephens 2017, doi:10.1093/biostatistics/kxw041),
+
+    min(P(v <= 0), P(v >= 0)) = (1 - A) min(P(v < 0 | v != 0), P(v > 0 | v != 0)) + A.
+
 A is left as the draws have it, however small. Without draws of 0 the weights are used as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.threads import over_genes
-from bayesde.posterior.summaries.small_probabilities import SortedDraws, probabilities_below
+from bayesde.posterior.summaries.small_probabilities import SortedDraws
 
 __all__ = ["PointMass"]
 
@@ -59,48 +62,26 @@ class PointMass(NamedTuple):
         over_genes(_separate, n_genes, draws, at_zero, elsewhere, weights)
         return cls(at_zero, elsewhere, SortedDraws(draws.values, weights, draws.order))
 
-    @classmethod
-    def absent(cls, draws: SortedDraws) -> PointMass:
-        """Take the posterior for continuous.
+    def combined(self, rates: dict[str, np.ndarray], without_zero: Container[str]) -> dict[str, np.ndarray]:
+        """Return the probabilities of events from those given that the value is not 0.
 
         Parameters
         ----------
-        draws : SortedDraws
+        rates : dict of str to ndarray (gene,)
+            P(event | v != 0).
+        without_zero : container of str
+            The events to which 0 does not belong; it belongs to the others.
 
         Returns
         -------
-        PointMass
-            Of weight 0.
+        dict of str to ndarray (gene,)
+            P(event), and ``p_zero``, P(v = 0).
         """
-        n_genes = draws.values.shape[0]
-        return cls(np.zeros(n_genes), np.ones(n_genes), draws)
-
-    @property
-    def turned(self) -> PointMass:
-        """The same with the other sign."""
-        return PointMass(self.at_zero, self.elsewhere, self.rest.turned)
-
-    def probabilities_below(
-        self,
-        bounds: list[float],
-        models: Sequence[ConditionalModel],
-        vector: np.ndarray,
-        theta: np.ndarray,
-    ) -> np.ndarray:
-        """Estimate P(value < bound) of every gene.
-
-        Parameters
-        ----------
-        bounds, models, vector, theta
-            As of `bayesde.posterior.summaries.small_probabilities.probabilities_below`.
-
-        Returns
-        -------
-        ndarray (gene, bound)
-        """
-        found = probabilities_below(self.rest, bounds, models, vector, theta)
-        atom = np.where(np.array(bounds) > 0.0, self.at_zero[:, None], 0.0)
-        return np.asarray(np.minimum(self.elsewhere[:, None] * found + atom, 1.0))
+        found = {}
+        for name, rate in rates.items():
+            atom = 0.0 if name in without_zero else self.at_zero
+            found[name] = np.minimum(self.elsewhere * rate + atom, 1.0)
+        return found | {"p_zero": self.at_zero}
 
 
 @kernel
