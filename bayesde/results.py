@@ -100,8 +100,9 @@ _COLUMN_LIST = (
     Column(
         "lfsr",
         "probability",
-        "local false sign rate: posterior probability that the sign is wrong; where few draws have the "
-        "other sign, extrapolated by Laplace's approximation of the contrast's density",
+        "local false sign rate: posterior probability that the sign is wrong (an effect of exactly 0 counts "
+        "as wrong); where few draws have the other sign, extrapolated by Laplace's approximation of the "
+        "contrast's density",
     ),
     Column(
         "s_value",
@@ -109,6 +110,12 @@ _COLUMN_LIST = (
         "expected share of wrong signs among the genes down to this one, in the order of lfsr; with a "
         "threshold, of effects of wrong sign or smaller than it (FSOS), in the order of that probability",
         "svalue",
+    ),
+    Column(
+        "p_zero",
+        "probability",
+        "posterior probability that the contrast is exactly 0, if the prior gives effects a probability of "
+        "being 0",
     ),
     Column(
         "prob_gt_threshold",

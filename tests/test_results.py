@@ -16,7 +16,7 @@ from bayesde.statuses import STATUSES
 
 ORDER = (
     "gene_name base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value "
-    "prob_gt_threshold dispersion ess rhat ess_bulk ess_tail pareto_k engine status"
+    "p_zero prob_gt_threshold dispersion ess rhat ess_bulk ess_tail pareto_k engine status"
 ).split()
 GENES = ["g1", "g2", "g3"]
 NAN = math.nan

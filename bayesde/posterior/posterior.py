@@ -115,8 +115,9 @@ class Posterior(PosteriorData):
         -------
         ResultsTable
             One row per input gene: posterior mean, sd and interval (log2), ``lfsr``, ``s_value``, posterior
-            mean dispersion, diagnostics. Genes that were not sampled are empty, with the reason as their
-            status.
+            mean dispersion, diagnostics; after ``s_value`` also ``p_zero``, the probability that the contrast
+            is exactly 0, if the prior gives effects a probability of being 0. Genes that were not sampled are
+            empty, with the reason as their status.
 
         Raises
         ------
@@ -147,8 +148,11 @@ class Posterior(PosteriorData):
             * ``mean``, ``sd``, ``median``;
             * ``lower``, ``upper``: the equal-tailed interval; ``hdi_lower``, ``hdi_upper``: the
               highest-density interval, which is the shortest *single* one: of a posterior with two modes it
-              spans the valley between them, or leaves one of them out;
-            * ``lfsr``: probability that the effect does not have the more probable sign;
+              spans the valley between them, or leaves one of them out. Where the effect is exactly 0 with a
+              probability (see ``p_zero``), an end of an interval may be exactly 0, and with a probability of
+              `ci_prob` or more the highest-density interval is [0, 0];
+            * ``lfsr``: probability that the effect does not have the more probable sign, min(P(effect <= 0),
+              P(effect >= 0)): an effect of exactly 0 counts as one of wrong sign;
             * with a threshold ``fsos``: probability that the effect is of wrong sign or smaller than the
               threshold; ``lfdr``: local false discovery probability, that the absolute effect does not exceed
               it; ``prob_gt_threshold`` = 1 - ``lfdr``. (`bayesde.s_values` of ``lfdr`` are the expected
@@ -156,6 +160,8 @@ class Posterior(PosteriorData):
             * ``s_value``: as in `results`, expected share of wrong signs among the genes down to this one;
               with a threshold, of effects that are of wrong sign or small, and then ``s_value_sign`` is that
               of signs only;
+            * ``p_zero``: probability that the contrast is exactly 0, the weight of the draws of which all
+              coefficients in it are 0; only if the prior gives effects a probability of being 0;
             * ``mcse_mean``, ``mcse_sd`` with `mcse`;
             * ``status``.
 
@@ -182,8 +188,9 @@ class Posterior(PosteriorData):
         -------
         xarray.Dataset
             Of the genes that were sampled, in log2: ``mean`` and ``sd`` (contrast, gene), ``covariance`` and
-            ``correlation`` (gene, contrast, other_contrast); ``prob_signs_as_means`` (gene,): that all
-            effects have the signs of their means; with a threshold ``prob_any_gt_threshold`` and
+            ``correlation`` (gene, contrast, other_contrast; NaN where an effect does not vary);
+            ``prob_signs_as_means`` (gene,): that all effects have the signs of their means (an effect that is
+            exactly 0 has no sign); with a threshold ``prob_any_gt_threshold`` and
             ``prob_all_gt_threshold`` (gene,): that any, or all, of the absolute effects exceed it.
 
         Raises
@@ -205,6 +212,8 @@ class Posterior(PosteriorData):
         event : callable
             Given the effects of some genes, ndarray (gene, draw, contrast) in log2, it returns true or false,
             ndarray of bool (gene, draw): ``lambda e: (e[..., 0] > 1) & (abs(e[..., 1]) < 0.5)``.
+            Under a prior that gives effects a probability of being 0, effects are then exactly 0:
+            ``lambda e: (e == 0).all(-1)``.
         contrasts : mapping of str to contrast, or iterable of contrasts, optional
             Each as `results` takes it. By default all coefficients.
 

@@ -101,7 +101,8 @@ def _draws() -> None:
 def _tables() -> None:
     rng = np.random.default_rng(1)
     theta = rng.normal([2.3, EFFECT, -2.0], 0.1, (GENES, DRAWS, 3)).astype(np.float32)
-    draws = GeneDraws(theta, np.full((GENES, DRAWS), -np.log(DRAWS), dtype=np.float32))
+    log_weights = np.full((GENES, DRAWS), -np.log(DRAWS), dtype=np.float32)
+    draws = GeneDraws(theta, log_weights, has_atoms=True)  # which needs one loop more than without
     contrast_summary(draws, np.array([0.0, 1.0]), models=[_model()])
     mean_dispersion(draws)
     resampled(draws, _start().seeds)

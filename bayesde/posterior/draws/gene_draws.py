@@ -27,12 +27,16 @@ class GeneDraws:
         constant of the gene; q is the density that the draws were made from. This is the part of the weights
         that does not depend on the hyperparameters: with it draws can be reweighted for other values.
     chains : int
+    has_atoms : bool
+        Whether coefficients have a posterior probability of being exactly 0, as under a prior with a point
+        mass there. Draws of them are then 0 to the bit, and so are contrasts of which all coefficients are 0.
     """
 
     theta: np.ndarray
     log_weights: np.ndarray | None = None
     log_ratio: np.ndarray | None = None
     chains: int = 1
+    has_atoms: bool = False
 
     @property
     def n_genes(self) -> int:
@@ -58,7 +62,7 @@ class GeneDraws:
         """
         log_weights = None if self.log_weights is None else self.log_weights[rows]
         log_ratio = None if self.log_ratio is None else self.log_ratio[rows]
-        return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains)
+        return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains, self.has_atoms)
 
     def weights(self) -> np.ndarray:
         """Return the weights (gene, draw), each gene's adding up to 1."""

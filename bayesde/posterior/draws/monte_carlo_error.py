@@ -7,7 +7,8 @@ examples, section 9.2):
     mcse(sd)^2 = sum_m w_m^2 ((v_m - mean)^2 - sd^2)^2 / (4 sd^2).
 
 Of chains, whose draws depend on each other, these sums become variances of v and of (v - mean)^2 over ArviZ's
-effective sample sizes of both.
+effective sample sizes of both. The formulas hold for a posterior with a point mass, too; where all draws are
+the same, as those in a point mass may be, both errors are 0.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _of_weighted(effect: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarra
     variance = (weights * square).sum(axis=1, keepdims=True)
     error = np.sqrt((weights**2 * square).sum(axis=1))
     of_variance = np.sqrt((weights**2 * (square - variance) ** 2).sum(axis=1))
-    return {"mcse_mean": error, "mcse_sd": 0.5 * of_variance / np.sqrt(variance[:, 0])}
+    return {"mcse_mean": error, "mcse_sd": _of_sd(of_variance, np.sqrt(variance[:, 0]))}
 
 
 def _of_chains(effect: np.ndarray, chains: int) -> dict[str, np.ndarray]:
@@ -56,4 +57,9 @@ def _of_chains(effect: np.ndarray, chains: int) -> dict[str, np.ndarray]:
     sizes = [effective_sizes(numbers.reshape(shape)) for numbers in (effect, square)]
     of_variance = square.std(axis=1) / np.sqrt(sizes[1])
     sd = effect.std(axis=1)
-    return {"mcse_mean": sd / np.sqrt(sizes[0]), "mcse_sd": 0.5 * of_variance / sd}
+    return {"mcse_mean": sd / np.sqrt(sizes[0]), "mcse_sd": _of_sd(of_variance, sd)}
+
+
+def _of_sd(of_variance: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Return the error of the standard deviation from that of the variance; 0 if nothing varies."""
+    return 0.5 * of_variance / np.where(sd == 0.0, 1.0, sd)

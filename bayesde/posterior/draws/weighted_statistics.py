@@ -8,6 +8,14 @@ and the quantile function Q interpolates linearly between the points (w_1 + ... 
 equal-tailed interval of probability p is Q((1 - p) / 2), Q((1 + p) / 2); the highest-density interval is the
 shortest of all Q(a), Q(a + p), which is found exactly, since one of its ends is a point. Draws of chains are
 the case of equal weights.
+
+Where the posterior has a point mass at 0 (an atom), with L = P(v < 0) and A = P(v = 0) the weights of the
+draws below 0 and at 0, the points of the latter are replaced by the two ends of the atom,
+
+    (L, 0) and (L + A, 0),      so that      Q(a) = 0  for  L <= a <= L + A,
+
+and on both sides Q continues to the points of the nearest other draws, which are half their weight away. If
+A >= p, the highest-density interval is [0, 0]. If no draw is 0, nothing changes.
 """
 
 from __future__ import annotations
@@ -23,14 +31,19 @@ __all__ = ["LARGEST_EFFECT", "MOMENTS", "fill_summaries", "highest_density", "qu
 LARGEST_EFFECT = 30.0
 """Natural log. Where one group has no counts the posterior has the Cauchy prior's tail, and no mean: draws
 beyond e^30-fold, which no counts can tell apart, are counted as e^30-fold."""
+ROUNDING = 1e-12
+"""Levels that are nearer than this to an end of the atom belong to it: weights are sums of many numbers."""
 MOMENTS = ("mean", "sd", "median", "lower", "upper", "hdi_lower", "hdi_upper")
 
 
 @kernel
-def fill_summaries(first, last, values, weights, order, ci_prob, summary):  # type: ignore[no-untyped-def]
-    """Fill `MOMENTS` (gene, 7) of some genes' values (gene, draw), in ascending order by `order`."""
+def fill_summaries(first, last, values, weights, order, ci_prob, atoms, summary):  # type: ignore[no-untyped-def]
+    """Fill `MOMENTS` (gene, 7) of some genes' values (gene, draw), in ascending order by `order`.
+
+    With ``atoms``, values that are exactly 0 are draws of a point mass.
+    """
     n_draws = values.shape[1]
-    ladder, middles = np.empty(n_draws), np.empty(n_draws)
+    ladder, middles = np.empty(n_draws + 1), np.empty(n_draws + 1)  # one of them only if an atom needs it
     for g in range(first, last):
         below, mean, squares = 0.0, 0.0, 0.0
         for i in range(n_draws):
@@ -45,10 +58,50 @@ def fill_summaries(first, last, values, weights, order, ci_prob, summary):  # ty
             spread += weights[g, order[g, i]] * (ladder[i] - mean) ** 2
         summary[g, 0] = mean
         summary[g, 1] = math.sqrt(spread / (1.0 - squares))
-        summary[g, 2] = quantile(ladder, middles, 0.5)
-        summary[g, 3] = quantile(ladder, middles, 0.5 * (1.0 - ci_prob))
-        summary[g, 4] = quantile(ladder, middles, 0.5 * (1.0 + ci_prob))
-        summary[g, 5], summary[g, 6] = highest_density(ladder, middles, ci_prob)
+        size, atom = n_draws, 0.0
+        if atoms:
+            size, atom = _place_atom(ladder, middles, weights[g], order[g])
+        points, levels = ladder[:size], middles[:size]
+        summary[g, 2] = quantile(points, levels, 0.5)
+        summary[g, 3] = quantile(points, levels, 0.5 * (1.0 - ci_prob))
+        summary[g, 4] = quantile(points, levels, 0.5 * (1.0 + ci_prob))
+        if atom >= ci_prob - ROUNDING:
+            summary[g, 5], summary[g, 6] = 0.0, 0.0
+        else:
+            summary[g, 5], summary[g, 6] = highest_density(points, levels, ci_prob)
+
+
+@kernel
+def _place_atom(values, middles, weights, order):  # type: ignore[no-untyped-def]
+    """Put draws of 0 at the levels of the atom; return the number of points, and the atom's weight.
+
+    Parameters
+    ----------
+    values, middles : ndarray (draw + 1,)
+        The points of the draws in ascending order, with room for one more. Changed.
+    weights : ndarray (draw,)
+    order : ndarray of int (draw,)
+    """
+    size, first, below, atom = order.size, 0, 0.0, 0.0
+    while first < size and values[first] < 0.0:
+        below += weights[order[first]]
+        first += 1
+    after = first
+    while after < size and values[after] == 0.0:
+        atom += weights[order[after]]
+        after += 1
+    if not atom > 0.0:
+        return size, 0.0
+    if after == first + 1:  # the two ends need two points
+        for i in range(size, first, -1):
+            values[i], middles[i] = values[i - 1], middles[i - 1]
+        size, after = size + 1, after + 1
+    middles[first], middles[after - 1] = below - ROUNDING, below + atom + ROUNDING
+    if first > 0:
+        middles[first] = max(middles[first], middles[first - 1])
+    if after < size:
+        middles[after - 1] = min(middles[after - 1], middles[after])
+    return size, atom
 
 
 @kernel

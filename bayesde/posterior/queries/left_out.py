@@ -102,7 +102,7 @@ def copied(draws: GeneDraws) -> GeneDraws:
     """
     log_weights = None if draws.log_weights is None else np.array(draws.log_weights)
     log_ratio = None if draws.log_ratio is None else np.array(draws.log_ratio)
-    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains)
+    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains, draws.has_atoms)
 
 
 def overwrite(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:

@@ -138,7 +138,8 @@ def _alike(posterior: PosteriorData, rows: np.ndarray, sampled: ImportanceSample
     """Return the draws, of equal weight if those of the posterior are."""
     if posterior.gene_draws.log_weights is not None:
         return sampled.draws
-    return GeneDraws(resampled(sampled.draws, posterior.seeds(rows))[0].transpose(1, 0, 2))
+    theta = resampled(sampled.draws, posterior.seeds(rows))[0].transpose(1, 0, 2)
+    return GeneDraws(theta, has_atoms=sampled.draws.has_atoms)
 
 
 def _note(diagnostics: pd.DataFrame, genes: pd.Index, sampled: ImportanceSample, n_draws: int) -> None:

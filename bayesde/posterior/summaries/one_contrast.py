@@ -16,6 +16,7 @@ from bayesde.options import check_range
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT, MOMENTS, fill_summaries
+from bayesde.posterior.summaries.point_mass import PointMass
 from bayesde.posterior.summaries.small_probabilities import FLOOR, SortedDraws, probabilities_below
 
 __all__ = [
@@ -70,18 +71,23 @@ def contrast_summary(
     dict of str to ndarray (gene,)
         ``mean``, ``sd``, ``median``, ``lower``, ``upper`` (equal-tailed), ``hdi_lower``, ``hdi_upper``
         (natural log), as `bayesde.posterior.draws.weighted_statistics` defines them;
-        ``lfsr`` = min(P(< 0), P(> 0)). With a threshold also ``fsos`` = min(P(< threshold), P(> -threshold)),
-        the probability of a wrong sign or an effect smaller than the threshold; ``lfdr`` =
-        P(|.| <= threshold) and ``prob_gt_threshold`` = P(|.| > threshold), which add up to 1.
+        ``lfsr`` = min(P(<= 0), P(>= 0)) (Stephens 2017, doi:10.1093/biostatistics/kxw041). With a threshold
+        also ``fsos`` = min(P(< threshold), P(> -threshold)), the probability of a wrong sign or an effect
+        smaller than the threshold; ``lfdr`` = P(|.| <= threshold) and ``prob_gt_threshold`` =
+        P(|.| > threshold), which add up to 1. If ``draws.has_atoms``, also ``p_zero`` = P(= 0), the weight
+        of the draws that are exactly 0, which is part of ``lfsr``, ``fsos`` and ``lfdr``.
     """
-    names = MOMENTS + (("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",))
+    rates = ("lfsr", "fsos", "lfdr", "prob_gt_threshold") if threshold > 0.0 else ("lfsr",)
+    names = MOMENTS + rates + (("p_zero",) if draws.has_atoms else ())
     summary = {name: np.empty(draws.n_genes) for name in names}
 
     def summarize(first: int, last: int) -> None:
         for rows, theta, weights in draws.batches(first, last):
             some = [model.genes(np.arange(rows.start, rows.stop)) for model in models]
             ordered = SortedDraws.of(contrast_values(theta, vector), weights)
-            found = _moments(ordered, ci_prob) | _rates(ordered, vector, threshold, some, theta)
+            found = _moments(ordered, ci_prob, draws.has_atoms)
+            rates_of = _rates_with_atoms if draws.has_atoms else _rates
+            found |= rates_of(ordered, vector, threshold, some, theta)
             for name, values in found.items():
                 summary[name][rows] = values
 
@@ -89,11 +95,11 @@ def contrast_summary(
     return summary
 
 
-def _moments(draws: SortedDraws, ci_prob: float) -> dict[str, np.ndarray]:
+def _moments(draws: SortedDraws, ci_prob: float, atoms: bool) -> dict[str, np.ndarray]:
     """Summarize some genes' draws by `MOMENTS`."""
     n_genes = draws.values.shape[0]
     summary = np.empty((n_genes, len(MOMENTS)))
-    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, summary)
+    over_genes(fill_summaries, n_genes, draws.values, draws.weights, draws.order, ci_prob, atoms, summary)
     return dict(zip(MOMENTS, summary.T, strict=True))
 
 
@@ -120,6 +126,19 @@ def _rates(
         "lfdr": lfdr,
         "prob_gt_threshold": np.where(larger > 0.5, 1.0 - lfdr, larger),
     }
+
+
+def _rates_with_atoms(
+    draws: SortedDraws,
+    vector: np.ndarray,
+    threshold: float,
+    models: list[ConditionalModel],
+    theta: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the same probabilities, and ``p_zero``, if draws of exactly 0 are those of a point mass."""
+    parts = PointMass.of(draws)
+    rates = _rates(parts.rest, vector, threshold, models, theta)
+    return parts.combined(rates, without_zero=("prob_gt_threshold",))
 
 
 def mean_dispersion(draws: GeneDraws) -> np.ndarray:

@@ -130,9 +130,9 @@ def joint_summary(draws: GeneDraws, contrasts: list[Contrast], threshold: float)
     -------
     xarray.Dataset
         In log2: ``mean`` and ``sd`` (contrast, gene), ``covariance`` and ``correlation`` (gene, contrast,
-        other_contrast); ``prob_signs_as_means`` (gene,), that all effects have the signs of their means; with
-        a threshold ``prob_any_gt_threshold`` and ``prob_all_gt_threshold`` (gene,), of absolute effects.
-        Probabilities are shares of the draws' weight.
+        other_contrast); ``prob_signs_as_means`` (gene,), that all effects have the signs of their means (one
+        that is exactly 0 has no sign); with a threshold ``prob_any_gt_threshold`` and
+        ``prob_all_gt_threshold`` (gene,), of absolute effects. Probabilities are shares of the draws' weight.
     """
     parts = [_summary_of_some(effects, weights, threshold) for effects, weights in _effects(draws, contrasts)]
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -164,7 +164,7 @@ def _effects(draws: GeneDraws, contrasts: list[Contrast]) -> Iterable[tuple[np.n
 def _summary_of_some(effects: np.ndarray, weights: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     mean = (weights[:, :, None] * effects).sum(axis=1)
     covariance = _covariance(effects - mean[:, None, :], weights)
-    same = (np.sign(effects) == np.sign(mean)[:, None, :]).all(axis=2)
+    same = (effects * np.sign(mean)[:, None, :] > 0.0).all(axis=2)  # 0 has no sign
     summary = {"mean": mean, "covariance": covariance, "prob_signs_as_means": _share(weights, same)}
     if threshold > 0.0:
         large = np.abs(effects) > threshold

@@ -68,8 +68,7 @@ def results_table(
         "s_value": s_values(summary.get("fsos", summary["lfsr"])),
         "dispersion": mean_dispersion(posterior.gene_draws),
     }
-    if "prob_gt_threshold" in summary:
-        columns["prob_gt_threshold"] = summary["prob_gt_threshold"]
+    columns |= {name: summary[name] for name in ("p_zero", "prob_gt_threshold") if name in summary}
     columns = {name: _among_all(posterior, values) for name, values in columns.items()}
     columns["base_mean"] = posterior.eb.base_mean
     if (names := posterior.eb.counts.gene_names) is not None:
@@ -112,6 +111,8 @@ def summary_table(
     columns["s_value"] = s_values(summary.get("fsos", summary["lfsr"]))
     if "fsos" in summary:
         columns["s_value_sign"] = s_values(summary["lfsr"])
+    if "p_zero" in summary:
+        columns["p_zero"] = columns.pop("p_zero")  # after the s-values, as in the table of results
     frame = pd.DataFrame(
         {name: _among_all(posterior, values) for name, values in columns.items()},
         index=posterior.diagnostics.index,

@@ -127,6 +127,7 @@ def posterior_columns(contrast: Contrast, model: ModelPlan, ci_prob: float) -> d
         "lfc_lower": ends.format(end="lower", share=100.0 * ci_prob),
         "lfc_upper": ends.format(end="upper", share=100.0 * ci_prob),
         "s_value": f"expected share of effects of {wrong} among the genes down to this one",
+        "p_zero": f"posterior probability that the contrast {contrast.name} is exactly 0",
         "prob_gt_threshold": "posterior probability that the absolute contrast exceeds "
         f"{model.lfc_threshold:g} (log2); 1 minus this is the local false discovery probability",
     }

@@ -40,7 +40,8 @@ _P_VALUE_CAPTION = (
     "as a batch, or that the dispersions are overestimated."
 )
 _TOP_COLUMNS = (
-    "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value prob_gt_threshold"
+    "base_mean log2_fold_change lfc_se lfc_lower lfc_upper stat p_value padj lfsr s_value p_zero "
+    "prob_gt_threshold"
 ).split()
 _MEANT = {"wald": "Wald test", "lrt": "likelihood-ratio test"}
 
