@@ -81,4 +81,6 @@ def replace_genes(draws: GeneDraws, rows: np.ndarray, better: GeneDraws, model: 
     assert draws.log_ratio is not None
     draws.theta[rows] = thinned(better, draws.n_draws)
     draws.log_weights[rows] = -math.log(draws.n_draws)
+    if draws.log_level is not None:
+        draws.log_level[rows] = math.nan
     draws.log_ratio[rows] = -log_shared_prior(draws.theta[rows].astype(np.float64), model)

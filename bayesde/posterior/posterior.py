@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesde.model.effect_laws import FAMILIES
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
+from bayesde.posterior.queries.other_effects import compare_effects, with_effects
 from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
@@ -268,6 +270,53 @@ class Posterior(PosteriorData):
         Of engine joint with ``hyperparameters``, for trace and rank plots, and the group ``sample_stats``.
         """
         return to_arviz(self.draws, self.statistics)
+
+    def compare_effects(self, laws: Iterable[Any] = FAMILIES) -> pd.DataFrame:
+        """Compare laws of the effects by the marginal likelihood of the counts.
+
+        Parameters
+        ----------
+        laws : iterable
+            Each as `SamplingOptions.effects` takes it; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame (law,)
+            The best one first: ``log_likelihood``, the log marginal likelihood of the counts at its maximum
+            over the hyperparameters; ``difference`` from the best; ``parameters``, the number of
+            hyperparameters and of weights of mixtures that are not 0; and values of the hyperparameters.
+
+        Raises
+        ------
+        InputError
+            If the posterior is not of engine psis, is of some genes, or its hyperparameters were not learnt.
+        FitError
+            If the maximum of a law is not found.
+        """
+        return compare_effects(self, laws)
+
+    def with_effects(self, effects: Any) -> Posterior:
+        """Return the posterior under another law of the effects, from the same draws.
+
+        Parameters
+        ----------
+        effects : str, EffectMixture or mapping of str to these
+            As `SamplingOptions.effects` takes it.
+
+        Returns
+        -------
+        Posterior
+            Draws of which effects are zero are added where the law has an atom there; genes whose weights
+            would be unreliable are sampled again.
+
+        Raises
+        ------
+        InputError
+            If the posterior is not of engine psis, is of some genes, or its hyperparameters were not learnt.
+        FitError
+            If the hyperparameters cannot be learnt.
+        """
+        return with_effects(self, effects)
 
     def loo(self, *, refit: bool = True, progress: Progress | None = None) -> LeaveOneOut:
         """Predict each count of each gene from the gene's other counts (leave-one-sample-out).

@@ -30,6 +30,8 @@ class GeneDraws:
     has_atoms : bool
         Whether coefficients have a posterior probability of being exactly 0, as under a prior with a point
         mass there. Draws of them are then 0 to the bit, and so are contrasts of which all coefficients are 0.
+    log_level : ndarray (gene,), or None
+        What `log_ratio` is less by than it would be without a constant.
     """
 
     theta: np.ndarray
@@ -37,6 +39,7 @@ class GeneDraws:
     log_ratio: np.ndarray | None = None
     chains: int = 1
     has_atoms: bool = False
+    log_level: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:
@@ -62,7 +65,8 @@ class GeneDraws:
         """
         log_weights = None if self.log_weights is None else self.log_weights[rows]
         log_ratio = None if self.log_ratio is None else self.log_ratio[rows]
-        return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains, self.has_atoms)
+        level = None if self.log_level is None else self.log_level[rows]
+        return GeneDraws(self.theta[rows], log_weights, log_ratio, self.chains, self.has_atoms, level)
 
     def weights(self) -> np.ndarray:
         """Return the weights (gene, draw), each gene's adding up to 1."""

@@ -26,7 +26,7 @@ from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters"]
+__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points"]
 
 logger = logging.getLogger(__name__)
 
@@ -136,18 +136,32 @@ def learn(
             under, at_zero = with_zeros(likelihood, pieces, laws.atoms)
         under, psi = learn_laws(under, laws, space.hyperparameters(space.phi(psi)))
     report(2, STAGES, "sampling the hyperparameters")
-    n_points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // model.n_genes))
-    points = sample_hyperparameters(under, psi, n_points, rng)
-    known = points.effective_size >= min(FEW_POINTS, 0.5 * n_points)
+    points = sample_hyperparameters(under, psi, number_of_points(model.n_genes), rng)
+    known = points.effective_size >= min(FEW_POINTS, 0.5 * points.weight.size)
     logger.log(
         logging.INFO if known else logging.WARNING,
         "%.0f effective of %d points of the hyperparameters%s",
         points.effective_size,
-        n_points,
+        points.weight.size,
         "" if known else ": their posterior is only roughly known",
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
     return Learnt(points, pieces, likelihood, at_zero, gain)
+
+
+def number_of_points(n_genes: int) -> int:
+    """Return by how many points the posterior of the hyperparameters is represented.
+
+    Parameters
+    ----------
+    n_genes : int
+        From which they are learnt.
+
+    Returns
+    -------
+    int
+    """
+    return min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // n_genes))
 
 
 def learn_hyperparameters(

@@ -16,7 +16,7 @@ from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["sample_and_learn", "sample_given"]
+__all__ = ["averaged_points", "sample_and_learn", "sample_given"]
 
 FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
 """Points of the hyperparameters that a gene's weights are averaged over: fewer than their posterior is made
@@ -98,12 +98,28 @@ def sample_and_learn(
     room_for = draws if keep.size == model.n_genes else 0
     learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for, laws)
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
-    most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // model.n_genes)
-    points = learnt.points.thinned(min(learnt.points.weight.size, most))
+    points = averaged_points(learnt.points, model.n_genes)
     if keep.size < model.n_genes:
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
         pieces, at_zero = [piece for piece in kept if piece.rows.size], None
     return _sampled(pieces, points, draws, progress, learnt.likelihood, at_zero), summary
+
+
+def averaged_points(points: HyperparameterPosterior, n_genes: int) -> HyperparameterPosterior:
+    """Return the points of the hyperparameters that genes' weights are averaged over.
+
+    Parameters
+    ----------
+    points : HyperparameterPosterior
+    n_genes : int
+        From which they were learnt.
+
+    Returns
+    -------
+    HyperparameterPosterior
+    """
+    most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // n_genes)
+    return points.thinned(min(points.weight.size, most))
 
 
 def _sampled(

@@ -142,15 +142,17 @@ def draw_sample(
         theta = np.empty((n_genes, n_draws, d), dtype=np.float32)
     log_weights, log_ratio = (np.empty((n_genes, n_draws), dtype=np.float32) for _ in range(2))
     report = {name: np.ones(n_genes) for name in ("pareto_k", "ess", "attempts")}
-    sampled = ImportanceSample(GeneDraws(theta, log_weights, log_ratio), report)
+    level, has_atoms = np.empty(n_genes), bool(points.space.atoms)
+    draws = GeneDraws(theta, log_weights, log_ratio, has_atoms=has_atoms, log_level=level)
+    sampled = ImportanceSample(draws, report)
 
     def weigh_piece(work: tuple[int, int]) -> None:
         number, end = work
         piece = pieces[number]
         family = [piece, *(at_zero[number] if at_zero else patterns.pieces_of(piece))]
         at = slice(end - piece.rows.size, end)
-        highest = _draw(family, sizes, learnt, points, sampled, at)
-        _weigh(family, sizes, highest, points, sampled, at)
+        level[at] = _draw(family, sizes, learnt, points, sampled, at)
+        _weigh(family, sizes, points, sampled, at)
 
     ends = np.cumsum([piece.rows.size for piece in pieces]).tolist()
     for_each(weigh_piece, enumerate(ends))
@@ -192,7 +194,6 @@ def _draw(
 def _weigh(
     family: list[ProposedGenes],
     sizes: list[int],
-    highest: np.ndarray,
     points: HyperparameterPosterior,
     sampled: ImportanceSample,
     at: slice,
@@ -200,7 +201,8 @@ def _weigh(
     """Weigh the draws of a few genes, and draw those again whose proposals do not serve."""
     draws, rows = sampled.draws, np.arange(at.start, at.stop)
     assert draws.log_ratio is not None
-    base_mean = family[0].model.base_mean
+    assert draws.log_level is not None
+    highest, base_mean = draws.log_level[at], family[0].model.base_mean
     attempt = _Attempt.of(base_mean, draws.theta[at], draws.log_ratio[at], points)
     trouble = attempt.trouble
     attempt.write_weights(sampled, at, slice(None))
@@ -216,6 +218,7 @@ def _weigh(
         attempt = _Attempt.of(family[0].model.base_mean, attempt.theta, attempt.log_ratio, points)
         better = attempt.trouble < trouble
         attempt.write(sampled, rows[better], better)
+        draws.log_level[rows[better]] = highest[better]
         trouble = np.minimum(trouble, attempt.trouble)
         sampled.report["attempts"][rows] += 1.0
 

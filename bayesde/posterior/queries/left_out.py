@@ -102,7 +102,8 @@ def copied(draws: GeneDraws) -> GeneDraws:
     """
     log_weights = None if draws.log_weights is None else np.array(draws.log_weights)
     log_ratio = None if draws.log_ratio is None else np.array(draws.log_ratio)
-    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains, draws.has_atoms)
+    level = None if draws.log_level is None else np.array(draws.log_level)
+    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains, draws.has_atoms, level)
 
 
 def overwrite(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:
@@ -122,3 +123,5 @@ def overwrite(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:
         draws.log_weights[genes] = new.log_weights
     if draws.log_ratio is not None:
         draws.log_ratio[genes] = np.nan if new.log_ratio is None else new.log_ratio
+    if draws.log_level is not None:
+        draws.log_level[genes] = np.nan if new.log_level is None else new.log_level

@@ -269,7 +269,7 @@ def _weighed(
         some = _log_ratio(posterior, rows, before) + wide[0] * (theta[:, :, wide[1]] ** 2).sum(axis=2)
         weights = gene_weights(points.space, base_mean[rows], theta, some, points)
         log_ratio[rows], (log_weights[rows], pareto_k[rows]) = some, _smoothed(weights)
-    return GeneDraws(draws.theta, log_weights, log_ratio, draws.chains, draws.has_atoms), pareto_k
+    return replace(draws, log_weights=log_weights, log_ratio=log_ratio), pareto_k
 
 
 def _change_of_wide(posterior: PosteriorData, sd: float) -> tuple[float, np.ndarray]:
