@@ -26,7 +26,7 @@ import numpy as np
 from bayesde.eb.shrinkage.mixture_weights import maximum_likelihood_weights
 from bayesde.errors import FitError
 from bayesde.model.effect_laws import EffectMixture
-from bayesde.model.hyperparameter_names import EFFECT_NU, effect_name
+from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_name
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.compiled import kernel
@@ -55,8 +55,9 @@ NULL_WEIGHT = 10.0
 TELLING = 10.0
 """Log marginal likelihood by which another law must be better to be named."""
 NORMAL_95 = 1.96
-STARTS = ((0.0, 1.1, 0.0), (1.5, 0.7, 2.0))
-"""Where searches start: what is added to ln S, ln nu, and the logit of pi0."""
+STARTS: tuple[dict[str, float], ...] = ({}, {SCALE: 1.5, EFFECT_NU: -0.4, PI0: 2.0})
+"""Where searches start, beside Cauchy's law: what is added to ln S, ln nu and the logit of pi0. The second
+one is for few effects that are large, which a scale that is small may also explain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,11 +232,9 @@ def _best_start(
     """Search from some starts, and return the better end."""
     start = laws.space.psi_of(hyper)
     parts = laws.space.kinds
-    free = any(part in ("effect_nu", "pi0") for part in parts)
     ends, problems = [], []
-    for moves in STARTS if free else STARTS[:1]:
-        by_part = dict(zip(("shrinkage_scale", "effect_nu", "pi0"), moves, strict=True))
-        move = np.array([by_part.get(part, 0.0) for part in parts]) if free else np.zeros(start.size)
+    for moves in STARTS if PI0 in parts else STARTS[:1]:
+        move = np.array([moves.get(part, 0.0) for part in parts])
         try:
             ends.append(_in_turn(some, known, start + move))
         except FitError as problem:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import chdtri, log1p, ndtri
 
 from bayesde.errors import FitError
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import cholesky, weighted_mean, weighted_products
+from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import covariance_at
@@ -16,8 +19,9 @@ __all__ = ["sample_hyperparameters"]
 
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
-"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share it
-is proposed anew with the mean and covariance of the weighted points, if they are many."""
+"""With few genes, or near the limits of a law, the posterior is no Student-t distribution: with fewer
+effective points than this share, if they are many, or a Pareto k above `MAX_K`, it is proposed anew with the
+mean and covariance of the weighted points."""
 
 
 def sample_hyperparameters(
@@ -39,13 +43,19 @@ def sample_hyperparameters(
     """
     psi, points = _points(likelihood, center, covariance_at(likelihood, center), n_points, rng)
     for _ in range(REFINEMENTS):
-        if n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points:
+        unreliable = _pareto_k(points) > MAX_K
+        if not unreliable and (n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points):
             break
-        mean = weighted_mean(points.weight, psi)
-        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), n_points, rng)
-        if again[1].effective_size > points.effective_size:
+        mean, size = weighted_mean(points.weight, psi), max(n_points, MANY_POINTS)
+        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), size, rng)
+        better = again[1].effective_size > points.effective_size
+        if _pareto_k(again[1]) < _pareto_k(points) if unreliable else better:
             psi, points = again
     return points
+
+
+def _pareto_k(points: HyperparameterPosterior) -> float:
+    return points.checks.get("pareto_k", -math.inf)
 
 
 def _points(
