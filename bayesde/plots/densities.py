@@ -18,7 +18,8 @@ def kernel_density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     values : ndarray (n,)
-        Not all equal.
+        Not all equal, and from a continuous distribution: of draws of an effect that may be exactly 0, leave
+        out those that are 0, and plot their share as a line at 0.
     grid : ndarray (point,)
 
     Returns

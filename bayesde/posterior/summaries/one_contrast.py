@@ -138,6 +138,8 @@ def _rates_with_atoms(
     """Return the same probabilities, and ``p_zero``, if draws of exactly 0 are those of a point mass."""
     parts = PointMass.of(draws)
     rates = _rates(parts.rest, vector, threshold, models, theta)
+    if threshold > 0.0:  # few draws may be left beside the point mass, of which only small tails are extended
+        rates["fsos"] = np.maximum(rates["fsos"], np.where(parts.at_zero > 0.0, rates["lfdr"], 0.0))
     return parts.combined(rates, without_zero=("prob_gt_threshold",))
 
 

@@ -14,6 +14,8 @@ n_b = (sum w)^2 / sum w^2 their effective number:
   ln s_b. Without a model there is no such bound, and R is that of an exponential tail with the mean excess of
   the draws beyond a, R = exp(-(a - b) / mean excess).
 
+Where the posterior has a point mass at 0, this is done with the other draws, and scaled (`point_mass`).
+
 Errors of this rule, against nested importance sampling, are in benchmarks/notes/small_probabilities.md:
 between 1e-3 and 1e-10 a factor of about e^0.3 with the model; without it, up to several orders of magnitude.
 """

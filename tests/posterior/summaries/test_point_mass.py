@@ -171,6 +171,20 @@ def test_tails_of_few_draws_beside_a_heavy_atom_are_not_entered_there():
     assert found["lfdr"][0] + found["prob_gt_threshold"][0] == pytest.approx(1.0, rel=1e-12)
 
 
+def test_rates_are_in_order_where_few_draws_are_left():
+    """P(= 0) <= P(|.| <= t) <= P(of wrong sign or small), and P(wrong sign) <= that, for 5 to 100 draws."""
+    rng = np.random.default_rng(10)
+    values = rng.normal(rng.normal(0.0, 1.0, (300, 1)), 0.7, (300, 1000))
+    values[rng.random(values.shape) < rng.uniform(0.9, 0.995, (300, 1))] = 0.0
+    theta = np.stack([values, np.zeros(values.shape)], axis=2).astype(np.float32)
+    found = contrast_summary(GeneDraws(theta, has_atoms=True), np.ones(1), 0.4)
+    for less, more in (("p_zero", "lfdr"), ("p_zero", "lfsr"), ("lfdr", "fsos"), ("lfsr", "fsos")):
+        assert (found[less] <= found[more] + 1e-12).all(), (less, more)
+    np.testing.assert_allclose(found["lfdr"] + found["prob_gt_threshold"], 1.0, rtol=1e-9)
+    counted = (np.abs(values) > 0.4).mean(axis=1)
+    np.testing.assert_allclose(found["prob_gt_threshold"], counted, atol=0.01)
+
+
 def test_resampled_draws_keep_zeros(two):
     theta = np.array(two.theta[:, :2000])
     weights = np.random.default_rng(7).dirichlet(np.full(2000, 0.5))
