@@ -22,7 +22,7 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.hyper.laws import LawsToLearn, gain_of_student_t, learn_laws, with_zeros
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
-from bayesde.posterior.hyper.sampling import sample_hyperparameters
+from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
@@ -39,7 +39,6 @@ FAR = math.log(2.0)
 MAX_ROUNDS, STRAIGHT_ROUNDS = 12, 4
 FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 48, 1000, 400_000
 """The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
-FEW_POINTS = 20.0
 STAGES = 4
 """Of the work of engine psis, as progress counts them."""
 

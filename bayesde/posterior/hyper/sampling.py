@@ -15,13 +15,14 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import covariance_at
 
-__all__ = ["sample_hyperparameters"]
+__all__ = ["FEW_POINTS", "sample_hyperparameters"]
 
 POINT_DF = 7.0
 REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
 """With few genes, or near the limits of a law, the posterior is no Student-t distribution: with fewer
-effective points than this share, if they are many, or a Pareto k above `MAX_K`, it is proposed anew with the
-mean and covariance of the weighted points."""
+effective points than this share, if they are many, or fewer than `FEW_POINTS`, or a Pareto k above `MAX_K`,
+it is proposed anew with the mean and covariance of the weighted points."""
+FEW_POINTS = 20.0
 
 
 def sample_hyperparameters(
@@ -43,13 +44,13 @@ def sample_hyperparameters(
     """
     psi, points = _points(likelihood, center, covariance_at(likelihood, center), n_points, rng)
     for _ in range(REFINEMENTS):
-        unreliable = _pareto_k(points) > MAX_K
+        few = min(FEW_POINTS, 0.5 * n_points)
+        unreliable = points.effective_size < few or _pareto_k(points) > MAX_K
         if not unreliable and (n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points):
             break
         mean, size = weighted_mean(points.weight, psi), max(n_points, MANY_POINTS)
         again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), size, rng)
-        better = again[1].effective_size > points.effective_size
-        if _pareto_k(again[1]) < _pareto_k(points) if unreliable else better:
+        if again[1].effective_size > points.effective_size or (unreliable and _pareto_k(again[1]) <= MAX_K):
             psi, points = again
     return points
 
