@@ -1,8 +1,9 @@
 r"""The hyperparameters as a vector.
 
-phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu, the
-logit of pi0), in which posteriors are close to normal: searches and proposals work on psi. nu_k and pi0_k are
-those of the effects' law (`bayesde.model.effect_laws`), where it has them.
+phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu), and
+pi0 on the scale of `bayesde.model.probability_scale`, in which posteriors are close to normal: searches and
+proposals work on psi. nu_k and pi0_k are those of the law of the effects (`bayesde.model.effect_laws`), where
+it has them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, SHARED, ef
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.prior_at_draws import HyperPriors, PriorParts, priors_at, priors_at_one
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
+from bayesde.model.probability_scale import of_probability, probability
 from bayesde.numerics.elementary import exponentials, logarithms
 
 __all__ = ["HyperparameterSpace"]
@@ -193,7 +195,7 @@ class HyperparameterSpace:
         values = getattr(hyper, part)
         known = [values[name] for name in own if name in values]
         value = known[0] if known else {EFFECT_NU: START_EFFECT_NU, PI0: START_PI0}[part]
-        return math.log(value) if part == EFFECT_NU else math.log(value) - math.log1p(-value)
+        return math.log(value) if part == EFFECT_NU else float(of_probability(value))
 
     def phi_of(self, hyper: Hyperparameters) -> np.ndarray:
         """Return the draws of given hyperparameters, or their one value.
@@ -226,7 +228,7 @@ class HyperparameterSpace:
         if self.student_t:
             phi[..., -1] += LOWEST_NU
         for at in self._probabilities:
-            phi[..., at] = 1.0 / (1.0 + exponentials(-psi[..., at]))
+            phi[..., at] = probability(psi[..., at])
         return phi
 
     @property
@@ -250,7 +252,7 @@ class HyperparameterSpace:
         with np.errstate(divide="ignore"):
             psi = np.asarray(np.log(shifted))
         for at in self._probabilities:
-            psi[..., at] = np.log(phi[..., at]) - np.log1p(-phi[..., at])
+            psi[..., at] = of_probability(phi[..., at])
         return psi
 
     def hyperparameters(self, phi: np.ndarray) -> Hyperparameters:

@@ -173,23 +173,33 @@ class Beta:
         check_range("b", self.b, 0.0, LARGEST, open_ends=True)
 
     def log_density(self, psi: float) -> tuple[float, float, float]:
-        """Return the log density of the logit of a probability, with derivatives.
+        """Return the log density on the scale of `bayesde.model.probability_scale`, with derivatives.
 
         Parameters
         ----------
         psi : float
-            ln(p / (1 - p)).
 
         Returns
         -------
         log_density, slope, information : float
             The first up to a constant; the last is the negative second derivative.
         """
-        size = math.log1p(math.exp(-abs(psi)))
-        log_p, log_rest = min(psi, 0.0) - size, min(-psi, 0.0) - size
-        p = math.exp(log_p)
-        value = self.a * log_p + self.b * log_rest
-        return value, self.a - (self.a + self.b) * p, (self.a + self.b) * p * math.exp(log_rest)
+        from bayesde.model.probability_scale import (  # the command line reads the defaults without it
+            direction,
+            roots,
+        )
+
+        a, b = (float(root) for root in roots(psi))
+        c = a * a + b * b
+        a1, b1 = b * b / c, -a * a / c
+        c1 = 2.0 * (a * a1 + b * b1)
+        a2, b2 = (2.0 * b * b1 - a1 * c1) / c, (-2.0 * a * a1 - b1 * c1) / c
+        c2 = 2.0 * (a1 * a1 + a * a2 + b1 * b1 + b * b2)
+        p, q = 3.0 * self.a - 1.0, 3.0 * self.b - 1.0
+        value = p * math.log(a) + q * math.log(b) - math.log(c)
+        slope = p * a1 / a + q * b1 / b - c1 / c
+        bent = p * (a2 / a - (a1 / a) ** 2) + q * (b2 / b - (b1 / b) ** 2) - (c2 / c - (c1 / c) ** 2)
+        return value, direction(psi) * slope, -bent
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draw values.

@@ -31,9 +31,7 @@ def kernel_density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-0.5 * z * z).mean(axis=1) / (width * math.sqrt(2.0 * math.pi)))
 
 
-def prior_density(
-    prior: LogNormal | ShiftedGamma | Beta, x: np.ndarray
-) -> tuple[np.ndarray, float, float]:
+def prior_density(prior: LogNormal | ShiftedGamma | Beta, x: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Return the density of the logarithm under a prior, and the ends of the prior's 90 % interval.
 
     Parameters

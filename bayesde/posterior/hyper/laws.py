@@ -55,8 +55,8 @@ NULL_WEIGHT = 10.0
 TELLING = 10.0
 """Log marginal likelihood by which another law must be better to be named."""
 NORMAL_95 = 1.96
-STARTS: tuple[dict[str, float], ...] = ({}, {SCALE: 1.5, EFFECT_NU: -0.4, PI0: 2.0})
-"""Where searches start, beside Cauchy's law: what is added to ln S, ln nu and the logit of pi0. The second
+STARTS: tuple[dict[str, float], ...] = ({}, {SCALE: 1.5, EFFECT_NU: -0.4, PI0: 0.45})
+"""Where searches start, beside Cauchy's law: what is added to the numbers of psi. The second
 one is for few effects that are large, which a scale that is small may also explain."""
 
 

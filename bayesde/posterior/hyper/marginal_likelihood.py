@@ -25,6 +25,7 @@ from bayesde.model.effect_prior import log_t_height
 from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.prior_at_draws import PriorParts, log_height, log_height_slope, priors_at, priors_at_one
+from bayesde.model.probability_scale import logit_slope
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.hyper.evidence_kernels import (
@@ -146,6 +147,9 @@ class MarginalLikelihood:
         columns = [
             of_effects[part][:, scale_of == i].sum(axis=1, keepdims=True) for part, i in self.space.of_effects
         ]
+        for at, (part, _) in enumerate(self.space.of_effects):
+            if part == PI0:
+                columns[at] *= logit_slope(psi[at])
         columns.append(moments[:, 3 * n : 3 * n + 1])
         first = len(self.space.of_effects)
         share = exponentials(psi[first + 1] - parts.log_trend)[:, None]  # of a0 in the trend

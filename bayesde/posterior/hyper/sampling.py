@@ -49,7 +49,10 @@ def sample_hyperparameters(
         if not unreliable and (n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points):
             break
         mean, size = weighted_mean(points.weight, psi), max(n_points, MANY_POINTS)
-        again = _points(likelihood, mean, weighted_products(points.weight, psi - mean), size, rng)
+        spread = weighted_products(points.weight, psi - mean)
+        if cholesky(spread) is None:  # too few points have weight
+            break
+        again = _points(likelihood, mean, spread, size, rng)
         if again[1].effective_size > points.effective_size or (unreliable and _pareto_k(again[1]) <= MAX_K):
             psi, points = again
     return points
