@@ -20,7 +20,6 @@ genes that carry no information out of plots and of the estimates of hyperparame
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +30,11 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.design.as_design import as_design
 from bayesde.errors import BayesdeNote, InputError, first_few
+from bayesde.explore.sample_groups import sample_column
 from bayesde.normalize.blocks import row_blocks
 from bayesde.normalize.scaled import library_sizes_of
 from bayesde.numerics.linear import orthonormal_columns
-from bayesde.options import check_range, nearest
+from bayesde.options import check_range
 
 __all__ = ["GeneFilter", "filter_by_cpm", "filter_by_expression"]
 
@@ -240,20 +240,8 @@ def _samples_needed(counts: Counts, design: str | Design | None, group: Any) -> 
 
 def _labels(counts: Counts, group: Any) -> np.ndarray:
     """Return the group of each sample as a number (sample,)."""
-    if isinstance(group, str):
-        columns = list(map(str, counts.sample_table.columns))
-        if group not in counts.sample_table:
-            raise InputError(
-                f"the sample table has no column '{group}'; its columns are {first_few(columns, 20)}."
-                f"{nearest(group, columns)}"
-            )
-        group = counts.sample_table[group]
-    labels: Sequence[Any] = list(group)
-    if len(labels) != counts.n_samples:
-        raise InputError(
-            f"{len(labels)} groups were given for {counts.n_samples} samples; give one a sample."
-        )
-    codes = pd.factorize(np.asarray(labels, dtype=object))[0]
+    labels = sample_column(counts.sample_table, counts.samples, group)
+    codes = pd.factorize(labels)[0]
     if (codes < 0).any():
         raise InputError(f"there is no group for the sample(s) {first_few(counts.samples[codes < 0])}.")
     return codes
