@@ -35,6 +35,8 @@ _OVERLAP = 1.6
 """Height of the highest ridge, in distances between ridges."""
 _SHOWN = (0.005, 0.995)
 """Quantiles of the draws between which a density is drawn."""
+_FAINTEST = -10.0
+"""log2 of an expected count below which counts hardly differ: where the axis of ridges ends."""
 
 
 def gene_counts_plot(
@@ -134,7 +136,8 @@ def ridge_plot(
     -------
     matplotlib.axes.Axes
         Points are medians; small ticks are the samples' normalized counts, without zeros. Each density has
-        the same area, and is drawn between the 0.5 % and 99.5 % quantiles of the draws.
+        the same area, and is drawn between the 0.5 % and 99.5 % quantiles of the draws. The axis ends at
+        2^-10 counts; triangles mark what is below, as where a group has no counts.
 
     Raises
     ------
@@ -290,25 +293,30 @@ def _heights(groups: SampleGroups) -> np.ndarray:
 
 def _ridges(ax: Axes, levels: np.ndarray, groups: SampleGroups, ci_prob: float) -> None:
     """Draw the densities of draws (draw, level), each above its interval and median."""
-    ends = np.quantile(levels, _SHOWN, axis=0)
-    curves = [_density(levels[:, i], *ends[:, i]) for i in range(levels.shape[1])]
+    curves = [_density(levels[:, i]) for i in range(levels.shape[1])]
     highest = max(density.max() for _, density in curves)
     tails = [(1.0 - ci_prob) / 2.0, 0.5, (1.0 + ci_prob) / 2.0]
     for i, (height, level) in enumerate(zip(_heights(groups), groups.levels, strict=True)):
-        colour, (x, density) = groups.colours[level], curves[i]
+        colour, (x, density), order = groups.colours[level], curves[i], 2 + i
         top = height + _OVERLAP * density / highest
-        ax.fill_between(x, height, top, color=colour, alpha=0.5, linewidth=0, zorder=2 + i)
-        ax.plot(x, top, color=colour, linewidth=1.2, zorder=2 + i)
+        ax.fill_between(x, height, top, color=colour, alpha=0.5, linewidth=0, zorder=order)
+        ax.plot(x, top, color=colour, linewidth=1.2, zorder=order)
         low, middle, high = np.quantile(levels[:, i], tails)
-        ax.hlines(height, low, high, color=colour, linewidth=2.5, zorder=2 + i)
-        ax.plot(middle, height, "o", color=colour, markersize=5, markeredgecolor="white", zorder=2.5 + i)
+        ends = np.maximum([low, high], _FAINTEST)
+        ax.hlines(height, *ends, color=colour, linewidth=2.5, zorder=order)
+        if low < _FAINTEST:
+            ax.plot(_FAINTEST, height, "<", color=colour, markersize=7, zorder=order)
+        if middle >= _FAINTEST:
+            style: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white", "zorder": order + 0.5}
+            ax.plot(middle, height, "o", color=colour, **style)
 
 
-def _density(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and the density of the draws between two ends."""
+def _density(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and the density of draws there, without tails and what is below the axis."""
+    low, high = np.maximum(np.quantile(draws, _SHOWN), _FAINTEST)
     inside = draws[(draws >= low) & (draws <= high)]
     if inside.size < 2 or np.ptp(inside) == 0.0:
-        return np.array([low, low]), np.array([0.0, 1.0])
+        return np.array([low, high]), np.full(2, 1e-9)
     margin = 2.0 * inside.size**-0.2 * inside.std(ddof=1)
-    grid = np.linspace(low - margin, high + margin, 200)
-    return grid, kernel_density(inside, grid)
+    grid = np.linspace(max(low - margin, _FAINTEST), high + margin, 200)
+    return grid, kernel_density(inside, grid) * (inside.size / draws.size)

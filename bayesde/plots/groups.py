@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesde.design.formula import level_text
 from bayesde.explore.sample_groups import sample_column
-from bayesde.plots.style import BLUE, GREY, MARKERS, PALETTE
+from bayesde.plots.style import BLUE, GREY, MARKERS, PALETTE, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["SampleGroups", "draw_legend", "sample_groups"]
 
 MISSING = "(missing)"
+_COLUMNS = 3
+"""Of a legend above the axes."""
 MOST_NUMBERS = 8
 """A numeric variable with more values than this is shown by a scale of colours, not by groups."""
 
@@ -98,8 +100,10 @@ def sample_groups(table: pd.DataFrame, samples: pd.Index, by: Any, *, levels: bo
     return SampleGroups(title, labels, there + ((MISSING,) if MISSING in labels else ()))
 
 
-def draw_legend(ax: Axes, colours: SampleGroups, shapes: SampleGroups | None = None) -> None:
-    """Explain colours and markers of groups right of the axes.
+def draw_legend(
+    ax: Axes, colours: SampleGroups, shapes: SampleGroups | None = None, *, above: bool = False
+) -> None:
+    """Explain colours and markers of groups right of the axes, or above them.
 
     Parameters
     ----------
@@ -108,6 +112,8 @@ def draw_legend(ax: Axes, colours: SampleGroups, shapes: SampleGroups | None = N
         Groups that differ by their colours. Of one level without a name, nothing is drawn.
     shapes : SampleGroups, optional
         Groups that differ by their markers.
+    above : bool
+        Whether the legend is above the axes, in rows.
     """
     handles = []
     for groups, by_marker in ((colours, False), (shapes, True)):
@@ -119,9 +125,11 @@ def draw_legend(ax: Axes, colours: SampleGroups, shapes: SampleGroups | None = N
             marker = groups.markers[level] if by_marker else "o"
             handles.append(_handle(marker, GREY if by_marker else groups.colours[level], level))
     if handles:
-        ax.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0.0
-        )
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+        if above:
+            place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.02), "ncols": _COLUMNS}
+            place |= {"fontsize": SMALL, "columnspacing": 1.0, "handletextpad": 0.2}
+        ax.legend(handles=handles, frameon=False, borderaxespad=0.0, **place)
 
 
 def _handle(marker: str, colour: str, label: str) -> Line2D:

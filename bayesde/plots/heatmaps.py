@@ -67,7 +67,8 @@ def sample_distance_plot(distances: SampleDistances, *, by: Any = None, ax: Axes
     image = ax.imshow(values, cmap="viridis_r", aspect="auto", interpolation="nearest", vmin=0.0)
     if n <= _MOST_NUMBERS:
         _write_numbers(ax, values)
-    _name(ax, [str(name) for name in names[order]], [str(name) for name in names[order]])
+    ordered = [str(name) for name in names[order]]
+    _name(ax, "samples", ordered, ordered)
     _above(ax, groups, order, distances.linkage)
     _scale(ax, image, "distance")
     return ax
@@ -141,7 +142,7 @@ def heatmap_plot(
         vmin=-end,
         vmax=end,
     )
-    _name(ax, [names[row] for row in row_order], [str(name) for name in given.samples[order]])
+    _name(ax, "genes", [names[row] for row in row_order], [str(name) for name in given.samples[order]])
     _above(ax, groups, order, tree)
     _tree(ax.inset_axes((-0.14, 0.0, 0.13, 1.0)), row_tree, "left")
     _scale(ax, image, "z-score")
@@ -211,7 +212,7 @@ def _first(table: pd.DataFrame, top: int) -> pd.Index:
     return table.index[first_rows(table, measure, top)]
 
 
-def _name(ax: Axes, rows: list[str], columns: list[str]) -> None:
+def _name(ax: Axes, kind: str, rows: list[str], columns: list[str]) -> None:
     """Name the rows on the right and the columns below, in letters that fit; of very many none."""
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=SMALL)
@@ -221,7 +222,7 @@ def _name(ax: Axes, rows: list[str], columns: list[str]) -> None:
     if len(columns) > _MOST_NAMES:
         ax.set_xlabel(f"{len(columns)} samples")
     if len(rows) > _MOST_NAMES:
-        ax.set_ylabel(f"{len(rows)} rows")
+        ax.set_ylabel(f"{len(rows)} {kind}")
         ax.yaxis.set_label_position("right")
 
 
@@ -252,7 +253,7 @@ def _above(ax: Axes, groups: SampleGroups, order: np.ndarray, tree: np.ndarray) 
         bottom += 0.045
     crown = ax.inset_axes((0.0, bottom, 1.0, 0.14))
     _tree(crown, tree, "top")
-    draw_legend(crown, groups)
+    draw_legend(crown, groups, above=True)
 
 
 def _tree(ax: Axes, tree: np.ndarray, where: str) -> None:

@@ -142,8 +142,8 @@ def volcano_plot(
         Smallest absolute log2 fold change of highlighted genes. (For a threshold that the posterior or test
         takes into account, give it to the method that makes the table.)
     limit : float, optional
-        Largest absolute log2 fold change on the axis; by default as in `ma_plot`, or up to three times that
-        if highlighted genes need it.
+        Largest absolute log2 fold change on the axis; by default what holds 99 % of the genes and, up to
+        four times that, those that are highlighted.
     label : int or sequence of str
         Genes to name: how many of those that are highlighted, those with the most evidence first, or which,
         by identifier or symbol.
@@ -170,7 +170,7 @@ def volcano_plot(
     effect, evidence = known["log2_fold_change"].to_numpy(), _evidence(known[measure].to_numpy())
     ax = ax or new_axes((8.0, 4.6))
     chosen = (known[measure].to_numpy() < level) & (np.abs(effect) >= lfc_threshold)
-    edge, top = limit or _wider_edge(np.abs(effect), chosen), _top(evidence)
+    edge, top = limit or _volcano_edge(np.abs(effect), chosen), _top(evidence)
     up, down = chosen & (effect > 0.0), chosen & (effect < 0.0)
     points = np.column_stack([np.clip(effect, -edge, edge), np.minimum(evidence, top)])
     x, y = points.T
@@ -288,10 +288,10 @@ def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = 
     return ax
 
 
-def _wider_edge(sizes: np.ndarray, chosen: np.ndarray) -> float:
-    """Choose the end of an axis for absolute effects that holds the chosen genes, unless they are far off."""
-    edge = _edge(sizes)
-    return max(edge, min(3.0 * edge, float(sizes[chosen].max(initial=0.0))))
+def _volcano_edge(sizes: np.ndarray, chosen: np.ndarray) -> float:
+    """Choose the end of an axis that holds 99 % of the genes, and those highlighted that are not far off."""
+    edge = max(1.0, float(np.quantile(sizes, 0.99))) if sizes.size else 1.0
+    return max(edge, min(4.0 * edge, 1.05 * float(sizes[chosen].max(initial=0.0))))
 
 
 def _evidence(values: np.ndarray) -> np.ndarray:

@@ -264,3 +264,15 @@ def test_given_axes_are_used_and_nothing_is_shown(fit, posterior, capsys):
     axes[0, 0].figure.draw_without_rendering()
     assert plt.get_fignums() == []
     assert capsys.readouterr().out == ""
+
+
+def test_ridges_of_a_group_without_counts_end_where_counts_hardly_differ(fit):
+    """The posterior of its expression reaches to minus infinity."""
+    separated = np.flatnonzero(fit.separated & (fit.counts.matrix[:, 4:].sum(axis=1) == 0))
+    gene = fit.counts.genes[separated[fit.base_mean[separated].argmax()]]
+    posterior = fit_posterior(fit.counts, fit.design, eb=fit, genes=[gene], hyperparameters="eb")
+    ax = plots.ridge_plot(posterior, gene)
+    assert posterior.contrast_draws().min() < -12.0
+    assert ax.get_xlim()[0] > -12.0
+    (below,) = [line for line in ax.lines if line.get_marker() == "<" and line.get_ydata()[0] == 0.0]
+    assert below.get_xdata()[0] == -10.0
