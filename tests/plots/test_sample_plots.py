@@ -159,6 +159,7 @@ def test_distances_are_drawn_in_the_order_of_the_tree(counts):
     assert len(crown.lines) == 6
     np.testing.assert_allclose(sorted(line.get_ydata().max() for line in crown.lines), tree[:, 2])
     assert len(ax.texts) == 7 * 6
+    assert legend_of(crown) == ["condition", "untreated", "treated"]
     assert not plots.sample_distance_plot(found).child_axes[0].images, "without groups no strip"
 
 
@@ -240,3 +241,13 @@ def test_nothing_is_shown_and_given_axes_are_used(counts, capsys):
     figure.draw_without_rendering()
     assert plt.get_fignums() == []
     assert capsys.readouterr().out == ""
+
+
+def test_panels_of_subfigures_are_drawn(counts, fit):
+    left, right = Figure(figsize=(12, 5), layout="constrained").subfigures(1, 2)
+    table = fit.shrink()
+    heatmap = plots.heatmap_plot(fit, table, top=5, ax=left.subplots())
+    ax = plots.volcano_plot(table, label=3, ax=right.subplots())
+    assert heatmap.figure is left
+    assert len(ax.texts) == 3
+    left.figure.draw_without_rendering()
