@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bayesde import plots
     from bayesde.counts import Counts
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
@@ -28,10 +29,18 @@ if TYPE_CHECKING:
         OptionError,
         ToolchainError,
     )
+    from bayesde.explore import (
+        filter_by_cpm,
+        filter_by_expression,
+        sample_distances,
+        sample_mds,
+        sample_pca,
+        sample_summary,
+    )
     from bayesde.io import read_counts, read_tximport
     from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
-    from bayesde.normalize import cpm, fpkm, fpm, norm_transform, normalization_factors
+    from bayesde.normalize import cpm, fpkm, fpm, log_cpm, norm_transform, normalization_factors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.posterior import Posterior
@@ -62,8 +71,16 @@ _HOMES = {
         "OptionError",
         "ToolchainError",
     ),
+    "bayesde.explore": (
+        "filter_by_cpm",
+        "filter_by_expression",
+        "sample_distances",
+        "sample_mds",
+        "sample_pca",
+        "sample_summary",
+    ),
     "bayesde.io": ("read_counts", "read_tximport"),
-    "bayesde.normalize": ("cpm", "fpkm", "fpm", "norm_transform", "normalization_factors"),
+    "bayesde.normalize": ("cpm", "fpkm", "fpm", "log_cpm", "norm_transform", "normalization_factors"),
     "bayesde.eb.options": ("EbOptions",),
     "bayesde.posterior.queries.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
@@ -78,6 +95,7 @@ _HOMES = {
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
+_MODULES = ("plots",)
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -105,14 +123,18 @@ __all__ = [
     "ToolchainError",
     "compare_posteriors",
     "cpm",
+    "filter_by_cpm",
+    "filter_by_expression",
     "fit_eb",
     "fit_posterior",
     "fpkm",
     "fpm",
     "load_airway",
     "load_pasilla",
+    "log_cpm",
     "norm_transform",
     "normalization_factors",
+    "plots",
     "power_scaling",
     "prior_predictive",
     "read_counts",
@@ -121,6 +143,10 @@ __all__ = [
     "reweighted",
     "rlog",
     "s_values",
+    "sample_distances",
+    "sample_mds",
+    "sample_pca",
+    "sample_summary",
     "sensitivity",
     "simulate",
     "size_factors",
@@ -130,6 +156,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name from its module on first use (PEP 562)."""
+    if name in _MODULES:
+        return import_module(f"bayesde.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'bayesde' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

@@ -2,7 +2,7 @@
 
 from bayesde.normalize.factors import normalization_factors, normalization_matrix
 from bayesde.normalize.ratios import METHODS
-from bayesde.normalize.scaled import base_mean, base_var, cpm, fpkm, fpm, norm_transform
+from bayesde.normalize.scaled import base_mean, base_var, cpm, fpkm, fpm, log_cpm, norm_transform
 
 __all__ = [
     "METHODS",
@@ -11,6 +11,7 @@ __all__ = [
     "cpm",
     "fpkm",
     "fpm",
+    "log_cpm",
     "norm_transform",
     "normalization_factors",
     "normalization_matrix",

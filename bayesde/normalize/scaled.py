@@ -18,7 +18,7 @@ from bayesde.normalize.factors import average_lengths, normalization_matrix
 from bayesde.normalize.ratios import log_size_factors
 from bayesde.numerics.libm import exp, log, log2
 
-__all__ = ["base_mean", "base_var", "cpm", "fpkm", "fpm", "norm_transform", "normalized_counts"]
+__all__ = ["base_mean", "base_var", "cpm", "fpkm", "fpm", "log_cpm", "norm_transform", "normalized_counts"]
 
 
 def base_mean(matrix: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -95,6 +95,74 @@ def cpm(counts: Counts) -> pd.DataFrame:
         If a sample has no counts.
     """
     return _scaled(counts, _library_sizes(counts))
+
+
+def log_cpm(counts: Counts, prior_count: float = 2.0, library_sizes: Any = None) -> pd.DataFrame:
+    r"""Take log2 of the counts per million, with a prior count that keeps zeros finite, as edgeR does.
+
+    With the total L_j of a sample, or its library size, and c_j = prior_count L_j / mean(L)
+
+        log2[10^6 (y_ij + c_j) / (L_j + 2 c_j)]
+
+    so that a gene without counts has the same value in all samples.
+
+    Parameters
+    ----------
+    counts : Counts
+    prior_count : float
+        Average count to add, above 0; larger values reduce the differences between small counts.
+    library_sizes : array-like or pandas.Series (sample,), optional
+        Library sizes to divide by; by default the samples' totals. Totals times edgeR's normalization
+        factors are its effective library sizes. A Series is matched by name.
+
+    Returns
+    -------
+    pandas.DataFrame, float64, (gene, sample)
+        log2.
+
+    Raises
+    ------
+    InputError
+        If a sample has no counts, a size or the prior count is not above 0, or sizes do not fit the samples.
+
+    References
+    ----------
+    Robinson, M. D., McCarthy, D. J. and Smyth, G. K. (2010) Bioinformatics 26:139,
+    doi:10.1093/bioinformatics/btp616; the function ``cpm`` of edgeR.
+    """
+    if not (np.isfinite(prior_count) and prior_count > 0.0):
+        raise InputError(f"the prior count is {prior_count}; a finite number above 0 is needed.")
+    sizes = library_sizes_of(counts, library_sizes)
+    added = prior_count * sizes / sizes.mean()
+    values = np.empty((counts.n_genes, counts.n_samples))
+    for genes, rows in row_blocks(counts):
+        np.add(rows, added, out=values[genes])
+    values *= 1e6 / (sizes + 2.0 * added)
+    return _frame(counts, log2(values, out=values))
+
+
+def library_sizes_of(counts: Counts, given: Any = None) -> np.ndarray:
+    """Return the totals of the samples, or check the sizes that are given instead.
+
+    Parameters
+    ----------
+    counts : Counts
+    given : array-like or pandas.Series (sample,), optional
+        A Series is matched by name.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (sample,)
+
+    Raises
+    ------
+    InputError
+        If a sample has no counts, or the sizes do not fit.
+    """
+    if given is None:
+        return _library_sizes(counts)
+    row = given.to_frame("size").T if isinstance(given, pd.Series) else np.asarray(given)[None]
+    return matched_matrix(row, ["size"], counts.samples, "library sizes")[0]
 
 
 def fpm(counts: Counts, robust: bool = True, size_factors_by: Any = None) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The dispersions of a fit against the mean."""
+"""The dispersions of a fit, or of a posterior, against the mean."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesde.plots.style import BLACK, BLUE, GREY, ORANGE, legend_outside, mark_powers, new_axes
+from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, legend_outside, mark_powers, new_axes
+from bayesde.posterior.data import PosteriorData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesde.eb.fit import EbFit
+    from bayesde.posterior import Posterior
 
-__all__ = ["dispersion_plot"]
+__all__ = ["dispersion_plot", "posterior_dispersions"]
 
 _FEW_GENES = 2000
+_BARS = 300
+"""Genes of a posterior up to which each has an interval."""
 
 
-def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
+def dispersion_plot(fit: EbFit | Posterior, *, ax: Axes | None = None) -> Axes:
     """Plot dispersions against mean counts: gene-wise, trend, and those that are used.
 
     Parameters
     ----------
-    fit : EbFit
+    fit : EbFit or Posterior
+        Of a posterior, posterior medians are drawn in place of the values that the point estimates use, up
+        to 300 of them with 90 % intervals, and the trend of the posterior mean of the hyperparameters beside
+        that of the point estimates.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -32,16 +39,36 @@ def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         Gene-wise estimates at the smallest value allowed (1e-8) are drawn on the lower edge.
     """
+    posterior = fit if isinstance(fit, PosteriorData) else None
+    estimates: EbFit = fit.eb if isinstance(fit, PosteriorData) else fit
     ax = ax or new_axes((8.0, 4.2))
-    rows = np.flatnonzero(fit.estimated)  # without those emptied by the replacement of outliers
-    mean = fit.base_mean[rows]
-    used, gene_wise = fit.dispersion[rows], fit.dispersion_gene_wise[rows]
+    rows = np.flatnonzero(estimates.estimated)  # without those emptied by the replacement of outliers
+    mean = estimates.base_mean[rows]
+    used, gene_wise = estimates.dispersion[rows], estimates.dispersion_gene_wise[rows]
     floor = 0.5 * float(np.quantile(used, 0.001))
-    outlier = fit.dispersion_outlier[rows]
-    kept = ~outlier
     ax.scatter(
         mean, np.maximum(gene_wise, floor), s=3, color=GREY, alpha=0.5, linewidths=0, label="gene-wise"
     )
+    if posterior is None:
+        _used(ax, mean, used, estimates.dispersion_outlier[rows], floor)
+    else:
+        _sampled(ax, posterior, floor)
+    order = np.argsort(mean)
+    ax.plot(mean[order], estimates.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
+    if posterior is not None:
+        _posterior_trend(ax, posterior, mean[order])
+    ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
+    mark_powers(ax.xaxis)
+    mark_powers(ax.yaxis)
+    ax.set_xlabel("mean of normalized counts")
+    ax.set_ylabel("dispersion")
+    legend_outside(ax)
+    return ax
+
+
+def _used(ax: Axes, mean: np.ndarray, used: np.ndarray, outlier: np.ndarray, floor: float) -> None:
+    """Draw the dispersions that the point estimates use."""
+    kept = ~outlier
     ax.scatter(mean[kept], used[kept], s=4, color=BLUE, alpha=0.6, linewidths=0, label="used: shrunken")
     ax.scatter(
         mean[outlier],
@@ -52,12 +79,47 @@ def dispersion_plot(fit: EbFit, *, ax: Axes | None = None) -> Axes:
         linewidths=0.8,
         label="used: gene-wise (outlier)",
     )
-    order = np.argsort(mean)
-    ax.plot(mean[order], fit.dispersion_trend[rows][order], color=BLACK, linewidth=1.6, label="trend")
-    ax.set(xscale="log", yscale="log", ylim=(0.8 * floor, None))
-    mark_powers(ax.xaxis)
-    mark_powers(ax.yaxis)
-    ax.set_xlabel("mean of normalized counts")
-    ax.set_ylabel("dispersion")
-    legend_outside(ax)
-    return ax
+
+
+def _sampled(ax: Axes, posterior: PosteriorData, floor: float) -> None:
+    """Draw posterior medians of the dispersions, of few genes with intervals."""
+    mean = posterior.eb.base_mean[posterior.request.rows]
+    low, middle, high = np.maximum(posterior_dispersions(posterior, (0.05, 0.5, 0.95)).T, floor)
+    few = mean.size <= _BARS
+    if few:
+        ax.vlines(mean, low, high, color=BLUE, linewidth=0.8, alpha=0.4, label="posterior, 90 %")
+    ax.scatter(
+        mean, middle, s=12 if few else 4, color=BLUE, alpha=0.6, linewidths=0, label="posterior median"
+    )
+
+
+def _posterior_trend(ax: Axes, posterior: PosteriorData, mean: np.ndarray) -> None:
+    """Draw the trend a0 + a1 / mean with the posterior means of the hyperparameters."""
+    hyper = posterior.hyperparameters
+    trend = hyper.asymptotic_dispersion + hyper.extra_poisson / mean
+    if np.isfinite(trend).all():
+        ax.plot(mean, trend, color=GREEN, linewidth=1.6, linestyle="--", label="trend, posterior")
+
+
+def posterior_dispersions(posterior: PosteriorData, levels: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles of the dispersion of each gene that was sampled.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    levels : tuple of float
+        Probabilities.
+
+    Returns
+    -------
+    ndarray (sampled gene, level)
+    """
+    found = np.empty((posterior.gene_draws.n_genes, len(levels)))
+    for rows, theta, weights in posterior.gene_draws.batches():
+        order = np.argsort(theta[..., -1], axis=1)
+        values = np.take_along_axis(np.asarray(theta[..., -1], dtype=np.float64), order, axis=1)
+        # the middle of a draw's weight: with equal weights the quantile of Hazen
+        place = np.take_along_axis(weights, order, axis=1)
+        place = np.cumsum(place, axis=1) - 0.5 * place
+        found[rows] = [np.interp(levels, at, ln) for at, ln in zip(place, values, strict=True)]
+    return np.exp(found)

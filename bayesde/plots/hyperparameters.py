@@ -22,7 +22,7 @@ from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_par
 from bayesde.model.hyperparameter_space import LOWEST_NU
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
-from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE
+from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, mark_numbers
 from bayesde.posterior.summaries.checks import hyperparameter_summary, smallest_bfmi
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
         ax.fill_between(x, density, color=BLUE, alpha=0.35, linewidth=0, label="posterior")
         ax.plot(x, density, color=BLUE, linewidth=1.2)
         ax.set(xscale="log", xlim=(x[0], x[-1]))
-        _mark(ax, x[0], x[-1])
+        mark_numbers(ax.xaxis, x[0], x[-1])
     if posterior.request.learning:
         height, low, high = prior_density(getattr(posterior.request.priors, _kind(name)), x)
         ax.plot(x, height, color=BLACK, linewidth=1.2, linestyle="--", label="prior")
@@ -203,21 +203,6 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
     ax.set(ylim=(0.0, None), yticks=[])
     _tidy(ax, "left")
     return text
-
-
-def _mark(ax: Axes, low: float, high: float) -> None:
-    """Mark a logarithmic axis at 1, 2, 5, 10, ..., a long one at powers of 10, a short one at equal steps."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
-
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
-    marks = [mark for mark in np.outer(powers, [1.0, 2.0, 5.0]).ravel().tolist() if low <= mark <= high]
-    if len(marks) > 6:
-        marks = powers.tolist()
-    elif len(marks) < 3:
-        marks = list(MaxNLocator(3).tick_values(low, high))
-    ax.xaxis.set_major_locator(FixedLocator(marks))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _density(values: np.ndarray, above: float) -> tuple[np.ndarray, np.ndarray | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bayesde.errors import InputError, first_few
 
 if TYPE_CHECKING:
@@ -12,11 +14,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-__all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "demand", "legend_outside", "mark_powers", "new_axes"]
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "MARKERS",
+    "ORANGE",
+    "PALETTE",
+    "SMALL",
+    "demand",
+    "legend_outside",
+    "mark_numbers",
+    "mark_powers",
+    "new_axes",
+]
 
 # Okabe and Ito's palette: distinguishable with any common form of colour vision, and in grey print.
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#9A9A9A", "#222222"
 GREEN = "#009E73"
+PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", BLACK, "#B8A800")
+"""Of groups, in this order; the yellow is darkened, so that it is seen on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SMALL = 8.0
+"""Font size of labels of genes and samples, points."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -54,6 +75,28 @@ def mark_powers(axis: Axis) -> None:
         return
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+
+
+def mark_numbers(axis: Axis, low: float, high: float) -> None:
+    """Mark a logarithmic axis at 1, 2, 5, 10, ..., a long one at powers of 10, a short one at equal steps.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+    low, high : float
+        Its ends, above 0.
+    """
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
+    marks = [mark for mark in np.outer(powers, [1.0, 2.0, 5.0]).ravel().tolist() if low <= mark <= high]
+    if len(marks) > 6:
+        marks = powers.tolist()
+    elif len(marks) < 3:
+        marks = list(MaxNLocator(3).tick_values(low, high))
+    axis.set_major_locator(FixedLocator(marks))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _power_of_ten(value: float) -> str:

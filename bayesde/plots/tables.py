@@ -1,13 +1,26 @@
-"""Plots of results tables: effects by expression, intervals, p-values."""
+"""Plots of results tables: effects by expression and by evidence, numbers of calls, p-values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesde.errors import InputError, first_few
-from bayesde.plots.style import BLACK, BLUE, GREY, ORANGE, demand, legend_outside, mark_powers, new_axes
+from bayesde.options import check_choice, check_range
+from bayesde.plots.gene_labels import label_points, labelled_rows, shown_names
+from bayesde.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PALETTE,
+    demand,
+    legend_outside,
+    mark_powers,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,13 +28,28 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["interval_plot", "ma_plot", "p_value_histogram"]
+__all__ = ["ma_plot", "p_value_histogram", "s_value_plot", "volcano_plot"]
 
 _FEW_GENES = 2000
+_WORDS = {
+    "s_value": "s-value",
+    "lfsr": "local false sign rate",
+    "padj": "adjusted p-value",
+    "p_value": "p-value",
+}
+"""What measures of evidence are called."""
+_MARKS = (0.01, 0.05)
+"""Levels at which calls are counted."""
 
 
 def ma_plot(
-    table: pd.DataFrame, *, level: float | None = None, limit: float | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    level: float | None = None,
+    limit: float | None = None,
+    intervals: bool = False,
+    label: int | Sequence[str] = 0,
+    ax: Axes | None = None,
 ) -> Axes:
     """Plot log2 fold changes against mean counts.
 
@@ -37,65 +65,11 @@ def ma_plot(
     limit : float, optional
         Largest absolute log2 fold change on the axis; by default what holds all of a few thousand genes,
         and 99.9 % of more.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-    """
-    measure = "s_value" if "s_value" in table else "padj"
-    level = level or (0.005 if measure == "s_value" else 0.1)
-    demand(table, ["base_mean", "log2_fold_change", measure])
-    ax = ax or new_axes((8.0, 4.2))
-    known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
-    effect = known["log2_fold_change"].to_numpy()
-    edge = limit or _edge(np.abs(effect))
-    enlarged = 1.0 if effect.size > _FEW_GENES else 3.0
-    chosen = known[measure].to_numpy() < level
-    name = "s-value" if measure == "s_value" else "adjusted p-value"
-    for mask, colour, size, label in (
-        (~chosen, GREY, 3.0, f"other genes ({(~chosen).sum():,})"),
-        (chosen, BLUE, 7.0, f"{name} < {level:g} ({chosen.sum():,})"),
-    ):
-        _clipped(ax, known["base_mean"].to_numpy()[mask], effect[mask], edge, colour, size * enlarged, label)
-    ax.axhline(0.0, color=BLACK, linewidth=0.8)
-    ax.set(ylim=(-1.05 * edge, 1.05 * edge))
-    if effect.size:
-        ax.set_xscale("log")
-        mark_powers(ax.xaxis)
-    ax.set_xlabel("mean of normalized counts")
-    ax.set_ylabel("log2 fold change")
-    legend_outside(ax)
-    return ax
-
-
-def interval_plot(
-    posterior: pd.DataFrame,
-    mle: pd.DataFrame | None = None,
-    map: pd.DataFrame | None = None,
-    *,
-    genes: Sequence[str] | None = None,
-    top: int = 25,
-    ax: Axes | None = None,
-) -> Axes:
-    """Plot posterior means and intervals of genes next to their point estimates.
-
-    Parameters
-    ----------
-    posterior : ResultsTable
-        With ``log2_fold_change``, ``lfc_lower``, ``lfc_upper`` (and ``lfsr``, if genes are to be chosen).
-    mle, map : ResultsTable, optional
-        Maximum-likelihood estimates (``fit.results()``) and shrunken modes (``fit.shrink()``).
-    genes : sequence of str, optional
-        Which genes, from top to bottom; by default the `top` genes with the smallest lfsr.
-    top : int
-        How many genes, if they are not named.
+    intervals : bool
+        Whether highlighted and labelled genes have their intervals, ``lfc_lower`` to ``lfc_upper``.
+    label : int or sequence of str
+        Genes to name: how many of those that are highlighted, the smallest s-values or p-values first, or
+        which, by identifier or symbol.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -108,34 +82,173 @@ def interval_plot(
     InputError
         If a column or gene is missing.
     """
-    demand(posterior, ["log2_fold_change", "lfc_lower", "lfc_upper"])
-    chosen = _chosen(posterior, genes, top)
-    rows = posterior.loc[chosen]
-    ax = ax or new_axes((8.0, 1.2 + 0.3 * len(chosen)))
-    height = np.arange(len(chosen))[::-1]
-    ax.hlines(
-        height, rows["lfc_lower"], rows["lfc_upper"], color=BLUE, linewidth=2.0, label="posterior interval"
-    )
-    ax.plot(rows["log2_fold_change"], height, "o", color=BLUE, markersize=5, label="posterior mean")
-    for table, marker, colour, shift, label in (
-        (map, "D", ORANGE, 0.25, "posterior mode (MAP)"),
-        (mle, "s", BLACK, -0.25, "maximum likelihood"),
+    measure = "s_value" if "s_value" in table else "padj"
+    level = level or (0.005 if measure == "s_value" else 0.1)
+    demand(table, ["base_mean", "log2_fold_change", measure])
+    ax = ax or new_axes((8.0, 4.2))
+    known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
+    mean, effect = known["base_mean"].to_numpy(), known["log2_fold_change"].to_numpy()
+    edge = limit or _edge(np.abs(effect))
+    enlarged = 1.0 if effect.size > _FEW_GENES else 3.0
+    chosen = known[measure].to_numpy() < level
+    rows = labelled_rows(label, known, measure, chosen)
+    name = _WORDS[measure]
+    for mask, colour, size, text in (
+        (~chosen, GREY, 3.0, f"other genes ({(~chosen).sum():,})"),
+        (chosen, BLUE, 7.0, f"{name} < {level:g} ({chosen.sum():,})"),
     ):
-        if table is not None:
-            effect = table["log2_fold_change"].reindex(chosen)
-            ax.plot(
-                effect,
-                height + shift,
-                marker,
-                color=colour,
-                markersize=4,
-                markerfacecolor="none",
-                label=label,
-            )
-    ax.axvline(0.0, color=BLACK, linewidth=0.8)
-    ax.set_yticks(height, _shown_names(rows))
-    ax.set_ylim(-0.8, len(chosen) - 0.2)
-    ax.set_xlabel("log2 fold change")
+        _clipped(ax, mean[mask], effect[mask], edge, colour, size * enlarged, text)
+    if intervals:
+        marked = chosen.copy()
+        marked[rows] = True
+        _intervals(ax, known[marked], edge)
+    ax.axhline(0.0, color=BLACK, linewidth=0.8)
+    ax.set(ylim=(-1.05 * edge, 1.05 * edge))
+    if effect.size:
+        ax.set_xscale("log")
+        mark_powers(ax.xaxis)
+    ax.set_xlabel("mean of normalized counts")
+    ax.set_ylabel("log2 fold change")
+    legend_outside(ax)
+    points = np.column_stack([mean, np.clip(effect, -edge, edge)])
+    label_points(ax, points[rows], shown_names(known.iloc[rows]), obstacles=points)
+    return ax
+
+
+def volcano_plot(
+    table: pd.DataFrame,
+    *,
+    measure: str | None = None,
+    level: float | None = None,
+    lfc_threshold: float = 0.0,
+    limit: float | None = None,
+    label: int | Sequence[str] = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the evidence for an effect against its size.
+
+    Genes with a measure below `level` are highlighted, those with positive and negative effects in two
+    colours. Genes beyond the limits of the axes are drawn as triangles on the edge.
+
+    Parameters
+    ----------
+    table : ResultsTable
+        With ``log2_fold_change``.
+    measure : {"s_value", "lfsr", "padj", "p_value"}, optional
+        Column of the vertical axis, as -log10; by default the s-value if there is one, else ``padj``.
+    level : float, optional
+        Level of the measure; by default 0.005 of the s-value and the local false sign rate, else 0.1.
+    lfc_threshold : float
+        Smallest absolute log2 fold change of highlighted genes. (For a threshold that the posterior or test
+        takes into account, give it to the method that makes the table.)
+    limit : float, optional
+        Largest absolute log2 fold change on the axis; by default what holds 99 % of the genes and, up to
+        four times that, those that are highlighted.
+    label : int or sequence of str
+        Genes to name: how many of those that are highlighted, those with the most evidence first, or which,
+        by identifier or symbol.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If a column or gene is missing.
+    OptionError
+        If the measure is unknown, or a number is out of its range.
+    """
+    measure = measure or ("s_value" if "s_value" in table else "padj")
+    check_choice("measure", measure, _WORDS)
+    check_range("lfc_threshold", lfc_threshold, 0.0, 100.0)
+    level = level or (0.005 if measure in ("s_value", "lfsr") else 0.1)
+    demand(table, ["log2_fold_change", measure])
+    known = table[table["log2_fold_change"].notna() & table[measure].notna()]
+    effect, evidence = known["log2_fold_change"].to_numpy(), _evidence(known[measure].to_numpy())
+    ax = ax or new_axes((8.0, 4.6))
+    chosen = (known[measure].to_numpy() < level) & (np.abs(effect) >= lfc_threshold)
+    edge, top = limit or _volcano_edge(np.abs(effect), chosen), _top(evidence)
+    up, down = chosen & (effect > 0.0), chosen & (effect < 0.0)
+    points = np.column_stack([np.clip(effect, -edge, edge), np.minimum(evidence, top)])
+    x, y = points.T
+    for mask, colour, text in (
+        (~(up | down), GREY, "other genes"),
+        (up, ORANGE, f"{_WORDS[measure]} < {level:g}, up"),
+        (down, BLUE, f"{_WORDS[measure]} < {level:g}, down"),
+    ):
+        size = (4.0 if colour == GREY else 9.0) * (1.0 if effect.size > _FEW_GENES else 2.5)
+        style: dict[str, Any] = {"color": colour, "alpha": 0.7, "linewidths": 0}
+        inside = mask & (np.abs(effect) <= edge) & (evidence <= top)
+        ax.scatter(x[inside], y[inside], s=size, label=f"{text} ({mask.sum():,})", **style)
+        for beyond, shape in ((effect > edge, ">"), (effect < -edge, "<"), (evidence > top, "^")):
+            beyond = mask & beyond & ((shape != "^") | (np.abs(effect) <= edge))
+            ax.scatter(x[beyond], y[beyond], s=14, marker=shape, **style)
+    for place in (-lfc_threshold, lfc_threshold) if lfc_threshold else ():
+        ax.axvline(place, color=BLACK, linewidth=0.8, linestyle="--")
+    ax.axhline(-np.log10(level), color=BLACK, linewidth=0.8, linestyle="--")
+    ax.set(xlim=(-1.05 * edge, 1.05 * edge), ylim=(-0.02 * top, 1.05 * top), xlabel="log2 fold change")
+    ax.set_ylabel(f"-log10 {_WORDS[measure]}")
+    legend_outside(ax)
+    rows = labelled_rows(label, known, measure, up | down)
+    label_points(ax, points[rows], shown_names(known.iloc[rows]), obstacles=points)
+    return ax
+
+
+def s_value_plot(
+    tables: pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    measure: str = "s_value",
+    limit: float = 0.2,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot how many genes are called at each level of the s-value.
+
+    A gene is called if its s-value is not above the level: of these calls, at most that part is expected to
+    have the wrong sign.
+
+    Parameters
+    ----------
+    tables : ResultsTable, or mapping of str to ResultsTable
+        One table, or several by the names that the legend is to have.
+    measure : {"s_value", "lfsr", "padj", "p_value"}
+        Column to count by.
+    limit : float
+        Largest level, above 0 and at most 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The legend has the numbers of calls at 0.01 and 0.05.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    OptionError
+        If the measure is unknown, or the limit out of its range.
+    """
+    check_choice("measure", measure, _WORDS)
+    check_range("limit", limit, 1e-12, 1.0)
+    given = tables if isinstance(tables, Mapping) else {"genes": tables}
+    ax = ax or new_axes((8.0, 3.8))
+    for (name, table), colour in zip(given.items(), cycle(PALETTE)):
+        demand(table, [measure])
+        values = np.sort(table[measure].dropna().to_numpy())
+        inside = values[values <= limit]
+        x = np.concatenate([[0.0], inside, [limit]])
+        y = np.concatenate([np.arange(inside.size + 1), [inside.size]])
+        told = ", ".join(f"{(values <= mark).sum():,} at {mark:g}" for mark in _MARKS if mark <= limit)
+        text = f"{name}: {told}" if told else name
+        ax.plot(x, y, color=colour, linewidth=1.6, drawstyle="steps-post", label=text)
+    for mark in _MARKS:
+        if mark <= limit:
+            ax.axvline(mark, color=BLACK, linewidth=0.6, linestyle=":")
+    ax.set(xlim=(0.0, limit), ylim=(0.0, None), xlabel=_WORDS[measure], ylabel="genes called")
     legend_outside(ax)
     return ax
 
@@ -175,25 +288,32 @@ def p_value_histogram(table: pd.DataFrame, *, bins: int = 50, ax: Axes | None = 
     return ax
 
 
-def _chosen(table: pd.DataFrame, genes: Sequence[str] | None, top: int) -> list[str]:
-    """Return the genes to draw."""
-    if genes is None:
-        demand(table, ["lfsr"])
-        known = table[table["lfc_lower"].notna() & table["lfsr"].notna()]
-        order = np.lexsort((-known["log2_fold_change"].abs().to_numpy(), known["lfsr"].to_numpy()))
-        return list(known.index[order[:top]])
-    unknown = [gene for gene in genes if gene not in table.index]
-    if unknown:
-        raise InputError(
-            f"the table has no gene {first_few(unknown)}; its genes are {first_few(table.index, 3)}."
-        )
-    return list(genes)
+def _volcano_edge(sizes: np.ndarray, chosen: np.ndarray) -> float:
+    """Choose the end of an axis that holds 99 % of the genes, and those highlighted that are not far off."""
+    edge = max(1.0, float(np.quantile(sizes, 0.99))) if sizes.size else 1.0
+    return max(edge, min(4.0 * edge, 1.05 * float(sizes[chosen].max(initial=0.0))))
 
 
-def _shown_names(rows: pd.DataFrame) -> list[str]:
-    """Return the genes' symbols where the table has them."""
-    genes = list(map(str, rows.index))
-    return [name or gene for name, gene in zip(rows.get("gene_name", genes), genes, strict=True)]
+def _evidence(values: np.ndarray) -> np.ndarray:
+    """Return -log10 of probabilities; a zero, which is too small for a number, gives infinity."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log10(values) + 0.0)
+
+
+def _top(evidence: np.ndarray) -> float:
+    """Choose the end of the axis of evidence: that of all genes, or of nearly all where a few are far off."""
+    finite = evidence[np.isfinite(evidence)]
+    if not finite.size:
+        return 1.0
+    highest = float(finite.max())
+    return max(1.0, min(highest, 3.0 * float(np.quantile(finite, 0.999))))
+
+
+def _intervals(ax: Axes, rows: pd.DataFrame, edge: float) -> None:
+    """Draw the intervals of some genes, as far as they are on the axis."""
+    demand(rows, ["lfc_lower", "lfc_upper"])
+    ends = np.clip(rows[["lfc_lower", "lfc_upper"]].to_numpy(), -edge, edge)
+    ax.vlines(rows["base_mean"], *ends.T, color=BLUE, linewidth=0.7, alpha=0.35, zorder=1.5, label="interval")
 
 
 def _edge(sizes: np.ndarray) -> float:

@@ -1,0 +1,289 @@
+"""Plots of samples: library sizes, log-CPM densities, principal components and scaling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesde.counts import Counts
+from bayesde.errors import InputError
+from bayesde.explore.sample_summary import gene_mask
+from bayesde.normalize.scaled import log_cpm
+from bayesde.options import nearest
+from bayesde.plots.densities import kernel_density
+from bayesde.plots.gene_labels import label_points
+from bayesde.plots.groups import SampleGroups, draw_legend, sample_groups
+from bayesde.plots.style import BLACK, SMALL, new_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from bayesde.explore import GeneFilter, SampleMds, SamplePca
+
+__all__ = ["library_size_plot", "log_cpm_density_plot", "mds_plot", "pca_plot"]
+
+_MOST_NAMES = 60
+"""Samples up to which each bar has a name."""
+_MOST_LABELS = 40
+"""Samples up to which each point has a name by default."""
+_GRID = 256
+
+
+def library_size_plot(counts: Counts, *, by: Any = None, ax: Axes | None = None) -> Axes:
+    """Plot the number of reads of each sample as bars, with a line at the median.
+
+    Parameters
+    ----------
+    counts : Counts
+    by : str or sequence (sample,), optional
+        A column of the sample table, or labels, for the colours.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The first sample is on top.
+
+    Raises
+    ------
+    InputError
+        If there is no such column.
+    """
+    _demand_counts(counts)
+    groups = sample_groups(counts.sample_table, counts.samples, by, levels=True)
+    millions, n = counts.library_sizes / 1e6, counts.n_samples
+    ax = ax or new_axes((7.0, min(1.0 + 0.26 * n, 8.0)))
+    colours = [groups.colours[label] for label in groups.labels]
+    ax.barh(np.arange(n), millions, color=colours, height=0.75)
+    median = float(np.median(millions))
+    ax.axvline(median, color=BLACK, linewidth=0.8, linestyle="--")
+    where = ax.get_xaxis_transform()  # x in units of the data, y as a part of the height
+    ax.text(median, 1.01, f"median {median:.3g}", transform=where, ha="center", fontsize=SMALL)
+    _name_samples(ax, counts.samples)
+    ax.set(ylim=(n - 0.4, -0.6), xlabel="reads in genes, millions")
+    ax.spines[["top", "right"]].set_visible(False)
+    draw_legend(ax, groups)
+    return ax
+
+
+def log_cpm_density_plot(
+    counts: Counts,
+    kept: GeneFilter | np.ndarray | None = None,
+    *,
+    by: Any = None,
+    axes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Plot the distribution of log2 counts per million over genes, one line a sample.
+
+    Parameters
+    ----------
+    counts : Counts
+    kept : GeneFilter or ndarray of bool (gene,), optional
+        Genes that a filter keeps: they have a panel of their own, right of that of all genes. The number of
+        counts per million that the filter requires is a vertical line.
+    by : str or sequence (sample,), optional
+        A column of the sample table, or labels, for the colours.
+    axes : ndarray of matplotlib.axes.Axes (1,) or (2,), optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes
+        One panel, or two with a filter.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or the filter is of other counts.
+    """
+    from matplotlib import pyplot as plt
+
+    _demand_counts(counts)
+    groups = sample_groups(counts.sample_table, counts.samples, by, levels=True)
+    values, mask = log_cpm(counts).to_numpy(), gene_mask(counts, kept)
+    panels = [("all genes", np.ones(counts.n_genes, dtype=bool))]
+    panels += [("genes that are kept", mask)] if kept is not None else []
+    if axes is None:
+        size = (4.0 * len(panels) + 1.0, 3.4)
+        axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharex=True, squeeze=False)[1]
+    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if axes.size != len(panels):
+        raise InputError(f"{axes.size} axes were given for {len(panels)} panel(s).")
+    low, high = values.min() - 1.0, values.max() + 1.0
+    for ax, (title, chosen) in zip(axes, panels, strict=True):
+        _densities(ax, values[chosen], groups, np.linspace(low, high, _GRID))
+        ax.set(xlim=(low, high), ylim=(0.0, None), xlabel="log2 counts per million")
+        ax.set_title(f"{title} ({chosen.sum():,})")
+        ax.spines[["top", "right"]].set_visible(False)
+        cutoff = getattr(kept, "smallest_cpm", 0.0)
+        if cutoff > 0.0:
+            ax.axvline(np.log2(cutoff), color=BLACK, linewidth=0.8, linestyle="--")
+    axes[0].set_ylabel("density")
+    draw_legend(axes[-1], groups)
+    return axes
+
+
+def pca_plot(
+    pca: SamplePca,
+    *,
+    by: Any = None,
+    marker: Any = None,
+    components: tuple[int, int] = (1, 2),
+    label: bool | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot two principal components of the samples.
+
+    Parameters
+    ----------
+    pca : SamplePca
+        From `bayesde.sample_pca`.
+    by, marker : str or sequence (sample,), optional
+        Columns of the sample table, or labels, for the colours and the markers. A numeric variable with many
+        values has a scale of colours.
+    components : (int, int)
+        Which components; the first is 1.
+    label : bool, optional
+        Whether points have the names of samples; by default if there are at most 40.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes are to the same scale, and named with the part of the variance of the chosen genes.
+
+    Raises
+    ------
+    InputError
+        If there is no such component or column.
+    """
+    return _scatter(pca.coordinates, pca, by, marker, ("PC", components), label, ax)
+
+
+def mds_plot(
+    mds: SampleMds,
+    *,
+    by: Any = None,
+    marker: Any = None,
+    dimensions: tuple[int, int] = (1, 2),
+    label: bool | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot two dimensions of the scaling of samples on leading log2 fold changes.
+
+    Parameters
+    ----------
+    mds : SampleMds
+        From `bayesde.sample_mds`.
+    by, marker : str or sequence (sample,), optional
+        Columns of the sample table, or labels, for the colours and the markers. A numeric variable with many
+        values has a scale of colours.
+    dimensions : (int, int)
+        Which dimensions; the first is 1.
+    label : bool, optional
+        Whether points have the names of samples; by default if there are at most 40.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Distances are to the same scale in both directions: leading log2 fold changes, as far as they are in
+        this plane.
+
+    Raises
+    ------
+    InputError
+        If there is no such dimension or column.
+    """
+    return _scatter(mds.coordinates, mds, by, marker, ("dim", dimensions), label, ax)
+
+
+def _scatter(
+    coordinates: pd.DataFrame,
+    found: SamplePca | SampleMds,
+    by: Any,
+    marker: Any,
+    chosen: tuple[str, tuple[int, int]],
+    label: bool | None,
+    ax: Axes | None,
+) -> Axes:
+    """Plot samples in two of their coordinates."""
+    stem, numbers = chosen
+    x, y = (_column(coordinates, f"{stem}{number}") for number in numbers)
+    colours = sample_groups(found.sample_table, coordinates.index, by)
+    shapes = sample_groups(found.sample_table, coordinates.index, marker, levels=True)
+    ax = ax or new_axes((6.5, 4.6))
+    _points(ax, x, y, colours, shapes)
+    ax.axhline(0.0, color=BLACK, linewidth=0.4, zorder=0)
+    ax.axvline(0.0, color=BLACK, linewidth=0.4, zorder=0)
+    ax.margins(0.15)
+    ax.set_aspect("equal", adjustable="datalim")
+    names = ("PC{}", "PC{}") if stem == "PC" else ("leading log2 fold change, dimension {}",) * 2
+    parts = [found.explained.get(f"{stem}{number}", 0.0) for number in numbers]
+    texts = [
+        f"{name.format(number)} ({100.0 * part:.0f} %)"
+        for name, number, part in zip(names, numbers, parts, strict=True)
+    ]
+    ax.set(xlabel=texts[0], ylabel=texts[1])
+    ax.spines[["top", "right"]].set_visible(False)
+    draw_legend(ax, colours, shapes)
+    if len(coordinates) <= _MOST_LABELS if label is None else label:
+        label_points(ax, np.column_stack([x, y]), list(map(str, coordinates.index)), radius=4.0)
+    return ax
+
+
+def _points(ax: Axes, x: np.ndarray, y: np.ndarray, colours: SampleGroups, shapes: SampleGroups) -> None:
+    """Draw the samples, those of each colour and marker together."""
+    if colours.values is not None:
+        limits = {"vmin": np.nanmin(colours.values), "vmax": np.nanmax(colours.values), "cmap": "viridis"}
+    drawn = None
+    for shape in shapes.levels:
+        for level in colours.levels or ("",):
+            rows = (shapes.labels == shape) & (colours.labels == level)
+            if not rows.any():
+                continue
+            style: dict[str, Any] = {"s": 45, "marker": shapes.markers[shape], "linewidths": 0}
+            if colours.values is not None:
+                drawn = ax.scatter(x[rows], y[rows], c=colours.values[rows], **limits, **style)
+            else:
+                ax.scatter(x[rows], y[rows], color=colours.colours[level], **style)
+    if drawn is not None:
+        ax.figure.colorbar(drawn, ax=ax, label=colours.title, shrink=0.5, pad=0.02)
+
+
+def _column(coordinates: pd.DataFrame, name: str) -> np.ndarray:
+    """Return a coordinate; 0 for the second where samples lie on a line."""
+    if name in coordinates:
+        return coordinates[name].to_numpy()
+    if name in ("PC2", "dim2"):
+        return np.zeros(len(coordinates))
+    names = list(map(str, coordinates))
+    raise InputError(f"there is no '{name}'; there are {', '.join(names)}.{nearest(name, names)}")
+
+
+def _densities(ax: Axes, values: np.ndarray, groups: SampleGroups, grid: np.ndarray) -> None:
+    """Draw the density of each sample's values (gene, sample); none where all are equal."""
+    for j, label in enumerate(groups.labels):
+        if len(values) > 1 and np.ptp(values[:, j]) > 0.0:
+            density = kernel_density(values[:, j], grid)
+            ax.plot(grid, density, color=groups.colours[label], linewidth=1.0, alpha=0.8)
+
+
+def _name_samples(ax: Axes, samples: pd.Index) -> None:
+    """Name the bars, in letters that fit; of very many none."""
+    if len(samples) > _MOST_NAMES:
+        ax.set_yticks([])
+        ax.set_ylabel(f"{len(samples)} samples")
+        return
+    ax.set_yticks(np.arange(len(samples)), list(map(str, samples)))
+    ax.tick_params(axis="y", length=0, labelsize=SMALL + 1.0 if len(samples) <= 25 else SMALL - 1.0)
+
+
+def _demand_counts(counts: Any) -> None:
+    if not isinstance(counts, Counts):
+        raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
