@@ -29,6 +29,8 @@ DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 CURVED_GENES = 4000
 """Of more genes, so many give the curvature of all to a few percent: enough for proposals and steps."""
+MORE_CURVED_GENES = 12_000
+"""The same where laws of effects have hyperparameters of their own: of many axes, errors add up."""
 
 
 def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
@@ -83,7 +85,8 @@ def maximize(likelihood: MarginalLikelihood, psi: np.ndarray) -> np.ndarray:
 
 def _information(likelihood: MarginalLikelihood, center: np.ndarray) -> np.ndarray:
     """Return the negative Hessian by differences of the gradient; if not definite, the scores' products."""
-    some, size = likelihood.spread(CURVED_GENES), center.size
+    cauchy = all(family == "cauchy" for family in likelihood.space.families)
+    some, size = likelihood.spread(CURVED_GENES if cauchy else MORE_CURVED_GENES), center.size
     hessian = np.empty((size, size))
     for i in range(size):
         shift = np.zeros(size)

@@ -18,10 +18,10 @@ from bayesde.posterior.hyper.maximum import covariance_at
 __all__ = ["FEW_POINTS", "sample_hyperparameters"]
 
 POINT_DF = 7.0
-REFINEMENTS, ENOUGH, MANY_POINTS = 2, 0.6, 100
-"""With few genes, or near the limits of a law, the posterior is no Student-t distribution: with fewer
-effective points than this share, if they are many, or fewer than `FEW_POINTS`, or a Pareto k above `MAX_K`,
-it is proposed anew with the mean and covariance of the weighted points."""
+MANY_POINTS, REFINEMENTS, ENOUGH = 100, 2, 0.6
+"""With few genes the posterior is no Student-t distribution: with fewer effective points than this share of
+many points it is proposed anew with the mean and covariance of the weighted points. Where there are few points,
+and fewer than `FEW_POINTS` effective ones or a Pareto k above `MAX_K`, so many more are drawn."""
 FEW_POINTS = 20.0
 
 
@@ -42,20 +42,32 @@ def sample_hyperparameters(
     -------
     HyperparameterPosterior
     """
-    psi, points = _points(likelihood, center, covariance_at(likelihood, center), n_points, rng)
+    covariance = covariance_at(likelihood, center)
+    psi, log_weight = _points(likelihood, center, covariance, n_points, rng)
+    points = _weighted(likelihood, psi, log_weight)
+    if n_points < MANY_POINTS:
+        if points.effective_size >= min(FEW_POINTS, 0.5 * n_points) and _pareto_k(points) <= MAX_K:
+            return points
+        more = _points(likelihood, center, covariance, MANY_POINTS, rng)
+        return _weighted(likelihood, *map(np.concatenate, zip((psi, log_weight), more, strict=True)))
     for _ in range(REFINEMENTS):
-        few = min(FEW_POINTS, 0.5 * n_points)
-        unreliable = points.effective_size < few or _pareto_k(points) > MAX_K
-        if not unreliable and (n_points < MANY_POINTS or points.effective_size >= ENOUGH * n_points):
+        if points.effective_size >= ENOUGH * n_points:
             break
-        mean, size = weighted_mean(points.weight, psi), max(n_points, MANY_POINTS)
+        mean = weighted_mean(points.weight, psi)
         spread = weighted_products(points.weight, psi - mean)
-        if cholesky(spread) is None:  # too few points have weight
-            break
-        again = _points(likelihood, mean, spread, size, rng)
-        if again[1].effective_size > points.effective_size or (unreliable and _pareto_k(again[1]) <= MAX_K):
-            psi, points = again
+        new = _points(likelihood, mean, spread, n_points, rng)
+        again = _weighted(likelihood, *new)
+        if again.effective_size > points.effective_size:
+            psi, points = new[0], again
     return points
+
+
+def _weighted(
+    likelihood: MarginalLikelihood, psi: np.ndarray, log_weight: np.ndarray
+) -> HyperparameterPosterior:
+    """Return the posterior that points psi (point, hyperparameter) with log weights (point,) stand for."""
+    weight = exponentials(log_weight - log_weight.max())
+    return HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
 
 
 def _pareto_k(points: HyperparameterPosterior) -> float:
@@ -68,8 +80,8 @@ def _points(
     covariance: np.ndarray,
     n_points: int,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, HyperparameterPosterior]:
-    """Draw points psi (point, hyperparameter) from a Student-t distribution, and weigh them.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw points psi (point, hyperparameter) from a Student-t distribution; return them and log weights.
 
     By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
     many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
@@ -87,5 +99,4 @@ def _points(
     psi = center + (z[:, None, :] * root).sum(axis=2)
     log_weight = likelihood.log_posterior(psi)
     log_weight += 0.5 * (POINT_DF + center.size) * log1p((z**2).sum(axis=1) / POINT_DF)
-    weight = exponentials(log_weight - log_weight.max())
-    return psi, HyperparameterPosterior(likelihood.space, likelihood.space.phi(psi), weight / weight.sum())
+    return psi, log_weight

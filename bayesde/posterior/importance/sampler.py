@@ -211,7 +211,9 @@ def _weigh(
         if not bad.size:
             return
         rows, trouble, highest = rows[bad], trouble[bad], highest[bad]
-        family = [piece.genes(bad) if number else piece.genes(bad).with_all_components() for piece in family]
+        family = [piece.genes(bad) for piece in family]
+        if number == 0:  # those with zeros have all components
+            family[0] = family[0].with_all_components()
         attempt = attempt.genes(bad)
         for own, part in enumerate(slices(sizes)):
             family[own], highest = _redrawn(family[own], attempt, highest, part, number, points)
@@ -240,19 +242,22 @@ def _redrawn(
     if size < n_draws:
         share = exponentials(log_weights).sum(axis=1)
         log_weights, taken = log_weights - np.log(share)[:, None], share > LEAST_WEIGHT
-    piece = _moved(piece, attempt.theta[:, part], log_weights, number)
-    drawn = piece.draws(size, Stream.ADAPTED, number)
+        if not taken.any():
+            return piece, highest
+    moved = _moved(piece.genes(taken), attempt.theta[taken, part], log_weights[taken], number)
+    drawn = moved.draws(size, Stream.ADAPTED, number)
     if piece.zero:
-        ratio = relative(drawn.log_ratio, highest)
+        ratio = relative(drawn.log_ratio, highest[taken])
     else:
-        new = MarginalLikelihood.of(points.space, piece.model, drawn)
-        ratio, change = new.log_ratio, np.where(taken, highest - new.highest, 0.0)
-        attempt.log_ratio[:] += change[:, None].astype(np.float32)
-        highest = highest - change
-    attempt.theta[taken, part], attempt.log_ratio[taken, part] = drawn.theta[taken], ratio[taken]
+        new = MarginalLikelihood.of(points.space, moved.model, drawn)
+        ratio, change = new.log_ratio, highest[taken] - new.highest
+        attempt.log_ratio[taken] += change[:, None].astype(np.float32)
+        highest = highest.copy()
+        highest[taken] = new.highest
     if size < n_draws:
-        attempt.log_ratio[taken, part] += offset(size, n_draws)
-    return piece, highest
+        ratio = ratio + offset(size, n_draws)
+    attempt.theta[taken, part], attempt.log_ratio[taken, part] = drawn.theta, ratio
+    return piece.updated(taken, moved), highest
 
 
 def _moved(piece: ProposedGenes, theta: np.ndarray, log_weights: np.ndarray, number: int) -> ProposedGenes:

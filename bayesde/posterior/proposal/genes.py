@@ -22,6 +22,9 @@ __all__ = ["ProposedGenes", "StartedGenes", "in_pieces", "propose"]
 
 GENES_AT_A_TIME = 250
 """Few enough for their draws to stay in the cache, and for `over_genes` not to share them out once more."""
+SHORT_PILOT = 100
+"""Draws that the shares of components are fitted to where coefficients are zero: of each pattern of zeros few
+draws are made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +67,10 @@ class StartedGenes:
         kept = np.delete(np.arange(self.model.n_coefficients), zero)
         beta, seeds = self.start.beta[:, kept], seeds_for(Stream.PATTERN, self.start.seeds, number)
         start = Starts(np.ascontiguousarray(beta), self.start.log_dispersion, seeds)
-        own = StartedGenes(self.rows, self.model.with_coefficients(kept), start).proposed()
-        return replace(own, zero=zero)
+        model = self.model.with_coefficients(kept)
+        mixture = gene_mixtures(model, start.beta, start.log_dispersion)
+        proposal = fitted_shares(model, mixture, seeds, SHORT_PILOT, negligible=0.0)
+        return ProposedGenes(self.rows, model, start, proposal, zero)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,27 @@ class ProposedGenes(StartedGenes):
         theta = np.zeros((*drawn.log_ratio.shape, size), dtype=np.float32)
         theta[:, :, np.delete(np.arange(size), self.zero)] = drawn.theta
         return ProposalDraws(theta, drawn.log_ratio)
+
+    def updated(self, some: np.ndarray, moved: ProposedGenes) -> ProposedGenes:
+        """Put other proposals in the place of those of some genes.
+
+        Parameters
+        ----------
+        some : ndarray of bool (gene,)
+        moved : ProposedGenes
+            Of these genes.
+
+        Returns
+        -------
+        ProposedGenes
+        """
+        if some.all():
+            return moved
+        size = max(self.proposal.share.shape[1], moved.proposal.share.shape[1])
+        proposal, other = self.proposal.padded(size), moved.proposal.padded(size)
+        for own, new in zip(proposal, other, strict=True):
+            own[some] = new
+        return replace(self, proposal=proposal)
 
     def with_all_components(self) -> ProposedGenes:
         """Take back the components that were left out."""

@@ -77,6 +77,24 @@ class Mixture(NamedTuple):
         """
         return Mixture(*(part[rows] for part in self))
 
+    def padded(self, size: int) -> Mixture:
+        """Copy the mixtures, with components of no share up to a number of components.
+
+        Parameters
+        ----------
+        size : int
+            At least the number there are.
+
+        Returns
+        -------
+        Mixture
+        """
+        padded = (np.zeros((len(part), size, *part.shape[2:]), dtype=part.dtype) for part in self)
+        result = Mixture(*padded)
+        for own, part in zip(result, self, strict=True):
+            own[:, : part.shape[1]] = part
+        return result
+
     def without_unused(self) -> Mixture:
         """Leave out components without a share, as far as all genes can spare some."""
         used = self.share > 0.0
