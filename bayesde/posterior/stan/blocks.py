@@ -21,6 +21,7 @@ import numpy as np
 
 import bayesde
 from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.effects import laws_as_bytes
 from bayesde.stan_runtime import stan_source_dir
 
 __all__ = [
@@ -153,6 +154,7 @@ def plan_blocks(
     scalars = [model.dispersion_sd, model.nu, model.unshrunken_sd]
     for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
+    common.update(laws_as_bytes(model, genes.mixtures))
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]
