@@ -51,7 +51,11 @@ data {
 }
 transformed data {
   int sample_nu = residuals == 1 && nu_known == 0;
+  int size_of_nu = 0;  // of effect_nu: empty if no prior is Student-t
   for (k in 1 : P) {
+    if (effects[k] == 1) {
+      size_of_nu = P;
+    }
     if ((shrunken[k] && effects[k] < 2) != (scale_of[k] > 0)) {
       reject("coefficient ", k, " must have a scale if it is shrunken, and none if it is not, or has a mixture");
     }
@@ -74,7 +78,7 @@ parameters {
 transformed parameters {
   // S_k, natural log; unshrunken_sd where not shrunken, mixture_scale where the prior is a mixture
   vector[P] shrinkage_scale = rep_vector(unshrunken_sd, P);
-  vector[P] effect_nu = effect_nu_value;  // degrees of freedom nu_k
+  vector[size_of_nu] effect_nu = head(effect_nu_value, size_of_nu);  // degrees of freedom nu_k
   real dispersion_sd = exp(log_dispersion_sd);  // natural log
   for (k in 1 : P) {
     if (scale_of[k]) {

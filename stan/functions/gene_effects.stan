@@ -144,7 +144,7 @@
    * @param precision of the normal approximation, for a non-centered log dispersion
    * @param precision_times_mean precision of that approximation times its mean
    * @param effects 1 where the prior of a coefficient is Student-t
-   * @param effect_nu degrees of freedom of these priors
+   * @param effect_nu degrees of freedom of these priors; may be empty if there are none
    * @param effect_scale scale of the prior of every coefficient, natural log; of a mixture, see mixture_scale_at
    * @param log_trend natural log of the dispersion trend at this gene
    * @param dispersion_sd scale of log dispersions around the trend

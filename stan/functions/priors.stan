@@ -1,45 +1,4 @@
   /**
-   * Log prior density of a shrunken coefficient.
-   *
-   * @param beta coefficient, natural log
-   * @param effects 0: Cauchy(0, scale), 1: Student-t(nu, 0, scale), 2: mixture
-   * @param nu degrees of freedom (not read unless effects is 1)
-   * @param scale natural log (not read when effects is 2)
-   * @param components see mixture_log_density
-   * @param first first row of this coefficient's mixture
-   * @param last last row
-   */
-  real effect_log_prior(real beta, data int effects, real nu, real scale, data matrix components, data int first,
-                        data int last) {
-    if (effects == 0) {
-      return cauchy_lpdf(beta | 0, scale);
-    }
-    if (effects == 1) {
-      return student_t_lpdf(beta | nu, 0, scale);
-    }
-    return mixture_log_density(beta, components, first, last);
-  }
-
-  /**
-   * Log density of the z that a non-centered coefficient is computed from.
-   *
-   * @param z sampled value, see gene_effects
-   * @param width see bounded_sinh
-   * @param scale natural log; of a mixture, see mixture_scale_at
-   * The other arguments are those of effect_log_prior.
-   */
-  real noncentered_log_prior(real z, real beta, data real width, data int effects, real nu, real scale,
-                             data matrix components, data int first, data int last) {
-    if (effects == 0) {
-      return bounded_cauchy_log_density(z, beta, scale, width);
-    }
-    if (effects == 1) {
-      return bounded_t_log_density(z, beta, nu, scale, width);
-    }
-    return mixture_log_density(beta, components, first, last) + bounded_cauchy_log_slope(z, beta, scale, width);
-  }
-
-  /**
    * Log prior density of one gene's coefficients.
    *
    * @param beta coefficients, natural log
@@ -48,7 +7,7 @@
    * @param width see bounded_sinh
    * @param shrunken 1: the prior that effects says, 0: Normal(0, unshrunken_sd)
    * @param effects 0: Cauchy, 1: Student-t, 2: mixture (not read where shrunken is 0)
-   * @param effect_nu degrees of freedom of every coefficient's prior (not read unless effects is 1)
+   * @param effect_nu degrees of freedom of every coefficient's prior; may be empty if no effects is 1
    * @param effect_scale scale of every coefficient's prior, natural log (not read where shrunken is 0); of a mixture,
    *   see mixture_scale_at
    * @param unshrunken_sd standard deviation of the coefficients that are not shrunken, natural log
@@ -63,15 +22,19 @@
                               data array[] int first_component, data array[] int last_component) {
     real total = 0;
     for (k in 1 : size(shrunken)) {
-      int first = first_component[k];
-      int last = last_component[k];
-      if (noncentered[k]) {
-        total += noncentered_log_prior(z[k], beta[k], width[k], effects[k], effect_nu[k], effect_scale[k], components,
-                                       first, last);
-      } else if (shrunken[k]) {
-        total += effect_log_prior(beta[k], effects[k], effect_nu[k], effect_scale[k], components, first, last);
-      } else {
+      if (!shrunken[k]) {
         total += normal_lpdf(beta[k] | 0, unshrunken_sd);
+      } else if (effects[k] == 0) {
+        total += noncentered[k] ? bounded_cauchy_log_density(z[k], beta[k], effect_scale[k], width[k])
+                                : cauchy_lpdf(beta[k] | 0, effect_scale[k]);
+      } else if (effects[k] == 1) {
+        total += noncentered[k] ? bounded_t_log_density(z[k], beta[k], effect_nu[k], effect_scale[k], width[k])
+                                : student_t_lpdf(beta[k] | effect_nu[k], 0, effect_scale[k]);
+      } else {
+        total += mixture_log_density(beta[k], components, first_component[k], last_component[k]);
+        if (noncentered[k]) {
+          total += bounded_cauchy_log_slope(z[k], beta[k], effect_scale[k], width[k]);
+        }
       }
     }
     return total;

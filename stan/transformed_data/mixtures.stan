@@ -5,7 +5,7 @@
   for (c in 1 : sum(components_of)) {
     if (component_scale[c] == 0) {
       reject("component ", c, " has scale 0: Stan cannot sample a point mass at zero; use a narrow normal ",
-             "distribution instead, for example with 0.01 of the smallest other scale");
+             "distribution instead, for example with 0.05 of the smallest other scale");
     }
     components[c] = [log(component_weight[c]) + log_height(component_scale[c], component_nu[c]), component_scale[c],
                      component_nu[c]];

@@ -41,8 +41,9 @@ Mixtures = tuple[tuple[int, EffectMixture], ...]
 """Coefficients whose law is a known mixture, as `HyperparameterSpace.mixtures` has them."""
 CAUCHY, STUDENT_T, MIXTURE = 0, 1, 2
 """What the programs call the laws in ``effects``."""
-NARROW = 0.01
-"""Standard deviation that is proposed in place of a point mass, over the smallest scale."""
+NARROW = 0.05
+"""Standard deviation that is proposed in place of a point mass, over the smallest scale. With 0.01 chains
+hardly cross between the narrow component and the others (stan/README.md)."""
 
 
 def check_effects(engine: str, families: Sequence[str], mixtures: Iterable[EffectMixture] = ()) -> None:
