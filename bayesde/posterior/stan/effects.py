@@ -43,7 +43,7 @@ CAUCHY, STUDENT_T, MIXTURE = 0, 1, 2
 """What the programs call the laws in ``effects``."""
 NARROW = 0.05
 """Standard deviation that is proposed in place of a point mass, over the smallest scale. With 0.01 chains
-hardly cross between the narrow component and the others (stan/README.md)."""
+hardly cross between the narrow component and the others (benchmarks/notes/stan.md)."""
 
 
 def check_effects(engine: str, families: Sequence[str], mixtures: Iterable[EffectMixture] = ()) -> None:
