@@ -141,6 +141,33 @@ class EffectMixture:
         used = (self.scale > 0.0) & (self.weight > 0.0)
         return EffectMixture(self.weight[used] / self.weight[used].sum(), self.scale[used], self.df[used])
 
+    def with_narrow_null(self, sd: float) -> EffectMixture:
+        """Return the mixture with a narrow normal distribution in place of the point mass at zero.
+
+        Stan, which has no point mass, can sample this one. The effects of the narrow component are then not
+        exactly 0; a tenth of the smallest scale or less keeps them apart from the others.
+
+        Parameters
+        ----------
+        sd : float
+            Standard deviation of the normal distribution, natural log, above 0.
+
+        Returns
+        -------
+        EffectMixture
+            The same mixture if it has no point mass.
+
+        Raises
+        ------
+        InputError
+            If the standard deviation is not a positive number.
+        """
+        number = isinstance(sd, int | float | np.floating) and not isinstance(sd, bool)
+        if not (number and math.isfinite(sd) and sd > 0.0):
+            raise InputError(f"mixture: sd of the narrow normal distribution must be above 0; got {sd!r}.")
+        zero = self.scale == 0.0
+        return EffectMixture(self.weight, np.where(zero, sd, self.scale), np.where(zero, np.inf, self.df))
+
     @property
     def log_heights(self) -> np.ndarray:
         """Log density at zero of every component (component,); -inf of the point mass."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, ToolchainError
+from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -24,6 +25,7 @@ from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.effects import check_effects, has_atoms, laws_of
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
@@ -88,7 +90,7 @@ def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
     """Let Stan sample the genes with unreliable weights, and enter its results into draws and diagnostics."""
     rows = failed_genes(diagnostics)
-    if not rows.size or not request.options.hand_over:
+    if not rows.size or not request.options.hand_over or has_atoms(hyper):
         return
     if set(map(hyper.family, hyper.shrinkage_scale)) - {"cauchy"}:
         logger.info("%d genes have unreliable importance weights.", rows.size)
@@ -131,6 +133,7 @@ def by_blocks(request: Request) -> PosteriorData:
     PosteriorData
     """
     hyper = request.hyperparameters
+    check_effects("nuts", *laws_of(hyper))
     if request.learning:
         everyone = request.everyone
         model, start = request.model(everyone), request.start(everyone)
@@ -165,8 +168,9 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     SampledGenes
     """
     fit = request.fit
+    mixtures = HyperparameterSpace.of(fit.design.coefficients, hyper).mixtures
     return sample_genes(
-        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
+        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows], mixtures),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,

@@ -5,10 +5,10 @@
   // See gene_effects for non-centered coefficients.
   array[G] vector[P + 1] location;  // natural log
   array[G] matrix[P + 1, P + 1] scale;  // upper triangular, natural log
-  // 0: centered; 1: non-centered, that is, a coefficient (shrunken only) is S_k times a standard Cauchy variable, and
-  // the log dispersion (last) is log_trend + dispersion_sd z
+  // 0: centered; 1: non-centered, that is, z is on the scale of the prior: for Cauchy(0, S_k) without a width, a
+  // coefficient (shrunken only) is S_k sinh(pi z / 2), and the log dispersion (last) is log_trend + dispersion_sd z
   array[G, P + 1] int<lower=0, upper=1> noncentered;
-  array[G] vector<lower=0>[P] width;  // of non-centered coefficients, see bounded_cauchy; natural log, 0 for none
+  array[G] vector<lower=0>[P] width;  // of non-centered coefficients, see bounded_sinh; natural log, 0 for none
   // For non-centered log dispersions: a normal approximation of the likelihood, see gene_effects; both 0 for none.
   vector<lower=0>[G] precision;
   vector[G] precision_times_mean;

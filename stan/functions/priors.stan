@@ -4,22 +4,37 @@
    * @param beta coefficients, natural log
    * @param z sampled values, see gene_effects
    * @param noncentered 1 where z_k stands for beta_k
-   * @param width see bounded_cauchy
-   * @param shrunken 1: Cauchy(0, shrinkage_scale), 0: Normal(0, unshrunken_sd)
-   * @param shrinkage_scale Cauchy scale of every coefficient, natural log (not read where shrunken is 0)
+   * @param width see bounded_sinh
+   * @param shrunken 1: the prior that effects says, 0: Normal(0, unshrunken_sd)
+   * @param effects 0: Cauchy, 1: Student-t, 2: mixture (not read where shrunken is 0)
+   * @param effect_nu degrees of freedom of every coefficient's prior; may be empty if no effects is 1
+   * @param effect_scale scale of every coefficient's prior, natural log (not read where shrunken is 0); of a mixture,
+   *   see mixture_scale_at
    * @param unshrunken_sd standard deviation of the coefficients that are not shrunken, natural log
+   * @param components of all mixtures, see mixture_log_density
+   * @param first_component first row of every coefficient's mixture
+   * @param last_component last row
    * @return log density (of z_k where noncentered, of beta_k elsewhere), constants included
    */
   real coefficients_log_prior(vector beta, vector z, data array[] int noncentered, data vector width,
-                              data array[] int shrunken, vector shrinkage_scale, data real unshrunken_sd) {
+                              data array[] int shrunken, data array[] int effects, vector effect_nu,
+                              vector effect_scale, data real unshrunken_sd, data matrix components,
+                              data array[] int first_component, data array[] int last_component) {
     real total = 0;
     for (k in 1 : size(shrunken)) {
-      if (noncentered[k]) {
-        total += bounded_cauchy_log_density(z[k], beta[k], shrinkage_scale[k], width[k]);
-      } else if (shrunken[k]) {
-        total += cauchy_lpdf(beta[k] | 0, shrinkage_scale[k]);
-      } else {
+      if (!shrunken[k]) {
         total += normal_lpdf(beta[k] | 0, unshrunken_sd);
+      } else if (effects[k] == 0) {
+        total += noncentered[k] ? bounded_cauchy_log_density(z[k], beta[k], effect_scale[k], width[k])
+                                : cauchy_lpdf(beta[k] | 0, effect_scale[k]);
+      } else if (effects[k] == 1) {
+        total += noncentered[k] ? bounded_t_log_density(z[k], beta[k], effect_nu[k], effect_scale[k], width[k])
+                                : student_t_lpdf(beta[k] | effect_nu[k], 0, effect_scale[k]);
+      } else {
+        total += mixture_log_density(beta[k], components, first_component[k], last_component[k]);
+        if (noncentered[k]) {
+          total += bounded_cauchy_log_slope(z[k], beta[k], effect_scale[k], width[k]);
+        }
       }
     }
     return total;

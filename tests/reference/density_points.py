@@ -7,11 +7,12 @@ every third set of coefficients lies far from the counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from reference.log_density import cauchy, gene_log_likelihood, normal, student_t
+from reference.log_density import effect_log_density, gene_log_likelihood, normal, student_t
 
+LAWS = ("cauchy", "student_t", "mixture")
 GENES, POINTS = 50, 20
 KINDS = ("ordinary", "zero row", "zero group", "millions", "single counts", "zero and millions")
 
@@ -32,6 +33,8 @@ class GenePoints:
     nu: float | None
     unshrunken_sd: float
     theta: np.ndarray
+    effect_nu: np.ndarray
+    laws: dict = field(default_factory=dict)
 
     @property
     def log_trend(self) -> float:
@@ -43,7 +46,7 @@ class GenePoints:
         parts = [np.longdouble(0)] * 3
         for k, shrunken in enumerate(self.shrunken):
             if shrunken:
-                parts[0] += cauchy(theta[k], self.scale[k])
+                parts[0] += effect_log_density(self.laws, k, theta[k], self.scale[k], self.effect_nu[k])
             else:
                 parts[1] += normal(theta[k], 0, self.unshrunken_sd)
         around = (self.log_trend, self.dispersion_sd)
@@ -73,15 +76,36 @@ class GenePoints:
             "precision_times_mean": [0.0],
             "shrunken": self.shrunken.astype(int).tolist(),
             "unshrunken_sd": self.unshrunken_sd,
+            **self.laws,
             "residuals": int(self.nu is not None),
             "use_likelihood": 1,
         }
 
 
-def gene_points(seed: int = 16) -> Iterator[GenePoints]:
-    rng = np.random.default_rng(seed)
+def gene_points(law: str = "cauchy", seed: int = 16) -> Iterator[GenePoints]:
+    """Genes whose shrunken coefficients have this law; the other numbers are the same for all."""
+    rng, own = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     for gene in range(GENES):
-        yield _one_gene(rng, KINDS[gene % len(KINDS)], student=gene % 4 < 2, constant=gene % 5 == 0)
+        made = _one_gene(rng, KINDS[gene % len(KINDS)], student=gene % 4 < 2, constant=gene % 5 == 0)
+        yield _with_law(own, made, law)
+
+
+def _with_law(rng, gene: GenePoints, law: str) -> GenePoints:
+    """Degrees of freedom from 0.2 to 10,000; mixtures with scales from 0.001 to 3."""
+    code, sizes = LAWS.index(law), rng.integers(1, 5, gene.scale.size)
+    sizes = np.where(gene.shrunken & (law == "mixture"), sizes, 0)
+    weights = [rng.dirichlet(np.ones(size)) for size in sizes.tolist()]
+    total = int(sizes.sum())
+    heavy = rng.random(total) < 0.5
+    laws = {
+        "effects": np.where(gene.shrunken, code, 0).tolist(),
+        "components_of": sizes.tolist(),
+        "component_weight": np.concatenate(weights).tolist(),
+        "component_scale": (10.0 ** rng.uniform(-3, 0.5, total)).tolist(),
+        "component_nu": np.where(heavy, 10.0 ** rng.uniform(-0.7, 4, total), np.inf).tolist(),
+    }
+    nu = 10.0 ** rng.uniform(-0.7, 4, gene.scale.size) if law == "student_t" else np.ones(gene.scale.size)
+    return replace(gene, laws=laws, effect_nu=nu)
 
 
 def _one_gene(rng, kind: str, student: bool, constant: bool) -> GenePoints:
@@ -106,6 +130,7 @@ def _one_gene(rng, kind: str, student: bool, constant: bool) -> GenePoints:
         nu=2.0 + float(rng.gamma(2, 5)) if student else None,
         unshrunken_sd=unshrunken_sd,
         theta=_theta(rng, y, p),
+        effect_nu=np.ones(p),
     )
 
 

@@ -60,6 +60,41 @@ def student_t(x, df, mean, scale):
     return constant - (df + 1) / 2 * np.log1p(((Extended(x) - mean) / scale) ** 2 / df)
 
 
+def mixture(x, weights, scales, nus):
+    """Log density of a mixture of Student-t and (infinite nu) normal distributions around 0."""
+    parts = [
+        np.log(Extended(weight)) + (normal(x, 0, scale) if np.isinf(nu) else student_t(x, nu, 0, scale))
+        for weight, scale, nu in zip(weights, scales, nus, strict=True)
+        if weight > 0
+    ]
+    return max(parts) + np.log(sum(np.exp(part - max(parts)) for part in parts))
+
+
+def components(data: Mapping, k: int) -> tuple:
+    """Weights, scales and degrees of freedom of a coefficient's mixture."""
+    first = sum(data["components_of"][:k])
+    rows = slice(first, first + data["components_of"][k])
+    return tuple(data[f"component_{name}"][rows] for name in ("weight", "scale", "nu"))
+
+
+def effect_log_density(data: Mapping, k: int, x, scale, nu):
+    """Prior of a shrunken coefficient: Cauchy, Student-t or a mixture."""
+    if data["effects"][k] == 2:
+        return mixture(x, *components(data, k))
+    return student_t(x, nu, 0, scale) if data["effects"][k] == 1 else cauchy(x, scale)
+
+
+def scales_of_maps(data: Mapping, scales) -> np.ndarray:
+    """The scales, that of a mixture by its density at 0; as stan/README.md says."""
+    mixed = [kind == 2 for kind in data["effects"]]
+    return np.array(
+        [
+            1 / (PI * np.exp(mixture(0, *components(data, k)))) if mixed[k] else Extended(scale)
+            for k, scale in enumerate(scales)
+        ]
+    )
+
+
 def gamma(x, shape, rate):
     return (
         shape * np.log(Extended(rate))
@@ -89,25 +124,35 @@ def residual_log_density(data: Mapping, g: int, log_dispersion, log_trend, sd, n
     return total + normal(log_dispersion, log_trend, sd)
 
 
-def bounded_cauchy(z, scale, width) -> tuple[np.longdouble, np.longdouble]:
-    """A coefficient from z, and its derivative; with no width Cauchy if z has density sech(pi z / 2)/2."""
-    x = PI / 2 * Extended(z)
+def bounded(z, scale, width, nu=1) -> tuple[np.longdouble, np.longdouble]:
+    """A coefficient from z, and its derivative; with no width and nu = 1 Cauchy if z has density
+    sech(pi z / 2)/2.
+    """
+    nu = Extended(nu)
+    rate = np.sqrt((1 + (PI**2 / 4 - 1) / nu) / nu)
+    x, scale = rate * Extended(z), np.sqrt(nu) * scale
     if width == 0:
-        return scale * np.sinh(x), scale * np.cosh(x) * PI / 2
+        return scale * np.sinh(x), scale * np.cosh(x) * rate
     inner = Extended(scale) / width * np.sinh(x)
-    slope = scale * np.cosh(x) * PI / 2 / np.sqrt(1 + inner**2)
+    slope = scale * np.cosh(x) * rate / np.sqrt(1 + inner**2)
     return width * np.log(np.abs(inner) + np.sqrt(inner**2 + 1)) * np.sign(inner), slope
 
 
-def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd) -> np.ndarray:
-    """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them."""
+def gene_theta(
+    data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd, nus=None
+) -> np.ndarray:
+    """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them.
+
+    `scales` are those of the maps; `nus` are read where effects is 1.
+    """
     location, scale = np.asarray(data["location"][g], Extended), np.asarray(data["scale"][g], Extended)
     size = len(location)
     e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
     for i in reversed(range(size)):
         if data["noncentered"][g][i]:
             if i < size - 1:
-                theta[i] = bounded_cauchy(z[g, i], scales[i], data["width"][g][i])[0]
+                nu = nus[i] if data["effects"][i] == 1 else 1
+                theta[i] = bounded(z[g, i], scales[i], data["width"][g][i], nu)[0]
             else:
                 v = conditional_variance(data, g, sd)
                 theta[i] = (
@@ -121,22 +166,26 @@ def gene_theta(data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_tre
     return theta
 
 
-def coefficients_log_density(data: Mapping, g: int, theta, z, scales):
+def coefficients_log_density(data: Mapping, g: int, theta, z, scales, nus):
     total = Extended(0)
     for k, shrunken in enumerate(data["shrunken"]):
-        total += cauchy(theta[k], scales[k]) if shrunken else normal(theta[k], 0, data["unshrunken_sd"])
+        if shrunken:
+            total += effect_log_density(data, k, theta[k], scales[k], nus[k])
+        else:
+            total += normal(theta[k], 0, data["unshrunken_sd"])
         if data["noncentered"][g][k]:
-            total += np.log(bounded_cauchy(z[g, k], scales[k], data["width"][g][k])[1])
+            nu = nus[k] if data["effects"][k] == 1 else 1
+            total += np.log(bounded(z[g, k], scales[k], data["width"][g][k], nu)[1])
     return total
 
 
 def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
     """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
-    total, scales = Extended(0), np.asarray(data["shrinkage_scale"], Extended)
+    total, scales, nus = Extended(0), scales_of_maps(data, data["shrinkage_scale"]), data["effect_nu"]
     for g in range(data["G"]):
         log_trend, sd = Extended(data["log_trend"][g]), Extended(data["dispersion_sd"])
-        theta = gene_theta(data, g, z, scales, log_trend, sd)
-        total += coefficients_log_density(data, g, theta, z, scales)
+        theta = gene_theta(data, g, z, scales, log_trend, sd, nus)
+        total += coefficients_log_density(data, g, theta, z, scales, nus)
         total += residual_log_density(data, g, theta[-1], log_trend, sd, data["nu"])
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)
@@ -148,6 +197,9 @@ def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
     scales = params["log_shrinkage_scale"], data["log_scale_mean"], data["log_scale_sd"]
     for log_scale, mean, sd in zip(*scales, strict=True):
         total += normal(log_scale, mean, sd)
+    nus = params["log_effect_nu"], data["log_effect_nu_mean"], data["log_effect_nu_sd"]
+    for log_nu, mean, sd in zip(*nus, strict=True):
+        total += normal(log_nu, mean, sd)
     first, second, third = data["dispersion_sd_hyper"]
     log_sd = Extended(params["log_dispersion_sd"])
     if data["dispersion_sd_prior"] == 0:
@@ -169,7 +221,10 @@ def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
 def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) -> np.longdouble:
     """The log density that stan/joint.stan stands for; with jacobian, as a density of log(nu - 2)."""
     known = [Extended(data["unshrunken_sd"]), *np.exp(np.asarray(params["log_shrinkage_scale"], Extended))]
-    scales = np.array([known[i] for i in data["scale_of"]])
+    scales = scales_of_maps(data, [known[i] for i in data["scale_of"]])
+    sampled = np.exp(np.asarray(params["log_effect_nu"], Extended))
+    places = zip(data["nu_of"], data["effect_nu_value"], strict=True)
+    nus = [sampled[place - 1] if place else Extended(value) for place, value in places]
     nu = params["nu"][0] if len(params["nu"]) else data["nu_value"]
     sd = np.exp(Extended(params["log_dispersion_sd"]))
     total = log_hyperprior(data, params)
@@ -178,8 +233,8 @@ def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) ->
         trend = np.exp(Extended(params["log_asymptotic_dispersion"]))
         for log_extra_poisson in params["log_extra_poisson"]:
             trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]
-        theta = gene_theta(data, g, z, scales, np.log(trend), sd)
-        total += coefficients_log_density(data, g, theta, z, scales)
+        theta = gene_theta(data, g, z, scales, np.log(trend), sd, nus)
+        total += coefficients_log_density(data, g, theta, z, scales, nus)
         total += residual_log_density(data, g, theta[-1], np.log(trend), sd, nu)
         if data["use_likelihood"]:
             total += gene_log_likelihood(data, g, theta)

@@ -40,9 +40,22 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         "precision_times_mean": (precision * rng.normal(-2, 1, n_genes)).tolist(),
         "shrunken": shrunken.tolist(),
         "unshrunken_sd": 15.0,
+        **effect_laws([0, 0, 0]),
         "residuals": 0,
         "use_likelihood": 1,
         **flags,
+    }
+
+
+def effect_laws(effects: list[int]) -> dict:
+    """Laws of the effects; a mixture has a normal, a Student-t and a narrow normal component."""
+    mixtures = effects.count(2)
+    return {
+        "effects": effects,
+        "components_of": [3 * (kind == 2) for kind in effects],
+        "component_weight": [0.5, 0.2, 0.3] * mixtures,
+        "component_scale": [0.4, 1.3, 0.01] * mixtures,
+        "component_nu": [np.inf, 3.0, np.inf] * mixtures,
     }
 
 
@@ -50,6 +63,7 @@ def genes_data(rng: np.random.Generator, **flags) -> dict:
     data = block_data(rng, **flags)
     data.update(
         shrinkage_scale=[1.0, 0.02, 0.7],
+        effect_nu=data.get("effect_nu", [1.0, 1.0, 1.0]),
         log_trend=rng.normal(-2, 1, data["G"]).tolist(),
         dispersion_sd=0.8,
         nu=4.5,
@@ -57,7 +71,9 @@ def genes_data(rng: np.random.Generator, **flags) -> dict:
     return data
 
 
-def joint_data(rng: np.random.Generator, trend: int = 1, scale_of=(0, 1, 2), **flags) -> dict:
+def joint_data(
+    rng: np.random.Generator, trend: int = 1, scale_of=(0, 1, 2), nu_of=(0, 0, 0), **flags
+) -> dict:
     data = block_data(rng, **flags)
     data.update(
         base_mean=(10.0 ** rng.uniform(0, 4, data["G"])).tolist(),
@@ -65,6 +81,11 @@ def joint_data(rng: np.random.Generator, trend: int = 1, scale_of=(0, 1, 2), **f
         scale_of=list(scale_of),
         log_scale_mean=[-1.6, -1.2][: max(scale_of)],
         log_scale_sd=[1.5, 0.7][: max(scale_of)],
+        M=max(nu_of),
+        nu_of=list(nu_of),
+        effect_nu_value=data.get("effect_nu_value", [1.0, 1.0, 1.0]),
+        log_effect_nu_mean=[1.6, 1.1][: max(nu_of)],
+        log_effect_nu_sd=[1.2, 0.9][: max(nu_of)],
         dispersion_sd_prior=data.get("dispersion_sd_prior", 0),
         dispersion_sd_hyper=[3.0, 0.0, 1.2] if data.get("dispersion_sd_prior") else [-0.3, 0.9, 1.0],
         log_asymptotic_dispersion_mean=-3.0,
@@ -98,6 +119,7 @@ def joint_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> 
     return {
         **genes_point(rng, data, extreme),
         "log_shrinkage_scale": rng.normal(-1.5, 1, data["K"]).tolist(),
+        "log_effect_nu": rng.normal(1.6, 0.6, data["M"]).tolist(),
         "log_dispersion_sd": float(rng.normal(-0.3, 0.5)),
         "log_asymptotic_dispersion": float(rng.normal(-3, 1)),
         "log_extra_poisson": rng.normal(0.5, 1, data["trend"]).tolist(),

@@ -1,4 +1,7 @@
-"""The two compiled densities, the NumPy reference and both Stan programs at the same 1,000 points."""
+"""The two compiled densities, the NumPy reference and both Stan programs at the same 1,000 points.
+
+Under Cauchy and Student-t priors and mixtures of the effects; the compiled densities have no mixtures.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from reference.density_points import GENES, POINTS, gene_points
-from reference.log_density import log_hyperprior
+from reference.density_points import GENES, LAWS, POINTS, gene_points
+from reference.log_density import components, log_hyperprior, mixture
 from reference.stan_points import gradient
 
 from bayesde.model.density import GeneData, GenePrior, log_density, log_density_derivatives, log_prior
@@ -19,10 +22,17 @@ from bayesde.stan_runtime import compiled_model
 TOLERANCE = 1e-8
 """Relative, or absolute where the number is below 1."""
 
+without_mixtures = pytest.mark.parametrize("law", LAWS[:2], indirect=True)
+
+
+@pytest.fixture(scope="module", params=LAWS)
+def law(request):
+    return request.param
+
 
 @pytest.fixture(scope="module")
-def genes():
-    return list(gene_points())
+def genes(law):
+    return list(gene_points(law))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +49,7 @@ def assert_same(found, expected, tolerance=TOLERANCE):
 def arguments(gene):
     nu = np.inf if gene.nu is None else gene.nu
     prior = GenePrior(
-        np.where(gene.shrunken, 1.0, np.inf), gene.scale, gene.log_trend, gene.dispersion_sd, nu
+        np.where(gene.shrunken, gene.effect_nu, np.inf), gene.scale, gene.log_trend, gene.dispersion_sd, nu
     )
     return GeneData(gene.y, gene.log_nf, gene.x), prior
 
@@ -67,6 +77,24 @@ def test_the_points_reach_the_extremes(genes):
     np.testing.assert_allclose([theta.min(), theta.max()], np.log([1e-8, 1e3]), rtol=1e-6)
 
 
+def compiled_gradients_at_mixtures(gene):
+    """The compiled gradient, with the prior's part of shrunken coefficients from differences."""
+    slopes = compiled_gradients(gene)
+    for k in np.flatnonzero(gene.shrunken):
+        law = components(gene.laws, k)
+        cauchy = 2.0 * gene.theta[:, k] / (gene.scale[k] ** 2 + gene.theta[:, k] ** 2)
+        for m, effect in enumerate(gene.theta[:, k].tolist()):
+            step = 1e-4 * min(law[1])
+            mixed = gradient(lambda x, law=law: mixture(x[0], *law), np.array([effect]), step)
+            slopes[m, k] += cauchy[m] + mixed[0]
+    return slopes
+
+
+def expected_gradients(gene, law):
+    return compiled_gradients_at_mixtures(gene) if law == "mixture" else compiled_gradients(gene)
+
+
+@without_mixtures
 def test_compiled_density(genes, reference):
     found = [
         [log_density(theta, *arguments(gene)) + constant(gene) for theta in gene.theta] for gene in genes
@@ -86,6 +114,7 @@ def test_compiled_density_of_draws(genes, reference):
     assert_same(found, reference)
 
 
+@without_mixtures
 def test_compiled_gradient(genes):
     """Against differences of the reference, at four points of every gene."""
     for gene in genes:
@@ -111,6 +140,7 @@ def theta_table(gene):
 def genes_program_data(gene):
     return gene.stan_data() | {
         "shrinkage_scale": gene.scale.tolist(),
+        "effect_nu": gene.effect_nu.tolist(),
         "log_trend": [gene.log_trend],
         "dispersion_sd": gene.dispersion_sd,
         "nu": gene.nu or 1.0,
@@ -118,20 +148,27 @@ def genes_program_data(gene):
 
 
 @pytest.mark.usefixtures("cmdstan")
-def test_stan_program_of_genes(genes, reference, tmp_path):
+def test_stan_program_of_genes(genes, reference, law, tmp_path):
     program = compiled_model("genes")
     for gene, expected in zip(genes, reference, strict=True):
         value, slope = stan_log_prob(program, genes_program_data(gene), theta_table(gene), tmp_path)
         assert_same(value, expected)
-        assert_same(slope, compiled_gradients(gene))
+        assert_same(slope, expected_gradients(gene, law))
 
 
 def joint_program_data(gene):
-    n_scales = int(gene.shrunken.sum())
+    own = gene.shrunken & (np.array(gene.laws["effects"]) < 2)
+    n_scales, n_nu = int(own.sum()), int(own.sum()) * (1 in gene.laws["effects"])
+    places = np.where(own, own.cumsum(), 0)
     return gene.stan_data() | {
         "base_mean": [gene.base_mean],
         "K": n_scales,
-        "scale_of": np.where(gene.shrunken, gene.shrunken.cumsum(), 0).tolist(),
+        "scale_of": places.tolist(),
+        "M": n_nu,
+        "nu_of": (places if n_nu else 0 * places).tolist(),
+        "effect_nu_value": [1.0] * own.size,
+        "log_effect_nu_mean": [1.6] * n_nu,
+        "log_effect_nu_sd": [1.2] * n_nu,
         "log_scale_mean": [-1.6] * n_scales,
         "log_scale_sd": [1.5] * n_scales,
         "dispersion_sd_prior": 0,
@@ -150,8 +187,10 @@ def joint_program_data(gene):
 
 
 def hyperparameters(gene):
+    kinds = np.where(gene.shrunken, gene.laws["effects"], -1)
     return {
-        "log_shrinkage_scale": np.log(gene.scale[gene.shrunken]),
+        "log_shrinkage_scale": np.log(gene.scale[(kinds == 0) | (kinds == 1)]),
+        "log_effect_nu": np.log(gene.effect_nu[kinds == 1]),
         "log_dispersion_sd": np.log(gene.dispersion_sd),
         "log_asymptotic_dispersion": np.log(gene.asymptotic_dispersion),
         "log_extra_poisson": [] if gene.extra_poisson is None else [np.log(gene.extra_poisson)],
@@ -160,7 +199,7 @@ def hyperparameters(gene):
 
 
 @pytest.mark.usefixtures("cmdstan")
-def test_stan_program_of_genes_and_hyperparameters(genes, reference, tmp_path):
+def test_stan_program_of_genes_and_hyperparameters(genes, reference, law, tmp_path):
     """Less the hyperprior, it is the same density."""
     program = compiled_model("joint", threads=True)
     for gene, expected in zip(genes, reference, strict=True):
@@ -172,4 +211,4 @@ def test_stan_program_of_genes_and_hyperparameters(genes, reference, tmp_path):
                 table[name] = value
         value, slope = stan_log_prob(program, data, table, tmp_path)
         assert_same(value - log_hyperprior(data, shared), expected)
-        assert_same(slope[:, : gene.theta.shape[1]], compiled_gradients(gene))
+        assert_same(slope[:, : gene.theta.shape[1]], expected_gradients(gene, law))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import numpy as np
 import pytest
 from reference.log_density import genes_log_density, joint_log_density
-from reference.stan_points import genes_data, genes_point, gradient, joint_data, joint_point
+from reference.stan_points import (
+    effect_laws,
+    genes_data,
+    genes_point,
+    gradient,
+    joint_data,
+    joint_point,
+)
 
 from bayesde.stan_runtime import compiled_model, ensure_cmdstan, stan_source_dir
 
@@ -37,6 +45,10 @@ def assert_close(got, expected, tolerance):
         {"residuals": 1},
         {"residuals": 1, "use_likelihood": 0},
         {"residuals": 0, "n_genes": 1},
+        {**effect_laws([0, 1, 1]), "effect_nu": [1.0, 4.0, 0.8]},
+        {**effect_laws([0, 1, 0]), "effect_nu": [1.0, 3e3, 1.0], "residuals": 1},
+        {**effect_laws([0, 2, 1]), "effect_nu": [1.0, 1.0, 7.5], "use_likelihood": 0},
+        effect_laws([0, 2, 2]),
     ],
 )
 def test_genes_density_and_gradient(programs, flags):
@@ -75,6 +87,11 @@ def test_genes_density_at_extremes(programs, residuals):
         {"scale_of": (0, 1, 1)},
         {"shrunken": [0, 0, 1], "scale_of": (0, 0, 1), "noncentered": [[0] * 4] * 4},
         {"shrunken": [0, 0, 0], "scale_of": (0, 0, 0), "noncentered": [[0, 0, 0, 1]] * 4},
+        {**effect_laws([0, 1, 1]), "nu_of": (0, 1, 2)},
+        {**effect_laws([0, 1, 1]), "nu_of": (0, 1, 1), "scale_of": (0, 1, 1), "residuals": 1},
+        {**effect_laws([0, 1, 1]), "nu_of": (0, 0, 1), "effect_nu_value": [1.0, 0.8, 1.0]},
+        {**effect_laws([0, 1, 2]), "nu_of": (0, 1, 0), "scale_of": (0, 1, 0)},
+        {**effect_laws([0, 2, 2]), "scale_of": (0, 0, 0), "trend": 0},
     ],
 )
 def test_joint_density_and_gradient(programs, flags):
@@ -94,6 +111,7 @@ def joint_gradient(data, point):
     names = [
         "z",
         "log_shrinkage_scale",
+        "log_effect_nu",
         "log_dispersion_sd",
         "log_asymptotic_dispersion",
         "log_extra_poisson",
@@ -132,6 +150,52 @@ def test_joint_refuses_scales_that_do_not_go_with_what_is_shrunken(programs, sca
     data = joint_data(rng) | {"scale_of": scale_of}
     with pytest.raises(RuntimeError):
         programs["joint"].log_prob(joint_point(rng, data), data)
+
+
+@pytest.mark.parametrize("nu_of", [(1, 0, 0), (0, 1, 2)])
+def test_joint_refuses_degrees_of_freedom_where_no_prior_is_student_t(programs, nu_of):
+    rng = np.random.default_rng(17)
+    data = joint_data(rng, **effect_laws([0, 1, 0]), nu_of=nu_of)
+    with pytest.raises(RuntimeError):
+        programs["joint"].log_prob(joint_point(rng, data), data)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"component_scale": [0.4, 1.3, 0.0]}, "Stan cannot sample a point mass at zero"),
+        ({"component_weight": [0.4, 0.2, 0.3]}, "must add up to 1"),
+        ({"effects": [0, 1, 0]}, "must have components if effects is 2, and none if it is not"),
+    ],
+)
+def test_a_mixture_that_is_none_is_refused(programs, changed, message, tmp_path):
+    rng = np.random.default_rng(18)
+    data = genes_data(rng, **effect_laws([0, 2, 0])) | changed
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    command = [programs["genes"].exe_file, "sample", "data", f"file={tmp_path / 'data.json'}"]
+    command += ["output", f"file={tmp_path / 'out.csv'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["genes", "joint"])
+def test_student_t_with_one_degree_of_freedom_is_cauchy(programs, name):
+    """Centered and not, with and without a width."""
+    rng = np.random.default_rng(19)
+    make, point_of = {"genes": (genes_data, genes_point), "joint": (joint_data, joint_point)}[name]
+    cauchy = make(rng)
+    assert any(row[1] for row in cauchy["noncentered"])
+    point = point_of(rng, cauchy)
+    values, slopes = zip(
+        *(
+            stan_log_prob(programs[name], cauchy | {"effects": effects}, point, jacobian=False)
+            for effects in ([0, 0, 0], [0, 1, 1])
+        ),
+        strict=True,
+    )
+    assert_close(values[1], values[0], 1e-12)
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["genes", "joint"])

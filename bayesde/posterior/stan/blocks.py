@@ -21,6 +21,7 @@ import numpy as np
 
 import bayesde
 from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.effects import laws_as_bytes
 from bayesde.stan_runtime import stan_source_dir
 
 __all__ = [
@@ -39,6 +40,7 @@ LARGEST_SEED = 2**31 - 1
 FIRST_SOURCES = "4271e22b6e600373fada2e9ba4c845e31d7daad7df257fbdea140baec7867d9a"
 SAME_DRAWS = {
     "d2bf075b9a70985af9d4f9cbdfeb515fe6f63fbe589afbcafe6496e3be1772ad": FIRST_SOURCES,
+    "fd46e06f9d95cd30d16c00623021f20fbb5264e1e2cc1a6e3bfec0ba28317531": FIRST_SOURCES,
 }
 """Hashes of sources of genes.stan, each with the hash of older sources that give the same draws.
 
@@ -153,6 +155,7 @@ def plan_blocks(
     scalars = [model.dispersion_sd, model.nu, model.unshrunken_sd]
     for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
+    common.update(laws_as_bytes(model, genes.mixtures))
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]

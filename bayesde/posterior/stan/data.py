@@ -7,7 +7,7 @@ is solved for (stan/README.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import Modes, find_modes
 from bayesde.model.starts import Starts
+from bayesde.posterior.stan.effects import Mixtures, effect_data, map_of_effects, prior_widths
 
 __all__ = ["SamplerCoordinates", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
 
@@ -46,6 +47,9 @@ class SamplerCoordinates:
     precision, precision_times_mean : ndarray (gene,)
         Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
         counts' is like; 0 for none.
+    mixtures : tuple of (int, EffectMixture)
+        Coefficients whose law is a known mixture, without a point mass; the model has any other prior for
+        them, which only the coordinates and the starts depend on.
     """
 
     model: ConditionalModel
@@ -56,9 +60,12 @@ class SamplerCoordinates:
     width: np.ndarray
     precision: np.ndarray
     precision_times_mean: np.ndarray
+    mixtures: Mixtures = ()
 
     @classmethod
-    def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
+    def of(
+        cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray, mixtures: Mixtures = ()
+    ) -> SamplerCoordinates:
         """Choose coordinates by the genes' modes and by what the data say of every parameter.
 
         Parameters
@@ -67,16 +74,19 @@ class SamplerCoordinates:
         start : Starts
         beta_se : ndarray (gene, coefficient)
             Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
+        mixtures : tuple of (int, EffectMixture)
+            As `HyperparameterSpace.mixtures` has them.
 
         Returns
         -------
         SamplerCoordinates
         """
         modes = find_modes(model, start.beta, start.log_dispersion)
-        noncentered = prior_shaped(model, modes, beta_se)
+        by_width = replace(model, shrinkage_scale=prior_widths(model, mixtures))
+        noncentered = prior_shaped(by_width, modes, beta_se)
         scale, none = coupled_scale(model, modes, noncentered), np.zeros(model.n_genes)
         widths = _widths(beta_se)
-        return cls(model, start, modes.location, scale, noncentered, widths, none, none)
+        return cls(model, start, modes.location, scale, noncentered, widths, none, none, mixtures)
 
     def genes(self, rows: np.ndarray) -> SamplerCoordinates:
         """Take some of the genes.
@@ -88,7 +98,16 @@ class SamplerCoordinates:
         """
         names = ("location", "scale", "noncentered", "width", "precision", "precision_times_mean")
         own = {name: getattr(self, name)[rows] for name in names}
-        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
+        return SamplerCoordinates(
+            self.model.genes(rows), self.start.genes(rows), **own, mixtures=self.mixtures
+        )
+
+    @property
+    def uncertain(self) -> ConditionalModel:
+        """The model without the priors that have no hyperparameters: mixtures count as not shrunken."""
+        shrunken = self.model.shrunken.copy()
+        shrunken[[k for k, _ in self.mixtures]] = False
+        return replace(self.model, shrunken=shrunken)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -119,7 +138,8 @@ class SamplerCoordinates:
         model, each = self.model, (slice(None), *[None] * (theta.ndim - 2))
         gap = (theta - self.location[each])[..., None]
         e = np.linalg.solve(self.scale[each], gap)[..., 0]
-        slopes = _unbounded(theta[..., :-1], model.shrinkage_scale, self.width[each]) / (np.pi / 2.0)
+        scale, rate = map_of_effects(model, self.mixtures)
+        slopes = _unbounded(theta[..., :-1], scale, self.width[each]) / rate
         prior = model.dispersion_sd**-2
         variance = 1.0 / (self.precision[each] + prior)
         mean = variance * (self.precision_times_mean[each] + model.log_trend[each] * prior)
@@ -153,7 +173,7 @@ def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> 
     """Choose the parameters that are sampled on the scale of their prior (noncentered).
 
     Those whose standard error is above `PRIOR_SHAPES` of their prior's scale: the prior says much, and the
-    posterior has the Cauchy's spike and tails, which a step size in units of the curvature cannot serve both.
+    posterior has the prior's peak and tails, which a step size in units of the curvature cannot serve both.
 
     Parameters
     ----------
@@ -230,6 +250,7 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
         "precision_times_mean": genes.precision_times_mean.tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
         "unshrunken_sd": model.unshrunken_sd,
+        **effect_data(model, genes.mixtures),
         "residuals": int(np.isfinite(model.nu)),
         "use_likelihood": 1,
     }
@@ -245,6 +266,7 @@ def genes_data(genes: SamplerCoordinates) -> dict[str, Any]:
     model = genes.model
     return shared_data(genes) | {
         "shrinkage_scale": model.shrinkage_scale.tolist(),
+        "effect_nu": np.where(model.shrunken, model.prior_df, 1.0).tolist(),
         "log_trend": model.log_trend.tolist(),
         "dispersion_sd": model.dispersion_sd,
         "nu": model.nu if np.isfinite(model.nu) else 1.0,

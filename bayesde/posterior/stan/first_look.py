@@ -35,6 +35,7 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.effects import check_effects
 from bayesde.posterior.stan.starts import chain_starts
 
 __all__ = ["FirstLook", "first_look", "informed"]
@@ -102,13 +103,19 @@ def first_look(
     -------
     FirstLook
         If the genes say too little of the hyperparameters for that, around the values given.
+
+    Raises
+    ------
+    OptionError
+        If a law of effects has a point mass at zero, which Stan cannot sample.
     """
+    check_effects("joint", space.families, [law for _, law in space.mixtures])
     rng = np.random.default_rng(seed)
     try:
         learnt = learn(model, start, space, space.psi_of(hyper), rng)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
-        genes = SamplerCoordinates.of(model, start, beta_se)
+        genes = SamplerCoordinates.of(model, start, beta_se, space.mixtures)
         psi = space.psi_of(hyper)
         even = np.ones(genes.location.shape)
         return FirstLook(space, genes, chain_starts(genes, chains), even, psi, np.full(psi.size, UNKNOWN_SD))
@@ -116,7 +123,7 @@ def first_look(
     theta = likelihood.theta[:, : likelihood.n_draws].astype(np.float64)
     weights = _weights(likelihood, points)
     at_mean = space.model_at(model, weighted_mean(points.weight, points.phi))
-    genes = informed(SamplerCoordinates.of(at_mean, start, beta_se), theta, weights)
+    genes = informed(SamplerCoordinates.of(at_mean, start, beta_se, space.mixtures), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
     starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)

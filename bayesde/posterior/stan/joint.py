@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_names import EFFECT_NU, SCALE
 from bayesde.model.hyperparameter_space import LOWEST_NU, HyperparameterSpace
 from bayesde.model.priors import Priors
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
@@ -18,6 +19,7 @@ from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPoste
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.data import shared_data
+from bayesde.posterior.stan.effects import CAUCHY, MIXTURE, STUDENT_T
 from bayesde.posterior.stan.first_look import FirstLook
 from bayesde.posterior.stan.nuts import SampledGenes
 from bayesde.posterior.stan.run import Chains, ChainSettings, run_chains
@@ -65,8 +67,9 @@ def sample_joint(
     )
     model, space = look.genes.model, look.space
     data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
-    names = ("beta", "log_dispersion", "shrinkage_scale", "dispersion_sd", "log_asymptotic_dispersion")
+    names = ("beta", "log_dispersion", SCALE, "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
+    names += (EFFECT_NU,) * (data["M"] > 0)
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
     seed, attempts = seed % (2**31 - 2) + 1, 1
@@ -93,6 +96,7 @@ def _joint_data(look: FirstLook) -> dict[str, Any]:
     return (
         shared_data(look.genes)
         | _hyperpriors(space.priors)
+        | _laws(space)
         | {
             "base_mean": model.base_mean.tolist(),
             "K": space.n_scales,
@@ -106,8 +110,26 @@ def _joint_data(look: FirstLook) -> dict[str, Any]:
     )
 
 
+def _laws(space: HyperparameterSpace) -> dict[str, Any]:
+    """Return the laws of the effects, and which degrees of freedom are sampled, with their priors."""
+    prior = space.priors.effect_nu
+    with_nu = [i for part, i in space.of_effects if part == EFFECT_NU]
+    scale_of, mixed = dict(zip(space.shrunken, space.scale_of, strict=True)), {k for k, _ in space.mixtures}
+    columns = range(len(space.coefficients))
+    nu_of = [1 + with_nu.index(scale_of[k]) if scale_of.get(k) in with_nu else 0 for k in columns]
+    codes = [MIXTURE if k in mixed else STUDENT_T if nu_of[k] else CAUCHY for k in columns]
+    return {
+        "effects": codes,
+        "M": len(with_nu),
+        "nu_of": nu_of,
+        "effect_nu_value": [1.0] * len(nu_of),
+        "log_effect_nu_mean": [prior.log_median] * len(with_nu),
+        "log_effect_nu_sd": [prior.log_sd] * len(with_nu),
+    }
+
+
 def _scale_of(space: HyperparameterSpace) -> list[int]:
-    """Return which scale every coefficient has, counted from 1; 0 where it is not shrunken."""
+    """Return which scale every coefficient has, counted from 1; 0 where not shrunken, or a mixture."""
     scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
     return [scale_of.get(k, -1) + 1 for k in range(len(space.coefficients))]
 
@@ -130,14 +152,15 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
 
 def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return starts of all parameters: hyperparameters from wider than their posterior."""
-    space, n = look.space, look.space.n_scales
+    space, n_scales, n = look.space, look.space.n_scales, len(look.space.of_effects)
     starts = []
     for z in look.starts:
         psi = look.psi_mean + START_SPREAD * look.psi_sd * rng.standard_normal(look.psi_mean.size)
         starts.append(
             {
                 "z": z.tolist(),
-                "log_shrinkage_scale": psi[:n].tolist(),
+                "log_shrinkage_scale": psi[:n_scales].tolist(),
+                "log_effect_nu": psi[n_scales:n].tolist(),
                 "log_dispersion_sd": float(psi[n]),
                 "log_asymptotic_dispersion": float(psi[n + 1]),
                 "log_extra_poisson": psi[n + 2 : n + 2 + space.trend].tolist(),
@@ -155,8 +178,7 @@ def _variances(look: FirstLook) -> np.ndarray:
 def _hyperparameters(chains: Chains, space: HyperparameterSpace) -> HyperparameterPosterior:
     """Return the draws of the hyperparameters, one chain after the other."""
     drawn = chains.variables
-    first = [space.shrunken[space.scale_of.index(i)] for i in range(space.n_scales)]
-    columns = [drawn["shrinkage_scale"][:, :, k] for k in first]
+    columns = [drawn[part][:, :, space.shrunken[space.scale_of.index(i)]] for part, i in space.of_effects]
     columns += [drawn["dispersion_sd"], np.exp(drawn["log_asymptotic_dispersion"])]
     if space.trend:
         columns.append(np.exp(drawn["log_extra_poisson"][:, :, 0]))

@@ -25,6 +25,7 @@ from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.draws_file import DrawsFile
+from bayesde.posterior.stan.effects import check_effects
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped, run_chains
 from bayesde.posterior.stan.starts import chain_starts
 from bayesde.stan_runtime import compiled_model
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 RERUN_LENGTH = 4
 """A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
+NOT_IN_KEYS = ("effects",)
+"""Options that the keys of blocks do not depend on directly, so that finished blocks stay valid."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")
 PERFORMANCE = ("divergences", "treedepth_hits", "gradients")
 
@@ -141,7 +144,7 @@ class _Sampler:
         if self.points is None:
             return result
         genes = self.genes.genes(block.rows)
-        draws, pareto_k = integrated_draws(result.draws, genes.model, self.points, genes.start.seeds)
+        draws, pareto_k = integrated_draws(result.draws, genes.uncertain, self.points, genes.start.seeds)
         updated = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
         return BlockDraws(draws, {**result.report, **updated, "pareto_k": pareto_k.tolist()})
 
@@ -187,9 +190,16 @@ def sample_genes(
     -------
     SampledGenes
         Its draws are a memory map.
+
+    Raises
+    ------
+    OptionError
+        If a law of effects has a point mass at zero, which Stan cannot sample.
     """
+    families = () if points is None else points.space.families
+    check_effects("nuts", families, [law for _, law in genes.mixtures])
     genes = replace(genes, noncentered=_without_dispersion(genes.noncentered))
-    plan = plan_blocks(genes, options.block_size, {**asdict(settings), **asdict(options), "seed": seed})
+    plan = plan_blocks(genes, options.block_size, {**asdict(settings), **_keyed(options), "seed": seed})
     program = compiled_model("genes", progress=None if progress is None else _as_text(progress, len(plan)))
     sampler = _Sampler(genes, settings, options, program, points)
     n_genes, size = genes.location.shape
@@ -207,6 +217,11 @@ def sample_genes(
         theta = file.finished()
     _log_repeated(report)
     return SampledGenes(GeneDraws(theta, chains=settings.chains), report)
+
+
+def _keyed(options: SamplingOptions) -> dict[str, Any]:
+    """Return the options that keys of blocks depend on: all but the laws of effects, which the genes have."""
+    return {name: value for name, value in asdict(options).items() if name not in NOT_IN_KEYS}
 
 
 def _without_dispersion(noncentered: np.ndarray) -> np.ndarray:
