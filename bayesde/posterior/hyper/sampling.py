@@ -20,8 +20,8 @@ __all__ = ["FEW_POINTS", "sample_hyperparameters"]
 POINT_DF = 7.0
 MANY_POINTS, REFINEMENTS, ENOUGH = 100, 2, 0.6
 """With few genes the posterior is no Student-t distribution: with fewer effective points than this share of
-many points it is proposed anew with the mean and covariance of the weighted points. Where there are few points,
-and fewer than `FEW_POINTS` effective ones or a Pareto k above `MAX_K`, so many more are drawn."""
+many points it is proposed anew with the mean and covariance of the weighted points. Of few points, where
+fewer than `FEW_POINTS` are effective or Pareto's k is above `MAX_K`, so many more are drawn."""
 FEW_POINTS = 20.0
 
 
