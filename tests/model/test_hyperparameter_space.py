@@ -27,7 +27,7 @@ SPACE = HyperparameterSpace(
     families=("cauchy", "spike_t", "student_t"),
     mixtures=((5, LAW), (6, CONTINUOUS)),
 )
-"""a has Cauchy's law; b and c share a Student t with an atom; d has one without; the laws of e and f are known."""
+"""a: Cauchy; b and c share a Student t with an atom; d has one without; the laws of e and f are known."""
 PHI = np.array([0.1, 0.3, 0.9, 3.0, 7.0, 0.8, 0.6, 0.05, 2.0, 6.0])
 OF_EFFECTS = {
     "shrinkage_scale[a]": 0.1,
