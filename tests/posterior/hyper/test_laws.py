@@ -38,7 +38,7 @@ from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.proposal.genes import propose
 from bayesde.posterior.request import Request
 
-NULL_WEIGHT = 10.0
+NULL_WEIGHT, SEED = 10.0, 5
 KNOWN = EffectMixture([0.6, 0.3, 0.1], [0.0, 0.2, 0.8], [np.inf, np.inf, 4.0])
 
 
@@ -145,8 +145,8 @@ def learnt(fit, law, n_draws=600):
     return likelihood, laws, under, psi
 
 
-def test_degrees_of_freedom_are_found(seed=5):
-    _, _, under, psi = learnt(one_effect("student_t", 0.0, seed), "student_t")
+def test_degrees_of_freedom_are_found():
+    _, _, under, psi = learnt(one_effect("student_t", 0.0, SEED), "student_t")
     sd = curvature_sd(under, psi)
     assert under.space.names[:2] == [
         "shrinkage_scale[condition[T.treated]]",
@@ -157,21 +157,21 @@ def test_degrees_of_freedom_are_found(seed=5):
     assert (np.abs(psi - np.log([0.5, 3.0, *np.exp(psi[2:])]))[:2] < 4.0 * sd[:2]).all()
 
 
-def test_the_probability_of_zero_is_found(seed=5):
-    _, _, under, psi = learnt(one_effect("student_t", 0.8, seed), "spike_t")
+def test_the_probability_of_zero_is_found():
+    _, _, under, psi = learnt(one_effect("student_t", 0.8, SEED), "spike_t")
     sd, at = curvature_sd(under, psi), under.space.kinds.index("pi0")
     assert sd[at] < 0.5
     assert abs(psi[at] - math.log(4.0)) < 4.0 * sd[at]
     assert abs(psi[0] - math.log(0.5)) < 4.0 * sd[0]
 
 
-def test_effects_that_are_never_zero_have_a_small_probability_of_it(seed=5):
-    _, _, under, psi = learnt(one_effect("student_t", 0.0, seed), "spike_t")
+def test_effects_that_are_never_zero_have_a_small_probability_of_it():
+    _, _, under, psi = learnt(one_effect("student_t", 0.0, SEED), "spike_t")
     assert under.space.phi(psi)[under.space.kinds.index("pi0")] < 0.3
 
 
-def test_effects_with_a_normal_law_have_many_degrees_of_freedom(seed=5):
-    _, _, under, psi = learnt(one_effect("normal", 0.0, seed), "student_t")
+def test_effects_with_a_normal_law_have_many_degrees_of_freedom():
+    _, _, under, psi = learnt(one_effect("normal", 0.0, SEED), "student_t")
     assert under.space.phi(psi)[1] > 5.0
     likelihood = replace(under, space=replace(under.space, families=("cauchy",)))
     cauchy = maximize(likelihood, np.delete(psi, 1))
@@ -179,8 +179,8 @@ def test_effects_with_a_normal_law_have_many_degrees_of_freedom(seed=5):
 
 
 @pytest.mark.parametrize("law", ["student_t", "spike_t"])
-def test_the_maximum_is_the_one_that_scipy_finds(law, seed=6):
-    _, _, under, psi = learnt(one_effect("student_t", 0.5, seed), law)
+def test_the_maximum_is_the_one_that_scipy_finds(law):
+    _, _, under, psi = learnt(one_effect("student_t", 0.5, SEED), law)
 
     def down(at):
         value, slope, _ = under.evaluate(at)
@@ -217,9 +217,9 @@ def slopes(found, weight, scale):
 
 
 @pytest.mark.parametrize("zero_share", [0.0, 0.8])
-def test_weights_of_a_mixture_are_optimal(zero_share, seed=7):
+def test_weights_of_a_mixture_are_optimal(zero_share):
     """Slopes are equal where there is weight, and smaller elsewhere (Karush, Kuhn and Tucker)."""
-    likelihood, laws, _, _ = learnt(one_effect("student_t", zero_share, seed), "mixture", 300)
+    likelihood, laws, _, _ = learnt(one_effect("student_t", zero_share, SEED), "mixture", 300)
     free, scale = replace(likelihood, space=laws.space), laws.scales[1]
     psi = free.space.psi_of(Hyperparameters({}, 0.5, 0.01, 0.5))
     even = EffectMixture(np.full(scale.size, 1.0 / scale.size), scale)
@@ -230,10 +230,10 @@ def test_weights_of_a_mixture_are_optimal(zero_share, seed=7):
 
 
 @pytest.mark.parametrize("zero_share", [0.0, 0.8])
-def test_a_learnt_mixture_and_the_rest_are_at_their_maximum(zero_share, seed=7):
+def test_a_learnt_mixture_and_the_rest_are_at_their_maximum(zero_share):
     """To what ends the search: neither new weights nor a new maximum of the rest would gain much."""
-    fit = one_effect("student_t", zero_share, seed)
-    likelihood, laws, under, psi = learnt(fit, "mixture", 300)
+    fit = one_effect("student_t", zero_share, SEED)
+    likelihood, _, under, psi = learnt(fit, "mixture", 300)
     ((_, law),) = under.space.mixtures
     gain, total = slopes(densities(likelihood, law.scale, psi), law.weight, law.scale)
     assert (gain.max() / total - 1.0) * total < 0.5  # bounds the gain in log likelihood: f is concave
@@ -246,7 +246,7 @@ def test_a_learnt_mixture_and_the_rest_are_at_their_maximum(zero_share, seed=7):
 
 
 def test_a_mixture_that_is_known_takes_part(two_effects):
-    """The densities under it are in the log ratios, and with more genes than enough the same weights follow."""
+    """By the densities under it, which are in the log ratios."""
     request, likelihood = drawn(two_effects, 200, (1, 2))
     laws = laws_to_learn(two_effects, request.space, {"batch": KNOWN, "group": "spike_t"})
     under, psi = learn_laws(likelihood, laws, request.hyperparameters)
@@ -285,9 +285,9 @@ def test_sums_of_normal_densities():
 
 
 @pytest.mark.parametrize("effects", ["normal", "cauchy"])
-def test_the_gain_of_student_t(effects, seed=9):
+def test_the_gain_of_student_t(effects):
     """The difference of two maxima, which SciPy finds here; the ends of the interval by the curvature."""
-    fit = one_effect(effects, 0.0, seed)
+    fit = one_effect(effects, 0.0, SEED)
     _, likelihood = drawn(fit, 400)
     psi = maximize(likelihood, likelihood.space.psi_of(Hyperparameters.from_eb(fit)))
     gain = gain_of_student_t(likelihood, psi)
