@@ -115,7 +115,8 @@ def exact_one(gene, name):
     """Evidence and posterior of one effect, by the trapezoidal rule over (beta0, beta1, ln alpha)."""
     y, (null, density) = GENES[gene], parts_of(LAWS[name], "b")
     level = np.log(np.add.reduceat(y, [0, 3]) / 3.0 + 0.3)
-    b0, h0 = np.linspace(level.min() - 3.0, level.max() + 3.0, 240, retstep=True)
+    low = level.min() - (3.0 if level.min() > 1.0 else 10.0)  # far down where counts hardly bound it
+    b0, h0 = np.linspace(low, level.max() + 3.0, 240, retstep=True)
     if "without" in gene:
         b0, h0 = np.linspace(level[0] - 3.0, level[0] + 3.0, 200, retstep=True)
     a, ha = np.linspace(math.log(TREND) - 8.0 * SD, math.log(TREND) + 10.0 * SD, 70, retstep=True)
