@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import gammaincc, gammainccinv, gammaln, ndtri
+from scipy.special import betaincinv, betaln, gammaincc, gammainccinv, gammaln, ndtri
 
-from bayesde.model.priors import LogNormal, ShiftedGamma
+from bayesde.model.priors import Beta, LogNormal, ShiftedGamma
 
 __all__ = ["kernel_density", "prior_density"]
 
@@ -30,12 +30,12 @@ def kernel_density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-0.5 * z * z).mean(axis=1) / (width * math.sqrt(2.0 * math.pi)))
 
 
-def prior_density(prior: LogNormal | ShiftedGamma, x: np.ndarray) -> tuple[np.ndarray, float, float]:
+def prior_density(prior: LogNormal | ShiftedGamma | Beta, x: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Return the density of the logarithm under a prior, and the ends of the prior's 90 % interval.
 
     Parameters
     ----------
-    prior : LogNormal or ShiftedGamma
+    prior : LogNormal, ShiftedGamma or Beta
     x : ndarray (point,)
         Values, not logarithms.
 
@@ -48,6 +48,13 @@ def prior_density(prior: LogNormal | ShiftedGamma, x: np.ndarray) -> tuple[np.nd
         z = np.log(x / prior.median) / prior.log_sd
         low, high = prior.median * np.exp(prior.log_sd * ndtri(np.array([0.05, 0.95])))
         return np.exp(-0.5 * z * z) / (prior.log_sd * math.sqrt(2.0 * math.pi)), float(low), float(high)
+    if isinstance(prior, Beta):
+        inside = np.where((x > 0.0) & (x < 1.0), x, 0.5)
+        log_density = (
+            prior.a * np.log(inside) + (prior.b - 1.0) * np.log1p(-inside) - betaln(prior.a, prior.b)
+        )
+        low, high = betaincinv(prior.a, prior.b, np.array([0.05, 0.95]))
+        return np.where(inside == x, np.exp(log_density), 0.0), float(low), float(high)
     left = gammaincc(prior.shape, prior.rate * prior.above)
     log_density = prior.shape * np.log(prior.rate * x) - prior.rate * x - gammaln(prior.shape)
     low, high = gammainccinv(prior.shape, left * np.array([0.95, 0.05])) / prior.rate
