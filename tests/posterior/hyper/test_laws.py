@@ -245,6 +245,19 @@ def test_a_learnt_mixture_and_the_rest_are_at_their_maximum(zero_share):
         assert log_likelihood(under, psi) > log_likelihood(spike[2], spike[3]) - 3.0
 
 
+def test_where_no_effect_is_seen_a_mixture_has_nearly_all_its_weight_on_zero(monkeypatch):
+    """The little that is left is on the smallest scale."""
+    likelihood, laws, under, psi = learnt(one_effect("student_t", 1.0, SEED), "mixture", 200)
+    ((_, law),) = under.space.mixtures
+    assert law.weight.sum() == pytest.approx(1.0, rel=1e-9)
+    assert 0.9 < law.null < 1.0
+    all_on_zero = np.eye(law.scale.size)[0]
+    monkeypatch.setattr("bayesde.posterior.hyper.laws.maximum_likelihood_weights", lambda _: all_on_zero)
+    nothing = _reweighted(replace(likelihood, space=laws.space), {1: law}, 1, psi)
+    assert nothing.weight[:2].tolist() == [1.0 - 0.1 / 300, 0.1 / 300]
+    assert not nothing.weight[2:].any()
+
+
 def test_a_mixture_that_is_known_takes_part(two_effects):
     """By the densities under it, which are in the log ratios."""
     request, likelihood = drawn(two_effects, 200, (1, 2))
