@@ -66,9 +66,10 @@ class EffectMixture:
         parts["nu"] = np.full(np.shape(self.scale), np.inf) if self.nu is None else self.nu
         for name, values in parts.items():
             try:
-                array = np.array(values, dtype=np.float64)
-            except (TypeError, ValueError):
-                array = np.empty(0)
+                given = np.asarray(values)
+            except ValueError:  # lists of different lengths
+                given = np.empty(0)
+            array = np.array(given, dtype=np.float64) if given.dtype.kind in "iuf" else np.empty(0)
             if array.ndim != 1 or not 0 < array.size <= MOST_COMPONENTS:
                 raise InputError(
                     f"mixture: {name} must be a list of 1 to {MOST_COMPONENTS} numbers; got {values!r}."

@@ -365,3 +365,6 @@ def _check_draws(given: Hyperparameters) -> None:
         low = float(np.min(column))
         if low < 0.0 or (low == 0.0 and name != "extra_poisson"):
             raise InputError(f"hyperparameters: draws['{name}'] must be above 0; the smallest is {low:g}.")
+        high = float(np.max(column))
+        if high >= 1.0 and name.startswith(f"{PI0}["):
+            raise InputError(f"hyperparameters: draws['{name}'] must be below 1; the largest is {high:g}.")

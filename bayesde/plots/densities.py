@@ -50,11 +50,12 @@ def prior_density(prior: LogNormal | ShiftedGamma | Beta, x: np.ndarray) -> tupl
         low, high = prior.median * np.exp(prior.log_sd * ndtri(np.array([0.05, 0.95])))
         return np.exp(-0.5 * z * z) / (prior.log_sd * math.sqrt(2.0 * math.pi)), float(low), float(high)
     if isinstance(prior, Beta):
+        inside = np.where((x > 0.0) & (x < 1.0), x, 0.5)
+        log_density = (
+            prior.a * np.log(inside) + (prior.b - 1.0) * np.log1p(-inside) - betaln(prior.a, prior.b)
+        )
         low, high = betaincinv(prior.a, prior.b, np.array([0.05, 0.95]))
-        inside = np.clip(x, 0.0, 1.0 - 1e-12)
-        log_density = prior.a * np.log(inside) + (prior.b - 1.0) * np.log1p(-inside)
-        density = np.where(x < 1.0, np.exp(log_density - betaln(prior.a, prior.b)), 0.0)
-        return density, float(low), float(high)
+        return np.where(inside == x, np.exp(log_density), 0.0), float(low), float(high)
     left = gammaincc(prior.shape, prior.rate * prior.above)
     log_density = prior.shape * np.log(prior.rate * x) - prior.rate * x - gammaln(prior.shape)
     low, high = gammainccinv(prior.shape, left * np.array([0.95, 0.05])) / prior.rate

@@ -12,14 +12,15 @@ import numpy as np
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrinkage.ash import scale_grid
-from bayesde.errors import InputError, first_few
-from bayesde.model.effect_laws import EffectMixture
+from bayesde.errors import InputError, OptionError, first_few
+from bayesde.model.effect_laws import FAMILIES, EffectMixture
 from bayesde.model.hyperparameter_space import HyperparameterSpace
+from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.proposal.patterns import MOST_ATOMS
 
-__all__ = ["chosen_laws", "laws_to_learn"]
+__all__ = ["atoms_left_out", "check_laws", "chosen_laws", "laws_to_learn"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def chosen_laws(design: Design, shrunken: tuple[int, ...], effects: Any) -> dict
     if not isinstance(effects, Mapping):
         return dict.fromkeys(shrunken, effects)
     laws = dict.fromkeys(shrunken, effects.get("", "cauchy"))
-    for name, law in effects.items():
+    for name in sorted(effects, key=design.coefficients.__contains__):  # those of single coefficients last
         columns = named_coefficients(design, [name], "effects") if name else ()
         others = [design.coefficients[k] for k in columns if k not in laws]
         if others:
@@ -59,7 +60,7 @@ def chosen_laws(design: Design, shrunken: tuple[int, ...], effects: Any) -> dict
                 f"effects: {first_few(others)} is not shrunken, and so has no law of effects; shrunken are "
                 f"{first_few([design.coefficients[k] for k in shrunken], 20) or 'none'}."
             )
-        laws |= dict.fromkeys(columns, law)
+        laws |= dict.fromkeys(columns, effects[name])
     return laws
 
 
@@ -89,7 +90,7 @@ def laws_to_learn(fit: EbFit, space: HyperparameterSpace, effects: Any) -> LawsT
     laws = _with_few_atoms(fit.design, chosen_laws(fit.design, space.shrunken, effects))
     if all(law == "cauchy" for law in laws.values()):
         return None
-    own = [k for k in space.shrunken if isinstance(laws[k], str) and laws[k] != "mixture"]
+    own = [k for k in space.shrunken if laws[k] in FAMILIES and laws[k] != "mixture"]
     group = dict(zip(space.shrunken, space.scale_of, strict=True))
     keys = [(group[k], laws[k]) for k in own]
     order = list(dict.fromkeys(keys))
@@ -112,18 +113,56 @@ _NO_ZERO = "mixture without zero"
 def _with_few_atoms(design: Design, laws: dict[int, Any]) -> dict[int, Any]:
     """Leave the atoms at zero of at most `MOST_ATOMS` coefficients, the last of them, and check the laws."""
     atoms = [k for k, law in laws.items() if _has_atom(law)]
-    if atoms and len(atoms) == design.n_coefficients:
+    _check_not_all_zero(design, len(atoms))
+    for k in atoms[:-MOST_ATOMS]:
+        if isinstance(laws[k], EffectMixture):
+            raise _too_many(len(atoms))
+        laws[k] = {"spike_t": "student_t", "mixture": _NO_ZERO}[laws[k]]
+    return laws
+
+
+def _check_not_all_zero(design: Design, n_atoms: int) -> None:
+    if 0 < n_atoms == design.n_coefficients:
         raise InputError(
             f"effects: all coefficients of the design '{design.formula}' could be zero, and then no expected "
             "count would be left; use a design with an intercept, or a law without zero (student_t)."
         )
-    for k in atoms[:-MOST_ATOMS]:
-        if isinstance(laws[k], EffectMixture):
-            raise InputError(
-                f"effects: at most {MOST_ATOMS} coefficients can have a law with zero; {len(atoms)} have."
-            )
-        laws[k] = {"spike_t": "student_t", "mixture": _NO_ZERO}[laws[k]]
-    return laws
+
+
+def _too_many(n_atoms: int) -> InputError:
+    return InputError(f"effects: at most {MOST_ATOMS} coefficients can have a law with zero; {n_atoms} have.")
+
+
+def check_laws(design: Design, hyper: Hyperparameters, effects: Any, engine: str) -> None:
+    """Refuse laws of effects that a design or an engine cannot have.
+
+    Parameters
+    ----------
+    design : Design
+    hyper : Hyperparameters
+        Fixed, or where the search for them starts.
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+    engine : str
+
+    Raises
+    ------
+    InputError
+        If too many coefficients, or all of them, could be zero under the given hyperparameters.
+    OptionError
+        If the engine knows Cauchy's law only.
+    """
+    asked = effects.values() if isinstance(effects, Mapping) else [effects]
+    given = {hyper.family(name) for name in hyper.shrinkage_scale}
+    if engine != "psis" and (given - {"cauchy"} or any(law != "cauchy" for law in asked)):
+        raise OptionError(
+            f"effects: engine '{engine}' samples effects under Cauchy's law only; use engine 'psis' for "
+            "others."
+        )
+    n_atoms = len(HyperparameterSpace.of(design.coefficients, hyper).atoms)
+    _check_not_all_zero(design, n_atoms)
+    if n_atoms > MOST_ATOMS:
+        raise _too_many(n_atoms)
 
 
 def _has_atom(law: Any) -> bool:

@@ -12,6 +12,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
+from bayesde.posterior.effect_choice import check_laws
 from bayesde.posterior.engines import ENGINES
 from bayesde.posterior.options import (
     EngineKeywords,
@@ -95,10 +96,12 @@ def fit_posterior(
         check_joint(
             fixed=hyperparameters is not None, local_trend=fit.options.trend == "local", genes=rows.size
         )
+    start = starting_values(fit, hyperparameters, options)
+    check_laws(fit.design, start, options.effects, run.engine)
     request = Request(
         fit,
         rows,
-        starting_values(fit, hyperparameters, options),
+        start,
         hyperparameters is None,
         run.draws,
         run.chains,

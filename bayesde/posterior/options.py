@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from bayesde.errors import OptionError
+from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import FAMILIES, EffectMixture
 from bayesde.options import (
     File,
@@ -30,6 +30,7 @@ __all__ = [
     "EngineRunOptions",
     "check_draws",
     "check_joint",
+    "plain_effects",
 ]
 
 JOINT_GENE_LIMIT = 2000
@@ -154,11 +155,31 @@ def _effects(name: str, value: Any) -> str | dict[str, Any]:
     laws: dict[str, Any] = {}
     for one, law in value.items():
         if isinstance(law, Mapping):
-            law = EffectMixture.from_dict(law)
+            try:
+                law = EffectMixture.from_dict(law)
+            except InputError as error:
+                raise OptionError(f"{name}['{one}']: {error}") from None
         elif not isinstance(law, EffectMixture):
             check_choice(f"{name}['{one}']", law, FAMILIES)
         laws[str(one)] = law
     return laws
+
+
+def plain_effects(effects: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """Return laws of effects as plain values, as TOML and JSON have them.
+
+    Parameters
+    ----------
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+
+    Returns
+    -------
+    str or dict
+    """
+    if not isinstance(effects, Mapping):
+        return effects
+    return {one: law.to_dict() if isinstance(law, EffectMixture) else law for one, law in effects.items()}
 
 
 def _read_effects(texts: list[str]) -> str | dict[str, str]:

@@ -13,7 +13,7 @@ from bayesde.errors import OptionError
 from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
-from bayesde.posterior.options import SamplingOptions, check_draws, check_joint
+from bayesde.posterior.options import SamplingOptions, check_draws, check_joint, plain_effects
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 __all__ = ["RunPlan", "read_config"]
@@ -123,6 +123,7 @@ class RunPlan:
             Without the tables that the command does not use.
         """
         values = dataclasses.asdict(self)
+        values["sampling"]["effects"] = plain_effects(self.sampling.effects)
         if self.command == "eb":
             del values["sample"], values["sampling"], values["priors"]
         return values

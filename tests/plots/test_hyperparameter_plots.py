@@ -93,6 +93,25 @@ def test_priors_are_drawn_at_their_own_height(posterior):
     assert f"prior: 90 % {ends[0]:.2g} to {ends[1]:.2g}" in axes[-1].get_xlabel()
 
 
+def test_laws_with_an_atom_have_panels_of_their_numbers(posterior):
+    """The prior of the probability of zero is drawn as a density of its logarithm."""
+    spike = posterior.with_effects("spike_t")
+    axes = hyperparameter_plot(spike)
+    assert len(axes) == len(LABELS) + 2
+    names = spike.request.space_of(spike.hyperparameters).names
+    by_name = dict(zip(names, axes, strict=True))
+    priors, step = spike.request.priors, 1e-5
+    x, height = lines_of(by_name["effect_nu[condition[T.group2]]"])["prior"]
+    nu = priors.effect_nu
+    np.testing.assert_allclose(height, stats.norm.pdf(np.log(x), nu.log_median, nu.log_sd), rtol=1e-6)
+    panel = by_name["pi0[condition[T.group2]]"]
+    x, height = lines_of(panel)["prior"]
+    law = stats.beta(priors.pi0.a, priors.pi0.b)
+    expected = (law.cdf(x * np.exp(step)) - law.cdf(x * np.exp(-step))) / (2.0 * step)
+    np.testing.assert_allclose(height[np.abs(x - 1.0) > 0.001], expected[np.abs(x - 1.0) > 0.001], rtol=1e-4)
+    assert "prior: 90 % 0.05 to 0.95" in panel.get_xlabel()
+
+
 def test_given_draws_have_no_prior_and_fixed_values_no_picture(posterior):
     hyper = Hyperparameters({"condition[T.b]": 0.2}, 0.7, 0.05, 2.0)
     fixed = dataclasses.replace(posterior, hyperparameters=hyper)

@@ -52,6 +52,8 @@ MOST_ROUNDS, SETTLED = 6, 0.1
 """Of mixtures' weights and other hyperparameters in turn, and the gain in log likelihood that ends them."""
 NULL_WEIGHT = 10.0
 """Of zero in the Dirichlet prior of a mixture's weights: ash's penalty."""
+RARE = 0.1
+"""Genes that count as not zero, with the smallest scale, where no gene says so."""
 TELLING = 10.0
 """Log marginal likelihood by which another law must be better to be named."""
 NORMAL_95 = 1.96
@@ -282,7 +284,11 @@ def _reweighted(
     row = components.max(axis=1)
     components = components[row > 0.0] / row[row > 0.0, None]
     prior = np.eye(law.scale.size)[np.repeat(np.flatnonzero(law.scale == 0.0), int(NULL_WEIGHT) - 1)]
-    return EffectMixture(maximum_likelihood_weights(np.concatenate([components, prior])), law.scale)
+    weight = maximum_likelihood_weights(np.concatenate([components, prior]))
+    if not weight[law.scale > 0.0].any():  # a law of effects has some that are not zero
+        weight = weight * (1.0 - RARE / n_genes)
+        weight[np.where(law.scale > 0.0, law.scale, np.inf).argmin()] = RARE / n_genes
+    return EffectMixture(weight, law.scale)
 
 
 @kernel
