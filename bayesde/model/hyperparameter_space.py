@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -263,9 +264,13 @@ class HyperparameterSpace:
         phi : ndarray (hyperparameter,)
         """
         values = {name: float(value) for name, value in self.by_name(phi).items()}
+        return Hyperparameters.from_named(values, source="psis", **self.known_laws)
+
+    @property
+    def known_laws(self) -> dict[str, dict[str, Any]]:
+        """The laws that have no hyperparameters, as arguments of `Hyperparameters.from_named`."""
         laws = {self.coefficients[k]: law for k, law in self.mixtures}
-        sizes = {name: law.median_size for name, law in laws.items()}
-        return Hyperparameters.from_named(values, source="psis", mixtures=laws, shrinkage_scale=sizes)
+        return {"mixtures": laws, "shrinkage_scale": {name: law.median_size for name, law in laws.items()}}
 
     def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> PriorParts:
         """Return what the priors of some genes' parameters are made of.

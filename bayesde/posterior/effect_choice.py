@@ -19,6 +19,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.proposal.patterns import MOST_ATOMS
+from bayesde.posterior.stan.effects import check_effects
 
 __all__ = ["atoms_left_out", "check_laws", "chosen_laws", "laws_to_learn"]
 
@@ -150,15 +151,20 @@ def check_laws(design: Design, hyper: Hyperparameters, effects: Any, engine: str
     InputError
         If too many coefficients, or all of them, could be zero under the given hyperparameters.
     OptionError
-        If the engine knows Cauchy's law only.
+        If the engine cannot sample a law.
     """
-    asked = effects.values() if isinstance(effects, Mapping) else [effects]
-    given = {hyper.family(name) for name in hyper.shrinkage_scale}
-    if engine != "psis" and (given - {"cauchy"} or any(law != "cauchy" for law in asked)):
+    if effects == "cauchy":  # or fixed
+        laws: list[Any] = [hyper.mixtures.get(name, hyper.family(name)) for name in hyper.shrinkage_scale]
+    else:
+        shrunken = HyperparameterSpace.of(design.coefficients, hyper).shrunken
+        laws = list(chosen_laws(design, shrunken, effects).values())
+    if engine != "psis" and "mixture" in laws:
         raise OptionError(
-            f"effects: engine '{engine}' samples effects under Cauchy's law only; use engine 'psis' for "
-            "others."
+            f"effects: engine '{engine}' cannot sample the law 'mixture', which has a point mass at zero. "
+            "Use engine 'psis', the law 'student_t', or a known mixture without zero (EffectMixture)."
         )
+    known = [law for law in laws if isinstance(law, EffectMixture)]
+    check_effects(engine, [law for law in laws if isinstance(law, str)], known)
     n_atoms = len(HyperparameterSpace.of(design.coefficients, hyper).atoms)
     _check_not_all_zero(design, n_atoms)
     if n_atoms > MOST_ATOMS:

@@ -25,7 +25,7 @@ from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
-from bayesde.posterior.stan.effects import check_effects, has_atoms, laws_of
+from bayesde.posterior.stan.effects import has_atoms
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
@@ -90,10 +90,14 @@ def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
 def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagnostics: pd.DataFrame) -> None:
     """Let Stan sample the genes with unreliable weights, and enter its results into draws and diagnostics."""
     rows = failed_genes(diagnostics)
-    if not rows.size or not request.options.hand_over or has_atoms(hyper):
+    if not rows.size or not request.options.hand_over:
         return
-    if set(map(hyper.family, hyper.shrinkage_scale)) - {"cauchy"}:
-        logger.info("%d genes have unreliable importance weights.", rows.size)
+    if has_atoms(hyper) or hyper.mixtures:
+        logger.info(
+            "%d genes have unreliable importance weights, and Stan cannot sample them under a law of effects "
+            "with zero, or a mixture that was learnt; draw more (draws, --draws).",
+            rows.size,
+        )
         return
     if not stan_is_there():
         logger.info(
@@ -133,7 +137,6 @@ def by_blocks(request: Request) -> PosteriorData:
     PosteriorData
     """
     hyper = request.hyperparameters
-    check_effects("nuts", *laws_of(hyper))
     if request.learning:
         everyone = request.everyone
         model, start = request.model(everyone), request.start(everyone)
@@ -198,6 +201,7 @@ def jointly(request: Request) -> PosteriorData:
         request.start(rows),
         request.fit.beta_se[rows],
         space=request.space,
+        laws=request.laws,
         hyper=request.hyperparameters,
         chains=request.chains,
         seed=request.seed,

@@ -128,4 +128,5 @@ class HyperparameterPosterior:
             sd={name: float(values.std(ddof=1)) for name, values in draws.items()},
             draws={name: values.reshape(-1)[::step].astype(np.float64) for name, values in draws.items()},
             source="joint",
+            **self.space.known_laws,
         )

@@ -32,6 +32,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.stan.data import SamplerCoordinates
@@ -83,6 +84,7 @@ def first_look(
     hyper: Hyperparameters,
     chains: int,
     seed: int,
+    laws: LawsToLearn | None = None,
 ) -> FirstLook:
     """Learn the hyperparameters from the genes of the panel alone, by engine psis, and prepare a joint run.
 
@@ -94,10 +96,12 @@ def first_look(
     beta_se : ndarray (gene, coefficient)
         Standard errors of the maximum-likelihood coefficients, natural log.
     space : HyperparameterSpace
-        Which hyperparameters there are, and their priors.
+        Which hyperparameters there are under Cauchy's law of effects, and their priors.
     hyper : Hyperparameters
         Where the search for them starts.
     chains, seed : int
+    laws : LawsToLearn, optional
+        Other laws of effects.
 
     Returns
     -------
@@ -109,10 +113,11 @@ def first_look(
     OptionError
         If a law of effects has a point mass at zero, which Stan cannot sample.
     """
+    cauchy, space = space, space if laws is None else laws.space
     check_effects("joint", space.families, [law for _, law in space.mixtures])
     rng = np.random.default_rng(seed)
     try:
-        learnt = learn(model, start, space, space.psi_of(hyper), rng)
+        learnt = learn(model, start, cauchy, cauchy.psi_of(hyper), rng, laws=laws)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = SamplerCoordinates.of(model, start, beta_se, space.mixtures)
