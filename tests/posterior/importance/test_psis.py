@@ -163,7 +163,7 @@ def test_many_draws_of_a_few_genes_have_no_room_for_all(panel_fit, names, monkey
     rooms = []
 
     def learn(*arguments):
-        rooms.append(arguments[-1])
+        rooms.append(arguments[-2])
         return learning.learn(*arguments)
 
     monkeypatch.setattr(engine, "learn", learn)
