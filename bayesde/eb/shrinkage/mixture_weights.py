@@ -228,6 +228,11 @@ def maximum_likelihood_weights(likelihood: np.ndarray) -> np.ndarray:
     ndarray (component,)
         At least 0, and 1 in all.
     """
+    used = likelihood.any(axis=0)  # a component without any density has no weight, and no curvature
+    if not used.all():
+        weights = np.zeros(used.size)
+        weights[used] = maximum_likelihood_weights(likelihood[:, used])
+        return weights
     x = np.full(likelihood.shape[1], 1.0 / likelihood.shape[1])
     _minimize(np.ascontiguousarray(likelihood), x)
     return np.asarray(x / x.sum())

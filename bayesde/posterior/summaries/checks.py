@@ -19,6 +19,7 @@ from bayesde.statuses import FAILED
 __all__ = ["checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
 
 INTERVAL = (0.05, 0.95)
+OF_POINTS = ("points", "effective_points", "pareto_k")
 MOST_LAWS = 4
 """Coefficients whose laws a sentence lists."""
 SMALLEST_BFMI = 0.3
@@ -214,5 +215,5 @@ def hyperparameter_summary(posterior: PosteriorData) -> pd.DataFrame:
         found = pd.DataFrame(chain_diagnostics(draws), index=list(posterior.shared))
         table = table.join(found)
     elif hyper.checks:
-        table = table.assign(**hyper.checks)
+        table = table.assign(**{name: hyper.checks[name] for name in OF_POINTS if name in hyper.checks})
     return table.rename_axis("hyperparameter")

@@ -36,3 +36,12 @@ def test_components_that_are_alike_do_no_harm():
     x = maximum_likelihood_weights(likelihood)
     joined = maximum_likelihood_weights(likelihood[:, 1:])
     assert x[0] + x[1] == pytest.approx(joined[0], abs=1e-8)
+
+
+def test_components_without_any_density_have_no_weight():
+    likelihood = np.random.default_rng(11).random((200, 5))
+    rest = maximum_likelihood_weights(likelihood[:, [0, 2, 4]])
+    likelihood[:, [1, 3]] = 0.0
+    found = maximum_likelihood_weights(likelihood)
+    np.testing.assert_array_equal(found[[0, 2, 4]], rest)
+    assert not found[[1, 3]].any()
