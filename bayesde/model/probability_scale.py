@@ -33,8 +33,8 @@ def roots(psi: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     a, b : ndarray (...)
     """
     inside = np.abs((np.asarray(psi, dtype=np.float64) + 3.0) % 4.0 - 2.0) - 1.0  # psi itself, reflected
-    root = np.sqrt(4.0 + inside**6)
-    total = np.cbrt(2.0 + root) + np.cbrt(2.0 - root)
+    larger = np.cbrt(2.0 + np.sqrt(4.0 + inside**6))
+    total = larger - inside**2 / larger  # the product of Cardano's two roots is -psi^2
     return np.maximum(0.5 * (total + inside), SMALLEST), np.maximum(0.5 * (total - inside), SMALLEST)
 
 

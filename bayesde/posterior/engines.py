@@ -23,6 +23,7 @@ from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
+from bayesde.posterior.proposal.genes import StartedGenes
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.effects import has_atoms
@@ -62,8 +63,7 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     if note := atoms_left_out(request.fit, request.space, request.options.effects):
         logger.warning("%s", note)
     return sample_and_learn(
-        request.model(everyone),
-        request.start(everyone),
+        StartedGenes(everyone, request.model(everyone), request.start(everyone)),
         request.hyperparameters,
         np.searchsorted(everyone, request.rows),
         space=request.space,

@@ -12,6 +12,7 @@ from bayesde.posterior import SamplingOptions
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.importance.engine import sample_and_learn
+from bayesde.posterior.proposal.genes import StartedGenes
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
@@ -60,12 +61,11 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
     """Run inference method psis, and add up the weights of the draws below the truth."""
     beta, _, log_dispersion = experiment.estimates()
     model = experiment.model_at_guess
-    seeds = gene_seeds(map(str, range(model.n_genes)), seed)
+    everyone, seeds = np.arange(model.n_genes), gene_seeds(map(str, range(model.n_genes)), seed)
     weighed, hyper = sample_and_learn(
-        model,
-        Starts(beta, log_dispersion, seeds),
+        StartedGenes(everyone, model, Starts(beta, log_dispersion, seeds)),
         experiment.guess,
-        np.arange(model.n_genes),
+        everyone,
         space=experiment.variant.space,
         draws=PSIS_DRAWS,
         seed=seed,

@@ -15,6 +15,7 @@ from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Beta, LogNormal, Priors
+from bayesde.model.probability_scale import probability
 
 WEIGHT, SCALE, NU = [0.5, 0.2, 0.1, 0.2], [0.0, 0.1, 0.6, 1.5], [math.inf, math.inf, 3.0, 1.0]
 LAW = EffectMixture(WEIGHT, SCALE, NU)
@@ -247,20 +248,21 @@ def test_files_of_laws_that_cannot_be(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize("law", [Beta(1.0, 1.0), Beta(2.0, 0.5), Beta(30.0, 10.0)])
-def test_density_of_the_logit_of_a_probability(law):
-    psi, step = np.array([-30.0, -4.0, 0.0, 0.3, 6.0, 30.0]), 1e-4
-    p = 1.0 / (1.0 + np.exp(-psi))
-    jacobian = -np.abs(psi) - 2.0 * np.log1p(np.exp(-np.abs(psi)))
-    gaps = [law.log_density(x)[0] for x in psi] - (beta(law.a, law.b).logpdf(p) + jacobian)
-    np.testing.assert_allclose(gaps[:5], gaps[2], rtol=1e-7, atol=1e-7)
-    for x in psi:
+def test_density_of_a_probability_on_its_scale(law):
+    psi, step = np.array([-0.97, -0.4, 0.0, 0.3, 0.8, 0.97]), 1e-5
+    slope = (probability(psi + step) - probability(psi - step)) / (2.0 * step)
+    gaps = [law.log_density(x)[0] for x in psi] - (
+        beta(law.a, law.b).logpdf(probability(psi)) + np.log(slope)
+    )
+    np.testing.assert_allclose(gaps, gaps[2], rtol=1e-7, atol=1e-6)
+    for x in [*psi, -1.2, 1.4]:
         ahead, here, behind = (law.log_density(x + shift) for shift in (step, 0.0, -step))
-        assert here[1] == pytest.approx((ahead[0] - behind[0]) / (2.0 * step), rel=1e-6, abs=1e-8)
-        assert -here[2] == pytest.approx((ahead[1] - behind[1]) / (2.0 * step), rel=1e-6, abs=1e-8)
+        assert here[1] == pytest.approx((ahead[0] - behind[0]) / (2.0 * step), rel=1e-5, abs=1e-6)
+        assert -here[2] == pytest.approx((ahead[1] - behind[1]) / (2.0 * step), rel=1e-5, abs=1e-6)
 
 
-def test_densities_of_logits_far_out_are_finite():
-    for psi in (-800.0, 800.0):
+def test_densities_at_the_ends_are_finite():
+    for psi in (-1.0, 1.0, 800.0):
         assert np.isfinite(Beta(2.0, 3.0).log_density(psi)).all()
 
 

@@ -251,14 +251,15 @@ def test_fixed_hyperparameters_may_have_only_some_atoms(fit):
 
 
 @pytest.mark.parametrize("engine", ["nuts", "joint"])
-def test_stan_samples_effects_under_cauchys_law(fit, engine):
+def test_stan_samples_no_law_with_zero(fit, engine):
     known = {"eb": fit, "engine": engine, "genes": list(fit.counts.genes[:2])}
-    for effects in ("student_t", {"dose": "spike_t"}, LAW):
-        with pytest.raises(OptionError, match=f"engine '{engine}' samples effects under Cauchy's law only"):
+    with_zero = EffectMixture([0.5, 0.5], [0.0, 0.4])
+    for effects in ("spike_t", "mixture", {"dose": "spike_t"}, with_zero):
+        with pytest.raises(OptionError, match=f"engine '{engine}' cannot sample .* point mass"):
             bde.fit_posterior(fit.counts, fit.design, options=SamplingOptions(effects=effects), **known)
     if engine == "nuts":
-        given = Hyperparameters({DOSE: 0.3}, **REST, effect_nu={DOSE: 3.0})
-        with pytest.raises(OptionError, match="use engine 'psis' for others"):
+        given = Hyperparameters({DOSE: 0.3}, **REST, effect_nu={DOSE: 3.0}, pi0={DOSE: 0.5})
+        with pytest.raises(OptionError, match="Use engine 'psis'"):
             bde.fit_posterior(fit.counts, fit.design, hyperparameters=given, **known)
 
 

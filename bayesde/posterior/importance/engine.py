@@ -14,7 +14,7 @@ from bayesde.posterior.hyper.learning import STAGES, learn
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.proposal.genes import ProposedGenes, propose
+from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes, propose
 
 __all__ = ["averaged_points", "sample_and_learn", "sample_given"]
 
@@ -56,8 +56,7 @@ def sample_given(
 
 
 def sample_and_learn(
-    model: ConditionalModel,
-    start: Starts,
+    genes: StartedGenes,
     hyper: Hyperparameters,
     keep: np.ndarray,
     *,
@@ -71,10 +70,8 @@ def sample_and_learn(
 
     Parameters
     ----------
-    model : ConditionalModel
-        Of all genes, at `hyper`.
-    start : Starts
-        Of the same genes.
+    genes : StartedGenes
+        All genes, with the model at `hyper`.
     hyper : Hyperparameters
         Where the search starts.
     keep : ndarray of int
@@ -94,9 +91,9 @@ def sample_and_learn(
     hyperparameters : Hyperparameters
         Posterior means, standard deviations and draws.
     """
-    rng = np.random.default_rng(seed)
+    rng, model = np.random.default_rng(seed), genes.model
     room_for = draws if keep.size == model.n_genes else 0
-    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, room_for, laws)
+    learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, room_for, laws)
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     points = averaged_points(learnt.points, model.n_genes)
     if keep.size < model.n_genes:

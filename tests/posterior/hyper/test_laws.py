@@ -160,8 +160,8 @@ def test_degrees_of_freedom_are_found():
 def test_the_probability_of_zero_is_found():
     _, _, under, psi = learnt(one_effect("student_t", 0.8, SEED), "spike_t")
     sd, at = curvature_sd(under, psi), under.space.kinds.index("pi0")
-    assert sd[at] < 0.5
-    assert abs(psi[at] - math.log(4.0)) < 4.0 * sd[at]
+    assert sd[at] < 0.1
+    assert abs(psi[at] - (np.cbrt(0.8) - np.cbrt(0.2))) < 4.0 * sd[at]
     assert abs(psi[0] - math.log(0.5)) < 4.0 * sd[0]
 
 
