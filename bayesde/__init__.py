@@ -38,8 +38,9 @@ if TYPE_CHECKING:
         sample_summary,
     )
     from bayesde.io import read_counts, read_tximport
+    from bayesde.model.effect_laws import EffectMixture
     from bayesde.model.hyperparameters import Hyperparameters
-    from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
     from bayesde.normalize import cpm, fpkm, fpm, log_cpm, norm_transform, normalization_factors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
@@ -88,7 +89,8 @@ _HOMES = {
     "bayesde.posterior.queries.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.queries.prior_predictive": ("prior_predictive",),
-    "bayesde.model.priors": ("LogNormal", "Priors", "ShiftedGamma"),
+    "bayesde.model.effect_laws": ("EffectMixture",),
+    "bayesde.model.priors": ("Beta", "LogNormal", "Priors", "ShiftedGamma"),
     "bayesde.posterior.posterior": ("Posterior",),
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
@@ -102,11 +104,13 @@ __all__ = [
     "BayesdeError",
     "BayesdeNote",
     "BayesdeWarning",
+    "Beta",
     "Contrast",
     "Counts",
     "Design",
     "EbFit",
     "EbOptions",
+    "EffectMixture",
     "FitError",
     "Hyperparameters",
     "InputError",

@@ -27,6 +27,8 @@ from bayesde.model.hyperparameter_names import (
     scale_name,
 )
 from bayesde.model.hyperparameters_of_fit import values_of_fit
+from bayesde.model.learnt_priors import priors_of_draws
+from bayesde.model.priors import Priors
 from bayesde.numerics.elementary import logarithms
 from bayesde.options import nearest
 
@@ -172,6 +174,28 @@ class Hyperparameters:
             If the file cannot be read, a key is missing or unknown, or a value is not allowed.
         """
         return cls(**read_values(path), source="file")
+
+    def as_priors(self, widen: float = 2.0) -> Priors:
+        """Return priors for another experiment that expect what was learnt here.
+
+        Parameters
+        ----------
+        widen : float
+            How much wider than the posterior of this experiment they are, in standard deviations. A prior
+            that several coefficients share covers those of all of them.
+
+        Returns
+        -------
+        Priors
+
+        Raises
+        ------
+        InputError
+            If the hyperparameters have no draws.
+        OptionError
+            If ``widen`` is out of its range.
+        """
+        return priors_of_draws(self.draws, widen)
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write the values to a file, under a temporary name first.

@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bayesde.model.effect_laws import EffectMixture
     from bayesde.model.hyperparameters import Hyperparameters
-    from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
+    from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.posterior import Posterior
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "Hyperparameters": "model.hyperparameters",
     "LeaveOneOut": "posterior.queries.loo",
+    "Beta": "model.priors",
+    "EffectMixture": "model.effect_laws",
     "LogNormal": "model.priors",
     "Posterior": "posterior.posterior",
     "Priors": "model.priors",
@@ -34,6 +37,8 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "Beta",
+    "EffectMixture",
     "Hyperparameters",
     "LeaveOneOut",
     "LogNormal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bayesde.model.effect_laws import WITH_NU, WITH_NULL
 from bayesde.model.priors import Priors
 from bayesde.posterior.options import SamplingOptions
 from bayesde.runs.options import ModelPlan, SamplePlan
@@ -23,7 +24,15 @@ _OF_NUTS = (
     "min_ess",
 )
 _OF_LEARNING = ("scales",)  # residuals and trend are checked against what is fixed
-_OF_HYPERPARAMETERS = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
+_OF_HYPERPARAMETERS = (
+    "shrinkage_scale",
+    "effect_nu",
+    "pi0",
+    "dispersion_sd",
+    "asymptotic_dispersion",
+    "extra_poisson",
+    "nu",
+)
 
 
 def ignored_options(plan: RunPlan) -> list[str]:
@@ -67,10 +76,16 @@ def _unused_priors(plan: RunPlan) -> list[str]:
     """Return the priors of hyperparameters that are not learnt."""
     if plan.fixed:
         return list(_OF_HYPERPARAMETERS)
+    effects = plan.sampling.effects
+    laws = (
+        {effects} if isinstance(effects, str) else {law for law in effects.values() if isinstance(law, str)}
+    )
     without = {
         "shrinkage_scale": plan.sampling.shrink == (),
         "extra_poisson": (plan.sampling.trend or plan.eb.trend) in ("constant", "mean"),
         "nu": plan.sampling.residuals == "normal",
+        "effect_nu": not laws & set(WITH_NU),
+        "pi0": not laws & set(WITH_NULL),
     }
     return [name for name, absent in without.items() if absent]
 

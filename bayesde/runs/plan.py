@@ -10,7 +10,7 @@ from typing import Any
 
 from bayesde.eb.options import EbOptions
 from bayesde.errors import OptionError
-from bayesde.model.priors import LogNormal, Priors, ShiftedGamma
+from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
 from bayesde.posterior.options import SamplingOptions, check_draws, check_joint, plain_effects
@@ -41,9 +41,11 @@ def _prior_help() -> str:
     laws = [(entry.name, getattr(usual, entry.name)) for entry in dataclasses.fields(Priors)]
     pairs = [f"`{name}` [{law.median:g},{law.log_sd:g}]" for name, law in laws if isinstance(law, LogNormal)]
     gammas = [f"`{name}` [{law.shape:g},{law.rate:g}]" for name, law in laws if isinstance(law, ShiftedGamma)]
+    betas = [f"`{name}` [{law.a:g},{law.b:g}]" for name, law in laws if isinstance(law, Beta)]
     return (
         f"Prior of a hyperparameter, on the natural-log scale: median and log-sd of {', '.join(pairs)}; "
-        f"shape and rate of {', '.join(gammas)}; `unshrunken_sd` [{usual.unshrunken_sd:g}]; in brackets the "
+        f"shape and rate of {', '.join(gammas)}; a and b of the Beta distribution of {', '.join(betas)}; "
+        f"`unshrunken_sd` [{usual.unshrunken_sd:g}]; in brackets the "
         "defaults. For example `--prior shrinkage_scale=0.1,1`. May be repeated."
     )
 

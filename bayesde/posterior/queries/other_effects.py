@@ -165,7 +165,8 @@ def _row(posterior: PosteriorData, request: Request) -> dict[str, Any]:
     _, under, psi = _learnt(posterior, request)
     space = under.space
     values = space.by_name(space.phi(psi))
-    weights = sum(int((law.weight > 0.0).sum()) - 1 for _, law in space.mixtures)
+    learnt = () if request.laws is None else request.laws.scales
+    weights = sum(int((law.weight > 0.0).sum()) - 1 for k, law in space.mixtures if k in learnt)
     row = {"log_likelihood": log_likelihood(under, psi), "parameters": psi.size + weights}
     return row | {name: float(value) for name, value in values.items() if name not in (*SHARED, "nu")}
 
