@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
@@ -112,6 +113,9 @@ class ConditionalModel:
         Standard deviation of the normal priors, natural log.
     effect_df : ndarray (coefficient,), optional
         Degrees of freedom of the Student-t priors; by default 1, Cauchy's distribution.
+    mixtures : tuple of (int, EffectMixture)
+        Coefficients whose prior is a known mixture, which tails of posteriors are followed under. Searches
+        for modes and proposals have a Cauchy prior of the mixture's median absolute effect in its place.
     """
 
     y: np.ndarray
@@ -125,6 +129,7 @@ class ConditionalModel:
     nu: float
     unshrunken_sd: float = 15.0
     effect_df: np.ndarray | None = None
+    mixtures: tuple[tuple[int, EffectMixture], ...] = ()
 
     @property
     def prior_df(self) -> np.ndarray:
@@ -196,6 +201,7 @@ class ConditionalModel:
             shrunken=self.shrunken[kept],
             shrinkage_scale=self.shrinkage_scale[kept],
             effect_df=None if self.effect_df is None else self.effect_df[kept],
+            mixtures=tuple((kept.tolist().index(k), law) for k, law in self.mixtures if k in kept),
         )
 
 

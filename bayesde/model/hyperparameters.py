@@ -240,6 +240,16 @@ class Hyperparameters:
             return None
         return np.array([self.effect_nu.get(name, 1.0) for name in design.coefficients])
 
+    def mixtures_of(self, design: Design) -> tuple[tuple[int, EffectMixture], ...]:
+        """Return which coefficients of a design have a law that is known, and these laws.
+
+        Parameters
+        ----------
+        design : Design
+        """
+        names = design.coefficients
+        return tuple((k, self.mixtures[name]) for k, name in enumerate(names) if name in self.mixtures)
+
     def family(self, coefficient: str) -> str:
         """Return the name of the law of a shrunken coefficient, of `FAMILIES`.
 

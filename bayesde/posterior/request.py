@@ -181,6 +181,7 @@ class Request:
             nu=hyper.degrees_of_freedom,
             unshrunken_sd=self.priors.unshrunken_sd,
             effect_df=hyper.effect_df(fit.design),
+            mixtures=hyper.mixtures_of(fit.design),
         )
 
 
