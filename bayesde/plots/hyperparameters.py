@@ -189,7 +189,7 @@ def effect_law_plot(posterior: Posterior, coefficient: str | None = None, *, ax:
     edges = np.linspace(-edge, edge, EFFECT_BINS + 1)
     width = edges[1] - edges[0]
     height = np.histogram(effect, edges)[0] / (effect.size * width)
-    label = f"estimates of {effect.size:,} genes, standard error up to {error.max():.2g}"
+    label = f"estimates, error <= {error.max():.2g} ({effect.size:,})"
     ax.stairs(height, edges, fill=True, color=GREY, alpha=0.5, label=label)
     x = np.linspace(-edge, edge, 20 * EFFECT_BINS)  # an even number, so that 0 is none of the points
     scale = _cauchy_scale(effect, error)
