@@ -25,7 +25,7 @@ from scipy.special import voigt_profile
 from bayesde.errors import InputError, first_few
 from bayesde.model.effect_prior import log_effect_densities, log_t_height
 from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_part
-from bayesde.model.hyperparameter_space import LOWEST_NU
+from bayesde.model.hyperparameter_space import LOWEST_NU, LOWEST_RATIO
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, new_axes
@@ -45,6 +45,8 @@ _CHAINS = (BLUE, ORANGE, GREEN, BLACK)
 _BINS = 20
 _MIDDLE = (0.001, 0.999)
 """Quantiles of the draws between which the axis of a marginal lies, extended by half a standard deviation."""
+LOWEST = {"nu": LOWEST_NU, "wide_ratio": LOWEST_RATIO}
+"""What hyperparameters exceed, if not 0."""
 _SMALL = 8.0
 """Font size in panels."""
 MOST_TRACES = 16
@@ -199,8 +201,8 @@ def effect_law_plot(posterior: Posterior, coefficient: str | None = None, *, ax:
     law = hyper.family(coefficient)
     ax.plot(x, np.exp(log_density) / float(to_log2(1.0)), color=BLUE, linewidth=1.8, label=f"law: {law}")
     if null > 0.0:
-        bar = {"color": ORANGE, "alpha": 0.6, "zorder": 0.5}
-        ax.bar(0.0, null / width, width, label=f"exactly 0: probability {null:.3g}", **bar)
+        label = f"exactly 0: probability {null:.3g}"
+        ax.bar(0.0, null / width, width, label=label, color=ORANGE, alpha=0.6, zorder=0.5)
     least = LEAST_DENSITY / (effect.size * width) ** 0.5
     ax.set(yscale="log", ylim=(least, None), xlim=(-edge, edge))
     ax.set(xlabel=f"effect {coefficient}, log2", ylabel="density")
@@ -294,7 +296,7 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
     """Draw a hyperparameter's posterior over its prior; return both summaries as text."""
     low, high = np.quantile(values, [0.05, 0.95])
     text = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
-    x, density = _density(values, LOWEST_NU if name == "nu" else 0.0)
+    x, density = _density(values, LOWEST.get(name, 0.0))
     if density is None:
         ax.axvline(x[0], color=BLUE, label="posterior")
     else:

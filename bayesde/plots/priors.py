@@ -32,6 +32,8 @@ SYMBOLS = {
     "asymptotic_dispersion": "a0 of the trend",
     "extra_poisson": "a1 of the trend",
     "nu": "ν of the residuals",
+    "wide_share": "w: share of wide residuals",
+    "wide_ratio": "τ: how wide they are",
 }
 
 

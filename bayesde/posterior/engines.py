@@ -90,7 +90,7 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
     rows = failed_genes(diagnostics)
     if not rows.size or not request.options.hand_over:
         return
-    if set(map(hyper.family, hyper.shrinkage_scale)) - {"cauchy"}:
+    if set(map(hyper.family, hyper.shrinkage_scale)) - {"cauchy"} or hyper.residuals == "two_normals":
         logger.info("%d genes have unreliable importance weights.", rows.size)
         return
     if not stan_is_there():

@@ -70,7 +70,7 @@ def _unused_priors(plan: RunPlan) -> list[str]:
     without = {
         "shrinkage_scale": plan.sampling.shrink == (),
         "extra_poisson": (plan.sampling.trend or plan.eb.trend) in ("constant", "mean"),
-        "nu": plan.sampling.residuals == "normal",
+        "nu": plan.sampling.residuals != "student_t",
     }
     return [name for name, absent in without.items() if absent]
 

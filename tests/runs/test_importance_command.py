@@ -87,7 +87,7 @@ def test_a_run_under_another_law(bayesde, files, law):
             row = f"<td>{part}[{name}]</td>"
             assert f"{value:g}" in section[section.index(row) :].partition("</tr>")[0]
     shown = [weight for one in learnt.get("mixtures", {}).values() for weight in one["weight"]]
-    assert section.count("<td>normal</td>") + section.count("exactly 0</td>") == sum(
+    assert section.count("<td>normal</td>") + section.count("<td>exactly 0</td>") == sum(
         weight > 0.001 for weight in shown
     )
     assert (law == "mixture") == bool(shown)

@@ -24,7 +24,7 @@ from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture
 from bayesde.model.effect_prior import random_effects
-from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE
+from bayesde.model.hyperparameter_names import EFFECT_NU, OF_RESIDUALS, PI0, SCALE
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice, check_whole
 from bayesde.posterior.effect_choice import chosen_laws
@@ -89,7 +89,7 @@ def prior_predictive(
     data_sets : int
     genes : int
         Of each data set: at equal steps of the rank of the base mean.
-    residuals : {"normal", "student_t"}
+    residuals : {"normal", "student_t", "two_normals"}
     trend : {"parametric", "constant"}
     seed : int
     effects : str, EffectMixture or mapping of str to these
@@ -110,18 +110,22 @@ def prior_predictive(
     """
     check_whole("data_sets", data_sets, 1, 10**6)
     check_whole("genes", genes, 1, 10**6)
-    check_choice("residuals", residuals, ("normal", "student_t"))
+    check_choice("residuals", residuals, tuple(OF_RESIDUALS))
     check_choice("trend", trend, ("parametric", "constant"))
     rows, rng = _rows(fit, genes), np.random.default_rng(seed)
     columns = _effects(fit.design)
     laws = _laws(fit.design, columns, effects)
     phi = _hyperparameters(priors or Priors(), data_sets, laws, rng)
+    if residuals == "two_normals":
+        phi |= {
+            name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in OF_RESIDUALS[residuals]
+        }
     base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
     shape = (data_sets, rows.size)
     lfc, dispersion, ratio = np.empty(shape), np.empty(shape), np.empty(shape)
     for s in range(data_sets):
         one = {name: values[s] for name, values in phi.items()}
-        one |= {"nu": math.inf} if residuals == "normal" else {}
+        one |= {"nu": math.inf} if residuals != "student_t" else {}
         one |= {"extra_poisson": 0.0} if trend == "constant" else {}
         beta, dispersion[s] = _genes(one, laws, base_mean, rng)
         mean = base_mean[:, None] * _relative_means(beta, fit.design.matrix[:, columns])
@@ -234,6 +238,8 @@ def _genes(
         if isinstance(law, EffectMixture):
             beta[:, k] = law.draw(rng, size)
     z = rng.standard_normal(size) if math.isinf(phi["nu"]) else rng.standard_t(phi["nu"], size)
+    if "wide_share" in phi:
+        z = np.where(rng.random(size) < phi["wide_share"], phi["wide_ratio"] * z, z)
     trend = phi["asymptotic_dispersion"] + phi["extra_poisson"] / base_mean
     return beta, trend * np.exp(np.clip(phi["dispersion_sd"] * z, -LARGEST_RESIDUAL, LARGEST_RESIDUAL))
 

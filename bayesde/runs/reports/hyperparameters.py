@@ -22,6 +22,8 @@ MEANINGS = {
     "extra_poisson": "a1 of the trend",
     "dispersion_sd": "standard deviation of ln dispersion around the trend",
     "nu": "degrees of freedom of the residuals around the trend",
+    "wide_share": "share of the wide one of two components of the residuals around the trend",
+    "wide_ratio": "its standard deviation, over that of the other one",
 }
 LAWS = {
     "cauchy": "Cauchy's distribution",
