@@ -3,8 +3,8 @@ r"""One gene's log posterior density given the hyperparameters, with gradient an
     l(beta, a) = sum_j ln NB(y_j | nf_j exp(x_j . beta), exp(a)) + ln p(beta) + ln p(a)
 
 with a the natural log of the dispersion, Student-t (by default Cauchy(0, S_k)) or wide normal priors on the
-coefficients, and a normal or Student-t prior on a around the dispersion trend. `stan/README.md` has the same
-model for Stan.
+coefficients, and a prior on a around the dispersion trend that is normal, Student-t, or has two normal
+components. `stan/README.md` has the same model for Stan, but for the last.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
@@ -39,6 +40,10 @@ __all__ = [
     "one_gene",
     "prior_derivatives",
 ]
+
+
+STAND_IN_NU = 5.0
+"""Degrees of freedom of the residuals for which proposals are made where there are two normal components."""
 
 
 class GeneData(NamedTuple):
@@ -77,6 +82,8 @@ class GenePrior(NamedTuple):
         Scale of log dispersions around the trend.
     nu : float
         Degrees of freedom of the residuals around the trend; infinite for normal ones.
+    wide_share, wide_ratio : float
+        Of residuals with two normal components, share and relative scale of the second one; 0 and 1 for one.
     """
 
     df: np.ndarray
@@ -84,6 +91,8 @@ class GenePrior(NamedTuple):
     log_trend: np.ndarray
     dispersion_sd: float
     nu: float
+    wide_share: float = 0.0
+    wide_ratio: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +121,11 @@ class ConditionalModel:
         Standard deviation of the normal priors, natural log.
     effect_df : ndarray (coefficient,), optional
         Degrees of freedom of the Student-t priors; by default 1, Cauchy's distribution.
+    mixtures : tuple of (int, EffectMixture)
+        Coefficients whose prior is a known mixture, which tails of posteriors are followed under. Searches
+        for modes and proposals have a Cauchy prior of the mixture's median absolute effect in its place.
+    wide_share, wide_ratio : float
+        Of residuals with two normal components, share and relative scale of the second one; 0 and 1 for one.
     """
 
     y: np.ndarray
@@ -125,6 +139,9 @@ class ConditionalModel:
     nu: float
     unshrunken_sd: float = 15.0
     effect_df: np.ndarray | None = None
+    mixtures: tuple[tuple[int, EffectMixture], ...] = ()
+    wide_share: float = 0.0
+    wide_ratio: float = 1.0
 
     @property
     def prior_df(self) -> np.ndarray:
@@ -132,8 +149,14 @@ class ConditionalModel:
         return np.where(self.shrunken, 1.0 if self.effect_df is None else self.effect_df, np.inf)
 
     @property
-    def with_cauchy_effects(self) -> ConditionalModel:
-        """The same model with Cauchy priors that have the median absolute effect of its own."""
+    def for_proposals(self) -> ConditionalModel:
+        """The model that proposals are made for.
+
+        It has Cauchy priors of the same median absolute effects, and Student-t residuals in the place of two
+        normal components.
+        """
+        if self.wide_share > 0.0:
+            return replace(self, nu=STAND_IN_NU, wide_share=0.0, wide_ratio=1.0).for_proposals
         if self.effect_df is None:
             return self
         scale = np.where(self.shrunken, self.shrinkage_scale * stdtrit(self.effect_df, 0.75), 1.0)
@@ -152,7 +175,8 @@ class ConditionalModel:
     @property
     def prior(self) -> GenePrior:
         """The priors, as the kernels take them."""
-        return GenePrior(self.prior_df, self.prior_scale, self.log_trend, self.dispersion_sd, self.nu)
+        of_effects, residuals = (self.prior_df, self.prior_scale), (self.nu, self.wide_share, self.wide_ratio)
+        return GenePrior(*of_effects, self.log_trend, self.dispersion_sd, *residuals)
 
     @property
     def n_genes(self) -> int:
@@ -196,6 +220,7 @@ class ConditionalModel:
             shrunken=self.shrunken[kept],
             shrinkage_scale=self.shrinkage_scale[kept],
             effect_df=None if self.effect_df is None else self.effect_df[kept],
+            mixtures=tuple((kept.tolist().index(k), law) for k, law in self.mixtures if k in kept),
         )
 
 
@@ -203,7 +228,8 @@ class ConditionalModel:
 def one_gene(data, prior, g):  # type: ignore[no-untyped-def]
     """Return the data and the prior of gene g: views, no copies."""
     own = GeneData(data.y[g], data.log_nf[g], data.x)
-    return own, GenePrior(prior.df, prior.scale, prior.log_trend[g], prior.dispersion_sd, prior.nu)
+    trend, sd, nu = prior.log_trend[g], prior.dispersion_sd, prior.nu
+    return own, GenePrior(prior.df, prior.scale, trend, sd, nu, prior.wide_share, prior.wide_ratio)
 
 
 @kernel
@@ -234,8 +260,23 @@ def gamma_excess_derivatives(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_residual_density(residual, nu):  # type: ignore[no-untyped-def]
-    """Log density of a standardized residual around the dispersion trend, up to a constant."""
+def _two_normals(residual, law):  # type: ignore[no-untyped-def]
+    """Return 1 / tau^2, and the densities of the wide and the narrow component, over exp(-z^2 / 2 tau^2)."""
+    flat, share = 1.0 / law.wide_ratio**2, law.wide_share
+    near = (1.0 - share) * math.exp(-0.5 * (1.0 - flat) * residual**2)
+    return flat, share / law.wide_ratio, near
+
+
+@kernel
+def log_residual_density(residual, law):  # type: ignore[no-untyped-def]
+    """Log density of a standardized residual around the dispersion trend, up to a constant.
+
+    Its law is a `GenePrior` or `ResidualLaw`.
+    """
+    nu = law.nu
+    if law.wide_share > 0.0:
+        flat, wide, near = _two_normals(residual, law)
+        return -0.5 * flat * residual**2 + math.log(wide + near)
     if math.isinf(nu):
         return -0.5 * residual**2
     return -0.5 * (nu + 1.0) * math.log1p(residual**2 / nu)
@@ -248,7 +289,7 @@ def log_prior(theta, prior):  # type: ignore[no-untyped-def]
     total = 0.0
     for k in range(p):
         total += log_effect_density(theta[k], prior.df[k], prior.scale[k])
-    return total + log_residual_density((theta[p] - prior.log_trend) / prior.dispersion_sd, prior.nu)
+    return total + log_residual_density((theta[p] - prior.log_trend) / prior.dispersion_sd, prior)
 
 
 @kernel
@@ -302,7 +343,13 @@ def prior_derivatives(theta, prior, gradient, hessian):  # type: ignore[no-untyp
         gradient[k], hessian[k, k] = effect_derivatives(theta[k], prior.df[k], prior.scale[k])
     sd, nu = prior.dispersion_sd, prior.nu
     residual = (theta[p] - prior.log_trend) / sd
-    if math.isinf(nu):
+    if prior.wide_share > 0.0:
+        flat, wide, near = _two_normals(residual, prior)
+        of_wide = wide / (wide + near)
+        slope, spread = 1.0 - of_wide * (1.0 - flat), of_wide * (1.0 - of_wide) * (1.0 - flat) ** 2
+        gradient[p] = -slope * residual / sd
+        hessian[p, p] = (spread * residual**2 - slope) / sd**2
+    elif math.isinf(nu):
         gradient[p] = -residual / sd
         hessian[p, p] = -1.0 / sd**2
     else:

@@ -13,12 +13,14 @@ import numpy as np
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.model.effect_laws import EffectMixture
+from bayesde.model.hyperparameter_names import OF_RESIDUALS
 from bayesde.options import nearest
 
 __all__ = ["read_values", "write_values"]
 
 REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "residuals", "nu")
-OPTIONAL = ("sd", "draws", "source", "checks", "effect_nu", "pi0", "mixtures")
+WIDE = OF_RESIDUALS["two_normals"]
+OPTIONAL = ("sd", "draws", "source", "checks", "effect_nu", "pi0", "mixtures", *WIDE)
 OF_LAWS = ("effect_nu", "pi0", "mixtures")
 """Keys that are written where a law of effects is not Cauchy's."""
 
@@ -47,6 +49,7 @@ def read_values(path: str | PathLike[str]) -> dict[str, Any]:
         if not isinstance(values.get(name) or {}, Mapping):
             raise InputError(f"'{path}': {name} must be an object with names and numbers.")
     found: dict[str, Any] = {name: values[name] for name in REQUIRED}
+    found |= {name: values.get(name) for name in WIDE}
     found["sd"] = dict(values.get("sd") or {})
     found |= {name: dict(values.get(name) or {}) for name in ("effect_nu", "pi0")}
     mixtures = (values.get("mixtures") or {}).items()
@@ -67,6 +70,7 @@ def write_values(path: str | PathLike[str], values: Mapping[str, Any]) -> None:
     text = {name: values[name] for name in REQUIRED}
     text |= {"sd": values["sd"], "source": values["source"], "checks": values["checks"]}
     text["draws"] = {name: column.tolist() for name, column in values["draws"].items()} or None
+    text |= {name: values[name] for name in WIDE if values[name] is not None}
     text |= {name: values[name] for name in ("effect_nu", "pi0") if values[name]}
     if values["mixtures"]:
         text["mixtures"] = {name: law.to_dict() for name, law in values["mixtures"].items()}

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["EFFECT_NU", "OF_EFFECTS", "PI0", "SCALE", "SHARED", "effect_name", "effect_part", "scale_name"]
+__all__ = [
+    "EFFECT_NU",
+    "OF_EFFECTS",
+    "OF_RESIDUALS",
+    "PI0",
+    "SCALE",
+    "SHARED",
+    "WIDE_RATIO",
+    "WIDE_SHARE",
+    "effect_name",
+    "effect_part",
+    "scale_name",
+]
 
 SCALE, EFFECT_NU, PI0 = "shrinkage_scale", "effect_nu", "pi0"
 OF_EFFECTS = (SCALE, EFFECT_NU, PI0)
 """The hyperparameters of a coefficient's prior: scale, degrees of freedom, probability of zero."""
 SHARED = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson")
 """The hyperparameters that every model has, beside those of its effects."""
+WIDE_SHARE, WIDE_RATIO = "wide_share", "wide_ratio"
+OF_RESIDUALS: dict[str, tuple[str, ...]] = {
+    "normal": (),
+    "student_t": ("nu",),
+    "two_normals": (WIDE_SHARE, WIDE_RATIO),
+}
+"""The hyperparameters of every law of the residuals around the dispersion trend."""
 
 
 def scale_name(coefficient: str) -> str:

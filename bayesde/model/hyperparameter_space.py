@@ -1,9 +1,10 @@
 r"""The hyperparameters as a vector.
 
-phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu]) has the values, psi their logarithms (of nu - 2 for nu), and
-pi0 on the scale of `bayesde.model.probability_scale`, in which posteriors are close to normal: searches and
-proposals work on psi. nu_k and pi0_k are those of the law of the effects (`bayesde.model.effect_laws`), where
-it has them.
+phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu | w, tau]) has the values, psi their logarithms (of nu - 2 for
+nu, of tau - 1 for tau), and pi0 and w on the scale of `bayesde.model.probability_scale`, in which posteriors
+are close to normal: searches and proposals work on psi. nu_k and pi0_k are those of the law of the effects
+(`bayesde.model.effect_laws`), where it has them; nu, or w and tau, are those of the residuals around the
+dispersion trend.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.model.effect_laws import WITH_NU, WITH_NULL, EffectMixture
-from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, SHARED, effect_name
+from bayesde.model.hyperparameter_names import (
+    EFFECT_NU,
+    PI0,
+    SCALE,
+    SHARED,
+    WIDE_RATIO,
+    WIDE_SHARE,
+    effect_name,
+)
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.prior_at_draws import HyperPriors, PriorParts, priors_at, priors_at_one
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
@@ -31,8 +40,10 @@ START_NU = 8.0
 """Where searches start for a1 and nu that are not known."""
 START_EFFECT_NU, START_PI0 = 3.0, 0.5
 """The same for the law of the effects."""
-LOWEST_NU = 2.0
-"""Below, residuals would have no variance."""
+START_WIDE_SHARE, START_WIDE_RATIO = 0.1, 3.0
+"""The same for residuals with two normal components."""
+LOWEST_NU, LOWEST_RATIO = 2.0, 1.0
+"""Below, residuals would have no variance; and the second component would not be the wide one."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class HyperparameterSpace:
         The law of the effects of every scale: cauchy (by default), student_t or spike_t.
     mixtures : tuple of (int, EffectMixture)
         Coefficients whose law is known, which have no hyperparameters.
+    two_normals : bool
+        Whether w and ln(tau - 1) come last.
     """
 
     coefficients: tuple[str, ...]
@@ -68,6 +81,7 @@ class HyperparameterSpace:
     priors: Priors = field(default_factory=Priors)
     families: tuple[str, ...] = ()
     mixtures: tuple[tuple[int, EffectMixture], ...] = ()
+    two_normals: bool = False
 
     def __post_init__(self) -> None:
         if not self.scale_of:
@@ -105,6 +119,7 @@ class HyperparameterSpace:
             priors=priors or Priors(),
             families=tuple(known[k] for k in own),
             mixtures=tuple((k, hyper.mixtures[names[k]]) for k in known if k not in own),
+            two_normals=hyper.residuals == "two_normals",
         )
 
     @property
@@ -123,7 +138,8 @@ class HyperparameterSpace:
     def shared(self) -> list[str]:
         """Names of the hyperparameters after those of the effects."""
         known = {"extra_poisson": self.trend}
-        return [name for name in SHARED if known.get(name, True)] + ["nu"] * self.student_t
+        names = [name for name in SHARED if known.get(name, True)] + ["nu"] * self.student_t
+        return names + [WIDE_SHARE, WIDE_RATIO] * self.two_normals
 
     @property
     def kinds(self) -> list[str]:
@@ -186,7 +202,11 @@ class HyperparameterSpace:
         values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
         values += [(hyper.nu or START_NU) - LOWEST_NU] * self.student_t
-        return np.array([*scales, *logarithms(values)])
+        psi = [*scales, *logarithms(values)]
+        if self.two_normals:
+            share, ratio = hyper.wide_share or START_WIDE_SHARE, hyper.wide_ratio or START_WIDE_RATIO
+            psi += [float(of_probability(share)), math.log(ratio - LOWEST_RATIO)]
+        return np.array(psi)
 
     def _start(self, part: str, i: int, hyper: Hyperparameters) -> float:
         """Return the number of psi for nu or pi0 of a scale: what is known of a coefficient that has it."""
@@ -226,15 +246,19 @@ class HyperparameterSpace:
         ndarray (..., hyperparameter)
         """
         phi = exponentials(psi)
-        if self.student_t:
-            phi[..., -1] += LOWEST_NU
+        phi[..., -1] += self._lowest
         for at in self._probabilities:
             phi[..., at] = probability(psi[..., at])
         return phi
 
     @property
     def _probabilities(self) -> list[int]:
-        return [at for at, (part, _) in enumerate(self.of_effects) if part == PI0]
+        return [at for at, kind in enumerate(self.kinds) if kind in (PI0, WIDE_SHARE)]
+
+    @property
+    def _lowest(self) -> float:
+        """What the last number exceeds."""
+        return {"nu": LOWEST_NU, WIDE_RATIO: LOWEST_RATIO}.get(self.shared[-1], 0.0)
 
     def psi(self, phi: np.ndarray) -> np.ndarray:
         """Return the logarithms of values.
@@ -248,8 +272,7 @@ class HyperparameterSpace:
         ndarray (..., hyperparameter)
         """
         shifted = phi.copy()
-        if self.student_t:
-            shifted[..., -1] -= LOWEST_NU
+        shifted[..., -1] -= self._lowest
         with np.errstate(divide="ignore"):
             psi = np.asarray(np.log(shifted))
         for at in self._probabilities:
@@ -297,7 +320,14 @@ class HyperparameterSpace:
         group = list(self.scale_of)
         scale, df, pi0 = (part[group] for part in values.values())
         return PriorParts(
-            scale, df, pi0, logarithms(trend), float(phi[n]), float(phi[-1]) if self.student_t else math.inf
+            scale,
+            df,
+            pi0,
+            logarithms(trend),
+            float(phi[n]),
+            float(phi[-1]) if self.student_t else math.inf,
+            float(phi[-2]) if self.two_normals else 0.0,
+            float(phi[-1]) if self.two_normals else 1.0,
         )
 
     def priors_at(self, phi: np.ndarray, base_mean: np.ndarray) -> HyperPriors:
@@ -326,8 +356,8 @@ class HyperparameterSpace:
         HyperPriors
         """
         scale, df = model.shrinkage_scale[self.columns], model.prior_df[self.columns]
-        parts = PriorParts(scale, df, np.zeros(df.size), model.log_trend, model.dispersion_sd, model.nu)
-        return priors_at_one(self.columns, parts)
+        residuals = (model.dispersion_sd, model.nu, model.wide_share, model.wide_ratio)
+        return priors_at_one(self.columns, PriorParts(scale, df, 0.0 * df, model.log_trend, *residuals))
 
     def model_at(self, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
         """Return a model with other values of the hyperparameters.
@@ -352,6 +382,8 @@ class HyperparameterSpace:
             log_trend=parts.log_trend,
             dispersion_sd=parts.sd,
             nu=parts.nu,
+            wide_share=parts.wide_share,
+            wide_ratio=parts.wide_ratio,
         )
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

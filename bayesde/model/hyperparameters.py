@@ -19,6 +19,7 @@ from bayesde.model.hyperparameter_file import read_values, write_values
 from bayesde.model.hyperparameter_names import (
     EFFECT_NU,
     OF_EFFECTS,
+    OF_RESIDUALS,
     PI0,
     SCALE,
     SHARED,
@@ -34,7 +35,7 @@ from bayesde.options import nearest
 
 __all__ = ["Hyperparameters"]
 
-RESIDUALS = ("normal", "student_t")
+RESIDUALS = tuple(OF_RESIDUALS)
 LARGEST = 1e6
 MOST_SHOWN = 8
 """Coefficients whose scales a short description lists."""
@@ -53,7 +54,7 @@ class Hyperparameters:
         Scale of log dispersions around their trend.
     asymptotic_dispersion, extra_poisson : float
         a0 > 0 and a1 >= 0 of the trend a0 + a1 / base_mean; a1 = 0 is a constant trend.
-    residuals : {"normal", "student_t"}
+    residuals : {"normal", "student_t", "two_normals"}
         Distribution around the trend.
     nu : float or None
         Degrees of freedom of Student-t residuals.
@@ -73,6 +74,9 @@ class Hyperparameters:
         Probability that an effect is exactly 0, by coefficient; 0 for one that is not named.
     mixtures : dict of str to EffectMixture
         Laws of effects that are known, by coefficient.
+    wide_share, wide_ratio : float or None
+        Of residuals with two normal components, the share of the wide one, and its standard deviation over
+        that of the other one.
     """
 
     shrinkage_scale: dict[str, float]
@@ -88,6 +92,8 @@ class Hyperparameters:
     effect_nu: dict[str, float] = field(default_factory=dict)
     pi0: dict[str, float] = field(default_factory=dict)
     mixtures: dict[str, EffectMixture] = field(default_factory=dict)
+    wide_share: float | None = None
+    wide_ratio: float | None = None
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -100,11 +106,11 @@ class Hyperparameters:
 
     @property
     def named(self) -> dict[str, float]:
-        """Every number by its name: ``shrinkage_scale[COEFFICIENT]``, ..., ``nu`` last, if there is one."""
+        """Every number by its name: ``shrinkage_scale[COEFFICIENT]``, ..., those of residuals last."""
         parts = {part: getattr(self, part) for part in OF_EFFECTS}
         values = {effect_name(part, one): value for part, by in parts.items() for one, value in by.items()}
         values |= {name: getattr(self, name) for name in SHARED}
-        return values if self.nu is None else values | {"nu": self.nu}
+        return values | {name: getattr(self, name) for name in OF_RESIDUALS[self.residuals]}
 
     @classmethod
     def from_named(cls, values: Mapping[str, float], **known: Any) -> Hyperparameters:
@@ -114,7 +120,7 @@ class Hyperparameters:
         ----------
         values : mapping of str to float
             As `named` has them; without ``extra_poisson`` the trend is constant, with ``nu`` the residuals
-            are Student-t.
+            are Student-t, with ``wide_share`` and ``wide_ratio`` they have two normal components.
         **known
             Other attributes: ``sd``, ``draws``, ``source``, ``checks``, ``mixtures``, and ``shrinkage_scale``
             of coefficients that have none among the values.
@@ -131,8 +137,10 @@ class Hyperparameters:
             dispersion_sd=values["dispersion_sd"],
             asymptotic_dispersion=values["asymptotic_dispersion"],
             extra_poisson=values.get("extra_poisson", 0.0),
-            residuals="student_t" if "nu" in values else "normal",
+            residuals=next((law for law, own in OF_RESIDUALS.items() if own and own[0] in values), "normal"),
             nu=values.get("nu"),
+            wide_share=values.get("wide_share"),
+            wide_ratio=values.get("wide_ratio"),
             **known,
         )
 
@@ -165,8 +173,8 @@ class Hyperparameters:
         ----------
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
-            ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``effect_nu``, ``pi0``, ``mixtures``,
-            ``sd`` and ``draws``; ``source`` and ``checks`` are ignored.
+            ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``wide_share``, ``wide_ratio``,
+            ``effect_nu``, ``pi0``, ``mixtures``, ``sd`` and ``draws``; ``source`` and ``checks`` are ignored.
 
         Raises
         ------
@@ -264,6 +272,16 @@ class Hyperparameters:
             return None
         return np.array([self.effect_nu.get(name, 1.0) for name in design.coefficients])
 
+    def mixtures_of(self, design: Design) -> tuple[tuple[int, EffectMixture], ...]:
+        """Return which coefficients of a design have a law that is known, and these laws.
+
+        Parameters
+        ----------
+        design : Design
+        """
+        names = design.coefficients
+        return tuple((k, self.mixtures[name]) for k, name in enumerate(names) if name in self.mixtures)
+
     def family(self, coefficient: str) -> str:
         """Return the name of the law of a shrunken coefficient, of `FAMILIES`.
 
@@ -295,7 +313,7 @@ def _described(hyper: Hyperparameters) -> list[tuple[str, str]]:
         for coefficient, value in list(hyper.shrinkage_scale.items())[:MOST_SHOWN]
     ]
     more = len(hyper.shrinkage_scale) - MOST_SHOWN
-    nu = [] if hyper.nu is None else [("nu", shown("nu", hyper.nu))]
+    nu = [(name, shown(name, getattr(hyper, name))) for name in OF_RESIDUALS[hyper.residuals]]
     of_laws = [
         (part, ", ".join(f"{one} {shown(effect_name(part, one), value)}" for one, value in by.items()))
         for part, by in ((EFFECT_NU, hyper.effect_nu), (PI0, hyper.pi0))
@@ -330,21 +348,33 @@ def _check_values(given: Hyperparameters) -> None:
     _check_number("dispersion_sd", given.dispersion_sd, 0.0)
     _check_number("asymptotic_dispersion", given.asymptotic_dispersion, 0.0)
     _check_number("extra_poisson", given.extra_poisson, 0.0, may_equal=True)
-    if given.residuals not in RESIDUALS:
-        raise InputError(
-            f"hyperparameters: residuals must be one of 'normal', 'student_t'; got {given.residuals!r}."
-            f"{nearest(str(given.residuals), RESIDUALS)}"
-        )
-    if given.residuals == "student_t":
-        _check_number("nu", given.nu, 0.0)
-    elif given.nu is not None:
-        raise InputError(
-            f"hyperparameters: nu is for student_t residuals; got {given.nu!r} with normal ones."
-        )
+    _check_residuals(given)
     lengths = {name: len(column) for name, column in given.draws.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"hyperparameters: draws must be of one length; got {lengths}.")
     _check_draws(given)
+
+
+def _check_residuals(given: Hyperparameters) -> None:
+    """Refuse unknown laws of residuals, and numbers that do not belong to the law or that it cannot have."""
+    if given.residuals not in RESIDUALS:
+        raise InputError(
+            f"hyperparameters: residuals must be one of 'normal', 'student_t', 'two_normals'; got "
+            f"{given.residuals!r}.{nearest(str(given.residuals), RESIDUALS)}"
+        )
+    lowest = {"wide_ratio": 1.0}
+    for law, names in OF_RESIDUALS.items():
+        for name in names:
+            value = getattr(given, name)
+            if law == given.residuals:
+                _check_number(name, value, lowest.get(name, 0.0))
+            elif value is not None:
+                raise InputError(
+                    f"hyperparameters: {name} is for {law} residuals; got {value!r} with {given.residuals} "
+                    "ones."
+                )
+    if given.wide_share is not None and given.wide_share >= 1.0:
+        raise InputError(f"hyperparameters: wide_share must be below 1; got {given.wide_share!r}.")
 
 
 def _check_laws(given: Hyperparameters) -> None:

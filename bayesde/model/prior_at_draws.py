@@ -2,7 +2,12 @@ r"""The priors of the genes' parameters at many draws, for any values of the hyp
 
     p(theta | phi) = prod_k p(beta_k | S_k[, nu_k, pi0_k])  Normal or Student-t(a | log trend, sigma),
 
-the product over the shrunken coefficients, whose density is that of `bayesde.model.effect_prior`. Kernels
+the product over the shrunken coefficients, whose density is that of `bayesde.model.effect_prior`. Residuals
+z = (a - log trend) / sigma may also have two normal components,
+
+    f(z) = (1 - w) N(z; 0, 1) + w N(z; 0, tau^2),      tau > 1,
+
+a wide one of share w for genes far from the trend. Kernels
 take all draws of a gene at once. They leave out the height of the density at its peak (`log_height`), which
 is the same for all draws.
 """
@@ -26,11 +31,12 @@ from bayesde.model.effect_prior import (
     log_odds_of_null,
 )
 from bayesde.numerics.compiled import kernel
-from bayesde.numerics.elementary import logarithm
+from bayesde.numerics.elementary import exponential, logarithm
 
 __all__ = [
     "HyperPriors",
     "PriorParts",
+    "ResidualLaw",
     "ScaledPrior",
     "fill_log_residuals",
     "log_height",
@@ -41,6 +47,22 @@ __all__ = [
     "priors_at_one",
     "prior_of_gene",
 ]
+
+
+class ResidualLaw(NamedTuple):
+    """The distribution of standardized residuals around the dispersion trend.
+
+    Attributes
+    ----------
+    nu : float
+        Degrees of freedom of Student's t; infinite for normal ones.
+    wide_share, wide_ratio : float
+        w and tau of two normal components; 0 and 1 for one.
+    """
+
+    nu: float
+    wide_share: float
+    wide_ratio: float
 
 
 class HyperPriors(NamedTuple):
@@ -58,12 +80,16 @@ class HyperPriors(NamedTuple):
         Scale sigma of log dispersions around the trend.
     nu : ndarray (point,)
         Degrees of freedom of these residuals; infinite for normal ones.
+    wide_share, wide_ratio : ndarray (point,)
+        w and tau of residuals with two normal components; 0 and 1 for one.
     """
 
     effects: EffectPriors
     log_trend: np.ndarray
     sd: np.ndarray | float
     nu: np.ndarray | float
+    wide_share: np.ndarray | float
+    wide_ratio: np.ndarray | float
 
 
 class PriorParts(NamedTuple):
@@ -77,6 +103,8 @@ class PriorParts(NamedTuple):
         Centers of the log dispersions.
     sd, nu : float
         Scale and degrees of freedom of the residuals; nu is infinite for normal ones.
+    wide_share, wide_ratio : float
+        As of `ResidualLaw`.
     """
 
     scale: np.ndarray
@@ -85,6 +113,8 @@ class PriorParts(NamedTuple):
     log_trend: np.ndarray
     sd: float
     nu: float
+    wide_share: float = 0.0
+    wide_ratio: float = 1.0
 
 
 class ScaledPrior(NamedTuple):
@@ -97,13 +127,13 @@ class ScaledPrior(NamedTuple):
     log_trend : float
     inverse_sd : float
         1 / sigma.
-    nu : float
+    residuals : ResidualLaw
     """
 
     effects: EffectPriors
     log_trend: float
     inverse_sd: float
-    nu: float
+    residuals: ResidualLaw
 
 
 def priors_at(columns: np.ndarray, points: Sequence[PriorParts]) -> HyperPriors:
@@ -118,9 +148,9 @@ def priors_at(columns: np.ndarray, points: Sequence[PriorParts]) -> HyperPriors:
     -------
     HyperPriors
     """
-    scale, df, pi0, trend, sd, nu = (np.stack(part) for part in zip(*points, strict=True))
+    scale, df, pi0, *shared = (np.stack(part) for part in zip(*points, strict=True))
     effects = EffectPriors(columns, scale, df, log_odds_of_null(scale, df, pi0))
-    return HyperPriors(effects, trend, sd, nu)
+    return HyperPriors(effects, *shared)
 
 
 def priors_at_one(columns: np.ndarray, parts: PriorParts) -> HyperPriors:
@@ -137,32 +167,43 @@ def priors_at_one(columns: np.ndarray, parts: PriorParts) -> HyperPriors:
     """
     log_null = log_odds_of_null(parts.scale, parts.df, parts.pi0)
     effects = EffectPriors(columns, parts.scale, parts.df, log_null)
-    return HyperPriors(effects, parts.log_trend, parts.sd, parts.nu)
+    return HyperPriors(effects, *parts[3:])
 
 
 @kernel
 def prior_of_gene(priors, g):  # type: ignore[no-untyped-def]
     """Return the priors of gene g at the only point of the hyperparameters."""
     trend, sd = priors.log_trend[g], 1.0 / priors.sd
-    return ScaledPrior(at_only_point(priors.effects), trend, sd, priors.nu)
+    residuals = ResidualLaw(priors.nu, priors.wide_share, priors.wide_ratio)
+    return ScaledPrior(at_only_point(priors.effects), trend, sd, residuals)
 
 
 @kernel
 def prior_at_point(priors, s, g):  # type: ignore[no-untyped-def]
     """Return the priors of gene g at point s of the hyperparameters."""
     trend, sd = priors.log_trend[s, g], 1.0 / priors.sd[s]
-    return ScaledPrior(at_point(priors.effects, s), trend, sd, priors.nu[s])
+    residuals = ResidualLaw(priors.nu[s], priors.wide_share[s], priors.wide_ratio[s])
+    return ScaledPrior(at_point(priors.effects, s), trend, sd, residuals)
 
 
 @kernel
-def fill_log_residuals(log_dispersion, log_trend, inverse_sd, nu, out):  # type: ignore[no-untyped-def]
-    """Fill the log density of residuals around the dispersion trend, over that at its peak."""
+def fill_log_residuals(log_dispersion, log_trend, inverse_sd, law, out):  # type: ignore[no-untyped-def]
+    """Fill the log density of residuals around the dispersion trend, over the height of its first component.
+
+    That of two normal components is -z^2 / (2 tau^2) + ln[w / tau + (1 - w) exp(-z^2 (1 - 1 / tau^2) / 2)].
+    """
+    nu = law.nu
     for m in range(out.size):
         z = (log_dispersion[m] - log_trend) * inverse_sd
         out[m] = -0.5 * z * z
     if not math.isinf(nu):
         for m in range(out.size):
             out[m] = -0.5 * (nu + 1.0) * logarithm(1.0 - 2.0 * out[m] / nu)
+    if law.wide_share > 0.0:
+        flat, height = 1.0 / law.wide_ratio**2, law.wide_share / law.wide_ratio
+        for m in range(out.size):
+            near = (1.0 - law.wide_share) * exponential((1.0 - flat) * out[m])
+            out[m] = flat * out[m] + logarithm(height + near)
 
 
 @kernel
@@ -179,7 +220,7 @@ def log_prior_shape(points, prior, inverse, out):  # type: ignore[no-untyped-def
         Written to.
     """
     fill_inverse_densities(points, prior.effects, inverse)
-    fill_log_residuals(points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.nu, out)
+    fill_log_residuals(points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.residuals, out)
     add_log_densities(points, prior.effects, out)
     for m in range(out.size):
         out[m] -= logarithm(inverse[m])

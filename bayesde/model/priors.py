@@ -8,6 +8,8 @@ r"""The priors of what all genes share, and of the coefficients that are not shr
     ln a1    ~ Normal(ln 2, 2)          what low counts add, times the mean
     nu       ~ Gamma(2, 0.1) above 2    degrees of freedom of Student-t residuals (Juarez and Steel 2010,
                                         doi:10.1198/jbes.2009.07145)
+    w        ~ Beta(1, 9)               share of the wide one of two normal components of these residuals
+    tau      ~ 1 + LogNormal(ln 2, 0.7) its standard deviation, over that of the other one
     beta_u   ~ Normal(0, 15)            coefficients that are not shrunken, as apeglm has them (Zhu, Ibrahim
                                         and Love 2018, doi:10.1093/bioinformatics/bty895)
 
@@ -29,7 +31,7 @@ from bayesde.options import check_range, nearest
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Beta", "LogNormal", "Priors", "ShiftedGamma"]
+__all__ = ["Beta", "LogNormal", "Priors", "ShiftedGamma", "ShiftedLogNormal"]
 
 LARGEST = 1e6
 
@@ -90,6 +92,38 @@ class LogNormal:
         import numpy as np  # the command line reads the defaults without loading it
 
         return np.asarray(self.median * np.exp(self.log_sd * rng.standard_normal(size)))
+
+
+@dataclass(frozen=True)
+class ShiftedLogNormal(LogNormal):
+    """A number above 1, whose excess over 1 has a normal natural log.
+
+    Parameters
+    ----------
+    median : float
+        Of the excess, above 0.
+    log_sd : float
+        Standard deviation of the natural log of the excess, above 0.
+    """
+
+    @property
+    def above(self) -> float:
+        """What values exceed."""
+        return 1.0
+
+    def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draw values.
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int
+
+        Returns
+        -------
+        ndarray (size,)
+        """
+        return self.above + super().draw(rng, size)
 
 
 @dataclass(frozen=True)
@@ -216,8 +250,18 @@ class Beta:
         return rng.beta(self.a, self.b, size)
 
 
-_KINDS: dict[str, type] = {"nu": ShiftedGamma, "pi0": Beta}
-_EXAMPLES = {LogNormal: "LogNormal(0.2, 1.5)", ShiftedGamma: "ShiftedGamma(2.0, 0.1)", Beta: "Beta(1.0, 1.0)"}
+_KINDS: dict[str, type] = {
+    "nu": ShiftedGamma,
+    "pi0": Beta,
+    "wide_share": Beta,
+    "wide_ratio": ShiftedLogNormal,
+}
+_EXAMPLES = {
+    ShiftedLogNormal: "ShiftedLogNormal(2.0, 0.7)",
+    LogNormal: "LogNormal(0.2, 1.5)",
+    ShiftedGamma: "ShiftedGamma(2.0, 0.1)",
+    Beta: "Beta(1.0, 1.0)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +276,10 @@ class Priors:
         Degrees of freedom of Student-t priors of effects.
     pi0 : Beta
         Probability that an effect is 0.
+    wide_share : Beta
+        Share of the wide one of two normal components of the residuals.
+    wide_ratio : ShiftedLogNormal
+        Its standard deviation over that of the other one.
     dispersion_sd : LogNormal
         sigma, scale of log dispersions around their trend.
     asymptotic_dispersion, extra_poisson : LogNormal
@@ -250,6 +298,8 @@ class Priors:
     unshrunken_sd: float = 15.0
     effect_nu: LogNormal = field(default_factory=lambda: LogNormal(5.0, 1.2))
     pi0: Beta = field(default_factory=lambda: Beta(1.0, 1.0))
+    wide_share: Beta = field(default_factory=lambda: Beta(1.0, 9.0))
+    wide_ratio: ShiftedLogNormal = field(default_factory=lambda: ShiftedLogNormal(2.0, 0.7))
 
     def __post_init__(self) -> None:
         check_range("unshrunken_sd", self.unshrunken_sd, 0.0, 1000.0, open_ends=True)

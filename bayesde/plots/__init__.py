@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayesde.plots.dispersions import dispersion_plot
     from bayesde.plots.genes import gene_counts_plot, ridge_plot
     from bayesde.plots.heatmaps import heatmap_plot, sample_distance_plot
-    from bayesde.plots.hyperparameters import hyperparameter_plot, hyperparameter_trace_plot
+    from bayesde.plots.hyperparameters import effect_law_plot, hyperparameter_plot, hyperparameter_trace_plot
     from bayesde.plots.intervals import interval_plot, shrinkage_plot
     from bayesde.plots.predictions import pit_histogram, predicted_counts_plot
     from bayesde.plots.priors import prior_predictive_plot
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "diagnostics_plot": "diagnostics",
     "dispersion_plot": "dispersions",
+    "effect_law_plot": "hyperparameters",
     "gene_counts_plot": "genes",
     "heatmap_plot": "heatmaps",
     "hyperparameter_plot": "hyperparameters",
@@ -48,6 +49,7 @@ _HOME_OF = {
 __all__ = [
     "diagnostics_plot",
     "dispersion_plot",
+    "effect_law_plot",
     "gene_counts_plot",
     "heatmap_plot",
     "hyperparameter_plot",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import betaincinv, betaln, gammaincc, gammainccinv, gammaln, ndtri
 
-from bayesde.model.priors import Beta, LogNormal, ShiftedGamma
+from bayesde.model.priors import Beta, LogNormal, ShiftedGamma, ShiftedLogNormal
 
 __all__ = ["kernel_density", "prior_density"]
 
@@ -46,9 +46,11 @@ def prior_density(prior: LogNormal | ShiftedGamma | Beta, x: np.ndarray) -> tupl
     low, high : float
     """
     if isinstance(prior, LogNormal):
-        z = np.log(x / prior.median) / prior.log_sd
-        low, high = prior.median * np.exp(prior.log_sd * ndtri(np.array([0.05, 0.95])))
-        return np.exp(-0.5 * z * z) / (prior.log_sd * math.sqrt(2.0 * math.pi)), float(low), float(high)
+        above = prior.above if isinstance(prior, ShiftedLogNormal) else 0.0
+        z = np.log((x - above) / prior.median) / prior.log_sd
+        low, high = above + prior.median * np.exp(prior.log_sd * ndtri(np.array([0.05, 0.95])))
+        height = np.exp(-0.5 * z * z) / (prior.log_sd * math.sqrt(2.0 * math.pi))
+        return height * x / (x - above) if above else height, float(low), float(high)
     if isinstance(prior, Beta):
         inside = np.where((x > 0.0) & (x < 1.0), x, 0.5)
         log_density = (

@@ -8,6 +8,10 @@ Markov chains have rank plots, the ranks of each chain's draws among all (Vehtar
 and Bürkner 2021, doi:10.1214/20-BA1221), uniform where chains agree, and the energy beside its steps
 (Betancourt 2016, arXiv:1604.00695), whose distributions should be equally wide. R-hat and effective sizes are
 ArviZ's. Its plots are not used, because the interfaces of its two major versions differ.
+
+The law of the effects is drawn over their estimates b_g of standard error s_g. Cauchy's law is drawn beside
+it at the scale of largest marginal likelihood under b_g ~ Normal(beta_g, s_g), beta_g ~ Cauchy(0, S): the
+density of b_g is Voigt's profile.
 """
 
 from __future__ import annotations
@@ -16,33 +20,45 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import voigt_profile
 
-from bayesde.errors import InputError
+from bayesde.errors import InputError, first_few
+from bayesde.model.effect_prior import log_effect_densities, log_t_height
 from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_part
-from bayesde.model.hyperparameter_space import LOWEST_NU
+from bayesde.model.hyperparameter_space import LOWEST_NU, LOWEST_RATIO
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
-from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, mark_numbers
+from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, mark_numbers, new_axes
 from bayesde.posterior.summaries.checks import hyperparameter_summary, smallest_bfmi
+from bayesde.results import to_log2
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.posterior import Posterior
 
-__all__ = ["hyperparameter_plot", "hyperparameter_trace_plot"]
+__all__ = ["effect_law_plot", "hyperparameter_plot", "hyperparameter_trace_plot"]
 
 _CHAINS = (BLUE, ORANGE, GREEN, BLACK)
 _BINS = 20
 _MIDDLE = (0.001, 0.999)
 """Quantiles of the draws between which the axis of a marginal lies, extended by half a standard deviation."""
+LOWEST = {"nu": LOWEST_NU, "wide_ratio": LOWEST_RATIO}
+"""What hyperparameters exceed, if not 0."""
 _SMALL = 8.0
 """Font size in panels."""
 MOST_TRACES = 16
 """Of more hyperparameters, the traces of those with the fewest effective draws are drawn."""
 OF_EFFECTS = {SCALE: "S", EFFECT_NU: "nu", PI0: "P(0)"}
 """How the hyperparameters of an effect's law are called in titles."""
+SMALL_ERROR, ENOUGH_EFFECTS = 0.25, 200
+"""Standard error, log2, up to which estimates are drawn; of so many genes at least, if there are."""
+EFFECT_BINS, SHOWN = 81, 0.995
+"""Bins of the histogram, an odd number so that one is around 0, and the share of effects that it shows."""
+LEAST_DENSITY = 1e-2
+"""Of what is drawn, over one gene in a bin."""
 
 
 def hyperparameter_plot(posterior: Posterior, *, figure: Figure | None = None) -> np.ndarray:
@@ -135,6 +151,98 @@ def hyperparameter_trace_plot(posterior: Posterior, *, figure: Figure | None = N
     return np.asarray(axes)
 
 
+def effect_law_plot(posterior: Posterior, coefficient: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Plot the law of the effects over their estimates.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of any engine; the law is drawn at the posterior means of its hyperparameters.
+    coefficient : str, optional
+        By default the last one that is shrunken.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A histogram of the maximum-likelihood estimates of genes whose standard errors are up to 0.25 (log2),
+        or of the 200 genes with the smallest ones; the density of the law, with the probability of exactly 0
+        as the area of a bar of one bin; and, for comparison, Cauchy's law at its most likely scale. Effects
+        are in log2; densities on a logarithmic axis.
+
+    Raises
+    ------
+    InputError
+        If the coefficient is not shrunken, or no gene has an estimate of it.
+    """
+    hyper, names = posterior.hyperparameters, posterior.design.coefficients
+    shrunken = [name for name in names if name in hyper.shrinkage_scale]
+    if coefficient is None and shrunken:
+        coefficient = shrunken[-1]
+    if coefficient not in shrunken:
+        raise InputError(
+            f"{coefficient or 'no coefficient'} is not shrunken, and has no law of effects to plot; shrunken "
+            f"are {first_few(shrunken, 20) or 'none'}."
+        )
+    effect, error = _well_measured(posterior, names.index(coefficient))
+    ax = ax or new_axes((8.0, 4.2))
+    edge = max(float(np.quantile(np.abs(effect), SHOWN)), 0.5)
+    edges = np.linspace(-edge, edge, EFFECT_BINS + 1)
+    width = edges[1] - edges[0]
+    height = np.histogram(effect, edges)[0] / (effect.size * width)
+    label = f"estimates, error <= {error.max():.2g} ({effect.size:,})"
+    ax.stairs(height, edges, fill=True, color=GREY, alpha=0.5, label=label)
+    x = np.linspace(-edge, edge, 20 * EFFECT_BINS)  # an even number, so that 0 is none of the points
+    scale = _cauchy_scale(effect, error)
+    cauchy = scale / (np.pi * (scale**2 + x**2))
+    ax.plot(x, cauchy, color=BLACK, linewidth=1.2, linestyle="--", label="Cauchy's law, for comparison")
+    null, log_density = _effect_law(hyper, coefficient, x / float(to_log2(1.0)))
+    law = hyper.family(coefficient)
+    ax.plot(x, np.exp(log_density) / float(to_log2(1.0)), color=BLUE, linewidth=1.8, label=f"law: {law}")
+    if null > 0.0:
+        label = f"exactly 0: probability {null:.3g}"
+        ax.bar(0.0, null / width, width, label=label, color=ORANGE, alpha=0.6, zorder=0.5)
+    least = LEAST_DENSITY / (effect.size * width) ** 0.5
+    ax.set(yscale="log", ylim=(least, None), xlim=(-edge, edge))
+    ax.set(xlabel=f"effect {coefficient}, log2", ylabel="density")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=_SMALL)
+    return ax
+
+
+def _well_measured(posterior: Posterior, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the estimates of an effect with small standard errors, and these; log2."""
+    fit = posterior.eb
+    effect, error = (np.asarray(to_log2(values[:, k])) for values in (fit.beta, fit.beta_se))
+    known = np.flatnonzero(fit.estimated & np.isfinite(effect) & (error > 0.0))
+    if not known.size:
+        raise InputError(f"no gene has an estimate of {posterior.design.coefficients[k]} to plot.")
+    few = np.sort(error[known])[min(ENOUGH_EFFECTS, known.size) - 1]
+    used = known[error[known] <= max(SMALL_ERROR, few)]
+    return effect[used], error[used]
+
+
+def _cauchy_scale(effect: np.ndarray, error: np.ndarray) -> float:
+    """Return the scale of largest marginal likelihood of Cauchy's law, on a fine grid."""
+    grid = np.geomspace(1e-3, 10.0, 200) * np.median(np.abs(effect)).clip(1e-3)
+    with np.errstate(divide="ignore"):
+        fits = [np.log(voigt_profile(effect, error, scale)).sum() for scale in grid]
+    return float(grid[int(np.argmax(fits))])
+
+
+def _effect_law(hyper: Hyperparameters, coefficient: str, effects: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the probability of exactly 0, and the log density of effects that are not; natural log."""
+    if coefficient in hyper.mixtures:
+        law = hyper.mixtures[coefficient]
+        return law.null, law.log_density(effects)
+    scale, df = hyper.shrinkage_scale[coefficient], hyper.effect_nu.get(coefficient, 1.0)
+    null = hyper.pi0.get(coefficient, 0.0)
+    parts = np.array([scale]), np.array([df])
+    shape = log_effect_densities(effects[:, None], *parts)[:, 0]
+    return null, shape + float(log_t_height(*parts)[0][0]) + np.log1p(-null)
+
+
 def _sized(figure: Figure | None, width: float, height: float) -> Figure:
     """Return the figure, or a new one, in a size in inches."""
     if figure is None:
@@ -188,7 +296,7 @@ def _marginal(ax: Axes, posterior: Posterior, name: str, values: np.ndarray) -> 
     """Draw a hyperparameter's posterior over its prior; return both summaries as text."""
     low, high = np.quantile(values, [0.05, 0.95])
     text = f"mean {values.mean():.3g}, 90 % {low:.3g} to {high:.3g}"
-    x, density = _density(values, LOWEST_NU if name == "nu" else 0.0)
+    x, density = _density(values, LOWEST.get(name, 0.0))
     if density is None:
         ax.axvline(x[0], color=BLUE, label="posterior")
     else:

@@ -26,10 +26,14 @@ _OBSERVED: tuple[dict[str, Any], ...] = (
 """Styles of real data sets over drawn ones."""
 SYMBOLS = {
     "shrinkage_scale": "S: scale of effects",
+    "effect_nu": "ν of the effects",
+    "pi0": "π0: share of effects of 0",
     "dispersion_sd": "σ: spread of dispersions",
     "asymptotic_dispersion": "a0 of the trend",
     "extra_poisson": "a1 of the trend",
     "nu": "ν of the residuals",
+    "wide_share": "w: share of wide residuals",
+    "wide_ratio": "τ: how wide they are",
 }
 
 

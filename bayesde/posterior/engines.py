@@ -92,10 +92,10 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
     rows = failed_genes(diagnostics)
     if not rows.size or not request.options.hand_over:
         return
-    if has_atoms(hyper) or hyper.mixtures:
+    if has_atoms(hyper) or hyper.mixtures or hyper.residuals == "two_normals":
         logger.info(
-            "%d genes have unreliable importance weights, and Stan cannot sample them under a law of effects "
-            "with zero, or a mixture that was learnt; draw more (draws, --draws).",
+            "%d genes have unreliable importance weights, and Stan cannot sample them under such a law of "
+            "effects or residuals; draw more (draws, --draws).",
             rows.size,
         )
         return

@@ -20,6 +20,7 @@ from bayesde.posterior.options import (
     SamplingOptions,
     check_draws,
     check_joint,
+    check_residuals,
 )
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
@@ -92,6 +93,8 @@ def fit_posterior(
     check_unweighted(fit)
     check_same(counts, design, fit)
     rows = selected_genes(counts, fit, genes)
+    start = starting_values(fit, hyperparameters, options)
+    check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
         check_joint(
             fixed=hyperparameters is not None, local_trend=fit.options.trend == "local", genes=rows.size

@@ -31,6 +31,7 @@ __all__ = [
     "check_draws",
     "check_joint",
     "plain_effects",
+    "check_residuals",
 ]
 
 JOINT_GENE_LIMIT = 2000
@@ -242,10 +243,12 @@ class SamplingOptions:
             {
                 "normal": "a normal distribution",
                 "student_t": "Student's t, with heavier tails for genes far from the trend",
+                "two_normals": "two normal distributions, a wide one for the few genes far from the trend "
+                "(engine psis)",
             },
         ),
         "Distribution of log dispersions around their trend, where hyperparameters are learnt.",
-        flag("--residuals", metavar="normal|student_t", panel=_MODEL),
+        flag("--residuals", metavar="normal|student_t|two_normals", panel=_MODEL),
     )
     trend: str | None = option(
         None,
@@ -313,6 +316,26 @@ def check_draws(sampler: EngineOptions) -> None:
     """
     if sampler.engine == "psis":
         _WEIGHTED_DRAWS("draws", sampler.draws)
+
+
+def check_residuals(engine: str, residuals: str) -> None:
+    """Refuse laws of residuals that an engine does not have.
+
+    Parameters
+    ----------
+    engine : str
+    residuals : str
+
+    Raises
+    ------
+    OptionError
+        With what to do instead.
+    """
+    if residuals == "two_normals" and engine != "psis":
+        raise OptionError(
+            f"residuals: engine '{engine}' has no residuals with two normal components (two_normals); use "
+            "engine 'psis', or 'student_t' for residuals with heavy tails."
+        )
 
 
 def check_joint(*, fixed: bool = False, local_trend: bool = False, genes: int = 0) -> None:

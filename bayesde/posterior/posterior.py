@@ -12,11 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from bayesde.model.effect_laws import FAMILIES
+from bayesde.model.hyperparameter_names import OF_RESIDUALS
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
-from bayesde.posterior.queries.other_effects import compare_effects, with_effects
+from bayesde.posterior.queries.other_effects import compare_effects, compare_residuals, with_effects
 from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
@@ -294,6 +295,26 @@ class Posterior(PosteriorData):
             If the maximum of a law is not found.
         """
         return compare_effects(self, laws)
+
+    def compare_residuals(self, laws: Iterable[str] = tuple(OF_RESIDUALS)) -> pd.DataFrame:
+        """Compare laws of the residuals around the dispersion trend by the marginal likelihood of the counts.
+
+        Parameters
+        ----------
+        laws : iterable of str
+            Each as `SamplingOptions.residuals` takes it; all by default.
+
+        Returns
+        -------
+        pandas.DataFrame (law,)
+            As of `compare_effects`, with the hyperparameters of the dispersions.
+
+        Raises
+        ------
+        InputError, FitError
+            As of `compare_effects`.
+        """
+        return compare_residuals(self, laws)
 
     def with_effects(self, effects: Any) -> Posterior:
         """Return the posterior under another law of the effects, from the same draws.

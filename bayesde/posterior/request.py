@@ -97,7 +97,10 @@ class Request:
             return fixed
         groups = _scale_groups(design, fixed.shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
-        return HyperparameterSpace(design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors)
+        space = HyperparameterSpace(
+            design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
+        )
+        return replace(space, two_normals=self.options.residuals == "two_normals")
 
     @property
     def laws(self) -> LawsToLearn | None:
@@ -181,6 +184,9 @@ class Request:
             nu=hyper.degrees_of_freedom,
             unshrunken_sd=self.priors.unshrunken_sd,
             effect_df=hyper.effect_df(fit.design),
+            mixtures=hyper.mixtures_of(fit.design),
+            wide_share=hyper.wide_share or 0.0,
+            wide_ratio=hyper.wide_ratio or 1.0,
         )
 
 

@@ -36,7 +36,7 @@ _OWN_FOLDERS = ("blocks", "posterior.zarr", ".posterior.zarr.tmp")
 _CONTRASTS = "contrasts"
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
-    "plots": ("ma.png", "dispersion.png", "intervals.png", "hyperparameters.png"),
+    "plots": ("ma.png", "dispersion.png", "intervals.png", "hyperparameters.png", "effect_law.png"),
     "shrunken": ("results.tsv", "results.columns.json"),
 }
 """Folders that may also hold files of the user, with the files that bayesde writes."""

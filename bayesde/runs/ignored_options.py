@@ -77,13 +77,12 @@ def _unused_priors(plan: RunPlan) -> list[str]:
     if plan.fixed:
         return list(_OF_HYPERPARAMETERS)
     effects = plan.sampling.effects
-    laws = (
-        {effects} if isinstance(effects, str) else {law for law in effects.values() if isinstance(law, str)}
-    )
+    chosen = [effects] if isinstance(effects, str) else effects.values()
+    laws = {law for law in chosen if isinstance(law, str)}
     without = {
         "shrinkage_scale": plan.sampling.shrink == (),
         "extra_poisson": (plan.sampling.trend or plan.eb.trend) in ("constant", "mean"),
-        "nu": plan.sampling.residuals == "normal",
+        "nu": plan.sampling.residuals != "student_t",
         "effect_nu": not laws & set(WITH_NU),
         "pi0": not laws & set(WITH_NULL),
     }

@@ -18,6 +18,7 @@ from bayesde.io import write_atomically
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.plots import (
     dispersion_plot,
+    effect_law_plot,
     hyperparameter_plot,
     hyperparameter_trace_plot,
     interval_plot,
@@ -145,7 +146,17 @@ def write_posterior(
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
     _save_hyperparameters(directory, posterior)
+    if name := _with_another_law(posterior, contrast):
+        _save(directory, "effect_law.png", lambda ax: effect_law_plot(posterior, name, ax=ax))
     return Written(table, {"results.tsv": headline(table, contrast.name, plan)})
+
+
+def _with_another_law(posterior: Posterior, contrast: Contrast) -> str:
+    """Return a coefficient with another law than Cauchy's, one of the contrast if it can be; or nothing."""
+    names, hyper = posterior.design.coefficients, posterior.hyperparameters
+    others = [k for k, name in enumerate(names) if name in hyper.shrinkage_scale]
+    others = [k for k in others if hyper.family(names[k]) != "cauchy"]
+    return names[max(others, key=lambda k: (contrast.vector[k] != 0.0, k))] if others else ""
 
 
 def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:

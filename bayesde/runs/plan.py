@@ -110,7 +110,7 @@ class RunPlan:
                 raise OptionError(
                     "shrink: the file of hyperparameters determines what is shrunken; leave one of them out."
                 )
-        elif self.sample.hyperparameters == "eb" and self.sampling.residuals == "student_t":
+        elif self.sample.hyperparameters == "eb" and self.sampling.residuals != "normal":
             raise OptionError(
                 "residuals: the hyperparameters are fixed at the empirical-Bayes fit, whose residuals are "
                 "normal; leave out --residuals or --hyperparameters eb."

@@ -15,11 +15,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bayesde import InputError, fit_eb, fit_posterior
-from bayesde.plots import hyperparameter_plot, hyperparameter_trace_plot
+from bayesde.model.effect_laws import EffectMixture
+from bayesde.plots import effect_law_plot, hyperparameter_plot, hyperparameter_trace_plot
 from bayesde.posterior import Hyperparameters, SamplingOptions
 from bayesde.simulation import simulate
 
 OPTIONS = SamplingOptions(hand_over=False, residuals="student_t", scales="term")
+EFFECT = "condition[T.group3]"
 LABELS = [
     "S of condition",
     "σ: spread of dispersions",
@@ -189,3 +191,36 @@ def test_pictures_are_the_same_each_time_and_nothing_is_shown(posterior, chains,
         assert pictures[0] == pictures[1]
     assert plt.get_fignums() == []
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"effect_nu": {EFFECT: 4.0}},
+        {"effect_nu": {EFFECT: 4.0}, "pi0": {EFFECT: 0.3}},
+        {"mixtures": {EFFECT: EffectMixture([0.4, 0.5, 0.1], [0.0, 0.2, 0.5])}},
+    ],
+    ids=["cauchy", "student_t", "spike_t", "mixture"],
+)
+def test_law_of_effects_has_its_density_and_its_zeros(posterior, parts):
+    hyper = Hyperparameters({EFFECT: 0.2}, 0.5, 0.05, 2.0, **parts)
+    ax = effect_law_plot(dataclasses.replace(posterior, hyperparameters=hyper), EFFECT)
+    x, density = lines_of(ax)[f"law: {hyper.family(EFFECT)}"]
+    natural, null = x * np.log(2.0), {"spike_t": 0.3, "mixture": 0.4}.get(hyper.family(EFFECT), 0.0)
+    if parts.get("mixtures"):
+        expected = 0.5 * stats.norm.pdf(natural, scale=0.2) + 0.1 * stats.norm.pdf(natural, scale=0.5)
+    else:
+        expected = (1.0 - null) * stats.t.pdf(natural, 4.0 if parts else 1.0, scale=0.2)
+    np.testing.assert_allclose(density, expected * np.log(2.0), rtol=1e-6)
+    areas = [patch.get_width() * patch.get_height() for patch in ax.patches if hasattr(patch, "get_height")]
+    np.testing.assert_allclose(areas, [null] if null else [])
+    histogram = next(patch for patch in ax.patches if not hasattr(patch, "get_height")).get_data()
+    shown = float((histogram.values * np.diff(histogram.edges)).sum())
+    assert 0.97 < shown <= 1.0 + 1e-9
+    plt.close(ax.figure)
+
+
+def test_law_of_an_effect_that_is_not_shrunken_is_refused(posterior):
+    with pytest.raises(InputError, match=r"Intercept is not shrunken.*condition"):
+        effect_law_plot(posterior, "Intercept")

@@ -70,6 +70,34 @@ def test_a_run_leaves_tables_draws_and_hyperparameters(bayesde, files, monkeypat
         assert base64.b64encode(path.read_bytes()).decode() in page
 
 
+@pytest.mark.parametrize("law", ["student_t", "spike_t", "mixture"])
+def test_a_run_under_another_law(bayesde, files, law):
+    code, _, told = sample(bayesde, files, "--draws", "400", "--effects", law, "-o", files / "out")
+    assert code in (0, 3), told
+    assert bayesde("resume", files / "out")[0] in (0, 3)
+    assert bayesde("status", files / "out")[1] == "state    finished\n"
+    assert bayesde("report", files / "out")[0] == 0
+    page = (files / "out" / "report.html").read_text()
+    section = page[page.index("<h2>Hyperparameters") :].partition("<h2>Diagnostics")[0]
+    learnt = json.loads((files / "out" / "hyperparameters.json").read_text())
+    assert "Cauchy" not in section
+    assert section.startswith("<h2>Hyperparameters</h2>\n<p>Law of the effects: ")
+    for part in ("effect_nu", "pi0"):
+        for name, value in learnt.get(part, {}).items():
+            row = f"<td>{part}[{name}]</td>"
+            assert f"{value:g}" in section[section.index(row) :].partition("</tr>")[0]
+    shown = [weight for one in learnt.get("mixtures", {}).values() for weight in one["weight"]]
+    assert section.count("<td>normal</td>") + section.count("<td>exactly 0</td>") == sum(
+        weight > 0.001 for weight in shown
+    )
+    assert (law == "mixture") == bool(shown)
+    picture = (files / "out" / "plots" / "effect_law.png").read_bytes()
+    assert base64.b64encode(picture).decode() in page
+    columns = json.loads((files / "out" / "results.columns.json").read_text())["columns"]
+    assert ("p_zero" in columns) == (law != "student_t")
+    assert "Cauchy" not in json.dumps(columns)
+
+
 def test_too_few_draws_are_refused(bayesde, files):
     code, _, told = sample(bayesde, files, "--draws", "20", "-o", files / "out")
     assert code == 2

@@ -125,7 +125,15 @@ def made_by_hand(folder, **changes):
     (folder / "log.txt").write_text("2026-01-01 INFO warning: a & b\n2026-01-01 INFO warning: a & b\n")
     (folder / "hyperparameters.json").write_text(
         json.dumps(
-            {"shrinkage_scale": {"a[T.y]": 0.25}, "nu": None, "sd": {"shrinkage_scale[a[T.y]]": 0.125}}
+            {
+                "shrinkage_scale": {"a[T.y]": 0.25},
+                "dispersion_sd": 0.5,
+                "asymptotic_dispersion": 0.05,
+                "extra_poisson": 2.0,
+                "residuals": "normal",
+                "nu": None,
+                "sd": {"shrinkage_scale[a[T.y]]": 0.125},
+            }
         )
     )
 

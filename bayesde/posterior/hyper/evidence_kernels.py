@@ -31,7 +31,9 @@ LEAST = -690.0
 def _weigh(points, log_ratio, prior, inverse, weights):  # type: ignore[no-untyped-def]
     """Fill one gene's weights at its draws (P + 1, draw); ``inverse`` (draw,) is work space."""
     fill_inverse_densities(points, prior.effects, inverse)
-    fill_log_residuals(points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.nu, weights)
+    fill_log_residuals(
+        points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.residuals, weights
+    )
     add_log_densities(points, prior.effects, weights)
     for m in range(weights.size):
         weights[m] = exponential(log_ratio[m] + weights[m]) / inverse[m]
@@ -103,9 +105,9 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         At one point: without that axis.
     log_evidence : ndarray (gene,)
         Written to.
-    moments : ndarray (gene, 3 shrunken + 3)
+    moments : ndarray (gene, 3 shrunken + 4)
         Written to: what `fill_effect_moments` gives, and derivatives by ln sigma, the log trend and (but for
-        the height) nu.
+        the height) nu or, of residuals with two normal components, logit w and ln tau.
     """
     n, n_draws, d = priors.effects.columns.size, log_ratio.shape[1], theta.shape[2]
     points, work = np.empty((d, n_draws)), np.empty(n_draws)
@@ -130,7 +132,10 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
 @kernel
 def _residual_moments(log_dispersion, prior, weights, work, moments):  # type: ignore[no-untyped-def]
     """Fill weighted sums of the log residual density's derivatives by ln sigma, the log trend and nu."""
-    log_trend, inverse_sd, nu = prior.log_trend, prior.inverse_sd, prior.nu
+    log_trend, inverse_sd, nu = prior.log_trend, prior.inverse_sd, prior.residuals.nu
+    if prior.residuals.wide_share > 0.0:
+        _two_normals_moments(log_dispersion, prior, weights, work, moments)
+        return
     gaussian = math.isinf(nu)
     for m in range(weights.size):
         z = (log_dispersion[m] - log_trend) * inverse_sd
@@ -145,6 +150,36 @@ def _residual_moments(log_dispersion, prior, weights, work, moments):  # type: i
         z = (log_dispersion[m] - log_trend) * inverse_sd
         work[m] = 0.5 * weights[m] * ((nu + 1.0) * z * z / (nu + z * z) / nu - logarithm(1.0 + z * z / nu))
     moments[2] = sum_of(work)
+
+
+@kernel
+def _two_normals_moments(log_dispersion, prior, weights, work, moments):  # type: ignore[no-untyped-def]
+    """Fill the same of two normal components, by ln sigma, the log trend, logit w and ln tau.
+
+    With the probability r that z belongs to the wide one, d ln f / dz = -z (1 - r + r / tau^2),
+    d ln f / d logit w = r - w, d ln f / d ln tau = r (z^2 / tau^2 - 1).
+    """
+    law, total = prior.residuals, sum_of(weights)
+    flat, height = 1.0 / law.wide_ratio**2, law.wide_share / law.wide_ratio
+    moments[:] = 0.0
+    for part in range(4):
+        for m in range(weights.size):
+            z = (log_dispersion[m] - prior.log_trend) * prior.inverse_sd
+            near = (1.0 - law.wide_share) * exponential(-0.5 * (1.0 - flat) * z * z)
+            wide = height / (height + near)
+            pull = 1.0 - wide * (1.0 - flat)
+            if part == 0:
+                work[m] = weights[m] * pull * z * z
+            elif part == 1:
+                work[m] = weights[m] * pull * z
+            elif part == 2:
+                work[m] = weights[m] * wide
+            else:
+                work[m] = weights[m] * wide * (z * z * flat - 1.0)
+        moments[part] = sum_of(work)
+    moments[0] -= total
+    moments[1] *= prior.inverse_sd
+    moments[2] -= law.wide_share * total
 
 
 @kernel

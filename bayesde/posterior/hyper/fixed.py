@@ -30,7 +30,7 @@ def check_fixed(hyper: Hyperparameters, options: SamplingOptions) -> None:
     if options.residuals != "normal" and options.residuals != hyper.residuals:
         raise OptionError(
             f"residuals: the hyperparameters are fixed, and are of {hyper.residuals} residuals; leave "
-            f"'{options.residuals}' out, or let the hyperparameters be learnt, which gives nu as well."
+            f"'{options.residuals}' out, or let the hyperparameters be learnt."
         )
     if options.trend == "constant" and hyper.extra_poisson > 0.0:
         raise OptionError(

@@ -95,7 +95,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         half=np.zeros((n_genes, n, d), dtype=np.int8),
         share=np.zeros((n_genes, n)),
     )
-    over_genes(_build, n_genes, start, null, model.data, model.with_cauchy_effects.prior, mixture)
+    over_genes(_build, n_genes, start, null, model.data, model.for_proposals.prior, mixture)
     n = int((mixture.share > 0.0).sum(axis=1).max())
     mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
     return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
@@ -146,8 +146,8 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
         wide[k] = scale[k] if math.isinf(df[k]) else WIDE * scale[k]
     for g in range(first, last):
         own, own_prior = one_gene(data, prior, g)
-        wide_prior = GenePrior(df, wide, prior.log_trend[g], sd, nu)
-        near_prior = GenePrior(df, near, prior.log_trend[g], sd, nu)
+        wide_prior = GenePrior(df, wide, prior.log_trend[g], sd, nu, 0.0, 1.0)
+        near_prior = GenePrior(df, near, prior.log_trend[g], sd, nu, 0.0, 1.0)
         mixed = one_mixture(mixture, g)
         location, shape, scales, half, share = mixed
         non_null_mode, null_mode = start[g], null[g]
@@ -248,7 +248,7 @@ def _unbounded_side(at, k, slopes, data, prior):  # type: ignore[no-untyped-def]
     """
     flat = np.empty(at.size - 1)
     flat[:] = FLAT_SCALE
-    no_prior = GenePrior(prior.df, flat, prior.log_trend, prior.dispersion_sd, prior.nu)
+    no_prior = GenePrior(prior.df, flat, prior.log_trend, prior.dispersion_sd, prior.nu, 0.0, 1.0)
     level = log_density(at, data, no_prior) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]

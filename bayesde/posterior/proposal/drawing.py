@@ -99,7 +99,7 @@ def fitted_shares(
     even = proposal._replace(share=used / used.sum(axis=1, keepdims=True))
     pilot = draw(model, even, seeds_for(Stream.PILOT, seeds), n_draws)
     share, size = even.share.copy(), np.zeros(model.n_genes)
-    prior = _cauchy_priors(model.with_cauchy_effects)
+    prior = _cauchy_priors(model.for_proposals)
     over_genes(_fit_shares, model.n_genes, even, pilot.theta, pilot.log_ratio, prior, share, size)
     last = share.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
     used &= (share >= negligible) | (np.arange(share.shape[1]) == last[:, None]) | (size < TELLING)[:, None]

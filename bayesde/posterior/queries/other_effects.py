@@ -18,7 +18,7 @@ import pandas as pd
 
 from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import FAMILIES
-from bayesde.model.hyperparameter_names import SHARED
+from bayesde.model.hyperparameter_names import OF_RESIDUALS, effect_part
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -37,7 +37,7 @@ from bayesde.posterior.queries.left_out import overwrite
 from bayesde.posterior.request import Request
 from bayesde.posterior.summaries.one_contrast import importance_status
 
-__all__ = ["compare_effects", "with_effects"]
+__all__ = ["compare_effects", "compare_residuals", "with_effects"]
 
 GENES_AT_A_TIME = 500
 
@@ -67,12 +67,43 @@ def compare_effects(posterior: PosteriorData, laws: Iterable[Any] = FAMILIES) ->
     FitError
         If the maximum of a law is not found.
     """
+    return _compared(posterior, "effects", laws)
+
+
+def compare_residuals(posterior: PosteriorData, laws: Iterable[str] = tuple(OF_RESIDUALS)) -> pd.DataFrame:
+    """Compare laws of the residuals around the dispersion trend by the marginal likelihood of the counts.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+        Of engine psis, with hyperparameters learnt.
+    laws : iterable of str
+        Each as `SamplingOptions.residuals` takes it; all by default.
+
+    Returns
+    -------
+    pandas.DataFrame (law,)
+        As of `compare_effects`, with the values of the residuals' hyperparameters. The law of the effects is
+        that of the posterior.
+
+    Raises
+    ------
+    InputError
+        If the posterior is of another engine, of some genes only, or its hyperparameters were not learnt.
+    FitError
+        If the maximum of a law is not found.
+    """
+    return _compared(posterior, "residuals", laws)
+
+
+def _compared(posterior: PosteriorData, option: str, laws: Iterable[Any]) -> pd.DataFrame:
+    """Compare values of an option, ``effects`` or ``residuals``."""
     _check(posterior)
     chosen = list(laws)
     if not chosen:
-        raise InputError("compare_effects: the list of laws is empty; name at least one.")
-    requests = {_name(law): _asking_for(posterior.request, law) for law in chosen}
-    rows = {name: _row(posterior, request) for name, request in requests.items()}
+        raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
+    requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
+    rows = {name: _row(posterior, request, option) for name, request in requests.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("law")
     table = table.sort_values("log_likelihood", ascending=False, kind="stable")
     table.insert(1, "difference", table["log_likelihood"] - table["log_likelihood"].max())
@@ -103,7 +134,7 @@ def with_effects(posterior: PosteriorT, effects: Any) -> PosteriorT:
         If the hyperparameters cannot be learnt.
     """
     _check(posterior)
-    request = _asking_for(posterior.request, effects)
+    request = _asking_for(posterior.request, effects=effects)
     raw, under, psi = _learnt(posterior, request)
     rng = np.random.default_rng(request.seed)
     points = sample_hyperparameters(under, psi, number_of_points(under.base_mean.size), rng)
@@ -151,16 +182,16 @@ def _name(law: Any) -> str:
     return law if isinstance(law, str) else str(law)
 
 
-def _asking_for(request: Request, effects: Any) -> Request:
+def _asking_for(request: Request, **law: Any) -> Request:
     """Return a request for another law."""
     try:
-        options = replace(request.options, effects=effects)
+        options = replace(request.options, **law)
     except OptionError as error:
         raise InputError(str(error)) from None
     return replace(request, options=options)
 
 
-def _row(posterior: PosteriorData, request: Request) -> dict[str, Any]:
+def _row(posterior: PosteriorData, request: Request, option: str) -> dict[str, Any]:
     """Return a row of the comparison."""
     _, under, psi = _learnt(posterior, request)
     space = under.space
@@ -168,7 +199,9 @@ def _row(posterior: PosteriorData, request: Request) -> dict[str, Any]:
     learnt = () if request.laws is None else request.laws.scales
     weights = sum(int((law.weight > 0.0).sum()) - 1 for k, law in space.mixtures if k in learnt)
     row = {"log_likelihood": log_likelihood(under, psi), "parameters": psi.size + weights}
-    return row | {name: float(value) for name, value in values.items() if name not in (*SHARED, "nu")}
+    of_effects = option == "effects"
+    shown = [name for name in values if (effect_part(name) is not None) == of_effects]
+    return row | {name: float(values[name]) for name in shown}
 
 
 def _learnt(
@@ -188,7 +221,19 @@ def _learnt(
 
 def _start(hyper: Hyperparameters) -> Hyperparameters:
     """Return where the search for another law starts: the scales, as those of Cauchy's law."""
-    return replace(hyper, effect_nu={}, pi0={}, mixtures={}, sd={}, draws={}, checks={})
+    return replace(
+        hyper,
+        effect_nu={},
+        pi0={},
+        mixtures={},
+        sd={},
+        draws={},
+        checks={},
+        residuals="normal",
+        nu=None,
+        wide_share=None,
+        wide_ratio=None,
+    )
 
 
 def _weighted(posterior: PosteriorData) -> np.ndarray:

@@ -3,9 +3,10 @@ r"""Prior predictive distribution: hyperparameters, genes and counts drawn from 
     phi ~ p(phi),     beta_gk ~ Cauchy(0, S_k),     ln alpha_g ~ Normal or Student-t(nu) around the trend,
     y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
 
-Base means m_g, design and normalization factors are those of an experiment, as the model takes them for
-known. Whole data sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019,
-doi:10.1111/rssa.12378): quantities of real data sets should lie well within the range of the drawn ones.
+with any other law of the effects (`bayesde.model.effect_laws`) in the place of Cauchy's. Base means m_g,
+design and normalization factors are those of an experiment, as the model takes them for known. Whole data
+sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, doi:10.1111/rssa.12378): quantities of
+real data sets should lie well within the range of the drawn ones.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from scipy.special import logsumexp
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
+from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture
 from bayesde.model.effect_prior import random_effects
+from bayesde.model.hyperparameter_names import EFFECT_NU, OF_RESIDUALS, PI0, SCALE
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice, check_whole
+from bayesde.posterior.effect_choice import chosen_laws
+from bayesde.posterior.options import SamplingOptions
 
 __all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
 
@@ -42,7 +47,8 @@ class PriorPredictive:
     ----------
     hyperparameters : pandas.DataFrame (data set, hyperparameter)
         ``shrinkage_scale`` of the last coefficient, ``dispersion_sd``, ``asymptotic_dispersion``,
-        ``extra_poisson`` and ``nu``; natural-log units.
+        ``extra_poisson`` and ``nu``; natural-log units. Also ``effect_nu`` and ``pi0`` of the last
+        coefficient, if its law has them; a known mixture has none of the three.
     base_mean : ndarray (gene,)
     log2_fold_change : ndarray (data set, gene)
         Of the design's last coefficient; NaN where a real one is not well measured.
@@ -71,6 +77,7 @@ def prior_predictive(
     residuals: str = "normal",
     trend: str = "parametric",
     seed: int = 1,
+    effects: Any = "cauchy",
 ) -> PriorPredictive:
     """Draw data sets from the priors.
 
@@ -82,9 +89,12 @@ def prior_predictive(
     data_sets : int
     genes : int
         Of each data set: at equal steps of the rank of the base mean.
-    residuals : {"normal", "student_t"}
+    residuals : {"normal", "student_t", "two_normals"}
     trend : {"parametric", "constant"}
     seed : int
+    effects : str, EffectMixture or mapping of str to these
+        Law of the effects, as `SamplingOptions.effects` has it, but for ``"mixture"``, whose weights have no
+        prior to be drawn from: give an `EffectMixture`.
 
     Returns
     -------
@@ -93,30 +103,36 @@ def prior_predictive(
     Raises
     ------
     InputError
-        If the design has no intercept, and so no effects that are shrunken.
+        If the design has no intercept, and so no effects that are shrunken; or a law is that of a mixture
+        whose weights are to be learnt, or of a coefficient that is not there.
+    OptionError
+        If an argument has a value that is not allowed.
     """
     check_whole("data_sets", data_sets, 1, 10**6)
     check_whole("genes", genes, 1, 10**6)
-    check_choice("residuals", residuals, ("normal", "student_t"))
+    check_choice("residuals", residuals, tuple(OF_RESIDUALS))
     check_choice("trend", trend, ("parametric", "constant"))
     rows, rng = _rows(fit, genes), np.random.default_rng(seed)
-    effects = _effects(fit.design)
-    phi = _hyperparameters(priors or Priors(), data_sets, len(effects), rng)
+    columns = _effects(fit.design)
+    laws = _laws(fit.design, columns, effects)
+    phi = _hyperparameters(priors or Priors(), data_sets, laws, rng)
+    if residuals == "two_normals":
+        phi |= {
+            name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in OF_RESIDUALS[residuals]
+        }
     base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
     shape = (data_sets, rows.size)
     lfc, dispersion, ratio = np.empty(shape), np.empty(shape), np.empty(shape)
     for s in range(data_sets):
         one = {name: values[s] for name, values in phi.items()}
-        one |= {"nu": math.inf} if residuals == "normal" else {}
+        one |= {"nu": math.inf} if residuals != "student_t" else {}
         one |= {"extra_poisson": 0.0} if trend == "constant" else {}
-        beta, dispersion[s] = _genes(one, base_mean, rng)
-        mean = base_mean[:, None] * _relative_means(beta, fit.design.matrix[:, effects])
+        beta, dispersion[s] = _genes(one, laws, base_mean, rng)
+        mean = base_mean[:, None] * _relative_means(beta, fit.design.matrix[:, columns])
         counts = _counts(mean * factors, dispersion[s], rng)
         lfc[s] = beta[:, -1] / math.log(2.0)
         ratio[s] = _replicate_ratio(counts / factors, fit.design)
-    phi["shrinkage_scale"] = phi["shrinkage_scale"][:, -1]
-    shared = pd.DataFrame(phi)
-    return PriorPredictive(shared, base_mean, lfc, dispersion, ratio)
+    return PriorPredictive(_table(phi, laws[-1]), base_mean, lfc, dispersion, ratio)
 
 
 def as_observed(fit: EbFit, name: str) -> PriorPredictive:
@@ -170,20 +186,60 @@ def _effects(design: Design) -> list[int]:
     return [k for k in range(design.n_coefficients) if k != design.intercept]
 
 
-def _hyperparameters(priors: Priors, size: int, n_effects: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw the hyperparameters: (data set, effect) of the scales, (data set,) of the others."""
-    scales = priors.shrinkage_scale.draw(rng, size * n_effects).reshape(size, n_effects)
+def _laws(design: Design, columns: list[int], effects: Any) -> list[Any]:
+    """Return the law of every effect, checked."""
+    laws = list(chosen_laws(design, tuple(columns), SamplingOptions(effects=effects).effects).values())
+    if any(isinstance(law, str) and law == "mixture" for law in laws):
+        raise InputError(
+            "effects: the weights of 'mixture' are estimated from the counts, and have no prior from which "
+            "they could be drawn; give an EffectMixture, such as one of a fit's hyperparameters.mixtures."
+        )
+    return laws
+
+
+def _hyperparameters(
+    priors: Priors, size: int, laws: list[Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw the hyperparameters: (data set, effect) of those of effects, (data set,) of the others."""
+
+    def of_effects(name: str) -> np.ndarray:
+        return np.asarray(getattr(priors, name).draw(rng, size * len(laws)).reshape(size, len(laws)))
+
     names = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
-    return {"shrinkage_scale": scales} | {name: getattr(priors, name).draw(rng, size) for name in names}
+    phi = {SCALE: of_effects(SCALE)} | {name: getattr(priors, name).draw(rng, size) for name in names}
+    if any(isinstance(law, str) and law in WITH_NU for law in laws):
+        phi |= {EFFECT_NU: of_effects(EFFECT_NU), PI0: of_effects(PI0)}
+        for k, law in enumerate(laws):
+            if law not in WITH_NU:
+                phi[EFFECT_NU][:, k] = 1.0
+            if law not in WITH_NULL:
+                phi[PI0][:, k] = 0.0
+    return phi
+
+
+def _table(phi: dict[str, np.ndarray], law: Any) -> pd.DataFrame:
+    """Tabulate the hyperparameters that there are, of the effects those of the last one."""
+    known = {SCALE: FAMILIES, EFFECT_NU: WITH_NU, PI0: WITH_NULL}
+    columns = {
+        name: values[:, -1] if name in known else values
+        for name, values in phi.items()
+        if name not in known or (isinstance(law, str) and law in known[name])
+    }
+    return pd.DataFrame(columns)
 
 
 def _genes(
-    phi: dict[str, Any], base_mean: np.ndarray, rng: np.random.Generator
+    phi: dict[str, Any], laws: list[Any], base_mean: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw effects (gene, effect), natural log, and dispersions (gene,) of one data set."""
-    size, scales = base_mean.size, phi["shrinkage_scale"]
-    beta = random_effects(rng, scales, size)
+    size = base_mean.size
+    beta = random_effects(rng, phi[SCALE], size, phi.get(EFFECT_NU), phi.get(PI0))
+    for k, law in enumerate(laws):
+        if isinstance(law, EffectMixture):
+            beta[:, k] = law.draw(rng, size)
     z = rng.standard_normal(size) if math.isinf(phi["nu"]) else rng.standard_t(phi["nu"], size)
+    if "wide_share" in phi:
+        z = np.where(rng.random(size) < phi["wide_share"], phi["wide_ratio"] * z, z)
     trend = phi["asymptotic_dispersion"] + phi["extra_poisson"] / base_mean
     return beta, trend * np.exp(np.clip(phi["dispersion_sd"] * z, -LARGEST_RESIDUAL, LARGEST_RESIDUAL))
 

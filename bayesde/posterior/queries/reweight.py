@@ -35,7 +35,7 @@ from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
+from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights, with_mixtures
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
@@ -82,8 +82,8 @@ def reweighted(
     Raises
     ------
     InputError
-        If other coefficients are shrunken than before, priors are given for fixed hyperparameters, or
-        counts were left out.
+        If other coefficients are shrunken than before, or can be exactly zero; priors are given for fixed
+        hyperparameters; or counts were left out.
     FitError
         If the draws have too little information on the hyperparameters under these priors.
     """
@@ -144,6 +144,16 @@ def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPo
             "again."
         )
     space = HyperparameterSpace.of(posterior.design.coefficients, hyper, posterior.request.priors)
+    before = posterior.request.space_of(known)
+    if space.atoms != before.atoms:
+        asked, drawn = (
+            first_few([space.coefficients[k] for k in one.atoms], 20) or "no effect"
+            for one in (space, before)
+        )
+        raise InputError(
+            f"hyperparameters: {asked} could be exactly zero, but the draws were made for a law under which "
+            f"{drawn} can be; use with_effects, or sample again."
+        )
     return HyperparameterPosterior.fixed(space, hyper, MOST_POINTS)
 
 
@@ -189,6 +199,7 @@ def _explored(
     request, draws = posterior.request, posterior.gene_draws
     log_ratio = np.concatenate([_log_ratio(posterior, rows, before) for rows in _chunks(draws.n_genes)])
     theta = np.asarray(draws.theta, dtype=np.float32)
+    log_ratio = with_mixtures(points.space, theta, log_ratio)
     base_mean = _base_mean(posterior)  # ratios are relative to a maximum that is neither known nor needed
     likelihood = MarginalLikelihood(
         points.space, base_mean, theta, log_ratio.astype(np.float32), np.zeros(base_mean.size)

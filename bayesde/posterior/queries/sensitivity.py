@@ -165,7 +165,7 @@ def power_scaling(posterior: PosteriorData) -> pd.DataFrame:
 def _log_priors(space: HyperparameterSpace, points: HyperparameterPosterior) -> dict[str, np.ndarray]:
     """Return the log density of each prior at every point."""
     psi = space.psi(points.phi)
-    names = ["shrinkage_scale"] * space.n_scales + space.shared
+    names = space.kinds
     result = {name: np.zeros(len(psi)) for name in dict.fromkeys(names)}
     for name, column in zip(names, psi.T, strict=True):
         law = getattr(space.priors, name)

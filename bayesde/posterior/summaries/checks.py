@@ -16,7 +16,7 @@ from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.hyper.laws import TELLING
 from bayesde.statuses import FAILED
 
-__all__ = ["checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
+__all__ = ["better_law", "checked", "hyperparameter_summary", "roughly_known", "smallest_bfmi"]
 
 INTERVAL = (0.05, 0.95)
 OF_POINTS = ("points", "effective_points", "pareto_k")

@@ -9,6 +9,9 @@ up to a relative error of order 1 / samples (Tierney and Kadane 1986, JASA 81:82
 followed from where there are draws in one direction, the maximum over u by Newton's steps from the one before
 (predicted by du = -H_uu^-1 H_u,delta ddelta), and added up as straight lines of its logarithm. Only ratios of
 integrals are used, so that a factor common to the whole tail cancels.
+
+Where the prior of a coefficient has an atom at zero, it is its continuous part that l has: draws of which the
+contrast is exactly zero are no part of a tail, and other coefficients are taken for different from zero.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesde.model.density import ConditionalModel, log_density_derivatives, one_gene
+from bayesde.model.effect_laws import EffectMixture
+from bayesde.model.effect_prior import effect_derivatives, log_effect_density
 from bayesde.numerics.cholesky import solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
@@ -34,6 +39,8 @@ NEGLIGIBLE = 1e-3
 """Share of a tail that is left to a straight line of its logarithm."""
 DEEPEST = 690.0
 """How far the log density is followed: beyond, a double ends."""
+FLAT_SD = 1e6
+"""Of the normal prior that stands in the place of a known law of effects, which is added to the density."""
 STIFFEST, SHORTEST, ROUNDING = 1e8, 1e-6, 1e-9
 """The search over u gives up at such a ridge, or share of a step; how much the log density may be off."""
 
@@ -59,6 +66,45 @@ class ContrastAxes(NamedTuple):
     spike: float
 
 
+class KnownLaws(NamedTuple):
+    """The continuous parts of mixtures that are priors of coefficients, one component after the other.
+
+    Attributes
+    ----------
+    columns : ndarray of int64 (law,)
+        Their coefficients.
+    ends : ndarray of int64 (law,)
+        Where the components of each end.
+    weight, scale, df, log_height : ndarray (component,)
+        As of `EffectMixture`.
+    """
+
+    columns: np.ndarray
+    ends: np.ndarray
+    weight: np.ndarray
+    scale: np.ndarray
+    df: np.ndarray
+    log_height: np.ndarray
+
+    @classmethod
+    def of(cls, mixtures: tuple[tuple[int, EffectMixture], ...]) -> KnownLaws:
+        """Put laws into arrays.
+
+        Parameters
+        ----------
+        mixtures : tuple of (int, EffectMixture)
+
+        Returns
+        -------
+        KnownLaws
+        """
+        columns = np.array([k for k, _ in mixtures], dtype=np.int64)
+        laws = [law.continuous for _, law in mixtures]
+        ends = np.cumsum([law.weight.size for law in laws]).astype(np.int64)
+        parts = [[getattr(law, name) for law in laws] for name in ("weight", "scale", "df", "log_heights")]
+        return cls(columns, ends, *(np.concatenate([np.empty(0), *part]) for part in parts))
+
+
 def tail_ratios(
     model: ConditionalModel, vector: np.ndarray, theta: np.ndarray, bounds: np.ndarray
 ) -> np.ndarray:
@@ -82,7 +128,11 @@ def tail_ratios(
         draw, or the maximum over the other directions was not found.
     """
     contrast, result = _contrast_axes(model, vector), np.full(bounds.shape, np.nan)
-    over_genes(_fill_ratios, model.n_genes, model.data, model.prior, contrast, theta, bounds, result)
+    laws, prior = KnownLaws.of(model.mixtures), model.prior
+    if model.mixtures:
+        prior = prior._replace(df=prior.df.copy(), scale=prior.scale.copy())
+        prior.df[laws.columns], prior.scale[laws.columns] = np.inf, FLAT_SD
+    over_genes(_fill_ratios, model.n_genes, model.data, prior, laws, contrast, theta, bounds, result)
     return result
 
 
@@ -93,8 +143,10 @@ def _contrast_axes(model: ConditionalModel, vector: np.ndarray) -> ContrastAxes:
     basis[:size, :-1] = _orthogonal(vector)
     basis[size, -1] = 1.0
     direction = np.append(vector / (vector**2).sum(), 0.0)
-    shrunken = model.shrunken & (vector != 0.0)
-    spike = float((np.abs(vector) * model.shrinkage_scale)[shrunken].sum()) if shrunken.any() else np.inf
+    shrunken, scale = model.shrunken & (vector != 0.0), model.shrinkage_scale.copy()
+    for k, law in model.mixtures:
+        scale[k] = law.continuous.scale.min()
+    spike = float((np.abs(vector) * scale)[shrunken].sum()) if shrunken.any() else np.inf
     return ContrastAxes(np.append(vector, 0.0), direction, basis, spike)
 
 
@@ -113,10 +165,45 @@ def _orthogonal(vector: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _fill_ratios(first, last, data, prior, contrast, theta, bounds, result):  # type: ignore[no-untyped-def]
+def _fill_ratios(first, last, data, prior, laws, contrast, theta, bounds, result):  # type: ignore[no-untyped-def]
     """Follow the tail of some genes."""
     for g in range(first, last):
-        _follow(one_gene(data, prior, g), contrast, theta[g].copy(), bounds[g], result[g])
+        own, own_prior = one_gene(data, prior, g)
+        _follow((own, own_prior, laws), contrast, theta[g].copy(), bounds[g], result[g])
+
+
+@kernel
+def _derivatives(theta, model, gradient, hessian):  # type: ignore[no-untyped-def]
+    """Fill gradient and Hessian of the log density, known laws of effects included; return its value."""
+    data, prior, laws = model
+    value, first = log_density_derivatives(theta, data, prior, gradient, hessian), 0
+    for i in range(laws.columns.size):
+        k = laws.columns[i]
+        height, slope, curve = _mixture_derivatives(theta[k], laws, first, laws.ends[i])
+        value += height
+        gradient[k] += slope
+        hessian[k, k] += curve
+        first = laws.ends[i]
+    return value
+
+
+@kernel
+def _mixture_derivatives(effect, laws, first, last):  # type: ignore[no-untyped-def]
+    """Return the log density of a mixture of some of the components at an effect, and its derivatives."""
+    highest = -math.inf
+    for j in range(first, last):
+        part = laws.log_height[j] + log_effect_density(effect, laws.df[j], laws.scale[j])
+        highest = max(highest, math.log(laws.weight[j]) + part)
+    total, slope, curve = 0.0, 0.0, 0.0
+    for j in range(first, last):
+        part = laws.log_height[j] + log_effect_density(effect, laws.df[j], laws.scale[j])
+        share = math.exp(math.log(laws.weight[j]) + part - highest)
+        one, two = effect_derivatives(effect, laws.df[j], laws.scale[j])
+        total += share
+        slope += share * one
+        curve += share * (two + one * one)
+    slope /= total
+    return highest + math.log(total), slope, curve / total - slope * slope
 
 
 @kernel
@@ -125,7 +212,7 @@ def _follow(model, contrast, theta, bounds, ratio):  # type: ignore[no-untyped-d
 
     Parameters
     ----------
-    model : tuple of (GeneData, GenePrior)
+    model : tuple of (GeneData, GenePrior, KnownLaws)
         Of the gene.
     contrast : ContrastAxes
     theta : ndarray (P + 1,)
@@ -231,10 +318,9 @@ def _climb(model, basis, theta, gradient, hessian, half, root):  # type: ignore[
 
     Of l, constants of the counts are left out. ``half`` is filled with the Hessian times the basis.
     """
-    data, prior = model
     size, inner = basis.shape
     step, move, trial, matrix = np.empty(inner), np.empty(size), np.empty(size), np.empty((inner, inner))
-    value = log_density_derivatives(theta, data, prior, gradient, hessian)
+    value = _derivatives(theta, model, gradient, hessian)
     for _ in range(MAX_NEWTON):
         _project(hessian, basis, half, matrix)
         ridge, half_log_det = 0.0, _cholesky(matrix, 0.0, root)
@@ -257,7 +343,7 @@ def _climb(model, basis, theta, gradient, hessian, half, root):  # type: ignore[
         while True:
             for i in range(size):
                 trial[i] = theta[i] + length * move[i]
-            new = log_density_derivatives(trial, data, prior, gradient, hessian)
+            new = _derivatives(trial, model, gradient, hessian)
             if new > value - ROUNDING:
                 break
             length *= 0.5

@@ -14,10 +14,10 @@ import pandas as pd
 
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
-from bayesde.model.hyperparameter_names import scale_name
 from bayesde.results import COLUMNS, ResultsTable, read_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.reports.headline import counted_by
+from bayesde.runs.reports.hyperparameters import hyperparameters_section
 from bayesde.runs.reports.page import bullets, html_table, number, picture, plain
 from bayesde.statuses import FAILED, STATUSES
 
@@ -33,6 +33,9 @@ _CAPTIONS = {
     "hyperparameters.png": "Hyperparameters: posterior (blue) and prior (dashed; near 0 if it is "
     "uninformative), with mean and 90 % interval. If there are chains, their traces should overlap, their "
     "rank histograms should be flat, and the two energy distributions should agree.",
+    "effect_law.png": "The law of the effects, over the maximum-likelihood estimates of the genes "
+    "whose standard errors are small; a bar at 0 is the probability of exactly 0. The estimates scatter by "
+    "their errors, and so do not show how narrow the law is near 0.",
 }
 _P_VALUE_CAPTION = (
     "p-values of all tested genes; grey: genes filtered out for their low mean. The histogram of the others "
@@ -92,7 +95,7 @@ def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) 
         (f"The first {TOP_GENES} genes", _top_genes(table)),
         ("Pictures", _pictures(directory, table)),
         ("Size factors", _size_factors(record)),
-        ("Hyperparameters", _hyperparameters(directory.path / "hyperparameters.json")),
+        ("Hyperparameters", hyperparameters_section(directory.path / "hyperparameters.json")),
         ("Diagnostics of the sampled genes", _diagnostics(directory.path / "diagnostics.tsv")),
         ("Columns of results.tsv", _columns(directory.path, table)),
         ("Input files, versions and times", _provenance(record)),
@@ -224,37 +227,6 @@ def _size_factors(record: dict[str, Any]) -> str:
         for sample, factor in factors.items()
     ]
     return f'<div class="wide"><table>{"".join(rows)}</table></div>'
-
-
-def _hyperparameters(file: Path) -> str:
-    """Tabulate the hyperparameters."""
-    if not file.is_file():
-        return ""
-    values = json.loads(file.read_text(encoding="utf-8"))
-    spread = values.get("sd") or {}
-    meanings = {
-        "asymptotic_dispersion": "a0 of the trend a0 + a1 / mean",
-        "extra_poisson": "a1 of the trend",
-        "dispersion_sd": "standard deviation of ln dispersion around the trend",
-        "nu": "degrees of freedom of the residuals around the trend",
-    }
-    rows = [
-        (name, plain(float(values[name])), plain(spread.get(name)), meaning)
-        for name, meaning in meanings.items()
-        if values.get(name) is not None
-    ]
-    scale_meaning = "scale of the Cauchy prior of this effect, natural log"
-    rows += [
-        (name, plain(float(scale)), plain(spread.get(scale_name(name))), scale_meaning)
-        for name, scale in values.get("shrinkage_scale", {}).items()
-    ]
-    told = html_table(("", "value", "posterior sd", "what it is"), rows, numbers=(1, 2))
-    if checks := values.get("checks"):
-        told += (
-            f"<p>Their posterior is represented by {checks['points']:,.0f} weighted points (effective size "
-            f"{checks['effective_points']:,.0f}).</p>"
-        )
-    return told
 
 
 def _diagnostics(file: Path) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scipy.stats import cauchy, kstest, norm
+from scipy.stats import beta, cauchy, kstest, norm
+from scipy.stats import t as student
 
 from bayesde import LogNormal, Priors, ShiftedGamma, prior_predictive
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
+from bayesde.model.effect_laws import EffectMixture
+from bayesde.model.priors import Beta
 from bayesde.plots import prior_predictive_plot
 from bayesde.posterior.queries.prior_predictive import _replicate_ratio, as_observed
 from benchmarks.calibration import priors as picture_of_priors
@@ -55,6 +59,43 @@ def test_residuals_and_trend_can_be_chosen(pasilla_fit):
     assert 0.005 < tails < 0.05  # Student's t of about 4 degrees of freedom: 0.016; normal: 6e-5
 
 
+def test_effects_follow_the_law_that_is_asked_for(pasilla_fit):
+    sharp = replace(SHARP, effect_nu=LogNormal(6.0, 1e-6), pi0=Beta(3000.0, 7000.0))
+    sets = {"data_sets": 40, "genes": 200, "seed": 3}
+    drawn = prior_predictive(pasilla_fit, sharp, effects="student_t", **sets)
+    assert kstest(drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3, student(6.0).cdf).pvalue > 1e-3
+    assert list(drawn.hyperparameters)[-1] == "effect_nu"
+    drawn = prior_predictive(
+        pasilla_fit, sharp, effects={"condition": "spike_t", "type": "student_t"}, **sets
+    )
+    effect = drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3
+    assert abs(np.mean(effect == 0.0) - 0.3) < 0.02
+    assert kstest(effect[effect != 0.0], student(6.0).cdf).pvalue > 1e-3
+    assert drawn.hyperparameters["pi0"].mean() == pytest.approx(0.3, abs=0.01)
+    known = EffectMixture([0.6, 0.4], [0.0, 0.7])
+    drawn = prior_predictive(pasilla_fit, sharp, effects={"condition": known, "": "spike_t"}, **sets)
+    effect = drawn.log2_fold_change.ravel() * math.log(2.0) / 0.7
+    assert abs(np.mean(effect == 0.0) - 0.6) < 0.02
+    assert kstest(effect[effect != 0.0], norm.cdf).pvalue > 1e-3
+    assert not {"shrinkage_scale", "effect_nu", "pi0"} & set(drawn.hyperparameters)
+
+
+def test_nu_and_pi0_are_drawn_from_their_priors(pasilla_fit):
+    priors = Priors(pi0=Beta(2.0, 5.0))
+    drawn = prior_predictive(pasilla_fit, priors, data_sets=2000, genes=2, effects="spike_t").hyperparameters
+    assert kstest(np.log(drawn["effect_nu"] / 5.0) / 1.2, norm.cdf).pvalue > 1e-3
+    assert kstest(drawn["pi0"], beta(2.0, 5.0).cdf).pvalue > 1e-3
+
+
+def test_a_mixture_without_weights_cannot_be_drawn(pasilla_fit):
+    with pytest.raises(InputError, match=r"estimated from the counts.*EffectMixture"):
+        prior_predictive(pasilla_fit, effects={"condition": "mixture"})
+    with pytest.raises(OptionError, match="spike_t"):
+        prior_predictive(pasilla_fit, effects="spike")
+    with pytest.raises(InputError, match="nonsense"):
+        prior_predictive(pasilla_fit, effects={"nonsense": "spike_t"})
+
+
 def test_replicates_are_samples_of_one_condition(pasilla_fit):
     design = pasilla_fit.design
     ratio = _replicate_ratio(np.array([[1.0, 1.0, 1.0, 3.0, 7.0, 5.0, 5.0]]), design)
@@ -75,9 +116,10 @@ def test_real_data_lie_within_what_the_default_priors_expect(pasilla_fit):
         assert 0.02 < np.mean(sets < np.nanmedian(np.abs(getattr(seen, name)))) < 0.98
 
 
-def test_the_picture(pasilla_fit):
+@pytest.mark.parametrize("law", ["cauchy", "spike_t", EffectMixture([0.9, 0.1], [0.0, 1.0])])
+def test_the_picture(pasilla_fit, law):
     figure = Figure(figsize=(10.0, 8.0), layout="constrained")
-    drawn = prior_predictive(pasilla_fit, data_sets=20, genes=100)
+    drawn = prior_predictive(pasilla_fit, data_sets=20, genes=100, effects=law)
     axes = figure.subplots(2, 2).ravel()
     made = prior_predictive_plot(drawn, [as_observed(pasilla_fit, "pasilla")], axes=axes)
     assert list(made) == list(axes)
