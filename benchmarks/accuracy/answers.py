@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 import bayesde as bde
 from bayesde.eb.shrinkage.ash import fit_mixture
-from benchmarks.accuracy.laws import LAWS, under_laws
+from benchmarks.accuracy.laws import under_laws
 from benchmarks.accuracy.records import Answer, Interval, Problem
 
 __all__ = ["LEVELS", "around", "bayesde_answers"]
@@ -37,7 +37,7 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
     Returns
     -------
     answers : list of Answer
-        Method psis (posterior mean) and its posterior median, psis under other laws of the effects, and with
+        Method psis (posterior mean) and its posterior median, under every law of the effects, psis with
         Student-t residuals where the problem asks for it, maximum likelihood (DESeq2), apeglm and ashr.
     base_mean : ndarray (gene,)
     """
@@ -45,11 +45,12 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
                      references={problem.factor: problem.reference})  # fmt: skip
     contrast = (problem.factor, problem.level, problem.reference)
     posteriors, laws = under_laws(problem.counts, fit)
-    plain = _posterior_mean(problem, posteriors["cauchy"], contrast, "psis", laws["cauchy"])
-    answers = [plain, _posterior_median(posteriors["cauchy"], contrast)]
-    for law in LAWS[1:]:
-        own = _posterior_mean(problem, posteriors[law], contrast, f"psis, {law}", laws[law])
-        answers.append(replace(own, hyperparameters={}))
+    answers = []
+    for law, posterior in posteriors.items():
+        name = "psis" if law == "cauchy" else f"psis, {law}"
+        own = _posterior_mean(problem, posterior, contrast, name, laws[law])
+        answers.append(own if law == "cauchy" else replace(own, hyperparameters={}))
+        answers.append(_posterior_median(posterior, contrast, name))
     if problem.student_t:
         options = bde.SamplingOptions(residuals="student_t", hand_over=False)
         heavy = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
@@ -85,8 +86,8 @@ def _posterior_mean(
     )
 
 
-def _posterior_median(posterior: bde.Posterior, contrast: tuple[str, str, str]) -> Answer:
-    return Answer("psis, median", _interval(posterior.results(contrast, ci_prob=MIDDLE))[0])
+def _posterior_median(posterior: bde.Posterior, contrast: tuple[str, str, str], name: str) -> Answer:
+    return Answer(f"{name}, median", _interval(posterior.results(contrast, ci_prob=MIDDLE))[0])
 
 
 def _interval(table: bde.ResultsTable) -> Interval:

@@ -45,7 +45,8 @@ def under_laws(counts: bde.Counts, fit: bde.EbFit) -> tuple[dict[str, bde.Poster
         seconds[law] = min(seconds[law], time.process_time() - start)
     compared = posteriors["cauchy"].compare_effects()[["log_likelihood", "difference", "parameters"]]
     laws = {
-        law: {str(name): float(value) for name, value in compared.loc[law].items()}
+        law: {"log_likelihood": round(float(compared["log_likelihood"][law]))}
+        | {name: float(compared[name][law]) for name in ("difference", "parameters")}
         | _learnt(posterior)
         | {"cpu_ratio": seconds[law] / seconds["cauchy"]}
         for law, posterior in posteriors.items()

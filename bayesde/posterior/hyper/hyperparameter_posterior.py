@@ -67,7 +67,7 @@ class HyperparameterPosterior:
 
     @property
     def null(self) -> dict[int, float]:
-        """Prior probability of zero, by coefficient whose law has an atom there, at the mean of the points."""
+        """Prior probability of zero, by coefficient whose law has an atom, at the mean of the points."""
         space, known = self.space, {k: law.null for k, law in self.space.mixtures}
         mean = space.by_name(weighted_mean(self.weight, self.phi))
         return {

@@ -68,7 +68,9 @@ class Patterns:
         zeros = tuple(z for size in sizes for z in itertools.combinations(atoms, size))
         if null is None:
             return cls(zeros)
-        return cls(zeros, tuple(math.prod(null[k] if k in z else 1.0 - null[k] for k in atoms) for z in zeros))
+        return cls(
+            zeros, tuple(math.prod(null[k] if k in z else 1.0 - null[k] for k in atoms) for z in zeros)
+        )
 
     def sizes(self, n_draws: int) -> list[int]:
         """Return how many of a gene's draws each pattern has.
