@@ -13,24 +13,21 @@ from bayesde.io import write_atomically
 from benchmarks.accuracy import judge, page, pictures
 from benchmarks.accuracy.answers import bayesde_answers
 from benchmarks.accuracy.peers import peer_answers
-from benchmarks.accuracy.problems import PAPER, apeglm_paper, simulated_problems
+from benchmarks.accuracy.problems import simulated_problems, stored_problems
 from benchmarks.accuracy.records import Problem
 from benchmarks.accuracy.seqc import SEQC, seqc_problems
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "accuracy.md"
 GENES, FEW_GENES = 6_000, 600
-TABLES = ("cases", "scores", "curves", "calibration", "learnt")
+TABLES = ("cases", "scores", "curves", "calibration", "learnt", "laws")
 
 Tables = dict[str, pd.DataFrame]
 
 
 def problems(n_genes: int) -> dict[str, Callable[[], Problem]]:
     """Return all problems whose data are available."""
-    found = simulated_problems(n_genes)
-    if PAPER.exists():
-        found["paper"] = apeglm_paper
-    return found | (seqc_problems() if SEQC.exists() else {})
+    return simulated_problems(n_genes) | stored_problems(n_genes) | (seqc_problems() if SEQC.exists() else {})
 
 
 def measure(problem: Problem, *, peers: bool = True) -> Tables:
@@ -55,7 +52,8 @@ def measure(problem: Problem, *, peers: bool = True) -> Tables:
         }
         for case in found
     ]
-    tables["learnt"] = tables["learnt"].drop_duplicates(ignore_index=True)  # once for all truths
+    for name in ("learnt", "laws"):
+        tables[name] = tables[name].drop_duplicates(ignore_index=True)  # once for all truths
     return tables | {"cases": pd.DataFrame(rows)}
 
 

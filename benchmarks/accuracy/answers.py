@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import ndtri
 
 import bayesde as bde
 from bayesde.eb.shrinkage.ash import fit_mixture
+from benchmarks.accuracy.laws import under_laws
 from benchmarks.accuracy.records import Answer, Interval, Problem
 
 __all__ = ["LEVELS", "around", "bayesde_answers"]
@@ -15,8 +19,6 @@ LEVELS = (0.5, 0.8, 0.95)
 MIDDLE = 1e-9
 """Both ends of an interval with this probability are the median."""
 LN2 = np.log(2.0)
-ALONE = bde.SamplingOptions(hand_over=False)
-"""No gene is sampled by Stan, so that results do not depend on whether Stan is installed."""
 
 
 def around(estimate: np.ndarray, error: np.ndarray) -> dict[float, Interval]:
@@ -35,36 +37,42 @@ def bayesde_answers(problem: Problem) -> tuple[list[Answer], np.ndarray]:
     Returns
     -------
     answers : list of Answer
-        Method psis (posterior mean), its posterior median, psis with Student-t residuals where the problem
-        asks for it, maximum likelihood (DESeq2), apeglm and ashr.
+        Method psis (posterior mean) and its posterior median, under every law of the effects, psis with
+        Student-t residuals where the problem asks for it, maximum likelihood (DESeq2), apeglm and ashr.
     base_mean : ndarray (gene,)
     """
-    fit = bde.fit_eb(problem.counts, f"~ {problem.factor}", size_factors=problem.size_factors,
+    fit = bde.fit_eb(problem.counts, problem.formula, size_factors=problem.size_factors,
                      references={problem.factor: problem.reference})  # fmt: skip
     contrast = (problem.factor, problem.level, problem.reference)
-    answers = _psis(problem, fit, contrast)
+    posteriors, laws = under_laws(problem.counts, fit)
+    answers = []
+    for law, posterior in posteriors.items():
+        name = "psis" if law == "cauchy" else f"psis, {law}"
+        own = _posterior_mean(problem, posterior, contrast, name, laws[law])
+        answers.append(own if law == "cauchy" else replace(own, hyperparameters={}))
+        answers.append(_posterior_median(posterior, contrast, name))
     if problem.student_t:
         options = bde.SamplingOptions(residuals="student_t", hand_over=False)
-        answers += _psis(problem, fit, contrast, "psis, Student-t", options)[:1]
+        heavy = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
+        answers.append(_posterior_mean(problem, heavy, contrast, "psis, t residuals"))
     answers += [_maximum_likelihood(fit, contrast), _apeglm(fit, contrast), _ashr(fit, contrast)]
     return answers, fit.base_mean
 
 
-def _psis(
+def _posterior_mean(
     problem: Problem,
-    fit: bde.EbFit,
+    posterior: bde.Posterior,
     contrast: tuple[str, str, str],
-    name: str = "psis",
-    options: bde.SamplingOptions = ALONE,
-) -> list[Answer]:
-    """Return the posterior mean with its intervals and rates, and the posterior median."""
-    posterior = bde.fit_posterior(problem.counts, fit.design, engine="psis", eb=fit, options=options)
-    tables = {level: posterior.results(contrast, ci_prob=level) for level in (*LEVELS, MIDDLE)}
+    name: str,
+    law: Mapping[str, float] | None = None,
+) -> Answer:
+    """Return the posterior mean with its intervals and rates."""
+    tables = {level: posterior.results(contrast, ci_prob=level) for level in LEVELS}
     table = tables[max(LEVELS)]
     pit, dispersion_pit = _below_truth(problem, posterior, contrast)
     hyper = posterior.hyperparameters
     learnt = {key: (float(draws.mean()), hyper.sd[key]) for key, draws in hyper.draws.items()}
-    main = Answer(
+    return Answer(
         name,
         table["log2_fold_change"].to_numpy(),
         table["lfsr"].to_numpy(),
@@ -74,8 +82,12 @@ def _psis(
         dispersion_pit,
         learnt,
         table["status"].to_numpy() == "ok",
+        law or {},
     )
-    return [main, Answer(f"{name}, median", _interval(tables[MIDDLE])[0])]
+
+
+def _posterior_median(posterior: bde.Posterior, contrast: tuple[str, str, str], name: str) -> Answer:
+    return Answer(f"{name}, median", _interval(posterior.results(contrast, ci_prob=MIDDLE))[0])
 
 
 def _interval(table: bde.ResultsTable) -> Interval:
@@ -85,14 +97,21 @@ def _interval(table: bde.ResultsTable) -> Interval:
 def _below_truth(
     problem: Problem, posterior: bde.Posterior, contrast: tuple[str, str, str]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the shares of draws below the true effect and the true dispersion, NaN where not sampled."""
-    if problem.dispersion is None:
+    """Return the shares of draws below the true effect and the true dispersion, NaN where not sampled.
+
+    Of draws that equal the truth, as under a law with a point mass, a share drawn at random counts as below,
+    so that the result is uniform if the posterior is calibrated.
+    """
+    if not problem.exact:
         return None, None
     genes = problem.counts.genes.get_indexer(posterior.draws.get_index("gene"))
     effect = problem.truths[0].effect.to_numpy()[genes] * LN2
     shares = np.full((2, problem.counts.n_genes), np.nan)
     drawn = posterior.draws["beta"].values @ posterior.design.contrast(contrast).vector
-    shares[0, genes] = (drawn < effect).mean(axis=(0, 1))
+    below, equal = ((drawn < effect).mean(axis=(0, 1)), (drawn == effect).mean(axis=(0, 1)))
+    shares[0, genes] = below + np.random.default_rng(1).random(genes.size) * equal
+    if problem.dispersion is None:
+        return shares[0], None
     log_dispersion = np.log(problem.dispersion[genes])
     shares[1, genes] = (posterior.draws["log_dispersion"].values < log_dispersion).mean(axis=(0, 1))
     return shares[0], shares[1]

@@ -13,7 +13,7 @@ from benchmarks.accuracy import metrics
 from benchmarks.accuracy.answers import LEVELS
 from benchmarks.accuracy.records import Answer, Problem, Truth
 
-__all__ = ["COLUMNS", "Case", "calibration", "cases", "curves", "learnt", "scores"]
+__all__ = ["COLUMNS", "Case", "calibration", "cases", "curves", "laws", "learnt", "scores"]
 
 REFERENCE = "psis"
 OFFSET_FROM = "DESeq2 (MLE)"
@@ -25,7 +25,8 @@ S_GRID = np.logspace(-3.0, np.log10(0.3), 30)
 PIT_BINS = 10
 COLUMNS = (
     "problem truth stratum method genes mae mae_above_psis mae_above_psis_se rmse coverage_50 coverage_80 "
-    "coverage_95 coverage_50_with_error coverage_80_with_error coverage_95_with_error width_95 "
+    "coverage_95 coverage_50_with_error coverage_80_with_error coverage_95_with_error "
+    "coverage_50_split coverage_80_split coverage_95_split width_95 "
     "width_covering_95 called_at_0.01 false_signs_at_0.01 called_at_0.05 false_signs_at_0.05 "
     "called_at_0.1 false_signs_at_0.1 power_at_0.01 power_at_0.05 power_at_0.01_se power_at_0.05_se "
     "top_100 top_500"
@@ -234,6 +235,8 @@ def _interval_numbers(chosen: Answer, effect: np.ndarray, error: np.ndarray | No
         if error is not None:
             wider = metrics.widened(ends, chosen.estimate, error, level)
             found[f"{name}_with_error"] = metrics.coverage(wider, effect)
+        if chosen.pit is not None:
+            found[f"{name}_split"] = float((np.abs(chosen.pit - 0.5) <= level / 2.0).mean())
     level = max(LEVELS)
     if level in chosen.intervals:
         ends = chosen.intervals[level]
@@ -333,5 +336,28 @@ def learnt(case: Case) -> pd.DataFrame:
             }
             for answer in case.answers
             for name, (mean, sd) in answer.hyperparameters.items()
+        ]
+    )
+
+
+def laws(case: Case) -> pd.DataFrame:
+    """Return what is known of the laws of the effects.
+
+    Parameters
+    ----------
+    case : Case
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``problem``, ``method``, ``sampled``, the number of genes sampled, and the columns of
+        `benchmarks.accuracy.laws.under_laws`.
+    """
+    sampled = int((~case.problem.counts.all_zero).sum())
+    return pd.DataFrame(
+        [
+            {"problem": case.problem.name, "method": answer.method, "sampled": sampled, **answer.law}
+            for answer in case.answers
+            if answer.law
         ]
     )

@@ -1,10 +1,12 @@
 # limma-voom and edgeR (quasi-likelihood) of all genes: effects, standard errors and p-values.
-# Arguments: counts.tsv (gene, one column a sample), samples.tsv (sample, treated, size_factor or NA), answer.tsv.
+# Arguments: counts.tsv (gene, one column a sample), samples.tsv (sample, treated, size_factor or NA,
+# batch if there is one), answer.tsv.
 suppressPackageStartupMessages({library(limma); library(edgeR)})
 files <- commandArgs(trailingOnly = TRUE)
 counts <- as.matrix(read.delim(files[1], row.names = 1, check.names = FALSE))
 samples <- read.delim(files[2], row.names = 1)
 design <- cbind(1, samples$treated)
+if (!is.null(samples$batch)) design <- cbind(design, model.matrix(~ factor(samples$batch))[, -1])
 
 y <- DGEList(counts)
 if (anyNA(samples$size_factor)) {

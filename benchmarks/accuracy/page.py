@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from bayesde.io import write_atomically
+from benchmarks.accuracy.law_page import LAWS, law_table, target_table
 from benchmarks.speed.report import markdown_table
 
 __all__ = ["MAIN", "refresh", "tables_of"]
 
-MAIN = ("psis", "psis, median", "psis, Student-t", "apeglm", "ashr", "DESeq2 (MLE)", "limma", "edgeR")
+MAIN = (
+    *LAWS, "psis, median", "psis, t residuals", "apeglm", "ashr", "DESeq2 (MLE)", "limma", "edgeR",
+)  # fmt: skip
 """The methods of the summary tables, in their order; the paper's own results have a table of their own."""
 RANKED = tuple(name for name in MAIN if name != "psis, median")
 WITH_INTERVALS = tuple(name for name in RANKED if name != "edgeR")
@@ -66,6 +69,8 @@ def tables_of(tables: dict[str, pd.DataFrame]) -> dict[str, list[str]]:
         "top": _grid(both, cases, MAIN, _tops),
         "paper": _paper(scores),
         "learnt": _learnt(tables["learnt"], cases),
+        "laws": law_table(tables["laws"]),
+        "targets": target_table(scores, cases, tables["laws"]),
     }
 
 

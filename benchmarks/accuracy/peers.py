@@ -58,6 +58,8 @@ def _write(problem: Problem, folder: Path) -> None:
     samples = pd.DataFrame(
         {"treated": problem.treated.astype(int), "size_factor": factors}, index=counts.columns
     )
+    if problem.batch:
+        samples["batch"] = problem.counts.sample_table[problem.batch].to_numpy()
     samples.to_csv(folder / "samples.tsv", sep="\t", index_label="sample", na_rep="NA")
 
 

@@ -17,7 +17,9 @@ __all__ = ["DPI", "draw"]
 DPI = 110
 STYLES = {
     "psis": ("#0072B2", "o"),
-    "psis, Student-t": ("#56B4E9", "P"),
+    "psis, student_t": ("#56B4E9", "P"),
+    "psis, spike_t": ("#000000", "*"),
+    "psis, mixture": ("#8C564B", "p"),
     "apeglm": ("#009E73", "s"),
     "ashr": ("#CC79A7", "^"),
     "DESeq2 (MLE)": ("#D55E00", "D"),
@@ -53,8 +55,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
         "power": _power(tables["scores"], tables["cases"]),
         "error_by_expression": _errors(tables["scores"], tables["cases"]),
     }
-    if len(tables.get("calibration", ())):
-        figures["calibration"] = _calibration(tables["calibration"], tables["cases"])
+    calibration = tables.get("calibration", pd.DataFrame())
+    if len(calibration) and (calibration["quantity"] == "dispersion").any():
+        figures["calibration"] = _calibration(calibration, tables["cases"])
     return figures
 
 
@@ -215,7 +218,7 @@ def _errors(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
 def _calibration(calibration: pd.DataFrame, cases: pd.DataFrame) -> Figure:
     """Genes by the posterior probability below the truth, for effects and dispersions of method psis."""
     table = calibration[(calibration["method"] == "psis") & (calibration["stratum"] == "all")]
-    shown = [case for case in _cases(cases) if len(_of(table, case))]
+    shown = [case for case in _cases(cases) if _of(table, case)["quantity"].nunique() == 2]
     figure = Figure(figsize=(1.75 * len(shown) + 0.6, 4.0), layout="constrained")
     grid = figure.subplots(2, len(shown), squeeze=False, sharex=True, sharey="row")
     for column, case in enumerate(shown):

@@ -1,10 +1,13 @@
-r"""Counts with known log2 fold changes: from the model, from other distributions, and from the apeglm paper.
+r"""Counts with known log2 fold changes: from the model, from other distributions, and from other simulators.
 
 Simulated counts follow
 
     K_gj ~ NB(mean = s_j exp(x_j . beta_g), dispersion = alpha_g),   ln alpha_g around ln(a0 + a1 / m_g)
 
 (`bayesde.simulation`). Their base means m_g are those of a real experiment, pasilla.
+
+A real experiment with many samples gives a truth as well: estimates from a few samples are compared with the
+maximum likelihood estimates from all the others.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ import pandas as pd
 import bayesde as bde
 from benchmarks.accuracy.records import Answer, Problem, Truth
 
-__all__ = ["PAPER", "SHARED", "apeglm_paper", "simulated", "simulated_problems"]
+__all__ = ["PAPER", "SHARED", "apeglm_paper", "simulated", "simulated_problems", "stored_problems"]
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-PAPER = SHARED / "sim_apeglm_pickrell_1"
+PAPER, PAIRS = SHARED / "sim_apeglm_pickrell_1", SHARED / "sim20k_pairs"
+YORUBA = SHARED / "yoruba"
 PAPER_NAMES = {
     "apeglm": "apeglm [paper]",
     "ashr.DESeq2": "ashr [paper]",
@@ -146,4 +150,59 @@ def apeglm_paper() -> Problem:
             )
             for key, title in PAPER_NAMES.items()
         },
+    )
+
+
+def stored_problems(n_genes: int) -> dict[str, Callable[[], Problem]]:
+    """Describe the problems that are read from files by name, those whose files exist."""
+    found: dict[Path, tuple[str, Callable[[], Problem]]] = {
+        PAPER: ("paper", apeglm_paper),
+        PAIRS: ("pairs", partial(pairs, n_genes)),
+        YORUBA: ("yoruba", partial(yoruba, n_genes)),
+    }
+    return dict(named for folder, named in found.items() if folder.exists())
+
+
+def pairs(n_genes: int) -> Problem:
+    """Read counts from another simulator: the first genes of 5 v 5 samples in two batches.
+
+    80 % of the effects of the condition are exactly 0, and none of those of the batches.
+    """
+    counts = bde.read_counts(PAIRS / "counts.tsv.gz", samples=PAIRS / "coldata.tsv")
+    counts = counts.subset(genes=list(counts.genes[:n_genes]))
+    effect = pd.read_csv(PAIRS / "truth.tsv", sep="\t", index_col=0)["lfc"].reindex(counts.genes)
+    title = "80 % of the effects exactly 0, a batch, another simulator, 5 v 5"
+    truth = (Truth("simulated", effect),)
+    return Problem("pairs", title, counts, "condition", "B", "A", truth, batch="batch")
+
+
+def yoruba(n_genes: int) -> Problem:
+    """Take four men and four women of a real experiment; the truth are estimates from the 61 others.
+
+    Parameters
+    ----------
+    n_genes : int
+        As many, at random, of the genes whose mean count in the other samples is 1 or more.
+
+    Returns
+    -------
+    Problem
+    """
+    counts = bde.read_counts(YORUBA / "counts.tsv.gz", samples=YORUBA / "coldata.tsv")
+    sex = counts.sample_table["gender"]
+    chosen = [sample for one in ("female", "male") for sample in sex.index[sex == one][:4]]
+    others = counts.subset(samples=[sample for sample in counts.samples if sample not in chosen])
+    fit = bde.fit_eb(others, "~ gender", references={"gender": "female"})
+    table = fit.results(("gender", "male", "female"))
+    known = np.flatnonzero((fit.base_mean >= SMALLEST_MEAN) & np.isfinite(table["lfc_se"]))
+    rows = np.sort(np.random.default_rng(1).choice(known, min(n_genes, known.size), replace=False))
+    genes = [str(gene) for gene in counts.genes[rows]]
+    return Problem(
+        "yoruba",
+        "men v women, 4 v 4 of 29 v 40",
+        counts.subset(genes=genes, samples=chosen),
+        "gender",
+        "male",
+        "female",
+        (Truth("others", table["log2_fold_change"].loc[genes], table["lfc_se"].loc[genes]),),
     )

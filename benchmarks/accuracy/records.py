@@ -32,6 +32,8 @@ class Answer:
     hyperparameters : mapping of str to (mean, sd)
     trusted : ndarray of bool (gene,) or None
         Whether a gene passes the method's own diagnostics.
+    law : mapping of str to float
+        What is to be known of the law of the effects (`benchmarks.accuracy.laws`).
     """
 
     method: str
@@ -43,6 +45,7 @@ class Answer:
     dispersion_pit: np.ndarray | None = None
     hyperparameters: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trusted: np.ndarray | None = None
+    law: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,8 @@ class Problem:
     counts : Counts
     factor, level, reference : str
         The design is ``~ factor``; `level` is compared with `reference`.
+    batch : str
+        A factor that the design also has, before `factor`; none by default.
     truths : tuple of Truth
     size_factors : ndarray (sample,) or None
         Given to every method; None lets each estimate its own.
@@ -101,6 +106,18 @@ class Problem:
     dispersion: np.ndarray | None = None
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     student_t: bool = False
+    batch: str = ""
+
+    @property
+    def formula(self) -> str:
+        """The design."""
+        return f"~ {self.batch} + {self.factor}" if self.batch else f"~ {self.factor}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the truth is known for all genes, without error and offset."""
+        first = self.truths[0]
+        return first.error is None and first.anchors is None
 
     @property
     def treated(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesde.model.hyperparameter_names import PI0, effect_name
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.numerics.resampling import systematic
@@ -63,6 +64,16 @@ class HyperparameterPosterior:
     def effective_size(self) -> float:
         """Effective number of points."""
         return float(1.0 / np.sum(self.weight**2))
+
+    @property
+    def null(self) -> dict[int, float]:
+        """Prior probability of zero, by coefficient whose law has an atom, at the mean of the points."""
+        space, known = self.space, {k: law.null for k, law in self.space.mixtures}
+        mean = space.by_name(weighted_mean(self.weight, self.phi))
+        return {
+            k: known[k] if k in known else float(mean[effect_name(PI0, space.coefficients[k])])
+            for k in space.atoms
+        }
 
     @property
     def checks(self) -> dict[str, float]:

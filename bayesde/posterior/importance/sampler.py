@@ -110,6 +110,7 @@ def draw_sample(
     n_draws: int,
     learnt: MarginalLikelihood | None = None,
     at_zero: list[list[ProposedGenes]] | None = None,
+    patterns: Patterns | None = None,
 ) -> ImportanceSample:
     """Draw, with the hyperparameters integrated out; adapt the proposals that do not serve.
 
@@ -126,13 +127,15 @@ def draw_sample(
         it for all that are returned, the others are written there.
     at_zero : list of list of ProposedGenes, optional
         Of every piece, the proposals of the patterns of zeros; by default they are built.
+    patterns : Patterns, optional
+        Of zeros, with their numbers of draws; by default those of the points' law.
 
     Returns
     -------
     ImportanceSample
     """
     n_genes, d = sum(piece.rows.size for piece in pieces), pieces[0].model.n_coefficients + 1
-    patterns = Patterns.of(points.space.atoms)
+    patterns = patterns or Patterns.of(points.space.atoms, points.null)
     sizes = patterns.sizes(n_draws)
     if learnt is not None and not (sizes[0] == learnt.n_draws or sizes[0] >= learnt.n_draws + FEWEST_MORE):
         learnt = None

@@ -6,12 +6,17 @@ proposals and draws of its own. With M_z draws of pattern z, of M in all, and th
 ln(M / M_z), all draws of a gene stand in one array whose mean weight is the sum over the patterns:
 
     (1/M) sum_m w_m = sum_z (1/M_z) sum_{m in z} p(y | theta_m) / q_z(theta_m) p(theta_m).
+
+The effective number of draws is largest where a pattern has the share of the draws that it has of the
+posterior. That is known for no gene beforehand, but on average it is the prior probability of the pattern, so
+that once the law has been learnt, part of the draws are divided by it.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +29,8 @@ MOST_ATOMS = 4
 """Coefficients that may have an atom: all their subsets are taken."""
 SHARE_OF_ZEROS = (0.0, 0.25, 0.4, 0.5, 0.5)
 """Of the draws, those in which a coefficient is zero, by the number of coefficients with an atom."""
+BY_PROBABILITY = 0.5
+"""Of the draws, those that are divided among the patterns by their probabilities, where these are known."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,23 @@ class Patterns:
     ----------
     zeros : tuple of tuple of int
         The coefficients that are zero, of each pattern; none of the first.
+    probability : tuple of float
+        Prior probability of each pattern; empty if it is not known.
     """
 
     zeros: tuple[tuple[int, ...], ...] = ((),)
+    probability: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, atoms: tuple[int, ...]) -> Patterns:
+    def of(cls, atoms: tuple[int, ...], null: Mapping[int, float] | None = None) -> Patterns:
         """Return all patterns.
 
         Parameters
         ----------
         atoms : tuple of int
             The coefficients whose law has an atom, at most `MOST_ATOMS`.
+        null : mapping of int to float, optional
+            Probability of zero, by coefficient.
 
         Returns
         -------
@@ -53,7 +65,12 @@ class Patterns:
         """
         assert len(atoms) <= MOST_ATOMS
         sizes = range(len(atoms) + 1)
-        return cls(tuple(z for size in sizes for z in itertools.combinations(atoms, size)))
+        zeros = tuple(z for size in sizes for z in itertools.combinations(atoms, size))
+        if null is None:
+            return cls(zeros)
+        return cls(
+            zeros, tuple(math.prod(null[k] if k in z else 1.0 - null[k] for k in atoms) for z in zeros)
+        )
 
     def sizes(self, n_draws: int) -> list[int]:
         """Return how many of a gene's draws each pattern has.
@@ -68,8 +85,10 @@ class Patterns:
         list of int
         """
         n = len(self.zeros) - 1
-        each = max(1, int(self._share * n_draws) // n) if n else 0
-        return [n_draws - n * each, *[each] * n]
+        evenly = n_draws * (1.0 - BY_PROBABILITY) if self.probability else n_draws
+        each = max(1, int(self._share * evenly) // n) if n else 0
+        sizes = [each + int((n_draws - evenly) * p) for p in self.probability[1:]] or [each] * n
+        return [n_draws - sum(sizes), *sizes]
 
     def sizes_beside(self, n_draws: int) -> list[int]:
         """Return how many draws each pattern has beside a number of draws without zeros.

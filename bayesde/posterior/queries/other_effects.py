@@ -247,13 +247,19 @@ def _without_zeros(posterior: PosteriorData, request: Request) -> MarginalLikeli
     draws, laws = posterior.gene_draws, posterior.request.laws
     assert draws.log_ratio is not None
     assert draws.log_level is not None
-    size = Patterns.of(() if laws is None else laws.atoms).sizes(draws.n_draws)[0]
+    size = _number_without_zeros(draws.theta, () if laws is None else laws.atoms)
     rows = _weighted(posterior)
     log_ratio = np.asarray(draws.log_ratio[rows, :size], dtype=np.float32) - offset(size, draws.n_draws)
     theta = np.asarray(draws.theta, dtype=np.float32)
     base_mean = posterior.eb.base_mean[posterior.request.rows[rows]]
     theta = np.ascontiguousarray(theta[rows, :size])
     return MarginalLikelihood(request.space, base_mean, theta, log_ratio, draws.log_level[rows])
+
+
+def _number_without_zeros(theta: np.ndarray, atoms: tuple[int, ...]) -> int:
+    """Return how many draws (gene, draw, parameter) have no zeros; they come first, the same of all genes."""
+    zero = (np.asarray(theta[0])[:, list(atoms)] == 0.0).any(axis=1)
+    return int(np.argmax(zero)) if zero.any() else zero.size
 
 
 def _weighed(
@@ -314,7 +320,7 @@ def _sample_again(
         return
     rows = request.rows[genes]
     pieces = propose(request.start(rows), request.model(rows, hyper))
-    sampled = draw_sample(pieces, points, draws.n_draws)
+    sampled = draw_sample(pieces, points, draws.n_draws, patterns=Patterns.of(points.space.atoms))
     overwrite(draws, genes, sampled.draws)
     for name, values in sampled.report.items():
         report[name][genes] = values
