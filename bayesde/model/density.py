@@ -112,6 +112,9 @@ class ConditionalModel:
         Standard deviation of the normal priors, natural log.
     effect_df : ndarray (coefficient,), optional
         Degrees of freedom of the Student-t priors; by default 1, Cauchy's distribution.
+    factor : ndarray of int64 (coefficient,), optional
+        Which coefficients are the levels of one factor, around a center that is another coefficient: the same
+        number from 0 on, -1 for others. By default there are none.
     """
 
     y: np.ndarray
@@ -125,6 +128,12 @@ class ConditionalModel:
     nu: float
     unshrunken_sd: float = 15.0
     effect_df: np.ndarray | None = None
+    factor: np.ndarray | None = None
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Which coefficients are levels of one factor, ndarray of int64 (coefficient,): -1 if of none."""
+        return np.full(self.n_coefficients, -1, dtype=np.int64) if self.factor is None else self.factor
 
     @property
     def prior_df(self) -> np.ndarray:
@@ -182,6 +191,9 @@ class ConditionalModel:
     def with_coefficients(self, kept: np.ndarray) -> ConditionalModel:
         """Keep some of the coefficients; the others are zero.
 
+        Where a level of a factor is zero, the center is that level's mean, and the other levels are
+        coefficients like any other.
+
         Parameters
         ----------
         kept : ndarray of int
@@ -190,12 +202,15 @@ class ConditionalModel:
         -------
         ConditionalModel
         """
+        lost = np.delete(self.factors, kept)
+        factor = None if self.factor is None else np.where(np.isin(self.factor, lost), -1, self.factor)[kept]
         return replace(
             self,
             x=np.ascontiguousarray(self.x[:, kept]),
             shrunken=self.shrunken[kept],
             shrinkage_scale=self.shrinkage_scale[kept],
             effect_df=None if self.effect_df is None else self.effect_df[kept],
+            factor=factor,
         )
 
 

@@ -17,6 +17,7 @@ from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,
     SamplingOptions,
+    check_coding,
     check_draws,
     check_joint,
 )
@@ -87,6 +88,7 @@ def fit_posterior(
     options = options or SamplingOptions()
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
     check_draws(run)
+    check_coding(run.engine, options)
     fit = eb if eb is not None else fit_eb(counts, design)
     check_unweighted(fit)
     check_same(counts, design, fit)

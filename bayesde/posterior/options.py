@@ -28,6 +28,7 @@ __all__ = [
     "EngineOptions",
     "SamplingOptions",
     "EngineRunOptions",
+    "check_coding",
     "check_draws",
     "check_joint",
 ]
@@ -248,6 +249,20 @@ class SamplingOptions:
             read=_read_coefficients,
         ),
     )
+    coding: str = option(
+        "treatment",
+        Words(
+            {
+                "treatment": "the design's coefficients have them, so that levels are shrunken towards the "
+                "reference, and which one that is matters",
+                "levels": "the levels of a factor are treated alike, each shrunken towards their common "
+                "center, so that neither reference nor coding matters",
+            }
+        ),
+        "Which coefficients the priors of effects are on. With levels, hyperparameters are named by term, "
+        "and the prior of a difference of two levels has the scale 2S; engine psis only.",
+        flag("--coding", metavar="treatment|levels", panel=_MODEL),
+    )
     scales: str = option(
         "coefficient",
         Words(
@@ -292,6 +307,26 @@ def check_draws(sampler: EngineOptions) -> None:
     """
     if sampler.engine == "psis":
         _WEIGHTED_DRAWS("draws", sampler.draws)
+
+
+def check_coding(engine: str, sampling: SamplingOptions) -> None:
+    """Refuse a coding that an engine does not have.
+
+    Parameters
+    ----------
+    engine : str
+    sampling : SamplingOptions
+
+    Raises
+    ------
+    OptionError
+        With what to do instead.
+    """
+    if sampling.coding == "levels" and engine != "psis":
+        raise OptionError(
+            f"coding: engine '{engine}' samples the design's own coefficients and cannot treat the levels of "
+            "factors alike; use engine 'psis', or coding 'treatment'."
+        )
 
 
 def check_joint(*, fixed: bool = False, local_trend: bool = False, genes: int = 0) -> None:
