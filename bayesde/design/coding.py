@@ -81,6 +81,7 @@ class Coding:
         design: DesignMatrix,
         columns: Sequence[np.ndarray],
         names: Sequence[str],
+        terms: Sequence[str],
         factor: Sequence[int],
         order: Sequence[int],
     ) -> Coding:
@@ -91,18 +92,17 @@ class Coding:
         design : DesignMatrix
         columns : sequence of ndarray (sample,)
             Of W, whose span is that of the design matrix.
-        names : sequence of str
+        names, terms : sequence of str
+            Of each column, and of its term.
         factor, order : sequence of int
         """
         matrix = np.ascontiguousarray(np.column_stack(columns))
         exact = np.linalg.lstsq(design.matrix, matrix, rcond=None)[0]
-        transform: np.ndarray = np.round(exact, ROUNDED) + 0.0
+        transform = np.asarray(np.round(exact, ROUNDED)) + 0.0
         matrix.flags.writeable = False
-        terms: dict[str, tuple[int, ...]] = {}
-        for k, name in enumerate(names):
-            terms[name] = (*terms.get(name, ()), k)
+        of_term = {term: tuple(k for k, other in enumerate(terms) if other == term) for term in terms}
         numbers = np.array(factor, dtype=np.int64), np.array(order, dtype=np.int64)
-        return cls(matrix, tuple(names), terms, numbers[0], numbers[1], transform, design.formula)
+        return cls(matrix, tuple(names), of_term, numbers[0], numbers[1], transform, design.formula)
 
     @property
     def n_coefficients(self) -> int:

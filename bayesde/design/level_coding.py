@@ -256,28 +256,30 @@ def _with_difference(design: DesignMatrix, blocks: list[_Block], block: _Block) 
 
 def _coding(design: DesignMatrix, flat: list[_Block], shrunken: list[_Block]) -> Coding:
     """Put the columns of all blocks beside each other: the center and others that are not shrunken first."""
-    columns, names = [np.ones(design.n_samples)], [INTERCEPT]
+    columns, names, terms = [np.ones(design.n_samples)], [INTERCEPT], [INTERCEPT]
     for block in flat:
         for column, label in zip(block.columns.T, block.labels, strict=True):
             if not _same_span(np.column_stack(columns), np.column_stack([*columns, column])):
                 columns.append(column)
                 names.append(label)
+                terms.append(block.name)
     factor, order = [-1] * len(names), [0] * len(names)
     number = 0
     for block in shrunken:
         for first in range(0, len(block.labels), block.cells):
             cells = range(first, first + block.cells)
             columns += [block.columns[:, k] for k in cells]
+            terms += [block.name] * block.cells
             names += [block.name if block.cells > 1 else block.labels[k] for k in cells]
             together = block.cells > 1 or _is_crossed(block, shrunken)
             factor += [number if together else -1] * block.cells
             order += [block.order] * block.cells
             number += together
-    return Coding.by_levels(design, columns, names, factor, order)
+    return Coding.by_levels(design, columns, names, terms, factor, order)
 
 
 def _is_crossed(block: _Block, blocks: list[_Block]) -> bool:
-    """Return whether an interaction could explain what a block does: it has the block's columns in its span."""
+    """Return whether an interaction could explain what a block does, with columns that span its own."""
     return any(
         set(block.factors) < set(other.factors) and block.covariates == other.covariates for other in blocks
     )
