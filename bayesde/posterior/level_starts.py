@@ -5,6 +5,9 @@ is the theta of least squares that W theta = eta has; of the many there are, the
 effects, those of interactions smaller than those of their margins. Scales of effects are those of differences
 of two levels, estimated as apeglm does from their errors, sum_c (1 / mean_c + alpha) / n_c, and halved: the
 difference of two Cauchy(0, S) is Cauchy(0, 2S).
+
+What is taken from the empirical-Bayes fit, such as dispersions, does not depend on the coding but for the
+tolerance of its searches; so starts are rounded, and draws are the same for every coding.
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ FREE, BY_ORDER = 1e4, 1e-2
 """How far coefficients that are not shrunken, and those of each further variable, may be from zero."""
 ROUNDED = 12
 """Decimals of weights, so that they do not depend on the library that finds them."""
+START_DECIMALS = 3
+"""Of logarithms that are taken from the fit."""
 
 
-def level_starts(fit: EbFit, coding: Coding, rows: np.ndarray) -> np.ndarray:
+def level_starts(fit: EbFit, coding: Coding, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where the searches for the genes' modes start.
 
     Parameters
@@ -42,10 +47,12 @@ def level_starts(fit: EbFit, coding: Coding, rows: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray (gene, sampled coefficient)
+    beta : ndarray (gene, sampled coefficient)
         Natural log.
+    log_dispersion : ndarray (gene,)
     """
-    return _weighted(_log_means(fit, coding, rows), _weights(coding))
+    beta = _weighted(_log_means(fit, coding, rows), _weights(coding))
+    return beta, np.round(logarithms(fit.dispersion[rows]), START_DECIMALS)
 
 
 def level_hyperparameters(fit: EbFit, coding: Coding) -> Hyperparameters:
@@ -61,8 +68,16 @@ def level_hyperparameters(fit: EbFit, coding: Coding) -> Hyperparameters:
     Hyperparameters
     """
     values = values_of_fit(fit, ())
-    values["shrinkage_scale"] = _scales(fit, coding)
-    return Hyperparameters(**values)
+    return Hyperparameters(
+        shrinkage_scale={name: _rounded(scale) for name, scale in _scales(fit, coding).items()},
+        dispersion_sd=_rounded(values["dispersion_sd"]),
+        asymptotic_dispersion=_rounded(values["asymptotic_dispersion"]),
+        extra_poisson=_rounded(values["extra_poisson"]),
+    )
+
+
+def _rounded(value: float) -> float:
+    return math.exp(round(math.log(value), START_DECIMALS)) if value > 0.0 else value
 
 
 def _scales(fit: EbFit, coding: Coding) -> dict[str, float]:
@@ -75,22 +90,11 @@ def _scales(fit: EbFit, coding: Coding) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for k in np.flatnonzero(coding.order > 0).tolist():
         name, levels = coding.coefficients[k], coding.levels_of(k)
-        if len(levels) == 1 and _is_of_design(fit, coding, name):
-            own = fit.design.coefficients.index(name)
-            found[name] = [prior_scale(fit.beta[:, own], fit.beta_se[:, own])]
-            continue
         row = weights[k] - (weights[levels[levels.index(k) - 1]] if len(levels) > 1 else 0.0)
         error = np.sqrt(_weighted(variance, row[None] ** 2)[:, 0])
         scale = prior_scale(_weighted(eta, row[None])[:, 0], error)
         found.setdefault(name, []).append(scale if len(levels) == 1 else 0.5 * scale)
     return {name: math.exp(float(logarithms(scales).mean())) for name, scales in found.items()}
-
-
-def _is_of_design(fit: EbFit, coding: Coding, name: str) -> bool:
-    """Return whether a coefficient is the same as that of the design, whatever that of others."""
-    if name not in fit.design.coefficients or not fit.design.has_intercept or coding.transform is None:
-        return False
-    return np.count_nonzero(coding.transform[fit.design.coefficients.index(name)]) == 1
 
 
 def _cells(coding: Coding) -> tuple[np.ndarray, np.ndarray]:

@@ -161,9 +161,9 @@ class Request:
         -------
         Starts
         """
-        coding = self.coding
-        beta = level_starts(self.fit, coding, rows) if coding.has_levels else self.fit.beta[rows]
-        return Starts(beta, logarithms(self.fit.dispersion[rows]), self.seeds(rows))
+        if self.coding.has_levels:
+            return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
+        return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes.
