@@ -8,8 +8,9 @@ log likelihood is about a quadratic function with Fisher's information I, and a 
     ln Z = 0.5 b' (I + Lambda)^-1 b - 0.5 ln det(I + Lambda) + ln heights,      b = I beta^,
 
 with the precisions Lambda of normal priors of scale S for null coefficients, and of next to flat ones for
-the others, whose heights are those of Cauchy's law where they are estimated. It is computed for three
-dispersions, since a gene's dispersion is larger where fewer coefficients explain its counts.
+the others, whose heights are those of Cauchy's law where they are estimated. Combinations in which a non-null
+coefficient is estimated within S of zero are left out, since it would end as null. The evidence is computed
+for three dispersions, since a gene's dispersion is larger where fewer coefficients explain its counts.
 """
 
 from __future__ import annotations
@@ -183,6 +184,8 @@ def _log_evidence(null, own):  # type: ignore[no-untyped-def]
         if not null[i]:
             size = scale[split[i]]
             total -= NON_NULL + math.log(size) + math.log1p((solved[split[i]] / size) ** 2)
+            if abs(solved[split[i]]) < size:  # it would end as null
+                total -= UNLIKELY
     return total
 
 
