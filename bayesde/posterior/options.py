@@ -253,14 +253,14 @@ class SamplingOptions:
         "treatment",
         Words(
             {
-                "treatment": "the design's coefficients have them, so that levels are shrunken towards the "
-                "reference, and which one that is matters",
-                "levels": "the levels of a factor are treated alike, each shrunken towards their common "
-                "center, so that neither reference nor coding matters",
+                "treatment": "the design's own coefficients, so that levels are shrunken towards the "
+                "reference, and the results depend on which one that is",
+                "levels": "an effect of every level, shrunken towards the center of all, so that neither the "
+                "reference nor the coding of the design matters (engine psis only)",
             }
         ),
-        "Which coefficients the priors of effects are on. With levels, hyperparameters are named by term, "
-        "and the prior of a difference of two levels has the scale 2S; engine psis only.",
+        "What the priors of effects are on. With levels, a factor of three or more levels has one scale S, "
+        "named by its term, and the difference of two levels has a prior of scale 2S.",
         flag("--coding", metavar="treatment|levels", panel=_MODEL),
     )
     scales: str = option(
