@@ -126,6 +126,9 @@ class ConditionalModel:
         for modes and proposals have a Cauchy prior of the mixture's median absolute effect in its place.
     wide_share, wide_ratio : float
         Of residuals with two normal components, share and relative scale of the second one; 0 and 1 for one.
+    factor : ndarray of int64 (coefficient,), optional
+        Which coefficients are the levels of one factor, around a center that is another coefficient: the same
+        number from 0 on, -1 for others. By default there are none.
     """
 
     y: np.ndarray
@@ -142,6 +145,12 @@ class ConditionalModel:
     mixtures: tuple[tuple[int, EffectMixture], ...] = ()
     wide_share: float = 0.0
     wide_ratio: float = 1.0
+    factor: np.ndarray | None = None
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Which coefficients are levels of one factor, ndarray of int64 (coefficient,): -1 if of none."""
+        return np.full(self.n_coefficients, -1, dtype=np.int64) if self.factor is None else self.factor
 
     @property
     def prior_df(self) -> np.ndarray:
@@ -206,6 +215,9 @@ class ConditionalModel:
     def with_coefficients(self, kept: np.ndarray) -> ConditionalModel:
         """Keep some of the coefficients; the others are zero.
 
+        Where a level of a factor is zero, the center is that level's mean, and the other levels are
+        coefficients like any other.
+
         Parameters
         ----------
         kept : ndarray of int
@@ -214,6 +226,8 @@ class ConditionalModel:
         -------
         ConditionalModel
         """
+        lost = np.delete(self.factors, kept)
+        factor = None if self.factor is None else np.where(np.isin(self.factor, lost), -1, self.factor)[kept]
         return replace(
             self,
             x=np.ascontiguousarray(self.x[:, kept]),
@@ -221,6 +235,7 @@ class ConditionalModel:
             shrinkage_scale=self.shrinkage_scale[kept],
             effect_df=None if self.effect_df is None else self.effect_df[kept],
             mixtures=tuple((kept.tolist().index(k), law) for k, law in self.mixtures if k in kept),
+            factor=factor,
         )
 
 

@@ -53,7 +53,7 @@ class HyperparameterSpace:
     Attributes
     ----------
     coefficients : tuple of str
-        Names of the design's columns.
+        Names of the design's columns, or of what is sampled in their place: those of one name have one law.
     shrunken : tuple of int
         Those whose priors have hyperparameters.
     trend : bool
@@ -106,18 +106,20 @@ class HyperparameterSpace:
         Returns
         -------
         HyperparameterSpace
-            Every shrunken coefficient has a scale of its own.
+            Every shrunken coefficient has a scale of its own, but for those of the same name.
         """
         names = tuple(coefficients)
         known = {k: hyper.family(name) for k, name in enumerate(names) if name in hyper.shrinkage_scale}
         own = tuple(k for k, family in known.items() if family != "mixture")
+        scales = list(dict.fromkeys(names[k] for k in own))
         return cls(
             names,
             own,
             True,
             hyper.residuals == "student_t",
+            scale_of=tuple(scales.index(names[k]) for k in own),
             priors=priors or Priors(),
-            families=tuple(known[k] for k in own),
+            families=tuple(hyper.family(name) for name in scales),
             mixtures=tuple((k, hyper.mixtures[names[k]]) for k in known if k not in own),
             two_normals=hyper.residuals == "two_normals",
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.counts.display import html_table
-from bayesde.design import Design
+from bayesde.design import Coding, Design
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError, first_few
 from bayesde.model.effect_laws import EffectMixture
@@ -228,12 +228,12 @@ class Hyperparameters:
         """
         return logarithms(self.asymptotic_dispersion + self.extra_poisson / base_mean)
 
-    def scales_of(self, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    def scales_of(self, design: Design | Coding) -> tuple[np.ndarray, np.ndarray]:
         """Return which coefficients of a design are shrunken, and their scales.
 
         Parameters
         ----------
-        design : Design
+        design : Design or Coding
 
         Returns
         -------
@@ -250,19 +250,19 @@ class Hyperparameters:
         if unknown:
             raise InputError(
                 f"hyperparameters: shrinkage_scale names {first_few(unknown)}, not in the design; its "
-                f"coefficients are {first_few(design.coefficients, 20)}."
+                f"coefficients are {first_few(dict.fromkeys(design.coefficients), 20)}."
                 f"{nearest(unknown[0], design.coefficients)}"
             )
         shrunken = np.array([name in self.shrinkage_scale for name in design.coefficients])
         scales = np.array([self.shrinkage_scale.get(name, 1.0) for name in design.coefficients])
         return shrunken, scales
 
-    def effect_df(self, design: Design) -> np.ndarray | None:
+    def effect_df(self, design: Design | Coding) -> np.ndarray | None:
         """Return the degrees of freedom of the effects' priors; None where all are 1.
 
         Parameters
         ----------
-        design : Design
+        design : Design or Coding
 
         Returns
         -------
@@ -272,12 +272,12 @@ class Hyperparameters:
             return None
         return np.array([self.effect_nu.get(name, 1.0) for name in design.coefficients])
 
-    def mixtures_of(self, design: Design) -> tuple[tuple[int, EffectMixture], ...]:
+    def mixtures_of(self, design: Design | Coding) -> tuple[tuple[int, EffectMixture], ...]:
         """Return which coefficients of a design have a law that is known, and these laws.
 
         Parameters
         ----------
-        design : Design
+        design : Design or Coding
         """
         names = design.coefficients
         return tuple((k, self.mixtures[name]) for k, name in enumerate(names) if name in self.mixtures)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.design import Design
+from bayesde.design import Coding, Design
 from bayesde.eb.dispersion.estimates import MIN_DISPERSION
 from bayesde.eb.dispersion.prior import fit_dispersion_prior
 from bayesde.eb.fit import EbFit
@@ -73,12 +73,14 @@ def _named_scales(fit: EbFit, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def named_coefficients(design: Design, names: Sequence[str], option: str = "shrink") -> tuple[int, ...]:
+def named_coefficients(
+    design: Design | Coding, names: Sequence[str], option: str = "shrink"
+) -> tuple[int, ...]:
     """Find coefficients by their names or by that of their term.
 
     Parameters
     ----------
-    design : Design
+    design : Design or Coding
     names : sequence of str
         Of coefficients, ``"condition[T.treated]"``, or of terms of the formula, ``"condition"``, which stand
         for all their coefficients.
@@ -96,13 +98,14 @@ def named_coefficients(design: Design, names: Sequence[str], option: str = "shri
         If the design has none of that name.
     """
     known: dict[str, tuple[int, ...]] = dict(design.terms)
-    known |= {name: (k,) for k, name in enumerate(design.coefficients)}
+    for name in dict.fromkeys(design.coefficients):
+        known[name] = tuple(k for k, other in enumerate(design.coefficients) if other == name)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
             f"{option}: the design has no coefficient or term {first_few(unknown)};"
-            f"{nearest(unknown[0], known)} its coefficients are {first_few(design.coefficients, 20)}, its "
-            f"terms {first_few(design.terms, 20)}."
+            f"{nearest(unknown[0], known)} its coefficients are "
+            f"{first_few(dict.fromkeys(design.coefficients), 20)}, its terms {first_few(design.terms, 20)}."
         )
     return tuple(sorted({k for name in names for k in known[name]}))
 

@@ -287,7 +287,7 @@ def _label(posterior: Posterior, name: str) -> str:
     scale_of = dict(zip(space.shrunken, space.scale_of, strict=True))
     place = space.coefficients.index(coefficient)
     if list(scale_of.values()).count(scale_of[place]) > 1:
-        terms = posterior.design.terms
+        terms = posterior.coding.terms
         coefficient = next((term for term, columns in terms.items() if place in columns), coefficient)
     return f"{OF_EFFECTS[part]} of {coefficient}"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from bayesde.design import Design
+from bayesde.design import Coding, Design
 from bayesde.eb.fit import EbFit
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
@@ -41,6 +41,11 @@ class PosteriorData:
         return self.eb.design
 
     @property
+    def coding(self) -> Coding:
+        """The coefficients that were sampled, and those of the design as maps of them."""
+        return self.request.coding
+
+    @property
     def eb(self) -> EbFit:
         """The empirical-Bayes fit: normalization, starting values and, where fixed, hyperparameters."""
         return self.request.fit
@@ -59,6 +64,20 @@ class PosteriorData:
             samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
             mask[genes, samples] = True
         return mask
+
+    def weights_of(self, contrast: Any) -> np.ndarray:
+        """Return the weights of a contrast for the coefficients that were sampled.
+
+        Parameters
+        ----------
+        contrast : optional
+            Whatever ``design.contrast`` takes.
+
+        Returns
+        -------
+        ndarray (sampled coefficient,)
+        """
+        return self.coding.vector(self.design.contrast(contrast).vector)
 
     def model(self, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of the sampled genes, without the counts that were left out.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.design import Design
+from bayesde.design import Coding
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrinkage.ash import scale_grid
 from bayesde.errors import InputError, OptionError, first_few
@@ -31,12 +31,12 @@ LARGEST_ERROR = 5.0
 """Standard errors (natural log) of estimates that a mixture's grid is made of."""
 
 
-def chosen_laws(design: Design, shrunken: tuple[int, ...], effects: Any) -> dict[int, Any]:
+def chosen_laws(coding: Coding, shrunken: tuple[int, ...], effects: Any) -> dict[int, Any]:
     """Return the law of every shrunken coefficient.
 
     Parameters
     ----------
-    design : Design
+    coding : Coding
     shrunken : tuple of int
     effects : str or mapping
         As `SamplingOptions.effects` has it.
@@ -53,25 +53,27 @@ def chosen_laws(design: Design, shrunken: tuple[int, ...], effects: Any) -> dict
     if not isinstance(effects, Mapping):
         return dict.fromkeys(shrunken, effects)
     laws = dict.fromkeys(shrunken, effects.get("", "cauchy"))
-    for name in sorted(effects, key=design.coefficients.__contains__):  # those of single coefficients last
-        columns = named_coefficients(design, [name], "effects") if name else ()
-        others = [design.coefficients[k] for k in columns if k not in laws]
+    for name in sorted(effects, key=coding.coefficients.__contains__):  # those of single coefficients last
+        columns = named_coefficients(coding, [name], "effects") if name else ()
+        others = [coding.coefficients[k] for k in columns if k not in laws]
         if others:
             raise InputError(
                 f"effects: {first_few(others)} is not shrunken, and so has no law of effects; shrunken are "
-                f"{first_few([design.coefficients[k] for k in shrunken], 20) or 'none'}."
+                f"{first_few(dict.fromkeys(coding.coefficients[k] for k in shrunken), 20) or 'none'}."
             )
         laws |= dict.fromkeys(columns, effects[name])
     return laws
 
 
-def laws_to_learn(fit: EbFit, space: HyperparameterSpace, effects: Any) -> LawsToLearn | None:
+def laws_to_learn(fit: EbFit, coding: Coding, space: HyperparameterSpace, effects: Any) -> LawsToLearn | None:
     """Return the laws of effects that are to be learnt.
 
     Parameters
     ----------
     fit : EbFit
         Whose estimates give the grids of mixtures.
+    coding : Coding
+        The coefficients that are sampled.
     space : HyperparameterSpace
         With Cauchy's law of all effects.
     effects : str or mapping
@@ -85,17 +87,20 @@ def laws_to_learn(fit: EbFit, space: HyperparameterSpace, effects: Any) -> LawsT
     Raises
     ------
     InputError
-        If the design has no such coefficient or term, it is not shrunken, or nothing would be left where
-        all effects are zero.
+        If the design has no such coefficient or term, it is not shrunken, nothing would be left where all
+        effects are zero, or a factor whose levels are treated alike cannot have the law.
     """
-    laws = _with_few_atoms(fit.design, chosen_laws(fit.design, space.shrunken, effects))
+    laws = chosen_laws(coding, space.shrunken, effects)
+    _check_levels(coding, laws)
+    laws = _with_few_atoms(coding, laws)
     if all(law == "cauchy" for law in laws.values()):
         return None
     own = [k for k in space.shrunken if laws[k] in FAMILIES and laws[k] != "mixture"]
     group = dict(zip(space.shrunken, space.scale_of, strict=True))
     keys = [(group[k], laws[k]) for k in own]
     order = list(dict.fromkeys(keys))
-    scales = {k: _grid(fit, k, zero=laws[k] == "mixture") for k in laws if laws[k] in ("mixture", _NO_ZERO)}
+    learnt = [k for k in laws if laws[k] in ("mixture", _NO_ZERO)]
+    scales = {k: _grid(fit, coding.coefficients[k], zero=laws[k] == "mixture") for k in learnt}
     return LawsToLearn(
         replace(
             space,
@@ -111,21 +116,51 @@ def laws_to_learn(fit: EbFit, space: HyperparameterSpace, effects: Any) -> LawsT
 _NO_ZERO = "mixture without zero"
 
 
-def _with_few_atoms(design: Design, laws: dict[int, Any]) -> dict[int, Any]:
+def _check_levels(coding: Coding, laws: dict[int, Any]) -> None:
+    """Refuse laws that levels cannot have in common."""
+    for k, law in laws.items():
+        name, levels = coding.coefficients[k], coding.levels_of(k)
+        if law == "mixture" and coding.has_levels and coding.order[k] > 0 and len(levels) > 1:
+            raise InputError(
+                f"effects: the levels of {name} are treated alike (coding 'levels'), and cannot have a "
+                f"mixture that is learnt; choose spike_t or student_t for {name}, or coding 'treatment'."
+            )
+        if _has_atom(law) and len(levels) > MOST_ATOMS:
+            raise InputError(
+                f"effects: {name} has {len(levels)} levels that are treated alike (coding 'levels'), and at "
+                f"most {MOST_ATOMS} effects can be exactly zero; choose student_t for {name}, or coding "
+                "'treatment'."
+            )
+
+
+def _kept_atoms(coding: Coding, laws: dict[int, Any]) -> tuple[list[int], list[int]]:
+    """Return the coefficients that keep their atom, the last of them, and the others; factors stay whole."""
+    atoms = [k for k, law in laws.items() if _has_atom(law)]
+    kept: list[int] = []
+    for k in reversed(atoms):
+        together = [level for level in coding.levels_of(k) if level in atoms]
+        if k not in kept:
+            if len(kept) + len(together) > MOST_ATOMS:
+                break
+            kept += together
+    return sorted(kept), [k for k in atoms if k not in kept]
+
+
+def _with_few_atoms(coding: Coding, laws: dict[int, Any]) -> dict[int, Any]:
     """Leave the atoms at zero of at most `MOST_ATOMS` coefficients, the last of them, and check the laws."""
     atoms = [k for k, law in laws.items() if _has_atom(law)]
-    _check_not_all_zero(design, len(atoms))
-    for k in atoms[:-MOST_ATOMS]:
+    _check_not_all_zero(coding, len(atoms))
+    for k in _kept_atoms(coding, laws)[1]:
         if isinstance(laws[k], EffectMixture):
             raise _too_many(len(atoms))
         laws[k] = {"spike_t": "student_t", "mixture": _NO_ZERO}[laws[k]]
     return laws
 
 
-def _check_not_all_zero(design: Design, n_atoms: int) -> None:
-    if 0 < n_atoms == design.n_coefficients:
+def _check_not_all_zero(coding: Coding, n_atoms: int) -> None:
+    if 0 < n_atoms == coding.n_coefficients:
         raise InputError(
-            f"effects: all coefficients of the design '{design.formula}' could be zero, and then no expected "
+            f"effects: all coefficients of the design '{coding.formula}' could be zero, and then no expected "
             "count would be left; use a design with an intercept, or a law without zero (student_t)."
         )
 
@@ -134,12 +169,12 @@ def _too_many(n_atoms: int) -> InputError:
     return InputError(f"effects: at most {MOST_ATOMS} coefficients can have a law with zero; {n_atoms} have.")
 
 
-def check_laws(design: Design, hyper: Hyperparameters, effects: Any, engine: str) -> None:
-    """Refuse laws of effects that a design or an engine cannot have.
+def check_laws(coding: Coding, hyper: Hyperparameters, effects: Any, engine: str) -> None:
+    """Refuse laws of effects that a coding or an engine cannot have.
 
     Parameters
     ----------
-    design : Design
+    coding : Coding
     hyper : Hyperparameters
         Fixed, or where the search for them starts.
     effects : str or mapping
@@ -156,8 +191,8 @@ def check_laws(design: Design, hyper: Hyperparameters, effects: Any, engine: str
     if effects == "cauchy":  # or fixed
         laws: list[Any] = [hyper.mixtures.get(name, hyper.family(name)) for name in hyper.shrinkage_scale]
     else:
-        shrunken = HyperparameterSpace.of(design.coefficients, hyper).shrunken
-        laws = list(chosen_laws(design, shrunken, effects).values())
+        shrunken = HyperparameterSpace.of(coding.coefficients, hyper).shrunken
+        laws = list(chosen_laws(coding, shrunken, effects).values())
     if engine != "psis" and "mixture" in laws:
         raise OptionError(
             f"effects: engine '{engine}' cannot sample the law 'mixture', which has a point mass at zero. "
@@ -165,8 +200,8 @@ def check_laws(design: Design, hyper: Hyperparameters, effects: Any, engine: str
         )
     known = [law for law in laws if isinstance(law, EffectMixture)]
     check_effects(engine, [law for law in laws if isinstance(law, str)], known)
-    n_atoms = len(HyperparameterSpace.of(design.coefficients, hyper).atoms)
-    _check_not_all_zero(design, n_atoms)
+    n_atoms = len(HyperparameterSpace.of(coding.coefficients, hyper).atoms)
+    _check_not_all_zero(coding, n_atoms)
     if n_atoms > MOST_ATOMS:
         raise _too_many(n_atoms)
 
@@ -175,12 +210,12 @@ def _has_atom(law: Any) -> bool:
     return law.null > 0.0 if isinstance(law, EffectMixture) else law in ("spike_t", "mixture")
 
 
-def atoms_left_out(fit: EbFit, space: HyperparameterSpace, effects: Any) -> str:
+def atoms_left_out(coding: Coding, space: HyperparameterSpace, effects: Any) -> str:
     """Say which coefficients have a law without zero, because too many would have one with it.
 
     Parameters
     ----------
-    fit : EbFit
+    coding : Coding
     space : HyperparameterSpace
         With Cauchy's law of all effects.
     effects : str or mapping
@@ -191,25 +226,30 @@ def atoms_left_out(fit: EbFit, space: HyperparameterSpace, effects: Any) -> str:
     str
         Empty if there are none.
     """
-    names = fit.design.coefficients
-    laws = chosen_laws(fit.design, space.shrunken, effects)
-    atoms = [k for k, law in laws.items() if _has_atom(law)]
-    if len(atoms) <= MOST_ATOMS:
+    parts = _kept_atoms(coding, chosen_laws(coding, space.shrunken, effects))
+    if not parts[1]:
         return ""
-    kept, others = ([names[k] for k in some] for some in (atoms[-MOST_ATOMS:], atoms[:-MOST_ATOMS]))
+    kept, others = (list(dict.fromkeys(coding.coefficients[k] for k in some)) for some in parts)
+    numbers = [len(some) for some in parts]
     return (
-        f"only {MOST_ATOMS} of {len(atoms)} effects can be exactly zero: {first_few(kept)}. "
+        f"only {numbers[0]} of {sum(numbers)} effects can be exactly zero: {first_few(kept)}. "
         f"{first_few(others)} have the same law without zero; name others by the option effects."
     )
 
 
-def _grid(fit: EbFit, k: int, *, zero: bool) -> np.ndarray:
+def _grid(fit: EbFit, name: str, *, zero: bool) -> np.ndarray:
     """Return the scales of a mixture: ash's grid, from the estimates of all genes, and zero before them."""
+    if name not in fit.design.coefficients:
+        raise InputError(
+            f"effects: the design '{fit.design.formula}' has no coefficient for {name}, from whose estimates "
+            "the grid of a mixture could be made; choose spike_t or student_t."
+        )
+    k = fit.design.coefficients.index(name)
     effect, error = fit.beta[:, k], fit.beta_se[:, k]
     usable = np.isfinite(effect) & (error > 0.0) & (error < LARGEST_ERROR)
     if not usable.any():
         raise InputError(
-            f"effects: no gene has an estimate of {fit.design.coefficients[k]} that the grid of a mixture "
+            f"effects: no gene has an estimate of {name} that the grid of a mixture "
             "could be made of; choose student_t."
         )
     error = error[usable]

@@ -60,7 +60,7 @@ def by_importance(request: Request) -> PosteriorData:
 
 def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
     everyone = request.everyone
-    if note := atoms_left_out(request.fit, request.space, request.options.effects):
+    if note := atoms_left_out(request.coding, request.space, request.options.effects):
         logger.warning("%s", note)
     return sample_and_learn(
         StartedGenes(everyone, request.model(everyone), request.start(everyone)),
@@ -96,6 +96,13 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
         logger.info(
             "%d genes have unreliable importance weights, and Stan cannot sample them under such a law of "
             "effects or residuals; draw more (draws, --draws).",
+            rows.size,
+        )
+        return
+    if request.coding.has_levels:
+        logger.info(
+            "%d genes have unreliable importance weights; Stan, which could sample them, has no coding of "
+            "levels.",
             rows.size,
         )
         return
@@ -177,7 +184,7 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
-        points=hyper_points(hyper, fit.design.coefficients),
+        points=hyper_points(hyper, request.coding.coefficients),
         workers=request.workers,
         directory=request.directory,
         progress=request.progress,

@@ -18,6 +18,7 @@ from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,
     SamplingOptions,
+    check_coding,
     check_draws,
     check_joint,
     check_residuals,
@@ -89,6 +90,7 @@ def fit_posterior(
     options = options or SamplingOptions()
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
     check_draws(run)
+    check_coding(run.engine, options)
     fit = eb if eb is not None else fit_eb(counts, design)
     check_unweighted(fit)
     check_same(counts, design, fit)
@@ -99,8 +101,6 @@ def fit_posterior(
         check_joint(
             fixed=hyperparameters is not None, local_trend=fit.options.trend == "local", genes=rows.size
         )
-    start = starting_values(fit, hyperparameters, options)
-    check_laws(fit.design, start, options.effects, run.engine)
     request = Request(
         fit,
         rows,
@@ -116,4 +116,5 @@ def fit_posterior(
         None if run.directory is None else Path(run.directory),
         progress,
     )
+    check_laws(request.coding, start, options.effects, run.engine)
     return Posterior.of(ENGINES[run.engine](request))

@@ -28,6 +28,7 @@ __all__ = [
     "EngineOptions",
     "SamplingOptions",
     "EngineRunOptions",
+    "check_coding",
     "check_draws",
     "check_joint",
     "plain_effects",
@@ -272,6 +273,20 @@ class SamplingOptions:
             read=_read_coefficients,
         ),
     )
+    coding: str = option(
+        "treatment",
+        Words(
+            {
+                "treatment": "the design's own coefficients, so that levels are shrunken towards the "
+                "reference, and the results depend on which one that is",
+                "levels": "an effect of every level, shrunken towards the center of all, so that neither the "
+                "reference nor the coding of the design matters (engine psis only)",
+            }
+        ),
+        "What the priors of effects are on. With levels, a factor of three or more levels has one scale S, "
+        "named by its term, and the difference of two levels has a prior of scale 2S.",
+        flag("--coding", metavar="treatment|levels", panel=_MODEL),
+    )
     scales: str = option(
         "coefficient",
         Words(
@@ -335,6 +350,26 @@ def check_residuals(engine: str, residuals: str) -> None:
         raise OptionError(
             f"residuals: engine '{engine}' has no residuals with two normal components (two_normals); use "
             "engine 'psis', or 'student_t' for residuals with heavy tails."
+        )
+
+
+def check_coding(engine: str, sampling: SamplingOptions) -> None:
+    """Refuse a coding that an engine does not have.
+
+    Parameters
+    ----------
+    engine : str
+    sampling : SamplingOptions
+
+    Raises
+    ------
+    OptionError
+        With what to do instead.
+    """
+    if sampling.coding == "levels" and engine != "psis":
+        raise OptionError(
+            f"coding: engine '{engine}' samples the design's own coefficients and cannot treat the levels of "
+            "factors alike; use engine 'psis', or coding 'treatment'."
         )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts, chunks
-from bayesde.design import Design
+from bayesde.design import Coding, Design
+from bayesde.design.level_coding import coding_by_levels
 from bayesde.eb.fit import EbFit
-from bayesde.errors import InputError, OptionError, first_few
+from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
@@ -23,6 +26,7 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
+from bayesde.posterior.level_starts import level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 
@@ -88,17 +92,23 @@ class Request:
         """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
 
+    @cached_property
+    def coding(self) -> Coding:
+        """The coefficients that are sampled: those of the design, unless levels are treated alike."""
+        shrunken = tuple(self.hyperparameters.shrinkage_scale)
+        return _coding(self.fit.design, shrunken, self.options)
+
     @property
     def space(self) -> HyperparameterSpace:
         """Which hyperparameters there are; where they are learnt, under Cauchy's law of effects."""
-        design, hyper = self.fit.design, self.hyperparameters
-        fixed = HyperparameterSpace.of(design.coefficients, hyper, self.priors)
+        coding, hyper = self.coding, self.hyperparameters
+        fixed = HyperparameterSpace.of(coding.coefficients, hyper, self.priors)
         if not self.learning:
             return fixed
-        groups = _scale_groups(design, fixed.shrunken, self.options.scales)
+        groups = _scale_groups(coding, fixed.shrunken, self.options.scales)
         trend, student_t = self.options.trend == "parametric", self.options.residuals == "student_t"
         space = HyperparameterSpace(
-            design.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
+            coding.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
         )
         return replace(space, two_normals=self.options.residuals == "two_normals")
 
@@ -107,7 +117,7 @@ class Request:
         """The laws of effects that are to be learnt; None for Cauchy's."""
         if not self.learning or self.options.effects == "cauchy":
             return None
-        return laws_to_learn(self.fit, self.space, self.options.effects)
+        return laws_to_learn(self.fit, self.coding, self.space, self.options.effects)
 
     def space_of(self, hyper: Hyperparameters) -> HyperparameterSpace:
         """Return which hyperparameters there are once they are learnt.
@@ -124,7 +134,7 @@ class Request:
         laws = self.laws
         if laws is None:
             return self.space
-        names = self.fit.design.coefficients
+        names = self.coding.coefficients
         learnt = tuple((k, hyper.mixtures[names[k]]) for k in laws.scales)
         return replace(laws.space, mixtures=(*laws.space.mixtures, *learnt))
 
@@ -154,6 +164,8 @@ class Request:
         -------
         Starts
         """
+        if self.coding.has_levels:
+            return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
         return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
@@ -170,12 +182,12 @@ class Request:
         -------
         ConditionalModel
         """
-        fit, hyper = self.fit, hyper or self.hyperparameters
-        shrunken, scales = hyper.scales_of(fit.design)
+        fit, hyper, coding = self.fit, hyper or self.hyperparameters, self.coding
+        shrunken, scales = hyper.scales_of(coding)
         return ConditionalModel(
             y=_whole_counts(fit.counts, rows),
             log_nf=logarithms(fit.normalization_factors[rows]),
-            x=fit.design.matrix,
+            x=coding.matrix,
             base_mean=fit.base_mean[rows],
             log_trend=hyper.log_trend(fit.base_mean[rows]),
             shrunken=shrunken,
@@ -183,19 +195,25 @@ class Request:
             dispersion_sd=hyper.dispersion_sd,
             nu=hyper.degrees_of_freedom,
             unshrunken_sd=self.priors.unshrunken_sd,
-            effect_df=hyper.effect_df(fit.design),
-            mixtures=hyper.mixtures_of(fit.design),
+            effect_df=hyper.effect_df(coding),
+            mixtures=hyper.mixtures_of(coding),
             wide_share=hyper.wide_share or 0.0,
             wide_ratio=hyper.wide_ratio or 1.0,
+            factor=coding.factor if coding.has_levels else None,
         )
 
 
-def _scale_groups(design: Design, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
-    """Return which scale each shrunken coefficient has: its own, or that of its term."""
-    if scales == "coefficient":
-        return tuple(range(len(shrunken)))
-    term_of = {column: name for name, columns in design.terms.items() for column in columns}
-    names = [term_of.get(k, design.coefficients[k]) for k in shrunken]
+def _coding(design: Design, shrink: Sequence[str] | None, options: SamplingOptions) -> Coding:
+    """Return the coefficients to sample."""
+    return coding_by_levels(design, shrink) if options.coding == "levels" else Coding.of(design)
+
+
+def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
+    """Return which scale each shrunken coefficient has: that of its name, or that of its term."""
+    names = [coding.coefficients[k] for k in shrunken]
+    if scales == "term":
+        term_of = {column: name for name, columns in coding.terms.items() for column in columns}
+        names = [term_of.get(k, name) for k, name in zip(shrunken, names, strict=True)]
     order = list(dict.fromkeys(names))
     return tuple(order.index(name) for name in names)
 
@@ -326,18 +344,39 @@ def starting_values(
         For a text other than ``"eb"``, or if options ask for something else than what is fixed.
     """
     if hyperparameters is None:
-        return Hyperparameters.from_eb(fit, shrink=options.shrink)
+        return _of_fit(fit, options)
     if isinstance(hyperparameters, Hyperparameters):
         fixed = hyperparameters
+        _warn_of_coding(_coding(fit.design, tuple(fixed.shrinkage_scale), options))
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
-        fixed = Hyperparameters.from_eb(fit, shrink=options.shrink)
+        fixed = _of_fit(fit, options)
     else:
         raise OptionError(
             f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."
         )
     check_fixed(fixed, options)
     return fixed
+
+
+def _of_fit(fit: EbFit, options: SamplingOptions) -> Hyperparameters:
+    """Return the values of the empirical-Bayes fit."""
+    coding = _coding(fit.design, options.shrink, options)
+    if coding.has_levels:
+        return level_hyperparameters(fit, coding)
+    _warn_of_coding(coding)
+    return Hyperparameters.from_eb(fit, shrink=options.shrink)
+
+
+def _warn_of_coding(coding: Coding) -> None:
+    """Say that levels are not treated alike, where they should be."""
+    if coding.note:
+        warnings.warn(
+            f"coding: the levels of the factors in '{coding.formula}' cannot be treated alike, because "
+            f"{coding.note}; the priors are those of the design's own coefficients (coding 'treatment').",
+            BayesdeWarning,
+            stacklevel=4,
+        )

@@ -36,6 +36,8 @@ FEWEST_DRAWS, DRAWS_TIMES_GENES = 500, 400_000
 """Of every gene: of few genes it takes more draws each, or the marginal likelihood is too rough."""
 FAR = math.log(2.0)
 """A change of ln S, ln sigma or the log trend after which the proposal is built again."""
+FAR_OF_LEVELS, MANY_LEVELS = math.log(1.3), 4
+"""The same for factors of more levels than that: the scale has as many times the weight."""
 MAX_ROUNDS, STRAIGHT_ROUNDS = 12, 4
 FEWEST_POINTS, MOST_POINTS, POINTS_TIMES_GENES = 48, 1000, 400_000
 """The more genes, the narrower the posterior of the hyperparameters, and the fewer points it takes."""
@@ -217,6 +219,7 @@ def _settle(
     made halfway, and a maximum counts as near within a posterior standard deviation.
     """
     at = psi
+    far = FAR_OF_LEVELS if _has_many_levels(model) else FAR
     room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
@@ -224,7 +227,7 @@ def _settle(
         pieces = propose(start, model_at)
         likelihood = draw_all(pieces, space, n_draws, room)
         psi = maximize(likelihood, at)
-        near = _change(model_at, space.model_at(model, space.phi(psi))) < FAR
+        near = _change(model_at, space.model_at(model, space.phi(psi))) < far
         if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(likelihood, psi)).all()):
             return psi, pieces, likelihood
     raise FitError(
@@ -261,6 +264,11 @@ def draw_all(
 
     for_each(fill, pieces)
     return MarginalLikelihood(space, base_mean, room, log_ratio, highest)
+
+
+def _has_many_levels(model: ConditionalModel) -> bool:
+    factor = model.factors
+    return bool((np.bincount(factor[factor >= 0]) > MANY_LEVELS).any())
 
 
 def _change(model: ConditionalModel, new: ConditionalModel) -> float:

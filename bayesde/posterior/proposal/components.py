@@ -2,7 +2,8 @@ r"""The components of each gene's proposal: a posterior under a prior that peaks
 
 Where the Cauchy prior of a coefficient is narrower than the likelihood, the posterior has a peak at zero, of
 the prior's shape, and a second part where the likelihood has its maximum. With P such coefficients there are
-2^P combinations of "null" and "non-null", and each gets a component of its own:
+2^P combinations of "null" and "non-null", and each gets a component of its own
+(`bayesde.posterior.proposal.combinations` chooses them where P is large):
 
     null        beta_k ~ Cauchy(0, S_k), as in the peak at zero the likelihood hardly matters; if it does
                 (Fisher information times S_k^2 above `LOOSE`), part of Student's t around the mode near zero
@@ -21,11 +22,18 @@ times as wide as the mode where all are non-null. The location of what is not dr
     C = -(X_F' W X_F)^-1 X_F' W X_K,     w_j = y_j / (1 + alpha y_j),
 
 which keep the expected counts as they are in samples that have counts.
+
+The levels of a factor, u_l around a center m that is not shrunken, are always in doubt: whatever their
+likelihood given m, the center can lie near any of them. Where it lies near one alone, the only null one, no
+count says where exactly: that u_l is drawn from its prior, and m follows. So there is a component for each
+level, and the weights are bounded. Where the others move, the prior holds levels of F in place as counts do,
+and 1/S^2 is added to the diagonal of their Gram matrix.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +42,7 @@ from bayesde.model.modes import climb, fill_factor, starting_points
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
+from bayesde.posterior.proposal.combinations import choose_combinations, most_combinations
 from bayesde.posterior.proposal.mixture import Mixture, one_mixture
 
 __all__ = ["gene_mixtures", "most_components"]
@@ -52,9 +61,6 @@ TAIL_SCALE = 2.0
 """Scale of the Cauchy distributions that cover the prior's tail, over the size of the mode."""
 SAME = 0.1
 """Distance, in standard deviations, within which two modes count as one."""
-MOST_SPLIT = 4
-"""Coefficients up to which all combinations are taken; of more, all non-null, all null, and all but one of
-either."""
 LITTLE = 1e-4
 """Share of the mean weight that every sample gets, so that no Gram matrix is singular."""
 FLAT_SCALE = 1e150
@@ -64,6 +70,23 @@ FLAT = 1e-3
 near enough to draw around."""
 LEAST_DISPERSION = -8.0
 """Natural log, where the search from no effect starts: from below, the dispersion is slow to grow."""
+
+
+class Followers(NamedTuple):
+    """What says how the coefficients of F follow those of K.
+
+    Attributes
+    ----------
+    x : ndarray (sample, coefficient)
+    weights : ndarray (sample,)
+        W.
+    factor : ndarray of int64 (coefficient,)
+        Which coefficients are levels of a factor; -1 for others.
+    """
+
+    x: np.ndarray
+    weights: np.ndarray
+    factor: np.ndarray
 
 
 def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Mixture:
@@ -95,7 +118,8 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         half=np.zeros((n_genes, n, d), dtype=np.int8),
         share=np.zeros((n_genes, n)),
     )
-    over_genes(_build, n_genes, start, null, model.data, model.for_proposals.prior, mixture)
+    prior = model.for_proposals.prior
+    over_genes(_build, n_genes, start, null, model.data, prior, model.factors, mixture)
     n = int((mixture.share > 0.0).sum(axis=1).max())
     mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
     return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
@@ -103,8 +127,6 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
 
 def most_components(model: ConditionalModel) -> int:
     """Return how many components a gene may have, whichever of its shrunken coefficients are in doubt.
-
-    With 5 or 6 coefficients there are fewer combinations than with 4, where all are taken.
 
     Parameters
     ----------
@@ -114,26 +136,11 @@ def most_components(model: ConditionalModel) -> int:
     -------
     int
     """
-    return max(int(_n_combinations(n)) for n in range(int(model.shrunken.sum()) + 1)) + 1
+    return most_combinations(int(model.shrunken.sum()), levels=bool((model.factors >= 0).any())) + 1
 
 
 @kernel
-def _n_combinations(n):  # type: ignore[no-untyped-def]
-    return 2**n if n <= MOST_SPLIT else 2 * n + 2
-
-
-@kernel
-def _is_non_null(number, i, n):  # type: ignore[no-untyped-def]
-    """Return whether the i-th of n coefficients is non-null in a combination; in the last, none is."""
-    if n <= MOST_SPLIT:
-        return not (number >> i) & 1
-    if number == 0 or number > 2 * n:
-        return number == 0
-    return (number - 1) % n == i if number > n else number - 1 != i
-
-
-@kernel
-def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-untyped-def]
+def _build(first, last, start, null, data, prior, factor, mixture):  # type: ignore[no-untyped-def]
     """Fill the components of some genes; ``start`` and ``null`` (gene, P + 1) become modes."""
     x, df, scale = data.x, prior.df, prior.scale
     sd, nu = prior.dispersion_sd, prior.nu
@@ -141,7 +148,8 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
     near, weights = np.empty(p), np.empty(data.y.shape[1])
     gradient, hessian, wide_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
     loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
-    wide = np.empty(p)
+    wide, chosen = np.empty(p), np.empty((mixture.share.shape[1], p), dtype=np.bool_)
+    balance = Followers(x, weights, factor)
     for k in range(p):
         wide[k] = scale[k] if math.isinf(df[k]) else WIDE * scale[k]
     for g in range(first, last):
@@ -154,9 +162,12 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
         climb(null_mode, own, own_prior, FLAT, gradient, hessian)
         climb(non_null_mode, own, wide_prior, FLAT, gradient, wide_hessian)
         _fill_weights(own.y, math.exp(max(non_null_mode[p], null_mode[p])), weights)
-        split = _classify(non_null_mode, null_mode, own, own_prior, weights, loose, separated)
-        c = 0
-        for number in range(_n_combinations(split.size)):
+        split = _classify(non_null_mode, null_mode, own, own_prior, balance, loose, separated)
+        c, log_dispersion = 0, null_mode[p]
+        taken = choose_combinations(
+            split, non_null_mode, log_dispersion, own, own_prior, wide, factor, chosen
+        )
+        for number in range(taken):
             copy_row(non_null_mode, location[c])
             if number > 0:  # a dispersion that explains what coefficients no longer do
                 location[c, p] = max(non_null_mode[p], null_mode[p])
@@ -164,17 +175,18 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
             scales[c, :], half[c, :] = 0.0, 0
             for i in range(split.size):
                 k = split[i]
-                if _is_non_null(number, i, split.size):
+                if not chosen[number, i]:
                     near[k], half[c, k] = wide[k], separated[k]
                     if separated[k] != 0:
                         scales[c, k] = max(scale[k], TAIL_SCALE * max(abs(non_null_mode[k]), 1.0))
                 else:
                     location[c, k] = 0.0
                     scales[c, k] = scale[k] if loose[k] else 0.0
+            _draw_anchors(chosen[number], split, factor, scale, scales[c])
             climb(location[c], own, near_prior, FLAT, gradient, hessian)
-            if _became_null(location[c], split, number, separated, scale):
+            if _became_null(location[c], split, chosen[number], separated, scale):
                 continue
-            _fill_shape(location[c], hessian, x, near_prior, weights, scales[c], WIDER, shape[c])
+            _fill_shape(location[c], hessian, near_prior, balance, scales[c], WIDER, shape[c])
             if not _is_there(c, mixed):
                 share[c] = 1.0
                 c += 1
@@ -182,8 +194,24 @@ def _build(first, last, start, null, data, prior, mixture):  # type: ignore[no-u
         scales[c, :], half[c, :] = 0.0, 0
         for k in split:
             scales[c, k] = max(scale[k], TAIL_SCALE * abs(non_null_mode[k]))
-        _fill_shape(non_null_mode, wide_hessian, x, wide_prior, weights, scales[c], TAILS_WIDER, shape[c])
+        _fill_shape(non_null_mode, wide_hessian, wide_prior, balance, scales[c], TAILS_WIDER, shape[c])
         share[c] = 1.0
+
+
+@kernel
+def _draw_anchors(null, split, factor, scale, scales):  # type: ignore[no-untyped-def]
+    """Draw a level from its prior that is the only null one of its factor, of two levels or more."""
+    for i in range(split.size):
+        own = factor[split[i]]
+        if own < 0 or not null[i]:
+            continue
+        n, n_null = 0, 0
+        for other in range(split.size):
+            if factor[split[other]] == own:
+                n += 1
+                n_null += null[other]
+        if n > 1 and n_null == 1:
+            scales[split[i]] = scale[split[i]]
 
 
 @kernel
@@ -199,7 +227,7 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _classify(non_null_mode, null_mode, data, prior, weights, loose, separated):  # type: ignore[no-untyped-def]
+def _classify(non_null_mode, null_mode, data, prior, balance, loose, separated):  # type: ignore[no-untyped-def]
     """Return which coefficients may be null or non-null; fill which are loose, and the unbounded sides.
 
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
@@ -213,7 +241,8 @@ def _classify(non_null_mode, null_mode, data, prior, weights, loose, separated):
     indicator = np.zeros(p)
     for k in range(p):
         indicator[k] = 0.0 if math.isinf(df[k]) else 1.0
-    _fill_slopes(x, weights, indicator, slopes)
+    none = np.full(p, -1)
+    _fill_slopes(Followers(x, balance.weights, none), scale, indicator, slopes)
     split = np.empty(p, dtype=np.int64)
     n = 0
     for k in range(p):
@@ -221,7 +250,8 @@ def _classify(non_null_mode, null_mode, data, prior, weights, loose, separated):
             continue
         separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
         loose[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2 < LOOSE
-        if separated[k] != 0 or _information(x, log_nf, non_null_mode, most, k) * scale[k] ** 2 < SETTLED:
+        doubtful = _information(x, log_nf, non_null_mode, most, k) * scale[k] ** 2 < SETTLED
+        if separated[k] != 0 or doubtful or balance.factor[k] >= 0:
             split[n] = k
             n += 1
     return split[:n]
@@ -259,11 +289,11 @@ def _unbounded_side(at, k, slopes, data, prior):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _became_null(at, split, number, separated, scale):  # type: ignore[no-untyped-def]
+def _became_null(at, split, null, separated, scale):  # type: ignore[no-untyped-def]
     """Return whether a search for a non-null mode has ended near zero, where another combination's does."""
     for i in range(split.size):
         k = split[i]
-        if _is_non_null(number, i, split.size) and separated[k] == 0 and abs(at[k]) < scale[k]:
+        if not null[i] and separated[k] == 0 and abs(at[k]) < scale[k]:
             return True
     return False
 
@@ -284,7 +314,7 @@ def _is_there(c, own):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill_shape(at, hessian, x, prior, weights, scales, wider, shape):  # type: ignore[no-untyped-def]
+def _fill_shape(at, hessian, prior, balance, scales, wider, shape):  # type: ignore[no-untyped-def]
     """Fill what `Mixture` calls shape of one component; the Hessian is overwritten."""
     d = at.size
     factor = np.zeros((d, d))
@@ -297,12 +327,13 @@ def _fill_shape(at, hessian, x, prior, weights, scales, wider, shape):  # type: 
     for k in range(d):
         for b in range(d):
             shape[k, b] = factor[k, b] / wider
-    _fill_slopes(x, weights, scales, shape)
+    _fill_slopes(balance, prior.scale, scales, shape)
 
 
 @kernel
-def _fill_slopes(x, weights, scales, shape):  # type: ignore[no-untyped-def]
+def _fill_slopes(balance, prior_scale, scales, shape):  # type: ignore[no-untyped-def]
     """Fill C, in the rows of the coefficients of F and the columns of K."""
+    x, weights, factor_of = balance
     p = x.shape[1]
     free, moved = np.flatnonzero(scales[:p] == 0.0), np.flatnonzero(scales[:p] > 0.0)
     if free.size == 0 or moved.size == 0:
@@ -312,6 +343,8 @@ def _fill_slopes(x, weights, scales, shape):  # type: ignore[no-untyped-def]
     for a in range(free.size):
         for b in range(a + 1):
             gram[a, b] = _weighted_product(x, weights, free[a], free[b])
+        if factor_of[free[a]] >= 0:
+            gram[a, a] += 1.0 / prior_scale[free[a]] ** 2
     if not cholesky(gram, factor):  # so few counts that nothing has to be kept
         return
     for k in moved:

@@ -85,7 +85,7 @@ def sample_without(
         model = replace(model, base_mean=base_mean, log_trend=hyper.log_trend(base_mean))
     most = max(FEWEST_AVERAGED, AVERAGED_TIMES_GENES // posterior.gene_draws.n_genes)
     batches = propose(posterior.request.start(posterior.request.rows[genes]), model)
-    space = HyperparameterSpace.of(posterior.design.coefficients, hyper, posterior.request.priors)
+    space = HyperparameterSpace.of(posterior.coding.coefficients, hyper, posterior.request.priors)
     return draw_sample(batches, HyperparameterPosterior.fixed(space, hyper, most), draws)
 
 

@@ -173,7 +173,7 @@ def _design_rows(
         if factors is not None:
             raise InputError("normalization_factors are for new samples; give these too (`samples`).")
         log_nf = np.log(posterior.eb.normalization_factors[posterior.request.rows[rows]])
-        return design.matrix, list(design.samples), log_nf
+        return posterior.coding.matrix, list(design.samples), log_nf
     frame = rows_of_new_samples(design, samples)
     values = np.asarray(1.0 if factors is None else factors, dtype=np.float64)
     shape = (rows.size, len(frame))
@@ -182,7 +182,7 @@ def _design_rows(
             f"normalization_factors: positive numbers of shape {shape[1:]} or {shape} are needed, for the "
             f"new samples (and genes); got an array of shape {values.shape}."
         )
-    matrix = np.ascontiguousarray(frame.to_numpy(dtype=np.float64))
+    matrix = np.ascontiguousarray(posterior.coding.rows(frame.to_numpy(dtype=np.float64)))
     return matrix, list(frame.index), np.ascontiguousarray(np.broadcast_to(np.log(values), shape))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesde.design import Design
+from bayesde.design import Coding, Design
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture
@@ -188,7 +188,8 @@ def _effects(design: Design) -> list[int]:
 
 def _laws(design: Design, columns: list[int], effects: Any) -> list[Any]:
     """Return the law of every effect, checked."""
-    laws = list(chosen_laws(design, tuple(columns), SamplingOptions(effects=effects).effects).values())
+    checked = SamplingOptions(effects=effects).effects
+    laws = list(chosen_laws(Coding.of(design), tuple(columns), checked).values())
     if any(isinstance(law, str) and law == "mixture" for law in laws):
         raise InputError(
             "effects: the weights of 'mixture' are estimated from the counts, and have no prior from which "

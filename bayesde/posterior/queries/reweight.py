@@ -143,7 +143,7 @@ def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPo
             f"the draws were made with {first_few(known.shrinkage_scale, 20) or 'nothing'} shrunken; sample "
             "again."
         )
-    space = HyperparameterSpace.of(posterior.design.coefficients, hyper, posterior.request.priors)
+    space = HyperparameterSpace.of(posterior.coding.coefficients, hyper, posterior.request.priors)
     before = posterior.request.space_of(known)
     if space.atoms != before.atoms:
         asked, drawn = (
@@ -286,7 +286,7 @@ def _weighed(
 def _change_of_wide(posterior: PosteriorData, sd: float) -> tuple[float, np.ndarray]:
     """Return by what the squares of coefficients that are not shrunken enter the log ratio, and which."""
     shrunken = posterior.hyperparameters.shrinkage_scale
-    others = [k for k, name in enumerate(posterior.design.coefficients) if name not in shrunken]
+    others = [k for k, name in enumerate(posterior.coding.coefficients) if name not in shrunken]
     before = posterior.request.priors.unshrunken_sd
     return 0.5 * (before**-2.0 - sd**-2.0), np.array(others, dtype=int)
 

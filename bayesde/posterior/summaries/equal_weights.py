@@ -27,6 +27,7 @@ def labelled_draws(posterior: PosteriorData) -> xr.Dataset:
     xarray.Dataset
     """
     theta = equal_draws(posterior.gene_draws, posterior.seeds(slice(None)))
+    theta = posterior.coding.coefficients_of(theta)
     return draws_dataset(theta, posterior.genes, posterior.design.coefficients, posterior.shared)
 
 
@@ -56,4 +57,5 @@ def contrast_draws(
     read = posterior.design.contrast(contrast)
     rows = positions(posterior.genes, genes)
     theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
-    return contrast_array(to_log2(contrast_values(theta, read.vector)), posterior.genes[rows], read.name)
+    values = contrast_values(theta, posterior.coding.vector(read.vector))
+    return contrast_array(to_log2(values), posterior.genes[rows], read.name)

@@ -48,7 +48,7 @@ def contrasts_summary(
         Of the genes that were sampled.
     """
     check_threshold(lfc_threshold)
-    read = read_contrasts(posterior.design, contrasts)
+    read = _of_draws(posterior, contrasts)
     found = joint_summary(posterior.gene_draws, read, lfc_threshold)
     return found.assign_coords(gene=np.asarray(posterior.genes))
 
@@ -68,10 +68,16 @@ def event_probabilities(posterior: PosteriorData, event: Event, contrasts: Contr
     pandas.Series (gene,)
         NaN where the gene was not sampled.
     """
-    read = read_contrasts(posterior.design, contrasts)
+    read = _of_draws(posterior, contrasts)
     found = pd.Series(np.nan, index=posterior.diagnostics.index, name="probability")
     found[posterior.diagnostics["sampled"]] = event_probability(posterior.gene_draws, read, event)
     return found
+
+
+def _of_draws(posterior: PosteriorData, contrasts: Contrasts) -> list[Contrast]:
+    """Read contrasts, with weights for the coefficients that were sampled."""
+    read, vector = read_contrasts(posterior.design, contrasts), posterior.coding.vector
+    return [Contrast(one.name, vector(one.vector), one.coefficient, one.factor) for one in read]
 
 
 def read_contrasts(design: Design, contrasts: Contrasts) -> list[Contrast]:

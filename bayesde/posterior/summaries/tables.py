@@ -105,7 +105,7 @@ def summary_table(
     """
     summary = _summary(posterior, contrast, lfc_threshold, ci_prob)
     if mcse:
-        summary |= monte_carlo_errors(posterior.gene_draws, posterior.design.contrast(contrast).vector)
+        summary |= monte_carlo_errors(posterior.gene_draws, posterior.weights_of(contrast))
     effects = (*MOMENTS, "mcse_mean", "mcse_sd")
     columns = {name: to_log2(values) if name in effects else values for name, values in summary.items()}
     columns["s_value"] = s_values(summary.get("fsos", summary["lfsr"]))
@@ -128,7 +128,7 @@ def _summary(
     threshold = float(to_natural(float(lfc_threshold)))
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
     warn_default(posterior.design, contrast)
-    vector = posterior.design.contrast(contrast).vector
+    vector = posterior.weights_of(contrast)
     return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
 
 
@@ -138,7 +138,7 @@ def _models(posterior: PosteriorData) -> list[ConditionalModel]:
     if size < FEWEST_AVERAGED or not posterior.hyperparameters.draws:
         return [posterior.model()]
     space = HyperparameterSpace.of(
-        posterior.design.coefficients, posterior.hyperparameters, posterior.request.priors
+        posterior.coding.coefficients, posterior.hyperparameters, posterior.request.priors
     )
     points = HyperparameterPosterior.fixed(space, posterior.hyperparameters, size)
     return [posterior.model(points.space.hyperparameters(phi)) for phi in points.phi]

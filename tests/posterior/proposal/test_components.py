@@ -10,14 +10,8 @@ import pytest
 
 from bayesde.model.density import ConditionalModel, one_gene
 from bayesde.model.modes import climb
-from bayesde.posterior.proposal.components import (
-    MOST_SPLIT,
-    TAIL_SCALE,
-    _is_non_null,
-    _n_combinations,
-    gene_mixtures,
-    most_components,
-)
+from bayesde.posterior.proposal.combinations import MOST_SPLIT
+from bayesde.posterior.proposal.components import TAIL_SCALE, gene_mixtures, most_components
 
 
 def model_of(y, x, scale, trend=0.02, sd=0.3):
@@ -43,19 +37,6 @@ def mixture_of(model):
 
 FACTORIAL = np.array([[1, *bits] for bits in itertools.product((0, 1), repeat=3)], dtype=float)
 TWO_GROUPS = np.column_stack([np.ones(6), np.repeat([0.0, 1.0], 3)])
-
-
-@pytest.mark.parametrize("n", range(8))
-def test_combinations(n):
-    number = _n_combinations(n)
-    table = [tuple(bool(_is_non_null(c, i, n)) for i in range(n)) for c in range(number)]
-    assert len(set(table)) == number
-    assert table[0] == (True,) * n
-    assert table[-1] == (False,) * n
-    if n <= MOST_SPLIT:
-        assert number == 2**n
-    else:
-        assert {sum(row) for row in table} == {0, 1, n - 1, n}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,185 @@
+r"""The coefficients that a posterior is sampled in, of which those of the design are linear maps.
+
+By default they are the design's own, beta = theta. Where the levels of a factor are treated alike
+(`bayesde.design.level_coding`), there are more of them than columns of the design: with the matrix W of the
+sampled coefficients and the design matrix X,
+
+    x . beta = w . theta  for every sample,     beta = T theta,     X T = W,
+
+so that a contrast v . beta is (T' v) . theta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesde.design.matrix import DesignMatrix
+
+__all__ = ["Coding"]
+
+ROUNDED = 12
+"""Decimals of the map: what are whole numbers are so exactly, and contrasts of levels have exact zeros."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """The coefficients that are sampled.
+
+    Attributes
+    ----------
+    matrix : ndarray (sample, sampled coefficient)
+        W.
+    coefficients : tuple of str
+        The names under which hyperparameters know the columns: the levels of a factor all have that of their
+        term.
+    terms : dict of str to tuple of int
+        The columns of each term.
+    factor : ndarray of int64 (sampled coefficient,)
+        Which columns are the levels of one factor: the same number from 0 on; -1 for others.
+    order : ndarray of int64 (sampled coefficient,)
+        Number of variables in the term of the column; 0 for what is not shrunken.
+    transform : ndarray (coefficient, sampled coefficient), or None
+        T; None where the sampled coefficients are those of the design.
+    formula : str or None
+    note : str
+        Why the coefficients are those of the design although levels were to be treated alike; else empty.
+    """
+
+    matrix: np.ndarray
+    coefficients: tuple[str, ...]
+    terms: dict[str, tuple[int, ...]]
+    factor: np.ndarray
+    order: np.ndarray
+    transform: np.ndarray | None = None
+    formula: str | None = None
+    note: str = field(default="")
+
+    @classmethod
+    def of(cls, design: DesignMatrix, note: str = "") -> Coding:
+        """Return the coefficients of a design as those that are sampled.
+
+        Parameters
+        ----------
+        design : DesignMatrix
+        note : str
+
+        Returns
+        -------
+        Coding
+        """
+        none = np.full(design.n_coefficients, -1, dtype=np.int64)
+        order = np.ones(design.n_coefficients, dtype=np.int64)
+        names = design.coefficients
+        return cls(design.matrix, names, design.terms, none, order, formula=design.formula, note=note)
+
+    @classmethod
+    def by_levels(
+        cls,
+        design: DesignMatrix,
+        columns: Sequence[np.ndarray],
+        names: Sequence[str],
+        terms: Sequence[str],
+        factor: Sequence[int],
+        order: Sequence[int],
+    ) -> Coding:
+        """Return coefficients other than those of a design.
+
+        Parameters
+        ----------
+        design : DesignMatrix
+        columns : sequence of ndarray (sample,)
+            Of W, whose span is that of the design matrix.
+        names, terms : sequence of str
+            Of each column, and of its term.
+        factor, order : sequence of int
+        """
+        matrix = np.ascontiguousarray(np.column_stack(columns))
+        exact = np.linalg.lstsq(design.matrix, matrix, rcond=None)[0]
+        transform = np.asarray(np.round(exact, ROUNDED)) + 0.0
+        matrix.flags.writeable = False
+        of_term = {term: tuple(k for k, other in enumerate(terms) if other == term) for term in terms}
+        numbers = np.array(factor, dtype=np.int64), np.array(order, dtype=np.int64)
+        return cls(matrix, tuple(names), of_term, numbers[0], numbers[1], transform, design.formula)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients that are sampled."""
+        return len(self.coefficients)
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the coefficients are others than those of the design."""
+        return self.transform is not None
+
+    def levels_of(self, k: int) -> tuple[int, ...]:
+        """Return the columns that are levels of the same factor as column k; itself, if of none.
+
+        Parameters
+        ----------
+        k : int
+
+        Returns
+        -------
+        tuple of int
+        """
+        if self.factor[k] < 0:
+            return (k,)
+        return tuple(np.flatnonzero(self.factor == self.factor[k]).tolist())
+
+    def vector(self, contrast: np.ndarray) -> np.ndarray:
+        """Return the weights of a contrast for the sampled coefficients.
+
+        Parameters
+        ----------
+        contrast : ndarray (coefficient,)
+            Weights of the design's coefficients.
+
+        Returns
+        -------
+        ndarray (sampled coefficient,)
+            T' v.
+        """
+        if self.transform is None:
+            return contrast
+        found = (contrast[:, None] * self.transform).sum(axis=0)
+        found[np.abs(found) < 10.0**-ROUNDED * np.abs(contrast).max()] = 0.0
+        return np.asarray(found)
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return model rows of new samples for the sampled coefficients.
+
+        Parameters
+        ----------
+        rows : ndarray (sample, coefficient)
+            Of the design.
+
+        Returns
+        -------
+        ndarray (sample, sampled coefficient)
+        """
+        return np.stack([self.vector(row) for row in rows]) if self.has_levels else rows
+
+    def coefficients_of(self, theta: np.ndarray) -> np.ndarray:
+        """Turn draws of the sampled coefficients into draws of those of the design.
+
+        Parameters
+        ----------
+        theta : ndarray of float32 (..., sampled coefficient + 1)
+            With the log dispersion last.
+
+        Returns
+        -------
+        ndarray of float32 (..., coefficient + 1)
+            With the log dispersion last.
+        """
+        if self.transform is None:
+            return theta
+        found = np.empty((*theta.shape[:-1], len(self.transform) + 1), dtype=np.float32)
+        for i, row in enumerate(self.transform):
+            used = np.flatnonzero(row)
+            found[..., i] = sum(row[k] * theta[..., k].astype(np.float64) for k in used)
+        found[..., -1] = theta[..., -1]
+        return found

@@ -1,0 +1,284 @@
+"""Levels of a factor that are treated alike: the same answer for every coding of the design."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import gammaln
+from scipy.stats import cauchy
+
+from bayesde import Counts
+from bayesde.design import Design
+from bayesde.errors import BayesdeWarning, InputError, OptionError
+from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
+
+LEVELS = "abcdef"
+PAIRS = [("group", two, one) for one, two in itertools.combinations("abc", 2)]
+COLUMNS = ["log2_fold_change", "lfc_se", "lfc_lower", "lfc_upper", "lfsr", "s_value", "dispersion"]
+
+
+def simulated(genes, n_levels=3, replicates=4, seed=21, share=0.25):
+    """Counts of groups, of which one differs in some of the genes; and the log effects of the groups."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(n_levels), replicates)
+    base = np.exp(rng.normal(np.log(100.0), 1.5, genes))
+    alpha = (0.05 + 2.0 / base) * np.exp(rng.normal(0.0, 0.5, genes))
+    effects = np.zeros((genes, n_levels))
+    which = rng.integers(0, n_levels, genes)
+    effects[np.arange(genes), which] = np.where(rng.random(genes) < share, rng.normal(0.0, 1.0, genes), 0.0)
+    noise = rng.gamma(1.0 / alpha[:, None], alpha[:, None], (genes, group.size))
+    counts = rng.poisson(base[:, None] * np.exp(effects[:, group]) * noise)
+    names = [f"s{i}" for i in range(group.size)]
+    table = pd.DataFrame(
+        {"group": [LEVELS[g] for g in group], "batch": np.tile(["p", "q"], group.size)[: group.size]},
+        index=names,
+    )
+    return pd.DataFrame(counts, index=[f"g{i}" for i in range(genes)], columns=names), table, effects
+
+
+def posterior_of(frame, table, formula, coding="levels", references=None, hyperparameters=None, **options):
+    design = Design.from_formula(formula, table, references=references)
+    draws, engine = options.pop("draws", 1000), options.pop("engine", "psis")
+    return fit_posterior(
+        Counts(frame, sample_table=table),
+        design,
+        hyperparameters=hyperparameters,
+        options=SamplingOptions(coding=coding, hand_over=False, **options),
+        draws=draws,
+        engine=engine,
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Some genes have groups without counts."""
+    frame, table, _ = simulated(120, seed=5)
+    frame.iloc[0, :4] = 0
+    frame.iloc[1, 4:] = 0
+    frame.iloc[2, 1:] = 0
+    return frame, table
+
+
+@pytest.fixture(scope="module")
+def codings(data):
+    ways = [("~ group + batch", {"group": level}) for level in "abc"]
+    return [
+        posterior_of(*data, *way[:1], references=way[1]) for way in [*ways, ("~ 0 + group + batch", None)]
+    ]
+
+
+def test_every_coding_has_the_same_results(codings):
+    first, *others = codings
+    for contrast in PAIRS:
+        table = first.results(contrast)
+        for other in others:
+            pd.testing.assert_frame_equal(
+                table[COLUMNS], other.results(contrast)[COLUMNS], rtol=1e-6, atol=1e-6
+            )
+    for other in others:
+        np.testing.assert_array_equal(other.diagnostics["pareto_k"], first.diagnostics["pareto_k"])
+
+
+def test_groups_without_counts_have_reliable_weights(codings):
+    diagnostics = codings[0].diagnostics
+    assert (diagnostics["pareto_k"] <= 0.7).all()
+    table = codings[0].results(("group", "b", "a"))
+    assert table["log2_fold_change"].iloc[0] > 4.0
+    assert table["log2_fold_change"].iloc[1] < -4.0
+    assert (table["lfsr"].iloc[:2] < 0.01).all()
+
+
+def test_scales_are_named_by_term(codings):
+    for posterior in codings:
+        hyper = posterior.hyperparameters
+        assert list(hyper.shrinkage_scale) == ["group", "batch[T.q]"]
+        assert "shrinkage_scale[group]" in hyper.draws
+        assert "shrinkage_scale[group]" in posterior.hyperparameter_summary.index
+
+
+def test_draws_are_of_the_design_s_coefficients(codings):
+    by_levels = []
+    for posterior in codings:
+        assert tuple(posterior.draws["coefficient"].to_numpy()) == posterior.design.coefficients
+        beta = posterior.draws["beta"].to_numpy().astype(float)
+        effects = beta @ posterior.design.contrast(("group", "c", "b")).vector / np.log(2.0)
+        contrast = posterior.contrast_draws(("group", "c", "b")).to_numpy()
+        rounding = 1e-6 * (1.0 + np.abs(beta).max(axis=-1))  # draws are kept in single precision
+        assert (np.abs(effects - contrast) < rounding).all()
+        by_levels.append(contrast)
+    for other in by_levels[1:]:
+        np.testing.assert_array_equal(other, by_levels[0])
+
+
+def test_several_contrasts_and_events_agree_with_one(codings):
+    for posterior in codings[::3]:
+        found = posterior.contrasts(PAIRS)
+        for i, contrast in enumerate(PAIRS):
+            mean = posterior.results(contrast)["log2_fold_change"].to_numpy()
+            np.testing.assert_allclose(found["mean"].to_numpy()[i], mean, rtol=1e-6, atol=1e-8)
+        larger = posterior.probability(lambda e: e[..., 0] > 0.0, PAIRS[:1])
+        lfsr = posterior.results(PAIRS[0])["lfsr"]
+        np.testing.assert_allclose(np.minimum(larger, 1.0 - larger), lfsr, atol=0.02)
+
+
+def test_predictions_do_not_depend_on_the_coding(codings):
+    new = pd.DataFrame({"group": ["c", "a"], "batch": ["q", "p"]}, index=["n1", "n2"])
+    first, *others = codings
+    for samples in (None, new):
+        counts = first.predict(["g5", "g9"], draws=20, samples=samples)
+        for other in others:
+            np.testing.assert_array_equal(other.predict(["g5", "g9"], draws=20, samples=samples), counts)
+    loo = [posterior.loo(refit=False).summary()["elpd"] for posterior in codings[:2]]
+    assert loo[0] == pytest.approx(loo[1], rel=1e-9)
+
+
+def test_hyperparameters_of_one_coding_serve_another(codings, data):
+    """From a file, say: a scale by term."""
+    hyper = codings[1].hyperparameters
+    given = [
+        posterior_of(*data, formula, references=references, hyperparameters=hyper).results(PAIRS[2])
+        for formula, references in (("~ group + batch", None), ("~ group + batch", {"group": "b"}))
+    ]
+    pd.testing.assert_frame_equal(given[0][COLUMNS], given[1][COLUMNS], rtol=1e-6, atol=1e-6)
+    learnt = codings[0].results(PAIRS[2])
+    difference = given[0]["log2_fold_change"] - learnt["log2_fold_change"]
+    assert (difference.abs() / learnt["lfc_se"]).iloc[3:].mean() < 0.1
+
+
+def test_interactions_do_not_depend_on_the_coding():
+    frame, table, _ = simulated(80, n_levels=4, seed=3)
+    table["one"] = np.where(table["group"].isin(["a", "b"]), "k", "l")
+    table["two"] = np.where(table["group"].isin(["a", "c"]), "u", "v")
+    ways = [("~ one * two", None), ("~ one * two", {"one": "l", "two": "v"}), ("~ one:two", None)]
+    found = []
+    for formula, references in [*ways, ("~ 0 + one:two", {"two": "v"})]:
+        posterior = posterior_of(frame, table, formula, references=references)
+        rows = posterior.design.matrix[::4]  # one of each group
+        assert list(posterior.hyperparameters.shrinkage_scale) == ["one", "two", "one:two"]
+        for vector in (rows[3] - rows[1], rows[3] - rows[2] - rows[1] + rows[0]):
+            found.append(posterior.results(vector)[COLUMNS])
+    for i in range(2, len(found)):
+        pd.testing.assert_frame_equal(found[i], found[i % 2], rtol=1e-6, atol=1e-6)
+
+
+def test_two_levels_keep_their_results():
+    frame, table, _ = simulated(60, n_levels=2, seed=4)
+    one, other = (posterior_of(frame, table, "~ batch + group", coding) for coding in ("treatment", "levels"))
+    pd.testing.assert_frame_equal(one.results(), other.results())
+    assert one.hyperparameters.shrinkage_scale == other.hyperparameters.shrinkage_scale
+
+
+def test_comparisons_of_other_levels_are_as_good_as_those_with_the_reference():
+    """Treatment coding shrinks b and c towards a; where c and b are equal but a is not, it errs twice."""
+    frame, table, effects = simulated(1500)
+    true = (effects[:, 2] - effects[:, 1]) / np.log(2.0)
+    error, wrong = {}, {}
+    for coding in ("treatment", "levels"):
+        table_of = posterior_of(frame, table, "~ group", coding).results(("group", "c", "b"))
+        estimate = table_of["log2_fold_change"].to_numpy()
+        called = table_of["s_value"].to_numpy() < 0.05
+        error[coding] = np.abs(estimate - true).mean()
+        wrong[coding] = (np.sign(estimate) * true <= 0.0)[called].mean()
+    assert error["levels"] < 0.9 * error["treatment"]
+    assert wrong["levels"] < wrong["treatment"] - 0.05
+
+
+def marginal_prior(one, two, scale):
+    """Density of (b - a, c - a) of three levels Cauchy(0, S), the center integrated out, in closed form."""
+    u = np.stack([one, two, np.subtract(two, one)]) / (2.0 * scale)
+    return 3.0 / (8.0 * np.pi**2 * scale**2) * (1.0 + (u**2).sum(axis=0) / 6.0) / (1.0 + u**2).prod(axis=0)
+
+
+@pytest.mark.parametrize(("one", "two"), [(0.0, 0.0), (0.4, -0.7), (2.0, 2.1), (-3.0, 1.0)])
+def test_the_marginal_prior_is_the_integral_over_the_center(one, two):
+    center = np.linspace(-400.0, 400.0, 800_001)
+    density = cauchy.pdf(np.array([0.0, one, two])[:, None] - center, scale=0.3).prod(axis=0)
+    assert marginal_prior(one, two, 0.3) == pytest.approx(float(density.sum() * 1e-3), rel=1e-6)
+
+
+def test_a_gene_s_posterior_is_that_of_the_marginal_prior():
+    """By quadrature over the center, two differences and the log dispersion, without levels."""
+    hyper = Hyperparameters({"group": 0.25}, 0.5, 0.08, 0.0)
+    counts = [[30, 42, 25, 38, 44, 70, 52, 66, 35, 28, 41, 50], [5, 3, 9, 6, 2, 4, 0, 3, 11, 21, 9, 17]]
+    frame = pd.DataFrame(counts, index=["g0", "g1"]).astype(int)
+    frame.columns = [f"s{i}" for i in range(12)]
+    table = pd.DataFrame({"group": list("aaaabbbbcccc")}, index=frame.columns)
+    rest, _, _ = simulated(60, seed=9)  # for normalization
+    frame = pd.concat([frame, rest.add_prefix("other_", axis="index")])
+    posterior = posterior_of(frame, table, "~ group", hyperparameters=hyper, draws=20_000)
+    for g in range(2):
+        factors = posterior.eb.normalization_factors[g]
+        mean, sd = by_quadrature(np.array(counts[g]), factors, hyper)
+        for i, contrast in enumerate(PAIRS):
+            found = posterior.results(contrast).iloc[g]
+            assert found["log2_fold_change"] * np.log(2.0) == pytest.approx(mean[i], abs=0.05 * sd[i])
+            assert found["lfc_se"] * np.log(2.0) == pytest.approx(sd[i], rel=0.05)
+
+
+def by_quadrature(y, factors, hyper):
+    """Posterior means and sd of the differences b - a, c - a and c - b."""
+    ends = np.linspace(-3.0, 3.5, 101)
+    one, two = np.meshgrid(ends, ends, indexing="ij")
+    shift = np.stack([0.0 * one, one, two])[np.repeat(np.arange(3), 4)]
+    weight = np.zeros(one.shape)
+    for log_alpha in np.log(0.08) + 0.5 * np.linspace(-4.0, 4.0, 13):
+        r = np.exp(-log_alpha)
+        center = np.log(y.sum() / (factors[:, None, None] * np.exp(shift)).sum(axis=0))
+        for away in np.linspace(-1.6, 1.6, 17):
+            mu = factors[:, None, None] * np.exp(center + away + shift)
+            count = y[:, None, None]
+            log_p = count * np.log(mu / (mu + r)) - r * np.log1p(mu / r)
+            constant = gammaln(y + r) - gammaln(r) - gammaln(y + 1.0)
+            total = log_p.sum(axis=0) + constant.sum() - 0.5 * ((log_alpha - np.log(0.08)) / 0.5) ** 2
+            weight += np.exp(total + 60.0)
+    weight *= marginal_prior(one, two, hyper.shrinkage_scale["group"])
+    weight /= weight.sum()
+    values = [one, two, two - one]
+    mean = [float((weight * value).sum()) for value in values]
+    return mean, [
+        float(np.sqrt((weight * (value - m) ** 2).sum())) for value, m in zip(values, mean, strict=True)
+    ]
+
+
+def test_levels_that_are_exactly_zero(data):
+    """The weight of the draws in which both levels are."""
+    frame, table = data[0].iloc[3:23], data[1]
+    law = {"effect_nu": {"group": 2.0}, "pi0": {"group": 0.6}}
+    hyper = Hyperparameters({"group": 0.5}, 0.5, 0.05, 2.0, **law)
+    posterior = posterior_of(frame, table, "~ group", hyperparameters=hyper)
+    theta, weights = posterior.gene_draws.theta, posterior.gene_draws.weights()
+    both = (theta[:, :, 2] == 0.0) & (theta[:, :, 3] == 0.0)
+    found = posterior.results(("group", "c", "b"))["p_zero"].to_numpy()
+    np.testing.assert_allclose(found, (weights * both).sum(axis=1), atol=1e-6)
+    assert found.max() > 0.5
+    other = posterior_of(frame, table, "~ group", hyperparameters=hyper, references={"group": "c"})
+    np.testing.assert_allclose(other.results(("group", "c", "b"))["p_zero"], found, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["nuts", "joint"])
+def test_engines_that_cannot_are_refused(data, engine):
+    with pytest.raises(OptionError, match="use engine 'psis', or coding 'treatment'"):
+        posterior_of(*data, "~ group", engine=engine)
+
+
+def test_laws_that_levels_cannot_have_are_refused(data):
+    with pytest.raises(InputError, match="cannot have a mixture"):
+        posterior_of(*data, "~ group", effects="mixture")
+    with pytest.raises(InputError, match=r"no coefficient or term 'group\[T.b\]'"):
+        posterior_of(*data, "~ group", effects={"group[T.b]": "spike_t"})
+    frame, table, _ = simulated(30, n_levels=5, replicates=2)
+    with pytest.raises(InputError, match=r"5 levels that are treated alike .* student_t"):
+        posterior_of(frame, table, "~ group", effects="spike_t")
+
+
+def test_a_coding_that_is_not_possible_is_said(data):
+    frame, table = data
+    with pytest.warns(BayesdeWarning, match=r"cannot be treated alike, because .* whole term"):
+        posterior = posterior_of(frame, table, "~ group", shrink=["group[T.b]"])
+    plain = posterior_of(frame, table, "~ group", "treatment", shrink=["group[T.b]"])
+    pd.testing.assert_frame_equal(posterior.results(), plain.results())
+    with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeWarning):
+        posterior_of(frame, table, "~ group", shrink=["grop"])
