@@ -12,8 +12,8 @@ from bayesde.design import Coding, Design
 from bayesde.eb.fit import EbFit
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.left_out_counts import without_counts
 from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.left_out_counts import without_counts
 from bayesde.posterior.request import Request
 
 __all__ = ["PosteriorData", "PosteriorT"]

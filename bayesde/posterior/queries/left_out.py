@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from bayesde.model.hyperparameter_space import HyperparameterSpace
-from bayesde.model.left_out_counts import without_samples
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVERAGED
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
+from bayesde.posterior.left_out_counts import without_samples
 from bayesde.posterior.proposal.genes import propose
 
 __all__ = ["by_pattern", "copied", "overwrite", "sample_without"]

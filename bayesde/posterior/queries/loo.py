@@ -33,10 +33,10 @@ from numba.core import config
 
 from bayesde.counts.display import html_table
 from bayesde.model.density import ConditionalModel
-from bayesde.model.left_out_counts import only_samples
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, smooth_log_weights
 from bayesde.posterior.draws.streams import gene_seeds
+from bayesde.posterior.left_out_counts import only_samples
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.queries.left_out import by_pattern, sample_without
 from bayesde.posterior.queries.loo_data import LeaveOneOutData

@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import InputError, first_few
-from bayesde.model.left_out_counts import kept_means
 from bayesde.options import check_range
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.resampling import resampled
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
+from bayesde.posterior.left_out_counts import kept_means
 from bayesde.posterior.queries.left_out import by_pattern, copied, overwrite, sample_without
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 

@@ -28,7 +28,6 @@ import pandas as pd
 from bayesde.errors import FitError, InputError, first_few
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.left_out_counts import kept_means
 from bayesde.model.priors import Priors
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.data import PosteriorData, PosteriorT
@@ -39,6 +38,7 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE
+from bayesde.posterior.left_out_counts import kept_means
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["chains_log_ratio", "hyper_points", "reweighted"]

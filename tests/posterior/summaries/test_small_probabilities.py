@@ -12,8 +12,8 @@ from scipy.stats import t as student
 
 import bayesde as bde
 from bayesde.model.density import ConditionalModel
-from bayesde.model.left_out_counts import without_counts, without_samples
 from bayesde.posterior.draws.gene_draws import GeneDraws
+from bayesde.posterior.left_out_counts import without_counts, without_samples
 from bayesde.posterior.summaries.laplace_tails import tail_ratios
 from bayesde.posterior.summaries.one_contrast import contrast_summary
 from bayesde.posterior.summaries.small_probabilities import ENOUGH, SortedDraws, probabilities_below
