@@ -132,7 +132,7 @@ def tail_ratios(
     if model.mixtures:
         prior = prior._replace(df=prior.df.copy(), scale=prior.scale.copy())
         prior.df[laws.columns], prior.scale[laws.columns] = np.inf, FLAT_SD
-    over_genes(_fill_ratios, model.n_genes, model.data, prior, laws, contrast, theta, bounds, result)
+    over_genes(_fill_ratios, model.n_genes, (model.data, prior, laws), contrast, theta, bounds, result)
     return result
 
 
@@ -165,8 +165,9 @@ def _orthogonal(vector: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _fill_ratios(first, last, data, prior, laws, contrast, theta, bounds, result):  # type: ignore[no-untyped-def]
+def _fill_ratios(first, last, model, contrast, theta, bounds, result):  # type: ignore[no-untyped-def]
     """Follow the tail of some genes."""
+    data, prior, laws = model
     for g in range(first, last):
         own, own_prior = one_gene(data, prior, g)
         _follow((own, own_prior, laws), contrast, theta[g].copy(), bounds[g], result[g])
