@@ -161,11 +161,14 @@ class ConditionalModel:
     def for_proposals(self) -> ConditionalModel:
         """The model that proposals are made for.
 
-        It has Cauchy priors of the same median absolute effects, and Student-t residuals in the place of two
-        normal components.
+        It has Cauchy priors of the same median absolute effects, and Student-t residuals of the same variance
+        in the place of two normal components.
         """
         if self.wide_share > 0.0:
-            return replace(self, nu=STAND_IN_NU, wide_share=0.0, wide_ratio=1.0).for_proposals
+            variance = 1.0 + self.wide_share * (self.wide_ratio**2 - 1.0)
+            sd = self.dispersion_sd * math.sqrt(variance * (1.0 - 2.0 / STAND_IN_NU))
+            own = replace(self, nu=STAND_IN_NU, dispersion_sd=sd, wide_share=0.0, wide_ratio=1.0)
+            return own.for_proposals
         if self.effect_df is None:
             return self
         scale = np.where(self.shrunken, self.shrinkage_scale * stdtrit(self.effect_df, 0.75), 1.0)

@@ -273,9 +273,10 @@ def _has_many_levels(model: ConditionalModel) -> bool:
 
 def _change(model: ConditionalModel, new: ConditionalModel) -> float:
     """Return the largest change of a log scale or of the log trend."""
+    sd = [one.for_proposals.dispersion_sd for one in (model, new)]
     changes = [
         np.log(new.shrinkage_scale / model.shrinkage_scale),
         new.log_trend - model.log_trend,
-        np.log([new.dispersion_sd / model.dispersion_sd]),
+        np.log([sd[1] / sd[0]]),
     ]
     return float(np.abs(np.concatenate(changes)).max())
