@@ -26,6 +26,8 @@ STYLES = {
     "limma": ("#E69F00", "v"),
     "edgeR": ("#666666", "X"),
 }
+MOST_IN_A_ROW = 5
+"""Methods in a row of a legend."""
 LEVELS = (50, 80, 95)
 ALIKE = ("seqc4", "seqc2")
 """Sets of such depth that all methods have nearly the same estimates, as the tables show."""
@@ -82,7 +84,13 @@ def _legend(figure: Figure, methods: Sequence[str], line: Literal["none", "-"] =
         for name in STYLES
         if name in methods
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(len(handles), MOST_IN_A_ROW),
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def _rows(
@@ -186,7 +194,13 @@ def _false_signs(curves: pd.DataFrame, cases: pd.DataFrame) -> Figure:
 
 def _lines_legend(figure: Figure, methods: Sequence[str]) -> None:
     handles = [Line2D([], [], color=STYLES[name][0], linewidth=2, label=name) for name in methods]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(len(handles), MOST_IN_A_ROW),
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def _errors(scores: pd.DataFrame, cases: pd.DataFrame) -> Figure:
