@@ -186,7 +186,8 @@ def expression_draws(posterior: PosteriorData, groups: SampleGroups, by: Any, pl
     """
     rows = np.array([place])
     theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))[:, :, 0]
-    beta = theta.reshape(-1, theta.shape[-1])[:, :-1].astype(np.float64)
+    own = posterior.coding.coefficients_of(theta)
+    beta = own.reshape(-1, own.shape[-1])[:, :-1].astype(np.float64)
     design = posterior.design
     factor = _factor(design, by)
     averaged = [

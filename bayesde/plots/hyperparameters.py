@@ -176,8 +176,8 @@ def effect_law_plot(posterior: Posterior, coefficient: str | None = None, *, ax:
     InputError
         If the coefficient is not shrunken, or no gene has an estimate of it.
     """
-    hyper, names = posterior.hyperparameters, posterior.design.coefficients
-    shrunken = [name for name in names if name in hyper.shrinkage_scale]
+    hyper, names = posterior.hyperparameters, posterior.coding.coefficients
+    shrunken = [name for name in dict.fromkeys(names) if name in hyper.shrinkage_scale]
     if coefficient is None and shrunken:
         coefficient = shrunken[-1]
     if coefficient not in shrunken:
@@ -185,7 +185,12 @@ def effect_law_plot(posterior: Posterior, coefficient: str | None = None, *, ax:
             f"{coefficient or 'no coefficient'} is not shrunken, and has no law of effects to plot; shrunken "
             f"are {first_few(shrunken, 20) or 'none'}."
         )
-    effect, error = _well_measured(posterior, names.index(coefficient))
+    if coefficient not in posterior.design.coefficients:
+        raise InputError(
+            f"{coefficient} is a term whose levels are treated alike (coding 'levels'); the design has no "
+            "estimates of their effects to plot."
+        )
+    effect, error = _well_measured(posterior, posterior.design.coefficients.index(coefficient))
     ax = ax or new_axes((8.0, 4.2))
     edge = max(float(np.quantile(np.abs(effect), SHOWN)), 0.5)
     edges = np.linspace(-edge, edge, EFFECT_BINS + 1)

@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy.special import gammaln
 from scipy.stats import cauchy
 
 from bayesde import Counts
 from bayesde.design import Design
 from bayesde.errors import BayesdeWarning, InputError, OptionError
+from bayesde.plots import effect_law_plot, ridge_plot
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 
 LEVELS = "abcdef"
@@ -282,3 +284,16 @@ def test_a_coding_that_is_not_possible_is_said(data):
     pd.testing.assert_frame_equal(posterior.results(), plain.results())
     with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeWarning):
         posterior_of(frame, table, "~ group", shrink=["grop"])
+
+
+def test_pictures_do_not_depend_on_the_coding(codings):
+    """The ridges of a gene's expected counts, and that of a law, for which a term has no estimates."""
+    lines = []
+    for posterior in codings[:2]:
+        ax = ridge_plot(posterior, "g7", by="batch", ax=Figure().add_subplot())
+        lines.append(np.concatenate([line.get_xdata() for line in ax.lines]))
+    np.testing.assert_allclose(lines[0], lines[1], atol=1e-4)
+    with pytest.raises(InputError, match="levels are treated alike"):
+        effect_law_plot(codings[0], "group", ax=Figure().add_subplot())
+    with pytest.raises(InputError, match="is not shrunken"):
+        effect_law_plot(codings[0], "group[T.b]", ax=Figure().add_subplot())
