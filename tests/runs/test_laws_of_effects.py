@@ -76,7 +76,7 @@ def test_a_law_with_an_equals_sign_in_the_name_of_its_coefficient():
         (("--effects", "spike_t", "--hyperparameters", "eb"), "the hyperparameters are fixed"),
         (
             ("--effects", "spike_t", "--engine", "nuts"),
-            "engine 'nuts' samples effects under Cauchy's law only",
+            "engine 'nuts' cannot sample the law 'spike_t'",
         ),
     ],
 )

@@ -161,7 +161,8 @@ def log_evidence(made, law, names):
     top = logs.max(axis=1, keepdims=True)
     weights = np.exp(logs - top)
     variance = np.zeros(len(weights))
-    for part in slices(Patterns.of(space.atoms).sizes(draws.n_draws)):
+    null = HyperparameterPosterior.fixed(space, law, 200).null
+    for part in slices(Patterns.of(space.atoms, null).sizes(draws.n_draws)):
         variance += weights[:, part].var(axis=1) * (part.stop - part.start) / draws.n_draws**2
     mean = weights.mean(axis=1)
     return np.log(mean) + top[:, 0], np.sqrt(variance) / mean
@@ -224,10 +225,12 @@ def test_adapted_genes_agree_too(name, monkeypatch):
     np.testing.assert_array_equal(made.report["attempts"], 1.0 + sampler.ADAPTATIONS)
     check_one(made, name)
     zero = made.draws.theta[:, :, 1] == 0.0
-    n, zeros = Patterns.of((1,)).sizes(N_DRAWS)
+    law = LAWS[name]
+    null = law.mixtures["b"].null if law.mixtures else law.pi0["b"]
+    n, zeros = Patterns.of((1,), {1: null}).sizes(N_DRAWS)
     assert not zero[:, :n].any()
     assert zero[:, n:].all()
-    assert zeros == N_DRAWS // 4
+    assert zeros == N_DRAWS // 8 + int(N_DRAWS / 2 * null)
 
 
 def test_draws_of_the_hyperparameters_are_averaged_over():
@@ -303,11 +306,10 @@ def test_two_effects_against_quadrature(two):
 
 
 def test_draws_are_zero_where_their_pattern_is(two):
-    patterns = Patterns.of((1, 2))
-    sizes = patterns.sizes(10_000)
+    theta, space = two.draws.theta, HyperparameterSpace.of(("Intercept", "a", "b"), BOTH)
+    patterns = Patterns.of((1, 2), HyperparameterPosterior.fixed(space, BOTH, 200).null)
+    sizes = patterns.sizes(theta.shape[1])
     assert patterns.zeros == ((), (1,), (2,), (1, 2))
-    assert sizes == [10_000 - 3 * 1333, 1333, 1333, 1333]
-    theta = two.draws.theta
     for zero, part in zip(patterns.zeros, slices(sizes), strict=True):
         for k in range(4):
             assert (theta[:, part, k] == 0.0).all() == (k in zero)
