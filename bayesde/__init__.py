@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bayesde.io import read_counts, read_tximport
     from bayesde.model.effect_laws import EffectMixture
     from bayesde.model.hyperparameters import Hyperparameters
-    from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
+    from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma, ShiftedLogNormal
     from bayesde.normalize import cpm, fpkm, fpm, log_cpm, norm_transform, normalization_factors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
@@ -90,7 +90,7 @@ _HOMES = {
     "bayesde.posterior.options": ("SamplingOptions",),
     "bayesde.posterior.queries.prior_predictive": ("prior_predictive",),
     "bayesde.model.effect_laws": ("EffectMixture",),
-    "bayesde.model.priors": ("Beta", "LogNormal", "Priors", "ShiftedGamma"),
+    "bayesde.model.priors": ("Beta", "LogNormal", "Priors", "ShiftedGamma", "ShiftedLogNormal"),
     "bayesde.posterior.posterior": ("Posterior",),
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
@@ -122,6 +122,7 @@ __all__ = [
     "ResultsTable",
     "SamplingOptions",
     "ShiftedGamma",
+    "ShiftedLogNormal",
     "Simulation",
     "SimulationOptions",
     "ToolchainError",

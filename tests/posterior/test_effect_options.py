@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import bayesde as bde
+from bayesde.design import Coding
 from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameters import Hyperparameters
@@ -194,7 +195,7 @@ def test_only_some_coefficients_can_be_zero(fit, caplog, quick):
 def test_nothing_is_said_of_few_coefficients(fit):
     plain = request(fit, "cauchy").space
     for effects in ("cauchy", "student_t", {"line": "student_t", "dose": "spike_t"}, CONTINUOUS):
-        assert atoms_left_out(fit, plain, SamplingOptions(effects=effects).effects) == ""
+        assert atoms_left_out(Coding.of(fit.design), plain, SamplingOptions(effects=effects).effects) == ""
 
 
 def test_too_many_known_mixtures_with_zero_are_refused(fit):
@@ -217,7 +218,7 @@ def test_a_mixture_needs_estimates_for_its_grid(fit):
     without = replace(fit, beta_se=np.full_like(fit.beta_se, np.nan))
     plain = request(fit, "cauchy").space
     with pytest.raises(InputError, match=r"no gene has an estimate of dose\[T.y\] .* choose student_t"):
-        laws_to_learn(without, plain, {"dose": "mixture"})
+        laws_to_learn(without, Coding.of(without.design), plain, {"dose": "mixture"})
 
 
 def test_fixed_hyperparameters_define_the_laws(fit):

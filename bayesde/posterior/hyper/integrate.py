@@ -13,6 +13,8 @@ weights, so that chains stay independent and their diagnostics can be taken anew
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
@@ -47,7 +49,9 @@ def hyper_points(hyper: Hyperparameters, coefficients: tuple[str, ...]) -> Hyper
     """
     if not hyper.draws:
         return None
-    return HyperparameterPosterior.fixed(HyperparameterSpace.of(coefficients, hyper), hyper, USED_DRAWS)
+    space = HyperparameterSpace.of(coefficients, hyper)
+    varying = replace(space, mixtures=())  # of a law that is known the densities cancel
+    return HyperparameterPosterior.fixed(varying, hyper, USED_DRAWS)
 
 
 def integrated_draws(

@@ -172,9 +172,7 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _weights(likelihood: MarginalLikelihood, points: HyperparameterPosterior) -> np.ndarray:
     few = points.thinned(min(points.weight.size, 50))
-    weights = gene_weights(
-        likelihood.space, likelihood.base_mean, likelihood.theta, likelihood.log_ratio, few
-    )
+    weights = gene_weights(points.space, likelihood.base_mean, likelihood.theta, likelihood.log_ratio, few)
     return np.where(np.isfinite(weights), weights, 1.0 / weights.shape[1])
 
 

@@ -140,7 +140,7 @@ def one_effect(effects, zero_share, seed, df=3.0):
 
 def learnt(fit, law, n_draws=600):
     request, likelihood = drawn(fit, n_draws, (1,) if law in ("spike_t", "mixture") else ())
-    laws = laws_to_learn(fit, request.space, law)
+    laws = laws_to_learn(fit, request.coding, request.space, law)
     under, psi = learn_laws(likelihood, laws, request.hyperparameters)
     return likelihood, laws, under, psi
 
@@ -261,7 +261,7 @@ def test_where_no_effect_is_seen_a_mixture_has_nearly_all_its_weight_on_zero(mon
 def test_a_mixture_that_is_known_takes_part(two_effects):
     """By the densities under it, which are in the log ratios."""
     request, likelihood = drawn(two_effects, 200, (1, 2))
-    laws = laws_to_learn(two_effects, request.space, {"batch": KNOWN, "group": "spike_t"})
+    laws = laws_to_learn(two_effects, request.coding, request.space, {"batch": KNOWN, "group": "spike_t"})
     under, psi = learn_laws(likelihood, laws, request.hyperparameters)
     assert under.space.mixtures == ((1, KNOWN),)
     expected = likelihood.log_ratio + KNOWN.log_density(likelihood.theta[:, : likelihood.n_draws, 1])
@@ -272,7 +272,9 @@ def test_a_mixture_that_is_known_takes_part(two_effects):
 def test_many_genes_are_learnt_from_in_two_steps(two_effects, monkeypatch):
     """First of some; the maximum is that of all."""
     request, likelihood = drawn(two_effects, 200, (2,))
-    laws = laws_to_learn(two_effects, request.space, {"batch": "student_t", "group": "mixture"})
+    laws = laws_to_learn(
+        two_effects, request.coding, request.space, {"batch": "student_t", "group": "mixture"}
+    )
     monkeypatch.setattr("bayesde.posterior.hyper.laws.ENOUGH_GENES", 60)
     under, psi = learn_laws(likelihood, laws, request.hyperparameters)
     assert under.base_mean.size == 80

@@ -17,7 +17,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.hyper.maximum import maximize
-from bayesde.posterior.hyper.sampling import _points
+from bayesde.posterior.hyper.sampling import _points, _weighted
 from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import draw, fitted_shares
 
@@ -210,7 +210,8 @@ def test_few_points_lie_evenly():
     likelihood, errors, gaps = Parabola(), [], []
     for seed in range(40):
         covariance, rng = np.diag(likelihood.sd**2), np.random.default_rng(seed)
-        psi, points = _points(likelihood, np.zeros(3), covariance, 48, rng)
+        psi, log_weight = _points(likelihood, np.zeros(3), covariance, 48, rng)
+        points = _weighted(likelihood, psi, log_weight)
         assert len(psi) == 48
         np.testing.assert_allclose(points.weight @ psi, 0.0, atol=1e-12)
         errors.append(np.sqrt(points.weight @ psi**2) / likelihood.sd - 1.0)

@@ -53,7 +53,7 @@ def test_a_shared_scale_is_one_parameter_with_one_prior(pasilla_fit, panel_genes
     assert look.space.names[0] == f"shrinkage_scale[{pasilla_fit.design.coefficients[1]}]"
 
 
-def nothing(*_):
+def nothing(*_, **__):
     raise FitError("too little")
 
 
