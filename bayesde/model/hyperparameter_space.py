@@ -381,6 +381,7 @@ class HyperparameterSpace:
             model,
             shrinkage_scale=scales,
             effect_df=None if (df == 1.0).all() else df,
+            mixtures=self.mixtures,
             log_trend=parts.log_trend,
             dispersion_sd=parts.sd,
             nu=parts.nu,

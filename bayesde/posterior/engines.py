@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, ToolchainError
-from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -178,9 +177,8 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     SampledGenes
     """
     fit = request.fit
-    mixtures = HyperparameterSpace.of(fit.design.coefficients, hyper).mixtures
     return sample_genes(
-        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows], mixtures),
+        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,

@@ -11,15 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesde.model.effect_laws import FAMILIES
-from bayesde.model.hyperparameter_names import OF_RESIDUALS
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
-from bayesde.posterior.progress import Progress
-from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
-from bayesde.posterior.queries.other_effects import compare_effects, compare_residuals, with_effects
-from bayesde.posterior.queries.outlier_counts import without_outliers
-from bayesde.posterior.queries.predict import predict_counts, predictive_check
+from bayesde.posterior.posterior_queries import PosteriorQueries
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
 from bayesde.posterior.summaries.description import described, described_as_table
 from bayesde.posterior.summaries.equal_weights import contrast_draws, labelled_draws
@@ -31,7 +25,7 @@ __all__ = ["Posterior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior(PosteriorData):
+class Posterior(PosteriorQueries):
     """Draws from the posterior, with tables, checks and predictions made from them.
 
     Attributes
@@ -271,184 +265,3 @@ class Posterior(PosteriorData):
         Of engine joint with ``hyperparameters``, for trace and rank plots, and the group ``sample_stats``.
         """
         return to_arviz(self.draws, self.statistics)
-
-    def compare_effects(self, laws: Iterable[Any] = FAMILIES) -> pd.DataFrame:
-        """Compare laws of the effects by the marginal likelihood of the counts.
-
-        Parameters
-        ----------
-        laws : iterable
-            Each as `SamplingOptions.effects` takes it; all by default.
-
-        Returns
-        -------
-        pandas.DataFrame (law,)
-            The best one first: ``log_likelihood``, the log marginal likelihood of the counts at its maximum
-            over the hyperparameters; ``difference`` from the best; ``parameters``, the number of
-            hyperparameters and of weights of mixtures that are not 0; and values of the hyperparameters.
-
-        Raises
-        ------
-        InputError
-            If the posterior is not of engine psis, is of some genes, or its hyperparameters were not learnt.
-        FitError
-            If the maximum of a law is not found.
-        """
-        return compare_effects(self, laws)
-
-    def compare_residuals(self, laws: Iterable[str] = tuple(OF_RESIDUALS)) -> pd.DataFrame:
-        """Compare laws of the residuals around the dispersion trend by the marginal likelihood of the counts.
-
-        Parameters
-        ----------
-        laws : iterable of str
-            Each as `SamplingOptions.residuals` takes it; all by default.
-
-        Returns
-        -------
-        pandas.DataFrame (law,)
-            As of `compare_effects`, with the hyperparameters of the dispersions.
-
-        Raises
-        ------
-        InputError, FitError
-            As of `compare_effects`.
-        """
-        return compare_residuals(self, laws)
-
-    def with_effects(self, effects: Any) -> Posterior:
-        """Return the posterior under another law of the effects, from the same draws.
-
-        Parameters
-        ----------
-        effects : str, EffectMixture or mapping of str to these
-            As `SamplingOptions.effects` takes it.
-
-        Returns
-        -------
-        Posterior
-            Draws of which effects are zero are added where the law has an atom there; genes whose weights
-            would be unreliable are sampled again.
-
-        Raises
-        ------
-        InputError
-            If the posterior is not of engine psis, is of some genes, or its hyperparameters were not learnt.
-        FitError
-            If the hyperparameters cannot be learnt.
-        """
-        return with_effects(self, effects)
-
-    def loo(self, *, refit: bool = True, progress: Progress | None = None) -> LeaveOneOut:
-        """Predict each count of each gene from the gene's other counts (leave-one-sample-out).
-
-        Parameters
-        ----------
-        refit : bool
-            Whether genes are sampled again without a count where importance weights are unreliable.
-        progress : callable, optional
-            Called with (units done, units, text).
-
-        Returns
-        -------
-        LeaveOneOut
-            Predictive probabilities by gene and sample, in the attribute ``pointwise``.
-        """
-        return leave_one_out(self, refit=refit, progress=progress)
-
-    def without_outliers(self, counts: pd.DataFrame | None = None) -> Posterior:
-        """Sample the genes of outlying counts again without these counts.
-
-        Parameters
-        ----------
-        counts : pandas.DataFrame, optional
-            Counts to leave out, one a row, with the columns ``gene`` and ``sample``; by default those that
-            ``loo().outlier_counts()`` flags.
-
-        Returns
-        -------
-        Posterior
-            A new one. The genes concerned come from engine psis, under the hyperparameters of this posterior,
-            and have the status ``outlier_left_out``, unless they fail a check.
-
-        Raises
-        ------
-        InputError
-            If a gene has no posterior, a sample does not exist, or no count of a gene would be left.
-        """
-        return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
-
-    def predict(
-        self,
-        genes: Sequence[str] | None = None,
-        *,
-        draws: int = 100,
-        seed: int | None = None,
-        samples: Any = None,
-        normalization_factors: Any = None,
-    ) -> xr.DataArray:
-        """Draw counts from the posterior predictive distribution.
-
-        Parameters
-        ----------
-        genes : sequence of str, optional
-            By default all that were sampled.
-        draws : int
-            Data sets to draw.
-        seed : int, optional
-            By default the posterior's. A gene's counts depend on its name and the seed, not on other genes.
-        samples : pandas.DataFrame, optional
-            New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows).
-            By default replicates of the samples of the fit.
-        normalization_factors : array-like (sample,) or (gene, sample), optional
-            Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
-
-        Returns
-        -------
-        xarray.DataArray of int64 (draw, gene, sample)
-
-        Raises
-        ------
-        InputError
-            If genes have no posterior, or new samples do not fit the design.
-        OptionError
-            If a number is out of its range.
-        """
-        return predict_counts(
-            self,
-            genes,
-            draws=draws,
-            seed=seed,
-            samples=samples,
-            normalization_factors=normalization_factors,
-        )
-
-    def predictive_check(
-        self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None
-    ) -> pd.DataFrame:
-        """Compare every gene's counts with replicates that its posterior predicts.
-
-        Parameters
-        ----------
-        genes : sequence of str, optional
-            By default all that were sampled.
-        draws : int
-            Data sets to draw.
-        seed : int, optional
-            By default the posterior's.
-
-        Returns
-        -------
-        pandas.DataFrame
-            By gene, posterior predictive p-values, half of ties counted: ``p_largest`` of the largest
-            normalized count, ``p_zeros`` of the number of zeros, ``p_spread`` of Pearson's statistic: near 0
-            where counts vary more than the model allows.
-
-        Raises
-        ------
-        InputError
-            If genes have no posterior.
-        OptionError
-            If a number is out of its range.
-        """
-        return predictive_check(self, genes, draws=draws, seed=seed)

@@ -34,18 +34,24 @@ def panel(pasilla_fit):
 
 @pytest.fixture(scope="session")
 def panel_model(pasilla_fit, panel):
-    hyper = Hyperparameters.from_eb(pasilla_fit)
-    shrunken, scales = hyper.scales_of(pasilla_fit.design)
+    return model_of(pasilla_fit, panel, Hyperparameters.from_eb(pasilla_fit))
+
+
+def model_of(fit, rows, hyper):
+    """Data and priors of some genes, with every count in memory and no default of the package's."""
+    shrunken, scales = hyper.scales_of(fit.design)
     return ConditionalModel(
-        y=pasilla_fit.counts.matrix[panel],
-        log_nf=np.log(pasilla_fit.normalization_factors[panel]),
-        x=pasilla_fit.design.matrix,
-        base_mean=pasilla_fit.base_mean[panel],
-        log_trend=hyper.log_trend(pasilla_fit.base_mean[panel]),
+        y=fit.counts.matrix[rows],
+        log_nf=np.log(fit.normalization_factors[rows]),
+        x=fit.design.matrix,
+        base_mean=fit.base_mean[rows],
+        log_trend=hyper.log_trend(fit.base_mean[rows]),
         shrunken=shrunken,
         shrinkage_scale=scales,
         dispersion_sd=hyper.dispersion_sd,
         nu=hyper.degrees_of_freedom,
+        effect_df=hyper.effect_df(fit.design),
+        mixtures=hyper.mixtures_of(fit.design),
     )
 
 

@@ -155,7 +155,7 @@ def plan_blocks(
     scalars = [model.dispersion_sd, model.nu, model.unshrunken_sd]
     for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
-    common.update(laws_as_bytes(model, genes.mixtures))
+    common.update(laws_as_bytes(model))
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]

@@ -15,7 +15,7 @@ import numpy as np
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import Modes, find_modes
 from bayesde.model.starts import Starts
-from bayesde.posterior.stan.effects import Mixtures, effect_data, map_of_effects, prior_widths
+from bayesde.posterior.stan.effects import effect_data, map_of_effects, prior_widths
 
 __all__ = ["SamplerCoordinates", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
 
@@ -47,9 +47,6 @@ class SamplerCoordinates:
     precision, precision_times_mean : ndarray (gene,)
         Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
         counts' is like; 0 for none.
-    mixtures : tuple of (int, EffectMixture)
-        Coefficients whose law is a known mixture, without a point mass; the model has any other prior for
-        them, which only the coordinates and the starts depend on.
     """
 
     model: ConditionalModel
@@ -60,33 +57,29 @@ class SamplerCoordinates:
     width: np.ndarray
     precision: np.ndarray
     precision_times_mean: np.ndarray
-    mixtures: Mixtures = ()
 
     @classmethod
-    def of(
-        cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray, mixtures: Mixtures = ()
-    ) -> SamplerCoordinates:
+    def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
         """Choose coordinates by the genes' modes and by what the data say of every parameter.
 
         Parameters
         ----------
         model : ConditionalModel
+            Known mixtures are without a point mass.
         start : Starts
         beta_se : ndarray (gene, coefficient)
             Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
-        mixtures : tuple of (int, EffectMixture)
-            As `HyperparameterSpace.mixtures` has them.
 
         Returns
         -------
         SamplerCoordinates
         """
         modes = find_modes(model, start.beta, start.log_dispersion)
-        by_width = replace(model, shrinkage_scale=prior_widths(model, mixtures))
+        by_width = replace(model, shrinkage_scale=prior_widths(model))
         noncentered = prior_shaped(by_width, modes, beta_se)
         scale, none = coupled_scale(model, modes, noncentered), np.zeros(model.n_genes)
         widths = _widths(beta_se)
-        return cls(model, start, modes.location, scale, noncentered, widths, none, none, mixtures)
+        return cls(model, start, modes.location, scale, noncentered, widths, none, none)
 
     def genes(self, rows: np.ndarray) -> SamplerCoordinates:
         """Take some of the genes.
@@ -98,16 +91,14 @@ class SamplerCoordinates:
         """
         names = ("location", "scale", "noncentered", "width", "precision", "precision_times_mean")
         own = {name: getattr(self, name)[rows] for name in names}
-        return SamplerCoordinates(
-            self.model.genes(rows), self.start.genes(rows), **own, mixtures=self.mixtures
-        )
+        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
 
     @property
     def uncertain(self) -> ConditionalModel:
         """The model without the priors that have no hyperparameters: mixtures count as not shrunken."""
         shrunken = self.model.shrunken.copy()
-        shrunken[[k for k, _ in self.mixtures]] = False
-        return replace(self.model, shrunken=shrunken)
+        shrunken[[k for k, _ in self.model.mixtures]] = False
+        return replace(self.model, shrunken=shrunken, mixtures=())
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -138,7 +129,7 @@ class SamplerCoordinates:
         model, each = self.model, (slice(None), *[None] * (theta.ndim - 2))
         gap = (theta - self.location[each])[..., None]
         e = np.linalg.solve(self.scale[each], gap)[..., 0]
-        scale, rate = map_of_effects(model, self.mixtures)
+        scale, rate = map_of_effects(model)
         slopes = _unbounded(theta[..., :-1], scale, self.width[each]) / rate
         prior = model.dispersion_sd**-2
         variance = 1.0 / (self.precision[each] + prior)
@@ -250,7 +241,7 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
         "precision_times_mean": genes.precision_times_mean.tolist(),
         "shrunken": model.shrunken.astype(int).tolist(),
         "unshrunken_sd": model.unshrunken_sd,
-        **effect_data(model, genes.mixtures),
+        **effect_data(model),
         "residuals": int(np.isfinite(model.nu)),
         "use_likelihood": 1,
     }

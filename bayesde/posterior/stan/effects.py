@@ -26,7 +26,6 @@ __all__ = [
     "CAUCHY",
     "MIXTURE",
     "STUDENT_T",
-    "Mixtures",
     "check_effects",
     "effect_codes",
     "effect_data",
@@ -37,8 +36,6 @@ __all__ = [
     "prior_widths",
 ]
 
-Mixtures = tuple[tuple[int, EffectMixture], ...]
-"""Coefficients whose law is a known mixture, as `HyperparameterSpace.mixtures` has them."""
 CAUCHY, STUDENT_T, MIXTURE = 0, 1, 2
 """What the programs call the laws in ``effects``."""
 NARROW = 0.05
@@ -109,13 +106,12 @@ def has_atoms(hyper: Hyperparameters) -> bool:
     return bool(set(families) & set(WITH_NULL)) or any(law.null > 0.0 for law in mixtures)
 
 
-def effect_codes(model: ConditionalModel, mixtures: Mixtures) -> np.ndarray:
+def effect_codes(model: ConditionalModel) -> np.ndarray:
     """Return what the programs call ``effects``: 0 for Cauchy, 1 for Student-t, 2 for a mixture.
 
     Parameters
     ----------
     model : ConditionalModel
-    mixtures : tuple of (int, EffectMixture)
 
     Returns
     -------
@@ -123,7 +119,7 @@ def effect_codes(model: ConditionalModel, mixtures: Mixtures) -> np.ndarray:
         0 where a coefficient is not shrunken.
     """
     codes = np.where(_df(model) == 1.0, CAUCHY, STUDENT_T)
-    codes[[k for k, _ in mixtures]] = MIXTURE
+    codes[[k for k, _ in model.mixtures]] = MIXTURE
     return codes
 
 
@@ -137,13 +133,12 @@ def _cauchy_scale(law: EffectMixture) -> float:
     return float(1.0 / (np.pi * (law.weight * np.exp(law.log_heights)).sum()))
 
 
-def prior_widths(model: ConditionalModel, mixtures: Mixtures) -> np.ndarray:
+def prior_widths(model: ConditionalModel) -> np.ndarray:
     """Return how wide the middle of every prior is.
 
     Parameters
     ----------
     model : ConditionalModel
-    mixtures : tuple of (int, EffectMixture)
 
     Returns
     -------
@@ -151,72 +146,69 @@ def prior_widths(model: ConditionalModel, mixtures: Mixtures) -> np.ndarray:
         S; of a mixture that of the Cauchy distribution with the same density at zero. Natural log.
     """
     widths = np.array(model.shrinkage_scale, dtype=np.float64)
-    for k, law in mixtures:
+    for k, law in model.mixtures:
         widths[k] = _cauchy_scale(law)
     return widths
 
 
-def map_of_effects(model: ConditionalModel, mixtures: Mixtures) -> tuple[np.ndarray, np.ndarray]:
+def map_of_effects(model: ConditionalModel) -> tuple[np.ndarray, np.ndarray]:
     """Return c and r, by which noncentered coefficients are computed from z.
 
     Parameters
     ----------
     model : ConditionalModel
-    mixtures : tuple of (int, EffectMixture)
 
     Returns
     -------
     scale, rate : ndarray (coefficient,)
         The first in natural log.
     """
-    df = np.where(effect_codes(model, mixtures) == STUDENT_T, _df(model), 1.0)
+    df = np.where(effect_codes(model) == STUDENT_T, _df(model), 1.0)
     rate = np.sqrt((1.0 + (0.25 * np.pi**2 - 1.0) / df) / df)
-    return np.sqrt(df) * prior_widths(model, mixtures), np.where(df == 1.0, np.pi / 2.0, rate)
+    return np.sqrt(df) * prior_widths(model), np.where(df == 1.0, np.pi / 2.0, rate)
 
 
-def effect_data(model: ConditionalModel, mixtures: Mixtures) -> dict[str, Any]:
+def effect_data(model: ConditionalModel) -> dict[str, Any]:
     """Return the data of both programs that say which laws the effects have.
 
     Parameters
     ----------
     model : ConditionalModel
-    mixtures : tuple of (int, EffectMixture)
-        Without point masses. Components without weight are left out.
+        Its mixtures are without point masses; components without weight are left out.
 
     Returns
     -------
     dict
     """
-    used = {k: law.continuous for k, law in sorted(mixtures, key=lambda pair: pair[0])}
+    used = {k: law.continuous for k, law in sorted(model.mixtures, key=lambda pair: pair[0])}
     sizes = [used[k].weight.size if k in used else 0 for k in range(model.n_coefficients)]
     parts = {
         name: [value for law in used.values() for value in getattr(law, attribute).tolist()]
         for name, attribute in (("weight", "weight"), ("scale", "scale"), ("nu", "df"))
     }
     return {
-        "effects": effect_codes(model, mixtures).tolist(),
+        "effects": effect_codes(model).tolist(),
         "components_of": sizes,
         **{f"component_{name}": values for name, values in parts.items()},
     }
 
 
-def laws_as_bytes(model: ConditionalModel, mixtures: Mixtures) -> bytes:
+def laws_as_bytes(model: ConditionalModel) -> bytes:
     """Return what distinguishes the laws of effects from Cauchy's, for the keys of blocks.
 
     Parameters
     ----------
     model : ConditionalModel
-    mixtures : tuple of (int, EffectMixture)
 
     Returns
     -------
     bytes
         Empty if all are Cauchy's.
     """
-    codes = effect_codes(model, mixtures)
+    codes = effect_codes(model)
     if (codes == CAUCHY).all():
         return b""
     parts = [codes, np.where(codes == STUDENT_T, _df(model), 1.0)]
-    for k, law in mixtures:
+    for k, law in model.mixtures:
         parts += [np.array([k, law.weight.size]), law.weight, law.scale, law.df]
     return b"".join(np.ascontiguousarray(part, dtype=np.float64).tobytes() for part in parts)

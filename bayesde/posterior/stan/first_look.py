@@ -120,7 +120,7 @@ def first_look(
         learnt = learn(model, start, cauchy, cauchy.psi_of(hyper), rng, laws=laws)
     except FitError as problem:
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
-        genes = SamplerCoordinates.of(model, start, beta_se, space.mixtures)
+        genes = SamplerCoordinates.of(replace(model, mixtures=space.mixtures), start, beta_se)
         psi = space.psi_of(hyper)
         even = np.ones(genes.location.shape)
         return FirstLook(space, genes, chain_starts(genes, chains), even, psi, np.full(psi.size, UNKNOWN_SD))
@@ -128,7 +128,7 @@ def first_look(
     theta = likelihood.theta[:, : likelihood.n_draws].astype(np.float64)
     weights = _weights(likelihood, points)
     at_mean = space.model_at(model, weighted_mean(points.weight, points.phi))
-    genes = informed(SamplerCoordinates.of(at_mean, start, beta_se, space.mixtures), theta, weights)
+    genes = informed(SamplerCoordinates.of(at_mean, start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
     starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)

@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 RERUN_LENGTH = 4
 """A gene that is sampled alone gets this many times the iterations, thinned to as many draws."""
-NOT_IN_KEYS = ("effects",)
-"""Options that the keys of blocks do not depend on directly, so that finished blocks stay valid."""
+NOT_IN_KEYS = ("effects", "coding")
+"""Options that the keys of blocks do not depend on, nor seeds: what they change is in the genes' data."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")
 PERFORMANCE = ("divergences", "treedepth_hits", "gradients")
 
@@ -197,7 +197,7 @@ def sample_genes(
         If a law of effects has a point mass at zero, which Stan cannot sample.
     """
     families = () if points is None else points.space.families
-    check_effects("nuts", families, [law for _, law in genes.mixtures])
+    check_effects("nuts", families, [law for _, law in genes.model.mixtures])
     genes = replace(genes, noncentered=_without_dispersion(genes.noncentered))
     plan = plan_blocks(genes, options.block_size, {**asdict(settings), **_keyed(options), "seed": seed})
     program = compiled_model("genes", progress=None if progress is None else _as_text(progress, len(plan)))
@@ -220,7 +220,7 @@ def sample_genes(
 
 
 def _keyed(options: SamplingOptions) -> dict[str, Any]:
-    """Return the options that keys of blocks depend on: all but the laws of effects, which the genes have."""
+    """Return the options that keys of blocks depend on."""
     return {name: value for name, value in asdict(options).items() if name not in NOT_IN_KEYS}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from reference.log_density import gene_theta, mixture, scales_of_maps
 from reference.monte_carlo import distribution_scores, event_score, largest_rms, log_scores
-from scipy.special import logsumexp
-from scipy.stats import nbinom, norm
+from reference.panel import model_of
+from reference.two_groups import effect_weights
+from scipy.stats import norm
 
 from bayesde.errors import FitError, InputError, OptionError
 from bayesde.model.density import ConditionalModel
@@ -62,24 +63,10 @@ class Panel:
         return replace(Hyperparameters.from_eb(self.fit), **laws)
 
     def model(self, hyper):
-        fit, rows = self.fit, self.rows
-        shrunken, scales = hyper.scales_of(fit.design)
-        return ConditionalModel(
-            y=fit.counts.matrix[rows],
-            log_nf=np.log(fit.normalization_factors[rows]),
-            x=fit.design.matrix,
-            base_mean=fit.base_mean[rows],
-            log_trend=hyper.log_trend(fit.base_mean[rows]),
-            shrunken=shrunken,
-            shrinkage_scale=scales,
-            dispersion_sd=hyper.dispersion_sd,
-            nu=hyper.degrees_of_freedom,
-            effect_df=hyper.effect_df(fit.design),
-        )
+        return model_of(self.fit, self.rows, hyper)
 
     def coordinates(self, hyper):
-        mixtures = HyperparameterSpace.of(self.names, hyper).mixtures
-        return SamplerCoordinates.of(self.model(hyper), self.start, self.beta_se, mixtures)
+        return SamplerCoordinates.of(self.model(hyper), self.start, self.beta_se)
 
     def by_nuts(self, hyper, seed=3):
         points = hyper_points(hyper, self.names)
@@ -233,14 +220,31 @@ def test_keys_of_blocks_change_with_the_law_and_only_with_it(pasilla_panel, pane
         of(mixtures={first: TWO_NORMALS}),
         of(mixtures={first: WITH_ATOM.with_narrow_null(0.01)}),
         of(mixtures={first: replace(TWO_NORMALS, nu=np.array([np.inf, 9.0]))}),
-        keys(replace(panel_genes, mixtures=((2, TWO_NORMALS),))),
+        keys(replace(panel_genes, model=replace(panel_genes.model, mixtures=((2, TWO_NORMALS),)))),
     ]
     assert len(set().union(cauchy, *others)) == len(cauchy) * (1 + len(others))
 
 
 def test_keys_of_blocks_do_not_depend_on_the_option_itself():
     assert _keyed(SamplingOptions(effects="student_t")) == _keyed(SamplingOptions())
-    assert set(_keyed(SamplingOptions())) == set(vars(SamplingOptions())) - {"effects"}
+    assert _keyed(SamplingOptions(coding="levels")) == _keyed(SamplingOptions())
+
+
+def test_keys_of_blocks_depend_on_the_options_that_they_always_did():
+    """Another option among them would change the seeds of all runs, and finished blocks could not be used."""
+    assert _keyed(SamplingOptions()) == {
+        "block_size": 20,
+        "adapt_delta": 0.9,
+        "rerun_adapt_delta": 0.99,
+        "max_treedepth": 10,
+        "max_rhat": 1.01,
+        "min_ess": 400.0,
+        "residuals": "normal",
+        "trend": None,
+        "shrink": None,
+        "scales": "coefficient",
+        "hand_over": True,
+    }
 
 
 @pytest.mark.parametrize(("scale_of", "sampled"), [((), 2), ((0, 0), 1)])
@@ -379,27 +383,17 @@ def two_groups(law, n_genes=8):
         shrinkage_scale=np.array([1.0, law.median_size]),
         dispersion_sd=0.5,
         nu=np.inf,
+        mixtures=((1, law),),
     )
     groups = [np.log(y[:, x[:, 1] == level].mean(axis=1)) for level in (0.0, 1.0)]
     beta = np.column_stack([groups[0], groups[1] - groups[0]])
     start = Starts(beta, model.log_trend, gene_seeds([f"g{i}" for i in range(n_genes)], 1))
-    return SamplerCoordinates.of(model, start, np.full((n_genes, 2), np.sqrt(2.0 / 24)), ((1, law),))
+    return SamplerCoordinates.of(model, start, np.full((n_genes, 2), np.sqrt(2.0 / 24)))
 
 
 def effect_density(model, law):
     """The effect's posterior on a grid, by adding up over grids of the intercept and the log dispersion."""
     step = 0.005
     effect = np.arange(-2.0, 3.5, step) + step / 2  # midpoints: cuts are at edges
-    center, log_dispersion = np.log(model.y[0, :3].mean()), np.linspace(-5.0, 0.5, 25)
-    mean, n = center + np.linspace(-1.5, 2.5, 120), np.exp(-log_dispersion)[None, :]
-
-    def group(counts, eta):
-        mu = np.exp(eta)[:, None]
-        return sum(nbinom.logpmf(y, n, n / (n + mu)) for y in counts)
-
-    first = group(model.y[0, :3], mean) + norm.logpdf(mean, 0.0, 15.0)[:, None]
-    first += norm.logpdf(log_dispersion, model.log_trend[0], model.dispersion_sd)
-    density = np.array([logsumexp(group(model.y[0, 3:], mean + b) + first) for b in effect])
-    density += [float(mixture(b, law.weight, law.scale, law.df)) for b in effect.tolist()]
-    weight = np.exp(density - density.max())
-    return effect, weight / weight.sum()
+    log_prior = np.array([float(mixture(b, law.weight, law.scale, law.df)) for b in effect.tolist()])
+    return effect, effect_weights(model, effect, log_prior)

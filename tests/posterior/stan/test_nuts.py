@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from reference.log_density import gene_theta
 from reference.monte_carlo import event_score
-from scipy.special import logsumexp
-from scipy.stats import nbinom, norm
+from reference.two_groups import effect_weights
 
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
@@ -266,16 +265,5 @@ def test_chains_that_started_in_both_modes_agree(cmdstan):
 def share_near_none(model):
     """P(|effect| < 0.2 | counts) of two groups of three, by adding up over a grid of all three parameters."""
     effect = np.arange(-0.8, 2.6, 0.005) + 0.0025  # midpoints: the prior has its peak at 0
-    center, log_dispersion = np.log(model.y[0, :3].mean()), np.linspace(-5.0, 0.5, 25)
-    mean, n = center + np.linspace(-1.5, 2.5, 120), np.exp(-log_dispersion)[None, :]
-
-    def group(counts, eta):
-        mu = np.exp(eta)[:, None]
-        return sum(nbinom.logpmf(y, n, n / (n + mu)) for y in counts)
-
-    first = group(model.y[0, :3], mean) + norm.logpdf(mean, 0.0, 15.0)[:, None]
-    first += norm.logpdf(log_dispersion, model.log_trend[0], model.dispersion_sd)
-    density = np.array([logsumexp(group(model.y[0, 3:], mean + b) + first) for b in effect])
-    density -= np.log1p((effect / model.shrinkage_scale[1]) ** 2)
-    weight = np.exp(density - density.max())
-    return weight[np.abs(effect) < 0.2].sum() / weight.sum()
+    weight = effect_weights(model, effect, -np.log1p((effect / model.shrinkage_scale[1]) ** 2))
+    return weight[np.abs(effect) < 0.2].sum()

@@ -1,4 +1,4 @@
-r"""Other laws of the effects than a posterior was sampled with, from the same draws.
+r"""Other laws of effects and residuals than a posterior was sampled with, from the same draws.
 
 The draws of engine psis do not depend on the law of the effects, and for every draw
 ln p(y | theta) / q(theta) is known. So the marginal likelihood of any law is an average of weights
@@ -25,12 +25,13 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import learn_laws, log_likelihood, with_zeros
-from bayesde.posterior.hyper.learning import number_of_points
+from bayesde.posterior.hyper.learning import STAGES, number_of_points
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.engine import averaged_points
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, draw_sample
+from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import in_pieces, propose
 from bayesde.posterior.proposal.patterns import Patterns, offset
 from bayesde.posterior.queries.left_out import overwrite
@@ -42,7 +43,9 @@ __all__ = ["compare_effects", "compare_residuals", "with_effects"]
 GENES_AT_A_TIME = 500
 
 
-def compare_effects(posterior: PosteriorData, laws: Iterable[Any] = FAMILIES) -> pd.DataFrame:
+def compare_effects(
+    posterior: PosteriorData, laws: Iterable[Any] = FAMILIES, *, progress: Progress | None = None
+) -> pd.DataFrame:
     """Compare laws of the effects by the marginal likelihood of the counts.
 
     Parameters
@@ -51,6 +54,8 @@ def compare_effects(posterior: PosteriorData, laws: Iterable[Any] = FAMILIES) ->
         Of engine psis, with hyperparameters learnt.
     laws : iterable
         Each as `SamplingOptions.effects` takes it; all by default.
+    progress : callable, optional
+        Called with (units done, units, text).
 
     Returns
     -------
@@ -67,10 +72,12 @@ def compare_effects(posterior: PosteriorData, laws: Iterable[Any] = FAMILIES) ->
     FitError
         If the maximum of a law is not found.
     """
-    return _compared(posterior, "effects", laws)
+    return _compared(posterior, "effects", laws, progress)
 
 
-def compare_residuals(posterior: PosteriorData, laws: Iterable[str] = tuple(OF_RESIDUALS)) -> pd.DataFrame:
+def compare_residuals(
+    posterior: PosteriorData, laws: Iterable[str] = tuple(OF_RESIDUALS), *, progress: Progress | None = None
+) -> pd.DataFrame:
     """Compare laws of the residuals around the dispersion trend by the marginal likelihood of the counts.
 
     Parameters
@@ -79,6 +86,8 @@ def compare_residuals(posterior: PosteriorData, laws: Iterable[str] = tuple(OF_R
         Of engine psis, with hyperparameters learnt.
     laws : iterable of str
         Each as `SamplingOptions.residuals` takes it; all by default.
+    progress : callable, optional
+        Called with (units done, units, text).
 
     Returns
     -------
@@ -93,24 +102,30 @@ def compare_residuals(posterior: PosteriorData, laws: Iterable[str] = tuple(OF_R
     FitError
         If the maximum of a law is not found.
     """
-    return _compared(posterior, "residuals", laws)
+    return _compared(posterior, "residuals", laws, progress)
 
 
-def _compared(posterior: PosteriorData, option: str, laws: Iterable[Any]) -> pd.DataFrame:
+def _compared(
+    posterior: PosteriorData, option: str, laws: Iterable[Any], progress: Progress | None
+) -> pd.DataFrame:
     """Compare values of an option, ``effects`` or ``residuals``."""
     _check(posterior)
     chosen = list(laws)
     if not chosen:
         raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
     requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
-    rows = {name: _row(posterior, request, option) for name, request in requests.items()}
+    report, rows = progress or silent, {}
+    for number, (name, request) in enumerate(requests.items()):
+        report(number, len(requests), f"learning the law {name}")
+        rows[name] = _row(posterior, request, option)
+    report(len(requests), len(requests), "comparing the laws")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("law")
     table = table.sort_values("log_likelihood", ascending=False, kind="stable")
     table.insert(1, "difference", table["log_likelihood"] - table["log_likelihood"].max())
     return table
 
 
-def with_effects(posterior: PosteriorT, effects: Any) -> PosteriorT:
+def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | None = None) -> PosteriorT:
     """Return the posterior under another law of the effects, from the same draws.
 
     Parameters
@@ -119,6 +134,8 @@ def with_effects(posterior: PosteriorT, effects: Any) -> PosteriorT:
         Of engine psis, with hyperparameters learnt.
     effects : str, EffectMixture or mapping of str to these
         As `SamplingOptions.effects` takes it.
+    progress : callable, optional
+        Called with (units done, units, text).
 
     Returns
     -------
@@ -134,17 +151,22 @@ def with_effects(posterior: PosteriorT, effects: Any) -> PosteriorT:
         If the hyperparameters cannot be learnt.
     """
     _check(posterior)
-    request = _asking_for(posterior.request, effects=effects)
+    request, report_to = _asking_for(posterior.request, effects=effects), progress or silent
+    report_to(0, STAGES, "learning the law of the effects")
     raw, under, psi = _learnt(posterior, request)
+    report_to(1, STAGES, "sampling the hyperparameters")
     rng = np.random.default_rng(request.seed)
     points = sample_hyperparameters(under, psi, number_of_points(under.base_mean.size), rng)
     hyper, averaged = points.summary(rng), averaged_points(points, under.base_mean.size)
+    report_to(2, STAGES, "weighing the draws")
     draws, report = _weighed(raw, averaged)
     again = _unreliable(report, draws.n_draws)
     rows = np.flatnonzero(_weighted(posterior))
     everyone = _spread(draws, report, rows, posterior.gene_draws.n_genes)
     again = np.union1d(rows[again], np.setdiff1d(np.arange(posterior.gene_draws.n_genes), rows))
+    report_to(3, STAGES, f"sampling {again.size:,} genes again")
     _sample_again(request, hyper, averaged, again, *everyone)
+    report_to(STAGES, STAGES, "sampling")
     return replace(
         posterior,
         gene_draws=everyone[0],
@@ -159,18 +181,16 @@ def _check(posterior: PosteriorData) -> None:
     request = posterior.request
     if posterior.engine != "psis" or posterior.gene_draws.log_level is None:
         raise InputError(
-            f"other laws of effects need the draws of engine psis; this posterior is of engine "
+            "other laws need the draws of engine psis; this posterior is of engine "
             f"'{posterior.engine}'. Fit again with engine='psis'."
         )
     if not request.learning:
         raise InputError(
-            "the hyperparameters of this posterior are fixed, and so is the law of its effects; fit with "
+            "the hyperparameters of this posterior are fixed, and so are its laws; fit with "
             "hyperparameters=None, so that they are learnt, or with others."
         )
     if request.rows.size < request.everyone.size:
-        raise InputError(
-            "the law of effects is learnt from all genes, and this posterior is of some; leave `genes` out."
-        )
+        raise InputError("laws are learnt from all genes, and this posterior is of some; leave `genes` out.")
     if posterior.left_out is not None:
         raise InputError(
             "counts were left out of this posterior; change the law of the posterior with all counts, and "

@@ -217,7 +217,7 @@ def others(fit, cauchy):
     ("which", "message"),
     [
         ("fixed", "the hyperparameters of this posterior are fixed"),
-        ("some", "is learnt from all genes, and this posterior is of some"),
+        ("some", "are learnt from all genes, and this posterior is of some"),
         ("nuts", "this posterior is of engine 'nuts'. Fit again with engine='psis'"),
         ("joint", "this posterior is of engine 'joint'"),
         ("left out", "counts were left out of this posterior"),
@@ -251,3 +251,14 @@ def test_laws_that_there_are_not(cauchy, law, message):
 def test_an_empty_list_of_laws(cauchy):
     with pytest.raises(InputError, match="the list of laws is empty"):
         cauchy.compare_effects([])
+
+
+def test_progress_is_reported_to_the_end(cauchy):
+    told = []
+    cauchy.compare_effects(["cauchy", "student_t"], progress=lambda *step: told.append(step))
+    assert [step[:2] for step in told] == [(0, 2), (1, 2), (2, 2)]
+    assert told[1][2] == "learning the law student_t"
+    told.clear()
+    cauchy.with_effects("student_t", progress=lambda *step: told.append(step))
+    assert [step[0] for step in told] == [0, 1, 2, 3, 4]
+    assert {step[1] for step in told} == {4}
