@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 WORKERS ?= 2
 
-.PHONY: install demo test test-everywhere check bench calibrate clean
+.PHONY: install demo test test-everywhere check docs bench calibrate clean
 
 install: $(VENV)/.installed  ## .venv with the package (editable) and what its tests need
 
@@ -31,6 +31,10 @@ check: install  ## formatting, lint, types, layout
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
+docs: install  ## the documentation site, notebooks executed: docs/_build/html
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
 	$(BIN)/python -m benchmarks.speed $(BENCH)
 
@@ -39,4 +43,5 @@ calibrate: install  ## ranks of the truth under every engine, and its accuracy; 
 	$(BIN)/python -m benchmarks.accuracy
 
 clean:
+	rm -rf docs/_build docs/jupyter_execute docs/notebooks docs/reference/generated docs/reference/commands.md
 	rm -rf $(VENV) .venv-everywhere benchmarks/.venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -224,8 +224,8 @@ class SamplingOptions:
         "cauchy",
         Other("str, EffectMixture or mapping of str to these", _effects),
         "Law of the effects, where hyperparameters are learnt; by coefficient or term of the formula if it "
-        'is a mapping, in which the name ``""`` stands for those that are not named: '
-        + "; ".join(f'``"{law}"``: {meaning}' for law, meaning in _LAWS.items())
+        'is a mapping, in which the name `""` stands for those that are not named: '
+        + "; ".join(f'`"{law}"`: {meaning}' for law, meaning in _LAWS.items())
         + "; or an `EffectMixture` that is known.",
         flag(
             "--effects",
@@ -255,7 +255,7 @@ class SamplingOptions:
         None,
         Words({"parametric": "a0 + a1 / mean", "constant": "a0"}),
         "Dispersion trend, where hyperparameters are learnt. By default that of the empirical-Bayes fit: "
-        'constant where that is a constant (``EbOptions(trend="mean")``), otherwise parametric.',
+        'constant where that is a constant (`EbOptions(trend="mean")`), otherwise parametric.',
     )
     shrink: tuple[str, ...] | None = option(
         None,
