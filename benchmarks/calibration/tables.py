@@ -1,7 +1,7 @@
 """Calibration results on disk: one line per data set and one per gene, appended as they are computed.
 
-``ENGINE_sets.tsv``, or under another law of effects than Cauchy's ``ENGINE_LAW_sets.tsv``, has a row for every
-data set: its number, what was noticed, and the posterior probability below every true hyperparameter.
+``ENGINE_sets.tsv``, or under another law of effects than Cauchy's ``ENGINE_LAW_sets.tsv``, has a row for
+every data set: its number, what was noticed, and the posterior probability below every true hyperparameter.
 ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A data set that has a line in the
 former is finished; a run goes on where an interrupted one ended.
 """

@@ -37,7 +37,7 @@ from bayesde.posterior.hyper.student_t_points import POINT_DF, student_t_points
 __all__ = ["sample_adaptively"]
 
 MOST_ROUNDS, POINTS_OF_A_ROUND = 8, 250
-"""Rounds at the most, and points in each; of many genes, for which a point takes longer, a round has fewer."""
+"""Rounds at the most, and points in each; of many genes, where a point takes longer, a round has fewer."""
 ENOUGH_POINTS = 100.0
 """Effective points at which it ends, if Pareto's k is low, too."""
 

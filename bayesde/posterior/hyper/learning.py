@@ -26,7 +26,7 @@ from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, propose
 
-__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points"]
+__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points", "settled"]
 
 logger = logging.getLogger(__name__)
 
@@ -122,14 +122,8 @@ def learn(
         If the search does not converge.
     """
     report = progress or silent
-    some = _spread_genes(model, start.seeds)
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
-    few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
-    if some.size < model.n_genes or few < enough:
-        report(0, STAGES, "learning the hyperparameters from some of the genes")
-        psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
-    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
-    psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
+    psi, pieces, likelihood = settled(model, start, space, psi, enough, progress, room_for)
     under, at_zero = likelihood, None
     if laws is not None:
         report(1, STAGES, "learning the law of the effects")
@@ -148,6 +142,52 @@ def learn(
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
     return Learnt(points, pieces, likelihood, at_zero, gain)
+
+
+def settled(
+    model: ConditionalModel,
+    start: Starts,
+    space: HyperparameterSpace,
+    psi: np.ndarray,
+    n_draws: int,
+    progress: Progress | None = None,
+    room_for: int = 0,
+) -> tuple[np.ndarray, list[ProposedGenes], MarginalLikelihood]:
+    """Find the hyperparameters of largest posterior density, with proposals made near them.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of all genes.
+    start : Starts
+    space : HyperparameterSpace
+        With Cauchy's law of effects.
+    psi : ndarray (hyperparameter,)
+        Where the search starts.
+    n_draws : int
+        Of every gene.
+    progress : callable, optional
+    room_for : int
+        Draws of each gene that the array is allocated for.
+
+    Returns
+    -------
+    psi : ndarray (hyperparameter,)
+    pieces : list of ProposedGenes
+    likelihood : MarginalLikelihood
+
+    Raises
+    ------
+    FitError
+        If the search does not converge.
+    """
+    report, some = progress or silent, _spread_genes(model, start.seeds)
+    few = min(n_draws, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
+    if some.size < model.n_genes or few < n_draws:
+        report(0, STAGES, "learning the hyperparameters from some of the genes")
+        psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
+    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
+    return _settle(model, start, space, psi, n_draws, room_for)
 
 
 def number_of_points(n_genes: int) -> int:
