@@ -1,4 +1,4 @@
-"""The laws that a run has learnt, for the next one: fixed (`--effects FILE`), or as priors (`--prior FILE`)."""
+"""What a run has learnt of effects, for the next: fixed (`--effects FILE`) or as priors (`--prior FILE`)."""
 
 import json
 
