@@ -17,8 +17,8 @@ With thousands of genes the density of the points is that of some of them, evenl
 
 where t is what the gradient of all genes' log likelihood at its maximum psi^ is more than that of the middle
 term (the difference estimator of Quiroz, Kohn, Villani and Tran 2019, doi:10.1080/01621459.2018.1448827, with
-the curvature of the others from these genes). So the center is that of all genes, and the spread is known to a
-few percent.
+the curvature of the others from these genes). So the center is that of all genes, and the spread is known to
+a few percent.
 
 Probabilities are reflected at the ends of their scale (`bayesde.model.probability_scale`). A point beyond an
 end is taken for its reflection, and q is the sum over a point and its reflections.

@@ -19,12 +19,18 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.hyper.laws import LawsToLearn, gain_of_student_t, learn_laws, with_zeros
+from bayesde.posterior.hyper.laws import (
+    ENOUGH_GENES,
+    LawsToLearn,
+    gain_of_student_t,
+    learn_laws,
+    with_zeros,
+)
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.proposal.genes import ProposedGenes, propose
+from bayesde.posterior.proposal.genes import ProposedGenes, in_pieces, propose
 
 __all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points", "settled"]
 
@@ -127,9 +133,7 @@ def learn(
     under, at_zero = likelihood, None
     if laws is not None:
         report(1, STAGES, "learning the law of the effects")
-        if laws.atoms:
-            under, at_zero = with_zeros(likelihood, pieces, laws.atoms)
-        under, psi = learn_laws(under, laws, space.hyperparameters(space.phi(psi)))
+        under, psi, at_zero = _under_laws(model, start, likelihood, psi, laws)
     report(2, STAGES, "sampling the hyperparameters")
     points = sample_hyperparameters(under, psi, number_of_points(model.n_genes), rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * points.weight.size)
@@ -142,6 +146,31 @@ def learn(
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
     return Learnt(points, pieces, likelihood, at_zero, gain)
+
+
+def _under_laws(
+    model: ConditionalModel, start: Starts, likelihood: MarginalLikelihood, psi: np.ndarray, laws: LawsToLearn
+) -> tuple[MarginalLikelihood, np.ndarray, list[list[ProposedGenes]] | None]:
+    """Learn laws of effects; return the likelihood under them, its maximum, and the proposals with zeros.
+
+    Of many genes, some teach a law first that the proposals with zeros of all are made for: effects that are
+    not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
+    """
+    space = likelihood.space
+    hyper, at = space.hyperparameters(space.phi(psi)), space.model_at(model, space.phi(psi))
+    if not laws.atoms:
+        return *learn_laws(likelihood, laws, hyper), None
+    few = model.n_genes <= ENOUGH_GENES
+    if not few:
+        taken = likelihood.spread_genes(ENOUGH_GENES)
+        genes = in_pieces(start.genes(taken), at.genes(taken))
+        found, psi = learn_laws(
+            with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper
+        )
+        hyper = found.space.hyperparameters(found.space.phi(psi))
+        at = found.space.model_at(model, found.space.phi(psi))
+    under, at_zero = with_zeros(likelihood, in_pieces(start, at), laws.atoms)
+    return *learn_laws(under, laws, hyper, near=not few), at_zero
 
 
 def settled(

@@ -8,6 +8,7 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
+from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import STAGES, learn
@@ -96,10 +97,31 @@ def sample_and_learn(
     learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, room_for, laws)
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     points = averaged_points(learnt.points, model.n_genes)
+    if points.space.atoms:
+        at, start = model_at_mean(model, learnt.points).genes(keep), genes.start.genes(keep)
+        at_zero = at_zero if keep.size == model.n_genes else None
+        del learnt  # its draws
+        return _sampled(propose(start, at), points, draws, progress, at_zero=at_zero), summary
     if keep.size < model.n_genes:
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
         pieces, at_zero = [piece for piece in kept if piece.rows.size], None
     return _sampled(pieces, points, draws, progress, learnt.likelihood, at_zero), summary
+
+
+def model_at_mean(model: ConditionalModel, points: HyperparameterPosterior) -> ConditionalModel:
+    """Return a model at the posterior mean of the hyperparameters.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    points : HyperparameterPosterior
+
+    Returns
+    -------
+    ConditionalModel
+        Of the same genes.
+    """
+    return points.space.model_at(model, weighted_mean(points.weight, points.phi))
 
 
 def averaged_points(points: HyperparameterPosterior, n_genes: int) -> HyperparameterPosterior:
