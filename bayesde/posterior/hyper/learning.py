@@ -32,7 +32,16 @@ from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, in_pieces, propose
 
-__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points", "settled"]
+__all__ = [
+    "STAGES",
+    "Learnt",
+    "draw_all",
+    "learn",
+    "learn_hyperparameters",
+    "model_under",
+    "number_of_points",
+    "settled",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -168,9 +177,30 @@ def _under_laws(
             with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper
         )
         hyper = found.space.hyperparameters(found.space.phi(psi))
-        at = found.space.model_at(model, found.space.phi(psi))
+        at = model_under(found.space, model, found.space.phi(psi))
     under, at_zero = with_zeros(likelihood, in_pieces(start, at), laws.atoms)
     return *learn_laws(under, laws, hyper, near=not few), at_zero
+
+
+def model_under(space: HyperparameterSpace, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
+    """Return a model under laws of effects that have been learnt, to make proposals for.
+
+    Parameters
+    ----------
+    space : HyperparameterSpace
+    model : ConditionalModel
+    phi : ndarray (hyperparameter,)
+
+    Returns
+    -------
+    ConditionalModel
+        Of the same genes. Where the law is a mixture, the scale is the median absolute effect that is not 0.
+    """
+    at = space.model_at(model, phi)
+    scale = at.shrinkage_scale.copy()
+    for k, law in space.mixtures:
+        scale[k] = law.median_size
+    return replace(at, shrinkage_scale=scale)
 
 
 def settled(

@@ -11,7 +11,7 @@ from bayesde.model.starts import Starts
 from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.hyper.learning import STAGES, learn
+from bayesde.posterior.hyper.learning import STAGES, learn, model_under
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
@@ -98,7 +98,8 @@ def sample_and_learn(
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     points = averaged_points(learnt.points, model.n_genes)
     if points.space.atoms:
-        at, start = model_at_mean(model, learnt.points).genes(keep), genes.start.genes(keep)
+        mean = weighted_mean(learnt.points.weight, learnt.points.phi)
+        at, start = model_under(points.space, model.genes(keep), mean), genes.start.genes(keep)
         at_zero = at_zero if keep.size == model.n_genes else None
         del learnt  # its draws
         return _sampled(propose(start, at), points, draws, progress, at_zero=at_zero), summary
@@ -106,22 +107,6 @@ def sample_and_learn(
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
         pieces, at_zero = [piece for piece in kept if piece.rows.size], None
     return _sampled(pieces, points, draws, progress, learnt.likelihood, at_zero), summary
-
-
-def model_at_mean(model: ConditionalModel, points: HyperparameterPosterior) -> ConditionalModel:
-    """Return a model at the posterior mean of the hyperparameters.
-
-    Parameters
-    ----------
-    model : ConditionalModel
-    points : HyperparameterPosterior
-
-    Returns
-    -------
-    ConditionalModel
-        Of the same genes.
-    """
-    return points.space.model_at(model, weighted_mean(points.weight, points.phi))
 
 
 def averaged_points(points: HyperparameterPosterior, n_genes: int) -> HyperparameterPosterior:
