@@ -10,6 +10,7 @@ from bayesde.errors import BayesdeError
 from bayesde.io import write_atomically
 from benchmarks.calibration.engines import ENGINES
 from benchmarks.calibration.experiments import draw_experiment
+from benchmarks.calibration.law_page import write_law_table
 from benchmarks.calibration.laws import LAWS
 from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables
@@ -77,6 +78,8 @@ def main() -> None:
             if not arguments.redraw:
                 calibrate(engine, law, numbers, arguments.genes or genes, arguments.seed, arguments.out)
             report(engine, law, arguments.out)
+    if arguments.out == RESULTS:
+        write_law_table(RESULTS.parent / "README.md", RESULTS)
 
 
 if __name__ == "__main__":
