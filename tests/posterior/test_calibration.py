@@ -93,7 +93,7 @@ def test_another_law_is_noticed(monkeypatch):
     """Effects of which most are zero, analyzed with a law that holds few for zero."""
     wrong = EffectMixture(np.array([0.1, 0.0, 0.0, 0.0, 0.1, 0.8]), GRID)
     monkeypatch.setitem(LAWS, "wrong", replace(LAWS["known"], known=wrong))
-    answers = under_law("known", monkeypatch, genes=40, told="wrong")
+    answers = under_law("known", monkeypatch, sets=10, told="wrong")
     assert smallest_p(answers, "known") < FALSE_ALARM
 
 
