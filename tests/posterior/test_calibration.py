@@ -90,10 +90,10 @@ def test_laws_of_effects(law, monkeypatch):
 
 
 def test_another_law_is_noticed(monkeypatch):
-    """Effects of which most are zero, analyzed with a law that holds few for zero."""
-    wrong = EffectMixture(np.array([0.1, 0.0, 0.0, 0.0, 0.1, 0.8]), GRID)
+    """Effects up to 3 and more, analyzed with a law that holds all of them for small."""
+    wrong = EffectMixture(np.array([0.9, 0.1, 0.0, 0.0, 0.0, 0.0]), GRID)
     monkeypatch.setitem(LAWS, "wrong", replace(LAWS["known"], known=wrong))
-    answers = under_law("known", monkeypatch, sets=10, told="wrong")
+    answers = under_law("known", monkeypatch, sets=12, told="wrong")
     assert smallest_p(answers, "known") < FALSE_ALARM
 
 
