@@ -50,7 +50,7 @@ SURVEYED_GENES = 6000
 """Genes that the density of the points is computed from, at the most."""
 MOST_ROUNDS, FEWEST_POINTS, POINTS_OF_A_ROUND = 8, 100, 250
 """Rounds at the most, and points in each, at the least and at the most: fewer of many genes."""
-ENOUGH_POINTS = 60.0
+ENOUGH_POINTS = 50.0
 """Effective points at which it ends, if Pareto's k is low, too."""
 
 
