@@ -296,6 +296,16 @@ class Hyperparameters:
         return "student_t" if coefficient in self.effect_nu else "cauchy"
 
     @property
+    def effect_laws(self) -> dict[str, EffectMixture]:
+        """The laws of the effects, by coefficient, as known ones: Cauchy's is Student's t with nu = 1."""
+        laws = dict(self.mixtures)
+        for name, scale in self.shrinkage_scale.items():
+            pi0, nu = self.pi0.get(name, 0.0), self.effect_nu.get(name, 1.0)
+            own = [(pi0, 0.0, math.inf), (1.0 - pi0, scale, nu)][pi0 == 0.0 :]
+            laws.setdefault(name, EffectMixture(*map(np.array, zip(*own, strict=True))))
+        return laws
+
+    @property
     def degrees_of_freedom(self) -> float:
         """Degrees of freedom of the residuals; infinite for normal ones."""
         return float(self.nu) if self.residuals == "student_t" and self.nu is not None else math.inf

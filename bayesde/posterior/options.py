@@ -151,6 +151,8 @@ def _effects(name: str, value: Any) -> str | dict[str, Any]:
     """Return the laws of effects: a word, or by coefficient or term a word or a known mixture."""
     if isinstance(value, EffectMixture):
         value = {"": value}
+    if isinstance(value, str) and value.endswith(".json"):
+        value = _laws_of_file(value)
     if not isinstance(value, Mapping):
         check_choice(name, value, FAMILIES)
         return str(value)
@@ -164,6 +166,21 @@ def _effects(name: str, value: Any) -> str | dict[str, Any]:
         elif not isinstance(law, EffectMixture):
             check_choice(f"{name}['{one}']", law, FAMILIES)
         laws[str(one)] = law
+    return laws
+
+
+def _laws_of_file(path: str) -> dict[str, EffectMixture]:
+    """Read the laws that another run has learnt from its hyperparameters.json."""
+    from bayesde.model.hyperparameters import Hyperparameters  # most runs read no file
+
+    try:
+        laws = Hyperparameters.from_json(path).effect_laws
+    except InputError as error:
+        raise OptionError(f"effects: {error}") from None
+    if not laws:
+        raise OptionError(
+            f"effects: no coefficient of '{path}' is shrunken, so that it has no law of effects."
+        )
     return laws
 
 
@@ -185,7 +202,14 @@ def plain_effects(effects: str | Mapping[str, Any]) -> str | dict[str, Any]:
 
 
 def _read_effects(texts: list[str]) -> str | dict[str, str]:
-    """Read the laws of effects: ``LAW``, or ``NAME=LAW`` for single coefficients and terms."""
+    """Read the laws of effects: ``LAW``, ``NAME=LAW`` for single coefficients and terms, or a file."""
+    files = [text for text in texts if text.endswith(".json")]
+    if files and len(texts) > 1:
+        raise OptionError(
+            f"--effects: '{files[0]}' has the laws of all effects; give it alone, or laws by name without it."
+        )
+    if files:
+        return files[0]
     pairs = (text.rpartition("=") for text in texts)
     laws = {name: law for name, _, law in pairs}
     return laws[""] if set(laws) == {""} else laws
@@ -226,14 +250,16 @@ class SamplingOptions:
         "Law of the effects, where hyperparameters are learnt; by coefficient or term of the formula if it "
         'is a mapping, in which the name `""` stands for those that are not named: '
         + "; ".join(f'`"{law}"`: {meaning}' for law, meaning in _LAWS.items())
-        + "; or an `EffectMixture` that is known.",
+        + "; or an `EffectMixture` that is known; or the path of the hyperparameters.json of another run, "
+        "whose laws are then known (a coefficient that it does not name keeps Cauchy's).",
         flag(
             "--effects",
-            metavar="LAW|NAME=LAW",
+            metavar="LAW|NAME=LAW|FILE.json",
             panel=_MODEL,
             help="Law of the effects: "
             + "; ".join(f"`{law}`: {meaning}" for law, meaning in _LAWS.items())
-            + ". For one coefficient or term only: `condition=spike_t`. May be repeated. Default: cauchy.",
+            + ". For one coefficient or term only: `condition=spike_t`. May be repeated. The "
+            "hyperparameters.json of another run fixes the laws at those that it learnt. Default: cauchy.",
             repeated=True,
             read=_read_effects,
         ),

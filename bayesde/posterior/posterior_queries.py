@@ -39,8 +39,9 @@ class PosteriorQueries(PosteriorData):
         -------
         pandas.DataFrame (law,)
             The best one first: ``log_likelihood``, the log marginal likelihood of the counts at its maximum
-            over the hyperparameters; ``difference`` from the best; ``parameters``, the number of
-            hyperparameters and of weights of mixtures that are not 0; and values of the hyperparameters.
+            over the hyperparameters; ``difference`` from the best, and ``error``, its Monte-Carlo standard
+            error; ``parameters``, the number of hyperparameters and of weights of mixtures that are not 0;
+            and values of the hyperparameters.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class PosteriorQueries(PosteriorData):
         return compare_residuals(self, laws, progress=progress)
 
     def with_effects(self, effects: Any, *, progress: Progress | None = None) -> Self:
-        """Return the posterior under another law of the effects, from the same draws.
+        """Return the posterior under another law of the effects.
 
         Parameters
         ----------
@@ -88,8 +89,8 @@ class PosteriorQueries(PosteriorData):
         Returns
         -------
         Self
-            Draws of which effects are zero are added where the law has an atom there; genes whose weights
-            would be unreliable are sampled again.
+            The draws are the same if neither law has an atom at zero, but for genes whose weights would be
+            unreliable; otherwise they are made again.
 
         Raises
         ------

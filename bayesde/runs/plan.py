@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesde.eb.options import EbOptions
-from bayesde.errors import OptionError
+from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
@@ -19,20 +19,45 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 __all__ = ["RunPlan", "read_config"]
 
 
-def _read_priors(texts: list[str]) -> dict[str, list[float] | float]:
-    """Read ``NAME=VALUE`` or ``NAME=VALUE,VALUE``."""
-    values: dict[str, list[float] | float] = {}
-    for text in texts:
+def _read_priors(texts: list[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` or ``NAME=VALUE,VALUE``, or files, over whose priors the others come."""
+    values: dict[str, Any] = {}
+    for text in sorted(texts, key=lambda text: not text.endswith(".json")):
+        if text.endswith(".json"):
+            values |= _priors_of_run(text)
+            continue
         name, _, numbers = text.partition("=")
         try:
             parts = [float(part) for part in numbers.split(",")]
         except ValueError:
             raise OptionError(
                 f"--prior {text!r} is not understood; write it as NAME=VALUE,VALUE, such as "
-                "shrinkage_scale=0.2,1.5."
+                "shrinkage_scale=0.2,1.5, or give the hyperparameters.json of another run."
             ) from None
         values[name.strip()] = parts[0] if len(parts) == 1 else parts
     return values
+
+
+def _priors_of_run(path: str) -> dict[str, dict[str, float]]:
+    """Return the priors that another run has taught, as plain values, from its hyperparameters.json."""
+    from bayesde.model.hyperparameters import Hyperparameters  # most runs read no file
+
+    usual = dataclasses.asdict(Priors())
+    try:
+        priors = dataclasses.asdict(Hyperparameters.from_json(path).as_priors())
+    except InputError as error:
+        raise OptionError(f"priors: '{path}' gives none: {error}") from None
+    return {name: values for name, values in priors.items() if values != usual[name]}
+
+
+def _with_file(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the key ``file`` by the priors of that file, over which the others come."""
+    if "file" not in values:
+        return dict(values)
+    path = values["file"]
+    if not isinstance(path, str):
+        raise OptionError(f"priors: file must be the path of a hyperparameters.json; got {path!r}.")
+    return _priors_of_run(path) | {name: value for name, value in values.items() if name != "file"}
 
 
 def _prior_help() -> str:
@@ -46,7 +71,8 @@ def _prior_help() -> str:
         f"Prior of a hyperparameter, on the natural-log scale: median and log-sd of {', '.join(pairs)}; "
         f"shape and rate of {', '.join(gammas)}; a and b of the Beta distribution of {', '.join(betas)}; "
         f"`unshrunken_sd` [{usual.unshrunken_sd:g}]; in brackets the "
-        "defaults. For example `--prior shrinkage_scale=0.1,1`. May be repeated."
+        "defaults. For example `--prior shrinkage_scale=0.1,1`. Or the hyperparameters.json of another run: "
+        "what it learnt, with twice its standard deviations. May be repeated."
     )
 
 
@@ -69,7 +95,7 @@ class RunPlan:
         "Priors of the hyperparameters and of the coefficients that are not shrunken.",
         flag(
             "--prior",
-            metavar="NAME=VALUES",
+            metavar="NAME=VALUES|FILE.json",
             panel="The model of the posterior",
             help=_prior_help(),
             repeated=True,
@@ -195,6 +221,8 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
             [priors]
             shrinkage_scale = {median = 0.3, log_sd = 1.0}
 
+        In ``[priors]``, ``file`` is the hyperparameters.json of another run, from which priors are made.
+
     Returns
     -------
     dict
@@ -214,6 +242,9 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
         try:
             if name == "model":  # which is whole with the command line only
                 check_keys(table, [entry.name for entry in dataclasses.fields(ModelPlan)], where)
+            elif name == "priors":
+                values[name] = _with_file(table)
+                _part(name, values[name], where)
             else:
                 _part(name, table, where)
         except OptionError as error:

@@ -10,6 +10,8 @@ from bayesde.errors import BayesdeError
 from bayesde.io import write_atomically
 from benchmarks.calibration.engines import ENGINES
 from benchmarks.calibration.experiments import draw_experiment
+from benchmarks.calibration.law_page import write_law_table
+from benchmarks.calibration.laws import LAWS
 from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables
 
@@ -18,9 +20,15 @@ SIZES = {"psis": (400, 40), "nuts": (200, 16), "joint": (200, 10)}
 """Data sets, and genes in each. To method nuts, under given hyperparameters, every gene is a data set."""
 
 
-def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) -> None:
+def size_of(engine: str, law: str) -> tuple[int, int]:
+    """Return how many data sets a method is run on, and how many genes each has."""
+    sets, genes = SIZES[engine]
+    return sets, LAWS[law].genes if engine == "psis" else genes
+
+
+def calibrate(engine: str, law: str, numbers: range, genes: int, seed: int, folder: Path) -> None:
     """Run a method on data sets: those that an interrupted run has not finished, or all of them again."""
-    tables, begun = Tables(folder, engine), time.monotonic()
+    tables, begun = Tables(folder, engine, law), time.monotonic()
     done = set(tables.sets()["set"])
     if done.issuperset(numbers):
         tables.remove()
@@ -28,22 +36,24 @@ def calibrate(engine: str, numbers: range, genes: int, seed: int, folder: Path) 
     for number in numbers:
         if number in done:
             continue
-        experiment = draw_experiment(number, genes, seed)
+        experiment = draw_experiment(number, genes, seed, law)
         try:
             tables.append(number, experiment, ENGINES[engine](experiment, seed + number))
         except BayesdeError as problem:
-            print(f"{engine} {number}: {problem}", flush=True)
+            print(f"{tables.name} {number}: {problem}", flush=True)
         if number % 10 == 9:
-            print(f"[{time.monotonic() - begun:6.0f} s] {engine}: {number + 1} of {numbers.stop}", flush=True)
+            seconds = time.monotonic() - begun
+            print(f"[{seconds:6.0f} s] {tables.name}: {number + 1} of {numbers.stop}", flush=True)
 
 
-def report(engine: str, folder: Path) -> None:
+def report(engine: str, law: str, folder: Path) -> None:
     """Write a method's picture and summary from its tables."""
-    tables = Tables(folder, engine)
+    tables = Tables(folder, engine, law)
     found = columns_of(tables)
     table = summary(found)
-    write_atomically(folder / f"{engine}_summary.tsv", table.to_csv(sep="\t", index=False))
-    draw_picture(found, f"engine {engine}: {len(tables.sets())} data sets", folder / f"{engine}.png")
+    title = f"engine {engine}, law {law}: {len(tables.sets())} data sets"
+    write_atomically(folder / f"{tables.name}_summary.tsv", table.to_csv(sep="\t", index=False))
+    draw_picture(found, title, folder / f"{tables.name}.png")
     print(table.to_string(index=False))
 
 
@@ -51,17 +61,25 @@ def main() -> None:
     """Calibrate, and draw the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
+    parser.add_argument(
+        "--law", choices=LAWS, nargs="+", help="of effects; by default all of psis, else cauchy"
+    )
     parser.add_argument("--sets", type=int, help="data sets; by default 400, 200 and 200")
     parser.add_argument("--first", type=int, default=0, help="number of the first data set")
-    parser.add_argument("--genes", type=int, help="genes in each; by default 40, 16 and 10")
+    parser.add_argument("--genes", type=int, help="genes in each; by default 40 (mixture 400), 16, 10")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--redraw", action="store_true", help="summaries and pictures from existing tables")
     arguments = parser.parse_args()
     for engine in arguments.engine:
-        sets, genes = SIZES[engine]
-        numbers = range(arguments.first, arguments.first + (arguments.sets or sets))
-        calibrate(engine, numbers, arguments.genes or genes, arguments.seed, arguments.out)
-        report(engine, arguments.out)
+        for law in arguments.law or (LAWS if engine == "psis" else ["cauchy"]):
+            sets, genes = size_of(engine, law)
+            numbers = range(arguments.first, arguments.first + (arguments.sets or sets))
+            if not arguments.redraw:
+                calibrate(engine, law, numbers, arguments.genes or genes, arguments.seed, arguments.out)
+            report(engine, law, arguments.out)
+    if arguments.out == RESULTS:
+        write_law_table(RESULTS.parent / "README.md", RESULTS)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ def quantities(theta: np.ndarray) -> np.ndarray:
 
 
 def by_importance(experiment: Experiment, seed: int) -> Answer:
-    """Run inference method psis, and add up the weights of the draws below the truth."""
+    """Run inference method psis, and add up the weights of the draws below the truth.
+
+    Where effect and draws are exactly 0, a random share of the weight of these draws is added.
+    """
     beta, _, log_dispersion = experiment.estimates()
     model = experiment.model_at_guess
     everyone, seeds = np.arange(model.n_genes), gene_seeds(map(str, range(model.n_genes)), seed)
@@ -69,11 +72,17 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
         space=experiment.variant.space,
         draws=PSIS_DRAWS,
         seed=seed,
+        laws=experiment.variant.laws,
     )
     rng, report = np.random.default_rng(seed), weighed.report
-    below = quantities(weighed.draws.theta.astype(float)) < quantities(experiment.theta)[:, None, :]
-    share = np.einsum("gm,gmq->gq", weighed.draws.weights(), below)
+    drawn, truth = quantities(weighed.draws.theta.astype(float)), quantities(experiment.theta)[:, None, :]
+    share, ties = (
+        np.einsum("gm,gmq->gq", weighed.draws.weights(), which) for which in (drawn < truth, drawn == truth)
+    )
     genes = _rank_of_share(share, report["ess"][:, None], rng)
+    if ties.any():
+        share = share + ties * rng.random(ties.shape)
+        genes = np.where(ties > 0.0, _rank_of_share(share, report["ess"][:, None], rng), genes)
     shared = {
         name: float(
             _rank_of_share(np.mean(hyper.draws[name] < truth), np.unique(hyper.draws[name]).size, rng)
@@ -81,8 +90,7 @@ def by_importance(experiment: Experiment, seed: int) -> Answer:
         for name, truth in experiment.phi.items()
     }
     trouble = int(np.sum((report["pareto_k"] > 0.7) | (report["ess"] < 0.1 * PSIS_DRAWS)))
-    sizes = [np.unique(draws).size for draws in hyper.draws.values()]
-    return Answer(shared, genes, trouble, float(min(sizes)))
+    return Answer(shared, genes, trouble, hyper.checks["effective_points"])
 
 
 def _ranks(draws: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -137,6 +145,7 @@ def jointly(experiment: Experiment, seed: int) -> Answer:
         beta_se,
         space=variant.space,
         hyper=experiment.guess,
+        laws=variant.laws,
         chains=CHAINS.chains,
         seed=seed,
     )

@@ -4,7 +4,7 @@ r"""Data sets drawn from the model and its priors, with the true parameters.
     base_mean_g              log-normal, a covariate: it affects counts through the trend only
     log alpha_g              Normal or Student-t around ln(a0 + a1 / base_mean_g), scale sigma
     beta_g0                  Normal(0, 1.5), a level: factors are around 100
-    beta_gk                  Cauchy(0, S_k)
+    beta_gk                  Cauchy(0, S_k), or another law of `benchmarks.calibration.laws`
     y_gj                     NB(nf_j exp(x_j beta_g), alpha_g)
 
 A Cauchy distribution can give means that are too large for counts. Data sets with a count above
@@ -21,15 +21,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
+from bayesde.model.hyperparameter_names import EFFECT_NU, SCALE, effect_name, effect_part
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior import LogNormal, Priors, ShiftedGamma
+from bayesde.posterior.hyper.laws import LawsToLearn
+from benchmarks.calibration.laws import LAWS, EffectLaw
 
 COEFFICIENTS = ("Intercept", "batch", "condition")
 DESIGN = np.column_stack([np.ones(6), [0, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]]).astype(float)
 CONTRAST = np.array([0.0, -1.0, 1.0])
 PRIORS = Priors(
     shrinkage_scale=LogNormal(0.3, 0.5),
+    effect_nu=LogNormal(4.0, 0.7),
     dispersion_sd=LogNormal(0.5, 0.4),
     asymptotic_dispersion=LogNormal(0.05, 0.5),
     extra_poisson=LogNormal(2.0, 0.5),
@@ -45,7 +49,7 @@ LARGEST_COUNT = 10_000_000
 
 @dataclass(frozen=True)
 class Variant:
-    """Which model of the dispersions a data set is drawn from.
+    """Which model of the dispersions and of the effects a data set is drawn from.
 
     Attributes
     ----------
@@ -53,16 +57,42 @@ class Variant:
         Student-t residuals; otherwise normal ones.
     trend : bool
         Parametric trend; otherwise a constant.
+    law : str
+        Of the effects, in `LAWS`.
     """
 
     student_t: bool
     trend: bool
+    law: str = "cauchy"
+
+    @property
+    def effects(self) -> EffectLaw:
+        """The law of the effects."""
+        return LAWS[self.law]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the hyperparameters that there are."""
+        return self.effects.names(COEFFICIENTS[1:]) + self.space.shared
 
     @property
     def space(self) -> HyperparameterSpace:
-        """The hyperparameters that there are."""
+        """The hyperparameters that there are under Cauchy's law of effects."""
         shrunken = tuple(range(1, len(COEFFICIENTS)))
         return HyperparameterSpace(COEFFICIENTS, shrunken, self.trend, self.student_t, priors=ANALYSIS_PRIORS)
+
+    @property
+    def laws(self) -> LawsToLearn | None:
+        """The law that engines are told to learn; None for Cauchy's."""
+        if self.law == "cauchy":
+            return None
+        space, law = self.space, self.effects
+        if law.parts:
+            return LawsToLearn(replace(space, families=(self.law,) * space.n_scales))
+        without = replace(space, shrunken=(), scale_of=(), families=())
+        if law.learnt is not None:
+            return LawsToLearn(without, dict.fromkeys(space.shrunken, law.learnt.scale))
+        return LawsToLearn(replace(without, mixtures=tuple((k, law.known) for k in space.shrunken)))
 
 
 VARIANTS = (Variant(True, True), Variant(False, False), Variant(False, True), Variant(False, True))
@@ -130,7 +160,7 @@ class Experiment:
         return beta, np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)), log_dispersion
 
 
-def draw_experiment(number: int, n_genes: int, seed: int) -> Experiment:
+def draw_experiment(number: int, n_genes: int, seed: int, law: str = "cauchy") -> Experiment:
     """Draw a data set.
 
     Parameters
@@ -139,13 +169,15 @@ def draw_experiment(number: int, n_genes: int, seed: int) -> Experiment:
         The same number, seed and size give the same data set.
     n_genes : int
     seed : int
+    law : str
+        Of the effects, in `LAWS`.
 
     Returns
     -------
     Experiment
     """
     rng = np.random.default_rng([seed, number])
-    variant = VARIANTS[number % len(VARIANTS)]
+    variant = replace(VARIANTS[number % len(VARIANTS)], law=law)
     while True:
         experiment = _attempt(variant, n_genes, rng)
         if experiment.model.y.max() <= LARGEST_COUNT:
@@ -158,9 +190,8 @@ def _attempt(variant: Variant, n_genes: int, rng: np.random.Generator) -> Experi
     log_trend = np.log(phi["asymptotic_dispersion"] + phi.get("extra_poisson", 0.0) / base_mean)
     nu = phi.get("nu", math.inf)
     residual = rng.standard_t(nu, n_genes) if variant.student_t else rng.standard_normal(n_genes)
-    scale = np.array([1.0] + [phi[f"shrinkage_scale[{name}]"] for name in COEFFICIENTS[1:]])
     level = PRIORS.unshrunken_sd * rng.standard_normal((n_genes, 1))
-    beta = np.hstack([level, scale[1:] * rng.standard_cauchy((n_genes, scale.size - 1))])
+    beta = np.hstack([level, variant.effects.effects(rng, n_genes, COEFFICIENTS[1:], phi)])
     theta = np.column_stack([beta, log_trend + phi["dispersion_sd"] * residual])
     factors = math.log(LEVEL) + FACTOR_SD * rng.standard_normal(len(DESIGN))
     log_nf = np.tile(factors, (n_genes, 1))
@@ -171,7 +202,8 @@ def _attempt(variant: Variant, n_genes: int, rng: np.random.Generator) -> Experi
         base_mean=base_mean,
         log_trend=log_trend,
         shrunken=np.array([False, True, True]),
-        shrinkage_scale=scale,
+        shrinkage_scale=_by_coefficient(phi, SCALE),
+        effect_df=_by_coefficient(phi, EFFECT_NU) if EFFECT_NU in variant.effects.parts else None,
         dispersion_sd=phi["dispersion_sd"],
         nu=nu,
         unshrunken_sd=PRIORS.unshrunken_sd,
@@ -179,12 +211,18 @@ def _attempt(variant: Variant, n_genes: int, rng: np.random.Generator) -> Experi
     return Experiment(variant, model, phi, theta)
 
 
+def _by_coefficient(phi: dict[str, float], part: str) -> np.ndarray:
+    """Return a part of the effects' laws (coefficient,); 1 where there is none."""
+    return np.array([phi.get(effect_name(part, name), 1.0) for name in COEFFICIENTS])
+
+
 def _hyperparameters(variant: Variant, rng: np.random.Generator) -> dict[str, float]:
     """Draw phi from its priors."""
-    scales = [f"shrinkage_scale[{name}]" for name in COEFFICIENTS[1:]]
-    phi = dict(zip(scales, PRIORS.shrinkage_scale.draw(rng, len(scales)).tolist(), strict=True))
-    for name in variant.space.shared:
-        phi[name] = float(getattr(PRIORS, name).draw(rng, 1)[0])
+    phi = {}
+    for name in variant.names:
+        part = effect_part(name)
+        prior = getattr(PRIORS, name if part is None else part[0])
+        phi[name] = float(prior.draw(rng, 1)[0])
     return phi
 
 

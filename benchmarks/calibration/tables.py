@@ -1,8 +1,9 @@
 """Calibration results on disk: one line per data set and one per gene, appended as they are computed.
 
-``ENGINE_sets.tsv`` has a row for every data set: its number, what was noticed, and the posterior probability
-below every true hyperparameter. ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A
-data set that has a line in the former is finished; a run goes on where an interrupted one ended.
+``ENGINE_sets.tsv``, or under another law of effects than Cauchy's ``ENGINE_LAW_sets.tsv``, has a row for
+every data set: its number, what was noticed, and the posterior probability below every true hyperparameter.
+``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A data set that has a line in the
+former is finished; a run goes on where an interrupted one ended.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ import pandas as pd
 
 from benchmarks.calibration.engines import QUANTITIES, Answer
 from benchmarks.calibration.experiments import COEFFICIENTS, Experiment
+from benchmarks.calibration.laws import LAWS
 
 GENES_WRITTEN = 25
-SHARED = (
-    *(f"shrinkage_scale[{name}]" for name in COEFFICIENTS[1:]),
-    "dispersion_sd",
-    "asymptotic_dispersion",
-    "extra_poisson",
-    "nu",
-)
-SET_COLUMNS = ("set", "genes", "residuals", "trend", "trouble", "smallest_ess", *SHARED)
+SET_COLUMNS = ("set", "genes", "residuals", "trend", "trouble", "smallest_ess")
 GENE_COLUMNS = ("set", "gene", *QUANTITIES)
 
 
-class Tables:
-    """The two tables of a method."""
+def shared_names(law: str = "cauchy") -> tuple[str, ...]:
+    """Return the names of all hyperparameters that data sets of a law may have."""
+    of_effects = LAWS[law].names(COEFFICIENTS[1:])
+    return (*of_effects, "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
 
-    def __init__(self, folder: Path, engine: str) -> None:
+
+class Tables:
+    """The two tables of a method, under one law of effects."""
+
+    def __init__(self, folder: Path, engine: str, law: str = "cauchy") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._sets, self._genes = folder / f"{engine}_sets.tsv", folder / f"{engine}_genes.tsv"
+        self.shared = shared_names(law)
+        self.name = engine if law == "cauchy" else f"{engine}_{law}"
+        self._sets, self._genes = folder / f"{self.name}_sets.tsv", folder / f"{self.name}_genes.tsv"
 
     def remove(self) -> None:
         """Begin anew."""
@@ -42,7 +45,7 @@ class Tables:
     def sets(self) -> pd.DataFrame:
         """Return what is there of the data sets."""
         if not self._sets.exists():
-            return pd.DataFrame(columns=list(SET_COLUMNS))
+            return pd.DataFrame(columns=[*SET_COLUMNS, *self.shared])
         return pd.read_csv(self._sets, sep="\t").sort_values("set", ignore_index=True)
 
     def genes(self) -> pd.DataFrame:
@@ -62,10 +65,10 @@ class Tables:
         )
         variant = experiment.variant
         kind = ("student_t" if variant.student_t else "normal", "parametric" if variant.trend else "constant")
-        numbers = [f"{answer.shared[name]:.4f}" if name in answer.shared else "" for name in SHARED]
+        numbers = [f"{answer.shared[name]:.4f}" if name in answer.shared else "" for name in self.shared]
         noticed = (answer.trouble, f"{answer.smallest_size:.0f}")
         row = (number, experiment.model.n_genes, *kind, *noticed, *numbers)
-        _append(self._sets, SET_COLUMNS, [row])
+        _append(self._sets, (*SET_COLUMNS, *self.shared), [row])
 
 
 def _append(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bayesde.model.effect_laws import EffectMixture
 from bayesde.posterior import LogNormal
 from benchmarks.calibration import engines
-from benchmarks.calibration.experiments import PRIORS, VARIANTS, draw_experiment
+from benchmarks.calibration.experiments import COEFFICIENTS, PRIORS, VARIANTS, draw_experiment
+from benchmarks.calibration.laws import GRID, LAWS
 from benchmarks.calibration.pictures import columns_of, draw_picture, summary
-from benchmarks.calibration.tables import SHARED, Tables
-from benchmarks.calibration.uniformity import clustered, independent, p_values
+from benchmarks.calibration.tables import Tables, shared_names
+from benchmarks.calibration.uniformity import clustered, clustered_p_values, independent, p_values
 
 SMALLEST_P = 1e-4
 """Of a right engine one test in ten thousand would find less; engine psis draws the same everywhere."""
@@ -20,8 +22,12 @@ SMALLEST_P_OF_STAN = 1e-6
 """Its draws differ between machines, of which one in 70,000 would find less in one of 14 tests."""
 
 
-def shared_by_name(answers):
-    names = [name for name in SHARED if any(name in answer.shared for answer in answers)]
+FALSE_ALARM = 1e-3
+"""Of a right engine, the probability that one of all tests of a law of effects fails."""
+
+
+def shared_by_name(answers, law="cauchy"):
+    names = [name for name in shared_names(law) if any(name in answer.shared for answer in answers)]
     return {name: np.array([a.shared[name] for a in answers if name in a.shared]) for name in names}
 
 
@@ -35,7 +41,7 @@ def by_importance():
 
 def test_psis_hyperparameters(by_importance):
     found = shared_by_name(by_importance)
-    assert list(found) == list(SHARED)
+    assert tuple(found) == shared_names()
     for name, u in found.items():
         assert min(p_values(u)) > SMALLEST_P, name
 
@@ -53,6 +59,59 @@ def test_another_prior_is_noticed(monkeypatch):
     monkeypatch.setattr("benchmarks.calibration.experiments.ANALYSIS_PRIORS", wrong)
     answers = [engines.by_importance(draw_experiment(i, 10, 4), i) for i in range(8)]
     assert min(p_values(shared_by_name(answers)["dispersion_sd"])) < SMALLEST_P
+
+
+def under_law(law, monkeypatch, sets=16, genes=20, seed=12, told=None):
+    """Answers to data sets of a law; engines may be told another one."""
+    monkeypatch.setattr("bayesde.posterior.hyper.learning.DRAWS_TIMES_GENES", 60_000)
+    answers = []
+    for number in range(sets):
+        experiment = draw_experiment(number, genes, seed, law)
+        if told is not None:
+            experiment = replace(experiment, variant=replace(experiment.variant, law=told))
+        answers.append(engines.by_importance(experiment, seed + number))
+    return answers
+
+
+def smallest_p(answers, law):
+    """The smallest p-value of all hyperparameters and of the genes' quantities, times their number."""
+    found = [p for u in shared_by_name(answers, law).values() for p in p_values(u)]
+    genes = np.stack([answer.genes for answer in answers])
+    found += [p for quantity in range(genes.shape[2]) for p in clustered_p_values(genes[:, :, quantity])]
+    return len(found) * min(found)
+
+
+@pytest.mark.parametrize("law", ["student_t", "spike_t", "known"])
+def test_laws_of_effects(law, monkeypatch):
+    """Ranks of effects and draws that are both 0 are random."""
+    answers = under_law(law, monkeypatch)
+    assert tuple(shared_by_name(answers, law)) == shared_names(law)
+    assert smallest_p(answers, law) > FALSE_ALARM
+
+
+def test_another_law_is_noticed(monkeypatch):
+    """Effects up to 3 and more, analyzed with a law that holds all of them for small."""
+    wrong = EffectMixture(np.array([0.9, 0.1, 0.0, 0.0, 0.0, 0.0]), GRID)
+    monkeypatch.setitem(LAWS, "wrong", replace(LAWS["known"], known=wrong))
+    answers = under_law("known", monkeypatch, sets=12, told="wrong")
+    assert smallest_p(answers, "known") < FALSE_ALARM
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_effects_are_of_their_law(law):
+    """Shares of zeros, and quartiles of the others."""
+    rng, names, n = np.random.default_rng(13), COEFFICIENTS[1:], 40_000
+    values = {"shrinkage_scale": 0.5, "effect_nu": 3.0, "pi0": 0.7}
+    phi = {f"{part}[{name}]": values[part] for part in LAWS[law].parts for name in names}
+    effects = LAWS[law].effects(rng, n, names, phi)
+    assert effects.shape == (n, len(names))
+    expected = {"spike_t": 0.7, "known": 0.6}
+    if law != "mixture":  # whose weights are random
+        assert abs((effects == 0.0).mean() - expected.get(law, 0.0)) < 0.01
+    inside = {"cauchy": 0.5, "student_t": 0.6090, "spike_t": 0.6090}  # of t_3 within its scale
+    if law in inside:
+        own = np.abs(effects[effects != 0.0]) < 0.5
+        assert abs(own.mean() - inside[law]) < 0.02
 
 
 @pytest.mark.usefixtures("cmdstan")

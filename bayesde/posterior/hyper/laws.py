@@ -44,7 +44,15 @@ from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes
 from bayesde.posterior.proposal.patterns import Patterns, add_offsets, slices
 
-__all__ = ["TELLING", "LawsToLearn", "gain_of_student_t", "learn_laws", "log_likelihood", "with_zeros"]
+__all__ = [
+    "ENOUGH_GENES",
+    "TELLING",
+    "LawsToLearn",
+    "gain_of_student_t",
+    "learn_laws",
+    "log_likelihood",
+    "with_zeros",
+]
 
 ENOUGH_GENES = 2000
 """From which the laws are learnt in all rounds but the last."""
@@ -128,7 +136,7 @@ def with_zeros(
 
 
 def learn_laws(
-    likelihood: MarginalLikelihood, laws: LawsToLearn, hyper: Hyperparameters
+    likelihood: MarginalLikelihood, laws: LawsToLearn, hyper: Hyperparameters, *, near: bool = False
 ) -> tuple[MarginalLikelihood, np.ndarray]:
     """Find the laws of effects of largest posterior density.
 
@@ -139,6 +147,8 @@ def learn_laws(
     laws : LawsToLearn
     hyper : Hyperparameters
         Where the search starts.
+    near : bool
+        Whether these are such laws, learnt from some of the genes, so that only a last round is needed.
 
     Returns
     -------
@@ -154,11 +164,15 @@ def learn_laws(
         If it is not reached.
     """
     free = replace(likelihood, space=laws.space)
-    some = free.spread(ENOUGH_GENES)
-    known = {k: _even(scale) for k, scale in laws.scales.items()}
-    psi, known = _best_start(some, laws, known, hyper)
-    if some is free:
-        return _under(free, known), psi
+    if near:
+        psi = laws.space.psi_of(hyper)
+        known = {k: hyper.mixtures[laws.space.coefficients[k]] for k in laws.scales}
+    else:
+        some = free.spread(ENOUGH_GENES)
+        known = {k: _even(scale) for k, scale in laws.scales.items()}
+        psi, known = _best_start(some, laws, known, hyper)
+        if some is free:
+            return _under(free, known), psi
     known = {k: _reweighted(free, known, k, psi) for k in known}
     under = _under(free, known)
     return under, maximize(under, psi)

@@ -19,14 +19,29 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.hyper.laws import LawsToLearn, gain_of_student_t, learn_laws, with_zeros
+from bayesde.posterior.hyper.laws import (
+    ENOUGH_GENES,
+    LawsToLearn,
+    gain_of_student_t,
+    learn_laws,
+    with_zeros,
+)
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.proposal.genes import ProposedGenes, propose
+from bayesde.posterior.proposal.genes import ProposedGenes, in_pieces, propose
 
-__all__ = ["STAGES", "Learnt", "draw_all", "learn", "learn_hyperparameters", "number_of_points"]
+__all__ = [
+    "STAGES",
+    "Learnt",
+    "draw_all",
+    "learn",
+    "learn_hyperparameters",
+    "model_under",
+    "number_of_points",
+    "settled",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -122,20 +137,12 @@ def learn(
         If the search does not converge.
     """
     report = progress or silent
-    some = _spread_genes(model, start.seeds)
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
-    few = min(enough, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
-    if some.size < model.n_genes or few < enough:
-        report(0, STAGES, "learning the hyperparameters from some of the genes")
-        psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
-    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
-    psi, pieces, likelihood = _settle(model, start, space, psi, enough, room_for)
+    psi, pieces, likelihood = settled(model, start, space, psi, enough, progress, room_for)
     under, at_zero = likelihood, None
     if laws is not None:
         report(1, STAGES, "learning the law of the effects")
-        if laws.atoms:
-            under, at_zero = with_zeros(likelihood, pieces, laws.atoms)
-        under, psi = learn_laws(under, laws, space.hyperparameters(space.phi(psi)))
+        under, psi, at_zero = _under_laws(model, start, likelihood, psi, laws)
     report(2, STAGES, "sampling the hyperparameters")
     points = sample_hyperparameters(under, psi, number_of_points(model.n_genes), rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * points.weight.size)
@@ -148,6 +155,98 @@ def learn(
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
     return Learnt(points, pieces, likelihood, at_zero, gain)
+
+
+def _under_laws(
+    model: ConditionalModel, start: Starts, likelihood: MarginalLikelihood, psi: np.ndarray, laws: LawsToLearn
+) -> tuple[MarginalLikelihood, np.ndarray, list[list[ProposedGenes]] | None]:
+    """Learn laws of effects; return the likelihood under them, its maximum, and the proposals with zeros.
+
+    Of many genes, some teach a law first that the proposals with zeros of all are made for: effects that are
+    not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
+    """
+    space = likelihood.space
+    hyper, at = space.hyperparameters(space.phi(psi)), space.model_at(model, space.phi(psi))
+    if not laws.atoms:
+        return *learn_laws(likelihood, laws, hyper), None
+    few = model.n_genes <= ENOUGH_GENES
+    if not few:
+        taken = likelihood.spread_genes(ENOUGH_GENES)
+        genes = in_pieces(start.genes(taken), at.genes(taken))
+        found, psi = learn_laws(
+            with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper
+        )
+        hyper = found.space.hyperparameters(found.space.phi(psi))
+        at = model_under(found.space, model, found.space.phi(psi))
+    under, at_zero = with_zeros(likelihood, in_pieces(start, at), laws.atoms)
+    return *learn_laws(under, laws, hyper, near=not few), at_zero
+
+
+def model_under(space: HyperparameterSpace, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
+    """Return a model under laws of effects that have been learnt, to make proposals for.
+
+    Parameters
+    ----------
+    space : HyperparameterSpace
+    model : ConditionalModel
+    phi : ndarray (hyperparameter,)
+
+    Returns
+    -------
+    ConditionalModel
+        Of the same genes. Where the law is a mixture, the scale is the median absolute effect that is not 0.
+    """
+    at = space.model_at(model, phi)
+    scale = at.shrinkage_scale.copy()
+    for k, law in space.mixtures:
+        scale[k] = law.median_size
+    return replace(at, shrinkage_scale=scale)
+
+
+def settled(
+    model: ConditionalModel,
+    start: Starts,
+    space: HyperparameterSpace,
+    psi: np.ndarray,
+    n_draws: int,
+    progress: Progress | None = None,
+    room_for: int = 0,
+) -> tuple[np.ndarray, list[ProposedGenes], MarginalLikelihood]:
+    """Find the hyperparameters of largest posterior density, with proposals made near them.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+        Of all genes.
+    start : Starts
+    space : HyperparameterSpace
+        With Cauchy's law of effects.
+    psi : ndarray (hyperparameter,)
+        Where the search starts.
+    n_draws : int
+        Of every gene.
+    progress : callable, optional
+    room_for : int
+        Draws of each gene that the array is allocated for.
+
+    Returns
+    -------
+    psi : ndarray (hyperparameter,)
+    pieces : list of ProposedGenes
+    likelihood : MarginalLikelihood
+
+    Raises
+    ------
+    FitError
+        If the search does not converge.
+    """
+    report, some = progress or silent, _spread_genes(model, start.seeds)
+    few = min(n_draws, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
+    if some.size < model.n_genes or few < n_draws:
+        report(0, STAGES, "learning the hyperparameters from some of the genes")
+        psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
+    report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
+    return _settle(model, start, space, psi, n_draws, room_for)
 
 
 def number_of_points(n_genes: int) -> int:

@@ -106,8 +106,7 @@ class MarginalLikelihood:
         """
         if self.base_mean.size <= most:
             return self
-        order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
-        taken = order[np.linspace(0, order.size - 1, most).astype(int)]
+        taken = self.spread_genes(most)
         return MarginalLikelihood(
             self.space,
             self.base_mean[taken],
@@ -115,6 +114,20 @@ class MarginalLikelihood:
             self.log_ratio[taken],
             self.highest[taken],
         )
+
+    def spread_genes(self, most: int) -> np.ndarray:
+        """Return which genes `spread` takes where there are more.
+
+        Parameters
+        ----------
+        most : int
+
+        Returns
+        -------
+        ndarray of int (most,)
+        """
+        order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
+        return np.asarray(order[np.linspace(0, order.size - 1, most).astype(int)])
 
     def evaluate(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the log density of the hyperparameters' posterior, with derivatives.

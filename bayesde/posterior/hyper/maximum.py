@@ -29,7 +29,7 @@ DIFFERENCE = 1e-3
 """Step of the finite differences of the score."""
 CURVED_GENES = 4000
 """Of more genes, so many give the curvature of all to a few percent: enough for proposals and steps."""
-MORE_CURVED_GENES = 12_000
+MORE_CURVED_GENES = 6000
 """The same where laws of effects have hyperparameters of their own: of many axes, errors add up."""
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import chdtri, log1p, ndtri
+from scipy.special import log1p
 
 from bayesde.errors import FitError
+from bayesde.model.hyperparameter_names import EFFECT_NU, PI0
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import cholesky, weighted_mean, weighted_products
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
+from bayesde.posterior.hyper.adaptive_sampling import sample_adaptively
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import covariance_at
+from bayesde.posterior.hyper.student_t_points import POINT_DF, student_t_points
 
 __all__ = ["FEW_POINTS", "sample_hyperparameters"]
 
-POINT_DF = 7.0
 MANY_POINTS, REFINEMENTS, ENOUGH = 100, 2, 0.6
 """With few genes the posterior is no Student-t distribution: with fewer effective points than this share of
 many points it is proposed anew with the mean and covariance of the weighted points. Of few points, where
@@ -29,6 +31,8 @@ def sample_hyperparameters(
     likelihood: MarginalLikelihood, center: np.ndarray, n_points: int, rng: np.random.Generator
 ) -> HyperparameterPosterior:
     """Sample the posterior of the hyperparameters by importance, from a Student-t around its mode or mean.
+
+    Where laws of effects have degrees of freedom or probabilities of zero, by `sample_adaptively`.
 
     Parameters
     ----------
@@ -42,6 +46,8 @@ def sample_hyperparameters(
     -------
     HyperparameterPosterior
     """
+    if {EFFECT_NU, PI0} & set(likelihood.space.kinds):
+        return sample_adaptively(likelihood, center, n_points, rng)
     covariance = covariance_at(likelihood, center)
     psi, log_weight = _points(likelihood, center, covariance, n_points, rng)
     points = _weighted(likelihood, psi, log_weight)
@@ -83,14 +89,12 @@ def _points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw points psi (point, hyperparameter) from a Student-t distribution; return them and log weights.
 
-    By a Latin hypercube (McKay, Beckman and Conover 1979, Technometrics 21:239), so that the few points of
-    many genes lie evenly along every axis, and in pairs, of which errors of the mean cancel.
+    By a Latin hypercube, so that the few points of many genes lie evenly along every axis, and in pairs, of
+    which errors of the mean cancel.
     """
     half = (n_points + 1) // 2
-    strata = rng.permuted(np.tile(np.arange(half), (center.size + 1, 1)), axis=1)
-    levels = (strata + rng.random(strata.shape)) / half
-    z = ndtri(levels[:-1]) * np.sqrt(POINT_DF / chdtri(POINT_DF, levels[-1]))
-    z = np.concatenate([z.T, -z.T])[:n_points]
+    z = student_t_points(half, center.size, rng)
+    z = np.concatenate([z, -z])[:n_points]
     root = cholesky(covariance)
     if root is None:
         raise FitError(

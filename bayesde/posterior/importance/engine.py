@@ -8,9 +8,10 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.starts import Starts
+from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.hyper.learning import STAGES, learn
+from bayesde.posterior.hyper.learning import STAGES, learn, model_under
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
@@ -96,6 +97,12 @@ def sample_and_learn(
     learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, room_for, laws)
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     points = averaged_points(learnt.points, model.n_genes)
+    if points.space.atoms:
+        mean = weighted_mean(learnt.points.weight, learnt.points.phi)
+        at, start = model_under(points.space, model.genes(keep), mean), genes.start.genes(keep)
+        at_zero = at_zero if keep.size == model.n_genes else None
+        del learnt  # its draws
+        return _sampled(propose(start, at), points, draws, progress, at_zero=at_zero), summary
     if keep.size < model.n_genes:
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
         pieces, at_zero = [piece for piece in kept if piece.rows.size], None

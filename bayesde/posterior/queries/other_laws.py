@@ -3,14 +3,19 @@ r"""Other laws of effects and residuals than a posterior was sampled with, from 
 The draws of engine psis do not depend on the law of the effects, and for every draw
 ln p(y | theta) / q(theta) is known. So the marginal likelihood of any law is an average of weights
 (`bayesde.posterior.hyper.laws`), which is maximized to compare laws, and the genes' posterior under another
-law is a matter of other weights. Laws with an atom at zero also need draws of which effects are zero; these
-are added.
+law is a matter of other weights.
+
+Laws with an atom at zero also need draws of which effects are zero. These are added to learn the law; once
+its probabilities of zero are known, all draws are divided by them and made again, as where a posterior is
+sampled under the law. A posterior under such a law has too few draws without zeros to learn other laws from,
+and these are made again, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +28,17 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
+from bayesde.posterior.hyper.evidence_error import bias_of_logs, error_of_difference
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import learn_laws, log_likelihood, with_zeros
-from bayesde.posterior.hyper.learning import STAGES, number_of_points
+from bayesde.posterior.hyper.learning import STAGES, number_of_points, settled
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
-from bayesde.posterior.importance.engine import averaged_points
-from bayesde.posterior.importance.sampler import SMALLEST_SIZE, draw_sample
+from bayesde.posterior.importance.engine import averaged_points, sample_given
+from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.proposal.genes import in_pieces, propose
-from bayesde.posterior.proposal.patterns import Patterns, offset
+from bayesde.posterior.proposal.genes import in_pieces
 from bayesde.posterior.queries.left_out import overwrite
 from bayesde.posterior.request import Request
 from bayesde.posterior.summaries.one_contrast import importance_status
@@ -41,6 +46,8 @@ from bayesde.posterior.summaries.one_contrast import importance_status
 __all__ = ["compare_effects", "compare_residuals", "with_effects"]
 
 GENES_AT_A_TIME = 500
+JUDGED_GENES = 2000
+"""That the Monte-Carlo errors of the differences between laws are estimated from, at the most."""
 
 
 def compare_effects(
@@ -62,8 +69,8 @@ def compare_effects(
     pandas.DataFrame (law,)
         The best one first: ``log_likelihood``, the log marginal likelihood at its maximum over the
         hyperparameters (up to a constant that is the same for all laws); ``difference`` from the best;
-        ``parameters``, the number of hyperparameters and weights that are not 0, and the values of those of
-        the effects by name.
+        ``error``, the Monte-Carlo standard error of that difference; ``parameters``, the number of
+        hyperparameters and weights that are not 0, and the values of those of the effects by name.
 
     Raises
     ------
@@ -114,19 +121,26 @@ def _compared(
     if not chosen:
         raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
     requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
-    report, rows = progress or silent, {}
+    report, rows, some = progress or silent, {}, {}
+    draws = _Draws.of(posterior)
     for number, (name, request) in enumerate(requests.items()):
         report(number, len(requests), f"learning the law {name}")
-        rows[name] = _row(posterior, request, option)
+        under, psi = draws.learn(request)
+        rows[name], some[name] = _row(under, psi, request, option), (under.spread(JUDGED_GENES), psi)
     report(len(requests), len(requests), "comparing the laws")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("law")
     table = table.sort_values("log_likelihood", ascending=False, kind="stable")
     table.insert(1, "difference", table["log_likelihood"] - table["log_likelihood"].max())
+    scale = len(draws.rows) / min(len(draws.rows), JUDGED_GENES)
+    errors = {
+        name: math.sqrt(scale) * error_of_difference(*some[name], *some[table.index[0]]) for name in some
+    }
+    table.insert(2, "error", pd.Series(errors))
     return table
 
 
 def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | None = None) -> PosteriorT:
-    """Return the posterior under another law of the effects, from the same draws.
+    """Return the posterior under another law of the effects.
 
     Parameters
     ----------
@@ -140,8 +154,8 @@ def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | No
     Returns
     -------
     PosteriorData
-        Of the type given. Draws of which effects are zero are added where the law has an atom there; genes
-        whose weights would be unreliable are sampled again.
+        Of the type given. The draws are the same, but for genes whose weights would be unreliable, if neither
+        of the laws has an atom at zero; otherwise they are made again.
 
     Raises
     ------
@@ -153,25 +167,24 @@ def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | No
     _check(posterior)
     request, report_to = _asking_for(posterior.request, effects=effects), progress or silent
     report_to(0, STAGES, "learning the law of the effects")
-    raw, under, psi = _learnt(posterior, request)
+    base = _Draws.of(posterior)
+    under, psi = base.learn(request)
     report_to(1, STAGES, "sampling the hyperparameters")
     rng = np.random.default_rng(request.seed)
     points = sample_hyperparameters(under, psi, number_of_points(under.base_mean.size), rng)
     hyper, averaged = points.summary(rng), averaged_points(points, under.base_mean.size)
     report_to(2, STAGES, "weighing the draws")
-    draws, report = _weighed(raw, averaged)
-    again = _unreliable(report, draws.n_draws)
-    rows = np.flatnonzero(_weighted(posterior))
-    everyone = _spread(draws, report, rows, posterior.gene_draws.n_genes)
-    again = np.union1d(rows[again], np.setdiff1d(np.arange(posterior.gene_draws.n_genes), rows))
-    report_to(3, STAGES, f"sampling {again.size:,} genes again")
-    _sample_again(request, hyper, averaged, again, *everyone)
+    if averaged.space.atoms:
+        report_to(3, STAGES, f"sampling {request.rows.size:,} genes again")
+        everyone = _sampled(request, hyper, averaged, request.rows)
+    else:
+        everyone = _reweighted(base, request, hyper, averaged, report_to)
     report_to(STAGES, STAGES, "sampling")
     return replace(
         posterior,
-        gene_draws=everyone[0],
+        gene_draws=everyone.draws,
         hyperparameters=hyper,
-        diagnostics=_diagnostics(posterior, everyone[1], draws.n_draws),
+        diagnostics=_diagnostics(posterior, everyone.report, everyone.draws.n_draws),
         request=request,
     )
 
@@ -211,32 +224,90 @@ def _asking_for(request: Request, **law: Any) -> Request:
     return replace(request, options=options)
 
 
-def _row(posterior: PosteriorData, request: Request, option: str) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Draws without zeros, from which laws are learnt, and those with zeros that have been added.
+
+    Attributes
+    ----------
+    likelihood : MarginalLikelihood
+        Under Cauchy's law of effects.
+    request : Request
+        For that law.
+    rows : ndarray of int (gene,)
+        Positions, among all genes, of those that have weighted draws.
+    start : Hyperparameters
+        Where searches start.
+    with_zeros : dict of tuple of int to MarginalLikelihood
+        By the coefficients that may be zero.
+    """
+
+    likelihood: MarginalLikelihood
+    request: Request
+    rows: np.ndarray
+    start: Hyperparameters
+    with_zeros: dict[tuple[int, ...], MarginalLikelihood] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, posterior: PosteriorData) -> _Draws:
+        """Take those of a posterior, or make them where it has too few."""
+        request = replace(posterior.request, options=replace(posterior.request.options, effects="cauchy"))
+        draws = posterior.gene_draws
+        if draws.has_atoms:
+            return cls._made(request, draws.n_draws)
+        assert draws.log_ratio is not None
+        assert draws.log_level is not None
+        rows = np.isfinite(draws.log_level)
+        likelihood = MarginalLikelihood(
+            request.space,
+            request.fit.base_mean[request.rows[rows]],
+            np.ascontiguousarray(np.asarray(draws.theta, dtype=np.float32)[rows]),
+            np.asarray(draws.log_ratio[rows], dtype=np.float32),
+            draws.log_level[rows],
+        )
+        return cls(likelihood, request, request.rows[rows], _start(posterior.hyperparameters))
+
+    @classmethod
+    def _made(cls, request: Request, n_draws: int) -> _Draws:
+        """Draw as under Cauchy's law."""
+        rows, space = request.rows, request.space
+        psi, _, likelihood = settled(
+            request.model(rows), request.start(rows), space, space.psi_of(request.hyperparameters), n_draws
+        )
+        return cls(likelihood, request, rows, _start(space.hyperparameters(space.phi(psi))))
+
+    def learn(self, request: Request) -> tuple[MarginalLikelihood, np.ndarray]:
+        """Learn the law that is asked for; return the marginal likelihood under it, and its maximum."""
+        laws, plain = request.laws, replace(request, options=replace(request.options, effects="cauchy"))
+        space = plain.space
+        if laws is None:
+            likelihood = replace(self.likelihood, space=space)
+            return likelihood, maximize(likelihood, space.psi_of(self.start))
+        return learn_laws(replace(self._at(laws.atoms), space=space), laws, self.start)
+
+    def _at(self, atoms: tuple[int, ...]) -> MarginalLikelihood:
+        if not atoms:
+            return self.likelihood
+        if atoms not in self.with_zeros:
+            model = self.request.model(self.rows, self.start)
+            pieces = in_pieces(self.request.start(self.rows), model)
+            self.with_zeros[atoms] = with_zeros(self.likelihood, pieces, atoms)[0]
+        return self.with_zeros[atoms]
+
+
+def _row(under: MarginalLikelihood, psi: np.ndarray, request: Request, option: str) -> dict[str, Any]:
     """Return a row of the comparison."""
-    _, under, psi = _learnt(posterior, request)
     space = under.space
     values = space.by_name(space.phi(psi))
     learnt = () if request.laws is None else request.laws.scales
     weights = sum(int((law.weight > 0.0).sum()) - 1 for k, law in space.mixtures if k in learnt)
-    row = {"log_likelihood": log_likelihood(under, psi), "parameters": psi.size + weights}
+    row = {
+        "log_likelihood": log_likelihood(under, psi) + bias_of_logs(under, psi),
+        "parameters": psi.size + weights,
+    }
     of_effects = option == "effects"
     shown = [name for name in values if (effect_part(name) is not None) == of_effects]
     return row | {name: float(values[name]) for name in shown}
-
-
-def _learnt(
-    posterior: PosteriorData, request: Request
-) -> tuple[MarginalLikelihood, MarginalLikelihood, np.ndarray]:
-    """Learn the law that is asked for; return the marginal likelihood before and after, and the maximum."""
-    laws, plain = request.laws, replace(request, options=replace(request.options, effects="cauchy"))
-    likelihood, start = _without_zeros(posterior, plain), _start(posterior.hyperparameters)
-    if laws is None:
-        return likelihood, likelihood, maximize(likelihood, plain.space.psi_of(start))
-    if laws.atoms:
-        rows = request.rows[_weighted(posterior)]
-        pieces = in_pieces(request.start(rows), request.model(rows, start))
-        likelihood, _ = with_zeros(likelihood, pieces, laws.atoms)
-    return likelihood, *learn_laws(likelihood, laws, start)
 
 
 def _start(hyper: Hyperparameters) -> Hyperparameters:
@@ -256,35 +327,37 @@ def _start(hyper: Hyperparameters) -> Hyperparameters:
     )
 
 
-def _weighted(posterior: PosteriorData) -> np.ndarray:
-    """Return which of the sampled genes have weighted draws; the others come from chains."""
-    assert posterior.gene_draws.log_level is not None
-    return np.isfinite(posterior.gene_draws.log_level)
+def _sampled(
+    request: Request, hyper: Hyperparameters, points: HyperparameterPosterior, rows: np.ndarray
+) -> ImportanceSample:
+    """Sample some genes (positions among all) under the law that was learnt."""
+    return sample_given(
+        request.model(rows, hyper), request.start(rows), points, np.arange(rows.size), draws=request.draws
+    )
 
 
-def _without_zeros(posterior: PosteriorData, request: Request) -> MarginalLikelihood:
-    """Return the marginal likelihood of the draws without zeros, under Cauchy's law."""
-    draws, laws = posterior.gene_draws, posterior.request.laws
-    assert draws.log_ratio is not None
-    assert draws.log_level is not None
-    size = _number_without_zeros(draws.theta, () if laws is None else laws.atoms)
-    rows = _weighted(posterior)
-    log_ratio = np.asarray(draws.log_ratio[rows, :size], dtype=np.float32) - offset(size, draws.n_draws)
-    theta = np.asarray(draws.theta, dtype=np.float32)
-    base_mean = posterior.eb.base_mean[posterior.request.rows[rows]]
-    theta = np.ascontiguousarray(theta[rows, :size])
-    return MarginalLikelihood(request.space, base_mean, theta, log_ratio, draws.log_level[rows])
+def _reweighted(
+    base: _Draws,
+    request: Request,
+    hyper: Hyperparameters,
+    points: HyperparameterPosterior,
+    report_to: Progress,
+) -> ImportanceSample:
+    """Weigh the draws that there are; sample genes again whose weights are unreliable, or that have none."""
+    weighed = _weighed(base.likelihood, points)
+    everyone = _spread(weighed, np.searchsorted(request.rows, base.rows), request.rows.size)
+    again = np.flatnonzero(~_reliable(everyone.report, everyone.draws.n_draws))
+    report_to(3, STAGES, f"sampling {again.size:,} genes again")
+    if again.size:
+        request = replace(request, draws=everyone.draws.n_draws)
+        sampled = _sampled(request, hyper, points, request.rows[again])
+        overwrite(everyone.draws, again, sampled.draws)
+        for name, values in sampled.report.items():
+            everyone.report[name][again] = values
+    return everyone
 
 
-def _number_without_zeros(theta: np.ndarray, atoms: tuple[int, ...]) -> int:
-    """Return how many draws (gene, draw, parameter) have no zeros; they come first, the same of all genes."""
-    zero = (np.asarray(theta[0])[:, list(atoms)] == 0.0).any(axis=1)
-    return int(np.argmax(zero)) if zero.any() else zero.size
-
-
-def _weighed(
-    raw: MarginalLikelihood, points: HyperparameterPosterior
-) -> tuple[GeneDraws, dict[str, np.ndarray]]:
+def _weighed(raw: MarginalLikelihood, points: HyperparameterPosterior) -> ImportanceSample:
     """Weigh the draws under the points of the hyperparameters."""
     n_genes = raw.base_mean.size
     log_weights, pareto_k = np.empty(raw.log_ratio.shape, dtype=np.float32), np.empty(n_genes)
@@ -293,57 +366,32 @@ def _weighed(
         own = raw.base_mean[rows], raw.theta[rows], raw.log_ratio[rows]
         log_weights[rows], pareto_k[rows] = smoothed(gene_weights(points.space, *own, points))
     report = {"pareto_k": pareto_k, "ess": effective_size(log_weights), "attempts": np.ones(n_genes)}
-    draws = GeneDraws(
-        raw.theta, log_weights, raw.log_ratio, has_atoms=bool(points.space.atoms), log_level=raw.highest
-    )
-    return draws, report
+    return ImportanceSample(GeneDraws(raw.theta, log_weights, raw.log_ratio, log_level=raw.highest), report)
 
 
-def _unreliable(report: dict[str, np.ndarray], n_draws: int) -> np.ndarray:
-    bad = ~(report["pareto_k"] <= MAX_K) | ~(report["ess"] >= SMALLEST_SIZE * n_draws)
-    return np.flatnonzero(bad)
+def _reliable(report: dict[str, np.ndarray], n_draws: int) -> np.ndarray:
+    return np.asarray((report["pareto_k"] <= MAX_K) & (report["ess"] >= SMALLEST_SIZE * n_draws))
 
 
-def _spread(
-    draws: GeneDraws, report: dict[str, np.ndarray], rows: np.ndarray, n_genes: int
-) -> tuple[GeneDraws, dict[str, np.ndarray]]:
-    """Put draws of some genes among those of all."""
+def _spread(sample: ImportanceSample, rows: np.ndarray, n_genes: int) -> ImportanceSample:
+    """Put draws of some genes among those of all; the others have no effective draws."""
     if rows.size == n_genes:
-        return draws, report
+        return sample
 
     def among_all(values: np.ndarray | None) -> np.ndarray:
         assert values is not None
-        out = np.empty((n_genes, *values.shape[1:]), dtype=values.dtype)
+        out = np.zeros((n_genes, *values.shape[1:]), dtype=values.dtype)
         out[rows] = values
         return out
 
-    everyone = replace(
-        draws,
-        theta=among_all(draws.theta),
-        log_weights=among_all(draws.log_weights),
-        log_ratio=among_all(draws.log_ratio),
-        log_level=among_all(draws.log_level),
+    draws = replace(
+        sample.draws,
+        theta=among_all(sample.draws.theta),
+        log_weights=among_all(sample.draws.log_weights),
+        log_ratio=among_all(sample.draws.log_ratio),
+        log_level=among_all(sample.draws.log_level),
     )
-    return everyone, {name: among_all(values) for name, values in report.items()}
-
-
-def _sample_again(
-    request: Request,
-    hyper: Hyperparameters,
-    points: HyperparameterPosterior,
-    genes: np.ndarray,
-    draws: GeneDraws,
-    report: dict[str, np.ndarray],
-) -> None:
-    """Sample some genes again, and write what is found into draws and report."""
-    if not genes.size:
-        return
-    rows = request.rows[genes]
-    pieces = propose(request.start(rows), request.model(rows, hyper))
-    sampled = draw_sample(pieces, points, draws.n_draws, patterns=Patterns.of(points.space.atoms))
-    overwrite(draws, genes, sampled.draws)
-    for name, values in sampled.report.items():
-        report[name][genes] = values
+    return ImportanceSample(draws, {name: among_all(values) for name, values in sample.report.items()})
 
 
 def _diagnostics(posterior: PosteriorData, report: dict[str, np.ndarray], n_draws: int) -> pd.DataFrame:
