@@ -98,13 +98,6 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    if request.coding.has_levels:
-        logger.info(
-            "%d genes have unreliable importance weights; Stan, which could sample them, has no coding of "
-            "levels.",
-            rows.size,
-        )
-        return
     if not stan_is_there():
         logger.info(
             "%d genes have unreliable importance weights, and Stan, which could sample them, is not "
@@ -176,9 +169,8 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     -------
     SampledGenes
     """
-    fit = request.fit
     return sample_genes(
-        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
+        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), request.errors(rows)),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
@@ -204,7 +196,7 @@ def jointly(request: Request) -> PosteriorData:
     look = first_look(
         request.model(rows),
         request.start(rows),
-        request.fit.beta_se[rows],
+        request.errors(rows),
         space=request.space,
         laws=request.laws,
         hyper=request.hyperparameters,

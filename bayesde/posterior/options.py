@@ -28,7 +28,6 @@ __all__ = [
     "EngineOptions",
     "SamplingOptions",
     "EngineRunOptions",
-    "check_coding",
     "check_draws",
     "check_joint",
     "plain_effects",
@@ -350,26 +349,6 @@ def check_residuals(engine: str, residuals: str) -> None:
         raise OptionError(
             f"residuals: engine '{engine}' has no residuals with two normal components (two_normals); use "
             "engine 'psis', or 'student_t' for residuals with heavy tails."
-        )
-
-
-def check_coding(engine: str, sampling: SamplingOptions) -> None:
-    """Refuse a coding that an engine does not have.
-
-    Parameters
-    ----------
-    engine : str
-    sampling : SamplingOptions
-
-    Raises
-    ------
-    OptionError
-        With what to do instead.
-    """
-    if sampling.coding == "levels" and engine != "psis":
-        raise OptionError(
-            f"coding: engine '{engine}' samples the design's own coefficients and cannot treat the levels of "
-            "factors alike; use engine 'psis', or coding 'treatment'."
         )
 
 

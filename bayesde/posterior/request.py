@@ -26,7 +26,7 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.level_starts import level_hyperparameters, level_starts
+from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 
@@ -167,6 +167,21 @@ class Request:
         if self.coding.has_levels:
             return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
         return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
+
+    def errors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the standard errors of what is sampled of some genes, from the counts alone.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        ndarray (gene, sampled coefficient)
+            Natural log; NaN where they are not known.
+        """
+        return level_errors(self.fit, self.coding, rows) if self.coding.has_levels else self.fit.beta_se[rows]
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes.

@@ -13,7 +13,7 @@ from bayesde.errors import OptionError
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
-from bayesde.posterior.options import SamplingOptions, check_coding, check_draws, check_joint, plain_effects
+from bayesde.posterior.options import SamplingOptions, check_draws, check_joint, plain_effects
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 __all__ = ["RunPlan", "read_config"]
@@ -91,7 +91,6 @@ class RunPlan:
         if self.command == "sample":
             self._check_fixed()
             check_draws(self.sample)
-            check_coding(self.sample.engine, self.sampling)
             if self.sample.engine == "joint":
                 check_joint(fixed=self.fixed, local_trend=self.eb.trend == "local")
 
