@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from bayesde.design import Coding
+from bayesde.design.level_coding import MOST_LEVELS, levels_of_terms
+from bayesde.design.matrix import DesignMatrix
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrinkage.ash import scale_grid
 from bayesde.errors import InputError, OptionError, first_few
@@ -21,7 +23,7 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.proposal.patterns import MOST_ATOMS
 from bayesde.posterior.stan.effects import check_effects
 
-__all__ = ["atoms_left_out", "check_laws", "chosen_laws", "laws_to_learn"]
+__all__ = ["atoms_left_out", "check_laws", "chosen_laws", "kept_by_reference", "laws_to_learn"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,36 @@ def chosen_laws(coding: Coding, shrunken: tuple[int, ...], effects: Any) -> dict
             )
         laws |= dict.fromkeys(columns, effects[name])
     return laws
+
+
+def kept_by_reference(design: DesignMatrix, effects: Any) -> dict[str, str]:
+    """Return the terms whose levels are not treated alike under the coding by levels, and why.
+
+    Parameters
+    ----------
+    design : DesignMatrix
+    effects : str or mapping
+        As `SamplingOptions.effects` has it.
+
+    Returns
+    -------
+    dict of str to str
+        As `bayesde.design.level_coding.coding_by_levels` takes them.
+    """
+    laws = effects if isinstance(effects, Mapping) else {"": effects}
+    found = {}
+    for term, n_levels in levels_of_terms(design).items():
+        names = [design.coefficients[k] for k in design.terms.get(term, ())]
+        law = laws.get(term, laws.get("", "cauchy"))
+        if own := [name for name in names if name in laws and name != term]:
+            found[term] = f"{first_few(own)} of {term} has a law of its own"
+        elif n_levels > MOST_LEVELS:
+            found[term] = f"{term} has {n_levels} levels, more than {MOST_LEVELS}"
+        elif isinstance(law, str) and law == "mixture":
+            found[term] = f"a mixture is learnt for {term}, whose grid is made of its coefficients' estimates"
+        elif n_levels > MOST_ATOMS and _has_atom(law):
+            found[term] = f"{term} has {n_levels} levels, of which at most {MOST_ATOMS} can be exactly zero"
+    return found
 
 
 def laws_to_learn(fit: EbFit, coding: Coding, space: HyperparameterSpace, effects: Any) -> LawsToLearn | None:

@@ -273,18 +273,21 @@ class SamplingOptions:
         ),
     )
     coding: str = option(
-        "treatment",
+        "levels",
         Words(
             {
-                "treatment": "the design's own coefficients, so that levels are shrunken towards the "
-                "reference, and the results depend on which one that is",
-                "levels": "an effect of every level, shrunken towards the center of all, so that neither the "
-                "reference nor the coding of the design matters (engine psis only)",
+                "levels": "an effect of every level of a factor, shrunken towards the center of all, so that "
+                "neither the reference nor the coding of the design matters; factors of more than 8 levels "
+                "keep treatment coding",
+                "treatment": "the design's own coefficients, as in apeglm: levels are shrunken towards the "
+                "reference, and a comparison of two others has the prior that it would have if one of them "
+                "were the reference",
             }
         ),
         "What the priors of effects are on. With levels, a factor of three or more levels has one scale S, "
-        "named by its term, and the difference of two levels has a prior of scale 2S.",
-        flag("--coding", metavar="treatment|levels", panel=_MODEL),
+        "named by its term, and the difference of two levels has a prior of scale 2S. Factors of two levels "
+        "have the same prior under both.",
+        flag("--coding", metavar="levels|treatment", panel=_MODEL),
     )
     scales: str = option(
         "coefficient",

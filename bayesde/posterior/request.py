@@ -15,7 +15,7 @@ from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
 from bayesde.design.level_coding import coding_by_levels
 from bayesde.eb.fit import EbFit
-from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
+from bayesde.errors import BayesdeNote, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
@@ -23,7 +23,7 @@ from bayesde.model.priors import Priors
 from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.effect_choice import laws_to_learn
+from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
@@ -218,9 +218,9 @@ class Request:
         )
 
 
-def _coding(design: Design, shrink: Sequence[str] | None, options: SamplingOptions) -> Coding:
-    """Return the coefficients to sample."""
-    return coding_by_levels(design, shrink) if options.coding == "levels" else Coding.of(design)
+def _coding(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
+    """Return the coefficients to sample where the names of those that are shrunken are known."""
+    return coding_by_levels(design, shrunken) if options.coding == "levels" else Coding.of(design)
 
 
 def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
@@ -379,19 +379,22 @@ def starting_values(
 
 def _of_fit(fit: EbFit, options: SamplingOptions) -> Hyperparameters:
     """Return the values of the empirical-Bayes fit."""
-    coding = _coding(fit.design, options.shrink, options)
+    if options.coding == "treatment":
+        return Hyperparameters.from_eb(fit, shrink=options.shrink)
+    coding = coding_by_levels(fit.design, options.shrink, kept_by_reference(fit.design, options.effects))
+    _warn_of_coding(coding)
     if coding.has_levels:
         return level_hyperparameters(fit, coding)
-    _warn_of_coding(coding)
     return Hyperparameters.from_eb(fit, shrink=options.shrink)
 
 
 def _warn_of_coding(coding: Coding) -> None:
-    """Say that levels are not treated alike, where they should be."""
+    """Say which levels are not treated alike, where they were to be."""
     if coding.note:
         warnings.warn(
-            f"coding: the levels of the factors in '{coding.formula}' cannot be treated alike, because "
-            f"{coding.note}; the priors are those of the design's own coefficients (coding 'treatment').",
-            BayesdeWarning,
+            f"coding: not all factors in '{coding.formula}' have levels that are treated alike, because "
+            f"{coding.note}; {'there' if coding.has_levels else 'here'} the priors are those of differences "
+            "from the reference level (coding 'treatment').",
+            BayesdeNote,
             stacklevel=4,
         )

@@ -18,6 +18,9 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 __all__ = ["RunPlan", "read_config"]
 
+BEFORE = {"sampling": {"coding": "treatment"}}
+"""Options of plans that were written before these options existed, where their defaults would change runs."""
+
 
 def _read_priors(texts: list[str]) -> dict[str, list[float] | float]:
     """Read ``NAME=VALUE`` or ``NAME=VALUE,VALUE``."""
@@ -150,7 +153,11 @@ class RunPlan:
             If keys or values are not those of a plan.
         """
         try:
-            parts = {name: _part(name, values[name], where) for name in _PARTS if name in values}
+            parts = {
+                name: _part(name, BEFORE.get(name, {}) | dict(values[name]), where)
+                for name in _PARTS
+                if name in values
+            }
             return cls(command=values["command"], **parts)
         except (KeyError, TypeError) as error:
             raise OptionError(f"{where} does not hold the plan of a run ({error}).") from error
