@@ -39,7 +39,7 @@ __all__ = ["MOST_LEVELS", "coding_by_levels", "levels_of_terms"]
 
 INTERCEPT = "Intercept"
 MOST_LEVELS = 8
-"""Of a factor whose levels are treated alike by default. With more, each of few samples, the importance weights
+"""Of a factor whose levels are treated alike by default. With more, each of few samples, importance weights
 of many genes fail."""
 LEAST_ANGLE = 1e-9
 """Of a column to the span of others, of which it is independent."""

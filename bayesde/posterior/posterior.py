@@ -14,6 +14,7 @@ import xarray as xr
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
 from bayesde.posterior.posterior_queries import PosteriorQueries
+from bayesde.posterior.queries.other_references import as_coefficient
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
 from bayesde.posterior.summaries.description import described, described_as_table
 from bayesde.posterior.summaries.equal_weights import contrast_draws, labelled_draws
@@ -123,7 +124,9 @@ class Posterior(PosteriorQueries):
         OptionError
             If there is no such estimate or interval.
         """
-        return results_table(self, contrast, lfc_threshold, ci_prob, estimate, interval)
+        return results_table(
+            as_coefficient(self, contrast), contrast, lfc_threshold, ci_prob, estimate, interval
+        )
 
     def summary(
         self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95, mcse: bool = False
@@ -167,7 +170,7 @@ class Posterior(PosteriorQueries):
         InputError
             If the contrast does not exist, or a number is out of its range.
         """
-        return summary_table(self, contrast, lfc_threshold, ci_prob, mcse)
+        return summary_table(as_coefficient(self, contrast), contrast, lfc_threshold, ci_prob, mcse)
 
     def contrasts(
         self, contrasts: Mapping[str, Any] | Iterable[Any] | None = None, lfc_threshold: float = 0.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
 from bayesde.design.level_coding import coding_by_levels
+from bayesde.design.reference_coding import coding_with_references
 from bayesde.eb.fit import EbFit
 from bayesde.errors import BayesdeNote, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
@@ -61,6 +62,8 @@ class Request:
     directory : Path or None
     progress : callable or None
         Called with (units done, units, text).
+    references : mapping of str to str
+        Reference levels of the coefficients that are sampled, by factor, where they are not the design's.
     """
 
     fit: EbFit
@@ -76,6 +79,7 @@ class Request:
     priors: Priors
     directory: Path | None = None
     progress: Progress | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -95,6 +99,9 @@ class Request:
     @cached_property
     def coding(self) -> Coding:
         """The coefficients that are sampled: those of the design, unless levels are treated alike."""
+        if self.references:
+            assert self.fit.counts.sample_table is not None
+            return coding_with_references(self.fit.design, self.fit.counts.sample_table, self.references)
         shrunken = tuple(self.hyperparameters.shrinkage_scale)
         return _coding(self.fit.design, shrunken, self.options)
 

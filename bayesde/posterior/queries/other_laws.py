@@ -4,11 +4,13 @@ The draws of engine psis do not depend on the law of the effects, and for every 
 ln p(y | theta) / q(theta) is known. So the marginal likelihood of any law is an average of weights
 (`bayesde.posterior.hyper.laws`), which is maximized to compare laws, and the genes' posterior under another
 law is a matter of other weights. Laws with an atom at zero also need draws of which effects are zero; these
-are added.
+are added. Where levels are treated alike, a law may need another coding of the design, such as a mixture that
+is learnt; then all genes are sampled again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -23,6 +25,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
+from bayesde.posterior.engines import by_importance
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import learn_laws, log_likelihood, with_zeros
 from bayesde.posterior.hyper.learning import STAGES, number_of_points
@@ -35,10 +38,12 @@ from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import in_pieces, propose
 from bayesde.posterior.proposal.patterns import Patterns, offset
 from bayesde.posterior.queries.left_out import overwrite
-from bayesde.posterior.request import Request
+from bayesde.posterior.request import Request, starting_values
 from bayesde.posterior.summaries.one_contrast import importance_status
 
-__all__ = ["compare_effects", "compare_residuals", "with_effects"]
+__all__ = ["compare_effects", "compare_residuals", "number_without_zeros", "with_effects"]
+
+logger = logging.getLogger(__name__)
 
 GENES_AT_A_TIME = 500
 
@@ -115,9 +120,15 @@ def _compared(
         raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
     requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
     report, rows = progress or silent, {}
+    drawn = {posterior.coding.coefficients: posterior}
     for number, (name, request) in enumerate(requests.items()):
         report(number, len(requests), f"learning the law {name}")
-        rows[name] = _row(posterior, request, option)
+        coefficients = request.coding.coefficients
+        if coefficients not in drawn:
+            drawn[coefficients] = _drawn_for(request, posterior)
+        of_coding = drawn[coefficients]
+        rows[name] = _row(of_coding, request, option)
+        rows[name]["log_likelihood"] += _level(of_coding) - _level(posterior)
     report(len(requests), len(requests), "comparing the laws")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("law")
     table = table.sort_values("log_likelihood", ascending=False, kind="stable")
@@ -152,6 +163,7 @@ def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | No
     """
     _check(posterior)
     request, report_to = _asking_for(posterior.request, effects=effects), progress or silent
+    posterior = _drawn_for(request, posterior)
     report_to(0, STAGES, "learning the law of the effects")
     raw, under, psi = _learnt(posterior, request)
     report_to(1, STAGES, "sampling the hyperparameters")
@@ -208,7 +220,37 @@ def _asking_for(request: Request, **law: Any) -> Request:
         options = replace(request.options, **law)
     except OptionError as error:
         raise InputError(str(error)) from None
-    return replace(request, options=options)
+    asked = replace(request, options=options)
+    if options.coding == "levels" and "effects" in law:
+        asked = replace(asked, hyperparameters=starting_values(request.fit, None, options))
+    return asked
+
+
+def _drawn_for(request: Request, posterior: PosteriorT) -> PosteriorT:
+    """Return a posterior with draws of the coefficients that are asked for: a new one is under Cauchy's law.
+
+    Genes that had been handed over count for no law.
+    """
+    if request.coding.coefficients == posterior.coding.coefficients:
+        return posterior
+    logger.info("the law needs another coding of the design: the genes are sampled again")
+    plain = replace(request, options=replace(request.options, effects="cauchy", hand_over=False))
+    again = by_importance(plain)
+    assert again.gene_draws.log_level is not None
+    level = np.where(_weighted(posterior), again.gene_draws.log_level, np.nan)
+    return replace(
+        posterior,
+        gene_draws=replace(again.gene_draws, log_level=level),
+        hyperparameters=again.hyperparameters,
+        diagnostics=again.diagnostics,
+        request=again.request,
+    )
+
+
+def _level(posterior: PosteriorData) -> float:
+    """Return what log marginal likelihoods of these draws are less by."""
+    assert posterior.gene_draws.log_level is not None
+    return float(np.nansum(posterior.gene_draws.log_level))
 
 
 def _row(posterior: PosteriorData, request: Request, option: str) -> dict[str, Any]:
@@ -267,7 +309,7 @@ def _without_zeros(posterior: PosteriorData, request: Request) -> MarginalLikeli
     draws, laws = posterior.gene_draws, posterior.request.laws
     assert draws.log_ratio is not None
     assert draws.log_level is not None
-    size = _number_without_zeros(draws.theta, () if laws is None else laws.atoms)
+    size = number_without_zeros(draws.theta, () if laws is None else laws.atoms)
     rows = _weighted(posterior)
     log_ratio = np.asarray(draws.log_ratio[rows, :size], dtype=np.float32) - offset(size, draws.n_draws)
     theta = np.asarray(draws.theta, dtype=np.float32)
@@ -276,8 +318,19 @@ def _without_zeros(posterior: PosteriorData, request: Request) -> MarginalLikeli
     return MarginalLikelihood(request.space, base_mean, theta, log_ratio, draws.log_level[rows])
 
 
-def _number_without_zeros(theta: np.ndarray, atoms: tuple[int, ...]) -> int:
-    """Return how many draws (gene, draw, parameter) have no zeros; they come first, the same of all genes."""
+def number_without_zeros(theta: np.ndarray, atoms: tuple[int, ...]) -> int:
+    """Return how many draws have no zeros; they come first, and are as many for all genes.
+
+    Parameters
+    ----------
+    theta : ndarray (gene, draw, P + 1)
+    atoms : tuple of int
+        The coefficients that may be zero.
+
+    Returns
+    -------
+    int
+    """
     zero = (np.asarray(theta[0])[:, list(atoms)] == 0.0).any(axis=1)
     return int(np.argmax(zero)) if zero.any() else zero.size
 
