@@ -120,7 +120,7 @@ def _compared(
         raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
     requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
     report, rows = progress or silent, {}
-    drawn = {posterior.coding.coefficients: posterior}
+    drawn = {} if _made_for_zero(posterior) else {posterior.coding.coefficients: posterior}
     for number, (name, request) in enumerate(requests.items()):
         report(number, len(requests), f"learning the law {name}")
         coefficients = request.coding.coefficients
@@ -231,9 +231,9 @@ def _drawn_for(request: Request, posterior: PosteriorT) -> PosteriorT:
 
     Genes that had been handed over count for no law.
     """
-    if request.coding.coefficients == posterior.coding.coefficients:
+    if request.coding.coefficients == posterior.coding.coefficients and not _made_for_zero(posterior):
         return posterior
-    logger.info("the law needs another coding of the design: the genes are sampled again")
+    logger.info("the law needs draws of other coefficients, or from other proposals: genes are sampled again")
     plain = replace(request, options=replace(request.options, effects="cauchy", hand_over=False))
     again = by_importance(plain)
     assert again.gene_draws.log_level is not None
@@ -245,6 +245,11 @@ def _drawn_for(request: Request, posterior: PosteriorT) -> PosteriorT:
         diagnostics=again.diagnostics,
         request=again.request,
     )
+
+
+def _made_for_zero(posterior: PosteriorData) -> bool:
+    """Tell whether proposals were made for a law with zero, as they are where levels are treated alike."""
+    return posterior.coding.has_levels and posterior.gene_draws.has_atoms and not posterior.request.references
 
 
 def _level(posterior: PosteriorData) -> float:
