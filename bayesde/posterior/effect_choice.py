@@ -119,11 +119,10 @@ def laws_to_learn(fit: EbFit, coding: Coding, space: HyperparameterSpace, effect
     Raises
     ------
     InputError
-        If the design has no such coefficient or term, it is not shrunken, nothing would be left where all
-        effects are zero, or a factor whose levels are treated alike cannot have the law.
+        If the design has no such coefficient or term, it is not shrunken, or nothing would be left where all
+        effects are zero.
     """
     laws = chosen_laws(coding, space.shrunken, effects)
-    _check_levels(coding, laws)
     laws = _with_few_atoms(coding, laws)
     if all(law == "cauchy" for law in laws.values()):
         return None
@@ -146,23 +145,6 @@ def laws_to_learn(fit: EbFit, coding: Coding, space: HyperparameterSpace, effect
 
 
 _NO_ZERO = "mixture without zero"
-
-
-def _check_levels(coding: Coding, laws: dict[int, Any]) -> None:
-    """Refuse laws that levels cannot have in common."""
-    for k, law in laws.items():
-        name, levels = coding.coefficients[k], coding.levels_of(k)
-        if law == "mixture" and coding.has_levels and coding.order[k] > 0 and len(levels) > 1:
-            raise InputError(
-                f"effects: the levels of {name} are treated alike (coding 'levels'), and cannot have a "
-                f"mixture that is learnt; choose spike_t or student_t for {name}, or coding 'treatment'."
-            )
-        if _has_atom(law) and len(levels) > MOST_ATOMS:
-            raise InputError(
-                f"effects: {name} has {len(levels)} levels that are treated alike (coding 'levels'), and at "
-                f"most {MOST_ATOMS} effects can be exactly zero; choose student_t for {name}, or coding "
-                "'treatment'."
-            )
 
 
 def _kept_atoms(coding: Coding, laws: dict[int, Any]) -> tuple[list[int], list[int]]:
@@ -274,7 +256,7 @@ def _grid(fit: EbFit, name: str, *, zero: bool) -> np.ndarray:
     if name not in fit.design.coefficients:
         raise InputError(
             f"effects: the design '{fit.design.formula}' has no coefficient for {name}, from whose estimates "
-            "the grid of a mixture could be made; choose spike_t or student_t."
+            "the grid of a mixture could be made; choose spike_t or student_t, or a design with an intercept."
         )
     k = fit.design.coefficients.index(name)
     effect, error = fit.beta[:, k], fit.beta_se[:, k]

@@ -260,14 +260,14 @@ class SamplingOptions:
         None,
         Other("sequence of str", _coefficients),
         "The coefficients that are shrunken, by name or by that of their term in the formula: by default all "
-        "but the intercept (none in a design without one); empty for none.",
+        "but the intercept (under treatment coding, none in a design without one); empty for none.",
         flag(
             "--shrink-coefficient",
             metavar="NAME",
             panel=_MODEL,
             help="Shrink only this coefficient, `'condition[T.treated]'`, or the coefficients of this term, "
-            "`condition`; `none` shrinks nothing. May be repeated. Default: all but the intercept; none in a "
-            "design without an intercept.",
+            "`condition`; `none` shrinks nothing. May be repeated. Default: all but the intercept; with "
+            "--coding treatment, none in a design without an intercept.",
             repeated=True,
             read=_read_coefficients,
         ),

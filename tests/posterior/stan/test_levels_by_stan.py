@@ -13,6 +13,9 @@ from bayesde.posterior import Hyperparameters, engines
 from bayesde.posterior.level_starts import level_errors
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.request import Request, starting_values
+from bayesde.posterior.stan.blocks import plan_blocks
+from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.nuts import _keyed
 
 C_TO_B = ("group", "c", "b")
 
@@ -36,6 +39,20 @@ def test_standard_errors_of_levels_are_those_of_their_distance_from_the_mean(dat
     np.testing.assert_allclose(found[:, 1], expected, rtol=1e-6)
     assert found.shape == (40, 4)
     np.testing.assert_array_equal(request.errors(rows), found)
+
+
+def test_keys_of_blocks_are_the_same_where_the_coding_does_not_matter(data):
+    """So that runs of two groups, or with covariates, that were started before can be resumed."""
+    frame, table = data[0].iloc[:, :8], data[1].iloc[:8].assign(age=np.arange(8) / 8.0)
+    fit = fit_eb(Counts(frame, sample_table=table), "~ age + group")
+    keys = []
+    for coding in ("treatment", "levels"):
+        options, rows = SamplingOptions(coding=coding), np.flatnonzero(fit.estimated)
+        hyper = starting_values(fit, None, options)
+        request = Request(fit, rows, hyper, True, 100, 2, 50, 1, 1, options, Priors())
+        genes = SamplerCoordinates.of(request.model(rows), request.start(rows), request.errors(rows))
+        keys.append([block.key for block in plan_blocks(genes, 10, _keyed(options))])
+    assert keys[0] == keys[1]
 
 
 def test_nuts_agrees_with_psis(data, cmdstan):
