@@ -35,6 +35,7 @@ __all__ = [
     "Request",
     "check_same",
     "check_unweighted",
+    "coding_of",
     "selected_genes",
     "starting_values",
 ]
@@ -103,7 +104,7 @@ class Request:
             assert self.fit.counts.sample_table is not None
             return coding_with_references(self.fit.design, self.fit.counts.sample_table, self.references)
         shrunken = tuple(self.hyperparameters.shrinkage_scale)
-        return _coding(self.fit.design, shrunken, self.options)
+        return coding_of(self.fit.design, shrunken, self.options)
 
     @property
     def space(self) -> HyperparameterSpace:
@@ -225,8 +226,20 @@ class Request:
         )
 
 
-def _coding(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
-    """Return the coefficients to sample where the names of those that are shrunken are known."""
+def coding_of(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
+    """Return the coefficients that are sampled, by the names of those that are shrunken.
+
+    Parameters
+    ----------
+    design : Design
+    shrunken : tuple of str
+        Terms whose levels are treated alike, and single coefficients.
+    options : SamplingOptions
+
+    Returns
+    -------
+    Coding
+    """
     return coding_by_levels(design, shrunken) if options.coding == "levels" else Coding.of(design)
 
 
@@ -369,7 +382,7 @@ def starting_values(
         return _of_fit(fit, options)
     if isinstance(hyperparameters, Hyperparameters):
         fixed = hyperparameters
-        _warn_of_coding(_coding(fit.design, tuple(fixed.shrinkage_scale), options))
+        _warn_of_coding(coding_of(fit.design, tuple(fixed.shrinkage_scale), options))
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
