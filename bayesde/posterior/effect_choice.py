@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 LOW_QUANTILE, SHARE_OF_IT = 0.05, 0.5
 """The smallest scale of a mixture is so much of this quantile of the standard errors."""
 MOST_ZERO_LEVELS = 3
-"""Levels of a factor that are treated alike under a law with zero. Of four, there are 16 sets that may be zero,
+"""Levels of a factor that are treated alike under a law with zero. Four have 16 sets that may be zero,
 which share the draws of a gene: 65 of 400 genes then had a Pareto k above 0.7."""
 LARGEST_ERROR = 5.0
 """Standard errors (natural log) of estimates that a mixture's grid is made of."""
