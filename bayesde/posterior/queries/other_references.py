@@ -133,8 +133,8 @@ def _of_terms(hyper: Hyperparameters, design: Design, coding: Coding) -> Hyperpa
         if shrunken and len(shrunken) < len(old):
             raise InputError(f"only some of the coefficients of {term} are shrunken.")
         for k in columns if shrunken else ():
-            same = coding.coefficients[k] in old and _same_column(design, coding, k)
-            sources[coding.coefficients[k]] = [coding.coefficients[k]] if same else shrunken
+            own = _as_before(design, coding, k)
+            sources[coding.coefficients[k]] = shrunken if own is None else [own]
     draws = {name: values for name, values in hyper.draws.items() if effect_part(name) is None}
     known: dict[str, Mapping[str, float]] = {
         SCALE: hyper.shrinkage_scale,
@@ -165,9 +165,17 @@ def _mean(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else np.exp(np.mean(np.log(values), axis=0))
 
 
-def _same_column(design: Design, coding: Coding, k: int) -> bool:
-    column = design.matrix[:, design.coefficients.index(coding.coefficients[k])]
-    return bool(np.array_equal(column, coding.matrix[:, k]))
+def _as_before(design: Design, coding: Coding, k: int) -> str | None:
+    """Return the coefficient of the design that a coefficient of the other coding is, if it is one."""
+    row = _back(coding)[k]
+    used = np.flatnonzero(row)
+    return design.coefficients[used[0]] if used.size == 1 and row[used[0]] == 1.0 else None
+
+
+def _back(coding: Coding) -> np.ndarray:
+    """Return R, by which the coefficients of the other coding are those of the design."""
+    assert coding.transform is not None
+    return np.round(np.linalg.inv(coding.transform), 12)
 
 
 def _moved(posterior: PosteriorData, coding: Coding) -> GeneDraws:
@@ -175,9 +183,7 @@ def _moved(posterior: PosteriorData, coding: Coding) -> GeneDraws:
     draws, laws = posterior.gene_draws, posterior.request.laws
     size = number_without_zeros(draws.theta, () if laws is None else laws.atoms)
     theta = np.asarray(draws.theta[:, :size], dtype=np.float64)
-    assert coding.transform is not None
-    back = np.round(np.linalg.inv(coding.transform), 12)
-    beta = np.concatenate([theta[..., :-1] @ back.T, theta[..., -1:]], axis=-1)
+    beta = np.concatenate([theta[..., :-1] @ _back(coding).T, theta[..., -1:]], axis=-1)
     log_ratio = _log_ratio(posterior, size) + _change_of_flat(posterior, coding, theta, beta)
     level = np.zeros(draws.n_genes) if draws.log_level is None else np.array(draws.log_level)
     weights = None if draws.log_weights is None else draws.log_weights[:, :size]

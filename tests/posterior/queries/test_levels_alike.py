@@ -16,7 +16,7 @@ C_TO_B = ("group", "c", "b")
 
 @pytest.fixture(scope="module")
 def data():
-    frame, table, _ = simulated(100, seed=12)
+    frame, table, _ = simulated(60, seed=12)
     return frame, table
 
 
@@ -54,9 +54,7 @@ def test_counts_can_be_left_out(posteriors):
     assert (one.loc[["g3", "g8"], "status"] == "outlier_left_out").all()
 
 
-def test_leaving_one_out_and_replicates_do_not_depend_on_the_reference(posteriors):
-    one, other = (each.loo().summary() for each in posteriors)
-    assert one["elpd"] == pytest.approx(other["elpd"], rel=1e-6)
+def test_replicates_do_not_depend_on_the_reference(posteriors):
     checks = [each.predictive_check(["g1", "g2"], draws=50) for each in posteriors]
     pd.testing.assert_frame_equal(*checks)
 
@@ -74,11 +72,10 @@ def test_hyperparameters_go_through_a_file_and_become_priors(data, posteriors, t
 
 
 def test_another_law_from_the_same_draws_is_what_a_fit_under_it_gives(data, posteriors):
-    for law in ("student_t", "spike_t"):
-        one = posteriors[0].with_effects(law).results(C_TO_B)
-        other = posterior_of(*data, "~ group", effects=law).results(C_TO_B)
-        gap = (one["log2_fold_change"] - other["log2_fold_change"]) / other["lfc_se"]
-        assert np.sqrt((gap**2).mean()) < 0.15
+    one = posteriors[0].with_effects("spike_t").results(C_TO_B)
+    other = posterior_of(*data, "~ group", effects="spike_t").results(C_TO_B)
+    gap = (one["log2_fold_change"] - other["log2_fold_change"]) / other["lfc_se"]
+    assert np.sqrt((gap**2).mean()) < 0.15
 
 
 def test_laws_that_need_another_coding_are_sampled_again(data, posteriors, caplog):
@@ -93,8 +90,9 @@ def test_laws_that_need_another_coding_are_sampled_again(data, posteriors, caplo
 def test_laws_of_several_codings_are_compared_on_one_scale(posteriors):
     """The marginal likelihood of each is that of the same counts, whatever the draws."""
     laws = ("cauchy", "student_t", "mixture")
-    one = posteriors[0].compare_effects(laws)["log_likelihood"]
-    other = posteriors[0].with_effects("mixture").compare_effects(laws)["log_likelihood"]
+    with pytest.warns(bde.BayesdeNote, match="a mixture is learnt for group"):
+        one = posteriors[0].compare_effects(laws)["log_likelihood"]
+        other = posteriors[0].with_effects("mixture").compare_effects(laws)["log_likelihood"]
     for law in laws[1:]:
         gap = one[law] - one["cauchy"], other[law] - other["cauchy"]
         assert gap[0] == pytest.approx(gap[1], abs=5.0)

@@ -22,7 +22,7 @@ C_TO_B = ("group", "c", "b")
 @pytest.fixture(scope="module")
 def data():
     """One of the three groups differs in some of the genes, often a, so that c - b has a narrow prior."""
-    frame, table, _ = simulated(100, seed=8, share=0.4)
+    frame, table, _ = simulated(80, seed=8, share=0.4)
     return frame, table
 
 
