@@ -90,9 +90,13 @@ def test_laws_that_need_another_coding_are_sampled_again(data, posteriors, caplo
 def test_laws_of_several_codings_are_compared_on_one_scale(posteriors):
     """The marginal likelihood of each is that of the same counts, whatever the draws."""
     laws = ("cauchy", "student_t", "mixture")
+
+    def compared():
+        made = posteriors[0], posteriors[0].with_effects("mixture")
+        return [each.compare_effects(laws)["log_likelihood"] for each in made]
+
     with pytest.warns(bde.BayesdeNote, match="a mixture is learnt for group"):
-        one = posteriors[0].compare_effects(laws)["log_likelihood"]
-        other = posteriors[0].with_effects("mixture").compare_effects(laws)["log_likelihood"]
+        one, other = compared()
     for law in laws[1:]:
         gap = one[law] - one["cauchy"], other[law] - other["cauchy"]
         assert gap[0] == pytest.approx(gap[1], abs=5.0)
