@@ -90,7 +90,8 @@ def coding_by_levels(
     design : DesignMatrix
     shrink : sequence of str, optional
         The terms that are shrunken, margins of interactions included, and covariates; by default all but
-        the intercept. A factor all of whose coefficients are named instead keeps these.
+        the intercept. A factor all of whose coefficients are named instead keeps these, and all factors keep
+        theirs where no term is named.
     apart : mapping of str to str, optional
         Terms that keep treatment coding, and why.
 
@@ -100,7 +101,7 @@ def coding_by_levels(
         That of the design itself where nothing depends on it: no shrunken factor has more than two levels. Or
         where levels cannot be treated alike. Where that is not what was asked for, `Coding.note` says why.
     """
-    if not design.factors or (shrink is not None and not shrink):
+    if not design.factors or (shrink is not None and set(shrink) <= set(design.coefficients)):
         return Coding.of(design)
     blocks = _blocks(design)
     if isinstance(blocks, str):

@@ -388,7 +388,7 @@ def starting_values(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
-        fixed = _of_fit(fit, options)
+        fixed = _of_fit(fit, replace(options, effects="cauchy"))
     else:
         raise OptionError(
             f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."

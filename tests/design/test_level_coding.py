@@ -117,7 +117,7 @@ def test_terms_that_are_not_shrunken_come_first():
 @pytest.mark.parametrize(
     ("formula", "shrink", "words"),
     [
-        ("~ a", ["a[T.y]"], "whole term"),
+        ("~ a + b", ["a[T.y]", "b"], "whole term"),
         ("~ a*b", ["a"], "interactions"),
         ("~ I(a == 'x') + b", None, "function of a factor"),
     ],
@@ -158,6 +158,13 @@ def test_treatment_coding_of_cell_means_is_by_the_first_level():
     assert list(coding.coefficients) == ["Intercept", "a[T.y]", "a[T.z]"]
     assert coding.matrix[:3].tolist() == [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     assert coding.note == "so"
+
+
+@pytest.mark.parametrize("names", [["a[T.y]"], ["a[T.y]", "a[T.z]"], ["age", "b[T.q]"], []])
+def test_coefficients_that_are_named_are_those_that_are_sampled(names):
+    coding = coding_of("~ age + a + b", names)
+    assert not coding.has_levels
+    assert coding.note == ""
 
 
 def test_all_is_treatment_coded_where_one_part_of_an_interaction_is():

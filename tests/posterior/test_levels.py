@@ -13,7 +13,7 @@ from reference.groups import posterior_of, simulated
 from scipy.special import gammaln
 from scipy.stats import cauchy
 
-from bayesde.errors import BayesdeNote, BayesdeWarning, InputError
+from bayesde.errors import BayesdeNote, InputError
 from bayesde.plots import effect_law_plot, ridge_plot
 from bayesde.posterior import Hyperparameters
 from bayesde.posterior.summaries.tables import results_table
@@ -298,10 +298,13 @@ def test_hyperparameters_say_which_coding_they_are_of(data):
 def test_a_coding_that_is_not_possible_is_said(data):
     frame, table = data
     with pytest.warns(BayesdeNote, match=r"treated alike, because .* whole term"):
-        posterior = posterior_of(frame, table, "~ group", shrink=["group[T.b]"])
-    plain = posterior_of(frame, table, "~ group", "treatment", shrink=["group[T.b]"])
-    pd.testing.assert_frame_equal(posterior.results(), plain.results())
-    with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeWarning):
+        posterior = posterior_of(frame, table, "~ group + batch", shrink=["group[T.b]", "batch"])
+    names = "group[T.b]", "batch[T.q]"
+    plain = posterior_of(frame, table, "~ group + batch", "treatment", shrink=names)
+    named = posterior_of(frame, table, "~ group + batch", shrink=names)
+    for other in (plain, named):
+        pd.testing.assert_frame_equal(posterior.results(), other.results())
+    with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeNote):
         posterior_of(frame, table, "~ group", shrink=["grop"])
 
 
