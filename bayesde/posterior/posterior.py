@@ -97,7 +97,9 @@ class Posterior(PosteriorQueries):
         ----------
         contrast : optional
             Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a
-            numeric vector. By default the last coefficient.
+            numeric vector. By default the last coefficient. Under the option ``coding="treatment"``, a
+            contrast that is a coefficient with other reference levels has the prior that it has with these,
+            by reweighting; ``ess`` and ``pareto_k`` are then those of the new weights.
         lfc_threshold : float
             In log2; above 0 the table has the probability that the absolute contrast exceeds it, and s-values
             count what has the wrong sign or is smaller (FSOS), as those of DESeq2's lfcShrink do.
@@ -176,6 +178,8 @@ class Posterior(PosteriorQueries):
         self, contrasts: Mapping[str, Any] | Iterable[Any] | None = None, lfc_threshold: float = 0.0
     ) -> xr.Dataset:
         """Summarize the joint posterior of several contrasts, gene by gene.
+
+        All have one prior, under treatment coding that of the design's coefficients.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ from reference.groups import posterior_of, simulated
 from scipy.special import gammaln
 from scipy.stats import cauchy
 
-from bayesde.errors import BayesdeNote, InputError
+from bayesde.errors import BayesdeNote, BayesdeWarning, InputError
 from bayesde.plots import effect_law_plot, ridge_plot
 from bayesde.posterior import Hyperparameters
 from bayesde.posterior.summaries.tables import results_table
@@ -293,6 +293,13 @@ def test_hyperparameters_say_which_coding_they_are_of(data):
     pd.testing.assert_frame_equal(one.results(), plain.results())
     assert not one.coding.has_levels
     assert other.coding.has_levels
+
+
+def test_cell_means_are_not_shrunken_under_treatment_coding(data):
+    with pytest.warns(BayesdeWarning, match="no intercept"):
+        posterior = posterior_of(*data, "~ 0 + group", "treatment", draws=200)
+    assert posterior.hyperparameters.shrinkage_scale == {}
+    assert not posterior.coding.has_levels
 
 
 def test_a_coding_that_is_not_possible_is_said(data):
