@@ -251,7 +251,7 @@ def test_laws_with_zero_have_reliable_weights(data):
     ("effects", "levels", "words"),
     [
         ("mixture", 3, "a mixture is learnt for group"),
-        ({"group[T.b]": "student_t"}, 3, r"group\[T.b\] of group has a law of its own"),
+        ({"group[T.b]": "student_t"}, 3, r"'group\[T.b\]' of group has a law of its own"),
         ("spike_t", 4, "group has 4 levels, of which at most 3 can be exactly zero"),
         ("cauchy", 9, "group has 9 levels, more than 8"),
     ],

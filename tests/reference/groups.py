@@ -11,7 +11,7 @@ from bayesde.posterior import SamplingOptions, fit_posterior
 
 __all__ = ["posterior_of", "simulated"]
 
-LEVELS = "abcdef"
+LEVELS = "abcdefghi"
 
 
 def simulated(genes, n_levels=3, replicates=4, seed=21, share=0.25):
