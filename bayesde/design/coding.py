@@ -45,7 +45,7 @@ class Coding:
         T; None where the sampled coefficients are those of the design.
     formula : str or None
     note : str
-        Why the coefficients are those of the design although levels were to be treated alike; else empty.
+        Why levels are not treated alike that were to be, or only some of them are; else empty.
     """
 
     matrix: np.ndarray

@@ -15,12 +15,16 @@ for each level, beside that of the common slope.
 A factor of two levels takes one column, the difference d = u_2 - u_1: with m, that is all there is, and the
 law of d does not depend on which of the levels comes first. (If u is Cauchy(0, S), d is Cauchy(0, 2S).)
 Factors that are not shrunken need not have levels treated alike, since all codings of them are equivalent.
+
+Single factors may keep treatment coding, the differences from a reference level, beside others whose levels
+are treated alike: those whose coefficients are named one by one, and others that the caller names, such as
+factors of more than `MOST_LEVELS` levels.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,9 +35,12 @@ from bayesde.design.formula import variables
 from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import first_few
 
-__all__ = ["coding_by_levels"]
+__all__ = ["MOST_LEVELS", "coding_by_levels", "levels_of_terms"]
 
 INTERCEPT = "Intercept"
+MOST_LEVELS = 8
+"""Of a factor whose levels are treated alike by default. With more, each of few samples, importance weights
+of many genes fail."""
 LEAST_ANGLE = 1e-9
 """Of a column to the span of others, of which it is independent."""
 
@@ -55,6 +62,8 @@ class _Block:
         Names of the columns.
     cells : int
         Number of combinations of levels.
+    by_reference : bool
+        Whether the columns are to be differences from a reference level.
     """
 
     name: str
@@ -63,6 +72,7 @@ class _Block:
     columns: np.ndarray
     labels: tuple[str, ...]
     cells: int = 1
+    by_reference: bool = False
 
     @property
     def order(self) -> int:
@@ -70,7 +80,9 @@ class _Block:
         return len(self.factors) + len(self.covariates)
 
 
-def coding_by_levels(design: DesignMatrix, shrink: Sequence[str] | None = None) -> Coding:
+def coding_by_levels(
+    design: DesignMatrix, shrink: Sequence[str] | None = None, apart: Mapping[str, str] | None = None
+) -> Coding:
     """Return coefficients in which the levels of shrunken factors are treated alike.
 
     Parameters
@@ -78,15 +90,18 @@ def coding_by_levels(design: DesignMatrix, shrink: Sequence[str] | None = None) 
     design : DesignMatrix
     shrink : sequence of str, optional
         The terms that are shrunken, margins of interactions included, and covariates; by default all but
-        the intercept.
+        the intercept. A factor all of whose coefficients are named instead keeps these, and all factors keep
+        theirs where no term is named.
+    apart : mapping of str to str, optional
+        Terms that keep treatment coding, and why.
 
     Returns
     -------
     Coding
         That of the design itself where nothing depends on it: no shrunken factor has more than two levels. Or
-        where levels cannot be treated alike; `Coding.note` then says why.
+        where levels cannot be treated alike. Where that is not what was asked for, `Coding.note` says why.
     """
-    if not design.factors or (shrink is not None and not shrink):
+    if not design.factors or (shrink is not None and set(shrink) <= set(design.coefficients)):
         return Coding.of(design)
     blocks = _blocks(design)
     if isinstance(blocks, str):
@@ -94,10 +109,38 @@ def coding_by_levels(design: DesignMatrix, shrink: Sequence[str] | None = None) 
     shrunken = _shrunken(design, blocks, shrink)
     if isinstance(shrunken, str):
         return Coding.of(design, shrunken)
-    if design.has_intercept and not any(_has_levels(block) for block in shrunken):
-        return Coding.of(design)
-    flat = [block for block in blocks if block not in shrunken]
-    return _coding(design, flat, [_with_difference(design, blocks, block) for block in shrunken])
+    kept = {one.name for one in shrunken if _has_levels(one)} & set(apart or ())
+    note = "; ".join((apart or {})[name] for name in sorted(kept))
+    shrunken = [replace(one, by_reference=one.by_reference or one.name in kept) for one in shrunken]
+    crossed = any(one.by_reference and not _is_alone(one, blocks) for one in shrunken)
+    with_levels = any(_has_levels(one) and not one.by_reference for one in shrunken)
+    if crossed or (design.has_intercept and not with_levels):
+        return Coding.of(design, note)
+    flat = [one for one in blocks if one.name not in {other.name for other in shrunken}]
+    return _coding(design, flat, [_as_sampled(design, blocks, one) for one in shrunken], note)
+
+
+def levels_of_terms(design: DesignMatrix) -> dict[str, int]:
+    """Return how many levels, or combinations of levels, the terms of a design and their margins have.
+
+    Parameters
+    ----------
+    design : DesignMatrix
+
+    Returns
+    -------
+    dict of str to int
+        1 for covariates.
+    """
+    blocks = _blocks(design) if design.factors else ()
+    return {block.name: block.cells for block in (() if isinstance(blocks, str) else blocks)}
+
+
+def _is_alone(block: _Block, blocks: list[_Block]) -> bool:
+    """Return whether a block is of one factor without covariates, and part of no interaction."""
+    (factor, *others) = block.factors
+    alone = not any(factor in other.factors for other in blocks if other.name != block.name)
+    return alone and not others and not block.covariates
 
 
 def _blocks(design: DesignMatrix) -> list[_Block] | str:
@@ -211,32 +254,60 @@ def _shrunken(design: DesignMatrix, blocks: list[_Block], shrink: Sequence[str] 
         return blocks
     found, left = [], set(shrink)
     for block in blocks:
-        names = set(_names(design, block)) | {block.name}
-        if left & names:
+        names = set(_names(design, block, blocks)) | {block.name}
+        each = set(_coefficients(design, block))
+        if block.cells > 1 and each and each <= left - names:
+            found.append(replace(block, by_reference=True))
+            left -= each
+        elif left & names:
             if block.name not in left and not names <= left | {block.name}:
                 return f"only some of the coefficients of {block.name} are shrunken"
             found.append(block)
             left -= names
     if left:
         return f"{first_few(sorted(left))} is not a whole term of the formula"
-    flat = [np.ones((design.n_samples, 1)), *(block.columns for block in blocks if block not in found)]
+    names = {block.name for block in found}
+    flat = [np.ones((design.n_samples, 1)), *(block.columns for block in blocks if block.name not in names)]
     for block in found:
         if _same_span(np.column_stack(flat), np.column_stack([*flat, block.columns])):
             return f"{block.name} is shrunken, but not the interactions that it is part of"
     return found
 
 
-def _names(design: DesignMatrix, block: _Block) -> tuple[str, ...]:
-    """Return the names that stand for the columns of a block where each is shrunken on its own."""
+def _names(design: DesignMatrix, block: _Block, blocks: list[_Block]) -> tuple[str, ...]:
+    """Return the names of the columns of a block where each is shrunken on its own."""
     if not block.factors:
         return block.labels
-    columns = design.terms.get(block.name, ())
-    return (design.coefficients[columns[0]],) if block.cells == 2 and len(columns) == 1 else ()
+    return () if _has_levels(block) else _with_difference(design, blocks, block).labels
+
+
+def _coefficients(design: DesignMatrix, block: _Block) -> tuple[str, ...]:
+    """Return the names of the columns under treatment coding: the design's where it has such columns."""
+    own = tuple(design.coefficients[k] for k in design.terms.get(block.name, ()))
+    if len(own) == block.cells - 1 or len(block.factors) != 1 or block.covariates:
+        return own
+    return tuple(f"{block.name}[T.{level}]" for level in design.factors[block.factors[0]][1:])
 
 
 def _has_levels(block: _Block) -> bool:
     """Return whether the law of a block depends on how it is coded."""
     return block.cells > 2 or (block.cells > 1 and bool(block.covariates))
+
+
+def _as_sampled(design: DesignMatrix, blocks: list[_Block], block: _Block) -> _Block:
+    """Return a block with the columns that are sampled."""
+    return _by_reference(design, block) if block.by_reference else _with_difference(design, blocks, block)
+
+
+def _by_reference(design: DesignMatrix, block: _Block) -> _Block:
+    """Replace the columns of all levels by those of their differences from the reference level."""
+    columns, labels = design.terms.get(block.name, ()), _coefficients(design, block)
+    if len(columns) == len(labels):
+        return replace(block, columns=design.matrix[:, columns], labels=labels, cells=1)
+    (factor,) = block.factors
+    levels = design.factors[factor][1:]
+    own = np.array([[float(one == level) for level in levels] for one in design.groups[factor]])
+    return replace(block, columns=own, labels=labels, cells=1)
 
 
 def _with_difference(design: DesignMatrix, blocks: list[_Block], block: _Block) -> _Block:
@@ -245,7 +316,7 @@ def _with_difference(design: DesignMatrix, blocks: list[_Block], block: _Block) 
         return block
     (factor,) = block.factors
     columns = design.terms.get(block.name, ())
-    crossed = any(factor in other.factors for other in blocks if other is not block)
+    crossed = any(factor in other.factors for other in blocks if other.name != block.name)
     if len(columns) == 1 and not crossed:
         own = design.matrix[:, columns]
         return replace(block, columns=own, labels=(design.coefficients[columns[0]],), cells=1)
@@ -254,7 +325,7 @@ def _with_difference(design: DesignMatrix, blocks: list[_Block], block: _Block) 
     return replace(block, columns=other, labels=(block.name,), cells=1)
 
 
-def _coding(design: DesignMatrix, flat: list[_Block], shrunken: list[_Block]) -> Coding:
+def _coding(design: DesignMatrix, flat: list[_Block], shrunken: list[_Block], note: str) -> Coding:
     """Put the columns of all blocks beside each other: the center and others that are not shrunken first."""
     columns, names, terms = [np.ones(design.n_samples)], [INTERCEPT], [INTERCEPT]
     for block in flat:
@@ -275,7 +346,7 @@ def _coding(design: DesignMatrix, flat: list[_Block], shrunken: list[_Block]) ->
             factor += [number if together else -1] * block.cells
             order += [block.order] * block.cells
             number += together
-    return Coding.by_levels(design, columns, names, terms, factor, order)
+    return replace(Coding.by_levels(design, columns, names, terms, factor, order), note=note)
 
 
 def _is_crossed(block: _Block, blocks: list[_Block]) -> bool:

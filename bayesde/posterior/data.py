@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,6 +35,11 @@ class PosteriorData:
     shared: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
+
+    @cached_property
+    def recoded(self) -> dict[Any, Any]:
+        """The same posterior with the priors of other reference levels, where it has been asked for."""
+        return {}
 
     @property
     def design(self) -> Design:

@@ -49,7 +49,7 @@ def by_importance(request: Request) -> PosteriorData:
     -------
     PosteriorData
     """
-    sampled, hyper = _with_hyperparameters_learnt(request) if request.learning else _with_given(request)
+    sampled, hyper = _learn_and_sample(request)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
@@ -57,10 +57,14 @@ def by_importance(request: Request) -> PosteriorData:
     return _finished(PosteriorData(sampled.draws, hyper, diagnostics, "psis", request, {}))
 
 
-def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
+def _learn_and_sample(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
+    if not request.learning:
+        return _with_given(request, request.hyperparameters)
     everyone = request.everyone
     if note := atoms_left_out(request.coding, request.space, request.options.effects):
         logger.warning("%s", note)
+    if request.laws is not None and request.laws.atoms and request.coding.has_levels:
+        return _with_given(request, _learnt(request))
     return sample_and_learn(
         StartedGenes(everyone, request.model(everyone), request.start(everyone)),
         request.hyperparameters,
@@ -73,12 +77,31 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     )
 
 
-def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
-    rows, hyper = request.rows, request.hyperparameters
+def _learnt(request: Request) -> Hyperparameters:
+    """Learn the hyperparameters from all genes, without drawing from their posterior."""
+    everyone = request.everyone
+    return learn_hyperparameters(
+        request.model(everyone),
+        request.start(everyone),
+        request.hyperparameters,
+        space=request.space,
+        seed=request.seed,
+        progress=request.progress,
+        laws=request.laws,
+    )
+
+
+def _with_given(request: Request, hyper: Hyperparameters) -> tuple[ImportanceSample, Hyperparameters]:
+    """Sample with proposals made for the hyperparameters.
+
+    Under a law with zero, levels that are not zero are far from each other, and their center lies in between.
+    Proposals made for Cauchy's law, whose scale is that of the genes without effects, seldom reach there.
+    """
+    rows = request.rows
     sampled = sample_given(
-        request.model(rows),
+        request.model(rows, hyper),
         request.start(rows),
-        HyperparameterPosterior.fixed(request.space, hyper, USED_DRAWS),
+        HyperparameterPosterior.fixed(request.space_of(hyper), hyper, USED_DRAWS),
         np.arange(rows.size),
         draws=request.draws,
         progress=request.progress,
@@ -95,13 +118,6 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
         logger.info(
             "%d genes have unreliable importance weights, and Stan cannot sample them under such a law of "
             "effects or residuals; draw more (draws, --draws).",
-            rows.size,
-        )
-        return
-    if request.coding.has_levels:
-        logger.info(
-            "%d genes have unreliable importance weights; Stan, which could sample them, has no coding of "
-            "levels.",
             rows.size,
         )
         return
@@ -142,19 +158,7 @@ def by_blocks(request: Request) -> PosteriorData:
     -------
     PosteriorData
     """
-    hyper = request.hyperparameters
-    if request.learning:
-        everyone = request.everyone
-        model, start = request.model(everyone), request.start(everyone)
-        hyper = learn_hyperparameters(
-            model,
-            start,
-            hyper,
-            space=request.space,
-            seed=request.seed,
-            progress=request.progress,
-            laws=request.laws,
-        )
+    hyper = _learnt(request) if request.learning else request.hyperparameters
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
@@ -176,9 +180,8 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     -------
     SampledGenes
     """
-    fit = request.fit
     return sample_genes(
-        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows]),
+        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), request.errors(rows)),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
@@ -204,7 +207,7 @@ def jointly(request: Request) -> PosteriorData:
     look = first_look(
         request.model(rows),
         request.start(rows),
-        request.fit.beta_se[rows],
+        request.errors(rows),
         space=request.space,
         laws=request.laws,
         hyper=request.hyperparameters,

@@ -18,7 +18,6 @@ from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,
     SamplingOptions,
-    check_coding,
     check_draws,
     check_joint,
     check_residuals,
@@ -90,7 +89,6 @@ def fit_posterior(
     options = options or SamplingOptions()
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
     check_draws(run)
-    check_coding(run.engine, options)
     fit = eb if eb is not None else fit_eb(counts, design)
     check_unweighted(fit)
     check_same(counts, design, fit)

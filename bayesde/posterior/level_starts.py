@@ -24,7 +24,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import values_of_fit
 from bayesde.numerics.elementary import exponentials, logarithms
 
-__all__ = ["level_hyperparameters", "level_starts"]
+__all__ = ["level_errors", "level_hyperparameters", "level_starts"]
 
 PSEUDOCOUNT = 0.5
 FREE, BY_ORDER = 1e4, 1e-2
@@ -53,6 +53,24 @@ def level_starts(fit: EbFit, coding: Coding, rows: np.ndarray) -> tuple[np.ndarr
     """
     beta = _weighted(_log_means(fit, coding, rows), _weights(coding))
     return beta, np.round(logarithms(fit.dispersion[rows]), START_DECIMALS)
+
+
+def level_errors(fit: EbFit, coding: Coding, rows: np.ndarray) -> np.ndarray:
+    """Return the standard errors of the coefficients where searches start.
+
+    Parameters
+    ----------
+    fit : EbFit
+    coding : Coding
+    rows : ndarray of int (gene,)
+        Positions among all genes.
+
+    Returns
+    -------
+    ndarray (gene, sampled coefficient)
+        Natural log. Those of a level are of its difference from the center of all levels.
+    """
+    return np.asarray(np.sqrt(_weighted(_variances(fit, coding, rows), _weights(coding) ** 2)))
 
 
 def level_hyperparameters(fit: EbFit, coding: Coding) -> Hyperparameters:
@@ -85,8 +103,7 @@ def _scales(fit: EbFit, coding: Coding) -> dict[str, float]:
     assert coding.transform is not None
     rows = np.flatnonzero(fit.estimated)
     eta, weights = _log_means(fit, coding, rows), _weights(coding)
-    size = np.bincount(_cells(coding)[1])
-    variance = (exponentials(-eta) + fit.dispersion[rows, None]) / size
+    variance = _variances(fit, coding, rows)
     found: dict[str, list[float]] = {}
     for k in np.flatnonzero(coding.order > 0).tolist():
         name, levels = coding.coefficients[k], coding.levels_of(k)
@@ -113,6 +130,12 @@ def _log_means(fit: EbFit, coding: Coding, rows: np.ndarray) -> np.ndarray:
         for sample, c in enumerate(cell):
             total[some, c] += normalized[:, sample]
     return logarithms(total / size)
+
+
+def _variances(fit: EbFit, coding: Coding, rows: np.ndarray) -> np.ndarray:
+    """Return the sampling variances of eta (gene, cell)."""
+    eta, size = _log_means(fit, coding, rows), np.bincount(_cells(coding)[1])
+    return np.asarray((exponentials(-eta) + fit.dispersion[rows, None]) / size)
 
 
 def _weights(coding: Coding) -> np.ndarray:

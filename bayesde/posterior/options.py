@@ -28,7 +28,6 @@ __all__ = [
     "EngineOptions",
     "SamplingOptions",
     "EngineRunOptions",
-    "check_coding",
     "check_draws",
     "check_joint",
     "plain_effects",
@@ -287,31 +286,34 @@ class SamplingOptions:
         None,
         Other("sequence of str", _coefficients),
         "The coefficients that are shrunken, by name or by that of their term in the formula: by default all "
-        "but the intercept (none in a design without one); empty for none.",
+        "but the intercept (under treatment coding, none in a design without one); empty for none.",
         flag(
             "--shrink-coefficient",
             metavar="NAME",
             panel=_MODEL,
             help="Shrink only this coefficient, `'condition[T.treated]'`, or the coefficients of this term, "
-            "`condition`; `none` shrinks nothing. May be repeated. Default: all but the intercept; none in a "
-            "design without an intercept.",
+            "`condition`; `none` shrinks nothing. May be repeated. Default: all but the intercept; with "
+            "--coding treatment, none in a design without an intercept.",
             repeated=True,
             read=_read_coefficients,
         ),
     )
     coding: str = option(
-        "treatment",
+        "levels",
         Words(
             {
-                "treatment": "the design's own coefficients, so that levels are shrunken towards the "
-                "reference, and the results depend on which one that is",
-                "levels": "an effect of every level, shrunken towards the center of all, so that neither the "
-                "reference nor the coding of the design matters (engine psis only)",
+                "levels": "an effect of every level of a factor, shrunken towards the center of all, so that "
+                "neither the reference nor the coding of the design matters; factors of more than 8 levels "
+                "keep treatment coding",
+                "treatment": "the design's own coefficients, as in apeglm: levels are shrunken towards the "
+                "reference, and a comparison of two others has the prior that it would have if one of them "
+                "were the reference",
             }
         ),
         "What the priors of effects are on. With levels, a factor of three or more levels has one scale S, "
-        "named by its term, and the difference of two levels has a prior of scale 2S.",
-        flag("--coding", metavar="treatment|levels", panel=_MODEL),
+        "named by its term, and the difference of two levels has a prior of scale 2S. Factors of two levels "
+        "have the same prior under both.",
+        flag("--coding", metavar="levels|treatment", panel=_MODEL),
     )
     scales: str = option(
         "coefficient",
@@ -376,26 +378,6 @@ def check_residuals(engine: str, residuals: str) -> None:
         raise OptionError(
             f"residuals: engine '{engine}' has no residuals with two normal components (two_normals); use "
             "engine 'psis', or 'student_t' for residuals with heavy tails."
-        )
-
-
-def check_coding(engine: str, sampling: SamplingOptions) -> None:
-    """Refuse a coding that an engine does not have.
-
-    Parameters
-    ----------
-    engine : str
-    sampling : SamplingOptions
-
-    Raises
-    ------
-    OptionError
-        With what to do instead.
-    """
-    if sampling.coding == "levels" and engine != "psis":
-        raise OptionError(
-            f"coding: engine '{engine}' samples the design's own coefficients and cannot treat the levels of "
-            "factors alike; use engine 'psis', or coding 'treatment'."
         )
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.arviz_adapter import to_arviz
 from bayesde.posterior.posterior_queries import PosteriorQueries
+from bayesde.posterior.queries.other_references import as_coefficient
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
 from bayesde.posterior.summaries.description import described, described_as_table
 from bayesde.posterior.summaries.equal_weights import contrast_draws, labelled_draws
@@ -96,7 +97,9 @@ class Posterior(PosteriorQueries):
         ----------
         contrast : optional
             Whatever ``design.contrast`` understands: (factor, level, reference), a coefficient, text, a
-            numeric vector. By default the last coefficient.
+            numeric vector. By default the last coefficient. Under the option ``coding="treatment"``, a
+            contrast that is a coefficient with other reference levels has the prior that it has with these,
+            by reweighting; ``ess`` and ``pareto_k`` are then those of the new weights.
         lfc_threshold : float
             In log2; above 0 the table has the probability that the absolute contrast exceeds it, and s-values
             count what has the wrong sign or is smaller (FSOS), as those of DESeq2's lfcShrink do.
@@ -123,7 +126,9 @@ class Posterior(PosteriorQueries):
         OptionError
             If there is no such estimate or interval.
         """
-        return results_table(self, contrast, lfc_threshold, ci_prob, estimate, interval)
+        return results_table(
+            as_coefficient(self, contrast), contrast, lfc_threshold, ci_prob, estimate, interval
+        )
 
     def summary(
         self, contrast: Any = None, lfc_threshold: float = 0.0, ci_prob: float = 0.95, mcse: bool = False
@@ -167,12 +172,14 @@ class Posterior(PosteriorQueries):
         InputError
             If the contrast does not exist, or a number is out of its range.
         """
-        return summary_table(self, contrast, lfc_threshold, ci_prob, mcse)
+        return summary_table(as_coefficient(self, contrast), contrast, lfc_threshold, ci_prob, mcse)
 
     def contrasts(
         self, contrasts: Mapping[str, Any] | Iterable[Any] | None = None, lfc_threshold: float = 0.0
     ) -> xr.Dataset:
         """Summarize the joint posterior of several contrasts, gene by gene.
+
+        All have one prior, under treatment coding that of the design's coefficients.
 
         Parameters
         ----------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
 from bayesde.design.level_coding import coding_by_levels
+from bayesde.design.reference_coding import coding_with_references
 from bayesde.eb.fit import EbFit
-from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
+from bayesde.errors import BayesdeNote, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
@@ -23,10 +24,10 @@ from bayesde.model.priors import Priors
 from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.effect_choice import laws_to_learn
+from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.level_starts import level_hyperparameters, level_starts
+from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 
@@ -34,6 +35,7 @@ __all__ = [
     "Request",
     "check_same",
     "check_unweighted",
+    "coding_of",
     "selected_genes",
     "starting_values",
 ]
@@ -61,6 +63,8 @@ class Request:
     directory : Path or None
     progress : callable or None
         Called with (units done, units, text).
+    references : mapping of str to str
+        Reference levels of the coefficients that are sampled, by factor, where they are not the design's.
     """
 
     fit: EbFit
@@ -76,6 +80,7 @@ class Request:
     priors: Priors
     directory: Path | None = None
     progress: Progress | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -95,8 +100,11 @@ class Request:
     @cached_property
     def coding(self) -> Coding:
         """The coefficients that are sampled: those of the design, unless levels are treated alike."""
+        if self.references:
+            assert self.fit.counts.sample_table is not None
+            return coding_with_references(self.fit.design, self.fit.counts.sample_table, self.references)
         shrunken = tuple(self.hyperparameters.shrinkage_scale)
-        return _coding(self.fit.design, shrunken, self.options)
+        return coding_of(self.fit.design, shrunken, self.options)
 
     @property
     def space(self) -> HyperparameterSpace:
@@ -168,6 +176,21 @@ class Request:
             return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
         return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
 
+    def errors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the standard errors of what is sampled of some genes, from the counts alone.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,)
+            Positions among all genes.
+
+        Returns
+        -------
+        ndarray (gene, sampled coefficient)
+            Natural log; NaN where they are not known.
+        """
+        return level_errors(self.fit, self.coding, rows) if self.coding.has_levels else self.fit.beta_se[rows]
+
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes.
 
@@ -203,9 +226,21 @@ class Request:
         )
 
 
-def _coding(design: Design, shrink: Sequence[str] | None, options: SamplingOptions) -> Coding:
-    """Return the coefficients to sample."""
-    return coding_by_levels(design, shrink) if options.coding == "levels" else Coding.of(design)
+def coding_of(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
+    """Return the coefficients that are sampled, by the names of those that are shrunken.
+
+    Parameters
+    ----------
+    design : Design
+    shrunken : tuple of str
+        Terms whose levels are treated alike, and single coefficients.
+    options : SamplingOptions
+
+    Returns
+    -------
+    Coding
+    """
+    return coding_by_levels(design, shrunken) if options.coding == "levels" else Coding.of(design)
 
 
 def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
@@ -347,13 +382,13 @@ def starting_values(
         return _of_fit(fit, options)
     if isinstance(hyperparameters, Hyperparameters):
         fixed = hyperparameters
-        _warn_of_coding(_coding(fit.design, tuple(fixed.shrinkage_scale), options))
+        _warn_of_coding(coding_of(fit.design, tuple(fixed.shrinkage_scale), options))
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
-        fixed = _of_fit(fit, options)
+        fixed = _of_fit(fit, replace(options, effects="cauchy"))
     else:
         raise OptionError(
             f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."
@@ -364,19 +399,22 @@ def starting_values(
 
 def _of_fit(fit: EbFit, options: SamplingOptions) -> Hyperparameters:
     """Return the values of the empirical-Bayes fit."""
-    coding = _coding(fit.design, options.shrink, options)
+    if options.coding == "treatment":
+        return Hyperparameters.from_eb(fit, shrink=options.shrink)
+    coding = coding_by_levels(fit.design, options.shrink, kept_by_reference(fit.design, options.effects))
+    _warn_of_coding(coding)
     if coding.has_levels:
         return level_hyperparameters(fit, coding)
-    _warn_of_coding(coding)
     return Hyperparameters.from_eb(fit, shrink=options.shrink)
 
 
 def _warn_of_coding(coding: Coding) -> None:
-    """Say that levels are not treated alike, where they should be."""
+    """Say which levels are not treated alike, where they were to be."""
     if coding.note:
         warnings.warn(
-            f"coding: the levels of the factors in '{coding.formula}' cannot be treated alike, because "
-            f"{coding.note}; the priors are those of the design's own coefficients (coding 'treatment').",
-            BayesdeWarning,
+            f"coding: not all factors in '{coding.formula}' have levels that are treated alike, because "
+            f"{coding.note}; {'there' if coding.has_levels else 'here'} the priors are those of differences "
+            "from the reference level (coding 'treatment').",
+            BayesdeNote,
             stacklevel=4,
         )

@@ -23,6 +23,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
+from bayesde.posterior.request import coding_of
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
@@ -95,7 +96,7 @@ def load(plan: RunPlan) -> RunInputs:
     named_coefficients(design, plan.sampling.shrink or ())
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
     if fixed is not None:
-        fixed.scales_of(design)
+        fixed.scales_of(coding_of(design, tuple(fixed.shrinkage_scale), plan.sampling))
         check_fixed(fixed, plan.sampling)
     _check_panel(plan, counts, genes)
     return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)

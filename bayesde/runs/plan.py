@@ -13,10 +13,13 @@ from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
-from bayesde.posterior.options import SamplingOptions, check_coding, check_draws, check_joint, plain_effects
+from bayesde.posterior.options import SamplingOptions, check_draws, check_joint, plain_effects
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 __all__ = ["RunPlan", "read_config"]
+
+BEFORE = {"sampling": {"coding": "treatment"}}
+"""Options of plans that were written before these options existed, where their defaults would change runs."""
 
 
 def _read_priors(texts: list[str]) -> dict[str, Any]:
@@ -117,7 +120,6 @@ class RunPlan:
         if self.command == "sample":
             self._check_fixed()
             check_draws(self.sample)
-            check_coding(self.sample.engine, self.sampling)
             if self.sample.engine == "joint":
                 check_joint(fixed=self.fixed, local_trend=self.eb.trend == "local")
 
@@ -177,7 +179,11 @@ class RunPlan:
             If keys or values are not those of a plan.
         """
         try:
-            parts = {name: _part(name, values[name], where) for name in _PARTS if name in values}
+            parts = {
+                name: _part(name, BEFORE.get(name, {}) | dict(values[name]), where)
+                for name in _PARTS
+                if name in values
+            }
             return cls(command=values["command"], **parts)
         except (KeyError, TypeError) as error:
             raise OptionError(f"{where} does not hold the plan of a run ({error}).") from error

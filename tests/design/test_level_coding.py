@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesde.design import Coding, Design
-from bayesde.design.level_coding import coding_by_levels
+from bayesde.design.level_coding import coding_by_levels, levels_of_terms
 
 TABLE = pd.DataFrame(
     {
@@ -117,7 +117,7 @@ def test_terms_that_are_not_shrunken_come_first():
 @pytest.mark.parametrize(
     ("formula", "shrink", "words"),
     [
-        ("~ a", ["a[T.y]"], "whole term"),
+        ("~ a + b", ["a[T.y]", "b"], "whole term"),
         ("~ a*b", ["a"], "interactions"),
         ("~ I(a == 'x') + b", None, "function of a factor"),
     ],
@@ -132,3 +132,58 @@ def test_a_bare_matrix_has_no_levels():
     design = Design.from_matrix(np.column_stack([np.ones(4), [0, 0, 1, 1]]))
     assert coding_by_levels(design).note == ""
     assert Coding.of(design).n_coefficients == 2
+
+
+def test_single_factors_keep_treatment_coding():
+    """Those that the caller names, and those whose coefficients are named."""
+    table = TABLE.assign(donor=[f"d{i // 3}" for i in range(18)])
+    design = Design.from_formula("~ donor + a", table)
+    each = [name for name in design.coefficients if name.startswith("donor")]
+    codings = [
+        coding_by_levels(design, None, {"donor": "it has many levels"}),
+        coding_by_levels(design, [*each, "a"]),
+    ]
+    for coding in codings:
+        assert list(coding.coefficients) == ["Intercept", *each, "a", "a", "a"]
+        assert coding.factor.tolist() == [-1] * 6 + [0] * 3
+        np.testing.assert_allclose(design.matrix @ coding.transform, coding.matrix, atol=1e-10)
+        vector = coding.vector(design.contrast(("a", "z", "y")).vector)
+        assert vector.tolist() == [0.0] * 7 + [-1.0, 1.0]
+    assert [coding.note for coding in codings] == ["it has many levels", ""]
+    assert coding_by_levels(design, tuple(dict.fromkeys(codings[0].coefficients[1:]))).has_levels
+
+
+def test_treatment_coding_of_cell_means_is_by_the_first_level():
+    coding = coding_by_levels(Design.from_formula("~ 0 + a", TABLE), None, {"a": "so"})
+    assert list(coding.coefficients) == ["Intercept", "a[T.y]", "a[T.z]"]
+    assert coding.matrix[:3].tolist() == [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+    assert coding.note == "so"
+
+
+@pytest.mark.parametrize("names", [["a[T.y]"], ["a[T.y]", "a[T.z]"], ["age", "b[T.q]"], []])
+def test_coefficients_that_are_named_are_those_that_are_sampled(names):
+    coding = coding_of("~ age + a + b", names)
+    assert not coding.has_levels
+    assert coding.note == ""
+
+
+def test_all_is_treatment_coded_where_one_part_of_an_interaction_is():
+    design = Design.from_formula("~ a * b", TABLE)
+    for coding in (
+        coding_by_levels(design, None, {"a:b": "so"}),
+        coding_by_levels(design, design.coefficients[1:]),
+    ):
+        assert not coding.has_levels
+        assert coding.coefficients == design.coefficients
+    both = Design.from_formula("~ age * b", TABLE)
+    assert not coding_by_levels(both, both.coefficients[1:]).has_levels
+
+
+def test_numbers_of_levels():
+    assert levels_of_terms(Design.from_formula("~ age + a * b", TABLE)) == {
+        "age": 1,
+        "a": 3,
+        "b": 2,
+        "a:b": 6,
+    }
+    assert levels_of_terms(Design.from_formula("~ age", TABLE)) == {}

@@ -12,7 +12,7 @@ from bayesde.posterior import Hyperparameters, Priors, SamplingOptions, fit_post
 from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.request import Request
 
-OPTIONS = SamplingOptions(scales="term")
+OPTIONS = SamplingOptions(scales="term", coding="treatment")
 CELLS = [f"cell[T.{name}]" for name in ("N061011", "N080611", "N61311")]
 DEX = "dex[T.untrt]"
 

@@ -20,7 +20,7 @@ from bayesde.plots import effect_law_plot, hyperparameter_plot, hyperparameter_t
 from bayesde.posterior import Hyperparameters, SamplingOptions
 from bayesde.simulation import simulate
 
-OPTIONS = SamplingOptions(hand_over=False, residuals="student_t", scales="term")
+OPTIONS = SamplingOptions(coding="treatment", hand_over=False, residuals="student_t", scales="term")
 EFFECT = "condition[T.group3]"
 LABELS = [
     "S of condition",

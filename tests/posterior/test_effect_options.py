@@ -165,6 +165,7 @@ def test_coefficients_of_a_term_share_a_law_if_they_share_a_scale(fit):
     assert apart.space.families == ("cauchy", "student_t", "cauchy")
 
 
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 def test_only_some_coefficients_can_be_zero(fit, caplog, quick):
     """The last four; the first ones have the same law without zero, and that is said."""
     laws = request(fit, "spike_t").laws
@@ -251,6 +252,7 @@ def test_fixed_hyperparameters_may_have_only_some_atoms(fit):
         bde.fit_posterior(fit.counts, levels.design, eb=levels, hyperparameters=all_zero, draws=100)
 
 
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 @pytest.mark.parametrize("engine", ["nuts", "joint"])
 def test_stan_samples_no_law_with_zero(fit, engine):
     known = {"eb": fit, "engine": engine, "genes": list(fit.counts.genes[:2])}

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from reference.groups import posterior_of, simulated
 from scipy.special import gammaln
 from scipy.stats import cauchy
 
-from bayesde import Counts
-from bayesde.design import Design
-from bayesde.errors import BayesdeWarning, InputError, OptionError
+from bayesde.errors import BayesdeNote, BayesdeWarning, InputError
 from bayesde.plots import effect_law_plot, ridge_plot
-from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
+from bayesde.posterior import Hyperparameters
+from bayesde.posterior.summaries.tables import results_table
 
-LEVELS = "abcdef"
 PAIRS = [("group", two, one) for one, two in itertools.combinations("abc", 2)]
 COLUMNS = ["log2_fold_change", "lfc_se", "lfc_lower", "lfc_upper", "lfsr", "s_value", "dispersion"]
-
-
-def simulated(genes, n_levels=3, replicates=4, seed=21, share=0.25):
-    """Counts of groups, of which one differs in some of the genes; and the log effects of the groups."""
-    rng = np.random.default_rng(seed)
-    group = np.repeat(np.arange(n_levels), replicates)
-    base = np.exp(rng.normal(np.log(100.0), 1.5, genes))
-    alpha = (0.05 + 2.0 / base) * np.exp(rng.normal(0.0, 0.5, genes))
-    effects = np.zeros((genes, n_levels))
-    which = rng.integers(0, n_levels, genes)
-    effects[np.arange(genes), which] = np.where(rng.random(genes) < share, rng.normal(0.0, 1.0, genes), 0.0)
-    noise = rng.gamma(1.0 / alpha[:, None], alpha[:, None], (genes, group.size))
-    counts = rng.poisson(base[:, None] * np.exp(effects[:, group]) * noise)
-    names = [f"s{i}" for i in range(group.size)]
-    table = pd.DataFrame(
-        {"group": [LEVELS[g] for g in group], "batch": np.tile(["p", "q"], group.size)[: group.size]},
-        index=names,
-    )
-    return pd.DataFrame(counts, index=[f"g{i}" for i in range(genes)], columns=names), table, effects
-
-
-def posterior_of(frame, table, formula, coding="levels", references=None, hyperparameters=None, **options):
-    design = Design.from_formula(formula, table, references=references)
-    draws, engine = options.pop("draws", 1000), options.pop("engine", "psis")
-    return fit_posterior(
-        Counts(frame, sample_table=table),
-        design,
-        hyperparameters=hyperparameters,
-        options=SamplingOptions(coding=coding, hand_over=False, **options),
-        draws=draws,
-        engine=engine,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -174,18 +142,29 @@ def test_two_levels_keep_their_results():
 
 
 def test_comparisons_of_other_levels_are_as_good_as_those_with_the_reference():
-    """Treatment coding shrinks b and c towards a; where c and b are equal but a is not, it errs twice."""
+    """Treatment coding shrinks b and c towards a; where c and b are equal but a is not, it errs twice.
+
+    It does not under the prior of the coding in which the comparison is a coefficient.
+    """
     frame, table, effects = simulated(1500)
     true = (effects[:, 2] - effects[:, 1]) / np.log(2.0)
+    contrast = ("group", "c", "b")
+    treatment, levels = (posterior_of(frame, table, "~ group", coding) for coding in ("treatment", "levels"))
+    tables = {
+        "difference": results_table(treatment, contrast),
+        "coefficient": treatment.results(contrast),
+        "levels": levels.results(contrast),
+    }
     error, wrong = {}, {}
-    for coding in ("treatment", "levels"):
-        table_of = posterior_of(frame, table, "~ group", coding).results(("group", "c", "b"))
-        estimate = table_of["log2_fold_change"].to_numpy()
-        called = table_of["s_value"].to_numpy() < 0.05
-        error[coding] = np.abs(estimate - true).mean()
-        wrong[coding] = (np.sign(estimate) * true <= 0.0)[called].mean()
-    assert error["levels"] < 0.9 * error["treatment"]
-    assert wrong["levels"] < wrong["treatment"] - 0.05
+    for name, found in tables.items():
+        estimate = found["log2_fold_change"].to_numpy()
+        called = found["s_value"].to_numpy() < 0.05
+        error[name] = np.abs(estimate - true).mean()
+        wrong[name] = (np.sign(estimate) * true <= 0.0)[called].mean()
+    for name in ("coefficient", "levels"):
+        assert error[name] < 0.9 * error["difference"]
+        assert wrong[name] < wrong["difference"] - 0.05
+    assert error["levels"] < error["coefficient"]
 
 
 def marginal_prior(one, two, scale):
@@ -260,29 +239,79 @@ def test_levels_that_are_exactly_zero(data):
     np.testing.assert_allclose(other.results(("group", "c", "b"))["p_zero"], found, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ["nuts", "joint"])
-def test_engines_that_cannot_are_refused(data, engine):
-    with pytest.raises(OptionError, match="use engine 'psis', or coding 'treatment'"):
-        posterior_of(*data, "~ group", engine=engine)
+def test_laws_with_zero_have_reliable_weights(data):
+    """Also where no level is zero, and the center is far from all of them."""
+    posterior = posterior_of(*data, "~ group", effects="spike_t")
+    assert posterior.coding.coefficients == ("Intercept", "group", "group", "group")
+    assert (posterior.diagnostics["pareto_k"] <= 0.7).mean() > 0.97
+    assert set(posterior.hyperparameters.pi0) == {"group"}
 
 
-def test_laws_that_levels_cannot_have_are_refused(data):
-    with pytest.raises(InputError, match="cannot have a mixture"):
-        posterior_of(*data, "~ group", effects="mixture")
-    with pytest.raises(InputError, match=r"no coefficient or term 'group\[T.b\]'"):
-        posterior_of(*data, "~ group", effects={"group[T.b]": "spike_t"})
-    frame, table, _ = simulated(30, n_levels=5, replicates=2)
-    with pytest.raises(InputError, match=r"5 levels that are treated alike .* student_t"):
-        posterior_of(frame, table, "~ group", effects="spike_t")
+@pytest.mark.parametrize(
+    ("effects", "levels", "words"),
+    [
+        ("mixture", 3, "a mixture is learnt for group"),
+        ({"group[T.b]": "student_t"}, 3, r"'group\[T.b\]' of group has a law of its own"),
+        ("spike_t", 4, "group has 4 levels, of which at most 3 can be exactly zero"),
+        ("cauchy", 9, "group has 9 levels, more than 8"),
+    ],
+)
+def test_what_levels_cannot_have_keeps_treatment_coding_with_a_note(effects, levels, words):
+    frame, table, _ = simulated(40, n_levels=levels, replicates=2)
+    with pytest.warns(BayesdeNote, match=words):
+        posterior = posterior_of(frame, table, "~ group", effects=effects, draws=200)
+    assert posterior.coding.coefficients == posterior.design.coefficients
+    assert posterior.hyperparameters.shrinkage_scale.keys() == set(posterior.design.coefficients[1:])
+
+
+def test_only_one_factor_keeps_treatment_coding():
+    """And the others depend neither on their reference nor on their coding."""
+    frame, table, _ = simulated(60, n_levels=3, replicates=6)
+    table["donor"] = [f"d{i // 2}" for i in range(18)]
+    found = []
+    for references in ({"group": "a"}, {"group": "c"}):
+        shuffled = table.assign(donor=[f"d{i % 9}" for i in range(18)])
+        with pytest.warns(BayesdeNote, match="donor has 9 levels, more than 8; there the priors"):
+            posterior = posterior_of(frame, shuffled, "~ donor + group", references=references, draws=300)
+        names = list(dict.fromkeys(posterior.coding.coefficients))
+        assert names == ["Intercept", *(f"donor[T.d{i}]" for i in range(1, 9)), "group"]
+        found.append(posterior.results(("group", "b", "a"))[COLUMNS])
+    pd.testing.assert_frame_equal(*found, rtol=1e-6, atol=1e-6)
+
+
+def test_hyperparameters_say_which_coding_they_are_of(data):
+    """A file of coefficients has treatment coding, one of terms that of levels."""
+    by_name = Hyperparameters({"group[T.b]": 0.1, "group[T.c]": 0.1, "batch[T.q]": 0.05}, 0.5, 0.05, 2.0)
+    by_term = Hyperparameters({"group": 0.05, "batch[T.q]": 0.05}, 0.5, 0.05, 2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", BayesdeNote)
+        one, other = (
+            posterior_of(*data, "~ group + batch", hyperparameters=hyper, draws=200)
+            for hyper in (by_name, by_term)
+        )
+    plain = posterior_of(*data, "~ group + batch", "treatment", hyperparameters=by_name, draws=200)
+    pd.testing.assert_frame_equal(one.results(), plain.results())
+    assert not one.coding.has_levels
+    assert other.coding.has_levels
+
+
+def test_cell_means_are_not_shrunken_under_treatment_coding(data):
+    with pytest.warns(BayesdeWarning, match="no intercept"):
+        posterior = posterior_of(*data, "~ 0 + group", "treatment", draws=200)
+    assert posterior.hyperparameters.shrinkage_scale == {}
+    assert not posterior.coding.has_levels
 
 
 def test_a_coding_that_is_not_possible_is_said(data):
     frame, table = data
-    with pytest.warns(BayesdeWarning, match=r"cannot be treated alike, because .* whole term"):
-        posterior = posterior_of(frame, table, "~ group", shrink=["group[T.b]"])
-    plain = posterior_of(frame, table, "~ group", "treatment", shrink=["group[T.b]"])
-    pd.testing.assert_frame_equal(posterior.results(), plain.results())
-    with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeWarning):
+    with pytest.warns(BayesdeNote, match=r"treated alike, because .* whole term"):
+        posterior = posterior_of(frame, table, "~ group + batch", shrink=["group[T.b]", "batch"])
+    names = "group[T.b]", "batch[T.q]"
+    plain = posterior_of(frame, table, "~ group + batch", "treatment", shrink=names)
+    named = posterior_of(frame, table, "~ group + batch", shrink=names)
+    for other in (plain, named):
+        pd.testing.assert_frame_equal(posterior.results(), other.results())
+    with pytest.raises(InputError, match="no coefficient or term 'grop'"), pytest.warns(BayesdeNote):
         posterior_of(frame, table, "~ group", shrink=["grop"])
 
 

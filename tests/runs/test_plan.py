@@ -174,3 +174,13 @@ def test_further_contrasts_come_back_from_json():
     model = ModelPlan(design="~ a", contrast="b", other_contrasts=(("a", "y", "x"), (0.0, 1.0), "c - d"))
     plan = RunPlan(command="eb", files=FILES, model=model)
     assert RunPlan.from_dict(json.loads(json.dumps(plan.to_dict())), "run.json") == plan
+
+
+def test_a_plan_from_before_there_was_a_coding_keeps_its_priors():
+    """A run that was started with priors on the design's coefficients is resumed with them."""
+    plan = RunPlan(command="sample", files=FILES, model=MODEL)
+    values = plan.to_dict()
+    assert values["sampling"].pop("coding") == "levels"
+    assert RunPlan.from_dict(values, "run.json").sampling.coding == "treatment"
+    values["sampling"]["coding"] = "levels"
+    assert RunPlan.from_dict(values, "run.json") == plan

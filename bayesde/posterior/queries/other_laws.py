@@ -8,7 +8,8 @@ law is a matter of other weights.
 Laws with an atom at zero also need draws of which effects are zero. These are added to learn the law; once
 its probabilities of zero are known, all draws are divided by them and made again, as where a posterior is
 sampled under the law. A posterior under such a law has too few draws without zeros to learn other laws from,
-and these are made again, too.
+and these are made again, too. Where levels are treated alike, a law may need another coding of the design, such
+as a mixture that is learnt; then it is learnt from draws of those coefficients.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import in_pieces
 from bayesde.posterior.queries.left_out import overwrite
-from bayesde.posterior.request import Request
+from bayesde.posterior.request import Request, starting_values
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["compare_effects", "compare_residuals", "with_effects"]
@@ -122,11 +123,16 @@ def _compared(
         raise InputError(f"compare_{option}: the list of laws is empty; name at least one.")
     requests = {_name(law): _asking_for(posterior.request, **{option: law}) for law in chosen}
     report, rows, some = progress or silent, {}, {}
-    draws = _Draws.of(posterior)
+    by_coding: dict[tuple[str, ...], _Draws] = {}
     for number, (name, request) in enumerate(requests.items()):
         report(number, len(requests), f"learning the law {name}")
+        coefficients = request.coding.coefficients
+        if coefficients not in by_coding:
+            by_coding[coefficients] = _Draws.of(posterior, request)
+        draws = by_coding[coefficients]
         under, psi = draws.learn(request)
         rows[name], some[name] = _row(under, psi, request, option), (under.spread(JUDGED_GENES), psi)
+        rows[name]["log_likelihood"] += draws.level - next(iter(by_coding.values())).level
     report(len(requests), len(requests), "comparing the laws")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("law")
     table = table.sort_values("log_likelihood", ascending=False, kind="stable")
@@ -167,7 +173,7 @@ def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | No
     _check(posterior)
     request, report_to = _asking_for(posterior.request, effects=effects), progress or silent
     report_to(0, STAGES, "learning the law of the effects")
-    base = _Draws.of(posterior)
+    base = _Draws.of(posterior, request)
     under, psi = base.learn(request)
     report_to(1, STAGES, "sampling the hyperparameters")
     rng = np.random.default_rng(request.seed)
@@ -221,7 +227,10 @@ def _asking_for(request: Request, **law: Any) -> Request:
         options = replace(request.options, **law)
     except OptionError as error:
         raise InputError(str(error)) from None
-    return replace(request, options=options)
+    asked = replace(request, options=options)
+    if options.coding == "levels" and "effects" in law:
+        asked = replace(asked, hyperparameters=starting_values(request.fit, None, options))
+    return asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,15 +258,15 @@ class _Draws:
     with_zeros: dict[tuple[int, ...], MarginalLikelihood] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, posterior: PosteriorData) -> _Draws:
-        """Take those of a posterior, or make them where it has too few."""
-        request = replace(posterior.request, options=replace(posterior.request.options, effects="cauchy"))
+    def of(cls, posterior: PosteriorData, request: Request) -> _Draws:
+        """Take those of a posterior, or make them where it has too few, or has none of these coefficients."""
+        request = replace(request, options=replace(request.options, effects="cauchy"))
         draws = posterior.gene_draws
-        if draws.has_atoms:
-            return cls._made(request, draws.n_draws)
-        assert draws.log_ratio is not None
         assert draws.log_level is not None
         rows = np.isfinite(draws.log_level)
+        if draws.has_atoms or request.coding.coefficients != posterior.coding.coefficients:
+            return cls._made(request, request.rows[rows], draws.n_draws)
+        assert draws.log_ratio is not None
         likelihood = MarginalLikelihood(
             request.space,
             request.fit.base_mean[request.rows[rows]],
@@ -268,13 +277,18 @@ class _Draws:
         return cls(likelihood, request, request.rows[rows], _start(posterior.hyperparameters))
 
     @classmethod
-    def _made(cls, request: Request, n_draws: int) -> _Draws:
+    def _made(cls, request: Request, rows: np.ndarray, n_draws: int) -> _Draws:
         """Draw as under Cauchy's law."""
-        rows, space = request.rows, request.space
+        space = request.space
         psi, _, likelihood = settled(
             request.model(rows), request.start(rows), space, space.psi_of(request.hyperparameters), n_draws
         )
         return cls(likelihood, request, rows, _start(space.hyperparameters(space.phi(psi))))
+
+    @property
+    def level(self) -> float:
+        """What log marginal likelihoods of these draws are less by."""
+        return float(self.likelihood.highest.sum())
 
     def learn(self, request: Request) -> tuple[MarginalLikelihood, np.ndarray]:
         """Learn the law that is asked for; return the marginal likelihood under it, and its maximum."""

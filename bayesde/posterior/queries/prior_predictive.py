@@ -3,7 +3,8 @@ r"""Prior predictive distribution: hyperparameters, genes and counts drawn from 
     phi ~ p(phi),     beta_gk ~ Cauchy(0, S_k),     ln alpha_g ~ Normal or Student-t(nu) around the trend,
     y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
 
-with any other law of the effects (`bayesde.model.effect_laws`) in the place of Cauchy's. Base means m_g,
+with any other law of the effects (`bayesde.model.effect_laws`) in the place of Cauchy's, and the levels of
+factors treated alike as in a posterior (`bayesde.design.level_coding`). Base means m_g,
 design and normalization factors are those of an experiment, as the model takes them for known. Whole data
 sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, doi:10.1111/rssa.12378): quantities of
 real data sets should lie well within the range of the drawn ones.
@@ -20,6 +21,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesde.design import Coding, Design
+from bayesde.design.level_coding import coding_by_levels
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture
@@ -27,7 +29,7 @@ from bayesde.model.effect_prior import random_effects
 from bayesde.model.hyperparameter_names import EFFECT_NU, OF_RESIDUALS, PI0, SCALE
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice, check_whole
-from bayesde.posterior.effect_choice import chosen_laws
+from bayesde.posterior.effect_choice import chosen_laws, kept_by_reference
 from bayesde.posterior.options import SamplingOptions
 
 __all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
@@ -46,9 +48,9 @@ class PriorPredictive:
     Attributes
     ----------
     hyperparameters : pandas.DataFrame (data set, hyperparameter)
-        ``shrinkage_scale`` of the last coefficient, ``dispersion_sd``, ``asymptotic_dispersion``,
-        ``extra_poisson`` and ``nu``; natural-log units. Also ``effect_nu`` and ``pi0`` of the last
-        coefficient, if its law has them; a known mixture has none of the three.
+        ``shrinkage_scale`` of the last coefficient or of its term, ``dispersion_sd``,
+        ``asymptotic_dispersion``, ``extra_poisson`` and ``nu``; natural-log units. Also ``effect_nu`` and
+        ``pi0`` of the last coefficient, if its law has them; a known mixture has none of the three.
     base_mean : ndarray (gene,)
     log2_fold_change : ndarray (data set, gene)
         Of the design's last coefficient; NaN where a real one is not well measured.
@@ -103,7 +105,7 @@ def prior_predictive(
     Raises
     ------
     InputError
-        If the design has no intercept, and so no effects that are shrunken; or a law is that of a mixture
+        If the design has no effects that are shrunken; or a law is that of a mixture
         whose weights are to be learnt, or of a coefficient that is not there.
     OptionError
         If an argument has a value that is not allowed.
@@ -113,9 +115,10 @@ def prior_predictive(
     check_choice("residuals", residuals, tuple(OF_RESIDUALS))
     check_choice("trend", trend, ("parametric", "constant"))
     rows, rng = _rows(fit, genes), np.random.default_rng(seed)
-    columns = _effects(fit.design)
-    laws = _laws(fit.design, columns, effects)
-    phi = _hyperparameters(priors or Priors(), data_sets, laws, rng)
+    coding, columns = _effects(fit.design, effects)
+    laws = _laws(coding, columns, effects)
+    names = [coding.coefficients[k] for k in columns]
+    phi = _hyperparameters(priors or Priors(), data_sets, laws, names, rng)
     if residuals == "two_normals":
         phi |= {
             name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in OF_RESIDUALS[residuals]
@@ -123,14 +126,15 @@ def prior_predictive(
     base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
     shape = (data_sets, rows.size)
     lfc, dispersion, ratio = np.empty(shape), np.empty(shape), np.empty(shape)
+    last = coding.vector(np.eye(fit.design.n_coefficients)[-1])
     for s in range(data_sets):
         one = {name: values[s] for name, values in phi.items()}
         one |= {"nu": math.inf} if residuals != "student_t" else {}
         one |= {"extra_poisson": 0.0} if trend == "constant" else {}
         beta, dispersion[s] = _genes(one, laws, base_mean, rng)
-        mean = base_mean[:, None] * _relative_means(beta, fit.design.matrix[:, columns])
+        mean = base_mean[:, None] * _relative_means(beta, coding.matrix[:, columns])
         counts = _counts(mean * factors, dispersion[s], rng)
-        lfc[s] = beta[:, -1] / math.log(2.0)
+        lfc[s] = beta @ last[columns] / math.log(2.0)
         ratio[s] = _replicate_ratio(counts / factors, fit.design)
     return PriorPredictive(_table(phi, laws[-1]), base_mean, lfc, dispersion, ratio)
 
@@ -176,20 +180,24 @@ def _rows(fit: EbFit, genes: int) -> np.ndarray:
     return order[np.linspace(0, order.size - 1, min(genes, order.size)).astype(int)]
 
 
-def _effects(design: Design) -> list[int]:
-    """Return the columns that are effects: all but the intercept."""
+def _effects(design: Design, effects: Any) -> tuple[Coding, list[int]]:
+    """Return what a posterior is sampled in, and the columns that are effects: all but the intercept."""
+    asked = SamplingOptions(effects=effects).effects
+    coding = coding_by_levels(design, None, kept_by_reference(design, asked))
+    if coding.has_levels:
+        return coding, np.flatnonzero(coding.order > 0).tolist()
     if not design.has_intercept or design.n_coefficients < 2:
         raise InputError(
             f"the design '{design.formula}' has no intercept with effects beside it, so there is no fold "
             "change to draw; use a design such as '~ condition'."
         )
-    return [k for k in range(design.n_coefficients) if k != design.intercept]
+    return coding, [k for k in range(design.n_coefficients) if k != design.intercept]
 
 
-def _laws(design: Design, columns: list[int], effects: Any) -> list[Any]:
+def _laws(coding: Coding, columns: list[int], effects: Any) -> list[Any]:
     """Return the law of every effect, checked."""
     checked = SamplingOptions(effects=effects).effects
-    laws = list(chosen_laws(Coding.of(design), tuple(columns), checked).values())
+    laws = list(chosen_laws(coding, tuple(columns), checked).values())
     if any(isinstance(law, str) and law == "mixture" for law in laws):
         raise InputError(
             "effects: the weights of 'mixture' are estimated from the counts, and have no prior from which "
@@ -199,12 +207,17 @@ def _laws(design: Design, columns: list[int], effects: Any) -> list[Any]:
 
 
 def _hyperparameters(
-    priors: Priors, size: int, laws: list[Any], rng: np.random.Generator
+    priors: Priors, size: int, laws: list[Any], effects: list[str], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Draw the hyperparameters: (data set, effect) of those of effects, (data set,) of the others."""
+    """Draw the hyperparameters: (data set, effect) of those of effects, (data set,) of the others.
+
+    Effects of one name, the levels of a factor, have the same.
+    """
+    first = [effects.index(name) for name in effects]
 
     def of_effects(name: str) -> np.ndarray:
-        return np.asarray(getattr(priors, name).draw(rng, size * len(laws)).reshape(size, len(laws)))
+        drawn = getattr(priors, name).draw(rng, size * len(laws)).reshape(size, len(laws))
+        return np.asarray(drawn[:, first])
 
     names = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
     phi = {SCALE: of_effects(SCALE)} | {name: getattr(priors, name).draw(rng, size) for name in names}

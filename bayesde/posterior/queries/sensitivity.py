@@ -29,6 +29,7 @@ from bayesde.model.priors import Priors
 from bayesde.options import check_range
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
+from bayesde.posterior.queries.other_references import as_coefficient
 from bayesde.posterior.queries.reweight import hyper_points, reweighted
 from bayesde.posterior.summaries.tables import results_table
 from bayesde.statuses import FAILED
@@ -119,7 +120,10 @@ def sensitivity(
     check_range("level", level, 0.0, 1.0, open_ends=True)
     other = reweighted(posterior, priors=priors, hyperparameters=hyperparameters)
     before = reweighted(posterior)  # averaged over the same points of the hyperparameters
-    one, two = (results_table(each, contrast, lfc_threshold).loc[posterior.genes] for each in (before, other))
+    one, two = (
+        results_table(as_coefficient(each, contrast), contrast, lfc_threshold).loc[posterior.genes]
+        for each in (before, other)
+    )
     return Sensitivity(_compared(one, two, level), other, level)
 
 

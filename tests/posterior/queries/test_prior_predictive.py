@@ -137,10 +137,16 @@ def test_the_picture_of_the_readme(tmp_path, monkeypatch):
     assert (tmp_path / "priors.png").stat().st_size > 50_000
 
 
-@pytest.mark.parametrize("formula", ["~ 0 + condition", "~ 1"])
-def test_a_design_without_effects_has_nothing_to_draw(pasilla_fit, formula):
+def test_a_design_without_effects_has_nothing_to_draw(pasilla_fit):
     with pytest.raises(InputError, match="no intercept with effects"):
-        prior_predictive(fit_eb(pasilla_fit.counts, formula))
+        prior_predictive(fit_eb(pasilla_fit.counts, "~ 1"))
+
+
+def test_cell_means_have_the_effects_of_their_factor(pasilla_fit):
+    """Around the center of the levels; the last coefficient is the treated or untreated level."""
+    drawn = prior_predictive(fit_eb(pasilla_fit.counts, "~ 0 + condition"), SHARP, data_sets=40, genes=200)
+    effect = drawn.log2_fold_change[drawn.log2_fold_change != 0.0]
+    assert np.median(np.abs(effect)) * math.log(2.0) == pytest.approx(0.3, rel=0.06)
 
 
 def test_options_are_checked(pasilla_fit):

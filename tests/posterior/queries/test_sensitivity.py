@@ -203,12 +203,16 @@ def test_a_prior_that_says_much_is_found_to_be_informative(fit, posterior):
 
 def test_scales_that_are_shared_by_a_term():
     three = fit_eb(simulate(60, groups=(3, 3, 3), seed=8).counts, "~ condition")
-    options = SamplingOptions(hand_over=False, scales="term")
-    shared = fit_posterior(three.counts, three.design, eb=three, draws=500, options=options)
+    options = [
+        SamplingOptions(hand_over=False, coding="treatment", scales=one) for one in ("term", "coefficient")
+    ]
+    shared, single = (
+        fit_posterior(three.counts, three.design, eb=three, draws=500, options=one) for one in options
+    )
     sampled = reweighted(shared, priors=OTHER)
     for posterior in (shared, sampled):
         one, two = posterior.hyperparameters.shrinkage_scale.values()
         assert one == two
     assert list(sampled.hyperparameters.shrinkage_scale) == list(three.design.coefficients[1:])
-    own = run(three, draws=500).hyperparameters.shrinkage_scale.values()
+    own = single.hyperparameters.shrinkage_scale.values()
     assert min(own) < next(iter(shared.hyperparameters.shrinkage_scale.values())) < max(own)

@@ -227,7 +227,7 @@ def test_keys_of_blocks_change_with_the_law_and_only_with_it(pasilla_panel, pane
 
 def test_keys_of_blocks_do_not_depend_on_the_option_itself():
     assert _keyed(SamplingOptions(effects="student_t")) == _keyed(SamplingOptions())
-    assert _keyed(SamplingOptions(coding="levels")) == _keyed(SamplingOptions())
+    assert _keyed(SamplingOptions(coding="treatment")) == _keyed(SamplingOptions())
 
 
 def test_keys_of_blocks_depend_on_the_options_that_they_always_did():
