@@ -34,6 +34,7 @@ class PosteriorData:
     shared: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
+    outliers: pd.DataFrame | None = None
 
     @property
     def design(self) -> Design:

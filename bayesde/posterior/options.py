@@ -84,6 +84,20 @@ class EngineOptions:
         flag("--seed", metavar="N", panel=_SAMPLER),
     )
 
+    outliers: str | None = option(
+        None,
+        Words(
+            {
+                "keep": "they are not looked for",
+                "report": "they are found, in about the time of engine psis, and nothing else changes",
+                "leave-out": "their genes are sampled again without them, and have the status "
+                "`outlier_left_out`",
+            }
+        ),
+        "Outlying counts, which the gene's other counts do not explain. DEFAULT",
+        flag("--outliers", metavar="report|leave-out|keep", panel=_MODEL),
+    )
+
     def __post_init__(self) -> None:
         check_fields(self)
 
@@ -119,6 +133,7 @@ class EngineKeywords(TypedDict, total=False):
     warmup: int
     chains: int
     seed: int
+    outliers: str | None
     workers: int
     directory: Any
 

@@ -14,17 +14,23 @@ counts planted in each, the largest t_0 was 0.023.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from bayesde.options import check_range
-from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.queries.left_out_predictions import labelled, predict_again, predict_by_weights
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
-from bayesde.posterior.queries.outlier_counts import LARGEST_NUMBER_OF_FLAGS, outlier_counts
+from bayesde.posterior.queries.outlier_counts import (
+    LARGEST_NUMBER_OF_FLAGS,
+    outlier_counts,
+    without_outliers,
+)
 
-__all__ = ["find_outlier_counts"]
+__all__ = ["find_outlier_counts", "with_outliers_treated"]
 
 STEP, FEWEST_DRAWS = 4, 250
 """Every 4th draw is taken, but no fewer than 250: components follow one another, and all keep their share."""
@@ -64,3 +70,32 @@ def find_outlier_counts(
     suspicious = ~(tail > max(LEAST_TAIL, 10.0 * np.sqrt(level))) & ~left_out
     predict_again(posterior, suspicious, left_out, found, report)
     return outlier_counts(LeaveOneOutData(labelled(posterior, found, suspicious, left_out)), false_flags)
+
+
+def with_outliers_treated(
+    posterior: PosteriorT, how: str | None, progress: Progress | None = None
+) -> PosteriorT:
+    """Find the outlying counts of a posterior, and leave them out if that is asked for.
+
+    Parameters
+    ----------
+    posterior : PosteriorData
+    how : {"keep", "report", "leave-out"} or None
+        As `EngineOptions.outliers`.
+    progress : callable, optional
+        Called with (units done, units, text).
+
+    Returns
+    -------
+    PosteriorData
+        Of the type given; with ``outliers``, unless they are kept. A gene all of whose counts are flagged
+        keeps them.
+    """
+    if how is None or how == "keep":
+        return posterior
+    flagged = find_outlier_counts(posterior, progress=progress)
+    number = flagged.groupby("gene")["sample"].transform("size")
+    leave_out = flagged[number < posterior.design.n_samples]
+    if how == "leave-out" and len(leave_out):
+        posterior = without_outliers(posterior, leave_out)
+    return replace(posterior, outliers=flagged)
