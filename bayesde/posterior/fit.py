@@ -118,4 +118,4 @@ def fit_posterior(
         progress,
     )
     check_laws(request.coding, start, options.effects, run.engine)
-    return Posterior.of(with_outliers_treated(ENGINES[run.engine](request), run.outliers, progress))
+    return Posterior.of(with_outliers_treated(ENGINES[run.engine](request), run.outliers or "keep", progress))
