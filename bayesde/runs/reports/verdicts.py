@@ -97,13 +97,16 @@ def _predictions(details: GeneDetails | None) -> Verdict | None:
     if details is None or not np.isfinite(details.inside):
         return None
     low, high = EXPECTED_INSIDE
-    fine = low <= details.inside <= high
+    advice = ""
+    if details.inside < low:
+        advice = " The model may lack a variable, such as a batch, or samples differ in quality."
+    elif details.inside > high:
+        advice = " The counts vary less than the model allows for; are all samples replicates of their own?"
     text = (
         f"{100 * details.inside:.1f} % of the counts lie within the band that should hold 90 % of predicted "
         "counts (a little more is usual, as the posterior has seen them)."
     )
-    advice = " The model may lack a variable, such as a batch, or samples differ in quality."
-    return "Predicted counts", fine, text + ("" if fine else advice)
+    return "Predicted counts", not advice, text + advice
 
 
 def _outliers(file: Path, record: dict[str, Any], results: ResultsTable) -> Verdict | None:
