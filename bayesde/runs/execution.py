@@ -258,10 +258,10 @@ def _compute(
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
         with _timed(timings, "outliers"):
             posterior = _with_outliers_treated(plan, posterior, directory, progress)
-        lines.append(posterior.checked)
         if posterior.outliers is not None:
             lines.append(outlier_sentence(posterior))
             logger.info("%s", lines[-1])
+        lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
     for sentence in written.headlines.values():

@@ -67,7 +67,11 @@ def find_outlier_counts(
         If `false_flags` is not a positive number.
     """
     check_range("false_flags", false_flags, 0.0, LARGEST_NUMBER_OF_FLAGS, open_ends=True)
-    report, left_out = progress or silent, posterior.left_out_mask
+    tell, left_out = progress or silent, posterior.left_out_mask
+
+    def report(done: int, total: int, _: str) -> None:
+        tell(done, total, "looking for outlying counts")
+
     found = predict_by_weights(posterior, left_out, report, _step(posterior))
     nothing = np.zeros_like(left_out)
     tail = LeaveOneOutData(labelled(posterior, found, nothing, left_out)).tail_probability.to_numpy()

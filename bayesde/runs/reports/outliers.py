@@ -53,11 +53,13 @@ def outlier_sentence(posterior: Posterior) -> str:
     if outliers.empty:
         return "no outlying counts"
     genes, n = outliers["gene"].nunique(), len(outliers)
-    what = "1 outlying count in 1 gene" if n == 1 else f"{n:,} outlying counts in {genes:,} gene(s)"
+    one = n == 1
+    what = "1 outlying count in 1 gene" if one else f"{n:,} outlying counts in {genes:,} gene(s)"
+    verb = "was" if one else "were"
     if posterior.left_out is None:
-        became = "which were kept (--outliers leave-out samples these genes again without them)"
+        became = f"which {verb} kept (--outliers leave-out samples such genes again without them)"
     else:
-        became = "which were left out"
+        became = f"which {verb} left out"
     told = [f"{sample} has {own:,} of them" for sample, own in _standing_out(outliers, posterior).items()]
     return "; ".join([f"{what}, {became}", *told])
 
