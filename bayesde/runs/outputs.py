@@ -135,7 +135,7 @@ def write_posterior(
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     if posterior.outliers is not None:
-        write_outliers(directory.path, posterior.outliers)
+        write_outliers(directory.path, posterior)
     _write_draws(directory, posterior)
     eb, model = posterior.eb, plan.model
     mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)

@@ -126,7 +126,8 @@ def test_bands_and_quantiles_are_those_of_the_posterior(folder, numbers):
 def test_sections_of_outliers_and_verdicts(folder):
     page = (folder / "report.html").read_text(encoding="utf-8")
     outliers = pd.read_csv(folder / "outlier_counts.tsv", sep="\t")
-    assert list(outliers) == ["gene", "sample", "count", "expected", "tail_probability"]
+    assert list(outliers) == ["gene", "sample", "count", "expected", "tail_probability", "left_out"]
+    assert (outliers["left_out"] == "yes").all()
     table = read_results(folder)
     left_out = table.index[table["status"] == "outlier_left_out"]
     assert set(left_out) == set(outliers["gene"])

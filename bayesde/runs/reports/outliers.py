@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bayesde.io import write_atomically
@@ -22,16 +23,21 @@ STANDS_OUT = 3.0
 """Times the mean number of outlying counts of a sample: one that has more is named."""
 
 
-def write_outliers(folder: Path, outliers: pd.DataFrame) -> None:
-    """Write ``outlier_counts.tsv``.
+def write_outliers(folder: Path, posterior: Posterior) -> None:
+    """Write ``outlier_counts.tsv``: what `Posterior.outlier_counts` found, and whether it was left out.
 
     Parameters
     ----------
     folder : Path
-    outliers : pandas.DataFrame
-        What `Posterior.outlier_counts` returns.
+    posterior : Posterior
+        With ``outliers``.
     """
-    text = outliers[list(COLUMNS)].to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    assert posterior.outliers is not None
+    frame, without = posterior.outliers[list(COLUMNS)], posterior.left_out
+    names = () if without is None else zip(without["gene"], without["sample"], strict=True)
+    left_out = pd.MultiIndex.from_frame(frame[["gene", "sample"]]).isin(list(names))
+    frame = frame.assign(left_out=np.where(left_out, "yes", "no"))
+    text = frame.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n")
     write_atomically(folder / FILE, text)
 
 
