@@ -98,6 +98,10 @@ def test_the_numbers_of_the_page_are_those_of_the_run(folder, numbers):
     assert numbers["genes"] == list(table.index[order])
     for name, text in numbers["columns"].items():
         np.testing.assert_allclose(unpacked(text, "<f4"), table[name].iloc[order], rtol=1e-6)
+    assert set(numbers["logs"]) == {"lfsr", "s_value"}
+    for name, text in numbers["logs"].items():
+        values = 10.0 ** unpacked(text, "<f4").astype(float)
+        np.testing.assert_allclose(values, table[name].iloc[order], rtol=1e-3)
     detail, experiment = numbers["detail"], read_experiment(record)
     assert detail["groups"] == ["control", "treated"]
     assert detail["group"] == [0, 0, 0, 1, 1, 1]
@@ -155,6 +159,21 @@ def test_text_in_json_cannot_end_its_element():
     text = embedded_json({"genes": ["</script><script>alert(1)</script>", "a & b"]})
     assert not set("<>&") & set(text)
     assert json.loads(text)["genes"][0].startswith("</script>")
+
+
+def test_the_smallest_p_values_are_told_apart():
+    values = [1e-310, 0.0, 1e-60, 0.5, np.nan]
+    columns = {
+        "log2_fold_change": np.ones(5),
+        "p_value": values,
+        "padj": values,
+        "status": [*["ok"] * 4, "count_outlier"],
+    }
+    page = explorer_section(build_results(list("abcde"), columns), None, None, ("padj", 0.1), "")
+    found = json.loads(re.search(r'id="explorer-data">(.*?)</script>', page).group(1))
+    assert found["genes"] == ["b", "a", "c", "d", "e"]
+    logs = unpacked(found["logs"]["p_value"], "<f4")
+    np.testing.assert_allclose(logs, [-400.0, -310.0, -60.0, np.log10(0.5), np.nan], rtol=1e-5)
 
 
 def test_sixty_thousand_genes_stay_below_10_mb():

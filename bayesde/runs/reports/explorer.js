@@ -13,6 +13,9 @@
   };
   const columns = {};
   for (const [name, text] of Object.entries(data.columns)) columns[name] = unpack(text, Float32Array);
+  for (const [name, text] of Object.entries(data.logs)) {
+    columns[name] = Float64Array.from(unpack(text, Float32Array), (value) => 10 ** value);
+  }
   const statusCode = unpack(data.statusCode, Uint8Array);
   const genes = data.genes, n = genes.length, lfc = columns.log2_fold_change;
   const titles = data.names ? genes.map((gene, i) => (data.names[i] ? `${data.names[i]} (${gene})` : gene)) : genes;
@@ -34,7 +37,8 @@
   const number = (value) => {
     if (!Number.isFinite(value)) return "";
     const size = Math.abs(value);
-    if (size !== 0 && size < 1e-3) return value.toExponential(1);
+    if (size === 0) return "0";
+    if (size < 1e-3) return value.toExponential(1);
     if (size >= 1000) return Math.round(value).toLocaleString("en-US");
     return value.toPrecision(3);
   };
@@ -255,7 +259,7 @@
     parent.appendChild(node);
     return node;
   };
-  const W = 440, H = 300, L = 52, R = 10, T = 12, B = 44;
+  const W = 440, H = 300, L = 64, R = 10, T = 12, B = 44;
   const cleared = (name) => {
     const svg = byId(name);
     svg.replaceChildren();

@@ -28,6 +28,8 @@ COLUMNS = (
 SHOWN_ALWAYS = "base_mean log2_fold_change lfc_lower lfc_upper p_value padj lfsr s_value".split()
 """Those that its table shows."""
 RANKING = ("s_value", "lfsr", "padj", "p_value")
+LEAST_LOG = -400.0
+"""Decimal logarithm that 0 is stored as: as a double, it is 0 again."""
 LABELS = {
     "base_mean": "mean count",
     "log2_fold_change": "log2 fold change",
@@ -134,7 +136,12 @@ def _numbers(
     measure = "lfsr" if "lfsr" in table else "p_value" if "p_value" in table else ranking(table)[0]
     values: dict[str, Any] = {
         "genes": list(map(str, own.index)),
-        "columns": {name: _packed(own[name].to_numpy(np.float32)) for name in COLUMNS if name in own},
+        "columns": {
+            name: _packed(own[name].to_numpy(np.float32))
+            for name in COLUMNS
+            if name in own and name not in RANKING
+        },
+        "logs": {name: _packed(_log10(own[name].to_numpy(float))) for name in RANKING if name in own},
         "shown": [[name, LABELS[name]] for name in SHOWN_ALWAYS if name in own],
         "counted": list(counted),
         "measure": [measure, LABELS[measure]],
@@ -164,6 +171,12 @@ def _detail(order: np.ndarray, details: GeneDetails, experiment: RunExperiment) 
         "quantiles": None if details.quantiles is None else _packed(details.quantiles),
         "probabilities": list(PROBABILITIES),
     }
+
+
+def _log10(values: np.ndarray) -> np.ndarray:
+    """Return decimal logarithms in single precision, which has no numbers as small as some p-values."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log10(values), LEAST_LOG).astype(np.float32)
 
 
 def _packed(values: np.ndarray) -> str:
