@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.queries.prior_predictive import prior_predictive
     from bayesde.posterior.queries.reweight import reweighted
     from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
+    from bayesde.power import PowerOptions, PowerStudy, power_study
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
@@ -94,6 +95,7 @@ _HOMES = {
     "bayesde.posterior.posterior": ("Posterior",),
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
+    "bayesde.power": ("PowerOptions", "PowerStudy", "power_study"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
@@ -118,6 +120,8 @@ __all__ = [
     "LogNormal",
     "OptionError",
     "Posterior",
+    "PowerOptions",
+    "PowerStudy",
     "Priors",
     "ResultsTable",
     "SamplingOptions",
@@ -141,6 +145,7 @@ __all__ = [
     "normalization_factors",
     "plots",
     "power_scaling",
+    "power_study",
     "prior_predictive",
     "read_counts",
     "read_results",

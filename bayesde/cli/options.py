@@ -18,11 +18,12 @@ from bayesde.options import (
     option,
 )
 from bayesde.posterior.options import EngineRunOptions, SamplingOptions
+from bayesde.power.options import PowerOptions
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
+__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "Pilot", "SimulatedExperiment"]
 
 
 @documented
@@ -103,7 +104,30 @@ class Installation:
     )
 
 
+@documented
+@dataclass(frozen=True, kw_only=True)
+class Pilot:
+    """The experiment that another one is planned from."""
+
+    pilot: Path | None = option(
+        None,
+        File(),
+        "Folder of a run of `bayesde sample` whose genes the planned experiment resembles. Default: typical "
+        "values.",
+        flag("--pilot", metavar="DIR"),
+    )
+    coefficient: str | None = option(
+        None,
+        Other("str"),
+        "Coefficient of the pilot whose effects are like those of the planned experiment. Default: the last "
+        "one that is shrunken.",
+        flag("--coefficient", metavar="NAME"),
+    )
+
+
 DEMO_FOLDER = Path("demo")
+_LAWS = ("effects", "effect_scale", "zero_share", "trend", "dispersion_sd")
+"""Those of simulated genes that a plan without a pilot may choose."""
 _DIRECTORY = Part("run", Execution, ("directory",))
 _RUN = Part("run", Execution, ("out", "config", "force"))
 _WORKERS = Part("machine", EngineRunOptions, ("workers",))
@@ -119,6 +143,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("experiment", SimulatedExperiment),
         Part("laws", SimulationOptions),
         Part("run", Execution, ("force",)),
+    ),
+    "power": (
+        Part("run", Execution, ("out",)),
+        Part("pilot", Pilot),
+        Part("power", PowerOptions),
+        Part("laws", SimulationOptions, _LAWS),
     ),
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),

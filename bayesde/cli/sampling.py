@@ -15,9 +15,9 @@ __all__ = ["sample"]
 def sample(chosen: Chosen) -> None:
     """Sample the posterior of every gene: by importance sampling, or with Stan.
 
-    Writes results.tsv, diagnostics.tsv, the draws and plots into DIR, and the point estimates of all genes
-    into DIR/eb and DIR/shrunken. An interrupted run can be resumed. Exit code 3: the run finished, but some
-    genes failed their diagnostics; the column `status` shows which.
+    Writes results.tsv, diagnostics.tsv, outlier_counts.tsv, the draws and plots into DIR, and the point
+    estimates of all genes into DIR/eb and DIR/shrunken. An interrupted run can be resumed. Exit code 3: the
+    run finished, but some genes failed their diagnostics; the column `status` shows which.
 
     For example:
 

@@ -35,6 +35,7 @@ class PosteriorData:
     shared: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: pd.DataFrame | None = None
+    outliers: pd.DataFrame | None = None
 
     @cached_property
     def recoded(self) -> dict[Any, Any]:

@@ -24,6 +24,7 @@ from bayesde.posterior.options import (
 )
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.queries.outlier_search import with_outliers_treated
 from bayesde.posterior.request import (
     Request,
     check_same,
@@ -115,4 +116,4 @@ def fit_posterior(
         progress,
     )
     check_laws(request.coding, start, options.effects, run.engine)
-    return Posterior.of(ENGINES[run.engine](request))
+    return Posterior.of(with_outliers_treated(ENGINES[run.engine](request), run.outliers or "keep", progress))

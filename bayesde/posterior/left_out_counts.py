@@ -35,7 +35,9 @@ def without_samples(model: ConditionalModel, left_out: np.ndarray) -> Conditiona
     """
     kept = ~left_out
     y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
-    return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]))
+    x = np.ascontiguousarray(model.x[kept])
+    x.flags.writeable = model.x.flags.writeable  # kernels are compiled for one or the other
+    return replace(model, y=y, log_nf=log_nf, x=x)
 
 
 def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:

@@ -83,6 +83,31 @@ class EngineOptions:
         flag("--seed", metavar="N", panel=_SAMPLER),
     )
 
+    outliers: str | None = option(
+        None,
+        Words(
+            {
+                "keep": "they are not looked for",
+                "report": "they are found, in about the time of engine psis, and nothing else changes",
+                "leave-out": "their genes are sampled again without them, and have the status "
+                "`outlier_left_out`",
+            }
+        ),
+        "What becomes of outlying counts, which the gene's other counts do not explain. `fit_posterior` "
+        "keeps them by default, since a posterior without them cannot be reweighted to other priors; "
+        "`bayesde sample` leaves them out where every sample has two others of the same kind, and reports "
+        "them elsewhere.",
+        flag(
+            "--outliers",
+            metavar="report|leave-out|keep",
+            panel=_MODEL,
+            help="Outlying counts, which the gene's other counts do not explain: `report` them "
+            "(outlier_counts.tsv); `leave-out`, sample their genes again without them (status "
+            "`outlier_left_out`); `keep`, do not look for them. Default: `leave-out` with engine psis where "
+            "each combination of the design's variables has at least three samples, else `report`.",
+        ),
+    )
+
     def __post_init__(self) -> None:
         check_fields(self)
 
@@ -118,6 +143,7 @@ class EngineKeywords(TypedDict, total=False):
     warmup: int
     chains: int
     seed: int
+    outliers: str | None
     workers: int
     directory: Any
 

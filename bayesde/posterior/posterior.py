@@ -51,6 +51,9 @@ class Posterior(PosteriorQueries):
         Engine joint: what the sampler reports of every draw, such as its energy.
     left_out : pandas.DataFrame or None
         ``gene`` and ``sample`` of the counts without which the posterior was made, see `without_outliers`.
+    outliers : pandas.DataFrame or None
+        What `outlier_counts` found, where the fit looked for outlying counts: of all counts, whether or not
+        they were left out.
     """
 
     @classmethod

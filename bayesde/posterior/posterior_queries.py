@@ -15,6 +15,7 @@ from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.queries.other_laws import compare_effects, compare_residuals, with_effects
 from bayesde.posterior.queries.outlier_counts import without_outliers
+from bayesde.posterior.queries.outlier_search import find_outlier_counts
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
 
 __all__ = ["PosteriorQueries"]
@@ -118,6 +119,32 @@ class PosteriorQueries(PosteriorData):
         """
         return leave_one_out(self, refit=refit, progress=progress)
 
+    def outlier_counts(self, false_flags: float = 1.0, *, progress: Progress | None = None) -> pd.DataFrame:
+        """Flag the counts that the other counts of their gene do not explain.
+
+        As ``loo().outlier_counts()``, in a fraction of the time: counts that are far from being outliers are
+        not predicted exactly.
+
+        Parameters
+        ----------
+        false_flags : float
+            How many counts may be flagged by chance, in expectation, in the whole data set. Above 0.
+        progress : callable, optional
+            Called with (units done, units, text).
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a flagged count, the most surprising first: ``gene``, ``sample``, ``count``, ``expected``,
+            ``tail_probability`` (two-sided), ``pareto_k``; without the counts that had been left out before.
+
+        Raises
+        ------
+        OptionError
+            If `false_flags` is not a positive number.
+        """
+        return find_outlier_counts(self, false_flags, progress=progress)
+
     def without_outliers(self, counts: pd.DataFrame | None = None) -> Self:
         """Sample the genes of outlying counts again without these counts.
 
@@ -125,7 +152,7 @@ class PosteriorQueries(PosteriorData):
         ----------
         counts : pandas.DataFrame, optional
             Counts to leave out, one a row, with the columns ``gene`` and ``sample``; by default those that
-            ``loo().outlier_counts()`` flags.
+            `outlier_counts` flags.
 
         Returns
         -------
@@ -138,7 +165,7 @@ class PosteriorQueries(PosteriorData):
         InputError
             If a gene has no posterior, a sample does not exist, or no count of a gene would be left.
         """
-        return without_outliers(self, self.loo().outlier_counts() if counts is None else counts)
+        return without_outliers(self, self.outlier_counts() if counts is None else counts)
 
     def predict(
         self,

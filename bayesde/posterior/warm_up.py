@@ -18,7 +18,7 @@ from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import inverse, products, solve
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.draws.pareto_smoothing import effective_size, smoothed
+from bayesde.posterior.draws.pareto_smoothing import effective_size, smooth_log_weights, smoothed
 from bayesde.posterior.draws.resampling import resampled
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.learning import draw_all
@@ -28,6 +28,7 @@ from bayesde.posterior.proposal.components import gene_mixtures
 from bayesde.posterior.proposal.drawing import fitted_shares
 from bayesde.posterior.proposal.genes import ProposedGenes
 from bayesde.posterior.proposal.mixture import Mixture
+from bayesde.posterior.queries.pointwise import leave_out_weights, log_probabilities, predictions
 from bayesde.posterior.summaries.one_contrast import contrast_summary, mean_dispersion
 
 __all__ = ["PARTS", "warm_up"]
@@ -45,7 +46,7 @@ def warm_up(part: str) -> None:
 
     Parameters
     ----------
-    part : {"components", "draws", "tables"}
+    part : {"components", "draws", "tables", "outliers"}
     """
     PARTS[part]()
 
@@ -108,7 +109,19 @@ def _tables() -> None:
     resampled(draws, _start().seeds)
 
 
-PARTS = {"components": _components, "draws": _draws, "tables": _tables}
+def _outliers() -> None:
+    """Predict counts by weights, and from draws that have not seen them."""
+    model, theta = _model(), np.zeros((GENES, DRAWS, 3), dtype=np.float32)
+    weights = np.full((GENES, DRAWS), 1.0 / DRAWS)
+    for some in (theta, theta[:, ::2].copy()):
+        log_p = log_probabilities(model, some)
+        left_out = np.zeros(model.y.shape, dtype=bool)
+        log_weights, _ = leave_out_weights(log_p, weights[:, : some.shape[1]].copy(), left_out)
+        smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))
+        predictions(model, some, log_p, log_weights)
+
+
+PARTS = {"components": _components, "draws": _draws, "tables": _tables, "outliers": _outliers}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ _OWN_FILES = (
     "results.tsv",
     "results.columns.json",
     "diagnostics.tsv",
+    "outlier_counts.tsv",
     "report.html",
     "log.txt",
     ".lock",

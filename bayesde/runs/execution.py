@@ -32,6 +32,7 @@ from bayesde.runs.interruption import Stopper, run_interruptible
 from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
 from bayesde.runs.progress import Reporter
+from bayesde.runs.reports.outliers import outlier_sentence
 from bayesde.statuses import FAILED
 
 __all__ = ["RunOutcome", "resume", "run"]
@@ -255,6 +256,11 @@ def _compute(
         _compile_tables(fit, inputs.contrast, start.ready)
         with _timed(timings, "sampling"):
             posterior = _sample(plan, inputs, fit, directory, workers, progress)
+        with _timed(timings, "outliers"):
+            posterior = _with_outliers_treated(plan, posterior, directory, progress)
+        if posterior.outliers is not None:
+            lines.append(outlier_sentence(posterior))
+            logger.info("%s", lines[-1])
         lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
@@ -327,6 +333,7 @@ def _posterior(
         engine=sample.engine,
         genes=inputs.genes,
         hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
+        outliers="keep",  # they are looked for afterwards, with a progress of their own
         draws=sample.draws,
         chains=sample.chains,
         warmup=sample.warmup,
@@ -338,6 +345,15 @@ def _posterior(
         directory=directory.blocks,
         progress=progress,
     )
+
+
+def _with_outliers_treated(
+    plan: RunPlan, posterior: Any, directory: RunDirectory, progress: Progress | None
+) -> Any:
+    """Find outlying counts, and leave them out, as the plan says."""
+    from bayesde.posterior.queries.outlier_search import with_outliers_treated  # loads compiled kernels
+
+    return with_outliers_treated(posterior, plan.sample.outliers, Reporter(directory, progress, False))
 
 
 def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:

@@ -31,6 +31,7 @@ from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 from bayesde.runs.reports.column_descriptions import posterior_columns, shrunken_columns, tested_columns
 from bayesde.runs.reports.headline import headline
+from bayesde.runs.reports.outliers import write_outliers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,6 +134,8 @@ def write_posterior(
     write_results(table, directory.path, meanings=meanings)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
+    if posterior.outliers is not None:
+        write_outliers(directory.path, posterior)
     _write_draws(directory, posterior)
     eb, model = posterior.eb, plan.model
     mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, chi2, norm
 
+import bayesde as bde
 from benchmarks.accuracy import __main__ as run
-from benchmarks.accuracy import judge, metrics, page
+from benchmarks.accuracy import judge, metrics, outliers, page
 from benchmarks.accuracy.answers import LEVELS, around, bayesde_answers
 from benchmarks.accuracy.problems import simulated_problems
 from benchmarks.accuracy.records import Answer
@@ -199,3 +200,23 @@ def test_a_page_without_a_place_for_a_table_is_refused(tmp_path):
     (tmp_path / "empty.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="no place for the table"):
         page.refresh(tmp_path / "empty.md", run.read(run.HERE / "results"))
+
+
+def test_leaving_out_a_planted_count_is_measured():
+    drawn = bde.simulate(300, (3, 3), seed=4)
+    matrix = np.array(drawn.counts.matrix)
+    gene = int(np.argmax((matrix.mean(axis=1) > 50) & (matrix.min(axis=1) > 10)))
+    matrix[gene, 1] = 30 * int(matrix[gene].mean())
+    names = {"gene": [drawn.counts.genes[gene]], "sample": [drawn.counts.samples[1]]}
+    counts = bde.Counts(
+        matrix,
+        genes=drawn.counts.genes,
+        samples=drawn.counts.samples,
+        sample_table=drawn.counts.sample_table,
+    )
+    truth = drawn.log2_fold_change().to_numpy()
+    row = outliers.compared(counts, "~ condition", truth, pd.DataFrame(names))
+    assert (row["planted"], row["planted_flagged"]) == (1, 1)
+    assert row["flagged"] <= 5
+    assert row["leave_out_rmse_outlying"] < row["keep_rmse_outlying"]
+    assert row["leave_out_rmse"] == pytest.approx(row["keep_rmse"], rel=0.1)

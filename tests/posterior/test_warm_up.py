@@ -49,6 +49,7 @@ def missing():
     posterior = fit_posterior(few, "~ type + condition", options=SamplingOptions(hand_over=False))
     tab_separated(posterior.results(lfc_threshold=0.5))
     assert posterior.draws["beta"].size
+    posterior.without_outliers()
     after = compiled()
     return sorted(name for name, signatures in after.items() if signatures - before.get(name, set()))
 

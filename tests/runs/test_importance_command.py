@@ -67,6 +67,8 @@ def test_a_run_leaves_tables_draws_and_hyperparameters(bayesde, files, monkeypat
         "ma.png",
     ]
     for path in pictures:
+        if path.name == "ma.png":  # the page has a plot of its own that can be explored
+            continue
         assert base64.b64encode(path.read_bytes()).decode() in page
 
 

@@ -111,6 +111,7 @@ def test_a_run_leaves_what_the_contract_says(undisturbed):
         "results.tsv",
         "results.columns.json",
         "diagnostics.tsv",
+        "outlier_counts.tsv",
         "plots",
         "eb",
         "shrunken",

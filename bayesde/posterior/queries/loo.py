@@ -22,37 +22,26 @@ both are taken as known when a count is left out.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numba.core import config
 
 from bayesde.counts.display import html_table
-from bayesde.model.density import ConditionalModel
 from bayesde.posterior.data import PosteriorData
-from bayesde.posterior.draws.pareto_smoothing import MAX_K, smooth_log_weights
+from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.left_out_counts import only_samples
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.queries.left_out import by_pattern, sample_without
+from bayesde.posterior.queries.left_out_predictions import labelled, predict_again, predict_by_weights
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 from bayesde.posterior.queries.outlier_counts import outlier_counts
-from bayesde.posterior.queries.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
 
 __all__ = ["LeaveOneOut", "leave_one_out"]
 
-VALUES_AT_A_TIME = 500_000
-"""Log probabilities (gene, sample, draw) that a thread holds at a time."""
 FEWEST = 50.0
 """Effective draws without a count, below which the gene is sampled again."""
-REFIT_DRAWS, MANY_DRAWS = 1000, 10_000
-LARGEST_ERROR = 0.2
-"""Of ln p of a count; a gene that was sampled again is sampled with many draws where its error is larger: a
-count far from what is expected lies in the tail of what was drawn without it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,91 +182,8 @@ def leave_one_out(
     LeaveOneOut
     """
     report = progress or silent
-    shape = (posterior.gene_draws.n_genes, posterior.design.n_samples)
-    found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
     left_out = posterior.left_out_mask
-    size = max(1, VALUES_AT_A_TIME // (shape[1] * posterior.gene_draws.n_draws))
-    batches = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
-
-    def work(rows: slice) -> None:
-        for name, values in _by_weights(posterior, rows, left_out[rows]).items():
-            found[name][rows] = values
-
-    with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
-        for done, _ in enumerate(pool.map(work, batches), 1):
-            report(done, len(batches), "leaving out each count by weights")
+    found = predict_by_weights(posterior, left_out, report)
     doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
-    for j in range(shape[1]):
-        report(j, shape[1], "sampling genes again without a sample")
-        genes = np.flatnonzero(doubtful[:, j])
-        _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
-        _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
-    report(shape[1], shape[1], "sampling genes again without a sample")
-    return LeaveOneOut(_labelled(posterior, found, doubtful, left_out))
-
-
-def _by_weights(posterior: PosteriorData, rows: slice, left_out: np.ndarray) -> dict[str, np.ndarray]:
-    """Leave out the counts of some genes by weights."""
-    draws = posterior.gene_draws.genes(rows)
-    theta = np.asarray(draws.theta)
-    model = posterior.observed(rows)
-    log_p = log_probabilities(model, theta)
-    log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
-    pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))  # in place
-    unseen = predictions(model, theta, log_p, log_weights)
-    return unseen._asdict() | {"lpd": seen, "pareto_k": pareto_k.reshape(log_weights.shape[:-1])}
-
-
-def _refit(
-    posterior: PosteriorData,
-    j: int,
-    genes: np.ndarray,
-    left_out: np.ndarray,
-    found: dict[str, np.ndarray],
-    draws: int,
-) -> None:
-    """Sample some genes again without sample j, and enter what they predict of it."""
-    without = left_out[genes].copy()
-    without[:, j] = True
-    only = np.zeros(without.shape[1], dtype=bool)
-    only[j] = True
-    for some, pattern in by_pattern(without, draws):
-        rows = genes[some]
-        sampled = sample_without(posterior, rows, pattern, draws)
-        model = only_samples(posterior.observed(rows), only)
-        values = _exactly(model, sampled.draws.theta, sampled.draws.weights())
-        values["pareto_k"] = sampled.report["pareto_k"]
-        for name, column in values.items():
-            found[name][rows, j] = column
-
-
-def _exactly(model: ConditionalModel, theta: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Predict the counts of one sample from draws that have not seen it; columns (gene,)."""
-    log_p = log_probabilities(model, theta)
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)[:, None, :]
-    return {
-        name: values[:, 0] for name, values in predictions(model, theta, log_p, log_weights)._asdict().items()
-    }
-
-
-def _labelled(
-    posterior: PosteriorData, found: dict[str, np.ndarray], refitted: np.ndarray, left_out: np.ndarray
-) -> xr.Dataset:
-    """Label the numbers by gene and sample."""
-    variables = {
-        "count": posterior.observed(slice(None)).y,
-        "expected": np.exp(found["log_expected"]),
-        "elpd": found["log_density"],
-        "elpd_error": found["error"],
-        "lpd": found["lpd"],
-        "ess": found["size"],
-        **{name: found[name] for name in ("below", "above", "pareto_k")},
-        "refitted": refitted,
-        "left_out": left_out,
-    }
-    coordinates = {
-        "gene": np.asarray(posterior.genes, dtype=object),
-        "sample": np.asarray(posterior.design.samples, dtype=object),
-    }
-    return xr.Dataset({name: (("gene", "sample"), values) for name, values in variables.items()}, coordinates)
+    predict_again(posterior, doubtful, left_out, found, report)
+    return LeaveOneOut(labelled(posterior, found, doubtful, left_out))

@@ -31,7 +31,9 @@ from bayesde.posterior.left_out_counts import kept_means
 from bayesde.posterior.queries.left_out import by_pattern, copied, overwrite, sample_without
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 
-__all__ = ["outlier_counts", "without_outliers"]
+__all__ = ["LARGEST_NUMBER_OF_FLAGS", "outlier_counts", "without_outliers"]
+
+LARGEST_NUMBER_OF_FLAGS = 1e9
 
 
 def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFrame:
@@ -54,7 +56,7 @@ def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFra
     OptionError
         If `false_flags` is not a positive number.
     """
-    check_range("false_flags", false_flags, 0.0, 1e9, open_ends=True)
+    check_range("false_flags", false_flags, 0.0, LARGEST_NUMBER_OF_FLAGS, open_ends=True)
     values, tail = loo.pointwise, loo.tail_probability.to_numpy()
     judged = ~values["left_out"].to_numpy()
     gene, sample = np.nonzero((tail <= false_flags / max(judged.sum(), 1)) & judged)

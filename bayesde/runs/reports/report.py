@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from html import escape
 from importlib.resources import files
@@ -14,19 +13,27 @@ import pandas as pd
 
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
+from bayesde.plots import p_value_histogram
 from bayesde.results import COLUMNS, ResultsTable, read_results
 from bayesde.runs.directory import RunDirectory
+from bayesde.runs.reports.answer import answer_section, shown_name
+from bayesde.runs.reports.citation import citation_section
+from bayesde.runs.reports.experiment import RunExperiment, read_experiment
+from bayesde.runs.reports.explorer import explorer_section, ranked, ranking
+from bayesde.runs.reports.gene_details import gene_details
 from bayesde.runs.reports.headline import counted_by
 from bayesde.runs.reports.hyperparameters import hyperparameters_section
+from bayesde.runs.reports.outliers import outliers_section
 from bayesde.runs.reports.page import bullets, html_table, number, picture, plain
-from bayesde.statuses import FAILED, STATUSES
+from bayesde.runs.reports.sample_pictures import drawn, sample_pictures
+from bayesde.runs.reports.verdicts import verdicts_section
+from bayesde.statuses import STATUSES
 
 __all__ = ["write_report"]
 
 TOP_GENES = 25
 
 _CAPTIONS = {
-    "ma.png": "Effects against mean counts. Genes beyond the axis are drawn as triangles at its edge.",
     "dispersion.png": "Dispersions: gene-wise estimates, the trend, and the final values. The blue points "
     "should scatter around the trend; if they do not, try another --trend.",
     "intervals.png": "Genes with the smallest lfsr: posterior means and intervals, and point estimates.",
@@ -85,20 +92,34 @@ def write_report(path: str | Path) -> Path:
 
 
 def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) -> str:
-    """Put the sections together; empty ones are left out."""
+    """Put the sections together, the answer first and the options last; empty ones are left out."""
+    counted = counted_by(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
+    read, told = read_experiment(record), ""
+    experiment = read if isinstance(read, RunExperiment) else None
+    if isinstance(read, str):
+        told = f'<p class="warning">{escape(read)} Counts of genes are not shown.</p>'
+    folder = directory.path
+    details = None
+    if experiment is not None and len(table) == experiment.inputs.counts.n_genes:
+        details = gene_details(experiment, table, ranked(table), folder / "posterior.zarr")
+    explorer = told + explorer_section(table, details, experiment, counted, _top_genes(table))
+    samples = "" if experiment is None else sample_pictures(experiment)
     sections = [
-        ("", _key_figures(record, table) + _warnings(directory)),
-        ("Options", _options(record)),
-        ("Tables", _tables(record)),
+        ("", answer_section(record, table, counted, details) + _warnings(directory)),
+        ("Can this be relied on?", verdicts_section(folder, record, table, details)),
+        ("Genes", explorer),
+        ("Genes by status: what was dropped, and why", _statuses(table)),
+        ("Outlying counts", outliers_section(folder)),
+        ("Samples", _size_factors(record) + samples),
         ("The fit", bullets([*record.get("variables", []), *record.get("fit", [])])),
-        ("Genes by status", _statuses(table)),
-        (f"The first {TOP_GENES} genes", _top_genes(table)),
         ("Pictures", _pictures(directory, table)),
-        ("Size factors", _size_factors(record)),
-        ("Hyperparameters", hyperparameters_section(directory.path / "hyperparameters.json")),
-        ("Diagnostics of the sampled genes", _diagnostics(directory.path / "diagnostics.tsv")),
-        ("Columns of results.tsv", _columns(directory.path, table)),
+        ("Hyperparameters", hyperparameters_section(folder / "hyperparameters.json")),
+        ("Diagnostics of the sampled genes", _diagnostics(folder / "diagnostics.tsv")),
+        ("Tables and files", _tables(record) + _files(folder)),
+        ("How to cite", citation_section(record)),
+        ("Columns of results.tsv", _columns(folder, table)),
         ("Input files, versions and times", _provenance(record)),
+        ("Options", _options(record)),
     ]
     return "\n".join((f"<h2>{title}</h2>\n" if title else "") + text for title, text in sections if text)
 
@@ -121,22 +142,6 @@ def _contrast_text(contrast: Any) -> str:
 
 def _subtitle(record: dict[str, Any]) -> str:
     return f"design {record['plan']['model']['design']}; finished {record.get('finished')}"
-
-
-def _key_figures(record: dict[str, Any], table: ResultsTable) -> str:
-    """Show the numbers at the top of the page."""
-    column, level = counted_by(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
-    chosen = table[table[column] < level]
-    name = "s-value" if column == "s_value" else "adjusted p-value"
-    figures = [
-        (len(table), "genes"),
-        (int(table[column].notna().sum()), f"with {name}"),
-        (int((chosen["log2_fold_change"] > 0).sum()), f"up, {name} < {level:g}"),
-        (int((chosen["log2_fold_change"] < 0).sum()), f"down, {name} < {level:g}"),
-        (int(table["status"].isin(FAILED).sum()), "failed a check"),
-    ]
-    cells = "".join(f"<div><b>{count:,}</b>{escape(label)}</div>" for count, label in figures)
-    return f'<div class="figures">{cells}</div>'
 
 
 def _warnings(directory: RunDirectory) -> str:
@@ -173,21 +178,13 @@ def _statuses(table: ResultsTable) -> str:
 
 def _top_genes(table: ResultsTable) -> str:
     """Tabulate the genes with the smallest s-values or p-values."""
-    order = [name for name in ("s_value", "lfsr", "padj", "p_value") if name in table]
-    known = table[table[order[0]].notna()]
-    # stable, so that genes of equal rank stand in the order of the input
-    top = pd.DataFrame(known).sort_values(order, kind="stable").head(TOP_GENES)
+    top = pd.DataFrame(table).iloc[ranked(table)[:TOP_GENES]]
+    top = top[top[ranking(table)[0]].notna()]
     if top.empty:
         return "<p>No gene has an estimate that can be ranked.</p>"
     columns = [name for name in _TOP_COLUMNS if name in top]
-    rows = [(_shown(gene, row), *(number(row[name]) for name in columns)) for gene, row in top.iterrows()]
+    rows = [(shown_name(gene, row), *(number(row[name]) for name in columns)) for gene, row in top.iterrows()]
     return html_table(("gene", *columns), rows, numbers=range(1, 1 + len(columns)))
-
-
-def _shown(gene: object, row: pd.Series) -> str:
-    """Write the name of a gene, with its symbol where the table has one."""
-    name = row.get("gene_name", "")
-    return f"{name} ({gene})" if name else str(gene)
 
 
 def _pictures(directory: RunDirectory, table: ResultsTable) -> str:
@@ -198,21 +195,9 @@ def _pictures(directory: RunDirectory, table: ResultsTable) -> str:
         if (directory.plots / name).is_file()
     ]
     if {"p_value", "padj"} <= set(table) and table["p_value"].notna().any():
-        shown.append(picture(_p_value_picture(table), _P_VALUE_CAPTION))
+        histogram = drawn(lambda ax: p_value_histogram(table, ax=ax), (8.0, 3.2))
+        shown.append(picture(histogram, _P_VALUE_CAPTION))
     return "\n".join(shown)
-
-
-def _p_value_picture(table: ResultsTable) -> bytes:
-    """Draw the histogram of the p-values."""
-    from matplotlib.figure import Figure  # slow to load
-
-    from bayesde.plots import p_value_histogram
-
-    figure = Figure(figsize=(8.0, 3.2), layout="constrained")
-    p_value_histogram(table, ax=figure.add_subplot())
-    stream = io.BytesIO()
-    figure.savefig(stream, dpi=150, format="png")
-    return stream.getvalue()
 
 
 def _size_factors(record: dict[str, Any]) -> str:
@@ -226,7 +211,7 @@ def _size_factors(record: dict[str, Any]) -> str:
         f'<td><span class="bar" style="width:{16 * factor / largest:.2f}rem"></span></td></tr>'
         for sample, factor in factors.items()
     ]
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>'
+    return f'<p>Size factors.</p><div class="wide"><table>{"".join(rows)}</table></div>'
 
 
 def _diagnostics(file: Path) -> str:
@@ -290,3 +275,26 @@ def _tables(record: dict[str, Any]) -> str:
     """Tabulate the main result of each table of the run."""
     tables = record.get("tables")
     return html_table(("file", "result"), list(tables.items())) if tables else ""
+
+
+_FILES = {
+    "results.tsv": "the table of all genes",
+    "outlier_counts.tsv": "counts that their genes' other counts do not explain",
+    "diagnostics.tsv": "how well each gene was sampled",
+    "eb/results.tsv": "point estimates and tests of all genes",
+    "shrunken/results.tsv": "shrunken effects of all genes",
+    "hyperparameters.json": "the hyperparameters, for --hyperparameters of other runs",
+    "posterior.zarr": "all draws",
+    "run.json": "options, versions, seeds and hashes of the input files",
+    "log.txt": "the log",
+}
+
+
+def _files(folder: Path) -> str:
+    """Link the files of the run that exist."""
+    rows = [
+        f'<tr><td><a href="{name}">{name}</a></td><td>{escape(meaning)}</td></tr>'
+        for name, meaning in _FILES.items()
+        if (folder / name).exists()
+    ]
+    return f'<div class="wide"><table>{"".join(rows)}</table></div>' if rows else ""

@@ -20,7 +20,7 @@ from bayesde.eb.options import EbOptions
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.resampling import resampled
-from bayesde.posterior.queries import loo
+from bayesde.posterior.queries import left_out_predictions, loo
 from bayesde.posterior.queries.left_out import sample_without
 from bayesde.posterior.queries.pointwise import log_probabilities
 
@@ -175,7 +175,7 @@ def test_what_weights_cannot_do_is_sampled_again(posterior, left_out):
 
 def test_numbers_do_not_depend_on_pieces_or_threads(posterior, left_out, monkeypatch):
     monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 1)
-    monkeypatch.setattr(loo, "VALUES_AT_A_TIME", 7 * 1000 * 3)
+    monkeypatch.setattr(left_out_predictions, "VALUES_AT_A_TIME", 7 * 1000 * 3)
     other = posterior.loo()
     for name in ATTRIBUTES:
         np.testing.assert_array_equal(other.pointwise[name], left_out.pointwise[name])

@@ -66,6 +66,28 @@ def test_planted_counts_are_flagged_and_hardly_any_other(flagged):
         assert row["pareto_k"] < 0.7
 
 
+@pytest.mark.parametrize("false_flags", [1.0, 20.0])
+def test_the_search_finds_what_predicting_every_count_finds(posterior, false_flags):
+    """Only counts at the border may differ, whose tails are from weights here and from other draws there."""
+    everything = posterior.loo().outlier_counts(false_flags)
+    found = posterior.outlier_counts(false_flags)
+    assert list(found.columns) == list(everything.columns)
+    one, two = (frame.set_index(["gene", "sample"])["tail_probability"] for frame in (everything, found))
+    level = false_flags / 1600
+    for alone in (one.drop(two.index, errors="ignore"), two.drop(one.index, errors="ignore")):
+        assert (alone > 0.5 * level).all()
+    assert set(PLANTED) <= set(two.index)
+    shared = one.index.intersection(two.index)
+    np.testing.assert_allclose(np.log10(two[shared]), np.log10(one[shared]), atol=1.0)
+    with pytest.raises(OptionError, match="false_flags"):
+        posterior.outlier_counts(-1.0)
+
+
+def test_the_search_passes_over_counts_that_had_been_left_out(posterior, flagged):
+    again = posterior.without_outliers(flagged).outlier_counts()
+    assert not set(PLANTED) & set(zip(again["gene"], again["sample"], strict=True))
+
+
 def test_no_more_flags_than_one_lets_oneself_in_for(clean):
     loo = sampled(clean).loo()
     numbers = [len(loo.outlier_counts(false_flags)) for false_flags in (1.0, 16.0, 160.0)]
