@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bayesde.explore import (
         filter_by_cpm,
         filter_by_expression,
+        normalization_check,
         sample_distances,
         sample_mds,
         sample_pca,
@@ -75,6 +76,7 @@ _HOMES = {
     "bayesde.explore": (
         "filter_by_cpm",
         "filter_by_expression",
+        "normalization_check",
         "sample_distances",
         "sample_mds",
         "sample_pca",
@@ -138,6 +140,7 @@ __all__ = [
     "load_pasilla",
     "log_cpm",
     "norm_transform",
+    "normalization_check",
     "normalization_factors",
     "plots",
     "power_scaling",

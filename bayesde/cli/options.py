@@ -22,7 +22,14 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
+__all__ = [
+    "DEMO_FOLDER",
+    "PARTS",
+    "CheckedNormalization",
+    "Execution",
+    "Installation",
+    "SimulatedExperiment",
+]
 
 
 @documented
@@ -94,6 +101,26 @@ class SimulatedExperiment:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
+class CheckedNormalization:
+    """What `bayesde check` compares, beside the files."""
+
+    by: str | None = option(
+        None,
+        Other("str"),
+        "Column of the sample table with the groups to compare. Default: all columns with two to eight "
+        "levels of at least two samples each; the worst comparison is reported.",
+        flag("--by", metavar="COLUMN"),
+    )
+    plot: Path | None = option(
+        None,
+        File(),
+        "File for a picture of what was found, such as check.png or check.pdf.",
+        flag("--plot", metavar="FILE"),
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """How Stan is installed."""
 
@@ -119,6 +146,10 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("experiment", SimulatedExperiment),
         Part("laws", SimulationOptions),
         Part("run", Execution, ("force",)),
+    ),
+    "check": (
+        Part("files", RunFiles, ("counts", "samples", "control_genes", "normalization_factors")),
+        Part("check", CheckedNormalization),
     ),
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),
