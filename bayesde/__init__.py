@@ -38,7 +38,8 @@ if TYPE_CHECKING:
         sample_pca,
         sample_summary,
     )
-    from bayesde.io import read_counts, read_tximport
+    from bayesde.gene_rankings import ranking, rankings
+    from bayesde.io import pseudobulk, read_counts, read_tximport, write_anndata
     from bayesde.model.effect_laws import EffectMixture
     from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma, ShiftedLogNormal
@@ -82,7 +83,7 @@ _HOMES = {
         "sample_pca",
         "sample_summary",
     ),
-    "bayesde.io": ("read_counts", "read_tximport"),
+    "bayesde.io": ("pseudobulk", "read_counts", "read_tximport", "write_anndata"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "log_cpm", "norm_transform", "normalization_factors"),
     "bayesde.eb.options": ("EbOptions",),
     "bayesde.posterior.queries.compare": ("compare_posteriors",),
@@ -96,6 +97,7 @@ _HOMES = {
     "bayesde.posterior.posterior": ("Posterior",),
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
+    "bayesde.gene_rankings": ("ranking", "rankings"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
@@ -145,6 +147,9 @@ __all__ = [
     "plots",
     "power_scaling",
     "prior_predictive",
+    "pseudobulk",
+    "ranking",
+    "rankings",
     "read_counts",
     "read_results",
     "read_tximport",
@@ -159,6 +164,7 @@ __all__ = [
     "simulate",
     "size_factors",
     "vst",
+    "write_anndata",
 ]
 
 
