@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
+    from bayesde.usage import UsageCounts, UsageFit, UsageOptions, UsagePosterior, fit_usage, read_usage
 
 __version__ = version("bayesde")
 
@@ -100,6 +101,14 @@ _HOMES = {
     "bayesde.gene_rankings": ("ranking", "rankings"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
+    "bayesde.usage": (
+        "UsageCounts",
+        "UsageFit",
+        "UsageOptions",
+        "UsagePosterior",
+        "fit_usage",
+        "read_usage",
+    ),
 }
 _MODULES = ("plots",)
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -130,12 +139,17 @@ __all__ = [
     "Simulation",
     "SimulationOptions",
     "ToolchainError",
+    "UsageCounts",
+    "UsageFit",
+    "UsageOptions",
+    "UsagePosterior",
     "compare_posteriors",
     "cpm",
     "filter_by_cpm",
     "filter_by_expression",
     "fit_eb",
     "fit_posterior",
+    "fit_usage",
     "fpkm",
     "fpm",
     "load_airway",
@@ -153,6 +167,7 @@ __all__ = [
     "read_counts",
     "read_results",
     "read_tximport",
+    "read_usage",
     "reweighted",
     "rlog",
     "s_values",

@@ -22,6 +22,7 @@ from bayesde.cli.demonstration import demo
 from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
+from bayesde.cli.using import usage
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (check, eb, sample, resume, status, report, demo, simulate):
+for _function in (check, eb, sample, resume, status, report, demo, simulate, usage):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

@@ -21,10 +21,12 @@ from bayesde.posterior.options import EngineRunOptions, SamplingOptions
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
+from bayesde.usage.options import UsageOptions
 
 __all__ = [
     "DEMO_FOLDER",
     "PARTS",
+    "AnalysedUsage",
     "CheckedNormalization",
     "Execution",
     "Installation",
@@ -121,6 +123,34 @@ class CheckedNormalization:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
+class AnalysedUsage:
+    """What `bayesde usage` reads and computes, beside counts, samples and design."""
+
+    exclusion: Path | None = option(
+        None,
+        File(),
+        "For junctions: table of the reads that skip each event; COUNTS are those that include it.",
+        flag("--exclusion", metavar="FILE"),
+    )
+    lengths: Path | None = option(
+        None,
+        File(),
+        "For junctions: table of effective lengths, one row per event, columns `inclusion` and `exclusion`.",
+        flag("--lengths", metavar="FILE"),
+    )
+    reduced: str | None = option(
+        None,
+        Formula(),
+        "The design without the terms that are tested. Default: without the last term.",
+        flag("--reduced", metavar="FORMULA"),
+    )
+    posterior: bool = option(
+        False, Switch(), "Sample the posterior of the changes, too: posterior.tsv.", flag("--posterior")
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """How Stan is installed."""
 
@@ -150,6 +180,13 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "check": (
         Part("files", RunFiles, ("counts", "samples", "control_genes", "normalization_factors")),
         Part("check", CheckedNormalization),
+    ),
+    "usage": (
+        Part("model", ModelPlan, ("design", "contrast", "references")),
+        Part("files", RunFiles, ("counts", "samples")),
+        Part("usage", AnalysedUsage),
+        Part("options", UsageOptions),
+        Part("run", Execution, ("out", "force")),
     ),
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),

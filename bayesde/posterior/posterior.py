@@ -269,7 +269,8 @@ class Posterior(PosteriorQueries):
         predictive : bool
             Whether to add what ``loo`` and ``plot_ppc`` need, one number for each draw and count: the groups
             ``log_likelihood`` (at the draws), ``posterior_predictive`` (as of `predict`) and
-            ``observed_data``, each with the variable ``counts``. Of engine psis draws are resampled ones, so
+            ``observed_data``, each with the variable ``counts`` (dimensions chain, draw, gene and
+            sample_id). Of engine psis draws are resampled ones, so
             that the k-hat of ArviZ's ``loo`` may be too small; the method `loo` takes weights into account.
 
         Returns

@@ -18,6 +18,8 @@ from bayesde.posterior.summaries.equal_weights import labelled_draws
 
 __all__ = ["arviz_data"]
 
+SAMPLE = "sample_id"
+"""The dimension of samples: ``sample`` is what ArviZ calls chains and draws together."""
 MOST_CELLS = 10**8
 """Numbers of a group, which are 0.8 GB."""
 
@@ -62,7 +64,7 @@ def _predictive_groups(
             f"predictions of {rows.size:,} genes, {len(samples)} samples and {chains * length:,} draws do "
             f"not fit into memory; choose at most {most:,} genes: to_arviz(genes=[...], predictive=True)."
         )
-    coordinates = {name: draws.coords[name] for name in ("chain", "draw", "gene")} | {"sample": samples}
+    coordinates = {name: draws.coords[name] for name in ("chain", "draw", "gene")} | {SAMPLE: samples}
     sizes = (chains, length, rows.size, len(samples))
     named = list(draws.coords["gene"].values)
     replicates = predict_counts(posterior, named, draws=chains * length).to_numpy().reshape(sizes)
@@ -70,10 +72,10 @@ def _predictive_groups(
     theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
     by_gene = np.ascontiguousarray(theta.reshape(chains * length, rows.size, -1).transpose(1, 0, 2))
     log_p = log_probabilities(model, by_gene.astype(np.float64)).transpose(2, 0, 1).reshape(sizes)
-    by_draw = ("chain", "draw", "gene", "sample")
-    observed = {name: coordinates[name] for name in ("gene", "sample")}
+    by_draw = ("chain", "draw", "gene", SAMPLE)
+    observed = {name: coordinates[name] for name in ("gene", SAMPLE)}
     return {
         "log_likelihood": xr.Dataset({"counts": (by_draw, log_p)}, coordinates),
         "posterior_predictive": xr.Dataset({"counts": (by_draw, replicates)}, coordinates),
-        "observed_data": xr.Dataset({"counts": (("gene", "sample"), model.y.astype(np.int64))}, observed),
+        "observed_data": xr.Dataset({"counts": (("gene", SAMPLE), model.y.astype(np.int64))}, observed),
     }

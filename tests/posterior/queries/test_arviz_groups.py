@@ -44,7 +44,7 @@ def test_log_likelihoods_are_those_of_scipy_at_the_draws(posterior):
     np.testing.assert_array_equal(data["observed_data"]["counts"], y)
     expected = stats.nbinom.logpmf(y, r, r / (r + mean))
     np.testing.assert_allclose(data["log_likelihood"]["counts"], expected, rtol=1e-6, atol=1e-6)
-    assert data["log_likelihood"]["counts"].dims == ("chain", "draw", "gene", "sample")
+    assert data["log_likelihood"]["counts"].dims == ("chain", "draw", "gene", "sample_id")
 
 
 def test_replicated_counts_are_those_that_are_predicted(posterior):
