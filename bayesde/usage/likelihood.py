@@ -43,8 +43,10 @@ __all__ = [
 LARGEST_ETA = 50.0
 """Log ratios of usage are cut here."""
 MAX_ITERATIONS = 100
-TOLERANCE = 1e-9
-"""Relative gain in the likelihood at which the regression stops."""
+TOLERANCE = 1e-11
+"""Gain in the log likelihood below which the regression stops."""
+ROUNDING = 1e-12
+"""Relative loss of log likelihood by rounding."""
 HALVINGS = 20
 ROUNDS = 10
 """Alternations between means and dispersion."""
@@ -128,37 +130,36 @@ def _regress(this, others, x, alpha, ridge, beta, gram, factor):  # type: ignore
     ``gram`` and ``factor`` are X'VX + R there and its Cholesky factor.
     """
     n, p = x.shape
-    weight, score, step, trial = np.empty(n), np.empty(n), np.empty(p), np.empty(p)
+    weight, score = np.empty(n), np.empty(n)
+    slope, step, trial = np.empty(p), np.empty(p), np.empty(p)
     value = _expand(this, others, x, beta, alpha, weight, score) - _penalty(beta, ridge)
     for _ in range(MAX_ITERATIONS):
         weighted_gram(x, weight, gram)
+        gain = 0.0  # that Newton's step promises, twice
         for k in range(p):
             gram[k, k] += ridge[k]
-            step[k] = -ridge[k] * beta[k]
+            slope[k] = -ridge[k] * beta[k]
             for j in range(n):
-                step[k] += x[j, k] * score[j]
+                slope[k] += x[j, k] * score[j]
+            step[k] = slope[k]
         if not cholesky(gram, factor):
             return math.nan
         solve(factor, step)
+        for k in range(p):
+            gain += slope[k] * step[k]
+        if gain <= TOLERANCE:
+            return value + _penalty(beta, ridge)
         size = 1.0
         for _ in range(HALVINGS):
             for k in range(p):
                 trial[k] = beta[k] + size * step[k]
             new = _expand(this, others, x, trial, alpha, weight, score) - _penalty(trial, ridge)
-            if new >= value - TOLERANCE * abs(value):
+            if new >= value - ROUNDING * abs(value):
                 break
             size *= 0.5
-        gain = new - value
         for k in range(p):
             beta[k] = trial[k]
         value = new
-        if abs(gain) <= TOLERANCE * (abs(value) + 0.1):
-            weighted_gram(x, weight, gram)
-            for k in range(p):
-                gram[k, k] += ridge[k]
-            if not cholesky(gram, factor):
-                return math.nan
-            return value + _penalty(beta, ridge)
     return math.nan
 
 
