@@ -13,7 +13,7 @@ from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import products, projections
 from bayesde.numerics.threads import over_genes
-from bayesde.usage.likelihood import FeatureCounts, fill_dispersions, fill_regressions
+from bayesde.usage.likelihood import FeatureCounts, Limits, fill_dispersions, fill_regressions
 from bayesde.usage.options import UsageOptions
 
 __all__ = ["RIDGE", "Dispersions", "Regressions", "fit_dispersions", "likelihood_ratios", "regress"]
@@ -122,10 +122,10 @@ def fit_dispersions(counts: FeatureCounts, base_mean: np.ndarray, options: Usage
     Dispersions
     """
     n, (n_samples, p) = len(base_mean), counts.x.shape
-    ridge, high = np.full(p, RIDGE), math.log(max(SMALLEST_MAX, 2.0 * n_samples))
+    limits = Limits(np.full(p, RIDGE), math.log(max(SMALLEST_MAX, 2.0 * n_samples)))
     beta, mean = starts(counts), np.zeros((n, 2, n_samples))
     found = np.full(n, math.log(START))
-    over_genes(fill_dispersions, n, counts, ridge, high, np.zeros((n, 2)), beta, mean, found)
+    over_genes(fill_dispersions, n, counts, limits, np.zeros((n, 2)), beta, mean, found)
     converged = ~np.isnan(found)
     gene_wise = exp(np.where(converged, found, math.log(START)))
     trend = fit_trend(options.trend, gene_wise[converged], base_mean[converged])
@@ -135,7 +135,7 @@ def fit_dispersions(counts: FeatureCounts, base_mean: np.ndarray, options: Usage
         prior = DispersionPrior(residual_var=prior.residual_var, prior_var=options.prior_var)
     around = np.column_stack([log(fitted), np.full(n, 1.0 / prior.prior_var)])
     shrunken = found.copy()
-    over_genes(fill_dispersions, n, counts, ridge, high, around, beta, mean, shrunken)
+    over_genes(fill_dispersions, n, counts, limits, around, beta, mean, shrunken)
     kept = prior.outlying(gene_wise, fitted)
     dispersion = np.where(kept, gene_wise, exp(np.where(converged, shrunken, math.log(START))))
     return Dispersions(gene_wise, dispersion, trend, prior, converged)

@@ -33,6 +33,7 @@ from bayesde.numerics.gamma_functions import gamma_excess, gamma_excess_with_slo
 
 __all__ = [
     "FeatureCounts",
+    "Limits",
     "fill_dispersions",
     "fill_integrated",
     "fill_log_determinants",
@@ -70,6 +71,21 @@ class FeatureCounts(NamedTuple):
     this: np.ndarray
     others: np.ndarray
     x: np.ndarray
+
+
+class Limits(NamedTuple):
+    """What keeps the parameters of the search for dispersions within bounds.
+
+    Attributes
+    ----------
+    ridge : ndarray (coefficient,)
+        Prior precisions of the coefficients.
+    high : float
+        Upper limit of ln dispersion.
+    """
+
+    ridge: np.ndarray
+    high: float
 
 
 @kernel
@@ -275,16 +291,14 @@ def _set_means(this, others, x, beta, alpha, mean):  # type: ignore[no-untyped-d
 
 
 @kernel
-def fill_dispersions(first, last, counts, ridge, high, prior, beta, mean, log_alpha):  # type: ignore[no-untyped-def]
+def fill_dispersions(first, last, counts, limits, prior, beta, mean, log_alpha):  # type: ignore[no-untyped-def]
     """Search the dispersions of some features.
 
     Parameters
     ----------
     first, last : int
     counts : FeatureCounts
-    ridge : ndarray (coefficient,)
-    high : float
-        Upper limit of ln dispersion.
+    limits : Limits
     prior : ndarray (feature, 2)
         Mean and precision of a normal prior of ln dispersion. Where the precision is 0, means and dispersion
         are searched by turns; otherwise, at the means that are given.
@@ -301,17 +315,19 @@ def fill_dispersions(first, last, counts, ridge, high, prior, beta, mean, log_al
     for g in range(first, last):
         this, others = counts.this[g], counts.others[g]
         if prior[g, 1] > 0.0:
-            log_alpha[g] = _search(this, others, counts.x, mean[g], high, prior[g, 0], prior[g, 1], work)
+            log_alpha[g] = _search(
+                this, others, counts.x, mean[g], limits.high, prior[g, 0], prior[g, 1], work
+            )
             continue
         a = log_alpha[g]
         for _ in range(ROUNDS):
-            value = _regress(this, others, counts.x, math.exp(a), ridge, beta[g], gram, factor)
+            value = _regress(this, others, counts.x, math.exp(a), limits.ridge, beta[g], gram, factor)
             if math.isnan(value):
                 a = math.nan
                 break
             _set_means(this, others, counts.x, beta[g], math.exp(a), mean[g])
             before = a
-            a = _search(this, others, counts.x, mean[g], high, 0.0, 0.0, work)
+            a = _search(this, others, counts.x, mean[g], limits.high, 0.0, 0.0, work)
             if abs(a - before) <= SAME:
                 break
         log_alpha[g] = a

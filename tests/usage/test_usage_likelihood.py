@@ -6,7 +6,7 @@ import statsmodels.api as sm
 from scipy import integrate, optimize, stats
 
 from bayesde.usage.estimates import fit_dispersions, regress
-from bayesde.usage.likelihood import FeatureCounts, fill_dispersions, fill_integrated, sample_level
+from bayesde.usage.likelihood import FeatureCounts, Limits, fill_dispersions, fill_integrated, sample_level
 from bayesde.usage.options import UsageOptions
 
 X = np.column_stack([np.ones(6), [0, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]]).astype(float)
@@ -73,11 +73,11 @@ def adjusted(log_alpha, y, mean, design):
 
 
 def test_dispersions_maximize_the_adjusted_likelihood_of_the_whole_design():
-    counts, ridge = simulated(8, alpha=0.2), np.full(3, 1e-9)
+    counts, limits = simulated(8, alpha=0.2), Limits(np.full(3, 1e-9), 3.0)
     found = fit_dispersions(counts, np.full(8, 50.0), UsageOptions(trend="mean"))
     mean, beta = np.zeros((8, 2, 6)), np.zeros((8, 3))
     log_alpha = np.log(found.gene_wise)
-    fill_dispersions(0, 8, counts, ridge, 3.0, np.zeros((8, 2)), beta, mean, log_alpha)
+    fill_dispersions(0, 8, counts, limits, np.zeros((8, 2)), beta, mean, log_alpha)
     for g in range(8):
         (y, design), means = expanded(counts, g), mean[g].ravel()
         best = optimize.minimize_scalar(
@@ -89,7 +89,7 @@ def test_dispersions_maximize_the_adjusted_likelihood_of_the_whole_design():
     center, precision = np.log(0.05), 1.0 / 0.5
     prior = np.column_stack([np.full(8, center), np.full(8, precision)])
     shrunken = log_alpha.copy()
-    fill_dispersions(0, 8, counts, ridge, 3.0, prior, beta, mean, shrunken)
+    fill_dispersions(0, 8, counts, limits, prior, beta, mean, shrunken)
     for g in range(8):
         (y, design), means = expanded(counts, g), mean[g].ravel()
         best = optimize.minimize_scalar(
