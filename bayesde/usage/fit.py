@@ -188,10 +188,14 @@ class UsageFit:
 
     def _status(self, converged: np.ndarray) -> np.ndarray:
         """Return why features have no numbers, object (feature,)."""
+        reasons = {
+            "not_converged": ~converged,
+            "single_feature": ~self.fitted,
+            "all_zero": self.counts.counts.all_zero,
+        }
         status = np.full(len(self.fitted), "ok", dtype=object)
-        status[~converged] = "not_converged"
-        status[~self.fitted] = "single_feature"
-        status[self.counts.counts.all_zero] = "all_zero"
+        for reason, where in reasons.items():
+            status[where] = reason
         return status
 
 

@@ -307,7 +307,7 @@ def fill_dispersions(first, last, counts, limits, prior, beta, mean, log_alpha):
     mean : ndarray (feature, 2, sample)
         Means: filled by the search by turns.
     log_alpha : ndarray (feature,)
-        Starts; filled with the dispersions' logarithms, NaN where a regression did not converge.
+        Starts; filled with the dispersions' logarithms, NaN where the first regression did not converge.
     """
     n, p = counts.x.shape
     gram, factor = np.empty((p, p)), np.zeros((p, p))
@@ -320,10 +320,11 @@ def fill_dispersions(first, last, counts, limits, prior, beta, mean, log_alpha):
             )
             continue
         a = log_alpha[g]
-        for _ in range(ROUNDS):
+        for turn in range(ROUNDS):
             value = _regress(this, others, counts.x, math.exp(a), limits.ridge, beta[g], gram, factor)
-            if math.isnan(value):
-                a = math.nan
+            if math.isnan(value):  # with hardly any counts, at a dispersion far above 1
+                if turn == 0:
+                    a = math.nan
                 break
             _set_means(this, others, counts.x, beta[g], math.exp(a), mean[g])
             before = a
