@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from bayesde.explore import (
         filter_by_cpm,
         filter_by_expression,
+        normalization_check,
         sample_distances,
         sample_mds,
         sample_pca,
         sample_summary,
     )
-    from bayesde.io import read_counts, read_tximport
+    from bayesde.gene_rankings import ranking, rankings
+    from bayesde.io import pseudobulk, read_counts, read_tximport, write_anndata
     from bayesde.model.effect_laws import EffectMixture
     from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma, ShiftedLogNormal
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from bayesde.power import PowerOptions, PowerStudy, power_study
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.simulation import Simulation, SimulationOptions, simulate
+    from bayesde.usage import UsageCounts, UsageFit, UsageOptions, UsagePosterior, fit_usage, read_usage
 
 __version__ = version("bayesde")
 
@@ -76,12 +79,13 @@ _HOMES = {
     "bayesde.explore": (
         "filter_by_cpm",
         "filter_by_expression",
+        "normalization_check",
         "sample_distances",
         "sample_mds",
         "sample_pca",
         "sample_summary",
     ),
-    "bayesde.io": ("read_counts", "read_tximport"),
+    "bayesde.io": ("pseudobulk", "read_counts", "read_tximport", "write_anndata"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "log_cpm", "norm_transform", "normalization_factors"),
     "bayesde.eb.options": ("EbOptions",),
     "bayesde.posterior.queries.compare": ("compare_posteriors",),
@@ -96,8 +100,17 @@ _HOMES = {
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.power": ("PowerOptions", "PowerStudy", "power_study"),
+    "bayesde.gene_rankings": ("ranking", "rankings"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
+    "bayesde.usage": (
+        "UsageCounts",
+        "UsageFit",
+        "UsageOptions",
+        "UsagePosterior",
+        "fit_usage",
+        "read_usage",
+    ),
 }
 _MODULES = ("plots",)
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -130,26 +143,36 @@ __all__ = [
     "Simulation",
     "SimulationOptions",
     "ToolchainError",
+    "UsageCounts",
+    "UsageFit",
+    "UsageOptions",
+    "UsagePosterior",
     "compare_posteriors",
     "cpm",
     "filter_by_cpm",
     "filter_by_expression",
     "fit_eb",
     "fit_posterior",
+    "fit_usage",
     "fpkm",
     "fpm",
     "load_airway",
     "load_pasilla",
     "log_cpm",
     "norm_transform",
+    "normalization_check",
     "normalization_factors",
     "plots",
     "power_scaling",
     "power_study",
     "prior_predictive",
+    "pseudobulk",
+    "ranking",
+    "rankings",
     "read_counts",
     "read_results",
     "read_tximport",
+    "read_usage",
     "reweighted",
     "rlog",
     "s_values",
@@ -161,6 +184,7 @@ __all__ = [
     "simulate",
     "size_factors",
     "vst",
+    "write_anndata",
 ]
 
 

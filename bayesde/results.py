@@ -17,6 +17,7 @@ import pandas as pd
 
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
+from bayesde.io.parquet import is_parquet, parquet_bytes, read_parquet
 from bayesde.statuses import STATUSES
 
 __all__ = [
@@ -172,6 +173,25 @@ class ResultsTable(pd.DataFrame):
     def _constructor(self) -> type[ResultsTable]:
         return ResultsTable
 
+    def write_parquet(self, path: str | PathLike[str]) -> None:
+        """Write a Parquet file, with the meanings of columns as metadata; `read_results` reads it, too.
+
+        Parameters
+        ----------
+        path : path
+            An existing file is replaced.
+
+        Raises
+        ------
+        InputError
+            If pyarrow is not installed.
+        """
+        about = {
+            name: {"unit": COLUMNS[name].unit, "description": text}
+            for name, text in self.descriptions.items()
+        }
+        write_atomically(path, parquet_bytes(self, about))
+
     @property
     def descriptions(self) -> dict[str, str]:
         """What the table's columns mean, by name."""
@@ -223,8 +243,7 @@ def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -
         )
     arrays = {name: _values(COLUMNS[name], columns[name], len(genes)) for name in COLUMNS if name in columns}
     _check_status(arrays)
-    index = pd.Index(genes, dtype=object, name="gene")
-    return ResultsTable(arrays, index=index, copy=False)
+    return ResultsTable(arrays, index=pd.Index(genes, dtype=object, name="gene"), copy=False)
 
 
 def _values(column: Column, given: Any, n_genes: int) -> np.ndarray:
@@ -286,7 +305,7 @@ def write_results(
 ) -> Path:
     """Write ``results.tsv`` and ``results.columns.json``.
 
-    Numbers are written with as many digits as it takes to read the same number back; a missing one is empty.
+    Numbers are written with as many digits as needed to read the same back; a missing one is empty.
 
     Parameters
     ----------
@@ -361,7 +380,7 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     Parameters
     ----------
     path : path
-        ``results.tsv`` or the folder that holds it.
+        ``results.tsv``, the folder that holds it, or a file of `ResultsTable.write_parquet`.
 
     Returns
     -------
@@ -376,12 +395,12 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     file = file / "results.tsv" if file.is_dir() else file
     if not file.is_file():
         raise InputError(f"there is no results table at '{file}'.")
+    if is_parquet(file):
+        frame = read_parquet(file)
+        _check_columns(["gene", *frame.columns], file)
+        return ResultsTable(frame.set_axis(pd.Index(frame.index, dtype=object, name="gene"), axis=0))
     names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
-    foreign = [name for name in names[1:] if name not in COLUMNS]
-    if names[0] != "gene" or foreign or "status" not in names:
-        raise InputError(
-            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
-        )
+    _check_columns(names, file)
     frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
     arrays = {
         name: np.array(
@@ -391,6 +410,15 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
         for name in names[1:]
     }
     return ResultsTable(arrays, index=pd.Index(frame["gene"], dtype=object, name="gene"))
+
+
+def _check_columns(names: list[str], file: Path) -> None:
+    """Refuse other kinds of tables."""
+    foreign = [name for name in names[1:] if name not in COLUMNS]
+    if names[0] != "gene" or foreign or "status" not in names:
+        raise InputError(
+            f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
+        )
 
 
 def s_values(lfsr: Any) -> np.ndarray:

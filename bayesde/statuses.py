@@ -55,6 +55,11 @@ STATUSES: dict[str, Status] = {
         "the mean count is too low for the test to find anything: no adjusted p-value",
         "Nothing; --no-filtering adjusts the p-values of all genes, and finds fewer.",
     ),
+    "single_feature": Status(
+        "no_number",
+        "the gene has no counts in other features, so that usage is not defined",
+        "Nothing.",
+    ),
     "not_converged": Status(
         "failed",
         "the estimate did not converge, or chains disagree (R-hat)",

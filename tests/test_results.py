@@ -163,3 +163,25 @@ def test_names_with_line_ends_come_back():
     back = pd.read_csv(io.StringIO(tab_separated(frame), newline=""), sep="\t", index_col="gene")
     assert back.index.tolist() == frame.index.tolist()
     assert back["text"].tolist() == frame["text"].tolist()
+
+
+def test_a_parquet_file_keeps_numbers_and_meanings(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = build_results(GENES, columns(gene_name=["A", "", "C"]))
+    table.write_parquet(tmp_path / "results.parquet")
+    back = read_results(tmp_path / "results.parquet")
+    assert isinstance(back, ResultsTable)
+    pd.testing.assert_frame_equal(back, table)
+    field = parquet.read_schema(tmp_path / "results.parquet").field("lfc_se")
+    assert field.metadata == {b"unit": b"log2", b"description": COLUMNS["lfc_se"].description.encode()}
+    assert list(pd.read_parquet(tmp_path / "results.parquet").index) == GENES
+
+
+def test_other_parquet_files_are_refused(tmp_path):
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"a": [1.0]}, index=["g"]).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="is not a results table of bayesde"):
+        read_results(tmp_path / "other.parquet")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="cannot be read as a Parquet file"):
+        read_results(tmp_path / "cut.parquet")

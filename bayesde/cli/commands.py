@@ -17,11 +17,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from bayesde import __version__
+from bayesde.cli.checking import check
 from bayesde.cli.demonstration import demo
 from bayesde.cli.power import power
 from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
+from bayesde.cli.using import usage
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
 
 if TYPE_CHECKING:
@@ -65,7 +67,6 @@ def complete_command(name: str) -> Any:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -198,7 +199,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (eb, sample, resume, status, report, demo, simulate, power):
+for _function in (check, eb, sample, resume, status, report, demo, simulate, power, usage):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

@@ -22,8 +22,18 @@ from bayesde.power.options import PowerOptions
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
+from bayesde.usage.options import UsageOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "Pilot", "SimulatedExperiment"]
+__all__ = [
+    "DEMO_FOLDER",
+    "PARTS",
+    "AnalysedUsage",
+    "CheckedNormalization",
+    "Execution",
+    "Installation",
+    "Pilot",
+    "SimulatedExperiment",
+]
 
 
 @documented
@@ -95,6 +105,54 @@ class SimulatedExperiment:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
+class CheckedNormalization:
+    """What `bayesde check` compares, beside the files."""
+
+    by: str | None = option(
+        None,
+        Other("str"),
+        "Column of the sample table with the groups to compare. Default: all columns with two to eight "
+        "levels of at least two samples each; the worst comparison is reported.",
+        flag("--by", metavar="COLUMN"),
+    )
+    plot: Path | None = option(
+        None,
+        File(),
+        "File for a picture of what was found, such as check.png or check.pdf.",
+        flag("--plot", metavar="FILE"),
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class AnalysedUsage:
+    """What `bayesde usage` reads and computes, beside counts, samples and design."""
+
+    exclusion: Path | None = option(
+        None,
+        File(),
+        "For junctions: table of the reads that skip each event; COUNTS are those that include it.",
+        flag("--exclusion", metavar="FILE"),
+    )
+    lengths: Path | None = option(
+        None,
+        File(),
+        "For junctions: table of effective lengths, one row per event, columns `inclusion` and `exclusion`.",
+        flag("--lengths", metavar="FILE"),
+    )
+    reduced: str | None = option(
+        None,
+        Formula(),
+        "The design without the terms that are tested. Default: without the last term.",
+        flag("--reduced", metavar="FORMULA"),
+    )
+    posterior: bool = option(
+        False, Switch(), "Sample the posterior of the changes, too: posterior.tsv.", flag("--posterior")
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """How Stan is installed."""
 
@@ -149,6 +207,17 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("pilot", Pilot),
         Part("power", PowerOptions),
         Part("laws", SimulationOptions, _LAWS),
+    ),
+    "check": (
+        Part("files", RunFiles, ("counts", "samples", "control_genes", "normalization_factors")),
+        Part("check", CheckedNormalization),
+    ),
+    "usage": (
+        Part("model", ModelPlan, ("design", "contrast", "references")),
+        Part("files", RunFiles, ("counts", "samples")),
+        Part("usage", AnalysedUsage),
+        Part("options", UsageOptions),
+        Part("run", Execution, ("out", "force")),
     ),
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),

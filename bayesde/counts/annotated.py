@@ -127,7 +127,7 @@ def opened_anndata(adata: Any, layer: str | None) -> AnnotatedParts:
     if not all(hasattr(adata, name) for name in ("X", "layers", "obs", "var")):
         raise InputError(f"an AnnData object is needed; got a {type(adata).__name__}.")
     values = _chosen(adata.X, adata.layers, layer)
-    return AnnotatedParts(_by_gene(values), adata.obs, adata.var, _place(adata.layers, layer))
+    return AnnotatedParts(_by_gene(values), adata.obs, adata.var, place_of(adata.layers, layer))
 
 
 def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
@@ -159,7 +159,7 @@ def opened_h5ad(path: Any, layer: str | None) -> AnnotatedParts:
     try:
         layers = file.get("layers", {})
         values = _by_gene(_chosen(file.get("X"), layers, layer))
-        return AnnotatedParts(values, reader(file["obs"]), reader(file["var"]), _place(layers, layer), file)
+        return AnnotatedParts(values, reader(file["obs"]), reader(file["var"]), place_of(layers, layer), file)
     except KeyError as error:
         file.close()
         raise InputError(f"'{path}' is not an .h5ad file of AnnData: {error.args[0]}.") from error
@@ -193,21 +193,41 @@ def _chosen(values: Any, layers: Mapping[str, Any], layer: str | None) -> Any:
     if layer is None:
         if values is None:
             raise InputError(
-                f"there is no X; name the layer with the raw counts by layer= ({_listed(layers)})."
+                f"there is no X; name the layer with the raw counts by layer= ({listed_layers(layers)})."
             )
         return values
     if layer not in layers:
-        raise InputError(f"there is no layer '{layer}'; {_listed(layers)}.")
+        raise InputError(f"there is no layer '{layer}'; {listed_layers(layers)}.")
     return layers[layer]
 
 
-def _place(layers: Mapping[str, Any], layer: str | None) -> str:
-    """Say for a message where counts are from."""
-    return f"{'X' if layer is None else repr(layer)}; {_listed(layers)}"
+def place_of(layers: Mapping[str, Any], layer: str | None) -> str:
+    """Say for a message where counts are from.
+
+    Parameters
+    ----------
+    layers : mapping
+    layer : str or None
+        None for ``X``.
+
+    Returns
+    -------
+    str
+    """
+    return f"{'X' if layer is None else repr(layer)}; {listed_layers(layers)}"
 
 
-def _listed(layers: Mapping[str, Any]) -> str:
-    """Name the layers for a message."""
+def listed_layers(layers: Mapping[str, Any]) -> str:
+    """Name the layers for a message.
+
+    Parameters
+    ----------
+    layers : mapping
+
+    Returns
+    -------
+    str
+    """
     names = [name for name in layers.keys() if name is not None]  # which anndata 0.13 has for X
     if not names:
         return "there are no layers"

@@ -242,6 +242,40 @@ def matched_matrix(
     InputError
         If shape or labels do not fit, or a value is not finite and above zero.
     """
+    values = matched_numbers(given, genes, samples, what)
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        rows, columns = np.nonzero(bad)
+        gene_index, sample_index = pd.Index(genes, dtype=object), pd.Index(samples, dtype=object)
+        words = (f"{what} that are not finite and above 0", "Correct these values.")
+        refuse_cells((gene_index[rows[:3]], sample_index[columns[:3]]), values[bad][:3], len(rows), words)
+    return values
+
+
+def matched_numbers(
+    given: Any, genes: Sequence[str] | pd.Index, samples: Sequence[str] | pd.Index, what: str
+) -> np.ndarray:
+    """Bring a matrix of any numbers, also missing ones, into the order of the counts.
+
+    Parameters
+    ----------
+    given : array-like or pandas.DataFrame, (gene, sample)
+        A DataFrame is matched by its labels.
+    genes, samples : sequence of str
+        The order wanted.
+    what : str
+        Its name in messages.
+
+    Returns
+    -------
+    numpy.ndarray, float64, (gene, sample)
+        New and C-contiguous.
+
+    Raises
+    ------
+    InputError
+        If shape or labels do not fit, or there is something else than numbers.
+    """
     gene_index, sample_index = pd.Index(genes, dtype=object), pd.Index(samples, dtype=object)
     if isinstance(given, pd.DataFrame):
         given = _reordered(given, gene_index, sample_index, what)
@@ -252,11 +286,6 @@ def matched_matrix(
     wanted = (len(gene_index), len(sample_index))
     if values.shape != wanted:
         raise InputError(f"the {what} have shape {values.shape}; the counts' shape {wanted} is needed.")
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        rows, columns = np.nonzero(bad)
-        words = (f"{what} that are not finite and above 0", "Correct these values.")
-        refuse_cells((gene_index[rows[:3]], sample_index[columns[:3]]), values[bad][:3], len(rows), words)
     return values
 
 

@@ -151,7 +151,7 @@ def _labels(
     first: list[int] = []
     if names[: len(FEATURE_COUNTS)] == FEATURE_COUNTS:
         first = list(range(len(FEATURE_COUNTS)))
-        names = names[: len(FEATURE_COUNTS)] + _alignment_names(names[len(FEATURE_COUNTS) :])
+        names = names[: len(FEATURE_COUNTS)] + alignment_names(names[len(FEATURE_COUNTS) :])
     known = () if table is None else [str(name) for name in table.index]
     labels = label_columns(names, frame, gene, known)
     warn_numeric_labels(
@@ -184,8 +184,18 @@ def _check_orientation(
         )
 
 
-def _alignment_names(names: list[str]) -> list[str]:
-    """Name samples after their alignment files, without folder and suffix where that keeps them unique."""
+def alignment_names(names: list[str]) -> list[str]:
+    """Name samples after their alignment files, without folder and suffix where that keeps them unique.
+
+    Parameters
+    ----------
+    names : list of str
+        Columns of featureCounts.
+
+    Returns
+    -------
+    list of str
+    """
     files = [PurePosixPath(name.replace("\\", "/")) for name in names]
     short = [file.stem if file.suffix.lower() in ALIGNMENT_SUFFIXES else file.name for file in files]
     return short if len(set(short)) == len(names) else names

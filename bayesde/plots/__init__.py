@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from bayesde.plots.intervals import interval_plot, shrinkage_plot
     from bayesde.plots.predictions import pit_histogram, predicted_counts_plot
     from bayesde.plots.priors import prior_predictive_plot
-    from bayesde.plots.samples import library_size_plot, log_cpm_density_plot, mds_plot, pca_plot
+    from bayesde.plots.samples import (
+        library_size_plot,
+        log_cpm_density_plot,
+        mds_plot,
+        normalization_plot,
+        pca_plot,
+    )
     from bayesde.plots.tables import ma_plot, p_value_histogram, s_value_plot, volcano_plot
 
 _HOME_OF = {
@@ -34,6 +40,7 @@ _HOME_OF = {
     "log_cpm_density_plot": "samples",
     "ma_plot": "tables",
     "mds_plot": "samples",
+    "normalization_plot": "samples",
     "p_value_histogram": "tables",
     "pca_plot": "samples",
     "pit_histogram": "predictions",
@@ -59,6 +66,7 @@ __all__ = [
     "log_cpm_density_plot",
     "ma_plot",
     "mds_plot",
+    "normalization_plot",
     "p_value_histogram",
     "pca_plot",
     "pit_histogram",

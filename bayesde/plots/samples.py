@@ -1,4 +1,4 @@
-"""Plots of samples: library sizes, log-CPM densities, principal components and scaling."""
+"""Plots of samples: library sizes, log-CPM densities, normalization, principal components and scaling."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.errors import InputError
+from bayesde.explore.composition import NEAR
 from bayesde.explore.sample_summary import gene_mask
 from bayesde.normalize.scaled import log_cpm
 from bayesde.options import nearest
 from bayesde.plots.densities import kernel_density
 from bayesde.plots.gene_labels import label_points
 from bayesde.plots.groups import SampleGroups, draw_legend, sample_groups
-from bayesde.plots.style import BLACK, SMALL, new_axes
+from bayesde.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, PALETTE, SMALL, new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from bayesde.explore import GeneFilter, SampleMds, SamplePca
+    from bayesde.explore import GeneFilter, NormalizationCheck, SampleMds, SamplePca
+    from bayesde.explore.composition import RatioComparison
 
-__all__ = ["library_size_plot", "log_cpm_density_plot", "mds_plot", "pca_plot"]
+__all__ = ["library_size_plot", "log_cpm_density_plot", "mds_plot", "normalization_plot", "pca_plot"]
 
 _MOST_NAMES = 60
 """Samples up to which each bar has a name."""
@@ -124,6 +126,101 @@ def log_cpm_density_plot(
     axes[0].set_ylabel("density")
     draw_legend(axes[-1], groups)
     return axes
+
+
+def normalization_plot(check: NormalizationCheck, *, axes: np.ndarray | None = None) -> np.ndarray:
+    """Plot what a check of the normalization found.
+
+    Parameters
+    ----------
+    check : NormalizationCheck
+        From `bayesde.normalization_check`.
+    axes : ndarray of matplotlib.axes.Axes, optional
+        Where to draw, one for each panel; a new figure by default.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes (3,) or (4,)
+        Size factors of other methods relative to those of median ratios; the genes that take a tenth or more
+        of the reads of a sample; the distribution of log ratios between two groups of samples, with the
+        median, the peak, and grey where genes are within 1.4-fold of the median; with normalization factors
+        by gene and sample, their correlations with the counts within genes.
+
+    Raises
+    ------
+    InputError
+        If the number of axes is wrong.
+    """
+    from matplotlib import pyplot as plt
+
+    n = 3 if check.factors is None else 4
+    if axes is None:
+        height = min(2.2 + 0.2 * len(check.size_factors), 8.0)
+        axes = plt.subplots(1, n, figsize=(4.2 * n, height), layout="constrained", squeeze=False)[1]
+    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if axes.size != n:
+        raise InputError(f"{axes.size} axes were given for {n} panels.")
+    _methods(axes[0], check.size_factors)
+    _abundant(axes[1], check.abundant_genes)
+    _ratios(axes[2], check.comparison)
+    if check.factors is not None:
+        axes[3].hist(check.factors.correlations, bins=np.linspace(-1.0, 1.0, 41), color=BLUE)
+        axes[3].set(xlabel="correlation within genes", ylabel="genes", xlim=(-1.0, 1.0))
+        axes[3].set_title("normalization factors and counts")
+    for ax in axes:
+        ax.title.set_fontsize(10.0)
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _methods(ax: Axes, factors: pd.DataFrame) -> None:
+    """Draw the size factors of each method relative to median ratios, or if there are none to another."""
+    reference = "ratio" if factors["ratio"].notna().all() else "poscounts"
+    places, names = np.arange(len(factors)), {"ratio": "median ratios", "poscounts": "positive counts"}
+    ax.axvline(0.0, color=BLACK, linewidth=0.8)
+    for i, name in enumerate(factors.columns.drop(["ratio", reference], errors="ignore")):
+        values = np.log2(factors[name] / factors[reference])
+        label = {"total": "total counts", "controls": "control genes"}.get(name, names.get(name, name))
+        ax.plot(values, places, linestyle="", marker=MARKERS[i], color=PALETTE[i], label=label)
+    _name_samples(ax, factors.index)
+    ax.set(ylim=(len(factors) - 0.4, -0.6), xlabel=f"log2 size factor relative to {names[reference]}")
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, -0.55), max(high, 0.55))
+    ax.set_title("size factors")
+    ax.legend(frameon=False, fontsize=SMALL)
+
+
+def _abundant(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw which part of the reads of each sample abundant genes take."""
+    ax.set_title("genes with a tenth or more of the reads")
+    left, places = np.zeros(table.shape[1]), np.arange(table.shape[1])
+    for i, (gene, row) in enumerate(table.head(len(PALETTE)).iterrows()):
+        ax.barh(places, row, left=left, color=PALETTE[i], height=0.75, label=str(gene))
+        left += row.to_numpy()
+    _name_samples(ax, table.columns)
+    limit = max(0.2, 1.1 * float(left.max()))
+    ax.set(ylim=(table.shape[1] - 0.4, -0.6), xlim=(0.0, limit), xlabel="part of the reads")
+    if table.empty:
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center")
+    else:
+        ax.legend(frameon=False, fontsize=SMALL)
+
+
+def _ratios(ax: Axes, found: RatioComparison | None) -> None:
+    """Draw the density of log ratios between two groups."""
+    ax.set(xlabel="log2 ratio of normalized counts", ylabel="density of genes")
+    if found is None:
+        ax.set_title("too few genes to compare")
+        return
+    low, high = np.quantile(found.log_ratios, [0.005, 0.995])
+    grid = np.linspace(min(low, found.median - 1.0), max(high, found.median + 1.0), _GRID)
+    ax.axvspan(found.median - NEAR, found.median + NEAR, color=GREY, alpha=0.3, linewidth=0)
+    ax.plot(grid, kernel_density(found.log_ratios, grid), color=BLUE)
+    ax.axvline(found.median, color=BLACK, linewidth=1.0, label="median")
+    ax.axvline(found.mode, color=ORANGE, linewidth=1.0, linestyle="--", label="peak")
+    ax.set(ylim=(0.0, None), xlim=(grid[0], grid[-1]))
+    ax.set_title(f"{found.first} / {found.second}: {found.share_near:.0%} within 1.4-fold")
+    ax.legend(frameon=False, fontsize=SMALL)
 
 
 def pca_plot(

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesde.posterior.data import PosteriorData
-from bayesde.posterior.draws.arviz_adapter import to_arviz
 from bayesde.posterior.posterior_queries import PosteriorQueries
+from bayesde.posterior.queries.arviz_groups import arviz_data
 from bayesde.posterior.queries.other_references import as_coefficient
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
 from bayesde.posterior.summaries.description import described, described_as_table
@@ -269,9 +269,29 @@ class Posterior(PosteriorQueries):
         """One row per hyperparameter: mean, sd, 90 % interval, and how well its sampling went."""
         return hyperparameter_summary(self)
 
-    def to_arviz(self) -> Any:
+    def to_arviz(self, genes: Sequence[str] | None = None, *, predictive: bool = False) -> Any:
         """Return the draws as what ArviZ's functions take: InferenceData (0.x) or DataTree (1.x).
 
-        Of engine joint with ``hyperparameters``, for trace and rank plots, and the group ``sample_stats``.
+        Parameters
+        ----------
+        genes : sequence of str, optional
+            By default all that were sampled.
+        predictive : bool
+            Whether to add what ``loo`` and ``plot_ppc`` need, one number for each draw and count: the groups
+            ``log_likelihood`` (at the draws), ``posterior_predictive`` (as of `predict`) and
+            ``observed_data``, each with the variable ``counts`` (dimensions chain, draw, gene and
+            sample_id). Of engine psis draws are resampled ones, so
+            that the k-hat of ArviZ's ``loo`` may be too small; the method `loo` takes weights into account.
+
+        Returns
+        -------
+        arviz.InferenceData or xarray.DataTree
+            Of engine joint with ``hyperparameters``, for trace and rank plots, and the group
+            ``sample_stats``.
+
+        Raises
+        ------
+        InputError
+            If a gene was not sampled, or predictions of too many genes are asked for.
         """
-        return to_arviz(self.draws, self.statistics)
+        return arviz_data(self, genes, predictive)

@@ -20,6 +20,7 @@ from bayesde import (
     datasets,
     filter_by_expression,
     fit_eb,
+    normalization_check,
     plots,
     sample_distances,
     sample_mds,
@@ -251,3 +252,26 @@ def test_panels_of_subfigures_are_drawn(counts, fit):
     assert heatmap.figure is left
     assert len(ax.texts) == 3
     left.figure.draw_without_rendering()
+
+
+def test_the_check_of_the_normalization_is_drawn(counts):
+    check = normalization_check(counts, "condition")
+    sizes, abundant, ratios = plots.normalization_plot(check)
+    totals = np.log2(check.size_factors["total"] / check.size_factors["ratio"])
+    np.testing.assert_allclose(sizes.lines[1].get_xdata(), totals)
+    assert [text.get_text() for text in sizes.get_legend().get_texts()] == ["total counts", "positive counts"]
+    assert [text.get_text() for text in abundant.texts] == ["none"]
+    assert ratios.lines[1].get_xdata()[0] == check.comparison.median
+    assert "85% within 1.4-fold" in ratios.get_title()
+    with pytest.raises(InputError, match="1 axes were given for 3 panels"):
+        plots.normalization_plot(check, axes=np.array([plt.subplots()[1]]))
+
+
+def test_abundant_genes_and_correlations_of_factors_are_drawn(counts):
+    matrix = counts.matrix.copy()
+    matrix[0] = matrix.sum(axis=0)
+    factors = np.random.default_rng(1).lognormal(0.0, 0.2, matrix.shape)
+    check = normalization_check(Counts(matrix, genes=counts.genes), factors=factors)
+    axes = plots.normalization_plot(check)
+    np.testing.assert_allclose([bar.get_width() for bar in axes[1].patches], matrix[0] / matrix.sum(axis=0))
+    assert sum(bar.get_height() for bar in axes[3].patches) == check.factors.correlations.size

@@ -22,7 +22,11 @@ def import_arviz() -> ModuleType:
     return arviz
 
 
-def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = None) -> Any:
+def to_arviz(
+    draws: xr.Dataset,
+    statistics: Mapping[str, np.ndarray] | None = None,
+    others: Mapping[str, xr.Dataset] | None = None,
+) -> Any:
     """Hand draws to ArviZ.
 
     Parameters
@@ -31,6 +35,8 @@ def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = No
         With dimensions chain and draw.
     statistics : mapping of str to ndarray (chain, draw), optional
         What the sampler reports of every draw.
+    others : mapping of str to xarray.Dataset, optional
+        Further groups.
 
     Returns
     -------
@@ -42,6 +48,7 @@ def to_arviz(draws: xr.Dataset, statistics: Mapping[str, np.ndarray] | None = No
     if statistics:
         columns = {name: (("chain", "draw"), values) for name, values in statistics.items()}
         groups["sample_stats"] = xr.Dataset(columns, coords={"chain": draws["chain"], "draw": draws["draw"]})
+    groups.update(others or {})
     arviz = import_arviz()
     if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.InferenceData(**groups)

@@ -15,20 +15,28 @@ from bayesde.results import to_log2
 __all__ = ["contrast_draws", "labelled_draws"]
 
 
-def labelled_draws(posterior: PosteriorData) -> xr.Dataset:
-    """Return all draws, of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
+def labelled_draws(posterior: PosteriorData, genes: Sequence[str] | None = None) -> xr.Dataset:
+    """Return draws of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
 
     Parameters
     ----------
     posterior : PosteriorData
+    genes : sequence of str, optional
+        By default all that were sampled.
 
     Returns
     -------
     xarray.Dataset
+
+    Raises
+    ------
+    InputError
+        If a gene was not sampled.
     """
-    theta = equal_draws(posterior.gene_draws, posterior.seeds(slice(None)))
-    theta = posterior.coding.coefficients_of(theta)
-    return draws_dataset(theta, posterior.genes, posterior.design.coefficients, posterior.shared)
+    rows = positions(posterior.genes, genes)
+    draws = posterior.gene_draws if genes is None else posterior.gene_draws.genes(rows)
+    theta = posterior.coding.coefficients_of(equal_draws(draws, posterior.seeds(rows)))
+    return draws_dataset(theta, posterior.genes[rows], posterior.design.coefficients, posterior.shared)
 
 
 def contrast_draws(
