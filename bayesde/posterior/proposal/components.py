@@ -89,7 +89,9 @@ class Followers(NamedTuple):
     factor: np.ndarray
 
 
-def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Mixture:
+def gene_mixtures(
+    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray, *, thorough: bool = False
+) -> Mixture:
     """Build every gene's mixture.
 
     Parameters
@@ -99,6 +101,8 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     beta : ndarray (gene, coefficient)
         Where to start, natural log; NaN is taken as 0.
     log_dispersion : ndarray (gene,)
+    thorough : bool
+        Search widely for combinations of null coefficients.
 
     Returns
     -------
@@ -110,7 +114,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     start, null = starting_points(model, beta, log_dispersion)
     null[:, -1] = np.maximum(null[:, -1], LEAST_DISPERSION)
     n_genes, d = start.shape
-    n = most_components(model)
+    n = most_components(model, thorough=thorough)
     mixture = Mixture(
         location=np.zeros((n_genes, n, d)),
         shape=np.zeros((n_genes, n, d, d)),
@@ -119,30 +123,33 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         share=np.zeros((n_genes, n)),
     )
     prior = model.for_proposals.prior
-    over_genes(_build, n_genes, start, null, model.data, prior, model.factors, mixture)
+    over_genes(_build, n_genes, start, null, model.data, prior, (model.factors, thorough), mixture)
     n = int((mixture.share > 0.0).sum(axis=1).max())
     mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
     return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
 
 
-def most_components(model: ConditionalModel) -> int:
+def most_components(model: ConditionalModel, *, thorough: bool = False) -> int:
     """Return how many components a gene may have, whichever of its shrunken coefficients are in doubt.
 
     Parameters
     ----------
     model : ConditionalModel
+    thorough : bool
+        As `gene_mixtures` takes it.
 
     Returns
     -------
     int
     """
-    return most_combinations(int(model.shrunken.sum()), levels=bool((model.factors >= 0).any())) + 1
+    levels = bool((model.factors >= 0).any())
+    return most_combinations(int(model.shrunken.sum()), levels=levels, thorough=thorough) + 1
 
 
 @kernel
-def _build(first, last, start, null, data, prior, factor, mixture):  # type: ignore[no-untyped-def]
+def _build(first, last, start, null, data, prior, kinds, mixture):  # type: ignore[no-untyped-def]
     """Fill the components of some genes; ``start`` and ``null`` (gene, P + 1) become modes."""
-    x, df, scale = data.x, prior.df, prior.scale
+    x, df, scale, factor = data.x, prior.df, prior.scale, kinds[0]
     sd, nu = prior.dispersion_sd, prior.nu
     p = x.shape[1]
     near, weights = np.empty(p), np.empty(data.y.shape[1])
@@ -165,7 +172,7 @@ def _build(first, last, start, null, data, prior, factor, mixture):  # type: ign
         split = _classify(non_null_mode, null_mode, own, own_prior, balance, loose, separated)
         c, log_dispersion = 0, null_mode[p]
         taken = choose_combinations(
-            split, non_null_mode, log_dispersion, own, own_prior, wide, factor, chosen
+            split, non_null_mode, log_dispersion, own, own_prior, wide, kinds, chosen
         )
         for number in range(taken):
             copy_row(non_null_mode, location[c])
