@@ -31,10 +31,10 @@ MOST_SPLIT = 4
 """Coefficients up to which all combinations are taken."""
 EXTRA = 12
 """Combinations that are searched for where there are more, at the most."""
-THOROUGH = 36
+THOROUGH = 24
 """Combinations that are searched for where the others did not serve."""
 EXPANDED, MORE_EXPANDED = 8, 24
-"""Combinations whose neighbours are looked at in the search, the two extremes first; and in a thorough one."""
+"""Combinations whose neighbours are looked at in a search, the two extremes first; and in a thorough one."""
 UNLIKELY = 9.0
 """Log evidence below the best from which a combination is not taken."""
 NON_NULL = 0.23
