@@ -1,5 +1,7 @@
 """Normal equations with disjoint columns against dense ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from bayesde.numerics.compiled import kernel
 from benchmarks.parity.reference import load
 
 PATIENTS = 18
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 
 def paired(intercept=True, covariate=False):
@@ -210,3 +213,28 @@ def test_fits_of_cells_in_airway_agree_with_deseq2(shared, monkeypatch):
     ours = found.ours(found.fit.dispersion, theirs)
     close = np.isclose(ours, theirs["dispersion"], rtol=1e-6)
     assert close[np.isfinite(ours)].mean() > 0.999
+
+
+def test_fits_of_many_patients_agree_with_deseq2():
+    """Counts and answers are those of `tests/reference/make_deseq2_answers.R`."""
+    theirs = pd.read_csv(REFERENCE / "deseq2_pairs.tsv.gz", sep="\t", index_col="gene")
+    matrix = theirs.filter(regex=r"^s\d+$")
+    number = np.arange(matrix.shape[1])
+    samples = pd.DataFrame(
+        {"patient": [f"p{k:02d}" for k in number // 2], "tissue": [f"t{k}" for k in number % 2]},
+        index=matrix.columns,
+    )
+    fit = fit_eb(Counts(matrix, sample_table=samples), "~ patient + tissue")
+    assert fit.inputs.layout.cells.arrow.disjoint.size == 23
+    table, lrt = fit.results(), fit.test_lrt("~ patient")
+    ours = {
+        "dispersion": fit.dispersion,
+        "log2FoldChange": table["log2_fold_change"],
+        "lfcSE": table["lfc_se"],
+        "pvalue": table["p_value"],
+        "padj": table["padj"],
+        "lrt_stat": lrt["stat"],
+        "lrt_p": lrt["p_value"],
+    }
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], rtol=1e-6, atol=1e-8, err_msg=name)
