@@ -13,6 +13,8 @@ __all__ = ["check_finite", "check_rank", "linear_text", "warn_badly_scaled"]
 
 # A column is called a combination of others when what they leave of it is below this share of its norm.
 RANK_TOLERANCE = 1e-8
+# Columns that keep so many times that share are independent without a closer look.
+CLEARLY = 100.0
 # Further than this many standard deviations from 0, effects that are common put the intercept, the level at a
 # value of 0, beyond the e^20-fold that estimates are kept within.
 FAR_FROM_ZERO = 20.0
@@ -120,8 +122,10 @@ def _far_from_zero(matrix: np.ndarray) -> np.ndarray:
 def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:
     """Write each column that is a linear combination of earlier columns as that combination."""
     kept: list[int] = []
-    relations = []
+    relations: list[str] = []
     norms = np.linalg.norm(matrix, axis=0)
+    if _clearly_independent(matrix, norms):
+        return relations
     for column in range(matrix.shape[1]):
         if norms[column] == 0:
             relations.append(f"'{coefficients[column]}' is 0 for every sample")
@@ -135,6 +139,17 @@ def _relations(matrix: np.ndarray, coefficients: Sequence[str]) -> list[str]:
             names = [coefficients[i] for i in kept]
             relations.append(f"{coefficients[column]} = {linear_text(weights / norms[kept], names)}")
     return relations
+
+
+def _clearly_independent(matrix: np.ndarray, norms: np.ndarray) -> bool:
+    """Tell whether every column keeps far more than is needed beside those before it, by one decomposition.
+
+    With many columns, one regression for each takes longer than the fit of a gene.
+    """
+    if matrix.shape[0] < matrix.shape[1] or not (norms > 0.0).all():
+        return False
+    rest = np.abs(np.diag(np.linalg.qr(matrix / norms, mode="r")))
+    return bool(rest.min() > CLEARLY * RANK_TOLERANCE)
 
 
 def linear_text(weights: np.ndarray, names: Sequence[str]) -> str:

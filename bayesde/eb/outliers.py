@@ -22,7 +22,8 @@ from bayesde.eb.block import GeneBlock
 from bayesde.eb.moments import trimmed_mean
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import MIN_MU, RIDGE, GlmFit
-from bayesde.eb.regression.irls import covariance, set_effects, set_means, working_weights
+from bayesde.eb.regression.information import leverages
+from bayesde.eb.regression.irls import set_effects, set_means, working_weights
 from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import inlined, kernel
 from bayesde.numerics.threads import over_genes
@@ -180,20 +181,13 @@ def _fill_cooks(g, block, cells, fitted, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (sample,) with one gene's Cook's distances."""
     y, factors, weights = block.counts[g], row_of(block.factors, g), row_of(block.weights, g)
     dispersion, min_mu = fitted.dispersion[g], fitted.min_mu
-    rows, cell = cells.rows, cells.of_sample
-    n_cells, p = rows.shape
-    effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.zeros(n_cells)
-    gram, inverse = np.empty((p, p)), np.empty((p, p))
-    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    set_effects(rows, fitted.working_beta[g], np.empty(n_cells), effect)
+    cell, (n_cells, p) = cells.of_sample, cells.rows.shape
+    effect, total, leverage = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
+    set_effects(cells, fitted.working_beta[g], np.empty(n_cells), effect)
     working_weights(factors, weights, effect, cell, dispersion, min_mu, total)
-    if not covariance(rows, total, fitted.ridge, gram, inverse, factor, sandwich):
+    if not leverages(cells, total, fitted.ridge, leverage):
         out[:] = np.nan
         return
-    for c in range(n_cells):
-        for a in range(p):
-            for b in range(p):
-                leverage[c] += rows[c, a] * inverse[a, b] * rows[c, b]
     robust = robust_dispersion(y / factors, cells)
     for j in range(y.size):
         mu = max(factors[j] * effect[cell[j]], min_mu)

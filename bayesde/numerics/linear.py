@@ -111,10 +111,13 @@ def _reflect(column: np.ndarray, v: np.ndarray, scale: float) -> None:
 
 
 def _back_substitute(triangular: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Solve R x = y for an upper triangular R (column, column); a dependent column of A = Q R gets 0."""
-    x = np.array(y, dtype=np.float64)
-    for k in range(x.size - 1, -1, -1):
-        for later in range(k + 1, x.size):
+    """Solve R x = y, y being (column,) or (column, right side), for an upper triangular R (column, column).
+
+    A dependent column of A = Q R gets 0.
+    """
+    x = np.array(y, dtype=np.float64, order="C")
+    for k in range(len(x) - 1, -1, -1):
+        for later in range(k + 1, len(x)):
             x[k] -= triangular[k, later] * x[later]
         dependent = abs(triangular[k, k]) <= RANK_TOLERANCE * np.sqrt(np.sum(triangular[:, k] ** 2))
         x[k] = 0.0 if dependent else x[k] / triangular[k, k]
@@ -136,8 +139,7 @@ def projections(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ``to_coefficients @ y`` are the least-squares coefficients of y (row,).
     """
     basis, triangular = orthonormal_columns(columns)
-    to_coefficients = np.array([_back_substitute(triangular, row) for row in basis]).T
-    return basis, np.ascontiguousarray(to_coefficients)
+    return basis, _back_substitute(triangular, basis.T)
 
 
 def solve_tridiagonal(

@@ -42,3 +42,17 @@ dds <- DESeq(read_set("yoruba")$dds, test = "LRT", reduced = ~1, quiet = TRUE)
 r <- results(dds)
 save_as(list(gene = rownames(r), stat = r$stat, pvalue = r$pvalue, padj = r$padj, replace = mcols(dds)$replace),
         "deseq2_lrt_yoruba.tsv")
+
+# Simulated pairs: two tissues of 24 patients. The counts are kept in the table of answers.
+path <- file.path(out, "deseq2_pairs.tsv.gz")
+if (file.exists(path)) {
+  x <- read.delim(path, row.names = 1); y <- as.matrix(x[, grep("^s[0-9]+$", names(x))])
+  j <- seq_len(ncol(y)) - 1
+  d <- data.frame(patient = factor(j %/% 2), tissue = factor(j %% 2), row.names = colnames(y))
+  dds <- DESeq(DESeqDataSetFromMatrix(y, d, ~ patient + tissue), quiet = TRUE); r <- results(dds)
+  lrt <- results(DESeq(dds, test = "LRT", reduced = ~ patient, quiet = TRUE))
+  columns <- c(list(gene = rownames(y)), as.data.frame(y), list(dispersion = dispersions(dds),
+    log2FoldChange = r$log2FoldChange, lfcSE = r$lfcSE, pvalue = r$pvalue, padj = r$padj,
+    lrt_stat = lrt$stat, lrt_p = lrt$pvalue))
+  write.table(data.frame(lapply(columns, digits)), gzfile(path), sep = "\t", quote = FALSE, row.names = FALSE)
+}

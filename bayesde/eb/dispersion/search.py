@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.eb.regression.information import Equations, equations, log_determinant_and_trace
 from bayesde.eb.regression.irls import set_means
-from bayesde.numerics.cholesky import cholesky, log_determinant, row_of, weighted_gram
+from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import inlined, kernel
 from bayesde.numerics.gamma_functions import (
     ASYMPTOTIC,
@@ -113,14 +114,22 @@ class Scratch(NamedTuple):
     ----------
     information, square : ndarray (cell,)
         Sums of W and W^2 over the samples of each cell.
-    gram, factor : ndarray (coefficient, coefficient)
-        X'WX and its Cholesky factor.
+    no_ridge : ndarray (coefficient,)
+        Zeros.
+    equations : Equations
+        Memory for X'WX.
     """
 
     information: np.ndarray
     square: np.ndarray
-    gram: np.ndarray
-    factor: np.ndarray
+    no_ridge: np.ndarray
+    equations: Equations
+
+
+@inlined
+def _scratch(cells):  # type: ignore[no-untyped-def]
+    n_cells, p = cells.rows.shape
+    return Scratch(np.empty(n_cells), np.empty(n_cells), np.zeros(p), equations(cells))
 
 
 @inlined
@@ -197,46 +206,16 @@ def _likelihood(alpha, y, mu, weights, cell, information, square):  # type: igno
 
 
 @kernel
-def _cox_reid(rows, information, square, gram, factor):  # type: ignore[no-untyped-def]
-    """Return ln det X'WX and tr[(X'WX)^-1 X'W^2 X]; minus infinity if X'WX is singular.
-
-    With X'WX = L L', the trace is the sum of W_j^2 |L^-1 x_j|^2. A coefficient that no usable observation
-    informs is left out.
-    """
-    n_cells, p = rows.shape
-    weighted_gram(rows, information, gram)
-    for k in range(p):
-        if gram[k, k] == 0.0:
-            gram[k, k] = 1.0
-    if not cholesky(gram, factor):
-        return -math.inf, 0.0
-    trace = 0.0
-    for c in range(n_cells):
-        if square[c] == 0.0:
-            continue
-        length = 0.0
-        for a in range(p):
-            value = rows[c, a]
-            for b in range(a):
-                value -= factor[a, b] * gram[0, b]
-            value /= factor[a, a]
-            gram[0, a] = value  # the factor is made: the matrix serves as scratch
-            length += value * value
-        trace += square[c] * length
-    return log_determinant(factor), trace
-
-
-@kernel
 def evaluate(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore[no-untyped-def]
     """Return l(a) + the sum of v_j y_j over counts above ``FEW``, and dl/da.
 
     d/da [-1/2 ln det X'WX] = 1/2 alpha tr[(X'WX)^-1 X' W^2 X], because dW/d alpha = -W^2.
     """
     y, mu, weights = gene
-    information, square, gram, factor = scratch
+    information, square, none, room = scratch
     alpha = math.exp(a)
     total, slope = _likelihood(alpha, y, mu, weights, cells.of_sample, information, square)
-    log_det, trace = _cox_reid(cells.rows, information, square, gram, factor)
+    log_det, trace = log_determinant_and_trace(cells, information, square, none, room)
     if log_det == -math.inf:
         return -math.inf, math.nan
     total -= 0.5 * log_det
@@ -250,8 +229,7 @@ def evaluate(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore[no
 @inlined
 def _ascend(start, gene, cells, prior_mean, prior_var):  # type: ignore[no-untyped-def]
     """Search upwards from ``start``; return (a, steps tried, value at the start, and at the end)."""
-    n_cells, p = cells.rows.shape
-    scratch = Scratch(np.empty(n_cells), np.empty(n_cells), np.empty((p, p)), np.zeros((p, p)))
+    scratch = _scratch(cells)
     a, kappa, steps, accepted = start, 1.0, 0, 0
     value, slope = evaluate(a, gene, cells, prior_mean, prior_var, scratch)
     first = value
@@ -327,7 +305,7 @@ def _as_written(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore
     this very sum, and with it decides whether the gene shapes the trend.
     """
     y, mu, weights = gene
-    information, square, gram, factor = scratch
+    information, square, none, room = scratch
     alpha = math.exp(a)
     r = 1.0 / alpha
     total = 0.0
@@ -339,7 +317,7 @@ def _as_written(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore
         if not weights.size or weights[j] > SMALLEST_WEIGHT:
             information[cells.of_sample[j]] += 1.0 / (1.0 / mu[j] + alpha)
     square[:] = 0.0
-    log_det, _ = _cox_reid(cells.rows, information, square, gram, factor)
+    log_det, _ = log_determinant_and_trace(cells, information, square, none, room)
     if log_det == -math.inf:
         return -math.inf
     total -= 0.5 * log_det
@@ -351,8 +329,7 @@ def _as_written(a, gene, cells, prior_mean, prior_var, scratch):  # type: ignore
 @inlined
 def best_on_grid(gene, cells, prior_mean, prior_var, high):  # type: ignore[no-untyped-def]
     """Maximize one gene's l(a) on a coarse grid from ln 1e-8 to ``high``, then on a fine one."""
-    n_cells, p = cells.rows.shape
-    scratch = Scratch(np.empty(n_cells), np.empty(n_cells), np.empty((p, p)), np.zeros((p, p)))
+    scratch = _scratch(cells)
     grid = np.linspace(math.log(1e-8), high, GRID_POINTS)
     width = grid[1] - grid[0]
     best = grid[0]

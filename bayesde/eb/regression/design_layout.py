@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.eb.regression.arrow import FEWEST, Arrow
 from bayesde.numerics.linear import projections
 
 __all__ = ["Cells", "DesignLayout"]
@@ -22,14 +24,17 @@ class Cells(NamedTuple):
         Which of the rows a sample has.
     size : ndarray of int64 (cell,)
         How many samples have it.
+    arrow : Arrow
+        The columns of which no two share a sample, if there are many.
     """
 
     rows: np.ndarray
     of_sample: np.ndarray
     size: np.ndarray
+    arrow: Arrow
 
     @classmethod
-    def of(cls, design: np.ndarray) -> Cells:
+    def of(cls, design: np.ndarray, fewest: int = FEWEST) -> Cells:
         """Find the distinct rows of a design (sample, coefficient).
 
         They are told apart by 15 digits, as R does: a scaled covariate may carry rounding errors.
@@ -37,6 +42,8 @@ class Cells(NamedTuple):
         Parameters
         ----------
         design : ndarray (sample, coefficient)
+        fewest : int
+            Disjoint columns that a design has at least if it is not taken as dense.
 
         Returns
         -------
@@ -44,7 +51,8 @@ class Cells(NamedTuple):
         """
         rounded = np.array([float(f"{value:.15g}") for value in design.ravel()]).reshape(design.shape)
         rows, cell, sizes = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
-        return cls(np.ascontiguousarray(rows), cell.ravel().astype(np.int64), sizes.astype(np.int64))
+        arrow = Arrow.of(rows, fewest)
+        return cls(np.ascontiguousarray(rows), cell.ravel().astype(np.int64), sizes.astype(np.int64), arrow)
 
     @property
     def order(self) -> np.ndarray:
@@ -69,32 +77,42 @@ class DesignLayout:
     matrix : ndarray (sample, coefficient)
         Of full column rank.
     cells : Cells
-    basis : ndarray (sample, coefficient)
-        Orthonormal basis of the columns: Q of the QR decomposition.
-    to_beta : ndarray (coefficient, sample)
-        Least-squares coefficients of a vector v (sample,) are ``to_beta @ v``.
     """
 
     matrix: np.ndarray
     cells: Cells
-    basis: np.ndarray
-    to_beta: np.ndarray
 
     @classmethod
-    def of(cls, design: np.ndarray) -> DesignLayout:
+    def of(cls, design: np.ndarray, fewest: int = FEWEST) -> DesignLayout:
         """Compute the layout of a design (sample, coefficient).
 
         Parameters
         ----------
         design : ndarray (sample, coefficient)
             Of full column rank.
+        fewest : int
+            Disjoint columns that a design has at least if it is not taken as dense.
 
         Returns
         -------
         DesignLayout
         """
         matrix = np.ascontiguousarray(design, dtype=np.float64)
-        return cls(matrix, Cells.of(matrix), *projections(matrix))
+        return cls(matrix, Cells.of(matrix, fewest))
+
+    @property
+    def basis(self) -> np.ndarray:
+        """Orthonormal basis of the columns (sample, coefficient): Q of the QR decomposition."""
+        return self._projections[0]
+
+    @property
+    def to_beta(self) -> np.ndarray:
+        """Projection (coefficient, sample): the least-squares coefficients of v are ``to_beta @ v``."""
+        return self._projections[1]
+
+    @cached_property
+    def _projections(self) -> tuple[np.ndarray, np.ndarray]:
+        return projections(self.matrix)
 
     @property
     def n_samples(self) -> int:

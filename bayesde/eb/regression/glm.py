@@ -18,7 +18,7 @@ import numpy as np
 from bayesde.eb.block import NO_WEIGHTS, GeneBlock, shared_row
 from bayesde.eb.regression.bounded import BOUND, fit_bounded
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.irls import Coefficients, Regression, contrast_errors, fit_all
+from bayesde.eb.regression.irls import Coefficients, Regression, coefficient_errors, contrast_errors, fit_all
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import products
 from bayesde.numerics.threads import over_genes
@@ -167,10 +167,10 @@ def _refit_failed(
     )
     fit.beta[failed] = found
     fit.converged[failed] = converged & (np.abs(found) < BOUND * LN2).all(axis=1)
-    for k, unit in enumerate(np.eye(layout.n_coefficients)):
-        fit.beta_se[failed, k] = contrast_standard_errors(
-            fit.beta[failed], own_factors, layout, dispersion[failed], unit, own_weights, min_mu
-        )
+    errors, at = np.empty_like(found), Coefficients(found, dispersion[failed])
+    regression = shared_regression(layout, min_mu)
+    over_genes(coefficient_errors, len(found), own_factors, own_weights, regression, at, errors)
+    fit.beta_se[failed] = errors
 
 
 def fit_glm(

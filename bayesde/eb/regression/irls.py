@@ -3,10 +3,10 @@ r"""Iteratively reweighted least squares of one gene's counts on the design, com
 With the means held above ``min_mu``, working weights w_j = v_j mu_j / (1 + alpha mu_j) and responses
 z_j = x_j . beta + (y_j - mu_j) / mu_j, each step solves
 
-    (X' W X + R) step = X' W (z - X beta) - R beta,        Cov(beta) = (M + R)^-1 M (M + R)^-1,  M = X' W X
+    (X' W X + R) step = X' W (z - X beta) - R beta
 
 for the ridge R (McCullagh and Nelder 1989, "Generalized Linear Models", section 2.5; Love, Huber and Anders
-2014, doi:10.1186/s13059-014-0550-8, for ridge, limits and covariance). Observation weights v_j are 1 if there
+2014, doi:10.1186/s13059-014-0550-8, for ridge and limits). Observation weights v_j are 1 if there
 are none. Samples with the same row of the design, a cell, share their linear predictor. Natural-log units.
 """
 
@@ -18,7 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesde.eb.regression.design_layout import Cells
-from bayesde.numerics.cholesky import cholesky, invert, row_of, solve, weighted_gram
+from bayesde.eb.regression.information import (
+    add_products,
+    equations,
+    quadratic_forms,
+    set_predictors,
+    solve_equations,
+    standard_errors,
+)
+from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import inlined, kernel
 from bayesde.numerics.gamma_functions import gamma_excess, log_one_plus
 from bayesde.numerics.negative_binomial import nb_constant
@@ -28,8 +36,8 @@ __all__ = [
     "MAX_ITERATIONS",
     "Coefficients",
     "Regression",
+    "coefficient_errors",
     "contrast_errors",
-    "covariance",
     "fit_all",
     "set_effects",
     "set_means",
@@ -98,12 +106,10 @@ class _ByCell(NamedTuple):
 
 
 @kernel
-def set_effects(rows, beta, eta, effect):  # type: ignore[no-untyped-def]
+def set_effects(cells, beta, eta, effect):  # type: ignore[no-untyped-def]
     """Fill ``eta`` (cell,) with x . beta of each distinct row x of the design, ``effect`` with its exp."""
+    set_predictors(cells, beta, eta)
     for c in range(eta.size):
-        eta[c] = 0.0
-        for k in range(beta.size):
-            eta[c] += rows[c, k] * beta[k]
         effect[c] = math.exp(eta[c])
 
 
@@ -112,7 +118,7 @@ def set_means(y, factors, cells, coefficients, min_mu, mu):  # type: ignore[no-u
     """Fill ``mu`` (sample,) from coefficients; where there are none, from the cell means of y / nf."""
     level, cell = np.zeros(cells.size.size), cells.of_sample
     if coefficients.size:
-        set_effects(cells.rows, coefficients, np.empty(level.size), level)
+        set_effects(cells, coefficients, np.empty(level.size), level)
     else:
         for j in range(y.size):
             level[cell[j]] += y[j] / factors[j]
@@ -131,26 +137,6 @@ def working_weights(factors, weights, effect, cell, dispersion, min_mu, total): 
         mu = max(factors[j] * effect[cell[j]], min_mu)
         weight = mu / (1.0 + dispersion * mu)
         total[cell[j]] += weight * weights[j] if weights.size else weight
-
-
-@kernel
-def covariance(rows, total, ridge, gram, inverse, factor, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` with (M + R)^-1 M (M + R)^-1 and ``inverse`` with (M + R)^-1, M = X'WX, R the ridge."""
-    p = ridge.size
-    weighted_gram(rows, total, gram)
-    for k in range(p):
-        gram[k, k] += ridge[k]
-    if not cholesky(gram, factor):
-        return False
-    invert(factor, inverse)
-    # (M + R)^-1 M (M + R)^-1 = (M + R)^-1 - (M + R)^-1 R (M + R)^-1
-    for a in range(p):
-        for b in range(p):
-            square = 0.0
-            for k in range(p):
-                square += inverse[a, k] * ridge[k] * inverse[k, b]
-            out[a, b] = inverse[a, b] - square
-    return True
 
 
 @inlined
@@ -190,22 +176,16 @@ def _expand(gene, cell, min_mu, by_cell):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _step(rows, total, score, ridge, beta, gram, factor, step):  # type: ignore[no-untyped-def]
+def _step(cells, total, score, ridge, beta, room, step):  # type: ignore[no-untyped-def]
     """Fill ``step`` with (X'WX + R)^-1 [X'W (z - X beta) - R beta]; False if the matrix is singular.
 
     The step, not the new beta, is solved for: its rounding error is then relative to a quantity that goes
     to zero.
     """
-    weighted_gram(rows, total, gram)
     for k in range(beta.size):
-        gram[k, k] += ridge[k]
         step[k] = -ridge[k] * beta[k]
-        for c in range(total.size):
-            step[k] += rows[c, k] * score[c]
-    if not cholesky(gram, factor):
-        return False
-    solve(factor, step)
-    return True
+    add_products(cells, score, step)
+    return solve_equations(cells, total, ridge, room, step)
 
 
 @inlined
@@ -228,15 +208,15 @@ def _irls(gene, regression, by_cell, beta, at):  # type: ignore[no-untyped-def]
     cells, _, ridge, min_mu = regression
     eta, effect, total, score = by_cell
     p = beta.size
-    gram, factor, step = np.empty((p, p)), np.zeros((p, p)), np.empty(p)
+    room, step = equations(cells), np.empty(p)
     constant = _constant(gene.y, gene.weights, gene.dispersion)
     deviance_before = 0.0
-    set_effects(cells.rows, beta, eta, effect)
+    set_effects(cells, beta, eta, effect)
     _expand(gene, cells.of_sample, min_mu, by_cell)
     for iteration in range(MAX_ITERATIONS):
         for k in range(p):
             at[k] = beta[k]
-        if not _step(cells.rows, total, score, ridge, beta, gram, factor, step):
+        if not _step(cells, total, score, ridge, beta, room, step):
             return False
         runaway = False
         for k in range(p):
@@ -246,7 +226,7 @@ def _irls(gene, regression, by_cell, beta, at):  # type: ignore[no-untyped-def]
             return False
         for k in range(p):
             at[k] = beta[k]
-        set_effects(cells.rows, beta, eta, effect)
+        set_effects(cells, beta, eta, effect)
         likelihood = constant + _expand(gene, cells.of_sample, min_mu, by_cell)
         deviance = -2.0 * likelihood
         change = abs(deviance - deviance_before) / (abs(deviance) + 0.1)
@@ -273,11 +253,7 @@ def _fit_one(y, factors, weights, dispersion, regression, beta, beta_se, working
     gene = _Gene(y, factors, log_factors, weights, dispersion)
     by_cell = _ByCell(np.empty(n_cells), np.empty(n_cells), np.empty(n_cells), np.empty(n_cells))
     converged = _irls(gene, regression, by_cell, beta, working)
-    gram, inverse = np.empty((p, p)), np.empty((p, p))
-    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    definite = covariance(cells.rows, by_cell.total, ridge, gram, inverse, factor, sandwich)
-    for k in range(p):
-        beta_se[k] = math.sqrt(max(sandwich[k, k], 0.0)) if definite else math.nan
+    definite = standard_errors(cells, by_cell.total, ridge, beta_se)
     return converged and definite
 
 
@@ -299,27 +275,30 @@ def fit_all(first, last, block, regression, dispersion, found):  # type: ignore[
 
 
 @inlined
-def _contrast_error(factors, weights, regression, beta, dispersion, contrast):  # type: ignore[no-untyped-def]
-    cells, _, ridge, min_mu = regression
-    p = beta.size
-    effect, total = np.empty(cells.size.size), np.empty(cells.size.size)
-    gram, inverse = np.empty((p, p)), np.empty((p, p))
-    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
-    set_effects(cells.rows, beta, np.empty(effect.size), effect)
+def _set_weights(factors, weights, regression, beta, dispersion, total):  # type: ignore[no-untyped-def]
+    """Fill ``total`` (cell,) with the summed working weights at given coefficients."""
+    cells, _, _, min_mu = regression
+    effect = np.empty(total.size)
+    set_effects(cells, beta, np.empty(total.size), effect)
     working_weights(factors, weights, effect, cells.of_sample, dispersion, min_mu, total)
-    if not covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich):
-        return math.nan
-    form = 0.0
-    for a in range(p):
-        for b in range(p):
-            form += contrast[a] * sandwich[a, b] * contrast[b]
-    return math.sqrt(max(form, 0.0))
 
 
 @kernel
 def contrast_errors(first, last, factors, weights, regression, at, contrast, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (gene,) with the standard errors of a contrast at given coefficients."""
+    cells, _, ridge, _ = regression
+    total = np.empty(cells.size.size)
     for g in range(first, last):
-        out[g] = _contrast_error(
-            row_of(factors, g), row_of(weights, g), regression, at.beta[g], at.dispersion[g], contrast
-        )
+        _set_weights(row_of(factors, g), row_of(weights, g), regression, at.beta[g], at.dispersion[g], total)
+        _, square = quadratic_forms(cells, total, ridge, contrast)
+        out[g] = math.nan if math.isnan(square) else math.sqrt(max(square, 0.0))
+
+
+@kernel
+def coefficient_errors(first, last, factors, weights, regression, at, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (gene, coefficient) with standard errors at given coefficients."""
+    cells, _, ridge, _ = regression
+    total = np.empty(cells.size.size)
+    for g in range(first, last):
+        _set_weights(row_of(factors, g), row_of(weights, g), regression, at.beta[g], at.dispersion[g], total)
+        standard_errors(cells, total, ridge, out[g])

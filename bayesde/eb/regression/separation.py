@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesde.eb.regression.arrow import Arrow
 from bayesde.eb.regression.design_layout import DesignLayout
 
-__all__ = ["distinct_patterns", "separated_genes"]
+__all__ = ["distinct_patterns", "separated_genes", "unbounded"]
 
 NEGLIGIBLE = 1e-10
 """An eigenvalue below this share of the largest is 0."""
@@ -41,7 +42,7 @@ def separated_genes(counts: np.ndarray, layout: DesignLayout) -> np.ndarray:
     for start in range(0, len(packed), step):
         some = slice(start, start + step)
         patterns = np.unpackbits(packed[some], axis=1, count=counted.shape[1]).astype(bool)
-        found[some] = _unbounded(patterns, layout)
+        found[some] = unbounded(patterns, layout)
     out[suspects] = found[which]
     return out
 
@@ -72,16 +73,62 @@ def distinct_patterns(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return packed[first], which
 
 
-def _unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:
-    """Tell whether an estimate is infinite, (pattern,), if those cells have counts, bool (pattern, cell)."""
+def _dense_directions(patterns: np.ndarray, layout: DesignLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many directions do not move the cells with counts, and how one of them moves each cell.
+
+    They are (pattern,) and (pattern, cell).
+    """
     p = layout.n_coefficients
     products = (layout.cells.rows[:, :, None] * layout.cells.rows[:, None, :]).reshape(-1, p * p)
     # einsum adds the cells of each pattern in the same order, however many patterns there are.
     information = np.einsum("uc,ck->uk", patterns.astype(float), products)
     values, vectors = np.linalg.eigh(information.reshape(-1, p, p))
-    free = values[:, 0] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
-    several = values[:, min(1, p - 1)] < NEGLIGIBLE * np.maximum(values[:, -1], NEGLIGIBLE)
-    along = np.where(patterns, 0.0, np.einsum("uk,ck->uc", vectors[:, :, 0], layout.cells.rows))
+    free = values < NEGLIGIBLE * np.maximum(values[:, -1:], NEGLIGIBLE)
+    return free.sum(axis=1), np.einsum("uk,ck->uc", vectors[:, :, 0], layout.cells.rows)
+
+
+def _arrow_directions(patterns: np.ndarray, arrow: Arrow) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same where the columns of many levels are disjoint, by Schur's complement.
+
+    Each level without counts is a direction of its own; others move other columns, and the levels with them.
+    """
+    cells = np.flatnonzero(arrow.level >= 0)
+    cells = cells[np.argsort(arrow.level[cells], kind="stable")]
+    starts = np.searchsorted(arrow.level[cells], np.arange(arrow.disjoint.size))
+    counted, value = patterns.astype(float), arrow.value[:, None]
+    diagonal = np.add.reduceat((counted * arrow.value**2)[:, cells], starts, axis=1)
+    empty = diagonal == 0.0
+    sums = (counted[:, :, None] * (value * arrow.border))[:, cells]
+    means = np.add.reduceat(sums, starts, axis=1) / np.where(empty, 1.0, diagonal)[:, :, None]
+    rest = arrow.border - np.where(value != 0.0, value * means[:, arrow.level], 0.0)
+    values, vectors = np.linalg.eigh(np.einsum("uc,uca,ucb->uab", counted, rest, rest))
+    scale = np.einsum("uc,ca->ua", counted, arrow.border**2).max(axis=1)
+    free = values < NEGLIGIBLE * np.maximum(scale, NEGLIGIBLE)[:, None]
+    without = empty.any(axis=1)[:, None]
+    own = np.where(arrow.level == empty.argmax(axis=1)[:, None], arrow.value, 0.0)
+    return empty.sum(axis=1) + free.sum(axis=1), np.where(
+        without, own, np.einsum("ua,uca->uc", vectors[:, :, 0], rest)
+    )
+
+
+def unbounded(patterns: np.ndarray, layout: DesignLayout) -> np.ndarray:
+    """Tell whether an estimate is infinite if some cells have counts and the others have none.
+
+    Parameters
+    ----------
+    patterns : ndarray of bool (pattern, cell)
+        Which cells have counts.
+    layout : DesignLayout
+
+    Returns
+    -------
+    ndarray of bool (pattern,)
+    """
+    if layout.cells.arrow.dense.size:
+        n_free, along = _arrow_directions(patterns, layout.cells.arrow)
+    else:
+        n_free, along = _dense_directions(patterns, layout)
+    along = np.where(patterns, 0.0, along)
     tiny = 1e-8 * np.abs(layout.cells.rows).max()
     one_sided = ~((along > tiny).any(axis=1) & (along < -tiny).any(axis=1))
-    return np.asarray(free & (one_sided | several))
+    return np.asarray((n_free > 0) & (one_sided | (n_free > 1)))

@@ -20,12 +20,14 @@ from bayesde.eb.block import GeneBlock
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.regression.design_layout import DesignLayout
 from bayesde.eb.regression.glm import fit_glm, fitted_means, shared_regression
-from bayesde.eb.regression.irls import Coefficients, covariance, set_effects, working_weights
+from bayesde.eb.regression.information import quadratic_forms
+from bayesde.eb.regression.irls import Coefficients, set_effects, working_weights
 from bayesde.eb.shrinkage.matched_prior import matched_sd
 from bayesde.numerics.cholesky import row_of
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.linear import combine, least_squares
+from bayesde.numerics.small_matrices import solve
 from bayesde.numerics.threads import over_genes
 
 __all__ = ["NormalShrinkage", "prior_variances", "shrink_normally"]
@@ -39,6 +41,8 @@ MAX_NEWTON_STEPS = 200
 SHORTEST = 1e-10
 NEGLIGIBLE = 1e-16
 """Squared length, in standard deviations, of the last step."""
+LARGE = 20
+"""Coefficients from which steps are solved by Cholesky factors."""
 WIDE = 1e6 * LN2**2
 """Prior variance of a coefficient that is not shrunk."""
 
@@ -90,17 +94,14 @@ def _variances(first, last, block, regression, at, k, out):  # type: ignore[no-u
     The former is [(M + R)^-1]_kk, the latter [(M + R)^-1 M (M + R)^-1]_kk, with M = X'WX and R the ridge.
     """
     cells, _, ridge, min_mu = regression
-    p, n_cells = ridge.size, cells.size.size
+    n_cells, unit = cells.size.size, np.zeros(ridge.size)
     eta, effect, total = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
-    gram, inverse = np.empty((p, p)), np.empty((p, p))
-    factor, sandwich = np.zeros((p, p)), np.empty((p, p))
+    unit[k] = 1.0
     for g in range(first, last):
         factors, weights = row_of(block.factors, g), row_of(block.weights, g)
-        set_effects(cells.rows, at.beta[g], eta, effect)
+        set_effects(cells, at.beta[g], eta, effect)
         working_weights(factors, weights, effect, cells.of_sample, at.dispersion[g], min_mu, total)
-        definite = covariance(cells.rows, total, ridge, gram, inverse, factor, sandwich)
-        out[g, 0] = inverse[k, k] if definite else math.nan
-        out[g, 1] = sandwich[k, k] if definite else math.nan
+        out[g, 0], out[g, 1] = quadratic_forms(cells, total, ridge, unit)
 
 
 def _mode(
@@ -131,7 +132,7 @@ def _mode(
         information = np.diag(ridge) + np.sum(
             curvature[:, None, None] * design[:, :, None] * design[:, None, :], axis=0
         )
-        step = -least_squares(information, gradient)
+        step = -_solved(information, gradient)
         length, value, slope = 1.0, loss(b), float(np.sum(gradient * step))
         while not loss(b + length * step) <= value + 1e-4 * length * slope and length > SHORTEST:
             length *= 0.5
@@ -139,6 +140,12 @@ def _mode(
         if -slope < NEGLIGIBLE:
             break
     return b
+
+
+def _solved(information: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Solve a step; Householder reflections of large matrices take long, and the ridge makes it definite."""
+    found = solve(information, gradient) if len(gradient) >= LARGE else None
+    return least_squares(information, gradient) if found is None else found
 
 
 def _log_one_plus_exp(x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@ r"""Which coefficients of a gene are taken for null together, in the components 
 
 Of up to `MOST_SPLIT` coefficients in doubt all combinations are taken; of more, all non-null, all null, and
 all but one of either. Where levels of a factor are among them, that would leave out many of importance, such
-as two non-null levels of six: so up to `EXTRA` more are found by a search. Near the non-null mode beta^ the
+as two non-null levels of six: so up to `EXTRA` more are found by a search. Genes that these do not serve, as
+where two of five interactions are not null, get up to `THOROUGH` by a wider search, in the place of all but
+one (which are kept where levels are among them). Near the non-null mode beta^ the
 log likelihood is about a quadratic function with Fisher's information I, and a combination's evidence is
 
     ln Z = 0.5 b' (I + Lambda)^-1 b - 0.5 ln det(I + Lambda) + ln heights,      b = I beta^,
@@ -29,8 +31,10 @@ MOST_SPLIT = 4
 """Coefficients up to which all combinations are taken."""
 EXTRA = 12
 """Combinations that are searched for where there are more, at the most."""
-EXPANDED = 8
-"""Combinations whose neighbours are looked at in the search, the two extremes first."""
+THOROUGH = 24
+"""Combinations that are searched for where the others did not serve."""
+EXPANDED, MORE_EXPANDED = 8, 24
+"""Combinations whose neighbours are looked at in a search, the two extremes first; and in a thorough one."""
 UNLIKELY = 9.0
 """Log evidence below the best from which a combination is not taken."""
 NON_NULL = 0.23
@@ -63,7 +67,7 @@ class Evidence(NamedTuple):
     solved: np.ndarray
 
 
-def most_combinations(n_shrunken: int, *, levels: bool) -> int:
+def most_combinations(n_shrunken: int, *, levels: bool, thorough: bool = False) -> int:
     """Return how many combinations a gene may have, whichever of its shrunken coefficients are in doubt.
 
     With 5 or 6 coefficients there are fewer combinations than with 4, where all are taken.
@@ -73,17 +77,19 @@ def most_combinations(n_shrunken: int, *, levels: bool) -> int:
     n_shrunken : int
     levels : bool
         Whether levels of a factor are among them.
+    thorough : bool
+        As `choose_combinations` takes it.
 
     Returns
     -------
     int
     """
-    extra = EXTRA if levels else 0
+    extra = THOROUGH if thorough else EXTRA if levels else 0
     return max(2**n if n <= MOST_SPLIT else 2 * n + 2 + extra for n in range(n_shrunken + 1))
 
 
 @kernel
-def choose_combinations(split, at, null_log_dispersion, data, prior, wide, factor, chosen):  # type: ignore[no-untyped-def]
+def choose_combinations(split, at, null_log_dispersion, data, prior, wide, kinds, chosen):  # type: ignore[no-untyped-def]
     """Fill which combinations to take; return how many.
 
     Parameters
@@ -100,13 +106,13 @@ def choose_combinations(split, at, null_log_dispersion, data, prior, wide, facto
         Of the gene.
     wide : ndarray (coefficient,)
         Prior scales of non-null coefficients.
-    factor : ndarray of int64 (coefficient,)
-        Which coefficients are levels; -1 for others.
+    kinds : tuple of ndarray of int64 (coefficient,) and bool
+        Which coefficients are levels, -1 for others; and whether to search thoroughly.
     chosen : ndarray of bool (combination, coefficient)
         Written to, in the first columns: whether each of the coefficients in doubt is null. In the first
         combination none is, in the last all are.
     """
-    n = split.size
+    n, (factor, thorough) = split.size, kinds
     if n <= MOST_SPLIT:
         for number in range(2**n):
             for i in range(n):
@@ -115,17 +121,19 @@ def choose_combinations(split, at, null_log_dispersion, data, prior, wide, facto
     chosen[0, :n] = False
     taken, levels = 1, False
     for i in range(n):
-        chosen[1 + i, :n], chosen[1 + n + i, :n] = False, True
-        chosen[1 + i, i], chosen[1 + n + i, i] = True, False
-        taken += 2
         levels |= factor[split[i]] >= 0
-    if levels:
+    if levels or not thorough:
+        for i in range(n):
+            chosen[1 + i, :n], chosen[1 + n + i, :n] = False, True
+            chosen[1 + i, i], chosen[1 + n + i, i] = True, False
+            taken += 2
+    if levels or thorough:
         low, high = min(at[-1], null_log_dispersion), max(at[-1], null_log_dispersion)
-        own = _evidence(split, prior, wide)
+        extra, expanded = (THOROUGH, MORE_EXPANDED) if thorough else (EXTRA, EXPANDED)
+        own, first = _evidence(split, prior, wide), taken
         for part in range(3):
-            limit = 2 * n + 1 + (part + 1) * EXTRA // 3
             _fill_information(at, math.exp(low + 0.5 * part * (high - low)), data, own)
-            taken = _add_likely(own, chosen, taken, limit)
+            taken = _add_likely(own, chosen, taken, first + (part + 1) * extra // 3, expanded)
     chosen[taken, :n] = True
     return taken + 1
 
@@ -190,16 +198,16 @@ def _log_evidence(null, own):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_likely(own, chosen, taken, limit):  # type: ignore[no-untyped-def]
+def _add_likely(own, chosen, taken, limit, expanded):  # type: ignore[no-untyped-def]
     """Add combinations that the posterior may have much mass in, by a search; return how many there are."""
     n = own.split.size
-    most = (2 + EXPANDED) * (n + 1)
+    most = (2 + expanded) * (n + 1)
     sets, values, done = np.zeros((most, n), np.bool_), np.empty(most), np.zeros(most, np.bool_)
     sets[1] = True  # all null, beside none
     for c in range(2):
         values[c] = _log_evidence(sets[c], own)
     found = 2
-    for number in range(EXPANDED):
+    for number in range(expanded):
         best = number if number < 2 else -1
         for c in range(found):
             if number >= 2 and not done[c] and (best < 0 or values[c] > values[best]):

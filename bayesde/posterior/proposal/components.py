@@ -23,6 +23,10 @@ times as wide as the mode where all are non-null. The location of what is not dr
 
 which keep the expected counts as they are in samples that have counts.
 
+Genes that these components do not serve get more of them: those of a wider search for combinations, and for
+each of these one in which the coefficients that few counts tell of are neither null nor non-null
+(`bayesde.posterior.proposal.averaged`).
+
 The levels of a factor, u_l around a center m that is not shrunken, are always in doubt: whatever their
 likelihood given m, the center can lie near any of them. Where it lies near one alone, the only null one, no
 count says where exactly: that u_l is drawn from its prior, and m follows. So there is a component for each
@@ -42,6 +46,7 @@ from bayesde.model.modes import climb, fill_factor, starting_points
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
+from bayesde.posterior.proposal.averaged import add_averaged_sets, climb_averaged
 from bayesde.posterior.proposal.combinations import choose_combinations, most_combinations
 from bayesde.posterior.proposal.mixture import Mixture, one_mixture
 
@@ -89,7 +94,9 @@ class Followers(NamedTuple):
     factor: np.ndarray
 
 
-def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Mixture:
+def gene_mixtures(
+    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray, *, thorough: bool = False
+) -> Mixture:
     """Build every gene's mixture.
 
     Parameters
@@ -99,6 +106,8 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     beta : ndarray (gene, coefficient)
         Where to start, natural log; NaN is taken as 0.
     log_dispersion : ndarray (gene,)
+    thorough : bool
+        Search widely for combinations of null coefficients, and add components of averaged priors.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
     start, null = starting_points(model, beta, log_dispersion)
     null[:, -1] = np.maximum(null[:, -1], LEAST_DISPERSION)
     n_genes, d = start.shape
-    n = most_components(model)
+    n = most_components(model, thorough=thorough)
     mixture = Mixture(
         location=np.zeros((n_genes, n, d)),
         shape=np.zeros((n_genes, n, d, d)),
@@ -119,35 +128,39 @@ def gene_mixtures(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.
         share=np.zeros((n_genes, n)),
     )
     prior = model.for_proposals.prior
-    over_genes(_build, n_genes, start, null, model.data, prior, model.factors, mixture)
+    over_genes(_build, n_genes, start, null, model.data, prior, (model.factors, thorough), mixture)
     n = int((mixture.share > 0.0).sum(axis=1).max())
     mixture = mixture._replace(share=mixture.share / mixture.share.sum(axis=1, keepdims=True))
     return Mixture(*(np.ascontiguousarray(part[:, :n]) for part in mixture))
 
 
-def most_components(model: ConditionalModel) -> int:
+def most_components(model: ConditionalModel, *, thorough: bool = False) -> int:
     """Return how many components a gene may have, whichever of its shrunken coefficients are in doubt.
 
     Parameters
     ----------
     model : ConditionalModel
+    thorough : bool
+        As `gene_mixtures` takes it.
 
     Returns
     -------
     int
     """
-    return most_combinations(int(model.shrunken.sum()), levels=bool((model.factors >= 0).any())) + 1
+    levels = bool((model.factors >= 0).any())
+    n = most_combinations(int(model.shrunken.sum()), levels=levels, thorough=thorough)
+    return (2 * n if thorough else n) + 1
 
 
 @kernel
-def _build(first, last, start, null, data, prior, factor, mixture):  # type: ignore[no-untyped-def]
+def _build(first, last, start, null, data, prior, kinds, mixture):  # type: ignore[no-untyped-def]
     """Fill the components of some genes; ``start`` and ``null`` (gene, P + 1) become modes."""
-    x, df, scale = data.x, prior.df, prior.scale
+    x, df, scale, factor = data.x, prior.df, prior.scale, kinds[0]
     sd, nu = prior.dispersion_sd, prior.nu
     p = x.shape[1]
     near, weights = np.empty(p), np.empty(data.y.shape[1])
     gradient, hessian, wide_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
-    loose, separated = np.empty(p, dtype=np.bool_), np.empty(p, dtype=np.int8)
+    worth, separated, averaged = np.empty(p), np.empty(p, dtype=np.int8), np.empty(p, dtype=np.bool_)
     wide, chosen = np.empty(p), np.empty((mixture.share.shape[1], p), dtype=np.bool_)
     balance = Followers(x, weights, factor)
     for k in range(p):
@@ -162,31 +175,37 @@ def _build(first, last, start, null, data, prior, factor, mixture):  # type: ign
         climb(null_mode, own, own_prior, FLAT, gradient, hessian)
         climb(non_null_mode, own, wide_prior, FLAT, gradient, wide_hessian)
         _fill_weights(own.y, math.exp(max(non_null_mode[p], null_mode[p])), weights)
-        split = _classify(non_null_mode, null_mode, own, own_prior, balance, loose, separated)
+        split = _classify(non_null_mode, null_mode, own, own_prior, balance, worth, separated)
         c, log_dispersion = 0, null_mode[p]
-        taken = choose_combinations(
-            split, non_null_mode, log_dispersion, own, own_prior, wide, factor, chosen
-        )
-        for number in range(taken):
+        taken = choose_combinations(split, non_null_mode, log_dispersion, own, own_prior, wide, kinds, chosen)
+        sets = add_averaged_sets(chosen, taken, split, worth) if kinds[1] else taken
+        for number in range(sets):
             copy_row(non_null_mode, location[c])
             if number > 0:  # a dispersion that explains what coefficients no longer do
                 location[c, p] = max(non_null_mode[p], null_mode[p])
             copy_row(scale, near)
             scales[c, :], half[c, :] = 0.0, 0
+            for k in range(p):
+                averaged[k] = number >= taken and not math.isinf(df[k])
             for i in range(split.size):
                 k = split[i]
+                averaged[k] &= not chosen[number, i] and separated[k] == 0
                 if not chosen[number, i]:
-                    near[k], half[c, k] = wide[k], separated[k]
+                    near[k], half[c, k] = scale[k] if averaged[k] else wide[k], separated[k]
                     if separated[k] != 0:
                         scales[c, k] = max(scale[k], TAIL_SCALE * max(abs(non_null_mode[k]), 1.0))
                 else:
                     location[c, k] = 0.0
-                    scales[c, k] = scale[k] if loose[k] else 0.0
+                    scales[c, k] = scale[k] if worth[k] < LOOSE else 0.0
             _draw_anchors(chosen[number], split, factor, scale, scales[c])
-            climb(location[c], own, near_prior, FLAT, gradient, hessian)
-            if _became_null(location[c], split, chosen[number], separated, scale):
-                continue
-            _fill_shape(location[c], hessian, near_prior, balance, scales[c], WIDER, shape[c])
+            if number >= taken:
+                normal = climb_averaged(location[c], own, near_prior, averaged, gradient, hessian)
+                _fill_shape(location[c], hessian, normal, balance, scales[c], WIDER, shape[c])
+            else:
+                climb(location[c], own, near_prior, FLAT, gradient, hessian)
+                if _became_null(location[c], split, chosen[number], separated, scale):
+                    continue
+                _fill_shape(location[c], hessian, near_prior, balance, scales[c], WIDER, shape[c])
             if not _is_there(c, mixed):
                 share[c] = 1.0
                 c += 1
@@ -227,8 +246,8 @@ def _fill_weights(y, dispersion, weights):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _classify(non_null_mode, null_mode, data, prior, balance, loose, separated):  # type: ignore[no-untyped-def]
-    """Return which coefficients may be null or non-null; fill which are loose, and the unbounded sides.
+def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):  # type: ignore[no-untyped-def]
+    """Return which coefficients may be null or non-null; fill information times S^2, and the unbounded sides.
 
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
     would be settled there may have a second mode where they do not.
@@ -249,7 +268,7 @@ def _classify(non_null_mode, null_mode, data, prior, balance, loose, separated):
         if math.isinf(df[k]):
             continue
         separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
-        loose[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2 < LOOSE
+        worth[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2
         doubtful = _information(x, log_nf, non_null_mode, most, k) * scale[k] ** 2 < SETTLED
         if separated[k] != 0 or doubtful or balance.factor[k] >= 0:
             split[n] = k

@@ -148,8 +148,8 @@ class ProposedGenes(StartedGenes):
         return replace(self, proposal=proposal)
 
     def with_all_components(self) -> ProposedGenes:
-        """Take back the components that were left out."""
-        mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion)
+        """Take back the components that were left out, and search for more of them where there are many."""
+        mixture = gene_mixtures(self.model, self.start.beta, self.start.log_dispersion, thorough=True)
         return replace(self, proposal=fitted_shares(self.model, mixture, self.start.seeds, negligible=0.0))
 
 

@@ -8,8 +8,8 @@ law is a matter of other weights.
 Laws with an atom at zero also need draws of which effects are zero. These are added to learn the law; once
 its probabilities of zero are known, all draws are divided by them and made again, as where a posterior is
 sampled under the law. A posterior under such a law has too few draws without zeros to learn other laws from,
-and these are made again, too. Where levels are treated alike, a law may need another coding of the design, such
-as a mixture that is learnt; then it is learnt from draws of those coefficients.
+and these are made again, too. Where levels are treated alike, a law may need another coding of the design,
+such as a mixture that is learnt; then it is learnt from draws of those coefficients.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from bayesde.eb.dispersion.estimates import gene_wise_dispersions, map_dispersio
 from bayesde.eb.dispersion.search import GeneCounts, Scratch, best_on_grid, evaluate
 from bayesde.eb.moments import moments
 from bayesde.eb.regression.design_layout import DesignLayout
+from bayesde.eb.regression.information import equations
 
 GROUPS = DesignLayout.of(np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)]))
 SLOPE = DesignLayout.of(np.column_stack([np.ones(8), np.arange(8.0), np.tile([0.0, 1.0], 4)]))
@@ -32,7 +33,7 @@ def reference_log_posterior(a, y, mu, design, prior_mean=0.0, prior_var=math.inf
 def ours(a, y, mu, layout, prior_mean=0.0, prior_var=math.inf, weights=NO_WEIGHTS):
     """Value without its shift by the larger counts, and slope."""
     c, p = layout.cells.rows.shape
-    scratch = Scratch(np.empty(c), np.empty(c), np.empty((p, p)), np.zeros((p, p)))
+    scratch = Scratch(np.empty(c), np.empty(c), np.zeros(p), equations(layout.cells))
     value, slope = evaluate(a, GeneCounts(y, mu, weights), layout.cells, prior_mean, prior_var, scratch)
     shift = np.sum(np.where(y > 12.0, y, 0.0) * (weights if weights.size else 1.0))
     return value - shift, slope

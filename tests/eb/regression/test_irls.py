@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bayesde.eb.regression.design_layout import DesignLayout
-from bayesde.eb.regression.irls import covariance, set_effects, set_means, working_weights
+from bayesde.eb.regression.information import covariance
+from bayesde.eb.regression.irls import set_effects, set_means, working_weights
 
 DESIGN = np.column_stack([np.ones(7), np.repeat([0.0, 1.0], [3, 4]), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]])
 LAYOUT = DesignLayout.of(DESIGN)
@@ -15,7 +16,7 @@ FACTORS, Y = RNG.uniform(0.5, 2.0, 7), RNG.poisson(20.0, 7).astype(float)
 
 def effects():
     eta, effect = np.empty((2, len(LAYOUT.cells.rows)))
-    set_effects(LAYOUT.cells.rows, BETA, eta, effect)
+    set_effects(LAYOUT.cells, BETA, eta, effect)
     return eta, effect
 
 

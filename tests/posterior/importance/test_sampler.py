@@ -164,7 +164,8 @@ def test_what_the_posterior_does_not_need_is_left_out(pieces, monkeypatch):
 
 def test_what_was_left_out_can_be_taken_back(pieces, panel_model, panel_genes):
     """As if nothing had been left out: the components that the searches found, with shares for all."""
-    mixture = gene_mixtures(panel_model, panel_genes.start.beta, panel_genes.start.log_dispersion)
+    start = panel_genes.start
+    mixture = gene_mixtures(panel_model, start.beta, start.log_dispersion, thorough=True)
     left_out = 0
     for piece in pieces:
         whole = piece.with_all_components().proposal

@@ -11,6 +11,7 @@ from bayesde.model.density import GeneData, GenePrior
 from bayesde.posterior.proposal.combinations import (
     EXTRA,
     MOST_SPLIT,
+    THOROUGH,
     choose_combinations,
     most_combinations,
 )
@@ -18,7 +19,7 @@ from bayesde.posterior.proposal.combinations import (
 SCALE = 0.05
 
 
-def chosen_of(n, means=None, factor=-1):
+def chosen_of(n, means=None, factor=-1, thorough=False):
     """Combinations of n levels around a center, with two samples of each."""
     p = n + 1
     x = np.column_stack([np.ones(2 * n), np.repeat(np.eye(n), 2, axis=0)])
@@ -28,10 +29,10 @@ def chosen_of(n, means=None, factor=-1):
     )
     at = np.array([np.log(100.0), *(np.log(y[::2] / 100.0)), np.log(0.01)])
     data = GeneData(y.astype(np.int64), np.zeros(2 * n), x)
-    room = np.empty((most_combinations(n, levels=factor >= 0), p), dtype=np.bool_)
+    room = np.empty((most_combinations(n, levels=factor >= 0, thorough=thorough), p), dtype=np.bool_)
     levels = np.array([-1, *[factor] * n])
     split, wide = np.arange(1, p), np.where(np.isinf(prior.df), 15.0, 25.0 * SCALE)
-    number = choose_combinations(split, at, np.log(0.01), data, prior, wide, levels, room)
+    number = choose_combinations(split, at, np.log(0.01), data, prior, wide, (levels, thorough), room)
     return room[:number, :n]
 
 
@@ -57,6 +58,23 @@ def test_two_levels_of_six_that_differ_are_found():
     assert null[-1].all()
 
 
+def test_two_interactions_of_six_are_found_by_a_thorough_search():
+    means = np.array([100, 250, 100, 100, 30, 100])
+    wanted = (True, False, True, True, False, True)
+    assert wanted not in {tuple(row) for row in chosen_of(6, means)}
+    null = chosen_of(6, means, thorough=True)
+    assert wanted in {tuple(row) for row in null}
+    assert not null[0].any()
+    assert null[-1].all()
+    assert len({tuple(row) for row in null}) == len(null) <= 2 + THOROUGH
+
+
+def test_a_thorough_search_keeps_all_but_one_level():
+    null = chosen_of(6, factor=0, thorough=True)
+    sizes = null.sum(axis=1).tolist()
+    assert sizes.count(1) == sizes.count(5) == 6
+
+
 def test_the_search_does_not_depend_on_the_order_of_levels():
     means = np.array([100, 250, 100, 180, 30, 100, 60])
     order = np.array([3, 0, 6, 1, 5, 4, 2])
@@ -65,5 +83,6 @@ def test_the_search_does_not_depend_on_the_order_of_levels():
 
 
 def test_all_combinations_fit_into_the_room_for_them():
-    for n, levels in itertools.product(range(12), (False, True)):
-        assert most_combinations(n, levels=levels) >= (2**n if n <= MOST_SPLIT else 2 * n + 2)
+    for n, levels, thorough in itertools.product(range(12), (False, True), (False, True)):
+        room = most_combinations(n, levels=levels, thorough=thorough)
+        assert room >= (2**n if n <= MOST_SPLIT else 2 * n + 2)
