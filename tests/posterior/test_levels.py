@@ -267,7 +267,6 @@ def test_what_levels_cannot_have_keeps_treatment_coding_with_a_note(effects, lev
 def test_only_one_factor_keeps_treatment_coding():
     """And the others depend neither on their reference nor on their coding."""
     frame, table, _ = simulated(60, n_levels=3, replicates=6)
-    table["donor"] = [f"d{i // 2}" for i in range(18)]
     found = []
     for references in ({"group": "a"}, {"group": "c"}):
         shuffled = table.assign(donor=[f"d{i % 9}" for i in range(18)])
