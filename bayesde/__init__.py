@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.queries.reweight import reweighted
     from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
     from bayesde.results import ResultsTable, read_results, s_values
+    from bayesde.runs.opening import OpenedRun, open_run
     from bayesde.simulation import Simulation, SimulationOptions, simulate
 
 __version__ = version("bayesde")
@@ -95,6 +96,7 @@ _HOMES = {
     "bayesde.posterior.queries.reweight": ("reweighted",),
     "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
+    "bayesde.runs.opening": ("OpenedRun", "open_run"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
 }
 _MODULES = ("plots",)
@@ -116,6 +118,7 @@ __all__ = [
     "InputError",
     "LeaveOneOut",
     "LogNormal",
+    "OpenedRun",
     "OptionError",
     "Posterior",
     "Priors",
@@ -139,6 +142,7 @@ __all__ = [
     "log_cpm",
     "norm_transform",
     "normalization_factors",
+    "open_run",
     "plots",
     "power_scaling",
     "prior_predictive",

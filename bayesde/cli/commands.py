@@ -21,7 +21,7 @@ from bayesde.cli.demonstration import demo
 from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
-from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
+from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning, OptionError
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
@@ -161,6 +161,28 @@ def report(chosen: Chosen) -> None:
     typer.echo(f"the report is {write_report(chosen['run']['directory'])}")
 
 
+def contrast(chosen: Chosen) -> None:
+    """Write tables of further contrasts of a finished run, without sampling again.
+
+    Each goes into a folder of its own in DIR/contrasts. --contrast may be repeated.
+
+    For example:
+
+        bayesde contrast post -c condition,treated,control -c 'a - b'
+
+        bayesde contrast post -c condition,treated,control --lfc-threshold 0.5
+    """
+    from bayesde.runs import write_contrasts
+
+    asked = chosen["model"]
+    if not asked.get("contrast"):
+        raise OptionError("--contrast is needed: the effects that are to be reported; it may be repeated.")
+    folder = chosen["run"]["directory"]
+    for place, headline in write_contrasts(folder, asked["contrast"], asked.get("lfc_threshold")).items():
+        typer.echo(headline, err=True)
+        typer.echo(folder / place)
+
+
 def doctor() -> None:
     """Check whether Stan can be used, and show what to do if something is missing.
 
@@ -197,7 +219,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (eb, sample, resume, status, report, demo, simulate):
+for _function in (eb, sample, resume, status, contrast, report, demo, simulate):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

@@ -123,6 +123,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "resume": (_DIRECTORY, _WORKERS),
     "status": (_DIRECTORY,),
     "report": (_DIRECTORY,),
+    "contrast": (_DIRECTORY, Part("model", ModelPlan, ("contrast", "lfc_threshold"))),
     "install-stan": (Part("installation", Installation),),
 }
 """The options of each command, in the order of its help."""

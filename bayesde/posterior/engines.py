@@ -20,6 +20,7 @@ from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_the
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.importance.blocks import BlockSettings, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
@@ -30,12 +31,16 @@ from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped
+from bayesde.posterior.storage.pools import LocalPool
 from bayesde.posterior.summaries.checks import checked
 from bayesde.posterior.summaries.one_contrast import gene_status, importance_status
 
 __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
 
 logger = logging.getLogger(__name__)
+
+HANDED_OVER_BLOCKS = "nuts"
+"""Folder, among the blocks of engine psis, for those of the genes that are handed over."""
 
 
 def by_importance(request: Request) -> PosteriorData:
@@ -61,8 +66,11 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     everyone = request.everyone
     if note := atoms_left_out(request.coding, request.space, request.options.effects):
         logger.warning("%s", note)
+    genes = StartedGenes(everyone, request.model(everyone), request.start(everyone))
+    if request.in_blocks:
+        return _learnt_in_blocks(request, genes)
     return sample_and_learn(
-        StartedGenes(everyone, request.model(everyone), request.start(everyone)),
+        genes,
         request.hyperparameters,
         np.searchsorted(everyone, request.rows),
         space=request.space,
@@ -73,12 +81,46 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     )
 
 
+def _learnt_in_blocks(request: Request, genes: StartedGenes) -> tuple[ImportanceSample, Hyperparameters]:
+    space, everyone = request.space, request.everyone
+    unit = learnt_unit(
+        genes,
+        request.hyperparameters,
+        space=space,
+        seed=request.seed,
+        laws=request.laws,
+        directory=request.directory,
+        progress=request.progress,
+    )
+    near = replace(genes, model=space.model_at(genes.model, space.phi(unit.at)))
+    settings = unit.settings(space, everyone.size, request.draws)
+    return _in_blocks(request, near, np.searchsorted(everyone, request.rows), settings), unit.hyperparameters
+
+
+def _in_blocks(
+    request: Request, genes: StartedGenes, keep: np.ndarray, settings: BlockSettings
+) -> ImportanceSample:
+    return sample_blocks(
+        genes,
+        keep,
+        settings,
+        pool=request.pool if request.pool.elsewhere else LocalPool(),  # which has its own threads
+        directory=request.directory,
+        progress=request.progress,
+    )
+
+
 def _with_given(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
     rows, hyper = request.rows, request.hyperparameters
+    points = HyperparameterPosterior.fixed(request.space, hyper, USED_DRAWS)
+    genes = StartedGenes(rows, request.model(rows), request.start(rows))
+    if request.in_blocks:
+        settings = BlockSettings(points, request.draws)
+        return _in_blocks(request, genes, np.arange(rows.size), settings), hyper
     sampled = sample_given(
-        request.model(rows),
-        request.start(rows),
-        HyperparameterPosterior.fixed(request.space, hyper, USED_DRAWS),
+        genes.model,
+        genes.start,
+        points,
         np.arange(rows.size),
         draws=request.draws,
         progress=request.progress,
@@ -112,8 +154,9 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
+    own = None if request.directory is None else request.directory / HANDED_OVER_BLOCKS
     try:
-        sampled = sampled_in_blocks(request, rows, hyper)
+        sampled = sampled_in_blocks(replace(request, directory=own), rows, hyper)
     except SamplerStopped:
         raise
     except (FitError, ToolchainError) as problem:  # the weighted draws are kept
@@ -183,7 +226,7 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
         options=request.options,
         seed=request.seed,
         points=hyper_points(hyper, request.coding.coefficients),
-        workers=request.workers,
+        pool=request.pool,
         directory=request.directory,
         progress=request.progress,
     )
@@ -241,12 +284,12 @@ def _chain_settings(request: Request) -> ChainSettings:
 
 
 def _finished(posterior: PosteriorData) -> PosteriorData:
-    """Log what was checked and what failed; the posterior does not keep the callback of progress."""
+    """Log what was checked and what failed; the posterior keeps neither progress's callback nor the pool."""
     posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
     posterior = replace(
         posterior,
         diagnostics=_ordered(posterior.diagnostics),
-        request=replace(posterior.request, progress=None),
+        request=replace(posterior.request, progress=None, pool=LocalPool()),
     )
     logger.info("%s", checked(posterior))
     return posterior

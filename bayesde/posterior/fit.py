@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -32,8 +33,9 @@ from bayesde.posterior.request import (
     selected_genes,
     starting_values,
 )
+from bayesde.posterior.storage.pools import LocalPool
 
-__all__ = ["fit_posterior"]
+__all__ = ["fit_posterior", "posterior_of", "request_of"]
 
 
 @takes_fields_of(EngineRunOptions)
@@ -87,14 +89,63 @@ def fit_posterior(
     FitError
         If the sampler cannot run.
     """
-    options = options or SamplingOptions()
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
+    fit = eb if eb is not None else fit_eb(counts, design)
+    check_same(counts, design, fit)
+    request = request_of(
+        fit, run, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
+    )
+    return posterior_of(replace(request, progress=progress), run.engine)
+
+
+def posterior_of(request: Request, engine: str) -> Posterior:
+    """Draw what is asked for.
+
+    Parameters
+    ----------
+    request : Request
+    engine : str
+
+    Returns
+    -------
+    Posterior
+    """
+    return Posterior.of(ENGINES[engine](request))
+
+
+def request_of(
+    fit: EbFit,
+    run: EngineRunOptions,
+    *,
+    genes: Sequence[str] | None = None,
+    hyperparameters: Hyperparameters | str | None = None,
+    priors: Priors | None = None,
+    options: SamplingOptions | None = None,
+) -> Request:
+    """Check what is asked for, and put it together.
+
+    Parameters
+    ----------
+    fit : EbFit
+    run : EngineRunOptions
+        The sampler, and how it is run.
+    genes, hyperparameters, priors, options
+        As of `fit_posterior`.
+
+    Returns
+    -------
+    Request
+
+    Raises
+    ------
+    InputError, OptionError
+        As `fit_posterior` raises them.
+    """
+    options = options or SamplingOptions()
     check_draws(run)
     check_coding(run.engine, options)
-    fit = eb if eb is not None else fit_eb(counts, design)
     check_unweighted(fit)
-    check_same(counts, design, fit)
-    rows = selected_genes(counts, fit, genes)
+    rows = selected_genes(fit.counts, fit, genes)
     start = starting_values(fit, hyperparameters, options)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
@@ -114,7 +165,7 @@ def fit_posterior(
         options,
         priors or Priors(),
         None if run.directory is None else Path(run.directory),
-        progress,
+        pool=LocalPool(run.workers),
     )
     check_laws(request.coding, start, options.effects, run.engine)
-    return Posterior.of(ENGINES[run.engine](request))
+    return request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
+from bayesde.posterior.importance.blocks import in_blocks
 from bayesde.posterior.level_starts import level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.storage.pools import LocalPool, Pool
 
 __all__ = [
     "Request",
@@ -61,6 +63,8 @@ class Request:
     directory : Path or None
     progress : callable or None
         Called with (units done, units, text).
+    pool : Pool
+        Where blocks of genes are sampled.
     """
 
     fit: EbFit
@@ -76,6 +80,7 @@ class Request:
     priors: Priors
     directory: Path | None = None
     progress: Progress | None = None
+    pool: Pool = field(default_factory=LocalPool)
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -91,6 +96,13 @@ class Request:
     def everyone(self) -> np.ndarray:
         """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether engine psis samples in blocks: many draws, and whatever workers elsewhere are to do."""
+        size = self.coding.matrix.shape[1] + 1
+        large = in_blocks(self.rows.size, self.fit.counts.n_samples, self.draws, size)
+        return large or self.pool.elsewhere
 
     @cached_property
     def coding(self) -> Coding:

@@ -16,10 +16,10 @@ from typing import Any
 
 from bayesde.design import Contrast
 from bayesde.design.description import variable_lines
-from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.fit import EbFit
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
-from bayesde.errors import InputError, first_few
+from bayesde.errors import InputError
 from bayesde.posterior.options import EngineRunOptions
 from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
@@ -27,11 +27,11 @@ from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.early_messages import early_messages
 from bayesde.runs.ignored_options import ignored_options
-from bayesde.runs.inputs import RunInputs, file_hashes, load
-from bayesde.runs.interruption import Stopper, run_interruptible
+from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load
 from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
-from bayesde.runs.progress import Reporter
+from bayesde.runs.watching.interruption import Stopper, run_interruptible
+from bayesde.runs.watching.progress import Reporter
 from bayesde.statuses import FAILED
 
 __all__ = ["RunOutcome", "resume", "run"]
@@ -165,7 +165,7 @@ def resume(
     if record.get("state") == "finished":
         return RunOutcome(directory.path, read_results(directory.path))
     plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
-    _check_unchanged(record.get("inputs", {}), file_hashes(plan))
+    check_unchanged(record.get("inputs", {}), file_hashes(plan))
     with compiled_ahead(plan, progress) as ready:
         with early_messages() as earlier:
             start = _loaded(plan, earlier, ready)
@@ -203,14 +203,7 @@ def _fitted(plan: RunPlan, start: _Start) -> EbFit:
     if start.fit is not None:
         return start.fit
     with _timed(start.timings, "eb"):
-        inputs = start.inputs
-        return fit_eb(
-            inputs.counts,
-            inputs.design,
-            size_factors=inputs.size_factors,
-            weights=inputs.weights,
-            options=plan.eb,
-        )
+        return fitted(plan, start.inputs)
 
 
 def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilations) -> _Start:
@@ -338,18 +331,6 @@ def _posterior(
         directory=directory.blocks,
         progress=progress,
     )
-
-
-def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
-    """Refuse input files that have changed, so that results of different inputs are not mixed."""
-    changed = [
-        entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
-    ]
-    if changed:
-        raise InputError(
-            f"changed since the run was started: {first_few(changed)}; restore the file(s), or start "
-            "a new run."
-        )
 
 
 @contextmanager

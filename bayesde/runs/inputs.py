@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.design.default_contrast import warn_default_on_command_line
+from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
@@ -26,7 +28,7 @@ from bayesde.posterior.options import check_joint
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["RunInputs", "file_hashes", "load"]
+__all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,27 @@ def load(plan: RunPlan) -> RunInputs:
     return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
 
 
+def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
+    """Compute the point estimates.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    inputs : RunInputs
+
+    Returns
+    -------
+    EbFit
+    """
+    return fit_eb(
+        inputs.counts,
+        inputs.design,
+        size_factors=inputs.size_factors,
+        weights=inputs.weights,
+        options=plan.eb,
+    )
+
+
 def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
     """Read gene names, one per line; empty lines and those that start with ``#`` are ignored.
 
@@ -162,6 +185,29 @@ def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
             raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}.") from error
         hashes[name] = {"path": path, "sha256": digest}
     return hashes
+
+
+def check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
+    """Refuse input files that have changed, so that results of different inputs are not mixed.
+
+    Parameters
+    ----------
+    before, now : dict of str to dict
+        As `file_hashes` returns them.
+
+    Raises
+    ------
+    InputError
+        Naming the files.
+    """
+    changed = [
+        entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
+    ]
+    if changed:
+        raise InputError(
+            f"changed since the run was started: {first_few(changed)}; restore the file(s), or start "
+            "a new run."
+        )
 
 
 def _digest(path: Path) -> str:
