@@ -11,6 +11,7 @@ __all__ = [
     "FitError",
     "InputError",
     "OptionError",
+    "StorageError",
     "ToolchainError",
     "first_few",
 ]
@@ -40,6 +41,10 @@ class ToolchainError(BayesdeError):
 
 class FitError(BayesdeError):
     """Valid input for which the fit as a whole (not only of single genes) is impossible."""
+
+
+class StorageError(BayesdeError):
+    """A disk that is full, or to which nothing can be written any more."""
 
 
 class BayesdeWarning(UserWarning):

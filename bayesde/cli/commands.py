@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typer.main import get_command
 
 from bayesde import __version__
 from bayesde.cli.demonstration import demo
-from bayesde.cli.running import carry_out, finish, shown_progress, workers
+from bayesde.cli.running import carry_out, finish, resumable, shown_progress, workers
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning, OptionError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "complete_command", "main"]
 
+WATCH_EVERY = 5.0
+"""Seconds between two looks of `bayesde status --watch`."""
 _FUNCTIONS: dict[str, Callable[[Chosen], None]] = {}
 """The commands whose options are made from option classes."""
 
@@ -131,8 +134,9 @@ def resume(chosen: Chosen) -> None:
     """
     from bayesde.runs import resume as continued
 
-    with shown_progress() as progress:
-        outcome = continued(chosen["run"]["directory"], workers=workers(chosen), progress=progress)
+    folder = chosen["run"]["directory"]
+    with shown_progress() as progress, resumable(folder):
+        outcome = continued(folder, workers=workers(chosen), progress=progress)
     finish(outcome)
 
 
@@ -142,11 +146,21 @@ def status(chosen: Chosen) -> None:
     For example:
 
         bayesde status post
+
+        bayesde status post --watch
+
+        bayesde status post --json
     """
     from bayesde.runs import status as look
 
-    for line in look(chosen["run"]["directory"]).lines():
-        typer.echo(line)
+    view = chosen["view"]
+    while True:
+        seen = look(chosen["run"]["directory"])
+        for line in [seen.to_json()] if view.get("json") else seen.lines():
+            typer.echo(line)
+        if seen.state != "running" or not view.get("watch"):
+            return
+        time.sleep(WATCH_EVERY)
 
 
 def report(chosen: Chosen) -> None:

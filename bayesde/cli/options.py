@@ -22,7 +22,7 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
+__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment", "View"]
 
 
 @documented
@@ -49,6 +49,20 @@ class Execution:
     )
     force: bool = option(
         False, Switch(), "Replace what an earlier run of this command left in DIR.", flag("--force")
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How the status of a run is shown."""
+
+    json: bool = option(False, Switch(), "Print one line of JSON, for programs.", flag("--json"))
+    watch: bool = option(
+        False,
+        Switch(),
+        "Look again every few seconds until the run is not running any more.",
+        flag("--watch"),
     )
 
 
@@ -121,7 +135,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("run", Execution, ("force",)),
     ),
     "resume": (_DIRECTORY, _WORKERS),
-    "status": (_DIRECTORY,),
+    "status": (_DIRECTORY, Part("view", View)),
     "report": (_DIRECTORY,),
     "contrast": (_DIRECTORY, Part("model", ModelPlan, ("contrast", "lfc_threshold"))),
     "install-stan": (Part("installation", Installation),),

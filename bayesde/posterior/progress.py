@@ -21,6 +21,8 @@ class BlockCount:
     done, total : int
         Blocks.
     genes_done, genes : int
+    genes_found : int
+        Of those done, genes of blocks that were on the disk before.
     failed : int
         Genes that could not be sampled.
     """
@@ -29,6 +31,7 @@ class BlockCount:
     total: int
     genes_done: int
     genes: int
+    genes_found: int = 0
     failed: int = 0
 
 

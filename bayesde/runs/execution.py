@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +20,8 @@ from bayesde.design.description import variable_lines
 from bayesde.eb.fit import EbFit
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
-from bayesde.errors import InputError
+from bayesde.errors import InputError, StorageError
+from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.options import EngineRunOptions
 from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
@@ -171,6 +173,8 @@ def resume(
             start = _loaded(plan, earlier, ready)
             _prepare(plan, progress)
         with directory.locked():
+            if directory.read().get("state") == "finished":  # by another process, in the meantime
+                return RunOutcome(directory.path, read_results(directory.path))
             directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
             return _carry_out(plan, start, directory, workers, progress)
 
@@ -223,12 +227,27 @@ def _carry_out(
             outcome = _compute(plan, start, directory, workers, progress)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            logger.error("%s", "interrupted" if stopped else traceback.format_exc())
-            directory.update(state="interrupted" if stopped else "failed")
+            with suppress(OSError):  # of a disk that is full: without a record the run counts as interrupted
+                logger.error("%s", "interrupted" if stopped else traceback.format_exc())
+                directory.update(state="interrupted" if stopped else "failed")
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise _no_space(directory, error) from error
             raise
         directory.update(state="finished", finished=_now())
+        if (
+            plan.command == "sample" and plan.sample.engine == "psis"
+        ):  # the draws are in a folder of their own
+            shutil.rmtree(directory.blocks, ignore_errors=True)
         logger.info("finished; %d gene(s) failed a check", outcome.n_failed)
         return outcome
+
+
+def _no_space(directory: RunDirectory, error: OSError) -> StorageError:
+    """Explain that the disk is full, and what becomes of the run."""
+    return StorageError(
+        f"nothing more can be written into '{directory.path}': {error.strerror or error}. What is finished "
+        f"is kept: make room there, then 'bayesde resume {directory.path}' goes on."
+    )
 
 
 def _compute(
@@ -292,45 +311,27 @@ def _sample(
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior; finished blocks are written into the run's folder."""
-    in_blocks = plan.sample.engine == "nuts"
-    reporter = Reporter(directory, progress, in_blocks)
-    if not in_blocks:  # a single unit of work, which Ctrl-C ends at once
-        return _posterior(plan, inputs, fit, directory, workers, reporter)
+    from bayesde.posterior.fit import posterior_of, request_of  # loads cmdstanpy and arviz
 
-    def work(stopper: Stopper) -> Any:
-        def watched(done: int, total: int, message: str) -> None:
-            reporter(done, total, message)
-            stopper.check()
-
-        return _posterior(plan, inputs, fit, directory, workers, watched)
-
-    return run_interruptible(work, reporter.stopping)
-
-
-def _posterior(
-    plan: RunPlan, inputs: RunInputs, fit: EbFit, directory: RunDirectory, workers: int, progress: Progress
-) -> Any:
-    """Call the engine."""
-    from bayesde.posterior import fit_posterior  # loads cmdstanpy and arviz
-
-    sample = plan.sample
-    return fit_posterior(
-        inputs.counts,
-        inputs.design,
-        engine=sample.engine,
+    sample, reporter = plan.sample, Reporter(directory, progress)
+    own = {name: getattr(sample, name) for name in ("engine", "draws", "chains", "warmup", "seed")}
+    request = request_of(
+        fit,
+        EngineRunOptions(**own, workers=workers, directory=str(directory.blocks)),
         genes=inputs.genes,
         hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
-        draws=sample.draws,
-        chains=sample.chains,
-        warmup=sample.warmup,
-        seed=sample.seed,
-        workers=workers,
-        eb=fit,
         priors=plan.priors,
         options=plan.sampling,
-        directory=directory.blocks,
-        progress=progress,
     )
+    request = replace(request, progress=reporter)
+    if sample.engine == "joint" or (sample.engine == "psis" and not request.in_blocks):
+        return posterior_of(request, sample.engine)  # a single unit of work, which Ctrl-C ends at once
+
+    def work(stopper: Stopper) -> Any:
+        reporter.check = stopper.check
+        return posterior_of(request, sample.engine)
+
+    return run_interruptible(work, reporter.stopping)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from bayesde.posterior.importance.engine import averaged_points
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import BlockCount, Progress, report_blocks, silent
 from bayesde.posterior.proposal.genes import GENES_AT_A_TIME, StartedGenes, propose
-from bayesde.posterior.storage.block_folders import Block, BlockResult, read_finished, write_block
+from bayesde.posterior.storage.block_folders import Block, BlockResult, n_found, read_finished, write_block
 from bayesde.posterior.storage.draws_file import DrawsFile
 from bayesde.posterior.storage.draws_room import DrawsRoom
 from bayesde.posterior.storage.keys import KEY_LENGTH, add_to_hash
@@ -223,9 +223,9 @@ def sample_blocks(
     plan = _plan(genes, keep, settings)
     report, level = {name: np.empty(n) for name in REPORT}, np.empty(n)
     shapes = {"theta": (n, settings.draws, size)} | dict.fromkeys(DRAWS[1:], (n, settings.draws))
-    done = failed = 0
+    found, done, failed = n_found(directory, plan), 0, 0
     say = partial(report_blocks, progress or silent)
-    say(BlockCount(0, len(plan), 0, n))
+    say(BlockCount(0, len(plan), 0, n, found))
 
     def task_of(block: Block) -> ImportanceTask:
         return ImportanceTask(_some(genes, keep[block.rows]), settings)
@@ -243,7 +243,7 @@ def sample_blocks(
                 values[block.rows] = result.report[name]
             done += block.rows.size
             failed += result.report["attempts"].count(0.0)
-            say(BlockCount(number, len(plan), done, n, failed))
+            say(BlockCount(number, len(plan), done, n, found, failed))
         maps = {name: file.finished() for name, file in files.items()}
     atoms = bool(settings.points.space.atoms)
     theta, log_weights, log_ratio = (maps[name] for name in DRAWS)

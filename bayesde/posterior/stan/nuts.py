@@ -28,7 +28,7 @@ from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.effects import check_effects
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped, run_chains
 from bayesde.posterior.stan.starts import chain_starts
-from bayesde.posterior.storage.block_folders import LARGEST_SEED, Block, BlockResult
+from bayesde.posterior.storage.block_folders import LARGEST_SEED, Block, BlockResult, n_found
 from bayesde.posterior.storage.draws_file import DrawsFile
 from bayesde.posterior.storage.pools import LocalPool, Pool
 from bayesde.posterior.storage.work import run_blocks
@@ -322,9 +322,9 @@ def sample_genes(
     finish = None if points is None else _Reweighting(genes, points)
     n_genes, size = genes.location.shape
     report: dict[str, np.ndarray] = {}
-    genes_done = failed = 0
+    found, genes_done, failed = n_found(directory, plan), 0, 0
     if progress is not None:
-        report_blocks(progress, BlockCount(0, len(plan), 0, n_genes))
+        report_blocks(progress, BlockCount(0, len(plan), 0, n_genes, found))
     with DrawsFile((n_genes, settings.chains * settings.draws, size), directory) as file:
         blocks = run_blocks(plan, task_of, pool or LocalPool(), directory, finish)
         for done, (block, result) in enumerate(blocks, start=1):
@@ -334,7 +334,7 @@ def sample_genes(
             genes_done += block.rows.size
             failed += int(np.isnan(result.report["rhat"]).sum())
             if progress is not None:
-                report_blocks(progress, BlockCount(done, len(plan), genes_done, n_genes, failed))
+                report_blocks(progress, BlockCount(done, len(plan), genes_done, n_genes, found, failed))
         theta = file.finished()
     _log_repeated(report)
     return SampledGenes(GeneDraws(theta, chains=settings.chains), report)

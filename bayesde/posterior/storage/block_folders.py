@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from bayesde.posterior.storage.files import DamagedFolder, check_folder, is_complete, write_folder
 
 __all__ = [
+    "n_found",
     "LARGEST_SEED",
     "Block",
     "BlockResult",
@@ -86,6 +87,24 @@ def is_finished(directory: Path, key: str) -> bool:
     bool
     """
     return is_complete(directory / key)
+
+
+def n_found(directory: Path | None, plan: Iterable[Block]) -> int:
+    """Return how many genes are in blocks that are finished.
+
+    Parameters
+    ----------
+    directory : Path or None
+        The folder of all blocks, if there is one.
+    plan : iterable of Block
+
+    Returns
+    -------
+    int
+    """
+    if directory is None:
+        return 0
+    return sum(block.rows.size for block in plan if is_finished(directory, block.key))
 
 
 def write_block(directory: Path, key: str, result: BlockResult) -> None:

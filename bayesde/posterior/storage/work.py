@@ -8,13 +8,13 @@ finished is kept.
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from bayesde.errors import FitError, InputError, ToolchainError
+from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.storage.block_folders import (
     Block,
     BlockResult,
@@ -25,10 +25,7 @@ from bayesde.posterior.storage.block_folders import (
 from bayesde.posterior.storage.pools import Pool
 from bayesde.posterior.storage.tasks import Task
 
-__all__ = ["FULL", "run_blocks"]
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""Errors of a disk to which nothing more can be written."""
+__all__ = ["run_blocks"]
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +119,7 @@ def _carried_out(
         except (InputError, ToolchainError):
             raise
         except Exception as problem:
-            if isinstance(problem, OSError) and problem.errno in FULL:
+            if isinstance(problem, OSError) and problem.errno in DISK_FULL:
                 raise
             problems.append(problem)
             logger.warning("a block of %d gene(s) failed: %r", task.rows.size, problem)

@@ -15,20 +15,22 @@ from bayesde.results import to_log2
 __all__ = ["contrast_draws", "labelled_draws"]
 
 
-def labelled_draws(posterior: PosteriorData) -> xr.Dataset:
-    """Return all draws, of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
+def labelled_draws(posterior: PosteriorData, rows: slice = slice(None)) -> xr.Dataset:
+    """Return draws of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
 
     Parameters
     ----------
     posterior : PosteriorData
+    rows : slice
+        Of which of the sampled genes; by default of all.
 
     Returns
     -------
     xarray.Dataset
     """
-    theta = equal_draws(posterior.gene_draws, posterior.seeds(slice(None)))
+    theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
     theta = posterior.coding.coefficients_of(theta)
-    return draws_dataset(theta, posterior.genes, posterior.design.coefficients, posterior.shared)
+    return draws_dataset(theta, posterior.genes[rows], posterior.design.coefficients, posterior.shared)
 
 
 def contrast_draws(
