@@ -8,6 +8,7 @@ __all__ = [
     "BayesdeError",
     "BayesdeNote",
     "BayesdeWarning",
+    "ClusterError",
     "FitError",
     "InputError",
     "OptionError",
@@ -41,6 +42,10 @@ class ToolchainError(BayesdeError):
 
 class FitError(BayesdeError):
     """Valid input for which the fit as a whole (not only of single genes) is impossible."""
+
+
+class ClusterError(BayesdeError):
+    """Workers on other machines that cannot be reached, or that do not share a folder."""
 
 
 class StorageError(BayesdeError):

@@ -19,7 +19,7 @@ from typer.main import get_command
 
 from bayesde import __version__
 from bayesde.cli.demonstration import demo
-from bayesde.cli.running import carry_out, finish, resumable, shown_progress, workers
+from bayesde.cli.running import carry_out, finish, machine, resumable, shown_progress
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning, OptionError
@@ -136,7 +136,7 @@ def resume(chosen: Chosen) -> None:
 
     folder = chosen["run"]["directory"]
     with shown_progress() as progress, resumable(folder):
-        outcome = continued(folder, workers=workers(chosen), progress=progress)
+        outcome = continued(folder, progress=progress, **machine(chosen))
     finish(outcome)
 
 

@@ -121,12 +121,13 @@ DEMO_FOLDER = Path("demo")
 _DIRECTORY = Part("run", Execution, ("directory",))
 _RUN = Part("run", Execution, ("out", "config", "force"))
 _WORKERS = Part("machine", EngineRunOptions, ("workers",))
+_MACHINE = Part("machine", EngineRunOptions, ("workers", "scheduler", "shared_folder"))
 _MODEL, _FILES, _EB = Part("model", ModelPlan), Part("files", RunFiles), Part("eb", EbOptions)
 _SAMPLING = (Part("sampling", SamplingOptions), Part("plan", RunPlan))
 
 PARTS: dict[str, tuple[Part, ...]] = {
     "eb": (_MODEL, _FILES, _EB, _RUN),
-    "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _WORKERS),
+    "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _MACHINE),
     "demo": (Part("run", Execution, ("out", "force"), {"out": DEMO_FOLDER}), _WORKERS),
     "simulate": (
         Part("run", Execution, ("out",)),
@@ -134,7 +135,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("laws", SimulationOptions),
         Part("run", Execution, ("force",)),
     ),
-    "resume": (_DIRECTORY, _WORKERS),
+    "resume": (_DIRECTORY, _MACHINE),
     "status": (_DIRECTORY, Part("view", View)),
     "report": (_DIRECTORY,),
     "contrast": (_DIRECTORY, Part("model", ModelPlan, ("contrast", "lfc_threshold"))),

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
     from bayesde.posterior.progress import BlockCount, Progress
     from bayesde.runs import RunPlan
-    from bayesde.runs.execution import RunOutcome
+    from bayesde.runs.execution import Machine, RunOutcome
 
-__all__ = ["carry_out", "finish", "resumable", "run_plan", "shown_progress", "workers"]
+__all__ = ["carry_out", "finish", "resumable", "run_plan", "machine", "shown_progress"]
 
 FAILED_GENES = 3
 """Exit code of a run that finished with genes that failed a check."""
@@ -44,13 +44,13 @@ def carry_out(command: str, chosen: Chosen) -> None:
             plan,
             run["out"],
             force=bool(run.get("force")),
-            workers=workers(chosen) if command == "sample" else 1,
+            machine=machine(chosen) if command == "sample" else {},
             progress=progress,
         )
     finish(outcome)
 
 
-def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: Progress) -> RunOutcome:
+def run_plan(plan: RunPlan, out: Path, *, force: bool, machine: Machine, progress: Progress) -> RunOutcome:
     """Run a plan; tell the user how to resume it if it is interrupted.
 
     Parameters
@@ -60,8 +60,8 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
         The folder.
     force : bool
         Whether an earlier run in it is replaced.
-    workers : int
-        Number of processes.
+    machine : dict
+        Where it samples.
     progress : callable
 
     Returns
@@ -80,7 +80,7 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
     from bayesde.runs import run
 
     with resumable(out):
-        return run(plan, out, force=force, workers=workers, progress=progress)
+        return run(plan, out, force=force, progress=progress, **machine)
 
 
 @contextmanager
@@ -128,8 +128,8 @@ def _say_how_to_resume(folder: Path) -> None:
     sys.stderr.flush()
 
 
-def workers(chosen: Chosen) -> int:
-    """Return the number of processes that was chosen, or that of all cores.
+def machine(chosen: Chosen) -> Machine:
+    """Return where a run samples: as was chosen, and by as many processes as there are cores otherwise.
 
     Parameters
     ----------
@@ -137,9 +137,13 @@ def workers(chosen: Chosen) -> int:
 
     Returns
     -------
-    int
+    dict
     """
-    return int(chosen["machine"].get("workers") or _cores())
+    own = chosen["machine"]
+    found: Machine = {"workers": int(own.get("workers") or _cores())}
+    if own.get("scheduler"):
+        found |= {"scheduler": own["scheduler"], "shared_folder": own.get("shared_folder", True)}
+    return found
 
 
 def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:

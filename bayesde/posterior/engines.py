@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -254,14 +255,20 @@ def jointly(request: Request) -> PosteriorData:
         chains=request.chains,
         seed=request.seed,
     )
-    sampled, points = sample_joint(
+    settings, pool = _chain_settings(request), request.pool
+    if (progress := request.progress) is not None and pool.elsewhere:
+        progress(0, 1, f"sampling {rows.size} genes and their hyperparameters together, on another machine")
+        progress = None
+    work = partial(
+        sample_joint,
         look,
-        _chain_settings(request),
+        settings,
         options=options,
         seed=request.seed,
         threads=request.workers,
-        progress=request.progress,
+        progress=progress,
     )
+    sampled, points = pool.call(work)
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
     hyper = points.summary(np.random.default_rng(request.seed))

@@ -33,7 +33,7 @@ from bayesde.posterior.request import (
     selected_genes,
     starting_values,
 )
-from bayesde.posterior.storage.pools import LocalPool
+from bayesde.posterior.storage.pools import pool_of
 
 __all__ = ["fit_posterior", "posterior_of", "request_of"]
 
@@ -110,7 +110,10 @@ def posterior_of(request: Request, engine: str) -> Posterior:
     -------
     Posterior
     """
-    return Posterior.of(ENGINES[engine](request))
+    try:
+        return Posterior.of(ENGINES[engine](request))
+    finally:
+        request.pool.close()
 
 
 def request_of(
@@ -165,7 +168,7 @@ def request_of(
         options,
         priors or Priors(),
         None if run.directory is None else Path(run.directory),
-        pool=LocalPool(run.workers),
+        pool=pool_of(run.scheduler, run.shared_folder, run.workers),
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return request

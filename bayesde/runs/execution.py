@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bayesde.design import Contrast
 from bayesde.design.description import variable_lines
@@ -36,12 +36,20 @@ from bayesde.runs.watching.interruption import Stopper, run_interruptible
 from bayesde.runs.watching.progress import Reporter
 from bayesde.statuses import FAILED
 
-__all__ = ["RunOutcome", "resume", "run"]
+__all__ = ["Machine", "RunOutcome", "resume", "run"]
 
 logger = logging.getLogger(__name__)
 
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
 """The Stan program of each engine that has one, and whether it is compiled with threads."""
+
+
+class Machine(TypedDict, total=False):
+    """Where a run samples: fields of `EngineRunOptions` that do not change a number."""
+
+    workers: int
+    scheduler: Any
+    shared_folder: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +83,8 @@ def run(
     path: str | Path,
     *,
     force: bool = False,
-    workers: int = EngineRunOptions.workers,
     progress: Progress | None = None,
+    **machine: Unpack[Machine],
 ) -> RunOutcome:
     """Carry out a plan in a new folder.
 
@@ -89,10 +97,11 @@ def run(
         The folder.
     force : bool
         Replace an earlier run there.
-    workers : int
-        Number of processes that sample at the same time; does not change the results.
     progress : callable, optional
         Called with (units done, units, text).
+    **machine
+        ``workers``, ``scheduler`` and ``shared_folder`` of `EngineRunOptions`: they do not change the
+        results.
 
     Returns
     -------
@@ -108,11 +117,11 @@ def run(
     directory = RunDirectory(path)
     directory.check_free(force)
     with compiled_ahead(plan, progress) as ready:
-        return _run(plan, directory, workers, progress, ready)
+        return _run(plan, directory, machine, progress, ready)
 
 
 def _run(
-    plan: RunPlan, directory: RunDirectory, workers: int, progress: Progress | None, ready: Compilations
+    plan: RunPlan, directory: RunDirectory, machine: Machine, progress: Progress | None, ready: Compilations
 ) -> RunOutcome:
     """Carry out a plan in a folder that is free, or is to be replaced."""
     with early_messages() as earlier:
@@ -129,28 +138,26 @@ def _run(
             plan=plan.to_dict(),
             inputs=hashes,
             versions=_versions(),
-            workers=workers,
+            workers=machine.get("workers", EngineRunOptions.workers),
             started=_now(),
         )
         try:
-            return _carry_out(plan, start, directory, workers, progress)
+            return _carry_out(plan, start, directory, machine, progress)
         except InputError:  # found by the fit only; bad input leaves nothing behind
             directory.discard()
             raise
 
 
-def resume(
-    path: str | Path, *, workers: int = EngineRunOptions.workers, progress: Progress | None = None
-) -> RunOutcome:
+def resume(path: str | Path, *, progress: Progress | None = None, **machine: Unpack[Machine]) -> RunOutcome:
     """Resume an interrupted run; finished blocks are not sampled again.
 
     Parameters
     ----------
     path : path
         The folder of the run.
-    workers : int
-        As in `run`.
     progress : callable, optional
+        As in `run`.
+    **machine
         As in `run`.
 
     Returns
@@ -175,8 +182,9 @@ def resume(
         with directory.locked():
             if directory.read().get("state") == "finished":  # by another process, in the meantime
                 return RunOutcome(directory.path, read_results(directory.path))
+            workers = machine.get("workers", EngineRunOptions.workers)
             directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
-            return _carry_out(plan, start, directory, workers, progress)
+            return _carry_out(plan, start, directory, machine, progress)
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
@@ -219,12 +227,12 @@ def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilation
 
 
 def _carry_out(
-    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan, start: _Start, directory: RunDirectory, machine: Machine, progress: Progress | None
 ) -> RunOutcome:
     """Compute and write everything, and record how the run ended."""
     with directory.logging(start.messages):
         try:
-            outcome = _compute(plan, start, directory, workers, progress)
+            outcome = _compute(plan, start, directory, machine, progress)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             with suppress(OSError):  # of a disk that is full: without a record the run counts as interrupted
@@ -251,7 +259,7 @@ def _no_space(directory: RunDirectory, error: OSError) -> StorageError:
 
 
 def _compute(
-    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan, start: _Start, directory: RunDirectory, machine: Machine, progress: Progress | None
 ) -> RunOutcome:
     """Fit (unless that was done), sample, and write the results."""
     inputs, timings = start.inputs, start.timings
@@ -266,7 +274,7 @@ def _compute(
     else:
         _compile_tables(fit, inputs.contrast, start.ready)
         with _timed(timings, "sampling"):
-            posterior = _sample(plan, inputs, fit, directory, workers, progress)
+            posterior = _sample(plan, inputs, fit, directory, machine, progress)
         lines.append(posterior.checked)
         with _timed(timings, "results"):
             written = write_posterior(directory, plan, posterior, inputs.contrast)
@@ -307,7 +315,7 @@ def _sample(
     inputs: RunInputs,
     fit: EbFit,
     directory: RunDirectory,
-    workers: int,
+    machine: Machine,
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior; finished blocks are written into the run's folder."""
@@ -317,7 +325,7 @@ def _sample(
     own = {name: getattr(sample, name) for name in ("engine", "draws", "chains", "warmup", "seed")}
     request = request_of(
         fit,
-        EngineRunOptions(**own, workers=workers, directory=str(directory.blocks)),
+        EngineRunOptions(**own, **machine, directory=str(directory.blocks)),
         genes=inputs.genes,
         hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
         priors=plan.priors,

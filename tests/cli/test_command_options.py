@@ -11,7 +11,8 @@ strand control_genes normalization_factors average_lengths weights trend fdr no_
 use_t config force counts samples""".split()
 SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
 normalization_factors average_lengths trend config force workers hyperparameters effects residuals
-shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over counts samples""".split()
+shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over scheduler no_shared_folder counts
+samples""".split()
 
 
 @pytest.mark.parametrize(("command", "names"), [("eb", EB), ("sample", SAMPLE)])
@@ -50,3 +51,15 @@ def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
     code, _, message = bayesde("resume", tmp_path, "--workers", "0")
     assert code == 2
     assert "workers must be a whole number from 1 to 1024; got 0." in message
+
+
+def test_a_scheduler_that_does_not_answer_is_bad_input(bayesde, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("bayesde.posterior.storage.cluster.CONNECTING", 0.5)
+    (tmp_path / "counts.tsv").write_text("gene\ta\tb\tc\td\ng1\t1\t2\t3\t4\ng2\t5\t1\t8\t9\ng3\t9\t9\t2\t3\n")
+    (tmp_path / "samples.tsv").write_text("sample\tgroup\na\tx\nb\tx\nc\ty\nd\ty\n")
+    out = tmp_path / "out"
+    arguments = ("-d", "~ group", "-o", out, "--scheduler", "tcp://127.0.0.1:1", "--no-shared-folder")
+    code, _, said = bayesde("sample", tmp_path / "counts.tsv", tmp_path / "samples.tsv", *arguments)
+    assert (code, "no Dask scheduler answers at 'tcp://127.0.0.1:1'" in said) == (2, True)
+    assert not out.exists()

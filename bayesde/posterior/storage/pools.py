@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bayesde.posterior.storage.block_folders import Block, BlockResult
 from bayesde.posterior.storage.tasks import Task
 
-__all__ = ["LocalPool", "Pool"]
+__all__ = ["LocalPool", "Pool", "pool_of"]
 
 
 class Pool(Protocol):
@@ -42,6 +43,22 @@ class Pool(Protocol):
         BlockResult
         """
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function there, and return what it returns.
+
+        Parameters
+        ----------
+        function : callable
+        *arguments
+
+        Returns
+        -------
+        object
+        """
+
+    def close(self) -> None:
+        """Give up what was opened for the pool."""
+
 
 class LocalPool:
     """Carries out tasks in this process.
@@ -73,3 +90,43 @@ class LocalPool:
         BlockResult
         """
         return task.run()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function.
+
+        Parameters
+        ----------
+        function : callable
+        *arguments
+
+        Returns
+        -------
+        object
+        """
+        return function(*arguments)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def pool_of(scheduler: Any, shared_folder: bool, workers: int) -> Pool:
+    """Return where tasks are to be carried out.
+
+    Parameters
+    ----------
+    scheduler : str, distributed.Client or None
+        Of a Dask cluster; None for this process.
+    shared_folder : bool
+        Whether the workers of the cluster write into the folder of the run.
+    workers : int
+        Tasks at a time in this process.
+
+    Returns
+    -------
+    Pool
+    """
+    if scheduler is None:
+        return LocalPool(workers)
+    from bayesde.posterior.storage.cluster import ClusterPool  # what needs no cluster does not load it
+
+    return ClusterPool(scheduler, shared_folder)
