@@ -20,8 +20,7 @@ from bayesde.posterior.effect_choice import atoms_left_out
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
-from bayesde.posterior.hyper.learning import learn_hyperparameters
-from bayesde.posterior.importance.blocks import BlockSettings, learnt_unit, sample_blocks
+from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
@@ -67,7 +66,7 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     everyone = request.everyone
     if note := atoms_left_out(request.coding, request.space, request.options.effects):
         logger.warning("%s", note)
-    genes = StartedGenes(everyone, request.model(everyone), request.start(everyone))
+    genes = _everyone(request)
     if request.in_blocks:
         return _learnt_in_blocks(request, genes)
     return sample_and_learn(
@@ -82,17 +81,27 @@ def _with_hyperparameters_learnt(request: Request) -> tuple[ImportanceSample, Hy
     )
 
 
-def _learnt_in_blocks(request: Request, genes: StartedGenes) -> tuple[ImportanceSample, Hyperparameters]:
-    space, everyone = request.space, request.everyone
-    unit = learnt_unit(
+def _everyone(request: Request) -> StartedGenes:
+    """Return all genes from which hyperparameters are learnt."""
+    everyone = request.everyone
+    return StartedGenes(everyone, request.model(everyone), request.start(everyone))
+
+
+def _learnt(request: Request, genes: StartedGenes) -> LearntUnit:
+    """Learn the hyperparameters, as a unit of work that is not done again."""
+    return learnt_unit(
         genes,
         request.hyperparameters,
-        space=space,
+        space=request.space,
         seed=request.seed,
         laws=request.laws,
         directory=request.directory,
         progress=request.progress,
     )
+
+
+def _learnt_in_blocks(request: Request, genes: StartedGenes) -> tuple[ImportanceSample, Hyperparameters]:
+    space, everyone, unit = request.space, request.everyone, _learnt(request, genes)
     near = replace(genes, model=space.model_at(genes.model, space.phi(unit.at)))
     settings = unit.settings(space, everyone.size, request.draws)
     return _in_blocks(request, near, np.searchsorted(everyone, request.rows), settings), unit.hyperparameters
@@ -188,17 +197,7 @@ def by_blocks(request: Request) -> PosteriorData:
     """
     hyper = request.hyperparameters
     if request.learning:
-        everyone = request.everyone
-        model, start = request.model(everyone), request.start(everyone)
-        hyper = learn_hyperparameters(
-            model,
-            start,
-            hyper,
-            space=request.space,
-            seed=request.seed,
-            progress=request.progress,
-            laws=request.laws,
-        )
+        hyper = _learnt(request, _everyone(request)).hyperparameters
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options

@@ -29,7 +29,7 @@ from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.early_messages import early_messages
 from bayesde.runs.ignored_options import ignored_options
-from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load
+from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load, plan_of
 from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
 from bayesde.runs.watching.interruption import Stopper, run_interruptible
@@ -126,7 +126,7 @@ def _run(
     """Carry out a plan in a folder that is free, or is to be replaced."""
     with early_messages() as earlier:
         start = _loaded(plan, earlier, ready)
-        hashes = file_hashes(plan)
+        hashes = file_hashes(plan, directory.path)
         _prepare(plan, progress)
         if (directory.path / "run.json").exists():
             # the fit may still refuse the input, and the earlier run should not be lost then
@@ -173,7 +173,7 @@ def resume(path: str | Path, *, progress: Progress | None = None, **machine: Unp
     record = directory.read()
     if record.get("state") == "finished":
         return RunOutcome(directory.path, read_results(directory.path))
-    plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
+    plan = plan_of(record, directory.path)
     check_unchanged(record.get("inputs", {}), file_hashes(plan))
     with compiled_ahead(plan, progress) as ready:
         with early_messages() as earlier:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from bayesde.posterior.options import check_joint
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load"]
+__all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load", "plan_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +163,43 @@ def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
     return tuple(genes)
 
 
-def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
+def plan_of(record: dict[str, Any], folder: Path) -> RunPlan:
+    """Return the plan of a run from its record.
+
+    Parameters
+    ----------
+    record : dict
+        ``run.json``.
+    folder : Path
+        Of the run. Input files that are no longer where they were are looked for at the same place relative
+        to it, where they are if all was moved together.
+
+    Returns
+    -------
+    RunPlan
+
+    Raises
+    ------
+    OptionError
+        If the record holds no plan.
+    """
+    plan = RunPlan.from_dict(record.get("plan", {}), f"'{folder / 'run.json'}'")
+    moved = {}
+    for name, path in plan.files.named():
+        beside = record.get("inputs", {}).get(name, {}).get("relative")
+        if beside is not None and not Path(path).exists() and (folder / beside).exists():
+            moved[name] = str((folder / beside).resolve())
+    return dataclasses.replace(plan, files=dataclasses.replace(plan.files, **moved))
+
+
+def file_hashes(plan: RunPlan, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Return path and SHA-256 of each file that a plan reads.
 
     Parameters
     ----------
     plan : RunPlan
+    folder : Path, optional
+        Of the run: paths relative to it are added.
 
     Returns
     -------
@@ -184,6 +218,9 @@ def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
         except OSError as error:
             raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}.") from error
         hashes[name] = {"path": path, "sha256": digest}
+        if folder is not None:
+            with contextlib.suppress(ValueError):  # on another drive
+                hashes[name]["relative"] = os.path.relpath(path, folder)
     return hashes
 
 

@@ -18,7 +18,7 @@ from bayesde.errors import BayesdeWarning, InputError
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.results import ResultsTable, read_results, write_results
 from bayesde.runs.directory import RunDirectory
-from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load
+from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load, plan_of
 from bayesde.runs.outputs import shrunken, tested
 from bayesde.runs.plan import RunPlan
 from bayesde.runs.reports.column_descriptions import posterior_columns, shrunken_columns, tested_columns
@@ -194,8 +194,7 @@ def open_run(path: str | Path) -> OpenedRun:
             f"the run in '{directory.path}' is not finished ({state}); 'bayesde status {directory.path}' "
             f"shows its progress, 'bayesde resume {directory.path}' goes on with one that was interrupted."
         )
-    plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
-    return OpenedRun(directory.path, plan, record)
+    return OpenedRun(directory.path, plan_of(record, directory.path), record)
 
 
 def write_contrasts(

@@ -11,8 +11,8 @@ strand control_genes normalization_factors average_lengths weights trend fdr no_
 use_t config force counts samples""".split()
 SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
 normalization_factors average_lengths trend config force workers hyperparameters effects residuals
-shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over scheduler no_shared_folder counts
-samples""".split()
+shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over scheduler no_shared_folder
+counts samples""".split()
 
 
 @pytest.mark.parametrize(("command", "names"), [("eb", EB), ("sample", SAMPLE)])

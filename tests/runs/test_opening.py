@@ -14,7 +14,8 @@ from bayesde.posterior.fit import fit_posterior
 from bayesde.posterior.hyper import learning
 from bayesde.posterior.options import SamplingOptions
 from bayesde.results import read_results
-from bayesde.runs import RunPlan, run, write_contrasts
+from bayesde.runs import RunPlan, resume, run, write_contrasts
+from bayesde.runs.directory import RunDirectory
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.simulation import simulate
 
@@ -122,6 +123,21 @@ def test_by_the_command_line(sampled, bayesde):
     assert (sampled / "contrasts" / out.strip().split("/")[-2] / "results.columns.json").exists()
     code, _, said = bayesde("contrast", sampled)
     assert (code, "--contrast is needed" in said) == (2, True)
+
+
+def test_a_run_that_was_moved_with_its_inputs(folder, tmp_path):
+    before = tmp_path / "before"
+    before.mkdir()
+    for name in ("counts.tsv", "samples.tsv"):
+        shutil.copy(folder / name, before)
+    table = run(plan(before, "eb"), before / "out").table
+    after = tmp_path / "elsewhere" / "after"
+    after.parent.mkdir()
+    before.rename(after)
+    opened = bde.open_run(after / "out")
+    pd.testing.assert_frame_equal(opened.results(), table)
+    RunDirectory(after / "out").update(state="interrupted")
+    pd.testing.assert_frame_equal(resume(after / "out").table, table)
 
 
 @pytest.mark.parametrize("model", [{}, {"shrink": True}, {"test": "lrt", "reduced": "~ 1"}])

@@ -45,6 +45,9 @@ at once, as blocks would repeat some of the work for nothing: 20,000 genes of 8 
 coefficients have 0.5 GB and 160 million, and take half a minute of processor time."""
 BLOCK_BYTES, BLOCK_WORK = 64 * 2**20, 10**9
 """Of the draws of a block; and counts times draws in it, so that blocks take seconds to minutes."""
+MANY_GENES = 30_000
+"""From which on the draws that hyperparameters are learnt from are in a file: 500 draws of 3 coefficients of
+so many genes have 0.24 GB."""
 FEWEST_GENES = 4 * GENES_AT_A_TIME
 """Of a block: the genes are shared among threads so many at a time."""
 DRAWS = ("theta", "log_weights", "log_ratio")
@@ -343,9 +346,9 @@ def learnt_unit(
     key = f"{LEARNT}-{digest.hexdigest()[:KEY_LENGTH]}"
     if (found := read_finished(directory, key)) is not None:
         return _read(found, space if laws is None else laws.space)
-    rng = np.random.default_rng(seed)
-    room = DrawsRoom(in_file=True, directory=directory)
-    learnt = learn(genes.model, genes.start, space, psi, rng, progress, room, laws)
+    rng, model = np.random.default_rng(seed), genes.model
+    room = DrawsRoom(in_file=model.n_genes > MANY_GENES, directory=directory)
+    learnt = learn(model, genes.start, space, psi, rng, progress, room, laws)
     unit = LearntUnit(learnt.summary(rng), learnt.at, learnt.points, learnt.likelihood.n_draws)
     if directory is not None:
         write_block(directory, key, _written(unit))

@@ -8,6 +8,7 @@ is found by its hash when it is read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -70,7 +71,12 @@ def write_folder(
         os.chmod(scratch, 0o777 & ~_mask_of(folder.parent))
         if replace or not is_complete(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            os.rename(scratch, folder)
+            try:
+                os.rename(scratch, folder)
+            except OSError as error:
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
+                    return
+                raise
             flush(folder.parent)
             write_atomically(folder / FINISHED, json.dumps(hashes) + "\n")
             flush(folder)
