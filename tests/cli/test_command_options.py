@@ -5,6 +5,7 @@ import pytest
 from bayesde.cli.commands import complete_command
 from bayesde.cli.options import PARTS
 from bayesde.options import options_of
+from bayesde.simulation import simulate
 
 EB = """out design contrast reference size_factors lfc_threshold shrink shrinkage test reduced alternative
 strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace
@@ -56,10 +57,10 @@ def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
 def test_a_scheduler_that_does_not_answer_is_bad_input(bayesde, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("bayesde.posterior.storage.cluster.CONNECTING", 0.5)
-    (tmp_path / "counts.tsv").write_text("gene\ta\tb\tc\td\ng1\t1\t2\t3\t4\ng2\t5\t1\t8\t9\ng3\t9\t9\t2\t3\n")
-    (tmp_path / "samples.tsv").write_text("sample\tgroup\na\tx\nb\tx\nc\ty\nd\ty\n")
-    out = tmp_path / "out"
-    arguments = ("-d", "~ group", "-o", out, "--scheduler", "tcp://127.0.0.1:1", "--no-shared-folder")
+    counts, out = simulate(40, groups=(3, 3), seed=5).counts, tmp_path / "out"
+    counts.to_frame().to_csv(tmp_path / "counts.tsv", sep="\t")
+    counts.sample_table.to_csv(tmp_path / "samples.tsv", sep="\t", index_label="sample")
+    arguments = ("-d", "~ condition", "-o", out, "--scheduler", "tcp://127.0.0.1:1", "--no-shared-folder")
     code, _, said = bayesde("sample", tmp_path / "counts.tsv", tmp_path / "samples.tsv", *arguments)
     assert (code, "no Dask scheduler answers at 'tcp://127.0.0.1:1'" in said) == (2, True)
     assert not out.exists()
