@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.posterior.storage.files import DamagedFolder, check_folder, is_complete, write_folder
+from bayesde.posterior.storage.files import DamagedFolder, check_folder, is_complete, save_array, write_folder
 
 __all__ = [
     "n_found",
@@ -121,7 +121,7 @@ def write_block(directory: Path, key: str, result: BlockResult) -> None:
 
     def fill(scratch: Path) -> None:
         for name, values in result.arrays.items():
-            np.save(scratch / f"{name}.npy", values)
+            save_array(scratch / f"{name}.npy", values)
         (scratch / REPORT).write_text(json.dumps(dict(result.report)) + "\n", encoding="utf-8")
 
     write_folder(directory / key, fill)

@@ -16,10 +16,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
 
 from bayesde.io import write_atomically
 
-__all__ = ["FINISHED", "DamagedFolder", "check_folder", "flush", "is_complete", "write_folder"]
+__all__ = ["FINISHED", "DamagedFolder", "check_folder", "flush", "is_complete", "save_array", "write_folder"]
 
 FINISHED = "ok"
 _AT_A_TIME = 1 << 24
@@ -82,6 +85,33 @@ def write_folder(
             flush(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def save_array(file: Path, values: np.ndarray) -> None:
+    """Write an array as a .npy file.
+
+    NumPy writes arrays to real files by a function of C that does not say why it failed, so that a full disk
+    would not be known for what it is.
+
+    Parameters
+    ----------
+    file : Path
+    values : ndarray
+
+    Raises
+    ------
+    OSError
+        With the system's reason.
+    """
+    with open(file, "wb") as stream:
+        np.lib.format.write_array(_Writer(stream), values, allow_pickle=False)
+
+
+class _Writer:
+    """What NumPy does not take for a real file."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
 
 
 def check_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.storage.files import check_folder, write_folder
+from bayesde.posterior.storage.files import check_folder, save_array, write_folder
 
 __all__ = ["ARRAYS", "KeptDraws", "keep_draws", "read_draws"]
 
@@ -63,7 +63,7 @@ def keep_draws(folder: Path, kept: KeptDraws, files: Mapping[str, Path] | None =
             if name in files:
                 os.rename(files[name], scratch / f"{name}.npy")
             elif (values := getattr(draws, name)) is not None:
-                np.save(scratch / f"{name}.npy", values)
+                save_array(scratch / f"{name}.npy", values)
         small: dict[str, Any] = _rest(kept)
         np.savez(scratch / REST, **small)
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -64,14 +64,19 @@ class Stopper:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into `Terminated`, in the main thread and unless the program handles it already."""
+    """Turn the first SIGTERM into `Terminated`, in the main thread, unless the program handles it already."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
+    begun = False
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        nonlocal begun
+        if not begun:  # schedulers send it more than once
+            begun = True
+            raise Terminated
 
     signal.signal(signal.SIGTERM, stop)
     try:
@@ -102,23 +107,30 @@ def run_interruptible(work: Callable[[Stopper], Result], stopping: Callable[[], 
     StoppedAtOnce
         After a second Ctrl-C, without waiting for the work.
     """
-    stopper, wait = Stopper(), True
-    pool = ThreadPoolExecutor(max_workers=1, initializer=_block_signals)
+    stopper, future = Stopper(), Future[Result]()
+    thread = threading.Thread(target=_fill, args=(future, work, stopper))
     try:
-        future = pool.submit(work, stopper)
-        try:
-            return _result(future)
-        except KeyboardInterrupt:
-            stopper.stop()
-            stopping()
-            try:
-                _wait_for_end(future)
-            except StoppedAtOnce:
-                wait = False
-                raise
+        thread.start()
+        return _result(future)
+    except KeyboardInterrupt:
+        stopper.stop()
+        if thread.ident is None:  # it had not begun
             raise
-    finally:
-        pool.shutdown(wait=wait)
+        try:
+            stopping()
+            _wait_for_end(future)
+        except KeyboardInterrupt:
+            raise StoppedAtOnce from None
+        raise
+
+
+def _fill(future: Future[Result], work: Callable[[Stopper], Result], stopper: Stopper) -> None:
+    """Do the work, in a thread of its own, and hand over its result or exception."""
+    _block_signals()
+    try:
+        future.set_result(work(stopper))
+    except BaseException as problem:
+        future.set_exception(problem)
 
 
 def _result(future: Future[Result]) -> Result:
@@ -132,15 +144,10 @@ def _result(future: Future[Result]) -> Result:
 
 
 def _wait_for_end(future: Future[Result]) -> None:
-    """Wait for work that was asked to stop; SIGTERM may come more than once, and changes nothing."""
+    """Wait for work that was asked to stop; SIGTERM after Ctrl-C changes nothing."""
     while not future.done():
-        try:
-            with contextlib.suppress(TimeoutError):
-                future.exception(timeout=_PATIENCE)
-        except Terminated:
-            continue
-        except KeyboardInterrupt:
-            raise StoppedAtOnce from None
+        with contextlib.suppress(TimeoutError, Terminated):
+            future.exception(timeout=_PATIENCE)
 
 
 def _block_signals() -> None:

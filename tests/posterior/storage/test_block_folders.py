@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pytest
 
+from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.storage.block_folders import (
     BlockResult,
     is_finished,
@@ -49,6 +50,21 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     with pytest.raises(TypeError):
         write_block(tmp_path, "k", BlockResult({"draws": np.zeros(1)}, {"rhat": [object()]}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_known_for_what_it_is(tmp_path):
+    """The system refuses larger files, as a full disk does."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = BlockResult({"draws": np.zeros((300, 50))}, {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as raised:
+            write_block(tmp_path / "blocks", "k", large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.errno in DISK_FULL
+    assert list((tmp_path / "blocks").iterdir()) == []
 
 
 def truncated(file):
