@@ -38,9 +38,10 @@ docs: install  ## the documentation site, notebooks executed: docs/_build/html
 bench: install  ## time and memory beside the peers that pip and R have; BENCH="--only growth" and the like narrow it
 	$(BIN)/python -m benchmarks.speed $(BENCH)
 
-calibrate: install  ## ranks of the truth under every engine, and its accuracy; CALIBRATE="--engine psis" and the like narrow the former
+calibrate: install  ## ranks of the truth under every engine, its accuracy, and runs that are killed; CALIBRATE="--engine psis" and the like narrow the former
 	$(BIN)/python -m benchmarks.calibration $(CALIBRATE)
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.kills
 
 clean:
 	rm -rf docs/_build docs/jupyter_execute docs/notebooks docs/reference/generated docs/reference/commands.md

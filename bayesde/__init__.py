@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
     from bayesde.power import PowerOptions, PowerStudy, power_study
     from bayesde.results import ResultsTable, read_results, s_values
+    from bayesde.runs.opening import OpenedRun, open_run
     from bayesde.simulation import Simulation, SimulationOptions, simulate
     from bayesde.usage import UsageCounts, UsageFit, UsageOptions, UsagePosterior, fit_usage, read_usage
 
@@ -102,6 +103,7 @@ _HOMES = {
     "bayesde.power": ("PowerOptions", "PowerStudy", "power_study"),
     "bayesde.gene_rankings": ("ranking", "rankings"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),
+    "bayesde.runs.opening": ("OpenedRun", "open_run"),
     "bayesde.simulation": ("Simulation", "SimulationOptions", "simulate"),
     "bayesde.usage": (
         "UsageCounts",
@@ -131,6 +133,7 @@ __all__ = [
     "InputError",
     "LeaveOneOut",
     "LogNormal",
+    "OpenedRun",
     "OptionError",
     "Posterior",
     "PowerOptions",
@@ -162,6 +165,7 @@ __all__ = [
     "norm_transform",
     "normalization_check",
     "normalization_factors",
+    "open_run",
     "plots",
     "power_scaling",
     "power_study",

@@ -8,9 +8,11 @@ __all__ = [
     "BayesdeError",
     "BayesdeNote",
     "BayesdeWarning",
+    "ClusterError",
     "FitError",
     "InputError",
     "OptionError",
+    "StorageError",
     "ToolchainError",
     "first_few",
 ]
@@ -40,6 +42,14 @@ class ToolchainError(BayesdeError):
 
 class FitError(BayesdeError):
     """Valid input for which the fit as a whole (not only of single genes) is impossible."""
+
+
+class ClusterError(BayesdeError):
+    """Workers on other machines that cannot be reached, or that do not share a folder."""
+
+
+class StorageError(BayesdeError):
+    """A disk that is full, or to which nothing can be written any more."""
 
 
 class BayesdeWarning(UserWarning):

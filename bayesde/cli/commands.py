@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,17 +21,19 @@ from bayesde import __version__
 from bayesde.cli.checking import check
 from bayesde.cli.demonstration import demo
 from bayesde.cli.power import power
-from bayesde.cli.running import carry_out, finish, shown_progress, workers
+from bayesde.cli.running import carry_out, finish, machine, resumable, shown_progress
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.cli.using import usage
-from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning
+from bayesde.errors import BayesdeError, BayesdeNote, BayesdeWarning, OptionError
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
 
 __all__ = ["app", "complete_command", "main"]
 
+WATCH_EVERY = 5.0
+"""Seconds between two looks of `bayesde status --watch`."""
 _FUNCTIONS: dict[str, Callable[[Chosen], None]] = {}
 """The commands whose options are made from option classes."""
 
@@ -133,8 +136,9 @@ def resume(chosen: Chosen) -> None:
     """
     from bayesde.runs import resume as continued
 
-    with shown_progress() as progress:
-        outcome = continued(chosen["run"]["directory"], workers=workers(chosen), progress=progress)
+    folder = chosen["run"]["directory"]
+    with shown_progress() as progress, resumable(folder):
+        outcome = continued(folder, progress=progress, **machine(chosen))
     finish(outcome)
 
 
@@ -144,11 +148,21 @@ def status(chosen: Chosen) -> None:
     For example:
 
         bayesde status post
+
+        bayesde status post --watch
+
+        bayesde status post --json
     """
     from bayesde.runs import status as look
 
-    for line in look(chosen["run"]["directory"]).lines():
-        typer.echo(line)
+    view = chosen["view"]
+    while True:
+        seen = look(chosen["run"]["directory"])
+        for line in [seen.to_json()] if view.get("json") else seen.lines():
+            typer.echo(line)
+        if seen.state != "running" or not view.get("watch"):
+            return
+        time.sleep(WATCH_EVERY)
 
 
 def report(chosen: Chosen) -> None:
@@ -161,6 +175,28 @@ def report(chosen: Chosen) -> None:
     from bayesde.runs import write_report
 
     typer.echo(f"the report is {write_report(chosen['run']['directory'])}")
+
+
+def contrast(chosen: Chosen) -> None:
+    """Write tables of further contrasts of a finished run, without sampling again.
+
+    Each goes into a folder of its own in DIR/contrasts. --contrast may be repeated.
+
+    For example:
+
+        bayesde contrast post -c condition,treated,control -c 'a - b'
+
+        bayesde contrast post -c condition,treated,control --lfc-threshold 0.5
+    """
+    from bayesde.runs import write_contrasts
+
+    asked = chosen["model"]
+    if not asked.get("contrast"):
+        raise OptionError("--contrast is needed: the effects that are to be reported; it may be repeated.")
+    folder = chosen["run"]["directory"]
+    for place, headline in write_contrasts(folder, asked["contrast"], asked.get("lfc_threshold")).items():
+        typer.echo(headline, err=True)
+        typer.echo(folder / place)
 
 
 def doctor() -> None:
@@ -199,7 +235,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (check, eb, sample, resume, status, report, demo, simulate, power, usage):
+for _function in (check, eb, sample, resume, status, contrast, report, demo, simulate, power, usage):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

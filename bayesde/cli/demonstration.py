@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bayesde.cli.running import finish, run_plan, shown_progress, workers
+from bayesde.cli.running import finish, machine, run_plan, shown_progress
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
@@ -52,4 +52,4 @@ def _run(plan: RunPlan, out: Path, chosen: Chosen) -> RunOutcome:
 
     force = bool(chosen["run"].get("force")) or holds_demo(out, plan)
     with shown_progress() as progress:
-        return run_plan(plan, out, force=force, workers=workers(chosen), progress=progress)
+        return run_plan(plan, out, force=force, machine=machine(chosen), progress=progress)

@@ -33,6 +33,7 @@ __all__ = [
     "Installation",
     "Pilot",
     "SimulatedExperiment",
+    "View",
 ]
 
 
@@ -60,6 +61,20 @@ class Execution:
     )
     force: bool = option(
         False, Switch(), "Replace what an earlier run of this command left in DIR.", flag("--force")
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How the status of a run is shown."""
+
+    json: bool = option(False, Switch(), "Print one line of JSON, for programs.", flag("--json"))
+    watch: bool = option(
+        False,
+        Switch(),
+        "Look again every few seconds until the run is not running any more.",
+        flag("--watch"),
     )
 
 
@@ -189,12 +204,13 @@ _LAWS = ("effects", "effect_scale", "zero_share", "trend", "dispersion_sd")
 _DIRECTORY = Part("run", Execution, ("directory",))
 _RUN = Part("run", Execution, ("out", "config", "force"))
 _WORKERS = Part("machine", EngineRunOptions, ("workers",))
+_MACHINE = Part("machine", EngineRunOptions, ("workers", "scheduler", "shared_folder"))
 _MODEL, _FILES, _EB = Part("model", ModelPlan), Part("files", RunFiles), Part("eb", EbOptions)
 _SAMPLING = (Part("sampling", SamplingOptions), Part("plan", RunPlan))
 
 PARTS: dict[str, tuple[Part, ...]] = {
     "eb": (_MODEL, _FILES, _EB, _RUN),
-    "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _WORKERS),
+    "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _MACHINE),
     "demo": (Part("run", Execution, ("out", "force"), {"out": DEMO_FOLDER}), _WORKERS),
     "simulate": (
         Part("run", Execution, ("out",)),
@@ -219,9 +235,10 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("options", UsageOptions),
         Part("run", Execution, ("out", "force")),
     ),
-    "resume": (_DIRECTORY, _WORKERS),
-    "status": (_DIRECTORY,),
+    "resume": (_DIRECTORY, _MACHINE),
+    "status": (_DIRECTORY, Part("view", View)),
     "report": (_DIRECTORY,),
+    "contrast": (_DIRECTORY, Part("model", ModelPlan, ("contrast", "lfc_threshold"))),
     "install-stan": (Part("installation", Installation),),
 }
 """The options of each command, in the order of its help."""

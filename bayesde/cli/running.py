@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,16 @@ import typer
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
-    from bayesde.posterior.progress import Progress
+    from bayesde.posterior.progress import BlockCount, Progress
     from bayesde.runs import RunPlan
-    from bayesde.runs.execution import RunOutcome
+    from bayesde.runs.execution import Machine, RunOutcome
 
-__all__ = ["carry_out", "finish", "run_plan", "shown_progress", "workers"]
+__all__ = ["carry_out", "finish", "resumable", "run_plan", "machine", "shown_progress"]
 
 FAILED_GENES = 3
 """Exit code of a run that finished with genes that failed a check."""
+TERMINATED, INTERRUPTED = 4, 130
+"""Exit codes of a run that was stopped by SIGTERM, or by Ctrl-C, and can be resumed."""
 
 
 def carry_out(command: str, chosen: Chosen) -> None:
@@ -41,13 +44,13 @@ def carry_out(command: str, chosen: Chosen) -> None:
             plan,
             run["out"],
             force=bool(run.get("force")),
-            workers=workers(chosen) if command == "sample" else 1,
+            machine=machine(chosen) if command == "sample" else {},
             progress=progress,
         )
     finish(outcome)
 
 
-def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: Progress) -> RunOutcome:
+def run_plan(plan: RunPlan, out: Path, *, force: bool, machine: Machine, progress: Progress) -> RunOutcome:
     """Run a plan; tell the user how to resume it if it is interrupted.
 
     Parameters
@@ -57,8 +60,8 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
         The folder.
     force : bool
         Whether an earlier run in it is replaced.
-    workers : int
-        Number of processes.
+    machine : dict
+        Where it samples.
     progress : callable
 
     Returns
@@ -67,8 +70,8 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
 
     Raises
     ------
-    KeyboardInterrupt
-        If the user interrupts it.
+    KeyboardInterrupt, typer.Exit
+        See `resumable`.
     """
     # Loaded first: deep inside other imports, CPython 3.11 needs 0.15 s more for it (it then asks the system
     # for memory at every call of a function).
@@ -76,16 +79,57 @@ def run_plan(plan: RunPlan, out: Path, *, force: bool, workers: int, progress: P
 
     from bayesde.runs import run
 
+    with resumable(out):
+        return run(plan, out, force=force, progress=progress, **machine)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Tell the user how to go on with a run that is interrupted, and end as the signal asks for.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the run.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts it.
+    typer.Exit
+        After SIGTERM.
+    """
+    from bayesde.runs.watching.interruption import (
+        StoppedAtOnce,
+        Terminated,
+        kill_started_processes,
+        terminable,
+    )
+
     try:
-        return run(plan, out, force=force, workers=workers, progress=progress)
+        with terminable():
+            yield
+    except StoppedAtOnce:
+        _say_how_to_resume(folder)
+        kill_started_processes()  # which would be waited for
+        os._exit(INTERRUPTED)
+    except Terminated:
+        _say_how_to_resume(folder)
+        raise typer.Exit(TERMINATED) from None
     except KeyboardInterrupt:
-        if (out / "run.json").exists():
-            typer.echo(f"\nStopped. To resume: bayesde resume {out}", err=True)
+        _say_how_to_resume(folder)
         raise
 
 
-def workers(chosen: Chosen) -> int:
-    """Return the number of processes that was chosen, or that of all cores.
+def _say_how_to_resume(folder: Path) -> None:
+    """Say how the run is resumed, if it has come so far."""
+    begun = (folder / "run.json").exists()
+    typer.echo(f"\nStopped. To resume: bayesde resume {folder}" if begun else "\nStopped.", err=True)
+    sys.stderr.flush()
+
+
+def machine(chosen: Chosen) -> Machine:
+    """Return where a run samples: as was chosen, and by as many processes as there are cores otherwise.
 
     Parameters
     ----------
@@ -93,9 +137,13 @@ def workers(chosen: Chosen) -> int:
 
     Returns
     -------
-    int
+    dict
     """
-    return int(chosen["machine"].get("workers") or _cores())
+    own = chosen["machine"]
+    found: Machine = {"workers": int(own.get("workers") or _cores())}
+    if own.get("scheduler"):
+        found |= {"scheduler": own["scheduler"], "shared_folder": own.get("shared_folder", True)}
+    return found
 
 
 def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:
@@ -139,8 +187,41 @@ def shown_progress() -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("reading", total=None)
-        yield lambda done, total, message: bars.update(
-            task, completed=done, total=total or None, description=message
+        yield _Bar(
+            lambda done, total, text: bars.update(task, completed=done, total=total or None, description=text)
+        )
+
+
+class _Bar:
+    """Shows units of work, and of blocks also how fast genes are sampled and how many failed.
+
+    Parameters
+    ----------
+    show : callable
+        Given (units done, units, text).
+    """
+
+    def __init__(self, show: Progress) -> None:
+        self._show = show
+        self._begun: float | None = None
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Show units of work."""
+        self._show(done, total, message)
+
+    def blocks(self, count: BlockCount, text: str) -> None:
+        """Show blocks.
+
+        Parameters
+        ----------
+        count : BlockCount
+        text : str
+        """
+        self._begun = time.monotonic() if self._begun is None else self._begun
+        sampled, seconds = count.genes_done - count.genes_found, time.monotonic() - self._begun
+        rate = f", {sampled / seconds:.3g} per second" if sampled > 0 and seconds > 0.0 else ""
+        self._show(
+            count.done, count.total, text + rate + (f", {count.failed} failed" if count.failed else "")
         )
 
 

@@ -17,7 +17,8 @@ def sample(chosen: Chosen) -> None:
 
     Writes results.tsv, diagnostics.tsv, outlier_counts.tsv, the draws and plots into DIR, and the point
     estimates of all genes into DIR/eb and DIR/shrunken. An interrupted run can be resumed. Exit code 3: the
-    run finished, but some genes failed their diagnostics; the column `status` shows which.
+    run finished, but some genes failed their diagnostics; the column `status` shows which. Exit code 4:
+    SIGTERM, as schedulers send it, ended the run between two blocks, and it can be resumed.
 
     For example:
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from os import PathLike
 from pathlib import Path
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of a disk to which nothing more can be written."""
 
 
 def write_atomically(path: str | PathLike[str], content: str | bytes) -> None:

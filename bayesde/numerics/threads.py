@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from numba.core import config
 
-__all__ = ["for_each", "over_genes"]
+__all__ = ["for_each", "one_thread", "over_genes"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_LIMITED: ContextVar[bool] = ContextVar("one_thread", default=False)
 SMALLEST_SHARE = 256
 SHARES_PER_THREAD = 4
 """More shares than threads, because genes differ in how long they take."""
@@ -58,6 +61,18 @@ def for_each(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Resu
         return list(pool.map(work, waiting))
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Do without other threads, where each of several tasks at a time is to have one."""
+    token = _LIMITED.set(True)
+    try:
+        yield
+    finally:
+        _LIMITED.reset(token)
+
+
 def _threads() -> int:
+    if _LIMITED.get():
+        return 1
     threads: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     return threads

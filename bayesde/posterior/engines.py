@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bayesde.posterior.effect_choice import atoms_left_out
 from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
-from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
@@ -30,12 +31,16 @@ from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped
+from bayesde.posterior.storage.pools import LocalPool
 from bayesde.posterior.summaries.checks import checked
 from bayesde.posterior.summaries.one_contrast import gene_status, importance_status
 
 __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
 
 logger = logging.getLogger(__name__)
+
+HANDED_OVER_BLOCKS = "nuts"
+"""Folder, among the blocks of engine psis, for those of the genes that are handed over."""
 
 
 def by_importance(request: Request) -> PosteriorData:
@@ -63,10 +68,13 @@ def _learn_and_sample(request: Request) -> tuple[ImportanceSample, Hyperparamete
     everyone = request.everyone
     if note := atoms_left_out(request.coding, request.space, request.options.effects):
         logger.warning("%s", note)
+    genes = _everyone(request)
     if request.laws is not None and request.laws.atoms and request.coding.has_levels:
-        return _with_given(request, _learnt(request))
+        return _with_given(request, _learnt(request, genes).hyperparameters)
+    if request.in_blocks:
+        return _learnt_in_blocks(request, genes)
     return sample_and_learn(
-        StartedGenes(everyone, request.model(everyone), request.start(everyone)),
+        genes,
         request.hyperparameters,
         np.searchsorted(everyone, request.rows),
         space=request.space,
@@ -77,17 +85,42 @@ def _learn_and_sample(request: Request) -> tuple[ImportanceSample, Hyperparamete
     )
 
 
-def _learnt(request: Request) -> Hyperparameters:
-    """Learn the hyperparameters from all genes, without drawing from their posterior."""
+def _everyone(request: Request) -> StartedGenes:
+    """Return all genes from which hyperparameters are learnt."""
     everyone = request.everyone
-    return learn_hyperparameters(
-        request.model(everyone),
-        request.start(everyone),
+    return StartedGenes(everyone, request.model(everyone), request.start(everyone))
+
+
+def _learnt(request: Request, genes: StartedGenes) -> LearntUnit:
+    """Learn the hyperparameters, as a unit of work that is not done again."""
+    return learnt_unit(
+        genes,
         request.hyperparameters,
         space=request.space,
         seed=request.seed,
-        progress=request.progress,
         laws=request.laws,
+        directory=request.directory,
+        progress=request.progress,
+    )
+
+
+def _learnt_in_blocks(request: Request, genes: StartedGenes) -> tuple[ImportanceSample, Hyperparameters]:
+    space, everyone, unit = request.space, request.everyone, _learnt(request, genes)
+    near = replace(genes, model=unit.model_near(space, genes.model))
+    settings = unit.settings(space, everyone.size, request.draws)
+    return _in_blocks(request, near, np.searchsorted(everyone, request.rows), settings), unit.hyperparameters
+
+
+def _in_blocks(
+    request: Request, genes: StartedGenes, keep: np.ndarray, settings: BlockSettings
+) -> ImportanceSample:
+    return sample_blocks(
+        genes,
+        keep,
+        settings,
+        pool=request.pool if request.pool.elsewhere else LocalPool(),  # which has its own threads
+        directory=request.directory,
+        progress=request.progress,
     )
 
 
@@ -98,10 +131,15 @@ def _with_given(request: Request, hyper: Hyperparameters) -> tuple[ImportanceSam
     Proposals made for Cauchy's law, whose scale is that of the genes without effects, seldom reach there.
     """
     rows = request.rows
+    points = HyperparameterPosterior.fixed(request.space_of(hyper), hyper, USED_DRAWS)
+    genes = StartedGenes(rows, request.model(rows, hyper), request.start(rows))
+    if request.in_blocks:
+        settings = BlockSettings(points, request.draws)
+        return _in_blocks(request, genes, np.arange(rows.size), settings), hyper
     sampled = sample_given(
-        request.model(rows, hyper),
-        request.start(rows),
-        HyperparameterPosterior.fixed(request.space_of(hyper), hyper, USED_DRAWS),
+        genes.model,
+        genes.start,
+        points,
         np.arange(rows.size),
         draws=request.draws,
         progress=request.progress,
@@ -128,8 +166,9 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
+    own = None if request.directory is None else request.directory / HANDED_OVER_BLOCKS
     try:
-        sampled = sampled_in_blocks(request, rows, hyper)
+        sampled = sampled_in_blocks(replace(request, directory=own), rows, hyper)
     except SamplerStopped:
         raise
     except (FitError, ToolchainError) as problem:  # the weighted draws are kept
@@ -158,7 +197,9 @@ def by_blocks(request: Request) -> PosteriorData:
     -------
     PosteriorData
     """
-    hyper = _learnt(request) if request.learning else request.hyperparameters
+    hyper = request.hyperparameters
+    if request.learning:
+        hyper = _learnt(request, _everyone(request)).hyperparameters
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
@@ -186,7 +227,7 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
         options=request.options,
         seed=request.seed,
         points=hyper_points(hyper, request.coding.coefficients),
-        workers=request.workers,
+        pool=request.pool,
         directory=request.directory,
         progress=request.progress,
     )
@@ -214,14 +255,20 @@ def jointly(request: Request) -> PosteriorData:
         chains=request.chains,
         seed=request.seed,
     )
-    sampled, points = sample_joint(
+    settings, pool = _chain_settings(request), request.pool
+    if (progress := request.progress) is not None and pool.elsewhere:
+        progress(0, 1, f"sampling {rows.size} genes and their hyperparameters together, on another machine")
+        progress = None
+    work = partial(
+        sample_joint,
         look,
-        _chain_settings(request),
+        settings,
         options=options,
         seed=request.seed,
         threads=request.workers,
-        progress=request.progress,
+        progress=progress,
     )
+    sampled, points = pool.call(work)
     diagnostics = _diagnostics(request, sampled.report, "joint")
     diagnostics["status"] = gene_status(diagnostics, options.max_rhat, options.min_ess)
     hyper = points.summary(np.random.default_rng(request.seed))
@@ -244,12 +291,12 @@ def _chain_settings(request: Request) -> ChainSettings:
 
 
 def _finished(posterior: PosteriorData) -> PosteriorData:
-    """Log what was checked and what failed; the posterior does not keep the callback of progress."""
+    """Log what was checked and what failed; the posterior keeps neither progress's callback nor the pool."""
     posterior.diagnostics.loc[posterior.eb.emptied, "status"] = "count_outlier"
     posterior = replace(
         posterior,
         diagnostics=_ordered(posterior.diagnostics),
-        request=replace(posterior.request, progress=None),
+        request=replace(posterior.request, progress=None, pool=LocalPool()),
     )
     logger.info("%s", checked(posterior))
     return posterior

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.errors import OptionError
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
@@ -32,8 +34,9 @@ from bayesde.posterior.request import (
     selected_genes,
     starting_values,
 )
+from bayesde.posterior.storage.pools import pool_of
 
-__all__ = ["fit_posterior"]
+__all__ = ["fit_posterior", "posterior_of", "request_of"]
 
 
 @takes_fields_of(EngineRunOptions)
@@ -87,13 +90,70 @@ def fit_posterior(
     FitError
         If the sampler cannot run.
     """
-    options = options or SamplingOptions()
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
-    check_draws(run)
+    if progress is not None and not callable(progress):
+        raise OptionError(
+            f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
+        )
     fit = eb if eb is not None else fit_eb(counts, design)
-    check_unweighted(fit)
     check_same(counts, design, fit)
-    rows = selected_genes(counts, fit, genes)
+    request = request_of(
+        fit, run, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
+    )
+    posterior = posterior_of(replace(request, progress=progress), run.engine)
+    return with_outliers_treated(posterior, run.outliers or "keep", progress)
+
+
+def posterior_of(request: Request, engine: str) -> Posterior:
+    """Draw what is asked for.
+
+    Parameters
+    ----------
+    request : Request
+    engine : str
+
+    Returns
+    -------
+    Posterior
+    """
+    try:
+        return Posterior.of(ENGINES[engine](request))
+    finally:
+        request.pool.close()
+
+
+def request_of(
+    fit: EbFit,
+    run: EngineRunOptions,
+    *,
+    genes: Sequence[str] | None = None,
+    hyperparameters: Hyperparameters | str | None = None,
+    priors: Priors | None = None,
+    options: SamplingOptions | None = None,
+) -> Request:
+    """Check what is asked for, and put it together.
+
+    Parameters
+    ----------
+    fit : EbFit
+    run : EngineRunOptions
+        The sampler, and how it is run.
+    genes, hyperparameters, priors, options
+        As of `fit_posterior`.
+
+    Returns
+    -------
+    Request
+
+    Raises
+    ------
+    InputError, OptionError
+        As `fit_posterior` raises them.
+    """
+    options = options or SamplingOptions()
+    check_draws(run)
+    check_unweighted(fit)
+    rows = selected_genes(fit.counts, fit, genes)
     start = starting_values(fit, hyperparameters, options)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
@@ -113,7 +173,7 @@ def fit_posterior(
         options,
         priors or Priors(),
         None if run.directory is None else Path(run.directory),
-        progress,
+        pool=pool_of(run.scheduler, run.shared_folder, run.workers),
     )
     check_laws(request.coding, start, options.effects, run.engine)
-    return Posterior.of(with_outliers_treated(ENGINES[run.engine](request), run.outliers or "keep", progress))
+    return request

@@ -112,6 +112,15 @@ class EngineOptions:
         check_fields(self)
 
 
+def _scheduler(name: str, value: Any) -> Any:
+    """Refuse what is neither an address nor a client of a scheduler."""
+    if isinstance(value, str) or hasattr(value, "submit"):
+        return value
+    raise OptionError(
+        f"{name} must be the address of a Dask scheduler or a distributed.Client; got {value!r}."
+    )
+
+
 @documented
 @dataclass(frozen=True, kw_only=True)
 class EngineRunOptions(EngineOptions):
@@ -131,7 +140,31 @@ class EngineRunOptions(EngineOptions):
     directory: str | None = option(
         None,
         File(),
-        "Folder for finished blocks; blocks found there are not sampled again. Engine nuts only.",
+        "Folder for finished blocks; blocks found there are not sampled again. Of engine nuts, and of engine "
+        "psis where the draws are many.",
+    )
+    scheduler: Any = option(
+        None,
+        Other("str or distributed.Client", _scheduler, parsed=str),
+        "Scheduler of a Dask cluster whose workers sample: its address, or a client of it. By default "
+        "everything is done on this machine.",
+        flag(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Address of a Dask scheduler, `tcp://host:8786`, whose workers sample (needs "
+            "`pip install 'bayesde[dask]'`); does not change the results. Default: this machine.",
+        ),
+    )
+    shared_folder: bool = option(
+        True,
+        Switch(),
+        "Whether the workers of the cluster write finished blocks into the folder of the run; otherwise they "
+        "send them back.",
+        flag(
+            "--no-shared-folder",
+            help="The workers of --scheduler cannot write into DIR: they send finished blocks back.",
+            sets=False,
+        ),
     )
 
 
@@ -146,6 +179,8 @@ class EngineKeywords(TypedDict, total=False):
     outliers: str | None
     workers: int
     directory: Any
+    scheduler: Any
+    shared_folder: bool
 
 
 def _coefficients(name: str, value: Any) -> tuple[str, ...]:

@@ -27,9 +27,11 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
+from bayesde.posterior.importance.blocks import in_blocks
 from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.storage.pools import LocalPool, Pool
 
 __all__ = [
     "Request",
@@ -65,6 +67,8 @@ class Request:
         Called with (units done, units, text).
     references : mapping of str to str
         Reference levels of the coefficients that are sampled, by factor, where they are not the design's.
+    pool : Pool
+        Where blocks of genes are sampled.
     """
 
     fit: EbFit
@@ -81,6 +85,7 @@ class Request:
     directory: Path | None = None
     progress: Progress | None = None
     references: Mapping[str, str] = field(default_factory=dict)
+    pool: Pool = field(default_factory=LocalPool)
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -96,6 +101,13 @@ class Request:
     def everyone(self) -> np.ndarray:
         """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether engine psis samples in blocks: many draws, and whatever workers elsewhere are to do."""
+        size = self.coding.matrix.shape[1] + 1
+        large = in_blocks(self.rows.size, self.fit.counts.n_samples, self.draws, size)
+        return large or self.pool.elsewhere
 
     @cached_property
     def coding(self) -> Coding:

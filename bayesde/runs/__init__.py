@@ -1,8 +1,9 @@
 """Runs in a folder of their own, which are recorded, watched, and resumed after an interruption.
 
 A run is a plan (``plan``, made of ``options``) whose data are loaded and checked (``inputs``) and which is
-carried out in a folder (``directory``, ``execution``, ``outputs``). ``run_status`` reads its progress from
-the folder, ``reports`` describes its results; ``demo`` is a run on data that ship with the package.
+carried out in a folder (``directory``, ``execution``, ``outputs``). ``watching`` reads its progress from
+the folder, ``reports`` describes its results, ``opening`` gives them back; ``demo`` is a run on data that
+ship with the package.
 """
 
 from __future__ import annotations
@@ -12,32 +13,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesde.runs.execution import resume, run
+    from bayesde.runs.opening import OpenedRun, open_run, write_contrasts
     from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
     from bayesde.runs.plan import RunPlan
     from bayesde.runs.reports.report import write_report
-    from bayesde.runs.run_status import RunStatus, status
+    from bayesde.runs.watching.run_status import RunStatus, status
 
 __all__ = [
     "ModelPlan",
+    "OpenedRun",
     "RunFiles",
     "RunPlan",
     "RunStatus",
     "SamplePlan",
+    "open_run",
     "resume",
     "run",
     "status",
+    "write_contrasts",
     "write_report",
 ]
 
 _HOME_OF = {
     "ModelPlan": "options",
+    "OpenedRun": "opening",
     "RunFiles": "options",
     "RunPlan": "plan",
-    "RunStatus": "run_status",
+    "RunStatus": "watching.run_status",
     "SamplePlan": "options",
+    "open_run": "opening",
     "resume": "execution",
     "run": "execution",
-    "status": "run_status",
+    "status": "watching.run_status",
+    "write_contrasts": "opening",
     "write_report": "reports.report",
 }
 

@@ -33,7 +33,7 @@ _OWN_FILES = (
     ".lock",
     "run.json",
 )
-_OWN_FOLDERS = ("blocks", "posterior.zarr", ".posterior.zarr.tmp")
+_OWN_FOLDERS = ("blocks", "draws", "posterior.zarr", ".posterior.zarr.tmp")
 _CONTRASTS = "contrasts"
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
@@ -59,6 +59,11 @@ class RunDirectory:
     def blocks(self) -> Path:
         """The folder of finished blocks."""
         return self.path / "blocks"
+
+    @property
+    def draws(self) -> Path:
+        """The folder of the draws as they were made, with their weights."""
+        return self.path / "draws"
 
     @property
     def plots(self) -> Path:
@@ -93,9 +98,31 @@ class RunDirectory:
         -------
         pathlib.Path
         """
-        folder = self.path / _CONTRASTS / f"{number}_{re.sub(r'[^A-Za-z0-9.+-]+', '_', name).strip('_')}"
+        folder = self.path / _CONTRASTS / f"{number}_{_as_file_name(name)}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def contrast_again(self, name: str) -> Path:
+        """Return the folder of the table of a contrast: the one that it has, or else the next number.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        numbered = [
+            (int(number), rest, folder)
+            for folder in self.path.glob(f"{_CONTRASTS}/*/")
+            for number, _, rest in [folder.name.partition("_")]
+            if number.isdigit()
+        ]
+        for _, rest, folder in numbered:
+            if rest == _as_file_name(name):
+                return folder
+        return self.contrast(1 + max([1, *(number for number, *_ in numbered)]), name)
 
     @property
     def log(self) -> Path:
@@ -240,6 +267,11 @@ class RunDirectory:
             root.removeHandler(handler)
             root.setLevel(before)
             handler.close()
+
+
+def _as_file_name(name: str) -> str:
+    """Replace what file names had better not have."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name).strip("_")
 
 
 def _is_scratch(entry: Path) -> bool:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from bayesde.design import Contrast
 from bayesde.design.description import variable_lines
-from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.fit import EbFit
 from bayesde.eb.summary import fit_lines
 from bayesde.eb.tables import is_level
-from bayesde.errors import InputError, first_few
+from bayesde.errors import InputError, StorageError
+from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.options import EngineRunOptions
 from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
@@ -27,20 +29,28 @@ from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.early_messages import early_messages
 from bayesde.runs.ignored_options import ignored_options
-from bayesde.runs.inputs import RunInputs, file_hashes, load
-from bayesde.runs.interruption import Stopper, run_interruptible
+from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load, plan_of
 from bayesde.runs.outputs import write_eb, write_posterior
 from bayesde.runs.plan import RunPlan
-from bayesde.runs.progress import Reporter
 from bayesde.runs.reports.outliers import outlier_sentence
+from bayesde.runs.watching.interruption import Stopper, run_interruptible
+from bayesde.runs.watching.progress import Reporter
 from bayesde.statuses import FAILED
 
-__all__ = ["RunOutcome", "resume", "run"]
+__all__ = ["Machine", "RunOutcome", "resume", "run"]
 
 logger = logging.getLogger(__name__)
 
 _PROGRAMS = {"nuts": ("genes", False), "joint": ("joint", True)}
 """The Stan program of each engine that has one, and whether it is compiled with threads."""
+
+
+class Machine(TypedDict, total=False):
+    """Where a run samples: fields of `EngineRunOptions` that do not change a number."""
+
+    workers: int
+    scheduler: Any
+    shared_folder: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +84,8 @@ def run(
     path: str | Path,
     *,
     force: bool = False,
-    workers: int = EngineRunOptions.workers,
     progress: Progress | None = None,
+    **machine: Unpack[Machine],
 ) -> RunOutcome:
     """Carry out a plan in a new folder.
 
@@ -88,10 +98,11 @@ def run(
         The folder.
     force : bool
         Replace an earlier run there.
-    workers : int
-        Number of processes that sample at the same time; does not change the results.
     progress : callable, optional
         Called with (units done, units, text).
+    **machine
+        ``workers``, ``scheduler`` and ``shared_folder`` of `EngineRunOptions`: they do not change the
+        results.
 
     Returns
     -------
@@ -107,16 +118,16 @@ def run(
     directory = RunDirectory(path)
     directory.check_free(force)
     with compiled_ahead(plan, progress) as ready:
-        return _run(plan, directory, workers, progress, ready)
+        return _run(plan, directory, machine, progress, ready)
 
 
 def _run(
-    plan: RunPlan, directory: RunDirectory, workers: int, progress: Progress | None, ready: Compilations
+    plan: RunPlan, directory: RunDirectory, machine: Machine, progress: Progress | None, ready: Compilations
 ) -> RunOutcome:
     """Carry out a plan in a folder that is free, or is to be replaced."""
     with early_messages() as earlier:
         start = _loaded(plan, earlier, ready)
-        hashes = file_hashes(plan)
+        hashes = file_hashes(plan, directory.path)
         _prepare(plan, progress)
         if (directory.path / "run.json").exists():
             # the fit may still refuse the input, and the earlier run should not be lost then
@@ -128,28 +139,26 @@ def _run(
             plan=plan.to_dict(),
             inputs=hashes,
             versions=_versions(),
-            workers=workers,
+            workers=machine.get("workers", EngineRunOptions.workers),
             started=_now(),
         )
         try:
-            return _carry_out(plan, start, directory, workers, progress)
+            return _carry_out(plan, start, directory, machine, progress)
         except InputError:  # found by the fit only; bad input leaves nothing behind
             directory.discard()
             raise
 
 
-def resume(
-    path: str | Path, *, workers: int = EngineRunOptions.workers, progress: Progress | None = None
-) -> RunOutcome:
+def resume(path: str | Path, *, progress: Progress | None = None, **machine: Unpack[Machine]) -> RunOutcome:
     """Resume an interrupted run; finished blocks are not sampled again.
 
     Parameters
     ----------
     path : path
         The folder of the run.
-    workers : int
-        As in `run`.
     progress : callable, optional
+        As in `run`.
+    **machine
         As in `run`.
 
     Returns
@@ -165,15 +174,18 @@ def resume(
     record = directory.read()
     if record.get("state") == "finished":
         return RunOutcome(directory.path, read_results(directory.path))
-    plan = RunPlan.from_dict(record.get("plan", {}), f"'{directory.path / 'run.json'}'")
-    _check_unchanged(record.get("inputs", {}), file_hashes(plan))
+    plan = plan_of(record, directory.path)
+    check_unchanged(record.get("inputs", {}), file_hashes(plan))
     with compiled_ahead(plan, progress) as ready:
         with early_messages() as earlier:
             start = _loaded(plan, earlier, ready)
             _prepare(plan, progress)
         with directory.locked():
+            if directory.read().get("state") == "finished":  # by another process, in the meantime
+                return RunOutcome(directory.path, read_results(directory.path))
+            workers = machine.get("workers", EngineRunOptions.workers)
             directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
-            return _carry_out(plan, start, directory, workers, progress)
+            return _carry_out(plan, start, directory, machine, progress)
 
 
 def _prepare(plan: RunPlan, progress: Progress | None) -> None:
@@ -204,14 +216,7 @@ def _fitted(plan: RunPlan, start: _Start) -> EbFit:
     if start.fit is not None:
         return start.fit
     with _timed(start.timings, "eb"):
-        inputs = start.inputs
-        return fit_eb(
-            inputs.counts,
-            inputs.design,
-            size_factors=inputs.size_factors,
-            weights=inputs.weights,
-            options=plan.eb,
-        )
+        return fitted(plan, start.inputs)
 
 
 def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilations) -> _Start:
@@ -223,24 +228,39 @@ def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilation
 
 
 def _carry_out(
-    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan, start: _Start, directory: RunDirectory, machine: Machine, progress: Progress | None
 ) -> RunOutcome:
     """Compute and write everything, and record how the run ended."""
     with directory.logging(start.messages):
         try:
-            outcome = _compute(plan, start, directory, workers, progress)
+            outcome = _compute(plan, start, directory, machine, progress)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            logger.error("%s", "interrupted" if stopped else traceback.format_exc())
-            directory.update(state="interrupted" if stopped else "failed")
+            with suppress(OSError):  # of a disk that is full: without a record the run counts as interrupted
+                logger.error("%s", "interrupted" if stopped else traceback.format_exc())
+                directory.update(state="interrupted" if stopped else "failed")
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise _no_space(directory, error) from error
             raise
         directory.update(state="finished", finished=_now())
+        if (
+            plan.command == "sample" and plan.sample.engine == "psis"
+        ):  # the draws are in a folder of their own
+            shutil.rmtree(directory.blocks, ignore_errors=True)
         logger.info("finished; %d gene(s) failed a check", outcome.n_failed)
         return outcome
 
 
+def _no_space(directory: RunDirectory, error: OSError) -> StorageError:
+    """Explain that the disk is full, and what becomes of the run."""
+    return StorageError(
+        f"nothing more can be written into '{directory.path}': {error.strerror or error}. What is finished "
+        f"is kept: make room there, then 'bayesde resume {directory.path}' goes on."
+    )
+
+
 def _compute(
-    plan: RunPlan, start: _Start, directory: RunDirectory, workers: int, progress: Progress | None
+    plan: RunPlan, start: _Start, directory: RunDirectory, machine: Machine, progress: Progress | None
 ) -> RunOutcome:
     """Fit (unless that was done), sample, and write the results."""
     inputs, timings = start.inputs, start.timings
@@ -255,7 +275,7 @@ def _compute(
     else:
         _compile_tables(fit, inputs.contrast, start.ready)
         with _timed(timings, "sampling"):
-            posterior = _sample(plan, inputs, fit, directory, workers, progress)
+            posterior = _sample(plan, inputs, fit, directory, machine, progress)
         with _timed(timings, "outliers"):
             posterior = _with_outliers_treated(plan, posterior, directory, progress)
         if posterior.outliers is not None:
@@ -301,50 +321,31 @@ def _sample(
     inputs: RunInputs,
     fit: EbFit,
     directory: RunDirectory,
-    workers: int,
+    machine: Machine,
     progress: Progress | None,
 ) -> Any:
     """Sample the posterior; finished blocks are written into the run's folder."""
-    in_blocks = plan.sample.engine == "nuts"
-    reporter = Reporter(directory, progress, in_blocks)
-    if not in_blocks:  # a single unit of work, which Ctrl-C ends at once
-        return _posterior(plan, inputs, fit, directory, workers, reporter)
+    from bayesde.posterior.fit import posterior_of, request_of  # loads cmdstanpy and arviz
 
-    def work(stopper: Stopper) -> Any:
-        def watched(done: int, total: int, message: str) -> None:
-            reporter(done, total, message)
-            stopper.check()
-
-        return _posterior(plan, inputs, fit, directory, workers, watched)
-
-    return run_interruptible(work, reporter.stopping)
-
-
-def _posterior(
-    plan: RunPlan, inputs: RunInputs, fit: EbFit, directory: RunDirectory, workers: int, progress: Progress
-) -> Any:
-    """Call the engine."""
-    from bayesde.posterior import fit_posterior  # loads cmdstanpy and arviz
-
-    sample = plan.sample
-    return fit_posterior(
-        inputs.counts,
-        inputs.design,
-        engine=sample.engine,
+    sample, reporter = plan.sample, Reporter(directory, progress)
+    own = {name: getattr(sample, name) for name in ("engine", "draws", "chains", "warmup", "seed")}
+    request = request_of(
+        fit,
+        EngineRunOptions(**own, **machine, directory=str(directory.blocks)),
         genes=inputs.genes,
         hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
-        outliers="keep",  # they are looked for afterwards, with a progress of their own
-        draws=sample.draws,
-        chains=sample.chains,
-        warmup=sample.warmup,
-        seed=sample.seed,
-        workers=workers,
-        eb=fit,
         priors=plan.priors,
         options=plan.sampling,
-        directory=directory.blocks,
-        progress=progress,
     )
+    request = replace(request, progress=reporter)
+    if sample.engine == "joint" or (sample.engine == "psis" and not request.in_blocks):
+        return posterior_of(request, sample.engine)  # a single unit of work, which Ctrl-C ends at once
+
+    def work(stopper: Stopper) -> Any:
+        reporter.check = stopper.check
+        return posterior_of(request, sample.engine)
+
+    return run_interruptible(work, reporter.stopping)
 
 
 def _with_outliers_treated(
@@ -353,19 +354,7 @@ def _with_outliers_treated(
     """Find outlying counts, and leave them out, as the plan says."""
     from bayesde.posterior.queries.outlier_search import with_outliers_treated  # loads compiled kernels
 
-    return with_outliers_treated(posterior, plan.sample.outliers, Reporter(directory, progress, False))
-
-
-def _check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
-    """Refuse input files that have changed, so that results of different inputs are not mixed."""
-    changed = [
-        entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
-    ]
-    if changed:
-        raise InputError(
-            f"changed since the run was started: {first_few(changed)}; restore the file(s), or start "
-            "a new run."
-        )
+    return with_outliers_treated(posterior, plan.sample.outliers, Reporter(directory, progress))
 
 
 @contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +16,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.design.default_contrast import warn_default_on_command_line
+from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
@@ -27,7 +32,7 @@ from bayesde.posterior.request import coding_of
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["RunInputs", "file_hashes", "load"]
+__all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load", "plan_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,27 @@ def load(plan: RunPlan) -> RunInputs:
     return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
 
 
+def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
+    """Compute the point estimates.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    inputs : RunInputs
+
+    Returns
+    -------
+    EbFit
+    """
+    return fit_eb(
+        inputs.counts,
+        inputs.design,
+        size_factors=inputs.size_factors,
+        weights=inputs.weights,
+        options=plan.eb,
+    )
+
+
 def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
     """Read gene names, one per line; empty lines and those that start with ``#`` are ignored.
 
@@ -138,12 +164,43 @@ def read_gene_list(path: str | Path, counts: Counts) -> tuple[str, ...]:
     return tuple(genes)
 
 
-def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
+def plan_of(record: dict[str, Any], folder: Path) -> RunPlan:
+    """Return the plan of a run from its record.
+
+    Parameters
+    ----------
+    record : dict
+        ``run.json``.
+    folder : Path
+        Of the run. Input files that are no longer where they were are looked for at the same place relative
+        to it, where they are if all was moved together.
+
+    Returns
+    -------
+    RunPlan
+
+    Raises
+    ------
+    OptionError
+        If the record holds no plan.
+    """
+    plan = RunPlan.from_dict(record.get("plan", {}), f"'{folder / 'run.json'}'")
+    moved = {}
+    for name, path in plan.files.named():
+        beside = record.get("inputs", {}).get(name, {}).get("relative")
+        if beside is not None and not Path(path).exists() and (folder / beside).exists():
+            moved[name] = str((folder / beside).resolve())
+    return dataclasses.replace(plan, files=dataclasses.replace(plan.files, **moved))
+
+
+def file_hashes(plan: RunPlan, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Return path and SHA-256 of each file that a plan reads.
 
     Parameters
     ----------
     plan : RunPlan
+    folder : Path, optional
+        Of the run: paths relative to it are added.
 
     Returns
     -------
@@ -162,7 +219,33 @@ def file_hashes(plan: RunPlan) -> dict[str, dict[str, str]]:
         except OSError as error:
             raise InputError(f"the {name} file '{path}' cannot be read: {error.strerror}.") from error
         hashes[name] = {"path": path, "sha256": digest}
+        if folder is not None:
+            with contextlib.suppress(ValueError):  # on another drive
+                hashes[name]["relative"] = os.path.relpath(path, folder)
     return hashes
+
+
+def check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> None:
+    """Refuse input files that have changed, so that results of different inputs are not mixed.
+
+    Parameters
+    ----------
+    before, now : dict of str to dict
+        As `file_hashes` returns them.
+
+    Raises
+    ------
+    InputError
+        Naming the files.
+    """
+    changed = [
+        entry["path"] for name, entry in now.items() if before.get(name, {}).get("sha256") != entry["sha256"]
+    ]
+    if changed:
+        raise InputError(
+            f"changed since the run was started: {first_few(changed)}; restore the file(s), or start "
+            "a new run."
+        )
 
 
 def _digest(path: Path) -> str:

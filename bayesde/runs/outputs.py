@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from bayesde.plots import (
 )
 from bayesde.results import ResultsTable, tab_separated, write_results
 from bayesde.runs.directory import RunDirectory
+from bayesde.runs.draws import write_draws
 from bayesde.runs.inputs import RunInputs
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bayesde.posterior import Posterior
 
-__all__ = ["Written", "write_eb", "write_posterior"]
+__all__ = ["Written", "shrunken", "tested", "write_eb", "write_posterior"]
 
 _TOP_GENES = 25
 _INTERVALS = "intervals.png"
@@ -79,9 +79,9 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     """
     model, contrast = plan.model, inputs.contrast
     main = "shrunken" if model.shrink else "eb"
-    tables = {"eb": _tested(fit, inputs, contrast, model)}
+    tables = {"eb": tested(fit, inputs, contrast, model)}
     if model.shrinkage != "none" and not is_level(fit.design, contrast):
-        tables["shrunken"] = _shrunken(fit, contrast, model)
+        tables["shrunken"] = shrunken(fit, contrast, model)
     for name, table in tables.items():
         meanings = (shrunken_columns if name == "shrunken" else tested_columns)(contrast, model, plan.eb)
         folders = [directory.tables(name), *([directory.path] if name == main else [])]
@@ -103,9 +103,9 @@ def _write_others(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: Ru
     model, headlines = plan.model, {}
     for number, contrast in enumerate(inputs.other_contrasts, 2):
         if model.shrink:
-            table, meanings = _shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
+            table, meanings = shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
         else:
-            table, meanings = _tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
+            table, meanings = tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
         place = write_results(table, directory.contrast(number, contrast.name), meanings=meanings)
         headlines[str(place.relative_to(directory.path))] = headline(table, contrast.name, plan)
     return headlines
@@ -136,7 +136,7 @@ def write_posterior(
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
     if posterior.outliers is not None:
         write_outliers(directory.path, posterior)
-    _write_draws(directory, posterior)
+    write_draws(directory, posterior)
     eb, model = posterior.eb, plan.model
     mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
     write_results(mle, directory.tables("eb"), meanings=tested_columns(contrast, model, plan.eb))
@@ -162,34 +162,39 @@ def _with_another_law(posterior: Posterior, contrast: Contrast) -> str:
     return names[max(others, key=lambda k: (contrast.vector[k] != 0.0, k))] if others else ""
 
 
-def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
-    """Test a contrast as a plan says."""
+def tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Test a contrast as a plan says.
+
+    Parameters
+    ----------
+    fit : EbFit
+    inputs : RunInputs
+    contrast : Contrast
+    model : ModelPlan
+
+    Returns
+    -------
+    ResultsTable
+    """
     if inputs.reduced is not None:
         return fit.test_lrt(inputs.reduced, contrast=contrast)
     return fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative)
 
 
-def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
-    """Shrink the effects as a plan says."""
+def shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+    """Shrink the effects as a plan says.
+
+    Parameters
+    ----------
+    fit : EbFit
+    contrast : Contrast
+    model : ModelPlan
+
+    Returns
+    -------
+    ResultsTable
+    """
     return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, method=model.shrinkage)
-
-
-def _write_draws(directory: RunDirectory, posterior: Posterior) -> None:
-    """Write all draws into a folder that is renamed when it is complete."""
-    target = directory.path / "posterior.zarr"
-    scratch = directory.path / ".posterior.zarr.tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    draws = posterior.draws
-    encoding = {
-        name: {
-            "chunks": tuple(min(256, size) if dim == "gene" else size for dim, size in values.sizes.items())
-        }
-        for name, values in draws.data_vars.items()
-        if "gene" in values.dims
-    }
-    draws.to_zarr(scratch, encoding=encoding, zarr_format=2, consolidated=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(scratch, target)
 
 
 def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes]) -> None:

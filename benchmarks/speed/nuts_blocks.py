@@ -24,7 +24,7 @@ from bayesde.posterior.hyper.learning import learn_hyperparameters
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates
-from bayesde.posterior.stan.nuts import _Sampler
+from bayesde.posterior.stan.nuts import ChainTask, Program
 from bayesde.posterior.stan.run import ChainSettings
 from bayesde.stan_runtime import compiled_model
 
@@ -103,7 +103,8 @@ def trials(genes: SamplerCoordinates, beta_se: np.ndarray) -> Iterator[tuple[int
 def sampled(genes: SamplerCoordinates, order: np.ndarray, size: int, delta: float) -> dict[str, float]:
     """Sample all genes, and return the sampler's diagnostics."""
     settings = ChainSettings(CHAINS, WARMUP, DRAWS, delta, 10)
-    sampler = _Sampler(genes, settings, SamplingOptions(), compiled_model("genes"), None)
+    program, everyone = Program(compiled_model("genes")), np.arange(genes.model.n_genes)
+    sampler = ChainTask(everyone, genes, settings, SamplingOptions(), program, 1)
     blocks = plan_blocks(genes, size, {"delta": delta}, order)
     before = processor_seconds()
     reports = [sampler.attempt(block.rows, settings, block.seed, 0).report for block in blocks]

@@ -31,6 +31,7 @@ from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, in_pieces, propose
+from bayesde.posterior.storage.draws_room import DrawsRoom
 
 __all__ = [
     "STAGES",
@@ -76,6 +77,8 @@ class Learnt:
         The proposals with zeros of every piece, where a law has an atom.
     gain : dict of str to float
         What `gain_of_student_t` returns, where the law is Cauchy's.
+    at : ndarray (hyperparameter,)
+        Where proposals were made, as psi of Cauchy's law.
     """
 
     points: HyperparameterPosterior
@@ -83,6 +86,7 @@ class Learnt:
     likelihood: MarginalLikelihood
     at_zero: list[list[ProposedGenes]] | None = None
     gain: dict[str, float] = field(default_factory=dict)
+    at: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def summary(self, rng: np.random.Generator) -> Hyperparameters:
         """Return posterior means, standard deviations and draws of the hyperparameters, and what was checked.
@@ -106,7 +110,7 @@ def learn(
     psi: np.ndarray,
     rng: np.random.Generator,
     progress: Progress | None = None,
-    room_for: int = 0,
+    room: DrawsRoom | None = None,
     laws: LawsToLearn | None = None,
 ) -> Learnt:
     """Learn the hyperparameters from all genes.
@@ -122,8 +126,8 @@ def learn(
         Where the search starts.
     rng : Generator
     progress : callable, optional
-    room_for : int
-        Draws of each gene that the array is allocated for.
+    room : DrawsRoom, optional
+        Where the draws are made.
     laws : LawsToLearn, optional
         Other laws of effects; they are learnt from the draws made under Cauchy's.
 
@@ -138,7 +142,7 @@ def learn(
     """
     report = progress or silent
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
-    psi, pieces, likelihood = settled(model, start, space, psi, enough, progress, room_for)
+    psi, at, pieces, likelihood = settled(model, start, space, psi, enough, progress, room)
     under, at_zero = likelihood, None
     if laws is not None:
         report(1, STAGES, "learning the law of the effects")
@@ -154,7 +158,7 @@ def learn(
         "" if known else ": their posterior is only roughly known",
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
-    return Learnt(points, pieces, likelihood, at_zero, gain)
+    return Learnt(points, pieces, likelihood, at_zero, gain, at)
 
 
 def _under_laws(
@@ -210,8 +214,8 @@ def settled(
     psi: np.ndarray,
     n_draws: int,
     progress: Progress | None = None,
-    room_for: int = 0,
-) -> tuple[np.ndarray, list[ProposedGenes], MarginalLikelihood]:
+    room: DrawsRoom | None = None,
+) -> tuple[np.ndarray, np.ndarray, list[ProposedGenes], MarginalLikelihood]:
     """Find the hyperparameters of largest posterior density, with proposals made near them.
 
     Parameters
@@ -226,12 +230,13 @@ def settled(
     n_draws : int
         Of every gene.
     progress : callable, optional
-    room_for : int
-        Draws of each gene that the array is allocated for.
+    room : DrawsRoom, optional
+        Where the draws are made.
 
     Returns
     -------
-    psi : ndarray (hyperparameter,)
+    psi, at : ndarray (hyperparameter,)
+        The maximum, and where proposals were made.
     pieces : list of ProposedGenes
     likelihood : MarginalLikelihood
 
@@ -246,7 +251,7 @@ def settled(
         report(0, STAGES, "learning the hyperparameters from some of the genes")
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
     report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
-    return _settle(model, start, space, psi, n_draws, room_for)
+    return _settle(model, start, space, psi, n_draws, room)
 
 
 def number_of_points(n_genes: int) -> int:
@@ -310,25 +315,25 @@ def _settle(
     space: HyperparameterSpace,
     psi: np.ndarray,
     n_draws: int,
-    room_for: int = 0,
-) -> tuple[np.ndarray, list[ProposedGenes], MarginalLikelihood]:
-    """Maximize, with proposals made near the maximum.
+    room: DrawsRoom | None = None,
+) -> tuple[np.ndarray, np.ndarray, list[ProposedGenes], MarginalLikelihood]:
+    """Maximize, with proposals made near the maximum; return it, where they were made, them and their draws.
 
     Where genes say little of a scale, its maximum depends on the draws. So after some rounds proposals are
     made halfway, and a maximum counts as near within a posterior standard deviation.
     """
     at = psi
     far = FAR_OF_LEVELS if _has_many_levels(model) else FAR
-    room = np.empty((model.n_genes, max(n_draws, room_for), model.n_coefficients + 1), dtype=np.float32)
+    made = (room or DrawsRoom()).made(model.n_genes, n_draws, model.n_coefficients + 1)
     for number in range(MAX_ROUNDS):
         at = psi if number < STRAIGHT_ROUNDS else 0.5 * (at + psi)
         model_at = space.model_at(model, space.phi(at))
         pieces = propose(start, model_at)
-        likelihood = draw_all(pieces, space, n_draws, room)
+        likelihood = draw_all(pieces, space, n_draws, made)
         psi = maximize(likelihood, at)
         near = _change(model_at, space.model_at(model, space.phi(psi))) < far
         if near or (number >= STRAIGHT_ROUNDS and (np.abs(psi - at) < curvature_sd(likelihood, psi)).all()):
-            return psi, pieces, likelihood
+            return psi, at, pieces, likelihood
     raise FitError(
         f"the hyperparameters still moved after {MAX_ROUNDS} rounds: these genes say too little of them. Use "
         "more genes, or give values, such as Hyperparameters.from_eb(fit)."

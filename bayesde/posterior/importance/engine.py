@@ -16,6 +16,7 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes, propose
+from bayesde.posterior.storage.draws_room import DrawsRoom
 
 __all__ = ["averaged_points", "sample_and_learn", "sample_given"]
 
@@ -94,7 +95,7 @@ def sample_and_learn(
     """
     rng, model = np.random.default_rng(seed), genes.model
     room_for = draws if keep.size == model.n_genes else 0
-    learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, room_for, laws)
+    learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, DrawsRoom(room_for), laws)
     summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
     points = averaged_points(learnt.points, model.n_genes)
     if points.space.atoms:

@@ -280,7 +280,7 @@ class _Draws:
     def _made(cls, request: Request, rows: np.ndarray, n_draws: int) -> _Draws:
         """Draw as under Cauchy's law."""
         space = request.space
-        psi, _, likelihood = settled(
+        psi, _, _, likelihood = settled(
             request.model(rows), request.start(rows), space, space.psi_of(request.hyperparameters), n_draws
         )
         return cls(likelihood, request, rows, _start(space.hyperparameters(space.phi(psi))))

@@ -1,4 +1,4 @@
-"""Blocks of genes that are sampled together, and the folders in which finished ones are kept.
+"""Blocks of genes that are sampled together, their keys and their seeds.
 
 A block's key is a hash of the program, its genes' data and priors, the settings and the run's seed; the seed
 of its chains comes from the key. So neither the order nor the number of workers changes a number, and a block
@@ -9,12 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,21 +17,12 @@ import numpy as np
 import bayesde
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.effects import laws_as_bytes
+from bayesde.posterior.storage.block_folders import Block
+from bayesde.posterior.storage.keys import KEY_LENGTH
 from bayesde.stan_runtime import stan_source_dir
 
-__all__ = [
-    "Block",
-    "BlockDraws",
-    "is_finished",
-    "plan_blocks",
-    "program_hash",
-    "read_block",
-    "source_hash",
-    "write_block",
-]
+__all__ = ["plan_blocks", "program_hash", "source_hash"]
 
-DRAWS, REPORT, FINISHED = "draws.npy", "block.json", "ok"
-LARGEST_SEED = 2**31 - 1
 FIRST_SOURCES = "4271e22b6e600373fada2e9ba4c845e31d7daad7df257fbdea140baec7867d9a"
 SAME_DRAWS = {
     "d2bf075b9a70985af9d4f9cbdfeb515fe6f63fbe589afbcafe6496e3be1772ad": FIRST_SOURCES,
@@ -50,44 +36,6 @@ entry here keeps the keys: {hash of the new sources: hash of the old ones}. Add 
 run have been found bit-identical with both sources (``python -m benchmarks.same_bytes --tree CHECKOUT --part
 runs``). Any other change of the sources gets new keys by itself.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Genes that are sampled together.
-
-    Attributes
-    ----------
-    rows : ndarray of int (gene,)
-        Which genes of the model.
-    key : str
-        Hash of everything that the draws depend on.
-    """
-
-    rows: np.ndarray
-    key: str
-
-    @property
-    def seed(self) -> int:
-        """Seed of the block's chains and of their starts."""
-        return int(self.key[:15], 16) % LARGEST_SEED + 1
-
-
-@dataclass(frozen=True, eq=False)
-class BlockDraws:
-    """The result of sampling a block.
-
-    Attributes
-    ----------
-    draws : ndarray of float32 (chain, draw, gene, P + 1)
-        Coefficients and log dispersion, natural log.
-    report : dict of str to list (gene,)
-        ``rhat``, ``ess_bulk``, ``ess_tail``, ``divergences``, ``treedepth_hits``, ``gradients`` (per draw),
-        ``attempts``.
-    """
-
-    draws: np.ndarray
-    report: dict[str, list[float]]
 
 
 def program_hash(name: str) -> str:
@@ -162,66 +110,5 @@ def plan_blocks(
         digest = common.copy()
         for part in (model.y, model.log_nf, model.log_trend, *genes.arrays):
             digest.update(np.ascontiguousarray(part[rows], dtype=np.float64).tobytes())
-        blocks.append(Block(rows, digest.hexdigest()[:32]))
+        blocks.append(Block(rows, digest.hexdigest()[:KEY_LENGTH]))
     return blocks
-
-
-def is_finished(directory: Path, key: str) -> bool:
-    """Return whether a block's folder is there and complete.
-
-    Parameters
-    ----------
-    directory : Path
-        The folder of all blocks.
-    key : str
-        The block's key.
-
-    Returns
-    -------
-    bool
-    """
-    return (directory / key / FINISHED).is_file()
-
-
-def write_block(directory: Path, key: str, result: BlockDraws) -> None:
-    """Write a block into a temporary folder, rename that to its key, and mark it finished.
-
-    Parameters
-    ----------
-    directory : Path
-        The folder of all blocks; made if need be.
-    key : str
-        The block's key.
-    result : BlockDraws
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    final = directory / key
-    scratch = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=directory))
-    try:
-        np.save(scratch / DRAWS, result.draws)
-        (scratch / REPORT).write_text(json.dumps(asdict(result)["report"]) + "\n", encoding="utf-8")
-        if not is_finished(directory, key):
-            shutil.rmtree(final, ignore_errors=True)
-            os.rename(scratch, final)
-            (final / FINISHED).touch()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def read_block(directory: Path, key: str) -> BlockDraws:
-    """Read a finished block.
-
-    Parameters
-    ----------
-    directory : Path
-        The folder of all blocks.
-    key : str
-        The block's key.
-
-    Returns
-    -------
-    BlockDraws
-    """
-    folder = directory / key
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    return BlockDraws(np.load(folder / DRAWS), report)

@@ -6,10 +6,11 @@ they are there: of a whole transcriptome only the blocks in progress are in memo
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +22,22 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import integrated_draws
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.progress import Progress
-from bayesde.posterior.stan.blocks import Block, BlockDraws, is_finished, plan_blocks, read_block, write_block
+from bayesde.posterior.progress import BlockCount, Progress, report_blocks
+from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
-from bayesde.posterior.stan.draws_file import DrawsFile
 from bayesde.posterior.stan.effects import check_effects
 from bayesde.posterior.stan.run import ChainSettings, SamplerStopped, run_chains
 from bayesde.posterior.stan.starts import chain_starts
+from bayesde.posterior.storage.block_folders import LARGEST_SEED, Block, BlockResult, n_found
+from bayesde.posterior.storage.draws_file import DrawsFile
+from bayesde.posterior.storage.pools import LocalPool, Pool
+from bayesde.posterior.storage.work import run_blocks
 from bayesde.stan_runtime import compiled_model
 
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
-__all__ = ["SampledGenes", "sample_genes"]
+__all__ = ["ChainTask", "Program", "SampledGenes", "sample_genes"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +46,8 @@ RERUN_LENGTH = 4
 NOT_IN_KEYS = ("effects", "coding")
 """Options that the keys of blocks do not depend on, nor seeds: what they change is in the genes' data."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")
+DRAWS = "draws"
+"""Name of a block's array (chain, draw, gene, P + 1): coefficients and log dispersion, natural log."""
 PERFORMANCE = ("divergences", "treedepth_hits", "gradients")
 
 
@@ -66,31 +72,84 @@ class SampledGenes:
     statistics: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class _Sampler:
-    """What every block needs."""
+class Program:
+    """The compiled program; on another machine, the one that is compiled there.
 
+    Parameters
+    ----------
+    model : CmdStanModel
+    """
+
+    def __init__(self, model: CmdStanModel) -> None:
+        self.model = model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _program_here, ()
+
+
+@cache
+def _program_here() -> Program:
+    return Program(compiled_model("genes"))
+
+
+@dataclass(frozen=True, eq=False)
+class ChainTask:
+    """A block of genes, and how its chains are run.
+
+    Attributes
+    ----------
+    rows : ndarray of int (gene,)
+        Which genes of the model.
+    genes : SamplerCoordinates
+        Of these genes.
+    seed : int
+    """
+
+    rows: np.ndarray
     genes: SamplerCoordinates
     settings: ChainSettings
     options: SamplingOptions
-    program: CmdStanModel
-    points: HyperparameterPosterior | None
+    program: Program
+    seed: int
 
-    def attempt(self, rows: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockDraws:
-        """Sample some genes together, once."""
-        genes = self.genes.genes(rows)
+    def attempt(self, some: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockResult:
+        """Sample some of the genes together, once.
+
+        Parameters
+        ----------
+        some : ndarray of int
+            Positions in the block.
+        settings : ChainSettings
+        seed : int
+        number : int
+            Of the attempt.
+
+        Returns
+        -------
+        BlockResult
+        """
+        genes = self.genes.genes(some)
         starts = [{"z": z.tolist()} for z in chain_starts(genes, settings.chains, number)]
         names = ("beta", "log_dispersion")
-        chains = run_chains(self.program, genes_data(genes), starts, settings, seed, names)
+        chains = run_chains(self.program.model, genes_data(genes), starts, settings, seed, names)
         beta, log_dispersion = (chains.variables[name] for name in names)
         draws = np.concatenate([beta, log_dispersion[..., None]], axis=-1).astype(np.float32)
         report = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
         for name in PERFORMANCE:
-            report[name] = [float(getattr(chains, name))] * rows.size
-        return BlockDraws(draws, report)
+            report[name] = [float(getattr(chains, name))] * some.size
+        return BlockResult({DRAWS: draws}, report)
 
-    def failed(self, result: BlockDraws) -> np.ndarray:
-        """Return which genes fail a check."""
+    def failed(self, result: BlockResult) -> np.ndarray:
+        """Return which genes fail a check.
+
+        Parameters
+        ----------
+        result : BlockResult
+
+        Returns
+        -------
+        ndarray of bool (gene,)
+        """
         report = {name: np.asarray(values) for name, values in result.report.items()}
         fine = report["rhat"] <= self.options.max_rhat
         for name in ("ess_bulk", "ess_tail"):
@@ -98,7 +157,17 @@ class _Sampler:
         return ~fine | (report["divergences"] > 0)
 
     def careful(self, thin: int = 1) -> ChainSettings:
-        """Return the settings of a later attempt."""
+        """Return the settings of a later attempt.
+
+        Parameters
+        ----------
+        thin : int
+            Of so many draws one is kept.
+
+        Returns
+        -------
+        ChainSettings
+        """
         return replace(
             self.settings,
             warmup=max(1000, 2 * self.settings.warmup),
@@ -107,52 +176,96 @@ class _Sampler:
             max_treedepth=self.options.max_treedepth + 2,
         )
 
-    def block(self, block: Block) -> BlockDraws:
-        """Sample a block; with smaller steps if it diverged; then each gene that fails, alone.
+    def run(self) -> BlockResult:
+        """Sample the block; with smaller steps if it diverged; then each gene that fails, alone.
 
         So no gene has more than three attempts. The result of the last one is kept, good or not, unless it
         has no draws at all.
         """
-        result = self._try(block.rows, self.settings, block.seed, 0)
-        attempts = np.ones(block.rows.size)
+        everyone = np.arange(self.rows.size)
+        result = self._try(everyone, self.settings, self.seed, 0)
+        attempts = np.ones(everyone.size)
         if not max(result.report["divergences"]) == 0:
-            again = self._try(block.rows, self.careful(), block.seed + 1, 1)
-            result = again if np.isfinite(again.draws).all() else result
+            again = self._try(everyone, self.careful(), self.seed + 1, 1)
+            result = again if np.isfinite(again.arrays[DRAWS]).all() else result
             attempts += 1.0
-        draws, report = result.draws.copy(), {name: list(values) for name, values in result.report.items()}
+        draws = result.arrays[DRAWS].copy()
+        report = {name: list(values) for name, values in result.report.items()}
         for i in np.flatnonzero(self.failed(result)).tolist():
-            alone = self._try(block.rows[i : i + 1], self.careful(RERUN_LENGTH), block.seed + 2 + i, 2)
+            alone = self._try(everyone[i : i + 1], self.careful(RERUN_LENGTH), self.seed + 2 + i, 2)
             attempts[i] += 1.0
-            if np.isfinite(alone.draws).all():
-                draws[:, :, i] = alone.draws[:, :, 0]
+            if np.isfinite(alone.arrays[DRAWS]).all():
+                draws[:, :, i] = alone.arrays[DRAWS][:, :, 0]
                 for name, values in alone.report.items():
                     report[name][i] = values[0]
-        return BlockDraws(draws, {**report, "attempts": attempts.tolist()})
+        return BlockResult({DRAWS: draws}, {**report, "attempts": attempts.tolist()})
 
-    def _try(self, rows: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockDraws:
+    def _try(self, some: np.ndarray, settings: ChainSettings, seed: int, number: int) -> BlockResult:
         """Sample some genes together; NaN for all where Stan gives up."""
         try:
-            return self.attempt(rows, settings, seed, number)
+            return self.attempt(some, settings, seed, number)
         except SamplerStopped:
             raise
         except FitError as problem:
-            logger.warning("%d gene(s) could not be sampled together: %s", rows.size, problem)
-            return _no_draws((settings.chains, settings.draws, rows.size, self.genes.location.shape[1]))
+            logger.warning("%d gene(s) could not be sampled together: %s", some.size, problem)
+            return self._no_draws(some.size)
 
-    def finished(self, block: Block, result: BlockDraws) -> BlockDraws:
-        """Reweight a block for the uncertainty of the hyperparameters, and recompute its diagnostics."""
-        if self.points is None:
-            return result
-        genes = self.genes.genes(block.rows)
-        draws, pareto_k = integrated_draws(result.draws, genes.uncertain, self.points, genes.start.seeds)
+    def _no_draws(self, n_genes: int) -> BlockResult:
+        """Return NaN in place of draws that could not be made."""
+        shape = (self.settings.chains, self.settings.draws, n_genes, self.genes.location.shape[1])
+        draws = np.full(shape, np.nan, dtype=np.float32)
+        return BlockResult({DRAWS: draws}, {name: [float("nan")] * n_genes for name in CHECKS + PERFORMANCE})
+
+    def parts(self) -> list[ChainTask]:
+        """Divide the block in two."""
+        middle, everyone = self.rows.size // 2, np.arange(self.rows.size)
+        halves = [everyone[:middle], everyone[middle:]] if middle else []
+        return [
+            replace(self, rows=self.rows[some], genes=self.genes.genes(some), seed=self._seed_of(some))
+            for some in halves
+        ]
+
+    def _seed_of(self, some: np.ndarray) -> int:
+        """Return a seed for some of the genes, which no other attempt uses."""
+        digest = hashlib.sha256(f"{self.seed} {some[0]} {some.size}".encode())
+        return int(digest.hexdigest()[:15], 16) % LARGEST_SEED + 1
+
+    def joined(self, results: Sequence[BlockResult]) -> BlockResult:
+        """Put the results of both halves together.
+
+        Parameters
+        ----------
+        results : sequence of BlockResult
+            In the order of `parts`.
+
+        Returns
+        -------
+        BlockResult
+        """
+        draws = np.concatenate([one.arrays[DRAWS] for one in results], axis=2)
+        names = results[0].report
+        report = {name: [value for one in results for value in one.report[name]] for name in names}
+        return BlockResult({DRAWS: draws}, report)
+
+    def without_draws(self) -> BlockResult:
+        """Return what stands for genes that cannot be sampled."""
+        nothing = self._no_draws(self.rows.size)
+        return BlockResult(nothing.arrays, {**nothing.report, "attempts": [3.0] * self.rows.size})
+
+
+@dataclass(frozen=True, eq=False)
+class _Reweighting:
+    """Reweights blocks for the uncertainty of the hyperparameters, and recomputes their diagnostics."""
+
+    genes: SamplerCoordinates
+    points: HyperparameterPosterior
+
+    def __call__(self, block: Block, result: BlockResult) -> BlockResult:
+        genes, draws = self.genes.genes(block.rows), result.arrays[DRAWS]
+        draws, pareto_k = integrated_draws(draws, genes.uncertain, self.points, genes.start.seeds)
         updated = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
-        return BlockDraws(draws, {**result.report, **updated, "pareto_k": pareto_k.tolist()})
-
-
-def _no_draws(shape: tuple[int, ...]) -> BlockDraws:
-    """Return NaN in place of draws that could not be made."""
-    draws = np.full(shape, np.nan, dtype=np.float32)
-    return BlockDraws(draws, {name: [float("nan")] * shape[2] for name in CHECKS + PERFORMANCE})
+        report = {**result.report, **updated, "pareto_k": pareto_k.tolist()}
+        return BlockResult({DRAWS: draws}, report)
 
 
 def sample_genes(
@@ -162,7 +275,7 @@ def sample_genes(
     options: SamplingOptions,
     seed: int,
     points: HyperparameterPosterior | None = None,
-    workers: int = 1,
+    pool: Pool | None = None,
     directory: Path | None = None,
     progress: Progress | None = None,
 ) -> SampledGenes:
@@ -178,8 +291,8 @@ def sample_genes(
     points : HyperparameterPosterior, optional
         Points of the hyperparameters that the draws are reweighted to, instead of those they were sampled
         with.
-    workers : int
-        Blocks that are sampled at a time.
+    pool : Pool, optional
+        Where blocks are sampled; by default in this process, one at a time.
     directory : Path, optional
         Where finished blocks are kept, and all draws in the end; blocks found there are not sampled again.
         Without it the draws are in a temporary file that goes away with them.
@@ -201,19 +314,27 @@ def sample_genes(
     genes = replace(genes, noncentered=_without_dispersion(genes.noncentered))
     plan = plan_blocks(genes, options.block_size, {**asdict(settings), **_keyed(options), "seed": seed})
     program = compiled_model("genes", progress=None if progress is None else _as_text(progress, len(plan)))
-    sampler = _Sampler(genes, settings, options, program, points)
+    compiled = Program(program)
+
+    def task_of(block: Block) -> ChainTask:
+        return ChainTask(block.rows, genes.genes(block.rows), settings, options, compiled, block.seed)
+
+    finish = None if points is None else _Reweighting(genes, points)
     n_genes, size = genes.location.shape
     report: dict[str, np.ndarray] = {}
-    text = f"sampling {n_genes:,} genes"
+    found, genes_done, failed = n_found(directory, plan), 0, 0
     if progress is not None:
-        progress(0, len(plan), text)
+        report_blocks(progress, BlockCount(0, len(plan), 0, n_genes, found))
     with DrawsFile((n_genes, settings.chains * settings.draws, size), directory) as file:
-        for done, (block, result) in enumerate(_run(plan, sampler, workers, directory), start=1):
-            file.write(block.rows, _chain_after_chain(result.draws))
+        blocks = run_blocks(plan, task_of, pool or LocalPool(), directory, finish)
+        for done, (block, result) in enumerate(blocks, start=1):
+            file.write(block.rows, _chain_after_chain(result.arrays[DRAWS]))
             for name, values in result.report.items():
                 report.setdefault(name, np.full(n_genes, np.nan))[block.rows] = values
+            genes_done += block.rows.size
+            failed += int(np.isnan(result.report["rhat"]).sum())
             if progress is not None:
-                progress(done, len(plan), text)
+                report_blocks(progress, BlockCount(done, len(plan), genes_done, n_genes, found, failed))
         theta = file.finished()
     _log_repeated(report)
     return SampledGenes(GeneDraws(theta, chains=settings.chains), report)
@@ -251,38 +372,3 @@ def _log_repeated(report: dict[str, np.ndarray]) -> None:
 
 def _as_text(progress: Progress, total: int) -> Callable[[str], Any]:
     return lambda text: progress(0, total, text)
-
-
-def _run(
-    plan: list[Block], sampler: _Sampler, workers: int, directory: Path | None
-) -> Iterator[tuple[Block, BlockDraws]]:
-    """Read finished blocks and sample the others; yield each when it is done."""
-
-    def work(block: Block) -> BlockDraws:
-        if directory is not None and is_finished(directory, block.key):
-            return sampler.finished(block, read_block(directory, block.key))
-        result = sampler.block(block)
-        if directory is not None:
-            write_block(directory, block.key, result)
-        return sampler.finished(block, result)
-
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        pending: dict[Future[BlockDraws], Block] = {}
-        try:
-            for block in plan:
-                if len(pending) >= 2 * workers:
-                    yield from _collect(pending)
-                pending[pool.submit(work, block)] = block
-            while pending:
-                yield from _collect(pending)
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
-
-
-def _collect(pending: dict[Future[BlockDraws], Block]) -> Iterator[tuple[Block, BlockDraws]]:
-    """Wait for blocks to finish, and remove them from those pending."""
-    finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-    for future in finished:
-        yield pending.pop(future), future.result()

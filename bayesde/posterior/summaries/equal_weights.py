@@ -15,7 +15,9 @@ from bayesde.results import to_log2
 __all__ = ["contrast_draws", "labelled_draws"]
 
 
-def labelled_draws(posterior: PosteriorData, genes: Sequence[str] | None = None) -> xr.Dataset:
+def labelled_draws(
+    posterior: PosteriorData, genes: Sequence[str] | None = None, rows: slice = slice(None)
+) -> xr.Dataset:
     """Return draws of equal weight; see `bayesde.posterior.draws.labelled.draws_dataset`.
 
     Parameters
@@ -23,6 +25,8 @@ def labelled_draws(posterior: PosteriorData, genes: Sequence[str] | None = None)
     posterior : PosteriorData
     genes : sequence of str, optional
         By default all that were sampled.
+    rows : slice
+        Where no genes are given, of which of those that were sampled; by default of all.
 
     Returns
     -------
@@ -33,10 +37,10 @@ def labelled_draws(posterior: PosteriorData, genes: Sequence[str] | None = None)
     InputError
         If a gene was not sampled.
     """
-    rows = positions(posterior.genes, genes)
-    draws = posterior.gene_draws if genes is None else posterior.gene_draws.genes(rows)
-    theta = posterior.coding.coefficients_of(equal_draws(draws, posterior.seeds(rows)))
-    return draws_dataset(theta, posterior.genes[rows], posterior.design.coefficients, posterior.shared)
+    chosen = rows if genes is None else positions(posterior.genes, genes)
+    theta = equal_draws(posterior.gene_draws.genes(chosen), posterior.seeds(chosen))
+    theta = posterior.coding.coefficients_of(theta)
+    return draws_dataset(theta, posterior.genes[chosen], posterior.design.coefficients, posterior.shared)
 
 
 def contrast_draws(

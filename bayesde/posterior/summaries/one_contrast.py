@@ -202,7 +202,7 @@ def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -
     Parameters
     ----------
     diagnostics : DataFrame (gene,)
-        ``pareto_k``, ``ess``, ``sampled``, ``all_zero``.
+        ``pareto_k``, ``ess``, ``attempts``, ``sampled``, ``all_zero``.
     max_k : float
         Largest Pareto k of reliable weights.
     min_ess : float
@@ -211,12 +211,13 @@ def importance_status(diagnostics: pd.DataFrame, max_k: float, min_ess: float) -
     Returns
     -------
     ndarray of object (gene,)
-        The first that applies of all_zero, not_selected, high_pareto_k, low_ess, ok.
+        The first that applies of all_zero, not_selected, failed, high_pareto_k, low_ess, ok.
     """
     return _first_that_applies(
         {
             "all_zero": diagnostics["all_zero"],
             "not_selected": ~diagnostics["sampled"],
+            "failed": diagnostics.get("attempts", pd.Series(1.0, index=diagnostics.index)) == 0.0,
             "high_pareto_k": ~(diagnostics["pareto_k"] <= max_k),
             "low_ess": ~(diagnostics["ess"] >= min_ess),
         }

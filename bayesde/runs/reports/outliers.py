@@ -14,7 +14,7 @@ from bayesde.runs.reports.page import html_table, number
 if TYPE_CHECKING:
     from bayesde.posterior import Posterior
 
-__all__ = ["outlier_sentence", "outliers_section", "write_outliers"]
+__all__ = ["outlier_sentence", "outliers_section", "read_outliers", "write_outliers"]
 
 FILE = "outlier_counts.tsv"
 COLUMNS = ("gene", "sample", "count", "expected", "tail_probability")
@@ -39,6 +39,25 @@ def write_outliers(folder: Path, posterior: Posterior) -> None:
     frame = frame.assign(left_out=np.where(left_out, "yes", "no"))
     text = frame.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n")
     write_atomically(folder / FILE, text)
+
+
+def read_outliers(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Read what `write_outliers` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    tuple of two DataFrame, or None
+        The outlying counts, and which of them were left out; None if they were not looked for.
+    """
+    if not (folder / FILE).exists():
+        return None
+    text = {"gene": str, "sample": str}
+    frame = pd.read_csv(folder / FILE, sep="\t", dtype=text, keep_default_na=False)
+    return frame[list(COLUMNS)], frame.loc[frame["left_out"] == "yes", ["gene", "sample"]]
 
 
 def outlier_sentence(posterior: Posterior) -> str:

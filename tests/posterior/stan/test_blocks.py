@@ -1,4 +1,4 @@
-"""Blocks: keys that stand for all that draws depend on, and folders that are whole or not there."""
+"""Keys of blocks stand for all that draws depend on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from bayesde.posterior.stan import blocks
-from bayesde.posterior.stan.blocks import BlockDraws, is_finished, plan_blocks, read_block, write_block
+from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.stan_runtime import stan_source_dir
 
 
@@ -80,29 +79,3 @@ def test_other_changes_of_the_sources_change_the_key(panel_genes, tmp_path, monk
     part.write_bytes(part.read_bytes() + b"// changed")
     assert blocks.program_hash("genes") == blocks.source_hash("genes")
     assert not set(keys(panel_genes).values()) & set(base.values())
-
-
-def test_folder_comes_back_and_is_finished_last(tmp_path):
-    draws = np.random.default_rng(1).normal(size=(2, 3, 2, 4)).astype(np.float32)
-    result = BlockDraws(draws, {"rhat": [1.0, float("nan")]})
-    assert not is_finished(tmp_path, "k")
-    write_block(tmp_path, "k", result)
-    assert is_finished(tmp_path, "k")
-    back = read_block(tmp_path, "k")
-    np.testing.assert_array_equal(back.draws, draws)
-    assert np.isnan(back.report["rhat"][1])
-    assert [path.name for path in tmp_path.iterdir()] == ["k"]
-
-
-def test_half_written_folder_is_replaced(tmp_path):
-    (tmp_path / "k").mkdir()
-    (tmp_path / "k" / "draws.npy").write_bytes(b"half")
-    result = BlockDraws(np.zeros((1, 1, 1, 2), dtype=np.float32), {"rhat": [1.0]})
-    write_block(tmp_path, "k", result)
-    np.testing.assert_array_equal(read_block(tmp_path, "k").draws, result.draws)
-
-
-def test_nothing_is_left_when_writing_fails(tmp_path):
-    with pytest.raises(TypeError):
-        write_block(tmp_path, "k", BlockDraws(np.zeros(1), {"rhat": [object()]}))
-    assert list(tmp_path.iterdir()) == []

@@ -20,11 +20,11 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan import nuts
 from bayesde.posterior.stan.data import SamplerCoordinates, shared_data
-from bayesde.posterior.stan.draws_file import DRAWS_FILE, DrawsFile
 from bayesde.posterior.stan.first_look import informed
 from bayesde.posterior.stan.nuts import sample_genes
 from bayesde.posterior.stan.run import Chains, ChainSettings
 from bayesde.posterior.stan.starts import chain_starts
+from bayesde.posterior.storage.draws_file import DRAWS_FILE, DrawsFile
 
 SETTINGS = ChainSettings(2, 10, 200, 0.9, 10)
 

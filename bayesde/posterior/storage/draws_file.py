@@ -1,12 +1,13 @@
-"""A file to which draws are written block by block, and which becomes a memory map when all are there."""
+"""Files to which draws are written block by block, and which become memory maps when all are there."""
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ DRAWS_FILE = "theta.npy"
 
 
 class DrawsFile:
-    """Draws of many genes, (gene, draw, P + 1) in single precision, of which few are in memory at a time.
+    """An array of many genes in single precision, of which few are in memory at a time.
 
     Written with ordinary writes, not through the map, so that the draws do not count as the process's memory
     while they are written. In a folder the file gets its name only when it is complete; an older file of that
@@ -26,45 +27,57 @@ class DrawsFile:
     Parameters
     ----------
     shape : tuple of int
-        (gene, draw, P + 1).
+        (gene, draw, P + 1) for draws, or (gene, draw).
     directory : Path or None
+    name : str
+        Of the file.
+    writable : bool
+        Whether changes of the map are to reach the file; by default it cannot be changed.
     """
 
-    def __init__(self, shape: tuple[int, int, int], directory: Path | None) -> None:
-        self._shape, self._directory = shape, directory
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        directory: Path | None,
+        name: str = DRAWS_FILE,
+        *,
+        writable: bool = False,
+    ) -> None:
+        self._shape, self._directory, self._name, self._writable = shape, directory, name, writable
         self._file: IO[bytes]
         if directory is None:
             self._file = tempfile.TemporaryFile(prefix="bayesde-")
         else:
             directory.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(dir=directory, prefix=f".{DRAWS_FILE}.", delete=False)
+            self._file = tempfile.NamedTemporaryFile(dir=directory, prefix=f".{name}.", delete=False)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._offset = self._file.tell()
-        self._file.truncate(self._offset + 4 * int(np.prod(shape)))
+        self._file.truncate(self._offset + 4 * math.prod(shape))
 
-    def write(self, genes: np.ndarray, theta: np.ndarray) -> None:
-        """Write the draws of some genes.
+    def write(self, genes: np.ndarray, values: np.ndarray) -> None:
+        """Write the values of some genes.
 
         Parameters
         ----------
         genes : ndarray of int (gene,)
             Which genes.
-        theta : ndarray (gene, draw, P + 1)
+        values : ndarray (gene, ...)
         """
-        size = 4 * self._shape[1] * self._shape[2]
-        for gene, values in zip(genes.tolist(), np.ascontiguousarray(theta, dtype="<f4"), strict=True):
+        size = 4 * math.prod(self._shape[1:])
+        for gene, some in zip(genes.tolist(), np.ascontiguousarray(values, dtype="<f4"), strict=True):
             self._file.seek(self._offset + gene * size)
-            self._file.write(values.data)
+            self._file.write(some.data)
 
-    def finished(self) -> np.ndarray:
-        """Return the draws of all genes as a read-only memory map."""
+    def finished(self) -> np.memmap:
+        """Return the values of all genes as a memory map."""
         self._file.flush()
         if self._directory is not None:
-            os.replace(self._file.name, self._directory / DRAWS_FILE)
-        draws = np.memmap(self._file, "<f4", "r", self._offset, self._shape)
+            os.replace(self._file.name, self._directory / self._name)
+        mode: Literal["r+", "r"] = "r+" if self._writable else "r"
+        values = np.memmap(self._file, "<f4", mode, self._offset, self._shape)
         self._file.close()
-        return draws
+        return values
 
     def __enter__(self) -> DrawsFile:
         return self
