@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from bayesde import __version__
+from bayesde.cli.biasing import bias
 from bayesde.cli.demonstration import demo
 from bayesde.cli.running import carry_out, finish, shown_progress, workers
 from bayesde.cli.sampling import sample
@@ -197,7 +198,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (eb, sample, resume, status, report, demo, simulate):
+for _function in (eb, sample, resume, status, report, demo, simulate, bias):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bayesde.bias.options import BiasOptions
 from bayesde.cli.arguments import Part
 from bayesde.eb.options import EbOptions
 from bayesde.options import (
@@ -22,7 +23,7 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 from bayesde.runs.plan import RunPlan
 from bayesde.simulation.options import SimulationOptions
 
-__all__ = ["DEMO_FOLDER", "PARTS", "Execution", "Installation", "SimulatedExperiment"]
+__all__ = ["DEMO_FOLDER", "PARTS", "BiasFiles", "Execution", "Installation", "SimulatedExperiment"]
 
 
 @documented
@@ -94,6 +95,48 @@ class SimulatedExperiment:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
+class BiasFiles:
+    """What the bias of read starts is fitted to; `bayesde.bias.fit` checks it."""
+
+    bams: list[str] = field(
+        metadata=described(
+            Other("list of path"),
+            "BAM files, one per sample; `NAME=FILE` gives the sample's name, by default that of the file "
+            "up to the "
+            "first dot.",
+            flag(metavar="BAM...", required=True, repeated=True),
+        )
+    )
+    genome: Path = field(
+        metadata=described(
+            File(), "FASTA file of the genome.", flag("--genome", metavar="FASTA", required=True)
+        )
+    )
+    annotation: Path | None = option(
+        None,
+        File(),
+        "GTF file with the exons of genes. Default: the stretches that reads cover take the place of genes.",
+        flag("--annotation", "-a", metavar="GTF"),
+    )
+    samples: Path | None = option(
+        None, File(), "Sample table, for --condition.", flag("--samples", "-s", metavar="FILE")
+    )
+    condition: str | None = option(
+        None,
+        Other("str"),
+        "Column of the sample table: warn if its levels differ in their bias.",
+        flag("--condition", metavar="COLUMN"),
+    )
+    tracks: bool = option(
+        False,
+        Switch(),
+        "Also write the bias at each base, as bedGraph files by library, end and strand.",
+        flag("--tracks"),
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """How Stan is installed."""
 
@@ -118,6 +161,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("run", Execution, ("out",)),
         Part("experiment", SimulatedExperiment),
         Part("laws", SimulationOptions),
+        Part("run", Execution, ("force",)),
+    ),
+    "bias": (
+        Part("run", Execution, ("out",)),
+        Part("files", BiasFiles),
+        Part("bias", BiasOptions),
         Part("run", Execution, ("force",)),
     ),
     "resume": (_DIRECTORY, _WORKERS),
