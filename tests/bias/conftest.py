@@ -15,16 +15,21 @@ READ, FRAGMENT = 30, 120
 
 @dataclass
 class Genome:
-    """A random chromosome, `chr1`, with genes of two exons, every other one on the reverse strand."""
+    """A random chromosome, `chr1`, with genes of two exons, every other one on the reverse strand.
+
+    Genes differ in their composition, so that a bias changes their effective lengths.
+    """
 
     folder: Path
-    n_genes: int = 16
+    n_genes: int = 80
     bases: np.ndarray = field(init=False)
     exons: list[list[tuple[int, int]]] = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(3)
-        self.bases = rng.integers(0, 4, 1000 * self.n_genes + 500)
+        rich = np.repeat(rng.uniform(0.3, 0.7, self.n_genes + 1), 1000)[: 1000 * self.n_genes + 500]
+        strong = rng.random(rich.size) < rich  # G or C
+        self.bases = np.where(strong, 1 + rng.integers(0, 2, rich.size), 3 * rng.integers(0, 2, rich.size))
         self.exons = [
             [(1000 * g + 200, 1000 * g + 600), (1000 * g + 700, 1000 * g + 1000)] for g in range(self.n_genes)
         ]
@@ -47,13 +52,11 @@ class Genome:
             for start, end in exons:
                 yield f"chr1\tx\texon\t{start + 1}\t{end}\t.\t{strand}\t.\t{names}\n"
 
-    def preference(self, start: int, reverse: bool, strength: float) -> float:
-        """The bias of a start: reads prefer G at their first base and A two bases later."""
-        step = -1 if reverse else 1
-        bases = self.bases[[start, start + 2 * step]]
-        if reverse:
-            bases = 3 - bases
-        return float(np.exp(strength * ((bases[0] == 2) + 0.7 * (bases[1] == 0) - 0.4)))
+    def preference(self, start: np.ndarray, reverse: np.ndarray, strength: float) -> np.ndarray:
+        """The bias of starts: reads prefer G at their first base and C two bases later."""
+        first, third = self.bases[start], self.bases[start + np.where(reverse, -2, 2)]
+        first, third = (np.where(reverse, 3 - one, one) for one in (first, third))
+        return np.exp(strength * ((first == 2) + 0.7 * (third == 1) - 0.4))
 
     def write_bam(
         self, path: Path, *, n: int, strength: float, seed: int, paired: bool = False, name: str = "chr1"
@@ -61,23 +64,22 @@ class Genome:
         """Write fragments within the first exons of genes, drawn by the preference of their ends."""
         rng = np.random.default_rng(seed)
         size = FRAGMENT if paired else READ
-        places = [
-            (start, reverse)
-            for exons in self.exons
-            for start in range(exons[0][0], exons[0][1] - size + 1)
-            for reverse in (False, True)
+        fit = [np.arange(exons[0][0], exons[0][1] - size + 1) for exons in self.exons]
+        start = np.tile(np.concatenate(fit), 2)
+        reverse = np.arange(start.size) >= start.size // 2  # of the first read
+        forward, backward = (
+            self.preference(place, np.full(start.size, strand), strength)
+            for place, strand in ((start, False), (start + size - 1, True))
+        )
+        weights = forward * backward if paired else np.where(reverse, backward, forward)
+        drawn = np.sort(rng.choice(start.size, size=n, p=weights / weights.sum()))
+        reads = [
+            read
+            for i, k in enumerate(drawn)
+            for read in _reads(f"r{i}", int(start[k]), bool(reverse[k]), size, paired)
         ]
-        weights = np.array([self._weight(start, size, reverse, strength, paired) for start, reverse in places])
-        drawn = np.sort(rng.choice(len(places), size=n, p=weights / weights.sum()))
-        reads = [read for i, k in enumerate(drawn) for read in _reads(f"r{i}", *places[k], size, paired)]
         write_reads(path, reads, {name: self.bases.size})
         return path
-
-    def _weight(self, start: int, size: int, reverse: bool, strength: float, paired: bool) -> float:
-        ends = [(start, False), (start + size - 1, True)]
-        first = ends[reverse]
-        chosen = ends if paired else [first]
-        return float(np.prod([self.preference(*end, strength) for end in chosen]))
 
 
 def _reads(name: str, start: int, reverse: bool, size: int, paired: bool) -> list[dict]:

@@ -13,7 +13,7 @@ from bayesde.bias.reading.genome import encoded, reverse_complement
 from bayesde.bias.reading.places import join_exons, located
 from bayesde.errors import BayesdeWarning
 
-CONTIGS = {"chr1": 16_500}
+CONTIGS = {"chr1": 80_500}
 
 
 def test_reads_start_at_their_five_prime_end(tmp_path, written):
@@ -116,7 +116,7 @@ def test_exons_of_all_transcripts_are_joined(tmp_path):
     assert (par.contig, par.exons.tolist()) == ("chrX", [[0, 9]])
 
 
-@pytest.mark.parametrize("text", ["", "chr1\tx\tgene\t1\t9\t.\t+\t.\tgene_id \"a\";\n", "words\n"])
+@pytest.mark.parametrize("text", ["", 'chr1\tx\tgene\t1\t9\t.\t+\t.\tgene_id "a";\n', "words\n"])
 def test_an_annotation_without_exons_is_refused(tmp_path, text):
     (tmp_path / "a.gtf").write_text(text)
     with pytest.raises(InputError, match="has no exons"):
@@ -193,12 +193,14 @@ def test_flanks_beyond_the_sequence_are_unknown(genome):
 
 def test_a_genome_with_other_names_or_sizes_is_refused(genome):
     gene = [Gene("a", "1", 1, np.array([[1, 9]]))]
-    with pytest.raises(InputError, match=r"has no sequence '1', .* its sequences are 'chr1'\. '1' and 'chr1' may"):
-        join_exons(gene, genome.fasta, 3, {"1": 16_500})
-    with pytest.raises(InputError, match=r"'chr1' has 16,500 bases in the genome .*, and 20,000 where"):
-        join_exons([gene[0]._replace(contig="chr1")], genome.fasta, 3, {"chr1": 20_000})
-    with pytest.raises(InputError, match="which has 16,500 bases"):
-        join_exons([Gene("a", "chr1", 1, np.array([[1, 20_000]]))], genome.fasta, 3, CONTIGS)
+    with pytest.raises(
+        InputError, match=r"has no sequence '1', .* its sequences are 'chr1'\. '1' and 'chr1' may"
+    ):
+        join_exons(gene, genome.fasta, 3, {"1": 80_500})
+    with pytest.raises(InputError, match=r"'chr1' has 80,500 bases in the genome .*, and 90,000 where"):
+        join_exons([gene[0]._replace(contig="chr1")], genome.fasta, 3, {"chr1": 90_000})
+    with pytest.raises(InputError, match="which has 80,500 bases"):
+        join_exons([Gene("a", "chr1", 1, np.array([[1, 90_000]]))], genome.fasta, 3, CONTIGS)
     with pytest.raises(InputError, match="does not exist"):
         join_exons(gene, genome.folder / "none.fa", 3, CONTIGS)
 

@@ -30,9 +30,10 @@ __all__ = ["TableModel", "cells", "count_table", "smoothed", "smoothed_pair"]
 STRENGTH = 30.0
 """Sequences that the prior of a table is worth; anything from 10 to 100 does about as well on held-out
 starts."""
-RATIO_STRENGTH = 1000.0
-"""The same of a ratio of tables. Held-out starts are told from their background best for 500 to 2,000, both
-among 15,000 and among 1,000 sequences (`benchmarks/bias`)."""
+FIRST_STRENGTH, RATIO_STRENGTH = 100.0, 1000.0
+"""The same of a ratio of tables, without parents and with them. Held-out starts are told from their
+background best by about these values, both among 15,000 and among 1,000 sequences: shares of bases at a
+position are soon known, but most dependences are weak (`benchmarks/bias/README.md`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +210,7 @@ def smoothed_pair(
         ratio, q = p / q, _estimated(background, q, STRENGTH)
     expected = q * ratio
     expected /= expected.sum(axis=1, keepdims=True)
-    p = _estimated(starts, expected, RATIO_STRENGTH)
+    p = _estimated(starts, expected, FIRST_STRENGTH if len(starts) == 1 else RATIO_STRENGTH)
     if threshold is None:
         return p, q, used + len(p)
     own = _half_chi_squared(starts, background, expected) > threshold
