@@ -1,10 +1,10 @@
 """Models of sequences: proper distributions, compared with definitions written down plainly."""
 
 import itertools
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-import torch
 
 from bayesde.bias.divergence import base_frequencies, divergence_by_position, word_codes
 from bayesde.bias.judging import joined, start_information
@@ -23,6 +23,7 @@ from bayesde.bias.models.tables import (
     smoothed_pair,
 )
 from bayesde.bias.models.training import train
+from bayesde.bias.needs import library
 from bayesde.bias.options import BiasOptions
 from bayesde.bias.reading.genome import UNKNOWN, reverse_complement
 from bayesde.bias.samples import Sequences, SplitSequences
@@ -33,7 +34,9 @@ EVERY = np.array(list(itertools.product(range(4), repeat=WINDOW)), dtype=np.uint
 SCORE = np.zeros((4, 4))
 SCORE[1, 2] = SCORE[2, 1] = 1.0
 """ln bias of the bases at positions 2 and 3, times the strength."""
-TABLES, RECURRENT = ("position_weights", "kmers", "markov", "variable_markov", "network"), ("gru", "lstm")
+TABLES = ("position_weights", "kmers", "markov", "variable_markov", "network")
+RECURRENT = ("gru", "lstm") if find_spec("torch") else ()
+NEEDS_TORCH = pytest.mark.skipif(not RECURRENT, reason="torch is not installed")
 MODELS = (*TABLES, *RECURRENT)
 
 
@@ -90,7 +93,7 @@ def test_the_track_is_the_bias_of_every_window(fitted, name):
         assert track[at] == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["markov", "variable_markov", "network", "gru", "lstm"])
+@pytest.mark.parametrize("name", ["markov", "variable_markov", "network", *RECURRENT])
 def test_models_of_dependent_bases_tell_starts_from_their_background_best(fitted, split, name):
     found = start_information(fitted[name], split.test)
     weights = start_information(fitted["position_weights"], split.test)
@@ -188,6 +191,7 @@ def test_kmers_are_counted_from_the_start():
         assert ratio[here][0] == pytest.approx(np.log(counts[0] / counts[1]), abs=0.05)
 
 
+@NEEDS_TORCH
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_the_same_seed_trains_the_same_network(split, cell, monkeypatch):
     monkeypatch.setattr(recurrent, "MOST_EPOCHS", 2)
@@ -200,7 +204,9 @@ def test_the_same_seed_trains_the_same_network(split, cell, monkeypatch):
     assert not np.array_equal(one, other)
 
 
+@NEEDS_TORCH
 def test_training_leaves_torch_as_it_was(split, monkeypatch):
+    torch = library("torch")
     monkeypatch.setattr(recurrent, "MOST_EPOCHS", 1)
     torch.manual_seed(7)
     expected = torch.rand(3)

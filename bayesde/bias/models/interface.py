@@ -12,9 +12,9 @@ from bayesde.bias.reading.genome import UNKNOWN
 __all__ = ["BiasModel", "SequenceModel", "perplexity"]
 
 LARGEST_LOG_BIAS = float(np.log(20.0))
-"""The logarithm of the bias is kept within plus and minus this: few sequences that a model has hardly seen
-would otherwise have all of the weight. In the real data sets of the benchmark, fewer than 1 in 1,000
-positions are beyond."""
+"""The logarithm of the bias is kept within plus and minus this: sequences that a model has hardly seen would
+otherwise have all of the weight. In the two real libraries of the benchmark up to 0.6 % of places are
+beyond."""
 _AT_ONCE = 1_000_000
 """Positions of a gene array that are evaluated together; bounds the memory."""
 

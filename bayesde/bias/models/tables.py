@@ -28,8 +28,7 @@ import numpy as np
 __all__ = ["TableModel", "cells", "count_table", "smoothed", "smoothed_pair"]
 
 STRENGTH = 30.0
-"""Sequences that the prior of a table is worth; anything from 10 to 100 does about as well on held-out
-starts."""
+"""Sequences that the prior of a table is worth."""
 FIRST_STRENGTH, RATIO_STRENGTH = 100.0, 1000.0
 """The same of a ratio of tables, without parents and with them. Held-out starts are told from their
 background best by about these values, both among 15,000 and among 1,000 sequences: shares of bases at a
