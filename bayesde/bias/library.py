@@ -175,7 +175,14 @@ def fit_library(
     rng = np.random.default_rng(options.seed)
     ends = {"first": False, "second": True} if starts.second.any() else {"first": False}
     fitted = {
-        end: _fit_end(name, end, distinct_starts(starts, second=second), places, options, rng)
+        end: _fit_end(
+            name,
+            end,
+            distinct_starts(starts, places, options.coverage, rng, second=second),
+            places,
+            options,
+            rng,
+        )
         for end, second in ends.items()
     }
     known = {end: one.model for end, one in fitted.items() if law.paired or end == "first"}

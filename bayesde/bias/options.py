@@ -64,6 +64,14 @@ class BiasOptions:
         "The largest number of distinct starts that a model is fitted to, drawn at random.",
         flag("--sequences", metavar="N"),
     )
+    coverage: float = option(
+        0.3,
+        Number(0.0, 1e6, open_ends=True),
+        "Genes with more reads for each base and strand than this are thinned before distinct starts are "
+        "taken: "
+        "where reads are dense, distinct starts show too little of the bias.",
+        flag("--coverage", metavar="N"),
+    )
     shift: float = option(
         500.0,
         Number(1.0, 1e6),

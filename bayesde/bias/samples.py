@@ -1,7 +1,9 @@
 """Sequences at read starts (foreground) and beside them (background).
 
-The foreground has every distinct start once, however many reads begin there, so that highly expressed genes
-do not dominate. The background has the same starts, each shifted within its gene by a normal random number:
+The foreground has every distinct start once, however many reads begin there, so that single places of many
+copies do not dominate. Where reads are dense, the preferred places all have a read, and distinct starts would
+show less of the preference than there is: from genes with many reads some are drawn, so that there are few
+for each base. The background has the same starts, each shifted within its gene by a normal random number:
 bases of the same genes, but not chosen by the priming or ligation of reads (Jones, Ruzzo, Peng and Katze
 2012, doi:10.1093/bioinformatics/bts055).
 """
@@ -60,12 +62,18 @@ class SplitSequences:
     n_starts: int
 
 
-def distinct_starts(starts: Starts, *, second: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return every start of first or of second reads once.
+def distinct_starts(
+    starts: Starts, places: Places, coverage: float, rng: np.random.Generator, *, second: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts of first or of second reads, each once, after thinning genes of many reads.
 
     Parameters
     ----------
     starts : Starts
+    places : Places
+    coverage : float
+        Largest number of reads for each base and strand of a gene; of a gene with more, as many are drawn.
+    rng : numpy.random.Generator
     second : bool
         Whether those of second reads.
 
@@ -74,8 +82,13 @@ def distinct_starts(starts: Starts, *, second: bool) -> tuple[np.ndarray, np.nda
     position : ndarray int64 (start,)
     reverse : ndarray bool (start,)
     """
-    ours = starts.second == second
-    keys = np.unique(2 * starts.position[ours] + starts.reverse[ours])
+    ours = rng.permutation(np.flatnonzero(starts.second == second))
+    gene = places.gene_of(starts.position[ours])
+    order = np.argsort(gene, kind="stable")
+    ours, gene = ours[order], gene[order]
+    rank = np.arange(gene.size) - np.searchsorted(gene, gene)  # within the gene, in random order
+    kept = ours[rank < np.maximum(2.0 * coverage * places.lengths[gene], 1.0)]
+    keys = np.unique(2 * starts.position[kept] + starts.reverse[kept])
     return keys // 2, (keys % 2).astype(bool)
 
 

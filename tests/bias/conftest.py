@@ -27,7 +27,7 @@ class Genome:
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(3)
-        rich = np.repeat(rng.uniform(0.3, 0.7, self.n_genes + 1), 1000)[: 1000 * self.n_genes + 500]
+        rich = np.repeat(rng.uniform(0.4, 0.6, self.n_genes + 1), 1000)[: 1000 * self.n_genes + 500]
         strong = rng.random(rich.size) < rich  # G or C
         self.bases = np.where(strong, 1 + rng.integers(0, 2, rich.size), 3 * rng.integers(0, 2, rich.size))
         self.exons = [

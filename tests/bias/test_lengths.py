@@ -9,7 +9,7 @@ from bayesde.bias.models.interface import BiasModel
 from bayesde.bias.models.tables import TableModel
 from bayesde.bias.reading.alignments import read_alignments
 from bayesde.bias.reading.annotation import read_genes
-from bayesde.bias.reading.places import join_exons, located
+from bayesde.bias.reading.places import Starts, join_exons, located
 from bayesde.bias.samples import distinct_starts, draw_sequences, shifted
 
 WINDOW = 5
@@ -96,7 +96,8 @@ def test_tracks_of_both_strands_are_the_bias_of_reads(places):
 
 def test_every_start_is_drawn_once_and_its_background_lies_in_its_gene(places, bams):
     starts = located(read_alignments(bams["a1"]), places)
-    position, reverse = distinct_starts(starts, second=False)
+    rng = np.random.default_rng(1)
+    position, reverse = distinct_starts(starts, places, 1e5, rng, second=False)
     every = set(zip(starts.position.tolist(), starts.reverse.tolist(), strict=True))
     assert len(position) == len(every) < starts.position.size
     moved = shifted(position, places, 50.0, np.random.default_rng(1))
@@ -116,3 +117,17 @@ def test_shifts_that_never_fit_are_drawn_from_the_whole_gene(places):
     assert moved.min() >= 0
     assert moved.max() < 700
     assert 150.0 < moved.std() < 250.0  # of a uniform distribution, 202
+
+
+def test_genes_of_many_reads_are_thinned_before_starts_are_made_distinct(places):
+    first = places.first[[0, 1]]
+    many = np.repeat(first[0] + np.arange(700), 10)
+    position = np.concatenate([many, np.full(500, first[1])])  # one place has all reads of the second gene
+    nothing = np.zeros(position.size, dtype=bool)
+    starts = Starts(position, nothing, nothing, np.full(position.size, -1))
+    kept, _ = distinct_starts(starts, places, 0.1, np.random.default_rng(1), second=False)
+    gene = places.gene_of(kept)
+    assert 110 < np.sum(gene == 0) <= 140  # 140 of 7,000 reads, of which few start at the same base
+    assert np.sum(gene == 1) == 1
+    every, _ = distinct_starts(starts, places, 100.0, np.random.default_rng(1), second=False)
+    assert every.size == 701
