@@ -17,7 +17,7 @@ def main() -> None:
     """Run the parts that were asked for, and write a table of each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bias", description=__doc__)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="what is run")
-    parser.add_argument("--seeds", type=int, default=2, help="divisions into halves, and simulations")
+    parser.add_argument("--seeds", type=int, default=1, help="divisions into halves, and simulations")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the tables")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)

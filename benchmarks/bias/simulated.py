@@ -30,7 +30,7 @@ EFFECT = 1.0
 
 
 def run(seeds: int, save: Callable[[pd.DataFrame], None]) -> None:
-    """Simulate and analyse with strengths 1 and 2, without and with different genes.
+    """Simulate and analyse with strengths 0.5, 1 and 2, without and with different genes.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def run(seeds: int, save: Callable[[pd.DataFrame], None]) -> None:
     models = [_real_model(name) for name in FILES]
     rows: list[dict[str, object]] = []
     for seed in range(1, seeds + 1):
-        for strength in (1.0, 2.0):
+        for strength in (0.5, 1.0, 2.0):
             for share in (0.0, 0.1):
                 about = {"seed": seed, "strength": strength, "different": share}
                 rows += [about | row for row in _one(models, strength, share, seed)]
