@@ -19,8 +19,9 @@ def test_halves_have_stretches_of_their_own(shared):
     library = read("seqbias_example", 10)
     half = halves(library, 21, 1)
     sizes = [len(one.foreground) for one in (half.training, half.validation, half.test)]
-    assert sum(sizes) == library.position.size
-    assert sizes[2] == half.judged[library.places.gene_of(library.position)].sum()
+    lost = library.position.size - sum(sizes)  # with a base that is unknown
+    assert 0 <= lost < 20
+    assert 0 <= half.judged[library.places.gene_of(library.position)].sum() - sizes[2] <= lost
     assert abs(sizes[2] / sum(sizes) - 0.5) < 0.1
     nothing = fit_markov(half.training, 0)
     same = type(nothing)("none", nothing.background, nothing.background, 21)
