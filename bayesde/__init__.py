@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bayesde import plots
+    from bayesde import bias, plots
     from bayesde.counts import Counts
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
@@ -114,7 +114,7 @@ _HOMES = {
         "read_usage",
     ),
 }
-_MODULES = ("plots",)
+_MODULES = ("bias", "plots")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -150,6 +150,7 @@ __all__ = [
     "UsageFit",
     "UsageOptions",
     "UsagePosterior",
+    "bias",
     "compare_posteriors",
     "cpm",
     "filter_by_cpm",

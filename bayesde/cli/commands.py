@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from bayesde import __version__
+from bayesde.cli.biasing import bias
 from bayesde.cli.checking import check
 from bayesde.cli.demonstration import demo
 from bayesde.cli.power import power
@@ -235,7 +236,7 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (check, eb, sample, resume, status, contrast, report, demo, simulate, power, usage):
+for _function in (check, eb, sample, resume, status, contrast, report, demo, simulate, power, usage, bias):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

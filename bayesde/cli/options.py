@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bayesde.bias.options import BiasOptions
 from bayesde.cli.arguments import Part
 from bayesde.eb.options import EbOptions
 from bayesde.options import (
@@ -28,6 +29,7 @@ __all__ = [
     "DEMO_FOLDER",
     "PARTS",
     "AnalysedUsage",
+    "BiasFiles",
     "CheckedNormalization",
     "Execution",
     "Installation",
@@ -168,6 +170,48 @@ class AnalysedUsage:
 
 @documented
 @dataclass(frozen=True, kw_only=True)
+class BiasFiles:
+    """What the bias of read starts is fitted to; `bayesde.bias.fit` checks it."""
+
+    bams: list[str] = field(
+        metadata=described(
+            Other("list of path"),
+            "BAM files, one per sample; `NAME=FILE` gives the sample's name, by default that of the file "
+            "up to the "
+            "first dot.",
+            flag(metavar="BAM...", required=True, repeated=True),
+        )
+    )
+    genome: Path = field(
+        metadata=described(
+            File(), "FASTA file of the genome.", flag("--genome", metavar="FASTA", required=True)
+        )
+    )
+    annotation: Path | None = option(
+        None,
+        File(),
+        "GTF file with the exons of genes. Default: the stretches that reads cover take the place of genes.",
+        flag("--annotation", "-a", metavar="GTF"),
+    )
+    samples: Path | None = option(
+        None, File(), "Sample table, for --condition.", flag("--samples", "-s", metavar="FILE")
+    )
+    condition: str | None = option(
+        None,
+        Other("str"),
+        "Column of the sample table: warn if its levels differ in their bias.",
+        flag("--condition", metavar="COLUMN"),
+    )
+    tracks: bool = option(
+        False,
+        Switch(),
+        "Also write the bias at each base, as bedGraph files by library, end and strand.",
+        flag("--tracks"),
+    )
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
 class Installation:
     """How Stan is installed."""
 
@@ -234,6 +278,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("usage", AnalysedUsage),
         Part("options", UsageOptions),
         Part("run", Execution, ("out", "force")),
+    ),
+    "bias": (
+        Part("run", Execution, ("out",)),
+        Part("files", BiasFiles),
+        Part("bias", BiasOptions),
+        Part("run", Execution, ("force",)),
     ),
     "resume": (_DIRECTORY, _MACHINE),
     "status": (_DIRECTORY, Part("view", View)),

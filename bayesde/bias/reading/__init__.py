@@ -1,0 +1,1 @@
+"""Reading alignments, annotation and genome, and putting them together."""
