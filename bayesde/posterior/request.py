@@ -14,6 +14,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
 from bayesde.design.level_coding import coding_by_levels
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.eb.fit import EbFit
 from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
@@ -235,6 +236,8 @@ def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
     if design is fit.design:
         return
+    if isinstance(design, Design):
+        refuse_groupings(design.groupings, "the posterior", "Make the grouping a fixed effect.")
     if isinstance(design, str):
         references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
         other = Design.from_formula(design, counts.sample_table)

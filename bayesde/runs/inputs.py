@@ -12,6 +12,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.design.default_contrast import warn_default_on_command_line
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
@@ -232,6 +233,7 @@ def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
     if model.reduced is None:
         return None
     reduced = Design.from_formula(model.reduced, counts.sample_table)
+    refuse_groupings(reduced.groupings, "the likelihood-ratio test", "Leave them out of the reduced design.")
     check_nested(full, reduced)
     return reduced
 
