@@ -141,7 +141,7 @@ def _log_mean(theta, g, m, log_nf, x, j):  # type: ignore[no-untyped-def]
 @kernel
 def _fill_log_probabilities(first, last, theta, data, value):  # type: ignore[no-untyped-def]
     """Fill the log probabilities (gene, sample, draw) of some genes' counts."""
-    y, log_nf, x = data
+    y, log_nf, x = data.y, data.log_nf, data.x
     n_draws, p = theta.shape[1], x.shape[1]
     r, least = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
@@ -164,7 +164,7 @@ def _fill_log_probabilities(first, last, theta, data, value):  # type: ignore[no
 @kernel
 def _fill_predictions(first, last, theta, data, log_p, log_weights, found):  # type: ignore[no-untyped-def]
     """Fill a `Prediction` of some genes' counts."""
-    y, log_nf, x = data
+    y, log_nf, x = data.y, data.log_nf, data.x
     log_density, error, below, above, log_expected, size = found
     n_draws, p = theta.shape[1], x.shape[1]
     r = np.empty(n_draws)

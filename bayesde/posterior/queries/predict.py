@@ -229,7 +229,7 @@ def _replicate(first, last, theta, weights, seeds, x, log_nf, counts):  # type: 
 @kernel
 def _check(first, last, theta, weights, seeds, data, n_draws, found):  # type: ignore[no-untyped-def]
     """Fill the shares (gene, check) of replicates that exceed the counts of some genes."""
-    y, log_nf, x = data
+    y, log_nf, x = data.y, data.log_nf, data.x
     seen, new = np.empty(3), np.empty(3)
     for g in range(first, last):
         np.random.seed(seeds[g])  # noqa: NPY002
