@@ -109,6 +109,28 @@ class Groups(NamedTuple):
         return cls(order, bounds.astype(np.int64), float(df), float(scale), z, log_weights)
 
 
+    @property
+    def level(self) -> np.ndarray:
+        """The group of every sample, ndarray of int64 (sample,)."""
+        level = np.empty(self.order.size, dtype=np.int64)
+        level[self.order] = np.repeat(np.arange(self.bounds.size - 1), np.diff(self.bounds))
+        return level
+
+    def samples(self, kept: np.ndarray) -> Groups:
+        """Keep some of the samples.
+
+        Parameters
+        ----------
+        kept : ndarray of bool or int
+
+        Returns
+        -------
+        Groups
+            With the groups that samples are left of.
+        """
+        return Groups.of(self.level[kept], self.scale, self.df, self.nodes.size)
+
+
 NO_GROUPS = Groups(
     np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64), math.inf, 0.0, np.empty(0), np.empty(0)
 )

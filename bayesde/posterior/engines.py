@@ -98,11 +98,11 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    if request.coding.has_levels:
+    if request.coding.has_levels or request.groupings:
         logger.info(
-            "%d genes have unreliable importance weights; Stan, which could sample them, has no coding of "
-            "levels.",
+            "%d genes have unreliable importance weights; Stan, which could sample them, has no %s.",
             rows.size,
+            "coding of levels" if request.coding.has_levels else "random effects",
         )
         return
     if not stan_is_there():

@@ -8,6 +8,7 @@ from typing import Unpack
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.random_effects import fixed_formula
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
@@ -25,6 +26,7 @@ from bayesde.posterior.options import (
 )
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.random_effects import check_groupings, with_laws_of_random_effects
 from bayesde.posterior.request import (
     Request,
     check_same,
@@ -55,7 +57,8 @@ def fit_posterior(
     ----------
     counts : Counts
     design : str or Design
-        A formula over the sample table, or a design made before.
+        A formula over the sample table, or a design made before. Random effects, ``(1 | donor)``, are for
+        engine psis.
     **sampler
         The fields of `EngineRunOptions`.
     genes : sequence of str, optional
@@ -64,7 +67,7 @@ def fit_posterior(
         By default their posterior is learnt from all genes and integrated over. ``"eb"`` fixes them at the
         values of the empirical-Bayes fit; others may be given. Engine joint samples them and takes none.
     eb : EbFit, optional
-        A fit of the same counts and design, so that it is not made again.
+        A fit of the same counts and of the fixed effects of the design, so that it is not made again.
     priors : Priors, optional
         Of the hyperparameters and of the coefficients that are not shrunken.
     options : SamplingOptions, optional
@@ -91,11 +94,15 @@ def fit_posterior(
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
     check_draws(run)
     check_coding(run.engine, options)
-    fit = eb if eb is not None else fit_eb(counts, design)
+    fixed = design.fixed if isinstance(design, Design) else fixed_formula(design)
+    fit = eb if eb is not None else fit_eb(counts, fixed)
     check_unweighted(fit)
-    check_same(counts, design, fit)
-    rows = selected_genes(counts, fit, genes)
+    full = check_same(counts, design, fit)
+    check_groupings(full.groupings, run.engine)
+    rows, priors = selected_genes(counts, fit, genes), priors or Priors()
     start = starting_values(fit, hyperparameters, options)
+    if full.groupings or start.random_effect_sd:
+        start = with_laws_of_random_effects(start, full.groupings, priors, hyperparameters is not None)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
         check_joint(
@@ -112,9 +119,10 @@ def fit_posterior(
         run.seed,
         run.workers,
         options,
-        priors or Priors(),
+        priors,
         None if run.directory is None else Path(run.directory),
         progress,
+        full if full.groupings else None,
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return Posterior.of(ENGINES[run.engine](request))

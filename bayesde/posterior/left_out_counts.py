@@ -35,7 +35,10 @@ def without_samples(model: ConditionalModel, left_out: np.ndarray) -> Conditiona
     """
     kept = ~left_out
     y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
-    return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]))
+    random = model.random
+    if random is not None:
+        random = replace(random, groups=random.groups.samples(kept))
+    return replace(model, y=y, log_nf=log_nf, x=np.ascontiguousarray(model.x[kept]), random=random)
 
 
 def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:

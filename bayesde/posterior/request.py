@@ -14,7 +14,7 @@ import pandas as pd
 from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
 from bayesde.design.level_coding import coding_by_levels
-from bayesde.design.random_effects import refuse_groupings
+from bayesde.design.random_effects import Grouping
 from bayesde.eb.fit import EbFit
 from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
@@ -30,6 +30,7 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.level_starts import level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.random_effects import with_random_effects
 
 __all__ = [
     "Request",
@@ -62,6 +63,8 @@ class Request:
     directory : Path or None
     progress : callable or None
         Called with (units done, units, text).
+    full_design : Design or None
+        That of the fit with random effects, where there are some.
     """
 
     fit: EbFit
@@ -77,6 +80,7 @@ class Request:
     priors: Priors
     directory: Path | None = None
     progress: Progress | None = None
+    full_design: Design | None = None
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -87,6 +91,16 @@ class Request:
         hyper = self.hyperparameters
         estimated = self.learning or (hyper.source == "eb" and hyper.extra_poisson == 0.0)
         return "constant" if estimated and self.fit.options.trend == "mean" else "parametric"
+
+    @property
+    def design(self) -> Design:
+        """The design, with its random effects."""
+        return self.full_design or self.fit.design
+
+    @property
+    def groupings(self) -> tuple[Grouping, ...]:
+        """The random effects of the design."""
+        return self.design.groupings
 
     @property
     def everyone(self) -> np.ndarray:
@@ -111,7 +125,8 @@ class Request:
         space = HyperparameterSpace(
             coding.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
         )
-        return replace(space, two_normals=self.options.residuals == "two_normals")
+        two_normals = self.options.residuals == "two_normals"
+        return replace(space, two_normals=two_normals, random_effects=fixed.random_effects)
 
     @property
     def laws(self) -> LawsToLearn | None:
@@ -166,8 +181,13 @@ class Request:
         Starts
         """
         if self.coding.has_levels:
-            return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
-        return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
+            beta, log_dispersion = level_starts(self.fit, self.coding, rows)
+        else:
+            beta, log_dispersion = self.fit.beta[rows], logarithms(self.fit.dispersion[rows])
+        log_sds = logarithms(list(self.hyperparameters.random_effect_sd.values()))
+        if log_sds.size:
+            beta = np.hstack([beta, np.tile(log_sds, (rows.size, 1))])
+        return Starts(beta, log_dispersion, self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
         """Return data and priors of some genes.
@@ -185,7 +205,7 @@ class Request:
         """
         fit, hyper, coding = self.fit, hyper or self.hyperparameters, self.coding
         shrunken, scales = hyper.scales_of(coding)
-        return ConditionalModel(
+        model = ConditionalModel(
             y=_whole_counts(fit.counts, rows),
             log_nf=logarithms(fit.normalization_factors[rows]),
             x=coding.matrix,
@@ -202,6 +222,7 @@ class Request:
             wide_ratio=hyper.wide_ratio or 1.0,
             factor=coding.factor if coding.has_levels else None,
         )
+        return with_random_effects(model, self.groupings, hyper)
 
 
 def _coding(design: Design, shrink: Sequence[str] | None, options: SamplingOptions) -> Coding:
@@ -219,14 +240,19 @@ def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tup
     return tuple(order.index(name) for name in names)
 
 
-def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
-    """Refuse a fit of other counts or of another design than those of the posterior.
+def check_same(counts: Counts, design: str | Design, fit: EbFit) -> Design:
+    """Refuse a fit of other counts or of other fixed effects than those of the posterior; return the design.
 
     Parameters
     ----------
     counts : Counts
     design : str or Design
     fit : EbFit
+
+    Returns
+    -------
+    Design
+        With its random effects.
 
     Raises
     ------
@@ -235,9 +261,7 @@ def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
     if not (fit.counts is counts or _same_counts(fit.counts, counts)):
         raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
     if design is fit.design:
-        return
-    if isinstance(design, Design):
-        refuse_groupings(design.groupings, "the posterior", "Make the grouping a fixed effect.")
+        return fit.design
     if isinstance(design, str):
         references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
         other = Design.from_formula(design, counts.sample_table)
@@ -249,6 +273,7 @@ def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
             f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
             f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
         )
+    return design
 
 
 def _same_counts(one: Counts, other: Counts) -> bool:

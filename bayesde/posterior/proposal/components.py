@@ -271,7 +271,7 @@ def _classify(non_null_mode, null_mode, data, prior, balance, loose, separated):
     for k in range(p):
         indicator[k] = 0.0 if math.isinf(df[k]) else 1.0
     none = np.full(p, -1)
-    _fill_slopes(Followers(x, balance.weights, none), scale, indicator, slopes)
+    _fill_slopes(Followers(data.x, balance.weights, none), scale, indicator, slopes)
     split = np.empty(p, dtype=np.int64)
     n = 0
     for k in range(p):

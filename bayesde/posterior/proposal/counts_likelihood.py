@@ -75,9 +75,7 @@ class OrderedCells(NamedTuple):
         if groups is None or groups.bounds.size == 1:
             cells = Cells.of(design)
             return cls(cells.rows, cells.bounds, cells.order)
-        level = np.empty(len(design))
-        level[groups.order] = np.repeat(np.arange(groups.bounds.size - 1), np.diff(groups.bounds))
-        cells = Cells.of(np.column_stack([level, design]))  # sorted by the first column
+        cells = Cells.of(np.column_stack([groups.level, design]))  # sorted by the first column
         sizes = np.bincount(cells.rows[:, 0].astype(np.int64))
         bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         return cls(np.ascontiguousarray(cells.rows[:, 1:]), cells.bounds, cells.order, bounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayesde.posterior.data import PosteriorData
@@ -27,8 +28,12 @@ def labelled_draws(posterior: PosteriorData) -> xr.Dataset:
     xarray.Dataset
     """
     theta = equal_draws(posterior.gene_draws, posterior.seeds(slice(None)))
+    names, first = posterior.request.space.random_effects, posterior.coding.n_coefficients
+    sds = {name: theta[..., first + t] for t, name in enumerate(names)}
+    theta = np.delete(theta, np.arange(first, first + len(names)), axis=-1) if names else theta
     theta = posterior.coding.coefficients_of(theta)
-    return draws_dataset(theta, posterior.genes, posterior.design.coefficients, posterior.shared)
+    coefficients = posterior.design.coefficients
+    return draws_dataset(theta, posterior.genes, coefficients, posterior.shared, sds)
 
 
 def contrast_draws(
