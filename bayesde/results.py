@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -159,7 +159,30 @@ _COLUMN_LIST = (
     Column("status", "", "ok, or why a number is missing or unreliable", text=True),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMN_LIST}
-"""The schema: every column a results table may have, by name, in order."""
+"""The schema: every column a results table may have, by name, in order. Those of random effects, the name of
+the grouping before one of the endings `OF_RANDOM_EFFECTS`, come after the dispersion."""
+OF_RANDOM_EFFECTS = {
+    "_sd_lower": "lower end of the interval of the standard deviation between levels of '{}'",
+    "_sd_upper": "upper end of the interval of the standard deviation between levels of '{}'",
+    "_sd": "posterior mean of the standard deviation between levels of '{}'",
+    "_variance_share": "posterior mean of the share of '{}' in the variance of ln counts: tau^2 of random "
+    "effects, alpha of overdispersion, 1 / mean of Poisson noise (delta method)",
+}
+
+
+def column_of(name: str) -> Column | None:
+    """Return the schema of a column, by its name; None if a results table cannot have it."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    for ending, description in OF_RANDOM_EFFECTS.items():
+        if name.endswith(ending):
+            about, unit = description.format(name.removesuffix(ending)), "log2" if "_sd" in ending else ""
+            return Column(name, unit, about, natural_log=unit == "log2")
+    return None
+
+
+def _known(name: str) -> Column:
+    return cast(Column, column_of(name))
 
 
 class ResultsTable(pd.DataFrame):
@@ -175,7 +198,8 @@ class ResultsTable(pd.DataFrame):
     @property
     def descriptions(self) -> dict[str, str]:
         """What the table's columns mean, by name."""
-        return {name: COLUMNS[name].description for name in self.columns if name in COLUMNS}
+        known = {name: column_of(name) for name in self.columns}
+        return {name: column.description for name, column in known.items() if column is not None}
 
     def to_deseq2(self) -> pd.DataFrame:
         """Return the columns that DESeq2 has, under its names.
@@ -216,12 +240,14 @@ def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -
         If a column is unknown or of another length, a status is unknown, or a number is missing where the
         status is ``ok``: mistakes of the caller, not of the data.
     """
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if column_of(name) is None]
     if unknown or "status" not in columns:
         raise ValueError(
             f"unknown results columns {unknown}" if unknown else "a results table needs a status"
         )
-    arrays = {name: _values(COLUMNS[name], columns[name], len(genes)) for name in COLUMNS if name in columns}
+    order, extra = list(COLUMNS), [name for name in columns if name not in COLUMNS]
+    order[(at := order.index("dispersion") + 1) : at] = extra
+    arrays = {name: _values(_known(name), columns[name], len(genes)) for name in order if name in columns}
     _check_status(arrays)
     index = pd.Index(genes, dtype=object, name="gene")
     return ResultsTable(arrays, index=index, copy=False)
@@ -274,7 +300,7 @@ def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"unknown status {unknown}")
     ok = np.asarray(status == "ok", dtype=bool)
     for name, values in arrays.items():
-        if COLUMNS[name].text or COLUMNS[name].diagnostic:
+        if _known(name).text or _known(name).diagnostic:
             continue
         unexplained = np.flatnonzero(np.isnan(values) & ok)
         if unexplained.size:
@@ -301,13 +327,14 @@ def write_results(
     pathlib.Path
         The table's file in the first of them.
     """
-    descriptions = {name: COLUMNS[name].description for name in table.columns} | dict(meanings or {})
+    known = {name: _known(name) for name in table.columns}
+    descriptions = {name: column.description for name, column in known.items()} | dict(meanings or {})
     schema = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
             **{
-                name: {"unit": COLUMNS[name].unit, "description": descriptions[name]}
-                for name in table.columns
+                name: {"unit": column.unit, "description": descriptions[name]}
+                for name, column in known.items()
             },
         },
         "status": {name: status.meaning for name, status in STATUSES.items()},
@@ -377,7 +404,7 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     if not file.is_file():
         raise InputError(f"there is no results table at '{file}'.")
     names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
-    foreign = [name for name in names[1:] if name not in COLUMNS]
+    foreign = [name for name in names[1:] if column_of(name) is None]
     if names[0] != "gene" or foreign or "status" not in names:
         raise InputError(
             f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
@@ -385,8 +412,8 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
     arrays = {
         name: np.array(
-            frame[name] if COLUMNS[name].text else [float(text or "nan") for text in frame[name]],
-            dtype=object if COLUMNS[name].text else np.float64,  # float() reads back the number written
+            frame[name] if _known(name).text else [float(text or "nan") for text in frame[name]],
+            dtype=object if _known(name).text else np.float64,  # float() reads back the number written
         )
         for name in names[1:]
     }

@@ -23,7 +23,7 @@ from bayesde.design.formula import check_variables, evaluated, formula_data, lev
 from bayesde.design.formula import variables as variables_of
 from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 
-__all__ = ["Grouping", "fixed_formula", "read_groupings", "refuse_groupings"]
+__all__ = ["Grouping", "fixed_formula", "read_groupings", "refuse_for_point_estimates", "refuse_groupings"]
 
 FEWEST_LEVELS, FEW_LEVELS = 3, 6
 """Levels that a grouping must have; and below which they say little about the standard deviation."""
@@ -267,6 +267,26 @@ def _in_span(grouping: Grouping, fixed: np.ndarray) -> bool:
     columns = np.concatenate(every, axis=1).astype(np.float64)
     rest = columns - fixed @ np.linalg.lstsq(fixed, columns, rcond=None)[0]
     return bool(np.abs(rest).max() < RANK_TOLERANCE * np.abs(columns).max())
+
+
+def refuse_for_point_estimates(groupings: tuple[Grouping, ...]) -> None:
+    """Refuse random effects of a fit of point estimates.
+
+    Parameters
+    ----------
+    groupings : tuple of Grouping
+
+    Raises
+    ------
+    OptionError
+        If there are any.
+    """
+    refuse_groupings(
+        groupings,
+        "the empirical-Bayes fit",
+        "Point estimates that ignore them would be too certain: use fit_posterior, engine 'psis' (bayesde "
+        "sample), or make the grouping a fixed effect where the design allows it.",
+    )
 
 
 def refuse_groupings(groupings: tuple[Grouping, ...], what: str, instead: str) -> None:

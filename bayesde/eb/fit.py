@@ -12,7 +12,7 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.design.as_design import as_design
 from bayesde.design.default_contrast import warn_default
-from bayesde.design.random_effects import refuse_groupings
+from bayesde.design.random_effects import refuse_for_point_estimates
 from bayesde.eb.dispersion.trend import DispersionTrend, as_trend
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.inputs import gather_inputs
@@ -25,11 +25,6 @@ from bayesde.errors import InputError
 from bayesde.results import ResultsTable
 
 __all__ = ["EbFit", "fit_eb"]
-
-_WITHOUT_RANDOM_EFFECTS = (
-    "Point estimates that ignore them would be too certain: use fit_posterior, engine 'psis' "
-    "(bayesde sample), or make the grouping a fixed effect where the design allows it."
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -264,7 +259,7 @@ def fit_eb(
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
     design = as_design(design, counts, references)
-    refuse_groupings(design.groupings, "the empirical-Bayes fit", _WITHOUT_RANDOM_EFFECTS)
+    refuse_for_point_estimates(design.groupings)
     known = None if trend is None else as_trend(trend)
     inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
     gene_wise = first_pass(inputs)

@@ -221,9 +221,7 @@ class ConditionalModel:
     def prior(self) -> GenePrior:
         """The priors, as the kernels take them."""
         of_effects, residuals = (self.prior_df, self.prior_scale), (self.nu, self.wide_share, self.wide_ratio)
-        return GenePrior(
-            *of_effects, self.log_trend, self.dispersion_sd, *residuals, self.log_sd_prior[0]
-        )
+        return GenePrior(*of_effects, self.log_trend, self.dispersion_sd, *residuals, self.log_sd_prior[0])
 
     @property
     def n_genes(self) -> int:

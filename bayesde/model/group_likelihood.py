@@ -45,6 +45,8 @@ __all__ = [
     "conditional_mode",
     "group_log_likelihood",
     "group_scale",
+    "integrate_group",
+    "log_integrand",
     "log_law_height",
     "sample_log_means",
 ]
@@ -107,7 +109,6 @@ class Groups(NamedTuple):
         z, w = np.polynomial.hermite_e.hermegauss(nodes)
         log_weights = np.log(w / w.sum()) + 0.5 * z**2
         return cls(order, bounds.astype(np.int64), float(df), float(scale), z, log_weights)
-
 
     @property
     def level(self) -> np.ndarray:
@@ -225,8 +226,15 @@ def conditional_mode(y, eta, r, members, df, scale):  # type: ignore[no-untyped-
 
 
 @kernel
-def _log_integrand(u, y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
-    """Return ln f(u), over the height of the law and without terms of the count and dispersion alone."""
+def log_integrand(u, y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
+    """Return ln f(u), over the height of the law and without terms of the count and dispersion alone.
+
+    Parameters
+    ----------
+    u : float
+    y, eta, r, members, df, scale
+        As of `conditional_mode`.
+    """
     total = log_effect_density(u, df, scale)
     for j in members:
         mu, count = _mean(eta[j] + u), float(y[j])
@@ -237,13 +245,33 @@ def _log_integrand(u, y, eta, r, members, df, scale):  # type: ignore[no-untyped
 
 
 @kernel
-def _integrate(y, eta, r, members, groups, scale, values):  # type: ignore[no-untyped-def]
-    """Return the log integral of one group, its mode and standard deviation; fill the shares of the nodes."""
+def integrate_group(y, eta, r, members, groups, scale, values):  # type: ignore[no-untyped-def]
+    """Return the log integral of one group, its mode and standard deviation; fill the shares of the nodes.
+
+    Parameters
+    ----------
+    y, eta : ndarray (sample,)
+        Counts, and log means without the random effect.
+    r : float
+        1 / dispersion.
+    members : ndarray of int64 (member,)
+        The samples of the group.
+    groups : Groups
+    scale : float
+        From `group_scale`.
+    values : ndarray (node,)
+        Written to: shares of the nodes u^ + sd z in the integral.
+
+    Returns
+    -------
+    log_integral, mode, sd : float
+        The first without the terms of `gamma_excess`.
+    """
     u, curve = conditional_mode(y, eta, r, members, groups.df, scale)
     sd, best = 1.0 / math.sqrt(curve), -math.inf
     for node in range(values.size):
         at = u + sd * groups.nodes[node]
-        values[node] = groups.log_weights[node] + _log_integrand(at, y, eta, r, members, groups.df, scale)
+        values[node] = groups.log_weights[node] + log_integrand(at, y, eta, r, members, groups.df, scale)
         best = max(best, values[node])
     total = 0.0
     for node in range(values.size):
@@ -269,7 +297,7 @@ def group_log_likelihood(theta, data):  # type: ignore[no-untyped-def]
             total += gamma_excess(count + r) - least - gamma_excess(count) - math.log(count) - HALF_LOG_TWO_PI
     for d in range(groups.bounds.size - 1):
         members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
-        total += _integrate(y, eta, r, members, groups, scale, values)[0]
+        total += integrate_group(y, eta, r, members, groups, scale, values)[0]
     return total
 
 
@@ -331,7 +359,7 @@ def add_group_derivatives(theta, data, gradient, hessian):  # type: ignore[no-un
     total = _fill_dispersion_terms(y, r, terms)
     for group in range(groups.bounds.size - 1):
         members = groups.order[groups.bounds[group] : groups.bounds[group + 1]]
-        value, u, sd = _integrate(y, terms.eta, r, members, groups, terms.scale, values)
+        value, u, sd = integrate_group(y, terms.eta, r, members, groups, terms.scale, values)
         total += value
         sums.mean[:], sums.square[:, :] = 0.0, 0.0
         sums.by_eta_twice[:], sums.mixed[:] = 0.0, 0.0

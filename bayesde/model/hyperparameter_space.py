@@ -1,11 +1,11 @@
 r"""The hyperparameters as a vector.
 
-phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1, [exp(m_tau), s_tau,] [nu | w, tau]) has the values, psi their logarithms (of nu - 2 for
-nu, of tau - 1 for tau), and pi0 and w on the scale of `bayesde.model.probability_scale`, in which posteriors
-are close to normal: searches and proposals work on psi. nu_k and pi0_k are those of the law of the effects
-(`bayesde.model.effect_laws`), where it has them; m_tau and s_tau are mean and standard deviation over the
-genes of the log standard deviations of random effects; nu, or w and tau, are those of the residuals around the
-dispersion trend.
+phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1, [exp(m_tau), s_tau,] [nu | w, tau]) has the values, psi their
+logarithms (of nu - 2 for nu, of tau - 1 for the last tau), and pi0 and w on the scale of
+`bayesde.model.probability_scale`, in which posteriors are close to normal: searches and proposals work on
+psi. nu_k and pi0_k are those of the law of the effects (`bayesde.model.effect_laws`), where it has them;
+m_tau and s_tau are mean and standard deviation over the genes of the log standard deviations of random
+effects; nu, or w and tau, are those of the residuals around the dispersion trend.
 """
 
 from __future__ import annotations

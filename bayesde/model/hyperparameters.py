@@ -135,7 +135,7 @@ class Hyperparameters:
             Other attributes: ``sd``, ``draws``, ``source``, ``checks``, ``mixtures``, and ``shrinkage_scale``
             of coefficients that have none among the values.
         """
-        parts: dict[str, dict[str, float]] = {part: {} for part in (*OF_EFFECTS, *OF_RANDOM_EFFECTS)}
+        parts: dict[str, Any] = {part: {} for part in (*OF_EFFECTS, *OF_RANDOM_EFFECTS)}
         parts[SCALE] |= known.pop(SCALE, {})
         for name, value in values.items():
             if (found := effect_part(name) or random_part(name)) is not None:
@@ -182,8 +182,8 @@ class Hyperparameters:
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
             ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``wide_share``, ``wide_ratio``,
-            ``effect_nu``, ``pi0``, ``mixtures``, ``random_effect_sd``, ``random_effect_sd_spread``, ``sd`` and
-            ``draws``; ``source`` and ``checks`` are ignored.
+            ``effect_nu``, ``pi0``, ``mixtures``, ``random_effect_sd``, ``random_effect_sd_spread``, ``sd``
+            and ``draws``; ``source`` and ``checks`` are ignored.
 
         Raises
         ------

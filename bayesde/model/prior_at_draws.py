@@ -8,8 +8,8 @@ z = (a - log trend) / sigma may also have two normal components,
     f(z) = (1 - w) N(z; 0, 1) + w N(z; 0, tau^2),      tau > 1,
 
 a wide one of share w for genes far from the trend. Log standard deviations of random effects, which come
-before a in theta, have the factors Normal(ln tau | m_tau, s_tau). Kernels take all draws of a gene at once. They leave out the height of the density at its peak (`log_height`), which
-is the same for all draws.
+before a in theta, have the factors Normal(ln tau | m_tau, s_tau). Kernels take all draws of a gene at once.
+They leave out the height of the density at its peak (`log_height`), which is the same for all draws.
 """
 
 from __future__ import annotations
@@ -190,9 +190,7 @@ def prior_of_gene(priors, g):  # type: ignore[no-untyped-def]
     """Return the priors of gene g at the only point of the hyperparameters."""
     trend, sd = priors.log_trend[g], 1.0 / priors.sd
     residuals = ResidualLaw(priors.nu, priors.wide_share, priors.wide_ratio)
-    return ScaledPrior(
-        at_only_point(priors.effects), trend, sd, residuals, priors.center, priors.spread
-    )
+    return ScaledPrior(at_only_point(priors.effects), trend, sd, residuals, priors.center, priors.spread)
 
 
 @kernel

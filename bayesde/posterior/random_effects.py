@@ -85,8 +85,8 @@ def with_laws_of_random_effects(
         )
     if set(names) != set(hyper.random_effect_sd):
         raise InputError(
-            "hyperparameters: random_effect_sd and random_effect_sd_spread are needed of the random effects of "
-            f"the design, {first_few(names) or 'none'}; they are there of "
+            "hyperparameters: random_effect_sd and random_effect_sd_spread are needed of the random effects "
+            f"of the design, {first_few(names) or 'none'}; they are there of "
             f"{first_few(hyper.random_effect_sd) or 'none'}."
         )
     return replace(

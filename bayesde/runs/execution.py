@@ -206,7 +206,7 @@ def _fitted(plan: RunPlan, start: _Start) -> EbFit:
         inputs = start.inputs
         return fit_eb(
             inputs.counts,
-            inputs.design,
+            inputs.design if plan.command == "eb" else inputs.design.fixed,
             size_factors=inputs.size_factors,
             weights=inputs.weights,
             options=plan.eb,

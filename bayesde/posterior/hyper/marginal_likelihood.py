@@ -1,8 +1,8 @@
 r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
 
 With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
-hyperparameters phi = (S_k, ..., sigma, a0, a1, ...[, nu | w, tau]), the marginal likelihood is estimated for any
-phi by
+hyperparameters phi = (S_k, ..., sigma, a0, a1, ...[, nu | w, tau]), the marginal likelihood is estimated for
+any phi by
 
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,

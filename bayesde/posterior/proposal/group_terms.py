@@ -7,9 +7,10 @@ For each group of samples the logarithm of
 by the quadrature of `bayesde.model.group_likelihood`, in loops over the draws innermost. The search for the
 modes starts where the counts of the group and the prior of u meet if the group had one sample,
 
-    u = L I / (I + 1 / tau^2),     L = ln[(sum y + 1/2) / (sum mu + 1/2)],     I = sum_j mu e^L r / (mu e^L + r),
+    u = L I / (I + 1 / tau^2),  L = ln[(sum y + 1/2) / (sum mu + 1/2)],  I = sum_j mu e^L r / (mu e^L + r),
 
-and takes a fixed number of Newton steps. Draws of which a mode is not found are marked, to be done one by one.
+and takes a fixed number of Newton steps. Draws of which a mode is not found are marked, to be done one by
+one.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
-from bayesde.results import COLUMNS, ResultsTable, read_results
+from bayesde.results import ResultsTable, column_of, read_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.reports.headline import counted_by
 from bayesde.runs.reports.hyperparameters import hyperparameters_section
@@ -30,6 +30,8 @@ _CAPTIONS = {
     "dispersion.png": "Dispersions: gene-wise estimates, the trend, and the final values. The blue points "
     "should scatter around the trend; if they do not, try another --trend.",
     "intervals.png": "Genes with the smallest lfsr: posterior means and intervals, and point estimates.",
+    "random_effect_sd.png": "Standard deviations of the random effects against mean counts, and their law "
+    "that was learnt from all genes.",
     "hyperparameters.png": "Hyperparameters: posterior (blue) and prior (dashed; near 0 if it is "
     "uninformative), with mean and 90 % interval. If there are chains, their traces should overlap, their "
     "rank histograms should be flat, and the two energy distributions should agree.",
@@ -263,14 +265,16 @@ def _columns(folder: Path, table: ResultsTable) -> str:
     except (OSError, ValueError, KeyError):
         told = {}
     rows = [
-        (name, COLUMNS[name].unit, told.get(name, {}).get("description", COLUMNS[name].description))
+        (name, column.unit, told.get(name, {}).get("description", column.description))
         for name in table.columns
+        if (column := column_of(name)) is not None
     ]
     return html_table(("column", "unit", "what it is"), rows)
 
 
 def _meaning(name: str) -> str:
-    return COLUMNS[name].description if name in COLUMNS else ""
+    column = column_of(name)
+    return "" if column is None else column.description
 
 
 def _provenance(record: dict[str, Any]) -> str:
