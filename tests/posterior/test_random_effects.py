@@ -16,6 +16,7 @@ from bayesde.errors import OptionError
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.left_out_counts import without_samples
+from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.drawing import ProposalDraws
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
 from bayesde.posterior.queries.pointwise import Among, log_probabilities
@@ -126,7 +127,12 @@ def test_engines_without_random_effects_refuse_them(experiment, engine):
 )
 def test_more_than_one_random_intercept_is_refused(experiment, formula):
     table = experiment[0].sample_table
-    more = table.assign(lane=list("pqrs") * 4, dose=np.linspace(-1.0, 2.0, len(table)) ** 2)
+    lane = np.repeat(list("pqrs"), 4)
+    more = table.assign(
+        lane=lane,
+        donor=[f"d{j // 2}" for j in range(len(table))],
+        dose=np.linspace(-1.0, 2.0, len(table)) ** 2,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesdeWarning)
         design = bde.Design.from_formula(formula, more)
@@ -259,3 +265,36 @@ def test_plots(posterior):
         bde.plots.random_effect_sd_plot(posterior, "litter")
     titles = [panel.get_title() for panel in np.ravel(bde.plots.hyperparameter_plot(posterior))]
     assert any("median tau of donor" in title for title in titles)
+
+
+def test_the_posterior_is_that_of_a_grid(experiment):
+    """Of three parameters given the hyperparameters: the intercept, ln tau and ln alpha."""
+    hyper = Hyperparameters(
+        shrinkage_scale={},
+        dispersion_sd=0.5,
+        asymptotic_dispersion=0.05,
+        extra_poisson=2.0,
+        random_effect_sd={"donor": 0.3},
+        random_effect_sd_spread={"donor": 0.7},
+    )
+    names = ["g0", "g5", "g9", "g20"]
+    found = fitted(experiment[0], "~ 1 + (1 | donor)", hyperparameters=hyper, genes=names, draws=4000)
+    model, weights = found.model(), found.gene_draws.weights()[:, :, None]
+    theta = np.asarray(found.gene_draws.theta, dtype=np.float64)
+    mean = (weights * theta).sum(axis=1)
+    sd = np.sqrt((weights * (theta - mean[:, None]) ** 2).sum(axis=1))
+    points = [np.linspace(-6.0, 6.0, 41)[:, None] * s for s in sd]
+    cells = OrderedCells.of(model.x, model.data.groups)
+    for g in range(len(names)):
+        axes = [mean[g, k] + points[g][:, k] for k in range(3)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(1, -1, 3).astype(np.float32)
+        one, log_p = model.genes(np.array([g])), np.empty((1, grid.shape[1]))
+        log_likelihoods(0, 1, grid, one.data, cells, np.array([True, False]), 15.0, log_p)
+        log_p -= 0.5 * ((grid[..., 1] - math.log(0.3)) / 0.7) ** 2
+        log_p -= 0.5 * ((grid[..., 2] - one.log_trend[0]) / 0.5) ** 2
+        share = np.exp(log_p[0] - log_p.max())
+        share /= share.sum()
+        expected = (share[:, None] * grid[0]).sum(axis=0)
+        spread = np.sqrt((share[:, None] * (grid[0] - expected) ** 2).sum(axis=0))
+        np.testing.assert_allclose((mean[g] - expected) / spread, 0.0, atol=0.08)
+        np.testing.assert_allclose(sd[g], spread, rtol=0.06)
