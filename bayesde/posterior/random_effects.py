@@ -20,7 +20,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.numerics.elementary import logarithms
 
-__all__ = ["check_groupings", "with_laws_of_random_effects", "with_random_effects"]
+__all__ = ["check_groupings", "start_of_random_effects", "with_laws_of_random_effects", "with_random_effects"]
 
 _ENGINES = (
     "Use engine 'psis', which integrates a random intercept out, or make the grouping a fixed effect where "
@@ -94,6 +94,34 @@ def with_laws_of_random_effects(
         random_effect_sd={name: hyper.random_effect_sd[name] for name in names},
         random_effect_sd_spread={name: hyper.random_effect_sd_spread[name] for name in names},
     )
+
+
+def start_of_random_effects(
+    hyper: Hyperparameters, beta: np.ndarray, log_dispersion: np.ndarray, log_trend: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the searches for modes start: where random effects explain what they may.
+
+    An estimate of the dispersion that ignores them is about the sum of tau^2 and alpha. Where most of it may
+    be either, the posterior can have a mode for each: a search from here finds that of large tau. (The one
+    without random effects has components of its own in the proposal.)
+
+    Parameters
+    ----------
+    hyper : Hyperparameters
+    beta : ndarray (gene, coefficient)
+        Of the fixed effects.
+    log_dispersion : ndarray (gene,)
+        Estimated without random effects.
+    log_trend : ndarray (gene,)
+
+    Returns
+    -------
+    beta : ndarray (gene, coefficient + random effect)
+    log_dispersion : ndarray (gene,)
+    """
+    medians = logarithms(list(hyper.random_effect_sd.values()))
+    log_sds = np.maximum(medians, 0.5 * log_dispersion[:, None])
+    return np.hstack([beta, log_sds]), np.minimum(log_dispersion, log_trend)
 
 
 def with_random_effects(

@@ -30,7 +30,7 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.level_starts import level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
-from bayesde.posterior.random_effects import with_random_effects
+from bayesde.posterior.random_effects import start_of_random_effects, with_random_effects
 
 __all__ = [
     "Request",
@@ -184,9 +184,9 @@ class Request:
             beta, log_dispersion = level_starts(self.fit, self.coding, rows)
         else:
             beta, log_dispersion = self.fit.beta[rows], logarithms(self.fit.dispersion[rows])
-        log_sds = logarithms(list(self.hyperparameters.random_effect_sd.values()))
-        if log_sds.size:
-            beta = np.hstack([beta, np.tile(log_sds, (rows.size, 1))])
+        if self.groupings:
+            trend = self.hyperparameters.log_trend(self.fit.base_mean[rows])
+            beta, log_dispersion = start_of_random_effects(self.hyperparameters, beta, log_dispersion, trend)
         return Starts(beta, log_dispersion, self.seeds(rows))
 
     def model(self, rows: np.ndarray, hyper: Hyperparameters | None = None) -> ConditionalModel:
