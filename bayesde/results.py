@@ -171,14 +171,17 @@ OF_RANDOM_EFFECTS = {
 
 
 def column_of(name: str) -> Column | None:
-    """Return the schema of a column, by its name; None if a results table cannot have it."""
-    if name in COLUMNS:
-        return COLUMNS[name]
+    """Return the schema of a column; None if a results table cannot have it.
+
+    Parameters
+    ----------
+    name : str
+    """
     for ending, description in OF_RANDOM_EFFECTS.items():
         if name.endswith(ending):
             about, unit = description.format(name.removesuffix(ending)), "log2" if "_sd" in ending else ""
             return Column(name, unit, about, natural_log=unit == "log2")
-    return None
+    return COLUMNS.get(name)
 
 
 def _known(name: str) -> Column:
@@ -198,8 +201,7 @@ class ResultsTable(pd.DataFrame):
     @property
     def descriptions(self) -> dict[str, str]:
         """What the table's columns mean, by name."""
-        known = {name: column_of(name) for name in self.columns}
-        return {name: column.description for name, column in known.items() if column is not None}
+        return {name: column.description for name in self.columns if (column := column_of(name))}
 
     def to_deseq2(self) -> pd.DataFrame:
         """Return the columns that DESeq2 has, under its names.
@@ -328,12 +330,11 @@ def write_results(
         The table's file in the first of them.
     """
     known = {name: _known(name) for name in table.columns}
-    descriptions = {name: column.description for name, column in known.items()} | dict(meanings or {})
     schema = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
             **{
-                name: {"unit": column.unit, "description": descriptions[name]}
+                name: {"unit": column.unit, "description": (meanings or {}).get(name, column.description)}
                 for name, column in known.items()
             },
         },

@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
-from bayesde.model.group_likelihood import (
+from bayesde.model.random_effects.quadrature import (
     NO_GROUPS,
     Groups,
     RandomEffects,

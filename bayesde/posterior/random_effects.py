@@ -15,9 +15,9 @@ import numpy as np
 from bayesde.design.random_effects import Grouping, refuse_groupings
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
-from bayesde.model.group_likelihood import Groups, RandomEffects
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
+from bayesde.model.random_effects.quadrature import Groups, RandomEffects
 from bayesde.numerics.elementary import logarithms
 
 __all__ = ["check_groupings", "start_of_random_effects", "with_laws_of_random_effects", "with_random_effects"]

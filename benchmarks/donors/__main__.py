@@ -33,7 +33,7 @@ def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
         for seed in seeds:
             counts, truth = simulated(own, seed)
             for design in ("ignored", "random", *(() if own.between else ("fixed",))):
-                for law in LAWS:
+                for law in LAWS if design != "fixed" else LAWS[:1]:  # with zeros, so many would take long
                     key = {"experiment": own.name, "seed": seed, "donors": design, "effects": law}
                     yield key | scored(counts, truth, design, law)
 

@@ -43,8 +43,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesde.model.density import ConditionalModel, GeneData, GenePrior, log_density, one_gene
-from bayesde.model.group_likelihood import Groups
 from bayesde.model.modes import climb, fill_factor, starting_points
+from bayesde.model.random_effects.quadrature import Groups
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes

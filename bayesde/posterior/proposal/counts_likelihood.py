@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesde.eb.regression.design_layout import Cells
 from bayesde.model.density import GeneData
-from bayesde.model.group_likelihood import Groups, group_log_likelihood
+from bayesde.model.random_effects.quadrature import Groups, group_log_likelihood
 from bayesde.numerics.compiled import copy_row, fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import log_ratio

@@ -4,8 +4,8 @@ For each group of samples the logarithm of
 
     int exp[ sum_j (y+r) ln((y+r) / (mu e^u + r)) + y (ln mu + u) ] p(u | tau) du,
 
-by the quadrature of `bayesde.model.group_likelihood`, in loops over the draws innermost. The search for the
-modes starts where the counts of the group and the prior of u meet if the group had one sample,
+by the quadrature of `bayesde.model.random_effects.quadrature`, in loops over the draws innermost. The search
+for the modes starts where the counts of the group and the prior of u meet if the group had one sample,
 
     u = L I / (I + 1 / tau^2),  L = ln[(sum y + 1/2) / (sum mu + 1/2)],  I = sum_j mu e^L r / (mu e^L + r),
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from bayesde.model.group_likelihood import log_law_height
+from bayesde.model.random_effects.quadrature import log_law_height
 from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import exponential, logarithm, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI
@@ -78,7 +78,7 @@ def add_groups(points, r, own, groups, law, room, largest, value):  # type: igno
         for _ in range(STEPS):
             _step(own, first, last, r, levels, law.df, room)
         _mark(room, largest)
-        _integrate(own, first, last, total, r, levels, law, room, value)
+        _integrate(own, (first, last, total), r, levels, law, room, value)
 
 
 @kernel
@@ -169,8 +169,9 @@ def _mark(room, largest):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _integrate(own, first, last, total, r, levels, law, room, value):  # type: ignore[no-untyped-def]
-    """Add the log integrals of a group."""
+def _integrate(own, group, r, levels, law, room, value):  # type: ignore[no-untyped-def]
+    """Add the log integrals of a group: its first cell, the end of its cells, and its sum of counts."""
+    first, last, total = group
     precision, u, power, best, sd = room[0], room[1], room[2], room[3], room[4]
     nodes = room[SHARED : SHARED + law.nodes.size]
     best[:] = -math.inf

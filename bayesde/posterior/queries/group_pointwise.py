@@ -5,9 +5,9 @@ With the random effect u of a group d integrated out, at given theta,
     p(y_j | y_d without j, theta) = I_d / I_d without j,     p(y_d | theta) = I_d,
 
 in which I is the integral of the probabilities of counts over the law of u
-(`bayesde.model.group_likelihood`). The tails of the predictive distribution of y_j are means of those of
-negative-binomial distributions over the posterior of u without j, for which the nodes of its quadrature
-stand.
+(`bayesde.model.random_effects.quadrature`). The tails of the predictive distribution of y_j are means of
+those of negative-binomial distributions over the posterior of u without j, for which the nodes of its
+quadrature stand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.group_likelihood import Groups, group_scale, integrate_group, sample_log_means
+from bayesde.model.random_effects.quadrature import Groups, group_scale, integrate_group, sample_log_means
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.numerics.threads import over_genes

@@ -29,7 +29,12 @@ from bayesde.design.formula import level_text
 from bayesde.design.random_effects import SEPARATOR, Grouping
 from bayesde.errors import BayesdeWarning, InputError, first_few
 from bayesde.model.effect_prior import log_effect_density
-from bayesde.model.group_likelihood import conditional_mode, group_scale, log_integrand, sample_log_means
+from bayesde.model.random_effects.quadrature import (
+    conditional_mode,
+    group_scale,
+    log_integrand,
+    sample_log_means,
+)
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
