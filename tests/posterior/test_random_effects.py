@@ -298,3 +298,27 @@ def test_the_posterior_is_that_of_a_grid(experiment):
         spread = np.sqrt((share[:, None] * (grid[0] - expected) ** 2).sum(axis=0))
         np.testing.assert_allclose((mean[g] - expected) / spread, 0.0, atol=0.08)
         np.testing.assert_allclose(sd[g], spread, rtol=0.06)
+
+
+def test_a_gene_that_only_some_donors_express(experiment):
+    """As those of one sex: the posterior has a mode where donors differ, and one of large dispersion."""
+    counts = experiment[0]
+    rng, matrix = np.random.default_rng(8), np.asarray(counts.matrix).copy()
+    expressed = np.repeat([True, False, True, False, True, False, False, True], 2)
+    matrix[0] = rng.poisson(np.where(expressed, rng.gamma(20.0, 30.0, 2 * DONORS), 3.0))
+    changed = bde.Counts(
+        matrix, genes=list(counts.genes), samples=list(counts.samples), sample_table=counts.sample_table
+    )
+    hyper = Hyperparameters(
+        shrinkage_scale={"condition[T.b]": 0.05},
+        dispersion_sd=0.5,
+        asymptotic_dispersion=0.05,
+        extra_poisson=2.0,
+        random_effect_sd={"donor": 0.3},
+        random_effect_sd_spread={"donor": 0.6},
+    )
+    found = fitted(changed, hyperparameters=hyper, genes=["g0"], draws=1000).results().loc["g0"]
+    assert found["pareto_k"] < 0.7
+    assert found["ess"] > 100.0
+    assert found["donor_sd_lower"] > 1.0
+    assert found["dispersion"] < 0.5
