@@ -77,7 +77,8 @@ class Posterior(PosteriorQueries):
         """Draws of equal weight, made on first use.
 
         ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of
-        the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
+        the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter), a
+        design with random effects ``random_effect_sd`` (chain, draw, gene, random_effect), natural log.
         Engine psis has one chain, of draws resampled by their weights: a draw may appear more than once.
         """
         return labelled_draws(self)

@@ -256,6 +256,18 @@ def test_other_laws_priors_and_counts(posterior):
     assert posterior.model().genes(np.arange(2)).n_random == 1
 
 
+def test_other_priors_from_the_same_draws(posterior):
+    wide = bde.reweighted(posterior, priors=bde.Priors(random_effect_sd=bde.LogNormal(0.29, 2.0)))
+    assert wide.hyperparameters.random_effect_sd["donor"] == pytest.approx(
+        posterior.hyperparameters.random_effect_sd["donor"], rel=0.2
+    )
+    without = replace(
+        posterior.hyperparameters, random_effect_sd={}, random_effect_sd_spread={}, draws={}, sd={}
+    )
+    with pytest.raises(InputError, match="the draws were made with 'donor'"):
+        bde.reweighted(posterior, hyperparameters=without)
+
+
 def test_plots(posterior):
     ax = bde.plots.random_effect_sd_plot(posterior)
     assert "donor" in ax.get_ylabel()
