@@ -146,7 +146,7 @@ def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPo
     given, drawn_with = (first_few(one.random_effect_sd) or "nothing" for one in (hyper, known))
     if set(hyper.random_effect_sd) != set(known.random_effect_sd):
         raise InputError(
-            f"hyperparameters: random_effect_sd is there of {given}, but the draws were made with {drawn_with}; "
+            f"hyperparameters: random_effect_sd is of {given}, but the draws were made with {drawn_with}; "
             "sample again."
         )
     space = HyperparameterSpace.of(posterior.coding.coefficients, hyper, posterior.request.priors)
