@@ -9,6 +9,7 @@ from typing import Unpack
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.random_effects import fixed_formula
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.errors import OptionError
 from bayesde.model.hyperparameters import Hyperparameters
@@ -27,6 +28,7 @@ from bayesde.posterior.options import (
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
+from bayesde.posterior.random_effects import check_groupings, with_laws_of_random_effects
 from bayesde.posterior.request import (
     Request,
     check_same,
@@ -58,7 +60,8 @@ def fit_posterior(
     ----------
     counts : Counts
     design : str or Design
-        A formula over the sample table, or a design made before.
+        A formula over the sample table, or a design made before. Random effects, ``(1 | donor)``, are for
+        engine psis.
     **sampler
         The fields of `EngineRunOptions`.
     genes : sequence of str, optional
@@ -67,7 +70,7 @@ def fit_posterior(
         By default their posterior is learnt from all genes and integrated over. ``"eb"`` fixes them at the
         values of the empirical-Bayes fit; others may be given. Engine joint samples them and takes none.
     eb : EbFit, optional
-        A fit of the same counts and design, so that it is not made again.
+        A fit of the same counts and of the fixed effects of the design, so that it is not made again.
     priors : Priors, optional
         Of the hyperparameters and of the coefficients that are not shrunken.
     options : SamplingOptions, optional
@@ -95,10 +98,11 @@ def fit_posterior(
         raise OptionError(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
         )
-    fit = eb if eb is not None else fit_eb(counts, design)
-    check_same(counts, design, fit)
+    fixed = design.fixed if isinstance(design, Design) else fixed_formula(design)
+    fit = eb if eb is not None else fit_eb(counts, fixed)
+    full = check_same(counts, design, fit)
     request = request_of(
-        fit, run, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
+        fit, run, design=full, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
     )
     posterior = posterior_of(replace(request, progress=progress), run.engine)
     return with_outliers_treated(posterior, run.outliers or "keep", progress)
@@ -126,6 +130,7 @@ def request_of(
     fit: EbFit,
     run: EngineRunOptions,
     *,
+    design: Design | None = None,
     genes: Sequence[str] | None = None,
     hyperparameters: Hyperparameters | str | None = None,
     priors: Priors | None = None,
@@ -138,6 +143,8 @@ def request_of(
     fit : EbFit
     run : EngineRunOptions
         The sampler, and how it is run.
+    design : Design, optional
+        That of the fit with random effects, where there are some.
     genes, hyperparameters, priors, options
         As of `fit_posterior`.
 
@@ -150,11 +157,15 @@ def request_of(
     InputError, OptionError
         As `fit_posterior` raises them.
     """
-    options = options or SamplingOptions()
+    options, priors = options or SamplingOptions(), priors or Priors()
     check_draws(run)
     check_unweighted(fit)
+    groupings = () if design is None else design.groupings
+    check_groupings(groupings, run.engine)
     rows = selected_genes(fit.counts, fit, genes)
     start = starting_values(fit, hyperparameters, options)
+    if groupings or start.random_effect_sd:
+        start = with_laws_of_random_effects(start, groupings, priors, hyperparameters is not None)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
         check_joint(
@@ -171,9 +182,10 @@ def request_of(
         run.seed,
         run.workers,
         options,
-        priors or Priors(),
+        priors,
         None if run.directory is None else Path(run.directory),
         pool=pool_of(run.scheduler, run.shared_folder, run.workers),
+        full_design=design if groupings else None,
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return request

@@ -1,8 +1,8 @@
 r"""The coefficients that a posterior is sampled in, of which those of the design are linear maps.
 
 By default they are the design's own, beta = theta. Where the levels of a factor are treated alike
-(`bayesde.design.level_coding`), there are more of them than columns of the design: with the matrix W of the
-sampled coefficients and the design matrix X,
+(`bayesde.design.codings.level_coding`), there are more of them than columns of the design: with the matrix W of
+the sampled coefficients and the design matrix X,
 
     x . beta = w . theta  for every sample,     beta = T theta,     X T = W,
 
