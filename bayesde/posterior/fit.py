@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.design.random_effects import fixed_formula
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.errors import OptionError
+from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
@@ -31,14 +33,12 @@ from bayesde.posterior.queries.outlier_search import with_outliers_treated
 from bayesde.posterior.random_effects import check_groupings, with_laws_of_random_effects
 from bayesde.posterior.request import (
     Request,
-    check_same,
-    check_unweighted,
     selected_genes,
     starting_values,
 )
 from bayesde.posterior.storage.pools import pool_of
 
-__all__ = ["fit_posterior", "posterior_of", "request_of"]
+__all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]
 
 
 @takes_fields_of(EngineRunOptions)
@@ -159,7 +159,7 @@ def request_of(
     """
     options, priors = options or SamplingOptions(), priors or Priors()
     check_draws(run)
-    check_unweighted(fit)
+    _check_unweighted(fit)
     groupings = () if design is None else design.groupings
     check_groupings(groupings, run.engine)
     rows = selected_genes(fit.counts, fit, genes)
@@ -189,3 +189,67 @@ def request_of(
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return request
+
+
+def check_same(counts: Counts, design: str | Design, fit: EbFit) -> Design:
+    """Refuse a fit of other counts or of other fixed effects than those of the posterior; return the design.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+    fit : EbFit
+
+    Returns
+    -------
+    Design
+        With its random effects.
+
+    Raises
+    ------
+    InputError
+    """
+    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
+        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
+    if design is fit.design:
+        return fit.design
+    if isinstance(design, str):
+        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
+        other = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in other.factors}
+        design = Design.from_formula(design, counts.sample_table, references=shared)
+    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
+        raise InputError(
+            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
+            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
+            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
+        )
+    return design
+
+
+def _same_counts(one: Counts, other: Counts) -> bool:
+    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
+    return (
+        one.genes.equals(other.genes)
+        and np.array_equal(one.library_sizes, other.library_sizes)
+        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
+    )
+
+
+def _check_unweighted(fit: EbFit) -> None:
+    """Refuse a fit with observation weights, which the posterior would ignore.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
+    if fit.weights is not None:
+        raise InputError(
+            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
+            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
+            "(counts.subset(samples=...))."
+        )

@@ -37,8 +37,6 @@ from bayesde.posterior.storage.pools import LocalPool, Pool
 
 __all__ = [
     "Request",
-    "check_same",
-    "check_unweighted",
     "coding_of",
     "selected_genes",
     "starting_values",
@@ -285,70 +283,6 @@ def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tup
         names = [term_of.get(k, name) for k, name in zip(shrunken, names, strict=True)]
     order = list(dict.fromkeys(names))
     return tuple(order.index(name) for name in names)
-
-
-def check_same(counts: Counts, design: str | Design, fit: EbFit) -> Design:
-    """Refuse a fit of other counts or of other fixed effects than those of the posterior; return the design.
-
-    Parameters
-    ----------
-    counts : Counts
-    design : str or Design
-    fit : EbFit
-
-    Returns
-    -------
-    Design
-        With its random effects.
-
-    Raises
-    ------
-    InputError
-    """
-    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
-        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
-    if design is fit.design:
-        return fit.design
-    if isinstance(design, str):
-        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
-        other = Design.from_formula(design, counts.sample_table)
-        shared = {factor: level for factor, level in references.items() if factor in other.factors}
-        design = Design.from_formula(design, counts.sample_table, references=shared)
-    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
-        raise InputError(
-            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
-            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
-            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
-        )
-    return design
-
-
-def _same_counts(one: Counts, other: Counts) -> bool:
-    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
-    return (
-        one.genes.equals(other.genes)
-        and np.array_equal(one.library_sizes, other.library_sizes)
-        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
-    )
-
-
-def check_unweighted(fit: EbFit) -> None:
-    """Refuse a fit with observation weights, which the posterior would ignore.
-
-    Parameters
-    ----------
-    fit : EbFit
-
-    Raises
-    ------
-    InputError
-    """
-    if fit.weights is not None:
-        raise InputError(
-            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
-            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
-            "(counts.subset(samples=...))."
-        )
 
 
 def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:

@@ -40,11 +40,10 @@ def labelled_draws(
     """
     chosen = rows if genes is None else positions(posterior.genes, genes)
     theta = equal_draws(posterior.gene_draws.genes(chosen), posterior.seeds(chosen))
-    names, first = posterior.request.space.random_effects, posterior.coding.n_coefficients
+    theta, coefficients = posterior.coding.coefficients_of(theta), posterior.design.coefficients
+    names, first = posterior.request.space.random_effects, len(coefficients)
     sds = {name: theta[..., first + t] for t, name in enumerate(names)}
     theta = np.delete(theta, np.arange(first, first + len(names)), axis=-1) if names else theta
-    theta = posterior.coding.coefficients_of(theta)
-    coefficients = posterior.design.coefficients
     return draws_dataset(theta, posterior.genes[chosen], coefficients, posterior.shared, sds)
 
 
