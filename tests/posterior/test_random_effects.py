@@ -15,10 +15,12 @@ from bayesde import BayesdeWarning, Hyperparameters, InputError
 from bayesde.errors import OptionError
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
+from bayesde.posterior.importance import blocks
 from bayesde.posterior.left_out_counts import without_samples
 from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.drawing import ProposalDraws
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
+from bayesde.posterior.queries.outlier_search import usual_treatment
 from bayesde.posterior.queries.pointwise import Among, log_probabilities
 from bayesde.posterior.random_effects import check_groupings
 from benchmarks.donors.experiments import Experiment, simulated
@@ -334,3 +336,50 @@ def test_a_gene_that_only_some_donors_express(experiment):
     assert found["ess"] > 100.0
     assert found["donor_sd_lower"] > 1.0
     assert found["dispersion"] < 0.5
+
+
+@pytest.mark.parametrize("coding", ["levels", "treatment"])
+def test_factors_of_three_levels(experiment, coding):
+    """Levels treated alike have more coefficients than the design; other references have their own weights."""
+    counts = experiment[0]
+    table = counts.sample_table.assign(group=np.repeat(list("aabbbccc"), 2))
+    three = bde.Counts(
+        counts.matrix, genes=list(counts.genes), samples=list(counts.samples), sample_table=table
+    )
+    found = fitted(three, "~ group + (1 | donor)", options=bde.SamplingOptions(coding=coding))
+    draws = found.draws
+    assert draws["beta"].sizes["coefficient"] == 3
+    sd = np.exp(np.asarray(found.gene_draws.theta)[..., -2].astype(np.float64))
+    assert float(draws["random_effect_sd"].max()) <= sd.max() * (1.0 + 1e-6)
+    own, other = found.results(("group", "c", "b")), found.results(("group", "b", "a"))
+    assert own["donor_sd"].notna().all()
+    np.testing.assert_allclose(own["donor_sd"], other["donor_sd"], rtol=0.5)
+    assert found.predict(["g1"], draws=20).sizes["sample"] == 2 * DONORS
+    assert found.random_effects(["g1"]).sizes["level"] == DONORS
+    assert bde.plots.gene_counts_plot(found, "g1", by="group").has_data()
+
+
+def test_outlying_counts(experiment):
+    """Left out, as by default of the command line where every sample has two others of the same kind."""
+    counts = experiment[0]
+    matrix = np.asarray(counts.matrix).copy()
+    matrix[7, 3] = 200 * (matrix[7].max() + 10)
+    changed = bde.Counts(
+        matrix, genes=list(counts.genes), samples=list(counts.samples), sample_table=counts.sample_table
+    )
+    found = fitted(changed, outliers="leave-out")
+    assert ("g7", "s3") in set(zip(found.outliers["gene"], found.outliers["sample"], strict=True))
+    assert usual_treatment(found) == "leave-out"
+    table = found.results()
+    assert table.loc["g7", "status"] == "outlier_left_out"
+    assert np.isfinite(table.loc["g7", "donor_sd"])
+
+
+def test_genes_in_blocks(posterior, experiment, monkeypatch, tmp_path):
+    """They have the same draws; what was learnt is read back with the laws of random effects."""
+    monkeypatch.setattr(blocks, "LONG", 0)
+    for _ in range(2):  # the second time from the finished blocks
+        found = fitted(experiment[0], directory=str(tmp_path))
+        np.testing.assert_array_equal(found.gene_draws.theta, posterior.gene_draws.theta)
+        assert found.hyperparameters.random_effect_sd == posterior.hyperparameters.random_effect_sd
+        assert set(found.hyperparameters.random_effect_sd_spread) == {"donor"}

@@ -2,9 +2,11 @@
 
 import json
 
+import pandas as pd
 import pytest
 import xarray as xr
 
+import bayesde as bde
 from bayesde.results import read_results
 from benchmarks.donors.experiments import Experiment, simulated
 
@@ -44,6 +46,10 @@ def test_a_run(bayesde, files):
     assert "random_effect_sd[donor]" in page
     assert "Standard deviations of the random effects" in page
     assert bayesde("resume", out)[0] in (0, 3)
+    opened = bde.open_run(out)
+    assert opened.design.groupings[0].name == "donor"
+    pd.testing.assert_frame_equal(opened.results(), table)
+    assert opened.posterior.random_effects(["g5"]).sizes["level"] == 6
 
 
 @pytest.mark.parametrize(
