@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.posterior import Posterior
-    from bayesde.posterior.queries.compare import compare_posteriors
     from bayesde.posterior.queries.loo import LeaveOneOut
+    from bayesde.posterior.queries.other_models.compare import compare_posteriors
+    from bayesde.posterior.queries.other_models.reweight import reweighted
+    from bayesde.posterior.queries.other_models.sensitivity import power_scaling, sensitivity
     from bayesde.posterior.queries.prior_predictive import prior_predictive
-    from bayesde.posterior.queries.reweight import reweighted
-    from bayesde.posterior.queries.sensitivity import power_scaling, sensitivity
     from bayesde.power import PowerOptions, PowerStudy, power_study
     from bayesde.results import ResultsTable, read_results, s_values
     from bayesde.runs.opening import OpenedRun, open_run
@@ -89,7 +89,7 @@ _HOMES = {
     "bayesde.io": ("pseudobulk", "read_counts", "read_tximport", "write_anndata"),
     "bayesde.normalize": ("cpm", "fpkm", "fpm", "log_cpm", "norm_transform", "normalization_factors"),
     "bayesde.eb.options": ("EbOptions",),
-    "bayesde.posterior.queries.compare": ("compare_posteriors",),
+    "bayesde.posterior.queries.other_models.compare": ("compare_posteriors",),
     "bayesde.posterior.fit": ("fit_posterior",),
     "bayesde.model.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.queries.loo": ("LeaveOneOut",),
@@ -98,8 +98,8 @@ _HOMES = {
     "bayesde.model.effect_laws": ("EffectMixture",),
     "bayesde.model.priors": ("Beta", "LogNormal", "Priors", "ShiftedGamma", "ShiftedLogNormal"),
     "bayesde.posterior.posterior": ("Posterior",),
-    "bayesde.posterior.queries.reweight": ("reweighted",),
-    "bayesde.posterior.queries.sensitivity": ("power_scaling", "sensitivity"),
+    "bayesde.posterior.queries.other_models.reweight": ("reweighted",),
+    "bayesde.posterior.queries.other_models.sensitivity": ("power_scaling", "sensitivity"),
     "bayesde.power": ("PowerOptions", "PowerStudy", "power_study"),
     "bayesde.gene_rankings": ("ranking", "rankings"),
     "bayesde.results": ("ResultsTable", "read_results", "s_values"),

@@ -7,14 +7,14 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from bayesde.columns import COLUMNS, Column, column_of
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.io.parquet import is_parquet, parquet_bytes, read_parquet
@@ -35,132 +35,8 @@ __all__ = [
 _SPECIAL = re.compile('["\t\r\n]')
 
 
-@dataclass(frozen=True)
-class Column:
-    """What a column of the results table holds.
-
-    Attributes
-    ----------
-    name : str
-    unit : str
-        ``"log2"``, ``"probability"``, ``"counts"``, ... or empty.
-    description : str
-    deseq2 : str or None
-        DESeq2's name of the same quantity.
-    natural_log : bool
-        Whether `build_results` is given the natural logarithm and stores log2.
-    diagnostic : bool
-        Whether it describes the work of one engine only, and may be missing for a gene that is ``ok``.
-    text : bool
-        Whether it holds text.
-    """
-
-    name: str
-    unit: str
-    description: str
-    deseq2: str | None = None
-    natural_log: bool = False
-    diagnostic: bool = False
-    text: bool = False
-
-
-_COLUMN_LIST = (
-    Column("gene_name", "", "symbol or name of the gene, where the counts came with such names", text=True),
-    Column("base_mean", "counts", "mean of the normalized counts over all samples", "baseMean"),
-    Column(
-        "log2_fold_change",
-        "log2",
-        "the contrast: maximum likelihood, maximum a-posteriori (shrunken) or posterior mean (or median, if "
-        "chosen), by engine; draws beyond e^30-fold, between which no counts can distinguish, are taken as "
-        "e^30-fold",
-        "log2FoldChange",
-        natural_log=True,
-    ),
-    Column(
-        "lfc_se", "log2", "standard error, or posterior standard deviation, of the contrast", "lfcSE", True
-    ),
-    Column(
-        "lfc_lower",
-        "log2",
-        "lower end of the interval of the contrast; of a posterior equal-tailed, or shortest if chosen",
-        None,
-        True,
-    ),
-    Column(
-        "lfc_upper",
-        "log2",
-        "upper end of the interval of the contrast; of a posterior equal-tailed, or shortest if chosen",
-        None,
-        True,
-    ),
-    Column("stat", "", "test statistic: Wald (estimate / standard error) or likelihood ratio", "stat"),
-    Column("p_value", "probability", "p-value of the test", "pvalue"),
-    Column(
-        "padj", "probability", "p-value adjusted by Benjamini-Hochberg, low means filtered out first", "padj"
-    ),
-    Column(
-        "lfsr",
-        "probability",
-        "local false sign rate: posterior probability that the sign is wrong (an effect of exactly 0 counts "
-        "as wrong); where few draws have the other sign, extrapolated by Laplace's approximation of the "
-        "contrast's density",
-    ),
-    Column(
-        "s_value",
-        "probability",
-        "expected share of wrong signs among the genes down to this one, in the order of lfsr; with a "
-        "threshold, of effects of wrong sign or smaller than it (FSOS), in the order of that probability",
-        "svalue",
-    ),
-    Column(
-        "p_zero",
-        "probability",
-        "posterior probability that the contrast is exactly 0, if the prior gives effects a probability of "
-        "being 0",
-    ),
-    Column(
-        "prob_gt_threshold",
-        "probability",
-        "posterior probability that the absolute contrast exceeds the threshold; 1 minus it is the local "
-        "false discovery probability",
-    ),
-    Column("dispersion", "", "dispersion alpha: variance = mean + alpha * mean^2"),
-    Column(
-        "ess",
-        "draws",
-        "effective sample size of importance sampling: how many independent draws the weighted draws of "
-        "engine psis are worth",
-        diagnostic=True,
-    ),
-    Column(
-        "rhat",
-        "",
-        "of chains: largest R-hat of the gene's parameters (rank-normalized, split)",
-        diagnostic=True,
-    ),
-    Column(
-        "ess_bulk",
-        "draws",
-        "of chains: smallest bulk effective sample size of the gene's parameters",
-        diagnostic=True,
-    ),
-    Column(
-        "ess_tail",
-        "draws",
-        "of chains: smallest tail effective sample size of the gene's parameters",
-        diagnostic=True,
-    ),
-    Column(
-        "pareto_k",
-        "",
-        "shape of the tail of the importance weights; above 0.7 they are unreliable",
-        diagnostic=True,
-    ),
-    Column("engine", "", "the inference method: eb, psis, nuts or joint", text=True),
-    Column("status", "", "ok, or why a number is missing or unreliable", text=True),
-)
-COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMN_LIST}
-"""The schema: every column a results table may have, by name, in order."""
+def _known(name: str) -> Column:
+    return cast(Column, column_of(name))
 
 
 class ResultsTable(pd.DataFrame):
@@ -187,15 +63,14 @@ class ResultsTable(pd.DataFrame):
             If pyarrow is not installed.
         """
         about = {
-            name: {"unit": COLUMNS[name].unit, "description": text}
-            for name, text in self.descriptions.items()
+            name: {"unit": _known(name).unit, "description": text} for name, text in self.descriptions.items()
         }
         write_atomically(path, parquet_bytes(self, about))
 
     @property
     def descriptions(self) -> dict[str, str]:
         """What the table's columns mean, by name."""
-        return {name: COLUMNS[name].description for name in self.columns if name in COLUMNS}
+        return {name: column.description for name in self.columns if (column := column_of(name))}
 
     def to_deseq2(self) -> pd.DataFrame:
         """Return the columns that DESeq2 has, under its names.
@@ -236,12 +111,14 @@ def build_results(genes: Sequence[str] | pd.Index, columns: Mapping[str, Any]) -
         If a column is unknown or of another length, a status is unknown, or a number is missing where the
         status is ``ok``: mistakes of the caller, not of the data.
     """
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if column_of(name) is None]
     if unknown or "status" not in columns:
         raise ValueError(
             f"unknown results columns {unknown}" if unknown else "a results table needs a status"
         )
-    arrays = {name: _values(COLUMNS[name], columns[name], len(genes)) for name in COLUMNS if name in columns}
+    order, extra = list(COLUMNS), [name for name in columns if name not in COLUMNS]
+    order[(at := order.index("dispersion") + 1) : at] = extra
+    arrays = {name: _values(_known(name), columns[name], len(genes)) for name in order if name in columns}
     _check_status(arrays)
     return ResultsTable(arrays, index=pd.Index(genes, dtype=object, name="gene"), copy=False)
 
@@ -293,7 +170,7 @@ def _check_status(arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"unknown status {unknown}")
     ok = np.asarray(status == "ok", dtype=bool)
     for name, values in arrays.items():
-        if COLUMNS[name].text or COLUMNS[name].diagnostic:
+        if _known(name).text or _known(name).diagnostic:
             continue
         unexplained = np.flatnonzero(np.isnan(values) & ok)
         if unexplained.size:
@@ -320,13 +197,13 @@ def write_results(
     pathlib.Path
         The table's file in the first of them.
     """
-    descriptions = {name: COLUMNS[name].description for name in table.columns} | dict(meanings or {})
+    known = {name: _known(name) for name in table.columns}
     schema = {
         "columns": {
             "gene": {"unit": "", "description": "name of the gene, in the order of the input"},
             **{
-                name: {"unit": COLUMNS[name].unit, "description": descriptions[name]}
-                for name in table.columns
+                name: {"unit": column.unit, "description": (meanings or {}).get(name, column.description)}
+                for name, column in known.items()
             },
         },
         "status": {name: status.meaning for name, status in STATUSES.items()},
@@ -404,8 +281,8 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
     frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
     arrays = {
         name: np.array(
-            frame[name] if COLUMNS[name].text else [float(text or "nan") for text in frame[name]],
-            dtype=object if COLUMNS[name].text else np.float64,  # float() reads back the number written
+            frame[name] if _known(name).text else [float(text or "nan") for text in frame[name]],
+            dtype=object if _known(name).text else np.float64,  # float() reads back the number written
         )
         for name in names[1:]
     }
@@ -414,7 +291,7 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
 
 def _check_columns(names: list[str], file: Path) -> None:
     """Refuse other kinds of tables."""
-    foreign = [name for name in names[1:] if name not in COLUMNS]
+    foreign = [name for name in names[1:] if column_of(name) is None]
     if names[0] != "gene" or foreign or "status" not in names:
         raise InputError(
             f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."

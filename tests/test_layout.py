@@ -13,8 +13,8 @@ import bayesde
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = (
-    "errors options numerics counts io datasets design normalize statuses results gene_rankings simulation "
-    "eb explore model stan_runtime posterior usage plots power bias runs cli"
+    "errors options numerics counts io datasets design normalize statuses columns results gene_rankings "
+    "simulation eb explore model stan_runtime posterior usage plots power bias runs cli"
 ).split()
 """Top-level folders and modules of the package; each imports only from those before it."""
 HEAVY = ("numba", "cmdstanpy", "arviz", "matplotlib")

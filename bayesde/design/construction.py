@@ -18,6 +18,7 @@ from bayesde.design.formula import (
     variables,
 )
 from bayesde.design.matrix import DesignMatrix
+from bayesde.design.random_effects import fixed_formula, read_groupings
 from bayesde.design.rank import warn_badly_scaled
 from bayesde.errors import InputError, first_few
 
@@ -47,7 +48,7 @@ def fields_from_formula(
     InputError
         If the formula or its variables cannot be used; see `Design.from_formula`.
     """
-    parsed = parsed_formula(formula)
+    parsed = parsed_formula(fixed_formula(formula))
     names = variables(parsed)
     check_variables(names, sample_table, formula)
     data, factors = formula_data(parsed, names, sample_table, dict(references or {}))
@@ -55,9 +56,10 @@ def fields_from_formula(
     covariates = [name for name in names if name not in factors]
     warn_similar_levels(factors)
     warn_numeric_groups(entered_as_numbers(parsed, data))
+    values = matrix.to_numpy(dtype=np.float64)
     return {
         "formula": formula.strip(),
-        "matrix": matrix.to_numpy(dtype=np.float64),
+        "matrix": values,
         "coefficients": tuple(map(str, matrix.columns)),
         "samples": tuple(map(str, sample_table.index)),
         "factors": factors,
@@ -65,6 +67,7 @@ def fields_from_formula(
         "groups": {name: tuple(map(str, data[name])) for name in factors},
         "ranges": {name: (float(data[name].min()), float(data[name].max())) for name in covariates},
         "spec": spec,
+        "groupings": read_groupings(formula, sample_table, values),
     }
 
 

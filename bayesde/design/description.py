@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bayesde.design.matrix import DesignMatrix
+from bayesde.design.random_effects import Grouping
 
 __all__ = ["variable_lines"]
 
@@ -23,12 +24,19 @@ def variable_lines(design: DesignMatrix) -> list[str]:
     -------
     list of str
         ``"condition: control 4 (reference), treated 4"`` of a factor, ``"age: 21 to 64 (a number)"`` of a
-        covariate; empty for a bare matrix.
+        covariate, ``"(1 | donor): 6 levels of 2 samples"`` of random effects; empty for a bare matrix.
     """
     factors = [f"{name}: {_levels(levels, design.groups[name])}" for name, levels in design.factors.items()]
-    return factors + [
-        f"{name}: {low:g} to {high:g} (a number)" for name, (low, high) in design.ranges.items()
-    ]
+    numbers = [f"{name}: {low:g} to {high:g} (a number)" for name, (low, high) in design.ranges.items()]
+    return factors + numbers + [_random_effects(grouping) for grouping in design.groupings]
+
+
+def _random_effects(grouping: Grouping) -> str:
+    """Say how many levels a grouping has, and of how many samples."""
+    sizes = Counter(grouping.level.tolist()).values()
+    few, most = min(sizes), max(sizes)
+    samples = f"{few} sample{'s' * (most > 1)}" if few == most else f"{few} to {most} samples"
+    return f"{grouping.term}: {grouping.n_levels} levels of {samples}"
 
 
 def _levels(levels: tuple[str, ...], groups: tuple[str, ...]) -> str:

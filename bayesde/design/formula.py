@@ -57,7 +57,7 @@ def parsed_formula(formula: str) -> Formula:
     if not isinstance(parsed, Sequence):
         raise InputError(
             f"the design '{formula}' has a response or several parts; write only the right-hand side, such "
-            "as '~ batch + condition'."
+            "as '~ batch + condition'; random effects in parentheses, such as '~ condition + (1 | donor)'."
         )
     if not list(parsed):
         raise InputError(f"the design '{formula}' has no terms; '~ 1' fits one mean for each gene.")

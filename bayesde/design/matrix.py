@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 
-from bayesde.design.rank import check_finite, check_rank
+from bayesde.design.random_effects import Grouping, fixed_formula
+from bayesde.design.rank import check_finite, check_rank, nested_factor
 
 __all__ = ["DesignMatrix"]
 
@@ -29,11 +31,12 @@ class DesignMatrix:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spec: ModelSpec | None = None
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    groupings: tuple[Grouping, ...] = ()
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64, order="C")
         check_finite(matrix, self.coefficients, self.samples)
-        check_rank(matrix, self.coefficients)
+        check_rank(matrix, self.coefficients, nested_factor(self.groups))
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 
@@ -62,6 +65,13 @@ class DesignMatrix:
     def has_intercept(self) -> bool:
         """Whether a column is 1 for every sample."""
         return self.intercept is not None
+
+    @property
+    def fixed(self) -> Self:
+        """The design without its random effects; the design itself if it has none."""
+        if not self.groupings:
+            return self
+        return replace(self, formula=fixed_formula(str(self.formula)), groupings=())
 
     def to_frame(self) -> pd.DataFrame:
         """Return the model matrix as a new DataFrame (sample, coefficient)."""

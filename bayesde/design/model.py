@@ -41,6 +41,8 @@ class Design(DesignMatrix):
         What makes model rows of new samples; None for a bare matrix.
     ranges : dict of str to tuple of two floats
         The smallest and largest value of each numeric covariate in the formula.
+    groupings : tuple of Grouping
+        The random effects of the formula (`bayesde.design.random_effects`).
     """
 
     @classmethod
@@ -57,11 +59,15 @@ class Design(DesignMatrix):
         category of a categorical column, else the first in alphabetical order (as in R). Levels that no
         sample has are dropped. Numeric columns are covariates; ``C(batch)`` makes a factor of one.
 
+        Terms in parentheses with a bar are random effects, in the syntax of lme4: ``(1 | donor)``, nested
+        ``(1 | clinic/patient)``, slopes ``(1 + time | donor)`` and ``(0 + treated | donor)``. Those of
+        different columns are independent of each other.
+
         Parameters
         ----------
         formula : str
-            For example ``"~ batch + condition"``, ``"~ 0 + condition"``, ``"~ age * condition"``; the
-            tilde may be omitted.
+            For example ``"~ batch + condition"``, ``"~ 0 + condition"``, ``"~ age * condition"``,
+            ``"~ condition + (1 | donor)"``; the tilde may be omitted.
         sample_table : pandas.DataFrame
             One row per sample, indexed by name.
         references : mapping of str to str, optional
@@ -75,12 +81,15 @@ class Design(DesignMatrix):
         ------
         InputError
             If the formula cannot be read or has a response; a variable or level is unknown; a value is
-            missing; a factor has one level; columns are collinear; no residual degree of freedom is left.
+            missing; a factor has one level; columns are collinear; no residual degree of freedom is left;
+            a grouping of random effects has fewer than 3 levels, one for each sample, or levels that the
+            fixed effects tell apart.
 
         Warns
         -----
         BayesdeWarning
-            If a covariate is badly scaled; if levels of a factor differ only in case, whitespace or ``_-.``;
+            If a grouping of random effects has fewer than 6 levels;
+            if a covariate is badly scaled; if levels of a factor differ only in case, whitespace or ``_-.``;
             if a numeric column looks like group labels.
         """
         design = cls(**fields_from_formula(formula, sample_table, references))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesde.design.formula import check_variables, level_text, parsed_formula, variables
 from bayesde.design.matrix import DesignMatrix
+from bayesde.design.random_effects import fixed_formula
 from bayesde.errors import InputError, first_few
 from bayesde.options import nearest
 
@@ -41,7 +42,7 @@ def rows_of_new_samples(design: DesignMatrix, samples: Any) -> pd.DataFrame:
             f"new samples: a table with the variables of '{design.formula}' is needed, one row per sample; "
             f"got {type(samples).__name__}."
         )
-    names = variables(parsed_formula(str(design.formula)))
+    names = variables(parsed_formula(fixed_formula(str(design.formula))))
     check_variables(names, samples, str(design.formula))
     columns: dict[str, Any] = {}
     for name in names:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bayesde.errors import BayesdeWarning, InputError, first_few
 
-__all__ = ["check_finite", "check_rank", "linear_text", "warn_badly_scaled"]
+__all__ = ["check_finite", "check_rank", "linear_text", "nested_factor", "warn_badly_scaled"]
 
 # A column is called a combination of others when what they leave of it is below this share of its norm.
 RANK_TOLERANCE = 1e-8
@@ -45,7 +45,7 @@ def check_finite(matrix: np.ndarray, coefficients: Sequence[str], samples: Seque
         )
 
 
-def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
+def check_rank(matrix: np.ndarray, coefficients: Sequence[str], nested: str | None = None) -> None:
     """Refuse collinear columns, naming the relations, and designs without residual degrees of freedom.
 
     Parameters
@@ -53,6 +53,8 @@ def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
     matrix : numpy.ndarray, (sample, coefficient)
     coefficients : sequence of str
         Names of the columns.
+    nested : str, optional
+        A factor that is nested in another one, for messages.
 
     Raises
     ------
@@ -68,12 +70,47 @@ def check_rank(matrix: np.ndarray, coefficients: Sequence[str]) -> None:
         raise InputError(
             f"the design has collinear columns: {'; '.join(relations)}. Their effects cannot be separated: "
             f"drop one of the variables, or combine them{center}{_of_splines(coefficients)}."
+            f"{_of_nested(nested)}"
         )
     if n_coefficients >= n_samples:
         raise InputError(
             f"the design is saturated: {n_coefficients} coefficients for {n_samples} samples leave no "
-            "residual degrees of freedom. Replicates or a simpler design are needed."
+            f"residual degrees of freedom. Replicates or a simpler design are needed.{_of_nested(nested)}"
         )
+
+
+def nested_factor(groups: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the first factor each of whose levels has only one level of another factor, or None.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        The level of every sample, by factor.
+
+    Returns
+    -------
+    str or None
+        Of three levels or more, and of several samples in at least one of them.
+    """
+    for name, inner in groups.items():
+        n = len(set(inner))
+        if not 3 <= n < len(inner):
+            continue
+        for other, outer in groups.items():
+            outer_levels = len(set(outer))
+            if other != name and outer_levels < n == len(set(zip(inner, outer, strict=True))):
+                return name
+    return None
+
+
+def _of_nested(nested: str | None) -> str:
+    """Suggest random effects for a factor that is nested in another one."""
+    if nested is None:
+        return ""
+    return (
+        f" Every level of '{nested}' is within one level of another factor: if its levels are subjects, "
+        f"write (1 | {nested}) in the formula, a random effect, in place of the fixed one."
+    )
 
 
 def _of_splines(coefficients: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from bayesde.counts import Counts
 from bayesde.design import Design
 from bayesde.design.as_design import as_design
 from bayesde.design.default_contrast import warn_default
+from bayesde.design.random_effects import refuse_for_point_estimates
 from bayesde.eb.dispersion.trend import DispersionTrend, as_trend
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.inputs import gather_inputs
@@ -248,6 +249,8 @@ def fit_eb(
     ------
     InputError
         If the formula, the factors or the weights do not fit the counts.
+    OptionError
+        If the design has random effects.
 
     References
     ----------
@@ -256,6 +259,7 @@ def fit_eb(
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
     design = as_design(design, counts, references)
+    refuse_for_point_estimates(design.groupings)
     known = None if trend is None else as_trend(trend)
     inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
     gene_wise = first_pass(inputs)

@@ -11,6 +11,7 @@ from scipy.special import ndtr, ndtri
 from bayesde.counts import chunk_cells
 from bayesde.design import Contrast, Design
 from bayesde.design.as_design import as_design
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.eb.estimates import EbEstimates
 from bayesde.eb.options import LARGEST_THRESHOLD, SHRINKAGES
 from bayesde.eb.regression.glm import contrast_standard_errors
@@ -163,6 +164,7 @@ def lrt_table(fit: EbEstimates, contrast: Contrast, reduced: str | Design) -> Re
         If the reduced design is not part of the full one.
     """
     reduced = as_design(reduced, fit.counts)
+    refuse_groupings(reduced.groupings, "the likelihood-ratio test", "Leave them out of the reduced design.")
     refitted = estimates_for_lrt(fit)
     test = likelihood_ratios(refitted, reduced)
     effect, error = _tested_effect(refitted, contrast)

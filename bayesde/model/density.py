@@ -18,21 +18,25 @@ from scipy.special import stdtrit
 
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
+from bayesde.model.random_effects.quadrature import (
+    NO_GROUPS,
+    Groups,
+    RandomEffects,
+    add_group_derivatives,
+    group_log_likelihood,
+)
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
-    ASYMPTOTIC,
     HALF_LOG_TWO_PI,
     gamma_excess,
+    gamma_excess_derivatives,
     log_ratio,
-    stirling,
-    stirling_slope,
 )
 
 __all__ = [
     "ConditionalModel",
     "GeneData",
     "GenePrior",
-    "gamma_excess_derivatives",
     "log_density",
     "log_density_derivatives",
     "log_prior",
@@ -42,6 +46,7 @@ __all__ = [
 ]
 
 
+NO_CENTER = np.empty(0)
 STAND_IN_NU = 5.0
 """Degrees of freedom of the residuals for which proposals are made where there are two normal components."""
 
@@ -58,11 +63,14 @@ class GeneData(NamedTuple):
         Normalization factors, natural log.
     x : ndarray (sample, coefficient)
         Design matrix.
+    groups : Groups
+        Samples that have random intercepts in common.
     """
 
     y: np.ndarray
     log_nf: np.ndarray
     x: np.ndarray
+    groups: Groups = NO_GROUPS
 
 
 class GenePrior(NamedTuple):
@@ -84,6 +92,8 @@ class GenePrior(NamedTuple):
         Degrees of freedom of the residuals around the trend; infinite for normal ones.
     wide_share, wide_ratio : float
         Of residuals with two normal components, share and relative scale of the second one; 0 and 1 for one.
+    center : ndarray (random effect,)
+        Centers of the normal priors of the last coefficients, log standard deviations of random effects.
     """
 
     df: np.ndarray
@@ -93,6 +103,7 @@ class GenePrior(NamedTuple):
     nu: float
     wide_share: float = 0.0
     wide_ratio: float = 1.0
+    center: np.ndarray = NO_CENTER
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +140,8 @@ class ConditionalModel:
     factor : ndarray of int64 (coefficient,), optional
         Which coefficients are the levels of one factor, around a center that is another coefficient: the same
         number from 0 on, -1 for others. By default there are none.
+    random : RandomEffects, optional
+        Each has a coefficient of its own, ln tau, after the others; its column of `x` is 0.
     """
 
     y: np.ndarray
@@ -146,6 +159,22 @@ class ConditionalModel:
     wide_share: float = 0.0
     wide_ratio: float = 1.0
     factor: np.ndarray | None = None
+    random: RandomEffects | None = None
+
+    @property
+    def n_random(self) -> int:
+        """Number of standard deviations of random effects, the last coefficients."""
+        return 0 if self.random is None else self.random.center.size
+
+    @property
+    def log_sd_prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centers and spreads of the log standard deviations of random effects."""
+        return (NO_CENTER, NO_CENTER) if self.random is None else (self.random.center, self.random.spread)
+
+    @property
+    def is_fixed(self) -> np.ndarray:
+        """Which coefficients are fixed effects, ndarray of bool (coefficient,)."""
+        return np.arange(self.n_coefficients) < self.n_coefficients - self.n_random
 
     @property
     def factors(self) -> np.ndarray:
@@ -177,18 +206,22 @@ class ConditionalModel:
     @property
     def prior_scale(self) -> np.ndarray:
         """Scale of every coefficient's prior (coefficient,): Student-t where shrunken, normal elsewhere."""
-        return np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
+        scale = np.where(self.shrunken, self.shrinkage_scale, self.unshrunken_sd)
+        if self.random is not None:
+            scale[~self.is_fixed] = self.random.spread
+        return scale
 
     @property
     def data(self) -> GeneData:
         """Counts, factors and design, as the kernels take them."""
-        return GeneData(self.y, self.log_nf, self.x)
+        groups = NO_GROUPS if self.random is None else self.random.groups
+        return GeneData(self.y, self.log_nf, self.x, groups)
 
     @property
     def prior(self) -> GenePrior:
         """The priors, as the kernels take them."""
         of_effects, residuals = (self.prior_df, self.prior_scale), (self.nu, self.wide_share, self.wide_ratio)
-        return GenePrior(*of_effects, self.log_trend, self.dispersion_sd, *residuals)
+        return GenePrior(*of_effects, self.log_trend, self.dispersion_sd, *residuals, self.log_sd_prior[0])
 
     @property
     def n_genes(self) -> int:
@@ -245,36 +278,17 @@ class ConditionalModel:
 @kernel
 def one_gene(data, prior, g):  # type: ignore[no-untyped-def]
     """Return the data and the prior of gene g: views, no copies."""
-    own = GeneData(data.y[g], data.log_nf[g], data.x)
+    own = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
     trend, sd, nu = prior.log_trend[g], prior.dispersion_sd, prior.nu
-    return own, GenePrior(prior.df, prior.scale, trend, sd, nu, prior.wide_share, prior.wide_ratio)
+    wide = prior.wide_share, prior.wide_ratio
+    return own, GenePrior(prior.df, prior.scale, trend, sd, nu, wide[0], wide[1], prior.center)
 
 
 @kernel
-def gamma_excess_derivatives(x):  # type: ignore[no-untyped-def]
-    """Return A(x), A'(x) = psi(x) - ln x and T(x) = psi'(x) - 1/x for x > 0.
-
-    A is `gamma_excess` of `bayesde.numerics.gamma_functions`; the series are 6.1.41, 6.3.18 and 6.4.12 of
-    Abramowitz and Stegun, their recurrences 6.1.15, 6.3.5 and 6.4.6.
-    """
-    product, inverses, squares, z = 1.0, 0.0, 0.0, x
-    while z < ASYMPTOTIC:
-        inverse = 1.0 / z
-        inverses += inverse
-        squares += inverse * inverse
-        product *= z
-        z += 1.0
-    inverse = 1.0 / z
-    u = inverse * inverse
-    series = 1.0 / 6.0 - u * (1.0 / 30.0 - u * (1.0 / 42.0 - u * (1.0 / 30.0 - u * 5.0 / 66.0)))
-    value, slope = stirling(u) * inverse, -0.5 * inverse - u * stirling_slope(u)
-    curve = u * (0.5 + series * inverse)
-    log_x = math.log(x)
-    if z == x:
-        return value - 0.5 * log_x, slope, curve
-    log_z = math.log(z)
-    value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
-    return value, slope - inverses + (log_z - log_x), curve + squares + (inverse - 1.0 / x)
+def _from_center(theta, k, prior):  # type: ignore[no-untyped-def]
+    """Return how far a coefficient is from the center of its prior."""
+    at = k - (theta.size - 1 - prior.center.size)
+    return theta[k] - prior.center[at] if at >= 0 else theta[k]
 
 
 @kernel
@@ -306,7 +320,7 @@ def log_prior(theta, prior):  # type: ignore[no-untyped-def]
     p = theta.size - 1
     total = 0.0
     for k in range(p):
-        total += log_effect_density(theta[k], prior.df[k], prior.scale[k])
+        total += log_effect_density(_from_center(theta, k, prior), prior.df[k], prior.scale[k])
     return total + log_residual_density((theta[p] - prior.log_trend) / prior.dispersion_sd, prior)
 
 
@@ -328,9 +342,11 @@ def log_density(theta, data, prior):  # type: ignore[no-untyped-def]
     prior : GenePrior
         Of the gene.
     """
-    y, log_nf, x = data
+    y, log_nf, x, groups = data
     p = theta.size - 1
     total = log_prior(theta, prior)
+    if groups.bounds.size > 1:
+        return total + group_log_likelihood(theta, data)
     r = math.exp(-theta[p])
     least = gamma_excess(r)
     for j in range(y.size):
@@ -358,7 +374,8 @@ def prior_derivatives(theta, prior, gradient, hessian):  # type: ignore[no-untyp
     gradient[:] = 0.0
     hessian[:, :] = 0.0
     for k in range(p):
-        gradient[k], hessian[k, k] = effect_derivatives(theta[k], prior.df[k], prior.scale[k])
+        effect = _from_center(theta, k, prior)
+        gradient[k], hessian[k, k] = effect_derivatives(effect, prior.df[k], prior.scale[k])
     sd, nu = prior.dispersion_sd, prior.nu
     residual = (theta[p] - prior.log_trend) / sd
     if prior.wide_share > 0.0:
@@ -399,9 +416,11 @@ def log_density_derivatives(theta, data, prior, gradient, hessian):  # type: ign
     gradient, hessian : ndarray (P + 1,), (P + 1, P + 1)
         Written to.
     """
-    y, log_nf, x = data
+    y, log_nf, x, groups = data
     prior_derivatives(theta, prior, gradient, hessian)
     total = log_prior(theta, prior)
+    if groups.bounds.size > 1:
+        return total + add_group_derivatives(theta, data, gradient, hessian)
     p = theta.size - 1
     r = math.exp(-theta[p])
     least, slope_r, curve_r = gamma_excess_derivatives(r)

@@ -13,14 +13,14 @@ import numpy as np
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.model.effect_laws import EffectMixture
-from bayesde.model.hyperparameter_names import OF_RESIDUALS
+from bayesde.model.hyperparameter_names import OF_RANDOM_EFFECTS, OF_RESIDUALS
 from bayesde.options import nearest
 
 __all__ = ["read_values", "write_values"]
 
 REQUIRED = ("shrinkage_scale", "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "residuals", "nu")
 WIDE = OF_RESIDUALS["two_normals"]
-OPTIONAL = ("sd", "draws", "source", "checks", "effect_nu", "pi0", "mixtures", *WIDE)
+OPTIONAL = ("sd", "draws", "source", "checks", "effect_nu", "pi0", "mixtures", *WIDE, *OF_RANDOM_EFFECTS)
 OF_LAWS = ("effect_nu", "pi0", "mixtures")
 """Keys that are written where a law of effects is not Cauchy's."""
 
@@ -45,13 +45,13 @@ def read_values(path: str | PathLike[str]) -> dict[str, Any]:
     values = _read(Path(path))
     _check_keys(values, f"'{path}'")
     draws = values.get("draws") or {}
-    for name in ("shrinkage_scale", "sd", "draws", *OF_LAWS):
+    for name in ("shrinkage_scale", "sd", "draws", *OF_LAWS, *OF_RANDOM_EFFECTS):
         if not isinstance(values.get(name) or {}, Mapping):
             raise InputError(f"'{path}': {name} must be an object with names and numbers.")
     found: dict[str, Any] = {name: values[name] for name in REQUIRED}
     found |= {name: values.get(name) for name in WIDE}
     found["sd"] = dict(values.get("sd") or {})
-    found |= {name: dict(values.get(name) or {}) for name in ("effect_nu", "pi0")}
+    found |= {name: dict(values.get(name) or {}) for name in ("effect_nu", "pi0", *OF_RANDOM_EFFECTS)}
     mixtures = (values.get("mixtures") or {}).items()
     found["mixtures"] = {name: EffectMixture.from_dict(law) for name, law in mixtures}
     found["draws"] = {name: _draw_array(name, column) for name, column in draws.items()}
@@ -71,7 +71,7 @@ def write_values(path: str | PathLike[str], values: Mapping[str, Any]) -> None:
     text |= {"sd": values["sd"], "source": values["source"], "checks": values["checks"]}
     text["draws"] = {name: column.tolist() for name, column in values["draws"].items()} or None
     text |= {name: values[name] for name in WIDE if values[name] is not None}
-    text |= {name: values[name] for name in ("effect_nu", "pi0") if values[name]}
+    text |= {name: values[name] for name in ("effect_nu", "pi0", *OF_RANDOM_EFFECTS) if values[name]}
     if values["mixtures"]:
         text["mixtures"] = {name: law.to_dict() for name, law in values["mixtures"].items()}
     write_atomically(path, json.dumps(text, indent=1) + "\n")

@@ -5,14 +5,18 @@ from __future__ import annotations
 __all__ = [
     "EFFECT_NU",
     "OF_EFFECTS",
+    "OF_RANDOM_EFFECTS",
     "OF_RESIDUALS",
     "PI0",
+    "RANDOM_SD",
+    "RANDOM_SPREAD",
     "SCALE",
     "SHARED",
     "WIDE_RATIO",
     "WIDE_SHARE",
     "effect_name",
     "effect_part",
+    "random_part",
     "scale_name",
 ]
 
@@ -21,6 +25,10 @@ OF_EFFECTS = (SCALE, EFFECT_NU, PI0)
 """The hyperparameters of a coefficient's prior: scale, degrees of freedom, probability of zero."""
 SHARED = ("dispersion_sd", "asymptotic_dispersion", "extra_poisson")
 """The hyperparameters that every model has, beside those of its effects."""
+RANDOM_SD, RANDOM_SPREAD = "random_effect_sd", "random_effect_sd_spread"
+OF_RANDOM_EFFECTS = (RANDOM_SD, RANDOM_SPREAD)
+"""The law of the standard deviations of random effects over the genes: median, and standard deviation of the
+natural log."""
 WIDE_SHARE, WIDE_RATIO = "wide_share", "wide_ratio"
 OF_RESIDUALS: dict[str, tuple[str, ...]] = {
     "normal": (),
@@ -46,8 +54,9 @@ def effect_name(part: str, coefficient: str) -> str:
     Parameters
     ----------
     part : str
-        Of `OF_EFFECTS`.
+        Of `OF_EFFECTS`, or of `OF_RANDOM_EFFECTS`.
     coefficient : str
+        Or the name of random effects.
     """
     return f"{part}[{coefficient}]"
 
@@ -60,7 +69,22 @@ def effect_part(name: str) -> tuple[str, str] | None:
     name : str
         As `Hyperparameters.named` has it.
     """
-    for part in OF_EFFECTS:
+    return _part(name, OF_EFFECTS)
+
+
+def random_part(name: str) -> tuple[str, str] | None:
+    """Return which part of which random effects' law a hyperparameter is; None if it is of none.
+
+    Parameters
+    ----------
+    name : str
+        As `Hyperparameters.named` has it.
+    """
+    return _part(name, OF_RANDOM_EFFECTS)
+
+
+def _part(name: str, parts: tuple[str, ...]) -> tuple[str, str] | None:
+    for part in parts:
         if name.startswith(f"{part}["):
             return part, name[len(part) + 1 : -1]
     return None

@@ -1,10 +1,11 @@
 r"""The hyperparameters as a vector.
 
-phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1[, nu | w, tau]) has the values, psi their logarithms (of nu - 2 for
-nu, of tau - 1 for tau), and pi0 and w on the scale of `bayesde.model.probability_scale`, in which posteriors
-are close to normal: searches and proposals work on psi. nu_k and pi0_k are those of the law of the effects
-(`bayesde.model.effect_laws`), where it has them; nu, or w and tau, are those of the residuals around the
-dispersion trend.
+phi = (S_k, [nu_k,] [pi0_k,] sigma, a0, a1, [exp(m_tau), s_tau,] [nu | w, tau]) has the values, psi their
+logarithms (of nu - 2 for nu, of tau - 1 for the last tau), and pi0 and w on the scale of
+`bayesde.model.probability_scale`, in which posteriors are close to normal: searches and proposals work on
+psi. nu_k and pi0_k are those of the law of the effects (`bayesde.model.effect_laws`), where it has them;
+m_tau and s_tau are mean and standard deviation over the genes of the log standard deviations of random
+effects; nu, or w and tau, are those of the residuals around the dispersion trend.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.effect_laws import WITH_NU, WITH_NULL, EffectMixture
 from bayesde.model.hyperparameter_names import (
     EFFECT_NU,
+    OF_RANDOM_EFFECTS,
     PI0,
     SCALE,
     SHARED,
     WIDE_RATIO,
     WIDE_SHARE,
     effect_name,
+    random_part,
 )
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.prior_at_draws import HyperPriors, PriorParts, priors_at, priors_at_one
@@ -71,6 +74,8 @@ class HyperparameterSpace:
         Coefficients whose law is known, which have no hyperparameters.
     two_normals : bool
         Whether w and ln(tau - 1) come last.
+    random_effects : tuple of str
+        Names of the random effects, whose ln tau come before the log dispersion among a gene's parameters.
     """
 
     coefficients: tuple[str, ...]
@@ -82,6 +87,7 @@ class HyperparameterSpace:
     families: tuple[str, ...] = ()
     mixtures: tuple[tuple[int, EffectMixture], ...] = ()
     two_normals: bool = False
+    random_effects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.scale_of:
@@ -122,6 +128,7 @@ class HyperparameterSpace:
             families=tuple(hyper.family(name) for name in scales),
             mixtures=tuple((k, hyper.mixtures[names[k]]) for k in known if k not in own),
             two_normals=hyper.residuals == "two_normals",
+            random_effects=tuple(hyper.random_effect_sd),
         )
 
     @property
@@ -140,13 +147,16 @@ class HyperparameterSpace:
     def shared(self) -> list[str]:
         """Names of the hyperparameters after those of the effects."""
         known = {"extra_poisson": self.trend}
-        names = [name for name in SHARED if known.get(name, True)] + ["nu"] * self.student_t
+        names = [name for name in SHARED if known.get(name, True)]
+        names += [effect_name(part, one) for one in self.random_effects for part in OF_RANDOM_EFFECTS]
+        names += ["nu"] * self.student_t
         return names + [WIDE_SHARE, WIDE_RATIO] * self.two_normals
 
     @property
     def kinds(self) -> list[str]:
         """Which of the fields of `Priors` is the prior of every number of psi."""
-        return [part for part, _ in self.of_effects] + self.shared
+        shared = [(random_part(name) or (name,))[0] for name in self.shared]
+        return [part for part, _ in self.of_effects] + shared
 
     @property
     def names(self) -> list[str]:
@@ -203,6 +213,8 @@ class HyperparameterSpace:
         scales += [self._start(part, i, hyper) for part, i in self.of_effects[self.n_scales :]]
         values = [hyper.dispersion_sd, hyper.asymptotic_dispersion]
         values += [max(hyper.extra_poisson, SMALLEST_EXTRA)] * self.trend
+        for one in self.random_effects:
+            values += [hyper.random_effect_sd[one], hyper.random_effect_sd_spread[one]]
         values += [(hyper.nu or START_NU) - LOWEST_NU] * self.student_t
         psi = [*scales, *logarithms(values)]
         if self.two_normals:
@@ -330,7 +342,14 @@ class HyperparameterSpace:
             float(phi[-1]) if self.student_t else math.inf,
             float(phi[-2]) if self.two_normals else 0.0,
             float(phi[-1]) if self.two_normals else 1.0,
+            *self._log_sds(phi),
         )
+
+    def _log_sds(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of the log standard deviations of every random effect."""
+        first = len(self.of_effects) + 2 + self.trend
+        own = phi[first : first + 2 * len(self.random_effects)]
+        return logarithms(own[::2]), own[1::2].copy()
 
     def priors_at(self, phi: np.ndarray, base_mean: np.ndarray) -> HyperPriors:
         """Return the genes' priors at points of the hyperparameters, as kernels take them.
@@ -358,8 +377,8 @@ class HyperparameterSpace:
         HyperPriors
         """
         scale, df = model.shrinkage_scale[self.columns], model.prior_df[self.columns]
-        residuals = (model.dispersion_sd, model.nu, model.wide_share, model.wide_ratio)
-        return priors_at_one(self.columns, PriorParts(scale, df, 0.0 * df, model.log_trend, *residuals))
+        of_gene = (model.log_trend, model.dispersion_sd, model.nu, model.wide_share, model.wide_ratio)
+        return priors_at_one(self.columns, PriorParts(scale, df, 0.0 * df, *of_gene, *model.log_sd_prior))
 
     def model_at(self, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
         """Return a model with other values of the hyperparameters.
@@ -377,6 +396,9 @@ class HyperparameterSpace:
         parts = self.parts(phi, model.base_mean)
         scales, df = model.shrinkage_scale.copy(), np.ones(model.n_coefficients)
         scales[list(self.shrunken)], df[list(self.shrunken)] = parts.scale, parts.df
+        random = model.random
+        if random is not None:
+            random = replace(random, center=parts.center, spread=parts.spread)
         return replace(
             model,
             shrinkage_scale=scales,
@@ -387,6 +409,7 @@ class HyperparameterSpace:
             nu=parts.nu,
             wide_share=parts.wide_share,
             wide_ratio=parts.wide_ratio,
+            random=random,
         )
 
     def log_prior(self, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

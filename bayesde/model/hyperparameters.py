@@ -19,12 +19,15 @@ from bayesde.model.hyperparameter_file import read_values, write_values
 from bayesde.model.hyperparameter_names import (
     EFFECT_NU,
     OF_EFFECTS,
+    OF_RANDOM_EFFECTS,
     OF_RESIDUALS,
     PI0,
+    RANDOM_SD,
     SCALE,
     SHARED,
     effect_name,
     effect_part,
+    random_part,
     scale_name,
 )
 from bayesde.model.hyperparameters_of_fit import values_of_fit
@@ -77,6 +80,9 @@ class Hyperparameters:
     wide_share, wide_ratio : float or None
         Of residuals with two normal components, the share of the wide one, and its standard deviation over
         that of the other one.
+    random_effect_sd, random_effect_sd_spread : dict of str to float
+        The law of the standard deviations of random effects over the genes, by random effect (``"donor"`` of
+        ``(1 | donor)``): their median, natural log, and the standard deviation of their logarithms.
     """
 
     shrinkage_scale: dict[str, float]
@@ -94,6 +100,8 @@ class Hyperparameters:
     mixtures: dict[str, EffectMixture] = field(default_factory=dict)
     wide_share: float | None = None
     wide_ratio: float | None = None
+    random_effect_sd: dict[str, float] = field(default_factory=dict)
+    random_effect_sd_spread: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -110,6 +118,8 @@ class Hyperparameters:
         parts = {part: getattr(self, part) for part in OF_EFFECTS}
         values = {effect_name(part, one): value for part, by in parts.items() for one, value in by.items()}
         values |= {name: getattr(self, name) for name in SHARED}
+        for one in self.random_effect_sd:
+            values |= {effect_name(part, one): getattr(self, part)[one] for part in OF_RANDOM_EFFECTS}
         return values | {name: getattr(self, name) for name in OF_RESIDUALS[self.residuals]}
 
     @classmethod
@@ -125,15 +135,13 @@ class Hyperparameters:
             Other attributes: ``sd``, ``draws``, ``source``, ``checks``, ``mixtures``, and ``shrinkage_scale``
             of coefficients that have none among the values.
         """
-        parts: dict[str, dict[str, float]] = {part: {} for part in OF_EFFECTS}
+        parts: dict[str, Any] = {part: {} for part in (*OF_EFFECTS, *OF_RANDOM_EFFECTS)}
         parts[SCALE] |= known.pop(SCALE, {})
         for name, value in values.items():
-            if (found := effect_part(name)) is not None:
+            if (found := effect_part(name) or random_part(name)) is not None:
                 parts[found[0]][found[1]] = value
         return cls(
-            shrinkage_scale=parts[SCALE],
-            effect_nu=parts[EFFECT_NU],
-            pi0=parts[PI0],
+            **parts,
             dispersion_sd=values["dispersion_sd"],
             asymptotic_dispersion=values["asymptotic_dispersion"],
             extra_poisson=values.get("extra_poisson", 0.0),
@@ -174,7 +182,8 @@ class Hyperparameters:
         path : path
             JSON with the keys ``shrinkage_scale``, ``dispersion_sd``, ``asymptotic_dispersion``,
             ``extra_poisson``, ``residuals``, ``nu`` and, optionally, ``wide_share``, ``wide_ratio``,
-            ``effect_nu``, ``pi0``, ``mixtures``, ``sd`` and ``draws``; ``source`` and ``checks`` are ignored.
+            ``effect_nu``, ``pi0``, ``mixtures``, ``random_effect_sd``, ``random_effect_sd_spread``, ``sd``
+            and ``draws``; ``source`` and ``checks`` are ignored.
 
         Raises
         ------
@@ -326,7 +335,7 @@ def _described(hyper: Hyperparameters) -> list[tuple[str, str]]:
     nu = [(name, shown(name, getattr(hyper, name))) for name in OF_RESIDUALS[hyper.residuals]]
     of_laws = [
         (part, ", ".join(f"{one} {shown(effect_name(part, one), value)}" for one, value in by.items()))
-        for part, by in ((EFFECT_NU, hyper.effect_nu), (PI0, hyper.pi0))
+        for part, by in ((EFFECT_NU, hyper.effect_nu), (PI0, hyper.pi0), (RANDOM_SD, hyper.random_effect_sd))
         if by
     ]
     if hyper.mixtures:
@@ -359,10 +368,24 @@ def _check_values(given: Hyperparameters) -> None:
     _check_number("asymptotic_dispersion", given.asymptotic_dispersion, 0.0)
     _check_number("extra_poisson", given.extra_poisson, 0.0, may_equal=True)
     _check_residuals(given)
+    _check_random_effects(given)
     lengths = {name: len(column) for name, column in given.draws.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"hyperparameters: draws must be of one length; got {lengths}.")
     _check_draws(given)
+
+
+def _check_random_effects(given: Hyperparameters) -> None:
+    """Refuse laws of random effects that are not complete, and numbers that they cannot have."""
+    if set(given.random_effect_sd) != set(given.random_effect_sd_spread):
+        raise InputError(
+            f"hyperparameters: {' and '.join(OF_RANDOM_EFFECTS)} must name the same random effects; got "
+            f"{first_few(given.random_effect_sd) or 'none'} and "
+            f"{first_few(given.random_effect_sd_spread) or 'none'}."
+        )
+    for part in OF_RANDOM_EFFECTS:
+        for name, value in getattr(given, part).items():
+            _check_number(f"{part}['{name}']", value, 0.0)
 
 
 def _check_residuals(given: Hyperparameters) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.errors import InputError
-from bayesde.model.hyperparameter_names import PI0, effect_part
+from bayesde.model.hyperparameter_names import PI0, effect_part, random_part
 from bayesde.model.priors import Beta, LogNormal, Priors
 from bayesde.options import check_range
 
@@ -59,7 +59,7 @@ def priors_of_draws(draws: Mapping[str, np.ndarray], widen: float) -> Priors:
         )
     by_kind: dict[str, list[np.ndarray]] = {}
     for name, column in draws.items():
-        part = effect_part(name)
+        part = effect_part(name) or random_part(name)
         by_kind.setdefault(name if part is None else part[0], []).append(np.asarray(column, dtype=np.float64))
     found: dict[str, Any] = {}
     for kind, columns in by_kind.items():

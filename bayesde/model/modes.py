@@ -120,7 +120,7 @@ def starting_points(
     start[:, :-1] = _without_overflow(model, start[:, :-1])
     null = start.copy()
     null[:, :-1][:, model.shrunken] = 0.0
-    constant = np.flatnonzero(np.ptp(model.x, axis=0) == 0.0)
+    constant = np.flatnonzero((np.ptp(model.x, axis=0) == 0.0) & (model.x[0] != 0.0))
     if constant.size:  # with an intercept, no effect at all means the mean count
         null[:, constant[0]] = logarithms(np.maximum(model.base_mean, 0.1)) / model.x[0, constant[0]]
     return start, null

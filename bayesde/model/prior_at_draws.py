@@ -7,9 +7,9 @@ z = (a - log trend) / sigma may also have two normal components,
 
     f(z) = (1 - w) N(z; 0, 1) + w N(z; 0, tau^2),      tau > 1,
 
-a wide one of share w for genes far from the trend. Kernels
-take all draws of a gene at once. They leave out the height of the density at its peak (`log_height`), which
-is the same for all draws.
+a wide one of share w for genes far from the trend. Log standard deviations of random effects, which come
+before a in theta, have the factors Normal(ln tau | m_tau, s_tau). Kernels take all draws of a gene at once.
+They leave out the height of the density at its peak (`log_height`), which is the same for all draws.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bayesde.model.effect_prior import (
     log_effect_heights,
     log_odds_of_null,
 )
-from bayesde.numerics.compiled import kernel
+from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import exponential, logarithm
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "PriorParts",
     "ResidualLaw",
     "ScaledPrior",
+    "add_log_sds",
     "fill_log_residuals",
     "log_height",
     "log_height_slope",
@@ -47,6 +48,9 @@ __all__ = [
     "priors_at_one",
     "prior_of_gene",
 ]
+
+
+NO_RANDOM_EFFECTS = np.empty(0)
 
 
 class ResidualLaw(NamedTuple):
@@ -82,6 +86,8 @@ class HyperPriors(NamedTuple):
         Degrees of freedom of these residuals; infinite for normal ones.
     wide_share, wide_ratio : ndarray (point,)
         w and tau of residuals with two normal components; 0 and 1 for one.
+    center, spread : ndarray (point, random effect)
+        Of the log standard deviations of random effects.
     """
 
     effects: EffectPriors
@@ -90,6 +96,8 @@ class HyperPriors(NamedTuple):
     nu: np.ndarray | float
     wide_share: np.ndarray | float
     wide_ratio: np.ndarray | float
+    center: np.ndarray
+    spread: np.ndarray
 
 
 class PriorParts(NamedTuple):
@@ -105,6 +113,8 @@ class PriorParts(NamedTuple):
         Scale and degrees of freedom of the residuals; nu is infinite for normal ones.
     wide_share, wide_ratio : float
         As of `ResidualLaw`.
+    center, spread : ndarray (random effect,)
+        Mean and standard deviation of the log standard deviations of random effects.
     """
 
     scale: np.ndarray
@@ -115,6 +125,8 @@ class PriorParts(NamedTuple):
     nu: float
     wide_share: float = 0.0
     wide_ratio: float = 1.0
+    center: np.ndarray = NO_RANDOM_EFFECTS
+    spread: np.ndarray = NO_RANDOM_EFFECTS
 
 
 class ScaledPrior(NamedTuple):
@@ -128,12 +140,15 @@ class ScaledPrior(NamedTuple):
     inverse_sd : float
         1 / sigma.
     residuals : ResidualLaw
+    center, spread : ndarray (random effect,)
     """
 
     effects: EffectPriors
     log_trend: float
     inverse_sd: float
     residuals: ResidualLaw
+    center: np.ndarray
+    spread: np.ndarray
 
 
 def priors_at(columns: np.ndarray, points: Sequence[PriorParts]) -> HyperPriors:
@@ -175,7 +190,7 @@ def prior_of_gene(priors, g):  # type: ignore[no-untyped-def]
     """Return the priors of gene g at the only point of the hyperparameters."""
     trend, sd = priors.log_trend[g], 1.0 / priors.sd
     residuals = ResidualLaw(priors.nu, priors.wide_share, priors.wide_ratio)
-    return ScaledPrior(at_only_point(priors.effects), trend, sd, residuals)
+    return ScaledPrior(at_only_point(priors.effects), trend, sd, residuals, priors.center, priors.spread)
 
 
 @kernel
@@ -183,7 +198,28 @@ def prior_at_point(priors, s, g):  # type: ignore[no-untyped-def]
     """Return the priors of gene g at point s of the hyperparameters."""
     trend, sd = priors.log_trend[s, g], 1.0 / priors.sd[s]
     residuals = ResidualLaw(priors.nu[s], priors.wide_share[s], priors.wide_ratio[s])
-    return ScaledPrior(at_point(priors.effects, s), trend, sd, residuals)
+    effects = at_point(priors.effects, s)
+    return ScaledPrior(effects, trend, sd, residuals, priors.center[s], priors.spread[s])
+
+
+@kernel
+def add_log_sds(points, prior, out):  # type: ignore[no-untyped-def]
+    """Add the log density of log standard deviations of random effects, over that at their centers.
+
+    Parameters
+    ----------
+    points : ndarray (P + 1, draw)
+        One gene's draws; these are the numbers before the log dispersion.
+    prior : ScaledPrior
+    out : ndarray (draw,)
+        Added to.
+    """
+    n = prior.center.size
+    for t in range(n):
+        row, center, inverse = points[points.shape[0] - 1 - n + t], prior.center[t], 1.0 / prior.spread[t]
+        for m in range(out.size):
+            z = (row[m] - center) * inverse
+            out[m] = fused(-0.5 * z, z, out[m])
 
 
 @kernel
@@ -222,6 +258,7 @@ def log_prior_shape(points, prior, inverse, out):  # type: ignore[no-untyped-def
     fill_inverse_densities(points, prior.effects, inverse)
     fill_log_residuals(points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.residuals, out)
     add_log_densities(points, prior.effects, out)
+    add_log_sds(points, prior, out)
     for m in range(out.size):
         out[m] -= logarithm(inverse[m])
 
@@ -229,7 +266,8 @@ def log_prior_shape(points, prior, inverse, out):  # type: ignore[no-untyped-def
 def log_height(parts: PriorParts) -> float:
     """Return the log density of one gene's priors at their peaks.
 
-    That is of the shrunken coefficients (of their continuous parts) and the log dispersion.
+    That is of the shrunken coefficients (of their continuous parts), the log standard deviations of random
+    effects and the log dispersion.
 
     Parameters
     ----------
@@ -241,6 +279,8 @@ def log_height(parts: PriorParts) -> float:
     """
     sd, nu = parts.sd, parts.nu
     value = log_effect_heights(parts.scale, parts.df, parts.pi0) - math.log(sd)
+    for spread in parts.spread:
+        value -= math.log(spread) + 0.5 * math.log(2.0 * math.pi)
     if math.isinf(nu):
         return value - 0.5 * math.log(2.0 * math.pi)
     return value + math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)

@@ -10,6 +10,8 @@ r"""The priors of what all genes share, and of the coefficients that are not shr
                                         doi:10.1198/jbes.2009.07145)
     w        ~ Beta(1, 9)               share of the wide one of two normal components of these residuals
     tau      ~ 1 + LogNormal(ln 2, 0.7) its standard deviation, over that of the other one
+    m_tau    ~ Normal(ln 0.3, 1)        mean of the log standard deviations of random effects over the genes
+    ln s_tau ~ Normal(ln 0.7, 0.7)      and their standard deviation
     beta_u   ~ Normal(0, 15)            coefficients that are not shrunken, as apeglm has them (Zhu, Ibrahim
                                         and Love 2018, doi:10.1093/bioinformatics/bty895)
 
@@ -288,6 +290,10 @@ class Priors:
         Degrees of freedom of Student-t residuals.
     unshrunken_sd : float
         Standard deviation of the normal prior of the other coefficients, natural log.
+    random_effect_sd : LogNormal
+        exp(m_tau), median over the genes of the standard deviations of random effects, natural log.
+    random_effect_sd_spread : LogNormal
+        s_tau, standard deviation of their logarithms.
     """
 
     shrinkage_scale: LogNormal = field(default_factory=lambda: LogNormal(0.2, 1.5))
@@ -300,6 +306,8 @@ class Priors:
     pi0: Beta = field(default_factory=lambda: Beta(1.0, 1.0))
     wide_share: Beta = field(default_factory=lambda: Beta(1.0, 9.0))
     wide_ratio: ShiftedLogNormal = field(default_factory=lambda: ShiftedLogNormal(2.0, 0.7))
+    random_effect_sd: LogNormal = field(default_factory=lambda: LogNormal(0.3, 1.0))
+    random_effect_sd_spread: LogNormal = field(default_factory=lambda: LogNormal(0.7, 0.7))
 
     def __post_init__(self) -> None:
         check_range("unshrunken_sd", self.unshrunken_sd, 0.0, 1000.0, open_ends=True)

@@ -13,6 +13,7 @@ __all__ = [
     "ASYMPTOTIC",
     "HALF_LOG_TWO_PI",
     "gamma_excess",
+    "gamma_excess_derivatives",
     "gamma_excess_with_slope",
     "log_one_plus",
     "log_ratio",
@@ -77,6 +78,33 @@ def gamma_excess_with_slope(x: float) -> tuple[float, float]:
     log_z, log_x = math.log(z), math.log(x)
     value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
     return value, slope - numerator / product + (log_z - log_x)
+
+
+@kernel
+def gamma_excess_derivatives(x):  # type: ignore[no-untyped-def]
+    """Return A(x), A'(x) = psi(x) - ln x and T(x) = psi'(x) - 1/x for x > 0.
+
+    A is `gamma_excess` of `bayesde.numerics.gamma_functions`; the series are 6.1.41, 6.3.18 and 6.4.12 of
+    Abramowitz and Stegun, their recurrences 6.1.15, 6.3.5 and 6.4.6.
+    """
+    product, inverses, squares, z = 1.0, 0.0, 0.0, x
+    while z < ASYMPTOTIC:
+        inverse = 1.0 / z
+        inverses += inverse
+        squares += inverse * inverse
+        product *= z
+        z += 1.0
+    inverse = 1.0 / z
+    u = inverse * inverse
+    series = 1.0 / 6.0 - u * (1.0 / 30.0 - u * (1.0 / 42.0 - u * (1.0 / 30.0 - u * 5.0 / 66.0)))
+    value, slope = stirling(u) * inverse, -0.5 * inverse - u * stirling_slope(u)
+    curve = u * (0.5 + series * inverse)
+    log_x = math.log(x)
+    if z == x:
+        return value - 0.5 * log_x, slope, curve
+    log_z = math.log(z)
+    value += (z - 0.5) * log_z - z - math.log(product) - (x * log_x - x)
+    return value, slope - inverses + (log_z - log_x), curve + squares + (inverse - 1.0 / x)
 
 
 @kernel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesde.plots.diagnostics import diagnostics_plot
-    from bayesde.plots.dispersions import dispersion_plot
+    from bayesde.plots.dispersions import dispersion_plot, random_effect_sd_plot
     from bayesde.plots.genes import gene_counts_plot, ridge_plot
     from bayesde.plots.heatmaps import heatmap_plot, sample_distance_plot
     from bayesde.plots.hyperparameters import effect_law_plot, hyperparameter_plot, hyperparameter_trace_plot
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "diagnostics_plot": "diagnostics",
     "dispersion_plot": "dispersions",
+    "random_effect_sd_plot": "dispersions",
     "effect_law_plot": "hyperparameters",
     "gene_counts_plot": "genes",
     "heatmap_plot": "heatmaps",
@@ -56,6 +57,7 @@ _HOME_OF = {
 __all__ = [
     "diagnostics_plot",
     "dispersion_plot",
+    "random_effect_sd_plot",
     "effect_law_plot",
     "gene_counts_plot",
     "heatmap_plot",

@@ -1,4 +1,4 @@
-"""The dispersions of a fit, or of a posterior, against the mean."""
+"""Dispersions, and standard deviations of random effects, against the mean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesde.errors import InputError, first_few
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, legend_outside, mark_powers, new_axes
 from bayesde.posterior.data import PosteriorData
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
     from bayesde.posterior import Posterior
 
-__all__ = ["dispersion_plot", "posterior_dispersions"]
+__all__ = ["dispersion_plot", "posterior_dispersions", "random_effect_sd_plot"]
 
 _FEW_GENES = 2000
 _BARS = 300
@@ -101,6 +102,60 @@ def _posterior_trend(ax: Axes, posterior: PosteriorData, mean: np.ndarray) -> No
         ax.plot(mean, trend, color=GREEN, linewidth=1.6, linestyle="--", label="trend, posterior")
 
 
+def random_effect_sd_plot(posterior: Posterior, name: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Plot standard deviations of random effects against mean counts.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of a design with random effects.
+    name : str, optional
+        Of the random effects, ``"donor"`` of ``(1 | donor)``; the first by default.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Posterior medians, log2, of up to 300 genes with 90 % intervals; the median of all genes and the range
+        that 90 % of them are in, by the law that was learnt.
+
+    Raises
+    ------
+    InputError
+        If there are no random effects of this name.
+    """
+    names = posterior.request.space.random_effects
+    if not names or (name is not None and name not in names):
+        raise InputError(
+            f"random effects: there are none{'' if name is None else f' called {name!r}'}; the design "
+            f"'{posterior.design.formula}' has {first_few(names) or 'none'}."
+        )
+    name = name or names[0]
+    ax, log2 = ax or new_axes((8.0, 4.2)), np.log(2.0)
+    column = posterior.coding.n_coefficients + names.index(name)
+    mean = posterior.eb.base_mean[posterior.request.rows]
+    low, middle, high = _quantiles(posterior, column, (0.05, 0.5, 0.95)).T / log2
+    few = mean.size <= _BARS
+    if few:
+        ax.vlines(mean, low, high, color=BLUE, linewidth=0.8, alpha=0.4, label="posterior, 90 %")
+    ax.scatter(
+        mean, middle, s=12 if few else 4, color=BLUE, alpha=0.6, linewidths=0, label="posterior median"
+    )
+    hyper = posterior.hyperparameters
+    median, spread = hyper.random_effect_sd[name] / log2, hyper.random_effect_sd_spread[name]
+    ends = median * np.exp(np.array([-1.645, 1.645]) * spread)
+    ax.axhspan(*ends, color=GREY, alpha=0.25, linewidth=0, label="90 % of genes, as learnt")
+    ax.axhline(median, color=BLACK, linewidth=1.2, label="median of genes")
+    ax.set(xscale="log", yscale="log")
+    mark_powers(ax.xaxis)
+    mark_powers(ax.yaxis)
+    ax.set_xlabel("mean of normalized counts")
+    ax.set_ylabel(f"sd between levels of {name}, log2")
+    legend_outside(ax)
+    return ax
+
+
 def posterior_dispersions(posterior: PosteriorData, levels: tuple[float, ...]) -> np.ndarray:
     """Return quantiles of the dispersion of each gene that was sampled.
 
@@ -114,10 +169,15 @@ def posterior_dispersions(posterior: PosteriorData, levels: tuple[float, ...]) -
     -------
     ndarray (sampled gene, level)
     """
+    return _quantiles(posterior, -1, levels)
+
+
+def _quantiles(posterior: PosteriorData, column: int, levels: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles (sampled gene, level) of what the draws have the logarithm of in a column."""
     found = np.empty((posterior.gene_draws.n_genes, len(levels)))
     for rows, theta, weights in posterior.gene_draws.batches():
-        order = np.argsort(theta[..., -1], axis=1)
-        values = np.take_along_axis(np.asarray(theta[..., -1], dtype=np.float64), order, axis=1)
+        order = np.argsort(theta[..., column], axis=1)
+        values = np.take_along_axis(np.asarray(theta[..., column], dtype=np.float64), order, axis=1)
         # the middle of a draw's weight: with equal weights the quantile of Hazen
         place = np.take_along_axis(weights, order, axis=1)
         place = np.cumsum(place, axis=1) - 0.5 * place

@@ -187,8 +187,8 @@ def expression_draws(posterior: PosteriorData, groups: SampleGroups, by: Any, pl
     rows = np.array([place])
     theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))[:, :, 0]
     own = posterior.coding.coefficients_of(theta)
-    beta = own.reshape(-1, own.shape[-1])[:, :-1].astype(np.float64)
     design = posterior.design
+    beta = own.reshape(-1, own.shape[-1])[:, : design.n_coefficients].astype(np.float64)
     factor = _factor(design, by)
     averaged = [
         _rows_of_level(design, posterior.eb.counts.sample_table, factor, level)

@@ -24,7 +24,15 @@ from scipy.special import voigt_profile
 
 from bayesde.errors import InputError, first_few
 from bayesde.model.effect_prior import log_effect_densities, log_t_height
-from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_part
+from bayesde.model.hyperparameter_names import (
+    EFFECT_NU,
+    PI0,
+    RANDOM_SD,
+    RANDOM_SPREAD,
+    SCALE,
+    effect_part,
+    random_part,
+)
 from bayesde.model.hyperparameter_space import LOWEST_NU, LOWEST_RATIO
 from bayesde.plots.densities import kernel_density, prior_density
 from bayesde.plots.priors import SYMBOLS
@@ -53,6 +61,7 @@ MOST_TRACES = 16
 """Of more hyperparameters, the traces of those with the fewest effective draws are drawn."""
 OF_EFFECTS = {SCALE: "S", EFFECT_NU: "nu", PI0: "P(0)"}
 """How the hyperparameters of an effect's law are called in titles."""
+OF_RANDOM_EFFECTS = {RANDOM_SD: "median tau", RANDOM_SPREAD: "sd of ln tau"}
 SMALL_ERROR, ENOUGH_EFFECTS = 0.25, 200
 """Standard error, log2, up to which estimates are drawn; of so many genes at least, if there are."""
 EFFECT_BINS, SHOWN = 81, 0.995
@@ -278,12 +287,14 @@ def _slowest(draws: dict[str, np.ndarray], posterior: Posterior) -> dict[str, np
 
 def _kind(name: str) -> str:
     """Return the name of a hyperparameter's prior."""
-    found = effect_part(name)
+    found = effect_part(name) or random_part(name)
     return name if found is None else found[0]
 
 
 def _label(posterior: Posterior, name: str) -> str:
     """Return the title of a hyperparameter; a scale that is shared is named by its term."""
+    if (random := random_part(name)) is not None:
+        return f"{OF_RANDOM_EFFECTS[random[0]]} of {random[1]}"
     found = effect_part(name)
     if found is None:
         return SYMBOLS[name]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
     from bayesde.posterior.posterior import Posterior
-    from bayesde.posterior.queries.compare import compare_posteriors
     from bayesde.posterior.queries.loo import LeaveOneOut
+    from bayesde.posterior.queries.other_models.compare import compare_posteriors
 
 _HOME_OF = {
     "Hyperparameters": "model.hyperparameters",
@@ -32,7 +32,7 @@ _HOME_OF = {
     "Priors": "model.priors",
     "SamplingOptions": "posterior.options",
     "ShiftedGamma": "model.priors",
-    "compare_posteriors": "posterior.queries.compare",
+    "compare_posteriors": "posterior.queries.other_models.compare",
     "fit_posterior": "posterior.fit",
 }
 

@@ -44,8 +44,8 @@ class PosteriorData:
 
     @property
     def design(self) -> Design:
-        """The design."""
-        return self.eb.design
+        """The design, with its random effects."""
+        return self.request.design
 
     @property
     def coding(self) -> Coding:

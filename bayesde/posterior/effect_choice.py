@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.design import Coding
-from bayesde.design.level_coding import MOST_LEVELS, levels_of_terms
+from bayesde.design.codings.level_coding import MOST_LEVELS, levels_of_terms
 from bayesde.design.matrix import DesignMatrix
 from bayesde.eb.fit import EbFit
 from bayesde.eb.shrinkage.ash import scale_grid
@@ -82,7 +82,7 @@ def kept_by_reference(design: DesignMatrix, effects: Any) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        As `bayesde.design.level_coding.coding_by_levels` takes them.
+        As `bayesde.design.codings.level_coding.coding_by_levels` takes them.
     """
     laws = effects if isinstance(effects, Mapping) else {"": effects}
     found = {}

@@ -159,6 +159,13 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
+    if request.groupings:
+        logger.info(
+            "%d genes have unreliable importance weights, and Stan cannot sample them with random effects; "
+            "draw more (draws, --draws).",
+            rows.size,
+        )
+        return
     if not stan_is_there():
         logger.info(
             "%d genes have unreliable importance weights, and Stan, which could sample them, is not "

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.random_effects import fixed_formula
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.errors import OptionError
+from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
@@ -27,16 +30,15 @@ from bayesde.posterior.options import (
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
+from bayesde.posterior.random_effects import check_groupings, with_laws_of_random_effects
 from bayesde.posterior.request import (
     Request,
-    check_same,
-    check_unweighted,
     selected_genes,
     starting_values,
 )
 from bayesde.posterior.storage.pools import pool_of
 
-__all__ = ["fit_posterior", "posterior_of", "request_of"]
+__all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]
 
 
 @takes_fields_of(EngineRunOptions)
@@ -58,7 +60,8 @@ def fit_posterior(
     ----------
     counts : Counts
     design : str or Design
-        A formula over the sample table, or a design made before.
+        A formula over the sample table, or a design made before. Random effects, ``(1 | donor)``, are for
+        engine psis.
     **sampler
         The fields of `EngineRunOptions`.
     genes : sequence of str, optional
@@ -67,7 +70,7 @@ def fit_posterior(
         By default their posterior is learnt from all genes and integrated over. ``"eb"`` fixes them at the
         values of the empirical-Bayes fit; others may be given. Engine joint samples them and takes none.
     eb : EbFit, optional
-        A fit of the same counts and design, so that it is not made again.
+        A fit of the same counts and of the fixed effects of the design, so that it is not made again.
     priors : Priors, optional
         Of the hyperparameters and of the coefficients that are not shrunken.
     options : SamplingOptions, optional
@@ -95,10 +98,11 @@ def fit_posterior(
         raise OptionError(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
         )
-    fit = eb if eb is not None else fit_eb(counts, design)
-    check_same(counts, design, fit)
+    fixed = design.fixed if isinstance(design, Design) else fixed_formula(design)
+    fit = eb if eb is not None else fit_eb(counts, fixed)
+    full = check_same(counts, design, fit)
     request = request_of(
-        fit, run, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
+        fit, run, design=full, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
     )
     posterior = posterior_of(replace(request, progress=progress), run.engine)
     return with_outliers_treated(posterior, run.outliers or "keep", progress)
@@ -126,6 +130,7 @@ def request_of(
     fit: EbFit,
     run: EngineRunOptions,
     *,
+    design: Design | None = None,
     genes: Sequence[str] | None = None,
     hyperparameters: Hyperparameters | str | None = None,
     priors: Priors | None = None,
@@ -138,6 +143,8 @@ def request_of(
     fit : EbFit
     run : EngineRunOptions
         The sampler, and how it is run.
+    design : Design, optional
+        That of the fit with random effects, where there are some.
     genes, hyperparameters, priors, options
         As of `fit_posterior`.
 
@@ -150,11 +157,15 @@ def request_of(
     InputError, OptionError
         As `fit_posterior` raises them.
     """
-    options = options or SamplingOptions()
+    options, priors = options or SamplingOptions(), priors or Priors()
     check_draws(run)
-    check_unweighted(fit)
+    _check_unweighted(fit)
+    groupings = () if design is None else design.groupings
+    check_groupings(groupings, run.engine)
     rows = selected_genes(fit.counts, fit, genes)
     start = starting_values(fit, hyperparameters, options)
+    if groupings or start.random_effect_sd:
+        start = with_laws_of_random_effects(start, groupings, priors, hyperparameters is not None)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
     if run.engine == "joint":
         check_joint(
@@ -171,9 +182,74 @@ def request_of(
         run.seed,
         run.workers,
         options,
-        priors or Priors(),
+        priors,
         None if run.directory is None else Path(run.directory),
         pool=pool_of(run.scheduler, run.shared_folder, run.workers),
+        full_design=design if groupings else None,
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return request
+
+
+def check_same(counts: Counts, design: str | Design, fit: EbFit) -> Design:
+    """Refuse a fit of other counts or of other fixed effects than those of the posterior; return the design.
+
+    Parameters
+    ----------
+    counts : Counts
+    design : str or Design
+    fit : EbFit
+
+    Returns
+    -------
+    Design
+        With its random effects.
+
+    Raises
+    ------
+    InputError
+    """
+    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
+        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
+    if design is fit.design:
+        return fit.design
+    if isinstance(design, str):
+        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
+        other = Design.from_formula(design, counts.sample_table)
+        shared = {factor: level for factor, level in references.items() if factor in other.factors}
+        design = Design.from_formula(design, counts.sample_table, references=shared)
+    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
+        raise InputError(
+            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
+            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
+            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
+        )
+    return design
+
+
+def _same_counts(one: Counts, other: Counts) -> bool:
+    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
+    return (
+        one.genes.equals(other.genes)
+        and np.array_equal(one.library_sizes, other.library_sizes)
+        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
+    )
+
+
+def _check_unweighted(fit: EbFit) -> None:
+    """Refuse a fit with observation weights, which the posterior would ignore.
+
+    Parameters
+    ----------
+    fit : EbFit
+
+    Raises
+    ------
+    InputError
+    """
+    if fit.weights is not None:
+        raise InputError(
+            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
+            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
+            "(counts.subset(samples=...))."
+        )

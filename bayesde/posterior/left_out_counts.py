@@ -37,7 +37,10 @@ def without_samples(model: ConditionalModel, left_out: np.ndarray) -> Conditiona
     y, log_nf = (np.ascontiguousarray(values[:, kept]) for values in (model.y, model.log_nf))
     x = np.ascontiguousarray(model.x[kept])
     x.flags.writeable = model.x.flags.writeable  # kernels are compiled for one or the other
-    return replace(model, y=y, log_nf=log_nf, x=x)
+    random = model.random
+    if random is not None:
+        random = replace(random, groups=random.groups.samples(kept))
+    return replace(model, y=y, log_nf=log_nf, x=x, random=random)
 
 
 def only_samples(model: ConditionalModel, samples: np.ndarray) -> ConditionalModel:

@@ -14,7 +14,7 @@ import xarray as xr
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.posterior_queries import PosteriorQueries
 from bayesde.posterior.queries.arviz_groups import arviz_data
-from bayesde.posterior.queries.other_references import as_coefficient
+from bayesde.posterior.queries.other_models.other_references import as_coefficient
 from bayesde.posterior.summaries.checks import checked, hyperparameter_summary
 from bayesde.posterior.summaries.description import described, described_as_table
 from bayesde.posterior.summaries.equal_weights import contrast_draws, labelled_draws
@@ -81,7 +81,8 @@ class Posterior(PosteriorQueries):
         """Draws of equal weight, made on first use.
 
         ``beta`` (chain, draw, gene, coefficient) and ``log_dispersion`` (chain, draw, gene), natural log, of
-        the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter).
+        the genes that were sampled; engine joint adds ``hyperparameters`` (chain, draw, hyperparameter), a
+        design with random effects ``random_effect_sd`` (chain, draw, gene, random_effect), natural log.
         Engine psis has one chain, of draws resampled by their weights: a draw may appear more than once.
         """
         return labelled_draws(self)

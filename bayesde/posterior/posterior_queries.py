@@ -13,10 +13,11 @@ from bayesde.model.hyperparameter_names import OF_RESIDUALS
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
-from bayesde.posterior.queries.other_laws import compare_effects, compare_residuals, with_effects
+from bayesde.posterior.queries.other_models.other_laws import compare_effects, compare_residuals, with_effects
 from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.outlier_search import find_outlier_counts
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
+from bayesde.posterior.queries.random_effects import effects_of_levels, without_levels
 
 __all__ = ["PosteriorQueries"]
 
@@ -188,7 +189,9 @@ class PosteriorQueries(PosteriorData):
             By default the posterior's. A gene's counts depend on its name and the seed, not on other genes.
         samples : pandas.DataFrame, optional
             New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows).
-            By default replicates of the samples of the fit.
+            By default replicates of the samples of the fit. With random effects ``(1 | donor)``, samples
+            whose ``donor`` was seen are of the same donor, those of another name or without the column of
+            new ones.
         normalization_factors : array-like (sample,) or (gene, sample), optional
             Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
 
@@ -211,6 +214,58 @@ class PosteriorQueries(PosteriorData):
             samples=samples,
             normalization_factors=normalization_factors,
         )
+
+    def random_effects(self, genes: Sequence[str] | None = None) -> xr.DataArray:
+        """Draw the random effects of every level, such as each donor's difference from the mean of donors.
+
+        Parameters
+        ----------
+        genes : sequence of str, optional
+            By default all that were sampled.
+
+        Returns
+        -------
+        xarray.DataArray (chain, draw, gene, level)
+            log2, one for each draw of `draws`: ``effects.mean(("chain", "draw"))`` are the predicted effects,
+            ``effects.quantile([0.025, 0.975], ("chain", "draw"))`` their intervals.
+
+        Raises
+        ------
+        InputError
+            If the design has no random effects, or a gene was not sampled.
+        """
+        return effects_of_levels(self, genes)
+
+    def without_levels(self, contrast: Any = None, genes: Sequence[str] | None = None) -> pd.DataFrame:
+        """Leave out all counts of each level of the random effects in turn (leave-one-donor-out).
+
+        Parameters
+        ----------
+        contrast : optional
+            As `results` takes it.
+        genes : sequence of str, optional
+            By default all that were sampled.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each gene and level: ``gene``; the level, in a column of the grouping's name;
+            ``elpd``, the log predictive probability of the level's counts, given the others;
+            ``log2_fold_change``, ``lfc_se`` and ``lfsr`` of the contrast without the level; ``pareto_k`` of
+            the weights, unreliable above 0.7; ``drives``, whether the probability of a wrong sign is below
+            0.05 with, and above 0.05 without the level.
+
+        Raises
+        ------
+        InputError
+            If the design has no random effects, or a gene was not sampled.
+
+        Warns
+        -----
+        BayesdeWarning
+            With the genes that are driven by one level.
+        """
+        return without_levels(self, contrast, genes)
 
     def predictive_check(
         self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None

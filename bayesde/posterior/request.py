@@ -13,8 +13,9 @@ import pandas as pd
 
 from bayesde.counts import Counts, chunks
 from bayesde.design import Coding, Design
-from bayesde.design.level_coding import coding_by_levels
-from bayesde.design.reference_coding import coding_with_references
+from bayesde.design.codings.level_coding import coding_by_levels
+from bayesde.design.codings.reference_coding import coding_with_references
+from bayesde.design.random_effects import Grouping
 from bayesde.eb.fit import EbFit
 from bayesde.errors import BayesdeNote, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
@@ -31,12 +32,11 @@ from bayesde.posterior.importance.blocks import in_blocks
 from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
+from bayesde.posterior.random_effects import start_of_random_effects, with_random_effects
 from bayesde.posterior.storage.pools import LocalPool, Pool
 
 __all__ = [
     "Request",
-    "check_same",
-    "check_unweighted",
     "coding_of",
     "selected_genes",
     "starting_values",
@@ -69,6 +69,8 @@ class Request:
         Reference levels of the coefficients that are sampled, by factor, where they are not the design's.
     pool : Pool
         Where blocks of genes are sampled.
+    full_design : Design or None
+        That of the fit with random effects, where there are some.
     """
 
     fit: EbFit
@@ -86,6 +88,7 @@ class Request:
     progress: Progress | None = None
     references: Mapping[str, str] = field(default_factory=dict)
     pool: Pool = field(default_factory=LocalPool)
+    full_design: Design | None = None
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -98,6 +101,16 @@ class Request:
         return "constant" if estimated and self.fit.options.trend == "mean" else "parametric"
 
     @property
+    def design(self) -> Design:
+        """The design, with its random effects."""
+        return self.full_design or self.fit.design
+
+    @property
+    def groupings(self) -> tuple[Grouping, ...]:
+        """The random effects of the design."""
+        return self.design.groupings
+
+    @property
     def everyone(self) -> np.ndarray:
         """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
@@ -105,7 +118,7 @@ class Request:
     @property
     def in_blocks(self) -> bool:
         """Whether engine psis samples in blocks: many draws, and whatever workers elsewhere are to do."""
-        size = self.coding.matrix.shape[1] + 1
+        size = self.coding.matrix.shape[1] + len(self.space.random_effects) + 1
         large = in_blocks(self.rows.size, self.fit.counts.n_samples, self.draws, size)
         return large or self.pool.elsewhere
 
@@ -130,7 +143,8 @@ class Request:
         space = HyperparameterSpace(
             coding.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
         )
-        return replace(space, two_normals=self.options.residuals == "two_normals")
+        two_normals = self.options.residuals == "two_normals"
+        return replace(space, two_normals=two_normals, random_effects=fixed.random_effects)
 
     @property
     def laws(self) -> LawsToLearn | None:
@@ -185,8 +199,13 @@ class Request:
         Starts
         """
         if self.coding.has_levels:
-            return Starts(*level_starts(self.fit, self.coding, rows), self.seeds(rows))
-        return Starts(self.fit.beta[rows], logarithms(self.fit.dispersion[rows]), self.seeds(rows))
+            beta, log_dispersion = level_starts(self.fit, self.coding, rows)
+        else:
+            beta, log_dispersion = self.fit.beta[rows], logarithms(self.fit.dispersion[rows])
+        if self.groupings:
+            trend = self.hyperparameters.log_trend(self.fit.base_mean[rows])
+            beta, log_dispersion = start_of_random_effects(self.hyperparameters, beta, log_dispersion, trend)
+        return Starts(beta, log_dispersion, self.seeds(rows))
 
     def errors(self, rows: np.ndarray) -> np.ndarray:
         """Return the standard errors of what is sampled of some genes, from the counts alone.
@@ -219,7 +238,7 @@ class Request:
         """
         fit, hyper, coding = self.fit, hyper or self.hyperparameters, self.coding
         shrunken, scales = hyper.scales_of(coding)
-        return ConditionalModel(
+        model = ConditionalModel(
             y=_whole_counts(fit.counts, rows),
             log_nf=logarithms(fit.normalization_factors[rows]),
             x=coding.matrix,
@@ -236,6 +255,7 @@ class Request:
             wide_ratio=hyper.wide_ratio or 1.0,
             factor=coding.factor if coding.has_levels else None,
         )
+        return with_random_effects(model, self.groupings, hyper)
 
 
 def coding_of(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
@@ -263,64 +283,6 @@ def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tup
         names = [term_of.get(k, name) for k, name in zip(shrunken, names, strict=True)]
     order = list(dict.fromkeys(names))
     return tuple(order.index(name) for name in names)
-
-
-def check_same(counts: Counts, design: str | Design, fit: EbFit) -> None:
-    """Refuse a fit of other counts or of another design than those of the posterior.
-
-    Parameters
-    ----------
-    counts : Counts
-    design : str or Design
-    fit : EbFit
-
-    Raises
-    ------
-    InputError
-    """
-    if not (fit.counts is counts or _same_counts(fit.counts, counts)):
-        raise InputError("the empirical-Bayes fit is of other counts; leave `eb` out or fit these counts.")
-    if design is fit.design:
-        return
-    if isinstance(design, str):
-        references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
-        other = Design.from_formula(design, counts.sample_table)
-        shared = {factor: level for factor, level in references.items() if factor in other.factors}
-        design = Design.from_formula(design, counts.sample_table, references=shared)
-    if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):
-        raise InputError(
-            f"the empirical-Bayes fit has the design '{fit.design.formula}' with the coefficients "
-            f"{first_few(fit.design.coefficients)}, but the design of the posterior has "
-            f"{first_few(design.coefficients)}; leave `eb` out or fit this design."
-        )
-
-
-def _same_counts(one: Counts, other: Counts) -> bool:
-    """Tell whether two sets of counts hold the same numbers for the same genes, piece by piece."""
-    return (
-        one.genes.equals(other.genes)
-        and np.array_equal(one.library_sizes, other.library_sizes)
-        and all(np.array_equal(one.rows(some), other.rows(some)) for some in one.chunks())
-    )
-
-
-def check_unweighted(fit: EbFit) -> None:
-    """Refuse a fit with observation weights, which the posterior would ignore.
-
-    Parameters
-    ----------
-    fit : EbFit
-
-    Raises
-    ------
-    InputError
-    """
-    if fit.weights is not None:
-        raise InputError(
-            "the empirical-Bayes fit has observation weights, which a posterior cannot have: every count has "
-            "the weight 1. Fit the counts without weights, or leave out the samples with low weights "
-            "(counts.subset(samples=...))."
-        )
 
 
 def selected_genes(counts: Counts, fit: EbFit, genes: Sequence[str] | None) -> np.ndarray:

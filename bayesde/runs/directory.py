@@ -37,7 +37,14 @@ _OWN_FOLDERS = ("blocks", "draws", "posterior.zarr", ".posterior.zarr.tmp")
 _CONTRASTS = "contrasts"
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
-    "plots": ("ma.png", "dispersion.png", "intervals.png", "hyperparameters.png", "effect_law.png"),
+    "plots": (
+        "ma.png",
+        "dispersion.png",
+        "intervals.png",
+        "hyperparameters.png",
+        "effect_law.png",
+        "random_effect_sd.png",
+    ),
     "shrunken": ("results.tsv", "results.columns.json"),
 }
 """Folders that may also hold files of the user, with the files that bayesde writes."""

@@ -332,6 +332,7 @@ def _sample(
     request = request_of(
         fit,
         EngineRunOptions(**own, **machine, directory=str(directory.blocks)),
+        design=inputs.design,
         genes=inputs.genes,
         hyperparameters=inputs.hyperparameters or ("eb" if plan.fixed else None),
         priors=plan.priors,

@@ -16,6 +16,7 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.design.default_contrast import warn_default_on_command_line
+from bayesde.design.random_effects import refuse_for_point_estimates, refuse_groupings
 from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
@@ -28,6 +29,7 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
+from bayesde.posterior.random_effects import check_groupings
 from bayesde.posterior.request import coding_of
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
@@ -90,6 +92,7 @@ def load(plan: RunPlan) -> RunInputs:
     design, contrast = _design(plan.model, counts)
     factors = _factors(plan, counts)
     if plan.command == "eb":
+        refuse_for_point_estimates(design.groupings)
         _check_effect(plan.model, design, contrast)
         others = tuple(map(design.contrast, plan.model.other_contrasts))
         reduced = _reduced(plan.model, design, counts)
@@ -97,6 +100,7 @@ def load(plan: RunPlan) -> RunInputs:
         return RunInputs(
             counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
         )
+    check_groupings(design.groupings, plan.sample.engine)
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     named_coefficients(design, plan.sampling.shrink or ())
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)
@@ -121,7 +125,7 @@ def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
     """
     return fit_eb(
         inputs.counts,
-        inputs.design,
+        inputs.design if plan.command == "eb" else inputs.design.fixed,
         size_factors=inputs.size_factors,
         weights=inputs.weights,
         options=plan.eb,
@@ -316,6 +320,7 @@ def _reduced(model: ModelPlan, full: Design, counts: Counts) -> Design | None:
     if model.reduced is None:
         return None
     reduced = Design.from_formula(model.reduced, counts.sample_table)
+    refuse_groupings(reduced.groupings, "the likelihood-ratio test", "Leave them out of the reduced design.")
     check_nested(full, reduced)
     return reduced
 

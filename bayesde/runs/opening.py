@@ -244,6 +244,7 @@ def _posterior(run: OpenedRun) -> Posterior:
     request = request_of(
         run.fit,
         EngineRunOptions(**own),
+        design=run.design,
         genes=run.inputs.genes,
         hyperparameters=run.inputs.hyperparameters or ("eb" if plan.fixed else None),
         priors=plan.priors,

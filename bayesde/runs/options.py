@@ -161,7 +161,8 @@ class ModelPlan:
         metadata=described(
             Formula(),
             "The design: a formula over the columns of the sample table, `'~ batch + condition'`, "
-            "`'~ 0 + group'`, ...",
+            "`'~ 0 + group'`, ...; with a random effect of each donor (engine psis) "
+            "`'~ condition + (1 | donor)'`.",
             flag("--design", "-d", metavar="FORMULA"),
         )
     )

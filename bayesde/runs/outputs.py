@@ -22,6 +22,7 @@ from bayesde.plots import (
     hyperparameter_trace_plot,
     interval_plot,
     ma_plot,
+    random_effect_sd_plot,
 )
 from bayesde.results import ResultsTable, tab_separated, write_results
 from bayesde.runs.directory import RunDirectory
@@ -137,6 +138,22 @@ def write_posterior(
     if posterior.outliers is not None:
         write_outliers(directory.path, posterior)
     write_draws(directory, posterior)
+    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
+    _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
+    if posterior.design.groupings:  # tests that ignore them would be of no use
+        _save(directory, "random_effect_sd.png", lambda ax: random_effect_sd_plot(posterior, ax=ax))
+    else:
+        _write_estimates(directory, plan, posterior, contrast, table)
+    _save_hyperparameters(directory, posterior)
+    if name := _with_another_law(posterior, contrast):
+        _save(directory, "effect_law.png", lambda ax: effect_law_plot(posterior, name, ax=ax))
+    return Written(table, {"results.tsv": headline(table, contrast.name, plan)})
+
+
+def _write_estimates(
+    directory: RunDirectory, plan: RunPlan, posterior: Posterior, contrast: Contrast, table: ResultsTable
+) -> None:
+    """Write the tables of point estimates, and a picture of them beside the posterior's intervals."""
     eb, model = posterior.eb, plan.model
     mle = eb.results(contrast=contrast, lfc_threshold=model.lfc_threshold)
     write_results(mle, directory.tables("eb"), meanings=tested_columns(contrast, model, plan.eb))
@@ -145,13 +162,7 @@ def write_posterior(
         mode = eb.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold)
         told = shrunken_columns(contrast, model, plan.eb)
         write_results(mode, directory.tables("shrunken"), meanings=told)
-    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
-    _save(directory, "dispersion.png", lambda ax: dispersion_plot(posterior.eb, ax=ax))
     _save(directory, _INTERVALS, lambda ax: interval_plot(table, mle, mode, top=_TOP_GENES, ax=ax))
-    _save_hyperparameters(directory, posterior)
-    if name := _with_another_law(posterior, contrast):
-        _save(directory, "effect_law.png", lambda ax: effect_law_plot(posterior, name, ax=ax))
-    return Written(table, {"results.tsv": headline(table, contrast.name, plan)})
 
 
 def _with_another_law(posterior: Posterior, contrast: Contrast) -> str:

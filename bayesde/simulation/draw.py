@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.errors import InputError, OptionError, first_few
 from bayesde.options import nearest
 from bayesde.simulation.experiment import LN2, Simulation
@@ -80,6 +81,7 @@ def simulate(
     means_from, factors_from, effects_from, zeros_from, dispersions_from, counts_from = generator.spawn(6)
     table, formula = _samples(groups, design, sample_table)
     model = Design.from_formula(formula, table)
+    refuse_groupings(model.groupings, "simulate", "Leave them out of the formula.")
     means = _base_means(n_genes, base_mean, options, means_from)
     factors = _size_factors(size_factors, model.n_samples, options, factors_from)
     scales = _scales(options, model)

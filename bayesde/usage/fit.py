@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesde.design import Design
 from bayesde.design.as_design import as_design
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.eb.testing.lrt import check_nested
 from bayesde.eb.testing.multiple_testing import benjamini_hochberg, filter_and_adjust
 from bayesde.errors import InputError, first_few
@@ -33,6 +34,8 @@ from bayesde.usage.posterior import Priors, UsagePosterior, sample_usage
 from bayesde.usage.scales import start_scales
 
 __all__ = ["UsageFit", "fit_usage"]
+
+_FIXED = "Leave them out, or make the grouping a fixed effect where the design allows it."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -238,6 +241,7 @@ def fit_usage(
         raise InputError(f"UsageCounts are needed, from read_usage; got a {type(counts).__name__}.")
     options = options or UsageOptions()
     full = as_design(design, counts.counts, references)
+    refuse_groupings(full.groupings, "the fit of usage", _FIXED)
     x_reduced, tested = _reduced(full, reduced, counts, references)
     base_mean, fitted = _base_mean(counts), _usable(counts)
     features = _feature_counts(counts, fitted, full.matrix)
@@ -270,6 +274,7 @@ def _reduced(
             )
         return np.ascontiguousarray(full.matrix[:, kept]), tuple(full.coefficients[k] for k in columns)
     less = as_design(reduced, counts.counts, references)
+    refuse_groupings(less.groupings, "the reduced design", _FIXED)
     check_nested(full, less)
     tested = tuple(name for name in full.coefficients if name not in less.coefficients)
     if len(tested) != full.n_coefficients - less.n_coefficients:

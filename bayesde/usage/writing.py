@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from bayesde.columns import COLUMNS
 from bayesde.io import write_atomically
-from bayesde.results import COLUMNS
 from bayesde.statuses import STATUSES
 from bayesde.usage.fit import UsageFit
 from bayesde.usage.posterior import UsagePosterior

@@ -12,8 +12,9 @@ from reference.stan_points import gradient
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
-from bayesde.model.density import gamma_excess_derivatives, log_density, log_density_derivatives, one_gene
+from bayesde.model.density import log_density, log_density_derivatives, one_gene
 from bayesde.model.modes import climb, find_modes
+from bayesde.numerics.gamma_functions import gamma_excess_derivatives
 
 
 def reference_density(model, g, theta):

@@ -14,8 +14,9 @@ from bayesde.eb.options import EbOptions
 from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Priors
 from bayesde.posterior import Hyperparameters, fit_posterior
+from bayesde.posterior.fit import check_same
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.request import Request, check_same
+from bayesde.posterior.request import Request
 
 
 def kept_as(counts: Counts, matrix) -> Counts:

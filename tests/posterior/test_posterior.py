@@ -11,9 +11,9 @@ from bayesde.posterior import LeaveOneOut, Posterior, fit_posterior
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.engines import by_importance
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
+from bayesde.posterior.queries.other_models.reweight import reweighted
+from bayesde.posterior.queries.other_models.sensitivity import sensitivity
 from bayesde.posterior.queries.outlier_counts import without_outliers
-from bayesde.posterior.queries.reweight import reweighted
-from bayesde.posterior.queries.sensitivity import sensitivity
 from bayesde.posterior.summaries.tables import results_table
 
 OTHER = Priors(shrinkage_scale=LogNormal(0.5, 1.0))

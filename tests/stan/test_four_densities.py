@@ -107,7 +107,7 @@ def test_compiled_density_of_draws(genes, reference):
     found = np.empty((GENES, POINTS))
     for gene, row in zip(genes, found, strict=True):
         data = GeneData(gene.y[None], gene.log_nf[None], gene.x)
-        priors = (gene.shrunken, gene.unshrunken_sd)
+        priors = (~gene.shrunken, gene.unshrunken_sd)
         theta = gene.theta[None].astype(np.float32)
         log_likelihoods(0, 1, theta, data, OrderedCells.of(gene.x), *priors, row[None])
         row += [gene.log_priors(theta)[[0, 2]].sum() for theta in gene.theta]

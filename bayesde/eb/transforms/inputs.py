@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.design import Design
+from bayesde.design.random_effects import refuse_groupings
 from bayesde.eb.block import GeneBlock, are_shared
 from bayesde.eb.dispersion.estimates import gene_wise_dispersions
 from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
@@ -191,4 +192,5 @@ def _design_matrix(
         raise InputError(f"a formula or a Design is needed; got {type(made).__name__}.")
     if made.n_samples != counts.n_samples:
         raise InputError(f"the design has {made.n_samples} rows, but there are {counts.n_samples} samples.")
+    refuse_groupings(made.groupings, "a transform", "Leave them out of the design.")
     return made.matrix

@@ -90,7 +90,11 @@ def contrast_array(effects: np.ndarray, genes: Any, name: str) -> xr.DataArray:
 
 
 def draws_dataset(
-    theta: np.ndarray, genes: Any, coefficients: Any, hyperparameters: Mapping[str, np.ndarray] | None = None
+    theta: np.ndarray,
+    genes: Any,
+    coefficients: Any,
+    hyperparameters: Mapping[str, np.ndarray] | None = None,
+    log_sds: Mapping[str, np.ndarray] | None = None,
 ) -> xr.Dataset:
     """Label draws.
 
@@ -101,12 +105,15 @@ def draws_dataset(
     genes, coefficients : sequence of str
     hyperparameters : mapping of str to ndarray (chain, draw), optional
         Draws of the hyperparameters.
+    log_sds : mapping of str to ndarray (chain, draw, gene), optional
+        Of random effects, the natural log of their standard deviations.
 
     Returns
     -------
     xarray.Dataset
-        ``beta`` (chain, draw, gene, coefficient), ``log_dispersion`` (chain, draw, gene), and with
-        hyperparameters ``hyperparameters`` (chain, draw, hyperparameter).
+        ``beta`` (chain, draw, gene, coefficient), ``log_dispersion`` (chain, draw, gene), with
+        hyperparameters ``hyperparameters`` (chain, draw, hyperparameter), and with random effects
+        ``random_effect_sd`` (chain, draw, gene, random_effect).
     """
     chains, length = theta.shape[:2]
     variables: dict[str, Any] = {
@@ -123,6 +130,10 @@ def draws_dataset(
         stacked = np.stack(list(hyperparameters.values()), axis=-1)
         variables["hyperparameters"] = (("chain", "draw", HYPER), stacked)
         coordinates[HYPER] = np.array(list(hyperparameters), dtype=object)
+    if log_sds:
+        sds = np.exp(np.stack(list(log_sds.values()), axis=-1))
+        variables["random_effect_sd"] = (("chain", "draw", "gene", "random_effect"), sds)
+        coordinates["random_effect"] = np.array(list(log_sds), dtype=object)
     dataset = xr.Dataset(variables, coords=coordinates)
     dataset.attrs["unit"] = "natural log"
     return dataset

@@ -37,6 +37,10 @@ class Stream(IntEnum):
     """Starts of chains, by attempt."""
     PREDICTION = 0xFD7046C5
     """Predicted counts."""
+    RANDOM_EFFECTS = 0x68E31DA4
+    """Random effects of the levels given the other parameters, by chain."""
+    NEW_LEVELS = 0x1B56C4E9
+    """Random effects of levels that were not seen."""
     PATTERN = 0xB5297A4D
     """Draws of which some coefficients are exactly zero, by pattern."""
 

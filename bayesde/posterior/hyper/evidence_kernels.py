@@ -16,7 +16,13 @@ import math
 import numpy as np
 
 from bayesde.model.effect_prior import add_log_densities, fill_effect_moments, fill_inverse_densities
-from bayesde.model.prior_at_draws import fill_log_residuals, log_prior_shape, prior_at_point, prior_of_gene
+from bayesde.model.prior_at_draws import (
+    add_log_sds,
+    fill_log_residuals,
+    log_prior_shape,
+    prior_at_point,
+    prior_of_gene,
+)
 from bayesde.numerics.compiled import fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm
 from bayesde.numerics.sums import sum_of
@@ -35,6 +41,7 @@ def _weigh(points, log_ratio, prior, inverse, weights):  # type: ignore[no-untyp
         points[points.shape[0] - 1], prior.log_trend, prior.inverse_sd, prior.residuals, weights
     )
     add_log_densities(points, prior.effects, weights)
+    add_log_sds(points, prior, weights)
     for m in range(weights.size):
         weights[m] = exponential(log_ratio[m] + weights[m]) / inverse[m]
 
@@ -105,9 +112,10 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         At one point: without that axis.
     log_evidence : ndarray (gene,)
         Written to.
-    moments : ndarray (gene, 3 shrunken + 4)
-        Written to: what `fill_effect_moments` gives, and derivatives by ln sigma, the log trend and (but for
-        the height) nu or, of residuals with two normal components, logit w and ln tau.
+    moments : ndarray (gene, 3 shrunken + 4 + 2 random effects)
+        Written to: what `fill_effect_moments` gives, derivatives by ln sigma, the log trend and (but for
+        the height) nu or, of residuals with two normal components, logit w and ln tau; and by center and log
+        spread of each log standard deviation of random effects.
     """
     n, n_draws, d = priors.effects.columns.size, log_ratio.shape[1], theta.shape[2]
     points, work = np.empty((d, n_draws)), np.empty(n_draws)
@@ -124,7 +132,8 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         log_evidence[g] = math.log(total / n_draws)
         of_effects = moments[g, : 3 * n].reshape((3, n))
         fill_effect_moments(points, prior.effects, weights, work, of_effects)
-        _residual_moments(points[d - 1], prior, weights, work, moments[g, 3 * n :])
+        _residual_moments(points[d - 1], prior, weights, work, moments[g, 3 * n : 3 * n + 4])
+        _log_sd_moments(points, prior, weights, work, moments[g, 3 * n + 4 :])
         for k in range(moments.shape[1]):
             moments[g, k] /= total
 
@@ -150,6 +159,20 @@ def _residual_moments(log_dispersion, prior, weights, work, moments):  # type: i
         z = (log_dispersion[m] - log_trend) * inverse_sd
         work[m] = 0.5 * weights[m] * ((nu + 1.0) * z * z / (nu + z * z) / nu - logarithm(1.0 + z * z / nu))
     moments[2] = sum_of(work)
+
+
+@kernel
+def _log_sd_moments(points, prior, weights, work, moments):  # type: ignore[no-untyped-def]
+    """Fill weighted sums of the derivatives by center and log spread of log standard deviations."""
+    n = prior.center.size
+    for t in range(n):
+        row, center, inverse = points[points.shape[0] - 1 - n + t], prior.center[t], 1.0 / prior.spread[t]
+        for m in range(weights.size):
+            work[m] = weights[m] * (row[m] - center) * inverse
+        moments[2 * t] = sum_of(work) * inverse
+        for m in range(weights.size):
+            work[m] = work[m] * (row[m] - center) * inverse - weights[m]
+        moments[2 * t + 1] = sum_of(work)
 
 
 @kernel

@@ -142,4 +142,7 @@ def log_shared_prior(theta: np.ndarray, model: ConditionalModel) -> np.ndarray:
     residual = (theta[:, :, -1] - model.log_trend[:, None]) / model.dispersion_sd
     square = residual**2
     tail = 0.5 * square if np.isinf(model.nu) else 0.5 * (model.nu + 1.0) * np.log1p(square / model.nu)
-    return np.asarray(log_effect_densities(effects, scale, df).sum(axis=2) - tail)
+    total = log_effect_densities(effects, scale, df).sum(axis=2) - tail
+    for t, (center, spread) in enumerate(zip(*model.log_sd_prior, strict=True)):
+        total -= 0.5 * ((theta[:, :, t - 1 - model.n_random] - center) / spread) ** 2
+    return np.asarray(total)

@@ -382,5 +382,7 @@ def _change(model: ConditionalModel, new: ConditionalModel) -> float:
         np.log(new.shrinkage_scale / model.shrinkage_scale),
         new.log_trend - model.log_trend,
         np.log([sd[1] / sd[0]]),
+        new.log_sd_prior[0] - model.log_sd_prior[0],
+        np.log(new.log_sd_prior[1] / model.log_sd_prior[1]),
     ]
     return float(np.abs(np.concatenate(changes)).max())

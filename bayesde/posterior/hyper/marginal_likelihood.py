@@ -1,8 +1,8 @@
 r"""The hyperparameters' posterior, and the genes' with them integrated out, from one set of draws.
 
 With draws theta_gm of every gene and r_gm = p(y_g | theta_gm) / q_g(theta_gm), both independent of the
-hyperparameters phi = (S_k, ..., sigma, a0, a1[, nu | w, tau]), the marginal likelihood is estimated for any
-phi by
+hyperparameters phi = (S_k, ..., sigma, a0, a1, ...[, nu | w, tau]), the marginal likelihood is estimated for
+any phi by
 
     p(y_g | phi) = mean_m w_gm(phi),    w_gm(phi) = r_gm p(theta_gm | phi),
     ln p(phi | y) = sum_g ln p(y_g | phi) + ln p(phi) + constant,
@@ -146,7 +146,8 @@ class MarginalLikelihood:
         """
         parts = self.space.parts(self.space.phi(psi), self.base_mean)
         n_genes, n = self.base_mean.size, len(self.space.shrunken)
-        log_evidence, moments = np.empty(n_genes), np.empty((n_genes, 3 * n + 4))
+        n_random = len(self.space.random_effects)
+        log_evidence, moments = np.empty(n_genes), np.empty((n_genes, 3 * n + 4 + 2 * n_random))
         priors = priors_at_one(self.space.columns, parts)
         over_genes(fill_moments, n_genes, self.theta, self.log_ratio, priors, log_evidence, moments)
         value, gradient, _ = self.space.log_prior(psi)
@@ -171,13 +172,15 @@ class MarginalLikelihood:
         columns.append(by_trend * share)
         if self.space.trend:
             columns.append(by_trend * (1.0 - share))
+        at = 3 * n + 4
+        columns += [moments[:, i : i + 1] for i in range(at, at + 2 * len(self.space.random_effects))]
         if self.space.student_t:
             columns.append(
                 (moments[:, 3 * n + 2 : 3 * n + 3] + log_height_slope(parts.nu)) * (parts.nu - 2.0)
             )
         if self.space.two_normals:
             columns.append(moments[:, 3 * n + 2 : 3 * n + 3] * logit_slope(psi[-2]))
-            columns.append(moments[:, 3 * n + 3 :] * (1.0 - 1.0 / parts.wide_ratio))
+            columns.append(moments[:, 3 * n + 3 : 3 * n + 4] * (1.0 - 1.0 / parts.wide_ratio))
         return np.hstack(columns)
 
     def _effect_scores(self, parts: PriorParts, moments: np.ndarray) -> dict[str, np.ndarray]:

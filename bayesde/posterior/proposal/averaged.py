@@ -84,7 +84,7 @@ def climb_averaged(theta, data, prior, averaged, gradient, hessian):  # type: ig
     """
     d = theta.size
     df, scale, factor, variance = prior.df.copy(), prior.scale.copy(), np.zeros((d, d)), np.zeros((d, d))
-    normal = GenePrior(df, scale, prior.log_trend, prior.dispersion_sd, prior.nu, 0.0, 1.0)
+    normal = GenePrior(df, scale, prior.log_trend, prior.dispersion_sd, prior.nu, 0.0, 1.0, prior.center)
     for _ in range(ROUNDS):
         for k in range(d - 1):
             if averaged[k]:

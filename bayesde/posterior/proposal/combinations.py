@@ -150,7 +150,7 @@ def _evidence(split, prior, wide):  # type: ignore[no-untyped-def]
 @kernel
 def _fill_information(at, dispersion, data, own):  # type: ignore[no-untyped-def]
     """Fill Fisher's information at the non-null mode, and its product with that."""
-    _, log_nf, x = data
+    log_nf, x = data.log_nf, data.x
     p = x.shape[1]
     own.information[:, :] = 0.0
     own.pull[:] = 0.0

@@ -27,6 +27,11 @@ Genes that these components do not serve get more of them: those of a wider sear
 each of these one in which the coefficients that few counts tell of are neither null nor non-null
 (`bayesde.posterior.proposal.averaged`).
 
+The log standard deviation of random effects is part of Student's t, around its mode, where it may be well
+known. Towards tau = 0 the likelihood becomes flat, and the posterior there is as wide as the prior: all
+non-null and all null coefficients get a component more, around the mode without random effects, in which
+ln tau has its prior's scale, `BELOW` prior standard deviations below the prior's center.
+
 The levels of a factor, u_l around a center m that is not shrunken, are always in doubt: whatever their
 likelihood given m, the center can lie near any of them. Where it lies near one alone, the only null one, no
 count says where exactly: that u_l is drawn from its prior, and m follows. So there is a component for each
@@ -41,8 +46,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel, GenePrior, log_density, one_gene
+from bayesde.model.density import ConditionalModel, GeneData, GenePrior, log_density, one_gene
 from bayesde.model.modes import climb, fill_factor, starting_points
+from bayesde.model.random_effects.quadrature import Groups
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
@@ -64,6 +70,7 @@ FAR, LEVEL = 12.0, 0.5
 """A coefficient is separated if it can move so far (natural log) at no greater cost in log likelihood."""
 TAIL_SCALE = 2.0
 """Scale of the Cauchy distributions that cover the prior's tail, over the size of the mode."""
+BELOW = 1.0
 SAME = 0.1
 """Distance, in standard deviations, within which two modes count as one."""
 LITTLE = 1e-4
@@ -149,7 +156,7 @@ def most_components(model: ConditionalModel, *, thorough: bool = False) -> int:
     """
     levels = bool((model.factors >= 0).any())
     n = most_combinations(int(model.shrunken.sum()), levels=levels, thorough=thorough)
-    return (2 * n if thorough else n) + 1
+    return (2 * n if thorough else n) + 1 + 2 * (model.n_random > 0)
 
 
 @kernel
@@ -162,13 +169,17 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
     gradient, hessian, wide_hessian = np.empty(p + 1), np.empty((p + 1, p + 1)), np.empty((p + 1, p + 1))
     worth, separated, averaged = np.empty(p), np.empty(p, dtype=np.int8), np.empty(p, dtype=np.bool_)
     wide, chosen = np.empty(p), np.empty((mixture.share.shape[1], p), dtype=np.bool_)
-    balance = Followers(x, weights, factor)
+    balance, n_random = Followers(x, weights, factor), prior.center.size
+    low_center = prior.center - BELOW * scale[p - n_random :]
     for k in range(p):
         wide[k] = scale[k] if math.isinf(df[k]) else WIDE * scale[k]
     for g in range(first, last):
         own, own_prior = one_gene(data, prior, g)
-        wide_prior = GenePrior(df, wide, prior.log_trend[g], sd, nu, 0.0, 1.0)
-        near_prior = GenePrior(df, near, prior.log_trend[g], sd, nu, 0.0, 1.0)
+        trend = prior.log_trend[g]
+        wide_prior = GenePrior(df, wide, trend, sd, nu, 0.0, 1.0, prior.center)
+        near_prior = GenePrior(df, near, trend, sd, nu, 0.0, 1.0, prior.center)
+        low_prior = GenePrior(df, near, trend, sd, nu, 0.0, 1.0, low_center)
+        alone = _without_groups(own)
         mixed = one_mixture(mixture, g)
         location, shape, scales, half, share = mixed
         non_null_mode, null_mode = start[g], null[g]
@@ -179,8 +190,12 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
         c, log_dispersion = 0, null_mode[p]
         taken = choose_combinations(split, non_null_mode, log_dispersion, own, own_prior, wide, kinds, chosen)
         sets = add_averaged_sets(chosen, taken, split, worth) if kinds[1] else taken
-        for number in range(sets):
+        for step in range(sets + 2 * (n_random > 0)):
+            low = step >= sets
+            number = step if not low else (taken - 1) * (step - sets)
             copy_row(non_null_mode, location[c])
+            if low:
+                copy_row(low_center, location[c, p - n_random : p])
             if number > 0:  # a dispersion that explains what coefficients no longer do
                 location[c, p] = max(non_null_mode[p], null_mode[p])
             copy_row(scale, near)
@@ -202,7 +217,10 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
                 normal = climb_averaged(location[c], own, near_prior, averaged, gradient, hessian)
                 _fill_shape(location[c], hessian, normal, balance, scales[c], WIDER, shape[c])
             else:
-                climb(location[c], own, near_prior, FLAT, gradient, hessian)
+                if low:
+                    climb(location[c], alone, low_prior, FLAT, gradient, hessian)
+                else:
+                    climb(location[c], own, near_prior, FLAT, gradient, hessian)
                 if _became_null(location[c], split, chosen[number], separated, scale):
                     continue
                 _fill_shape(location[c], hessian, near_prior, balance, scales[c], WIDER, shape[c])
@@ -215,6 +233,14 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
             scales[c, k] = max(scale[k], TAIL_SCALE * abs(non_null_mode[k]))
         _fill_shape(non_null_mode, wide_hessian, wide_prior, balance, scales[c], TAILS_WIDER, shape[c])
         share[c] = 1.0
+
+
+@kernel
+def _without_groups(data):  # type: ignore[no-untyped-def]
+    """Return one gene's data without random effects: views, no copies."""
+    order, bounds, df, scale, nodes, log_weights = data.groups
+    none = Groups(order, bounds[:1], df, scale, nodes, log_weights)
+    return GeneData(data.y, data.log_nf, data.x, none)
 
 
 @kernel
@@ -252,24 +278,26 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
     A gene's dispersion is smaller where its coefficients explain the counts, and information larger: what
     would be settled there may have a second mode where they do not.
     """
-    _, log_nf, x = data
     df, scale = prior.df, prior.scale
     p = df.size
     least, most = math.exp(min(non_null_mode[p], null_mode[p])), math.exp(max(non_null_mode[p], null_mode[p]))
+    variance = 0.0  # of the random effects: the larger it is, the less counts say of other effects
+    if prior.center.size > 0:
+        variance = math.exp(2.0 * max(non_null_mode[p - 1], null_mode[p - 1]))
     slopes = np.zeros((p + 1, p + 1))
     indicator = np.zeros(p)
     for k in range(p):
         indicator[k] = 0.0 if math.isinf(df[k]) else 1.0
     none = np.full(p, -1)
-    _fill_slopes(Followers(x, balance.weights, none), scale, indicator, slopes)
+    _fill_slopes(Followers(data.x, balance.weights, none), scale, indicator, slopes)
     split = np.empty(p, dtype=np.int64)
     n = 0
     for k in range(p):
         if math.isinf(df[k]):
             continue
         separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
-        worth[k] = _information(x, log_nf, non_null_mode, least, k) * scale[k] ** 2
-        doubtful = _information(x, log_nf, non_null_mode, most, k) * scale[k] ** 2 < SETTLED
+        worth[k] = _information(data, non_null_mode, least, 0.0, k) * scale[k] ** 2
+        doubtful = _information(data, non_null_mode, most, variance, k) * scale[k] ** 2 < SETTLED
         if separated[k] != 0 or doubtful or balance.factor[k] >= 0:
             split[n] = k
             n += 1
@@ -277,15 +305,27 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
 
 
 @kernel
-def _information(x, log_nf, at, dispersion, k):  # type: ignore[no-untyped-def]
-    """Return Fisher's information about one coefficient: sum_j x_jk^2 mu_j / (1 + alpha mu_j)."""
-    total = 0.0
+def _information(data, at, dispersion, variance, k):  # type: ignore[no-untyped-def]
+    """Return Fisher's information about one coefficient: sum_j w_j x_jk^2, w_j = mu_j / (1 + alpha mu_j).
+
+    Random intercepts of a variance > 0 take from that sum_d (sum_j w_j x_jk)^2 / (1 / variance + sum_j w_j).
+    """
+    x, log_nf, groups = data.x, data.log_nf, data.groups
+    total, weights = 0.0, np.empty(log_nf.size)
     for j in range(log_nf.size):
         eta = log_nf[j]
         for b in range(x.shape[1]):
             eta += x[j, b] * at[b]
         mu = math.exp(eta)
         total += x[j, k] ** 2 * mu / (1.0 + dispersion * mu)
+        weights[j] = mu / (1.0 + dispersion * mu)
+    if variance > 0.0:
+        for d in range(groups.bounds.size - 1):
+            weight, product = 0.0, 0.0
+            for j in groups.order[groups.bounds[d] : groups.bounds[d + 1]]:
+                weight += weights[j]
+                product += weights[j] * x[j, k]
+            total -= product**2 / (1.0 / variance + weight)
     return total
 
 
@@ -297,7 +337,8 @@ def _unbounded_side(at, k, slopes, data, prior):  # type: ignore[no-untyped-def]
     """
     flat = np.empty(at.size - 1)
     flat[:] = FLAT_SCALE
-    no_prior = GenePrior(prior.df, flat, prior.log_trend, prior.dispersion_sd, prior.nu, 0.0, 1.0)
+    trend, sd = prior.log_trend, prior.dispersion_sd
+    no_prior = GenePrior(prior.df, flat, trend, sd, prior.nu, 0.0, 1.0, prior.center)
     level = log_density(at, data, no_prior) - LEVEL
     for move in (-FAR, FAR):
         there = at + move * slopes[:, k]
@@ -362,6 +403,8 @@ def _fill_slopes(balance, prior_scale, scales, shape):  # type: ignore[no-untype
     for a in range(free.size):
         for b in range(a + 1):
             gram[a, b] = _weighted_product(x, weights, free[a], free[b])
+        if gram[a, a] == 0.0:  # a log standard deviation, on which no mean depends
+            gram[a, a] = 1.0
         if factor_of[free[a]] >= 0:
             gram[a, a] += 1.0 / prior_scale[free[a]] ** 2
     if not cholesky(gram, factor):  # so few counts that nothing has to be kept

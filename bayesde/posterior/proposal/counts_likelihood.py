@@ -3,8 +3,10 @@ r"""The log probability of a gene's counts at many draws of its parameters.
     ln p(y | beta, a) = sum_j (y+r) ln((y+r) / (mu+r)) + y ln mu - y - ln y! + E(a),
     r = exp(-a),  mu_j = nf_j exp(x_j . beta),
 
-where E depends on a alone (`bayesde.posterior.proposal.gamma_terms`). Loops run over the draws innermost, so
-that they become vector instructions; the few draws that are too far out for those are done one by one.
+where E depends on a alone (`bayesde.posterior.proposal.gamma_terms`). Where groups of samples have random
+intercepts, their integrals (`bayesde.posterior.proposal.group_terms`) take the place of the sum. Loops run
+over the draws innermost, so that they become vector instructions; the few draws that are too far out for
+those are done one by one.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesde.eb.regression.design_layout import Cells
+from bayesde.model.density import GeneData
+from bayesde.model.random_effects.quadrature import Groups, group_log_likelihood
 from bayesde.numerics.compiled import copy_row, fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import log_ratio
 from bayesde.numerics.sums import combine
 from bayesde.posterior.proposal.gamma_terms import POINTS, add_gamma_terms, fill_table, gamma_terms
+from bayesde.posterior.proposal.group_terms import add_groups, rows_of_room
 
 __all__ = ["OrderedCells", "log_likelihoods"]
 
@@ -31,8 +36,13 @@ SAFE = 300.0
 """Log means, and log dispersions, within which no ratio of counts leaves the range of normal doubles."""
 
 
+NO_GROUPS = np.zeros(1, dtype=np.int64)
+
+
 class OrderedCells(NamedTuple):
     """The distinct rows of a design (cells), and the samples in the order of their cells.
+
+    Where groups of samples have random intercepts, the cells of each group are its own.
 
     Attributes
     ----------
@@ -41,26 +51,35 @@ class OrderedCells(NamedTuple):
         Where the cells begin and end in the order.
     order : ndarray of int64 (sample,)
         Samples in the order of their cells.
+    groups : ndarray of int64 (group + 1,)
+        Where the groups begin and end among the cells; a single 0 where there are none.
     """
 
     rows: np.ndarray
     bounds: np.ndarray
     order: np.ndarray
+    groups: np.ndarray = NO_GROUPS
 
     @classmethod
-    def of(cls, design: np.ndarray) -> OrderedCells:
+    def of(cls, design: np.ndarray, groups: Groups | None = None) -> OrderedCells:
         """Find the cells.
 
         Parameters
         ----------
         design : ndarray (sample, coefficient)
+        groups : Groups, optional
 
         Returns
         -------
         OrderedCells
         """
-        cells = Cells.of(design)
-        return cls(cells.rows, cells.bounds, cells.order)
+        if groups is None or groups.bounds.size == 1:
+            cells = Cells.of(design)
+            return cls(cells.rows, cells.bounds, cells.order)
+        cells = Cells.of(np.column_stack([groups.level, design]))  # sorted by the first column
+        sizes = np.bincount(cells.rows[:, 0].astype(np.int64))
+        bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return cls(np.ascontiguousarray(cells.rows[:, 1:]), cells.bounds, cells.order, bounds)
 
 
 class CellCounts(NamedTuple):
@@ -142,8 +161,10 @@ def _add_cells(points, r, own, work, largest, value):  # type: ignore[no-untyped
 
 
 @kernel
-def log_likelihoods(first, last, theta, data, cells, shrunken, unshrunken_sd, value):  # type: ignore[no-untyped-def]
+def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, value):  # type: ignore[no-untyped-def]
     """Fill ln p(y | theta) + ln p(unshrunken coefficients) at the draws of some genes.
+
+    Log standard deviations of random effects are no such coefficients: their prior has hyperparameters.
 
     Parameters
     ----------
@@ -154,9 +175,10 @@ def log_likelihoods(first, last, theta, data, cells, shrunken, unshrunken_sd, va
         Of all genes.
     cells : OrderedCells
         Of the design.
-    shrunken : ndarray of bool (coefficient,)
+    normal : ndarray of bool (coefficient,)
+        Which coefficients are not shrunken.
     unshrunken_sd : float
-        Of the normal priors of the others.
+        Of their normal priors.
     value : ndarray (gene, draw)
         Written to.
     """
@@ -167,6 +189,9 @@ def log_likelihoods(first, last, theta, data, cells, shrunken, unshrunken_sd, va
     point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((2, n_draws))
     r, largest = np.empty(n_draws), np.empty(n_draws)
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
+    grouped = cells.groups.size > 1
+    rows = rows_of_room(cells.groups, data.groups.nodes.size) if grouped else 0
+    for_groups = np.empty((rows, n_draws))
     for g in range(first, last):
         constant = _order_counts(data.y[g], data.log_nf[g], cells.order, own)
         transpose(theta[g], points)
@@ -176,13 +201,20 @@ def log_likelihoods(first, last, theta, data, cells, shrunken, unshrunken_sd, va
         add_gamma_terms(counts, log_dispersion, start, size, table, out)
         for m in range(n_draws):
             r[m] = exponential(-log_dispersion[m])
-        _add_cells(points, r, own, work, largest, out)
+        if grouped:
+            add_groups(points, r, own, cells.groups, data.groups, for_groups, largest, out)
+        else:
+            _add_cells(points, r, own, work, largest, out)
         for m in range(n_draws):
             if not (r[m] < DIRECT and log_dispersion[m] < SAFE and largest[m] < SAFE):
                 copy_row(points[:, m], point)
-                out[m] = log_probability(point, own, constant)
+                if grouped:
+                    gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
+                    out[m] = group_log_likelihood(point, gene)
+                else:
+                    out[m] = log_probability(point, own, constant)
         for k in range(d - 1):
-            if not shrunken[k]:
+            if normal[k]:
                 _add_normal_prior(points[k], unshrunken_sd, out)
 
 

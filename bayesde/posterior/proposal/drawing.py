@@ -115,9 +115,9 @@ def _cauchy_priors(model: ConditionalModel) -> HyperPriors:
     """Return the priors that proposals are made for, as kernels take them."""
     columns = np.flatnonzero(model.shrunken)
     ones = np.ones(columns.size)
-    parts = PriorParts(
-        model.shrinkage_scale[columns], ones, 0.0 * ones, model.log_trend, model.dispersion_sd, model.nu
-    )
+    of_effects = (model.shrinkage_scale[columns], ones, 0.0 * ones)
+    residuals = (model.log_trend, model.dispersion_sd, model.nu)
+    parts = PriorParts(*of_effects, *residuals, 0.0, 1.0, *model.log_sd_prior)
     return priors_at_one(columns, parts)
 
 
@@ -140,10 +140,11 @@ def draw(model: ConditionalModel, proposal: Mixture, seeds: np.ndarray, n_draws:
     counts = stratified_counts(proposal.share, n_draws)
     exact = proposal._replace(share=counts / n_draws)
     theta = np.empty((model.n_genes, n_draws, model.n_coefficients + 1), dtype=np.float32)
-    log_ratio, cells = np.empty((model.n_genes, n_draws)), OrderedCells.of(model.x)
+    data, normal = model.data, ~model.shrunken & model.is_fixed
+    log_ratio, cells = np.empty((model.n_genes, n_draws)), OrderedCells.of(model.x, data.groups)
     over_genes(draw_mixture, model.n_genes, exact, counts, seeds, theta)
-    priors = (model.shrunken, model.unshrunken_sd)
-    over_genes(log_likelihoods, model.n_genes, theta, model.data, cells, *priors, log_ratio)
+    priors = (normal, model.unshrunken_sd)
+    over_genes(log_likelihoods, model.n_genes, theta, data, cells, *priors, log_ratio)
     over_genes(subtract_log_mixture, model.n_genes, exact, theta, log_ratio)
     return ProposalDraws(theta, log_ratio)
 

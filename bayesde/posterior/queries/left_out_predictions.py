@@ -15,7 +15,13 @@ from bayesde.posterior.draws.pareto_smoothing import smooth_log_weights
 from bayesde.posterior.left_out_counts import only_samples
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.left_out import by_pattern, sample_without
-from bayesde.posterior.queries.pointwise import Prediction, leave_out_weights, log_probabilities, predictions
+from bayesde.posterior.queries.pointwise import (
+    Among,
+    Prediction,
+    leave_out_weights,
+    log_probabilities,
+    predictions,
+)
 
 __all__ = ["labelled", "predict_again", "predict_by_weights"]
 
@@ -80,10 +86,11 @@ def _by_weights(
     """Leave out the counts of some genes by weights."""
     theta = np.asarray(draws.theta)
     model = posterior.observed(rows)
-    log_p = log_probabilities(model, theta)
+    among = Among(np.arange(model.y.shape[1]), left_out)
+    log_p = log_probabilities(model, theta, among)
     log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
     pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1]))  # in place
-    unseen = predictions(model, theta, log_p, log_weights)
+    unseen = predictions(model, theta, log_p, log_weights, among)
     return unseen._asdict() | {"lpd": seen, "pareto_k": pareto_k.reshape(log_weights.shape[:-1])}
 
 
@@ -133,21 +140,24 @@ def _refit(
     for some, pattern in by_pattern(without, draws):
         rows = genes[some]
         sampled = sample_without(posterior, rows, pattern, draws)
-        model = only_samples(posterior.observed(rows), only)
-        values = _exactly(model, sampled.draws.theta, sampled.draws.weights())
+        model, among = posterior.observed(rows), Among(np.array([j]), left_out[rows])
+        if model.random is None:
+            model = only_samples(model, only)
+        values = _exactly(model, sampled.draws.theta, sampled.draws.weights(), among)
         values["pareto_k"] = sampled.report["pareto_k"]
         for name, column in values.items():
             found[name][rows, j] = column
 
 
-def _exactly(model: ConditionalModel, theta: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _exactly(
+    model: ConditionalModel, theta: np.ndarray, weights: np.ndarray, among: Among
+) -> dict[str, np.ndarray]:
     """Predict the counts of one sample from draws that have not seen it; columns (gene,)."""
-    log_p = log_probabilities(model, theta)
+    log_p = log_probabilities(model, theta, among)
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)[:, None, :]
-    return {
-        name: values[:, 0] for name, values in predictions(model, theta, log_p, log_weights)._asdict().items()
-    }
+    found = predictions(model, theta, log_p, log_weights, among)
+    return {name: values[:, 0] for name, values in found._asdict().items()}
 
 
 def labelled(

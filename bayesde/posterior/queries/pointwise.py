@@ -6,7 +6,8 @@ r"""Every count at every draw: its log probability, and what weighted draws pred
 A being `gamma_excess` of `bayesde.numerics.gamma_functions`, so that it keeps its digits towards Poisson.
 With normalized weights w_m of the draws, the predictive distribution of the count is the mixture sum_m w_m
 NB(. | theta_m); its density and its tails at the count are the weighted means of those of the draws, so
-that they can be far smaller than one in the number of draws.
+that they can be far smaller than one in the number of draws. A count of a group with a random intercept is
+predicted given the others of its group (`bayesde.posterior.queries.group_pointwise`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
 from bayesde.posterior.queries.count_tails import count_tails
+from bayesde.posterior.queries.group_pointwise import (
+    fill_group_tails,
+    grouped_log_probabilities,
+    tail_groups,
+)
 
-__all__ = ["Prediction", "leave_out_weights", "log_probabilities", "predictions"]
+__all__ = ["Among", "Prediction", "leave_out_weights", "log_probabilities", "predictions"]
 
 LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
@@ -61,7 +67,32 @@ class Prediction(NamedTuple):
     size: np.ndarray
 
 
-def log_probabilities(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
+class Among(NamedTuple):
+    """Which counts are predicted, and which are not known.
+
+    Attributes
+    ----------
+    samples : ndarray of int64 (chosen sample,)
+        The samples whose counts are predicted.
+    left_out : ndarray of bool (gene, sample)
+        Counts that the others of a group are without.
+    """
+
+    samples: np.ndarray
+    left_out: np.ndarray
+
+    @classmethod
+    def of(cls, model: ConditionalModel) -> Among:
+        """Return all samples, with every count known.
+
+        Parameters
+        ----------
+        model : ConditionalModel
+        """
+        return cls(np.arange(model.y.shape[1]), np.zeros(model.y.shape, dtype=bool))
+
+
+def log_probabilities(model: ConditionalModel, theta: np.ndarray, among: Among | None = None) -> np.ndarray:
     """Return the log probability of every count at every draw.
 
     Parameters
@@ -70,11 +101,15 @@ def log_probabilities(model: ConditionalModel, theta: np.ndarray) -> np.ndarray:
         Of it only counts, factors and design are used.
     theta : ndarray (gene, draw, P + 1)
         Coefficients and log dispersion, natural log.
+    among : Among, optional
+        For a model with random effects; by default all samples.
 
     Returns
     -------
     ndarray (gene, sample, draw)
     """
+    if model.random is not None:
+        return grouped_log_probabilities(model, theta, *(among or Among.of(model)))
     value = np.empty((*model.y.shape, theta.shape[1]))
     over_genes(_fill_log_probabilities, model.n_genes, theta, model.data, value)
     return value
@@ -107,7 +142,11 @@ def leave_out_weights(
 
 
 def predictions(
-    model: ConditionalModel, theta: np.ndarray, log_p: np.ndarray, log_weights: np.ndarray
+    model: ConditionalModel,
+    theta: np.ndarray,
+    log_p: np.ndarray,
+    log_weights: np.ndarray,
+    among: Among | None = None,
 ) -> Prediction:
     """Return what weighted draws predict of every count.
 
@@ -119,12 +158,21 @@ def predictions(
         Log probabilities of the counts.
     log_weights : ndarray (gene, sample, draw)
         Their exponentials add up to 1 over the draws. They may differ from sample to sample.
+    among : Among, optional
+        As of `log_probabilities`.
 
     Returns
     -------
     Prediction
     """
-    found = Prediction(*(np.empty(model.y.shape) for _ in Prediction._fields))
+    found = Prediction(*(np.empty(log_p.shape[:2]) for _ in Prediction._fields))
+    if model.random is not None:
+        data = model.data._replace(groups=tail_groups(model.data.groups))
+        tails = (found.below, found.above, found.log_expected)
+        over_genes(_fill_densities, model.n_genes, log_p, log_weights, found)
+        chosen = among or Among.of(model)
+        over_genes(fill_group_tails, model.n_genes, theta, data, *chosen, log_weights, tails)
+        return found
     over_genes(_fill_predictions, model.n_genes, theta, model.data, log_p, log_weights, found)
     return found
 
@@ -141,7 +189,7 @@ def _log_mean(theta, g, m, log_nf, x, j):  # type: ignore[no-untyped-def]
 @kernel
 def _fill_log_probabilities(first, last, theta, data, value):  # type: ignore[no-untyped-def]
     """Fill the log probabilities (gene, sample, draw) of some genes' counts."""
-    y, log_nf, x = data
+    y, log_nf, x = data.y, data.log_nf, data.x
     n_draws, p = theta.shape[1], x.shape[1]
     r, least = np.empty(n_draws), np.empty(n_draws)
     for g in range(first, last):
@@ -164,26 +212,18 @@ def _fill_log_probabilities(first, last, theta, data, value):  # type: ignore[no
 @kernel
 def _fill_predictions(first, last, theta, data, log_p, log_weights, found):  # type: ignore[no-untyped-def]
     """Fill a `Prediction` of some genes' counts."""
-    y, log_nf, x = data
-    log_density, error, below, above, log_expected, size = found
+    y, log_nf, x = data.y, data.log_nf, data.x
+    _, _, below, above, log_expected, _ = found
     n_draws, p = theta.shape[1], x.shape[1]
     r = np.empty(n_draws)
     for g in range(first, last):
         for m in range(n_draws):
             r[m] = math.exp(-theta[g, m, p])
         for j in range(y.shape[1]):
-            highest = -math.inf
-            for m in range(n_draws):
-                highest = max(highest, log_weights[g, j, m] + log_p[g, j, m])
-            density, squares, weights_squared, products = 0.0, 0.0, 0.0, 0.0
+            _fill_density(g, j, log_p, log_weights, found)
             lower, upper, level = 0.0, 0.0, 0.0
             for m in range(n_draws):
                 weight = math.exp(log_weights[g, j, m])
-                part = math.exp(log_weights[g, j, m] + log_p[g, j, m] - highest)
-                density += part
-                squares += part * part
-                products += part * weight
-                weights_squared += weight * weight
                 if weight > NEGLIGIBLE:
                     eta = _log_mean(theta, g, m, log_nf, x, j)
                     level += weight * min(max(eta, -LARGEST_EFFECT), LARGEST_EFFECT)
@@ -192,12 +232,37 @@ def _fill_predictions(first, last, theta, data, log_p, log_weights, found):  # t
                     )
                     lower += weight * smaller
                     upper += weight * larger
-            log_density[g, j] = highest + math.log(density)
-            # of a ratio of means: sum of w^2 (p - mean)^2, over the mean squared
-            variance = squares / density**2 - 2.0 * products / density + weights_squared
-            error[g, j] = math.sqrt(max(variance, 0.0))
             below[g, j], above[g, j] = min(lower, 1.0), min(upper, 1.0)
-            log_expected[g, j], size[g, j] = level, 1.0 / weights_squared
+            log_expected[g, j] = level
+
+
+@kernel
+def _fill_density(g, j, log_p, log_weights, found):  # type: ignore[no-untyped-def]
+    """Fill the predictive density of one count, its error, and the effective number of draws."""
+    highest = -math.inf
+    for m in range(log_p.shape[2]):
+        highest = max(highest, log_weights[g, j, m] + log_p[g, j, m])
+    density, squares, weights_squared, products = 0.0, 0.0, 0.0, 0.0
+    for m in range(log_p.shape[2]):
+        weight = math.exp(log_weights[g, j, m])
+        part = math.exp(log_weights[g, j, m] + log_p[g, j, m] - highest)
+        density += part
+        squares += part * part
+        products += part * weight
+        weights_squared += weight * weight
+    found.log_density[g, j] = highest + math.log(density)
+    # of a ratio of means: sum of w^2 (p - mean)^2, over the mean squared
+    variance = squares / density**2 - 2.0 * products / density + weights_squared
+    found.error[g, j] = math.sqrt(max(variance, 0.0))
+    found.size[g, j] = 1.0 / weights_squared
+
+
+@kernel
+def _fill_densities(first, last, log_p, log_weights, found):  # type: ignore[no-untyped-def]
+    """Fill predictive densities of some genes' counts, their errors, and the effective numbers of draws."""
+    for g in range(first, last):
+        for j in range(log_p.shape[1]):
+            _fill_density(g, j, log_p, log_weights, found)
 
 
 @kernel

@@ -3,8 +3,9 @@ r"""Counts that the posterior predicts.
     theta ~ p(theta_g | y),    lambda ~ Gamma(r, mean mu),    y_rep ~ Poisson(lambda),
     r = exp(-a),  mu = nf exp(x . beta),
 
-which is a negative-binomial count with the mean mu and the dispersion exp(a), given theta. A gene's random
-numbers come from its name and the seed alone.
+which is a negative-binomial count with the mean mu and the dispersion exp(a), given theta. Random effects of
+levels that were seen are drawn given theta and the counts, those of new levels from their law. A gene's
+random numbers come from its name and the seed alone.
 
 Replicates of the samples that were seen are what a posterior predictive check compares the counts with
 (Gelman, Meng and Stern 1996, Statistica Sinica 6:733): for a quantity T, P(T(y_rep) > T(y) | y), half of ties
@@ -25,6 +26,7 @@ import xarray as xr
 
 from bayesde.design.new_samples import rows_of_new_samples
 from bayesde.errors import InputError, first_few
+from bayesde.model.density import GeneData
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.resampling import fill_systematic, shuffle
 from bayesde.numerics.threads import over_genes
@@ -32,6 +34,7 @@ from bayesde.options import check_whole
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
 from bayesde.posterior.queries.pointwise import LARGEST_ETA
+from bayesde.posterior.queries.random_effects import levels_of_samples, with_effects_of_levels
 
 __all__ = ["predict_counts", "predictive_check"]
 
@@ -63,7 +66,8 @@ def predict_counts(
         By default the posterior's. A gene's counts depend on its name and the seed, not on other genes.
     samples : pandas.DataFrame, optional
         New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows). By
-        default replicates of the samples of the fit.
+        default replicates of the samples of the fit. With random effects ``(1 | donor)``, samples whose
+        ``donor`` was seen are of the same donor, those of another name or without the column of new ones.
     normalization_factors : array-like (sample,) or (gene, sample), optional
         Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
 
@@ -81,9 +85,14 @@ def predict_counts(
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     x, names, log_nf = _design_rows(posterior, rows, samples, normalization_factors)
+    level = _levels(posterior, samples)
     counts = np.empty((rows.size, draws, len(names)), dtype=np.int64)
     for some, theta, weights, seeds in _batches(posterior, rows, seed):
-        over_genes(_replicate, seeds.size, theta, weights, seeds, x, log_nf[some], counts[some])
+        own = x
+        if level is not None:
+            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, level)
+            weights = _even(theta)
+        over_genes(_replicate, seeds.size, theta, weights, seeds, own, log_nf[some], counts[some])
     coordinates = {
         "gene": np.asarray(posterior.genes[rows], dtype=object),
         "sample": np.asarray(names, object),
@@ -130,10 +139,30 @@ def predictive_check(
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     found = np.empty((rows.size, len(CHECKS)))
+    level = _levels(posterior, None)
     for some, theta, weights, seeds in _batches(posterior, rows, seed):
-        model = posterior.observed(rows[some])
-        over_genes(_check, seeds.size, theta, weights, seeds, model.data, draws, found[some])
+        data = posterior.observed(rows[some]).data
+        if level is not None:
+            x = posterior.coding.matrix
+            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, level)
+            data, weights = GeneData(data.y, data.log_nf, own), _even(theta)
+        over_genes(_check, seeds.size, theta, weights, seeds, data, draws, found[some])
     return pd.DataFrame(found, index=pd.Index(posterior.genes[rows], name="gene"), columns=list(CHECKS))
+
+
+def _levels(posterior: PosteriorData, samples: Any) -> np.ndarray | None:
+    """Return the level of random effects of every sample; None if there are none."""
+    if not posterior.request.groupings:
+        return None
+    grouping = posterior.request.groupings[0]
+    if samples is None:
+        return grouping.level
+    return levels_of_samples(grouping, samples)
+
+
+def _even(theta: np.ndarray) -> np.ndarray:
+    """Return equal weights (gene, draw)."""
+    return np.full(theta.shape[:2], 1.0 / theta.shape[1])
 
 
 def _positions(posterior: PosteriorData, genes: Sequence[str] | None) -> np.ndarray:
@@ -229,7 +258,7 @@ def _replicate(first, last, theta, weights, seeds, x, log_nf, counts):  # type: 
 @kernel
 def _check(first, last, theta, weights, seeds, data, n_draws, found):  # type: ignore[no-untyped-def]
     """Fill the shares (gene, check) of replicates that exceed the counts of some genes."""
-    y, log_nf, x = data
+    y, log_nf, x = data.y, data.log_nf, data.x
     seen, new = np.empty(3), np.empty(3)
     for g in range(first, last):
         np.random.seed(seeds[g])  # noqa: NPY002

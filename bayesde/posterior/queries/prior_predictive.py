@@ -4,7 +4,7 @@ r"""Prior predictive distribution: hyperparameters, genes and counts drawn from 
     y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
 
 with any other law of the effects (`bayesde.model.effect_laws`) in the place of Cauchy's, and the levels of
-factors treated alike as in a posterior (`bayesde.design.level_coding`). Base means m_g,
+factors treated alike as in a posterior (`bayesde.design.codings.level_coding`). Base means m_g,
 design and normalization factors are those of an experiment, as the model takes them for known. Whole data
 sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, doi:10.1111/rssa.12378): quantities of
 real data sets should lie well within the range of the drawn ones.
@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesde.design import Coding, Design
-from bayesde.design.level_coding import coding_by_levels
+from bayesde.design.codings.level_coding import coding_by_levels
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayesde.posterior.data import PosteriorData
@@ -39,8 +40,11 @@ def labelled_draws(
     """
     chosen = rows if genes is None else positions(posterior.genes, genes)
     theta = equal_draws(posterior.gene_draws.genes(chosen), posterior.seeds(chosen))
-    theta = posterior.coding.coefficients_of(theta)
-    return draws_dataset(theta, posterior.genes[chosen], posterior.design.coefficients, posterior.shared)
+    theta, coefficients = posterior.coding.coefficients_of(theta), posterior.design.coefficients
+    names, first = posterior.request.space.random_effects, len(coefficients)
+    sds = {name: theta[..., first + t] for t, name in enumerate(names)}
+    theta = np.delete(theta, np.arange(first, first + len(names)), axis=-1) if names else theta
+    return draws_dataset(theta, posterior.genes[chosen], coefficients, posterior.shared, sds)
 
 
 def contrast_draws(

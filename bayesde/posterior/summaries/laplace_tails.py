@@ -139,6 +139,7 @@ def tail_ratios(
 
 def _contrast_axes(model: ConditionalModel, vector: np.ndarray) -> ContrastAxes:
     """Return the axes of a contrast's weights (coefficient,)."""
+    vector = np.append(vector, np.zeros(model.n_coefficients - vector.size))  # ln tau is in no contrast
     size = vector.size
     basis = np.zeros((size + 1, size))
     basis[:size, :-1] = _orthogonal(vector)

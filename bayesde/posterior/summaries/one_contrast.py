@@ -26,6 +26,8 @@ __all__ = [
     "gene_status",
     "importance_status",
     "mean_dispersion",
+    "sd_summary",
+    "variance_shares",
 ]
 
 
@@ -162,6 +164,65 @@ def mean_dispersion(draws: GeneDraws) -> np.ndarray:
 
     over_genes(average, draws.n_genes)
     return mean
+
+
+def sd_summary(draws: GeneDraws, column: int, ci_prob: float) -> dict[str, np.ndarray]:
+    """Summarize a standard deviation of which the draws have the logarithm.
+
+    Parameters
+    ----------
+    draws : GeneDraws
+    column : int
+        Which of the parameters it is.
+    ci_prob : float
+        Probability within the interval.
+
+    Returns
+    -------
+    dict of str to ndarray (gene,)
+        ``mean``, and ``lower`` and ``upper`` ends of the equal-tailed interval, among other `MOMENTS`.
+    """
+    summary = {name: np.empty(draws.n_genes) for name in MOMENTS}
+
+    def summarize(first: int, last: int) -> None:
+        for rows, theta, weights in draws.batches(first, last):
+            ordered = SortedDraws.of(exponentials(theta[:, :, column]), weights)
+            for name, values in _moments(ordered, ci_prob, False).items():
+                summary[name][rows] = values
+
+    over_genes(summarize, draws.n_genes)
+    return summary
+
+
+def variance_shares(draws: GeneDraws, base_mean: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+    """Return shares of the variance of the logarithm of a count: tau^2, alpha and 1 / mean.
+
+    Variances by the delta method (Nakagawa, Johnson and Schielzeth 2017, doi:10.1098/rsif.2017.0213).
+
+    Parameters
+    ----------
+    draws : GeneDraws
+    base_mean : ndarray (gene,)
+    columns : sequence of int
+        Which of the parameters are log standard deviations of random effects.
+
+    Returns
+    -------
+    ndarray (random effect + 2, gene)
+        Posterior means; overdispersion and Poisson noise come last.
+    """
+    shares = np.empty((len(columns) + 2, draws.n_genes))
+
+    def average(first: int, last: int) -> None:
+        for rows, theta, weights in draws.batches(first, last):
+            parts = [exponentials(2.0 * theta[:, :, k].astype(np.float64)) for k in columns]
+            parts.append(exponentials(theta[:, :, -1]))
+            parts.append(np.broadcast_to(1.0 / base_mean[rows, None], weights.shape))
+            total = np.sum(parts, axis=0)
+            shares[:, rows] = [(weights * part / total).sum(axis=1) for part in parts]
+
+    over_genes(average, draws.n_genes)
+    return shares
 
 
 def gene_status(diagnostics: pd.DataFrame, max_rhat: float, min_ess: float) -> np.ndarray:

@@ -15,7 +15,13 @@ from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.summaries.one_contrast import check_threshold, contrast_summary, mean_dispersion
+from bayesde.posterior.summaries.one_contrast import (
+    check_threshold,
+    contrast_summary,
+    mean_dispersion,
+    sd_summary,
+    variance_shares,
+)
 from bayesde.results import ResultsTable, build_results, s_values, to_log2, to_natural
 
 __all__ = ["results_table", "summary_table"]
@@ -69,6 +75,7 @@ def results_table(
         "dispersion": mean_dispersion(posterior.gene_draws),
     }
     columns |= {name: summary[name] for name in ("p_zero", "prob_gt_threshold") if name in summary}
+    columns |= _of_random_effects(posterior, ci_prob)
     columns = {name: _among_all(posterior, values) for name, values in columns.items()}
     columns["base_mean"] = posterior.eb.base_mean
     if (names := posterior.eb.counts.gene_names) is not None:
@@ -76,6 +83,25 @@ def results_table(
     known = posterior.diagnostics
     columns |= {name: known[name].to_numpy() for name in _DIAGNOSTICS if name in known}
     return build_results(known.index, columns)
+
+
+def _of_random_effects(posterior: PosteriorData, ci_prob: float) -> dict[str, np.ndarray]:
+    """Return standard deviations of random effects with intervals, and shares of the variance."""
+    names, draws = posterior.request.space.random_effects, posterior.gene_draws
+    if not names:
+        return {}
+    at = [posterior.coding.n_coefficients + t for t in range(len(names))]
+    columns: dict[str, np.ndarray] = {}
+    for name, k in zip(names, at, strict=True):
+        sd = sd_summary(draws, k, ci_prob)
+        columns |= {
+            f"{name}_sd": sd["mean"],
+            f"{name}_sd_lower": sd["lower"],
+            f"{name}_sd_upper": sd["upper"],
+        }
+    shares = variance_shares(draws, posterior.eb.base_mean[posterior.request.rows], at)
+    parts = zip((*names, "overdispersion", "poisson"), shares, strict=True)
+    return columns | {f"{name}_variance_share": share for name, share in parts}
 
 
 def summary_table(

@@ -41,6 +41,10 @@ OF_LAWS = {
     "effect_nu": "degrees of freedom of the Student t prior of this effect",
     "pi0": "prior probability that this effect is exactly 0",
 }
+OF_RANDOM_EFFECTS = {
+    "random_effect_sd": "median over the genes of the standard deviation between these levels, natural log",
+    "random_effect_sd_spread": "standard deviation of the natural log of that over the genes",
+}
 
 
 def hyperparameters_section(file: Path) -> str:
@@ -93,6 +97,10 @@ def _rows(hyper: Hyperparameters) -> list[tuple[str, str, str, str]]:
         for name, meaning in MEANINGS.items()
         if name in known
     ]
+    for name in hyper.random_effect_sd:
+        for part, meaning in OF_RANDOM_EFFECTS.items():
+            key = effect_name(part, name)
+            rows.append((key, plain(float(known[key])), plain(hyper.sd.get(key)), meaning))
     for name, scale in hyper.shrinkage_scale.items():
         sd = plain(hyper.sd.get(effect_name("shrinkage_scale", name)))
         rows.append((name, plain(float(scale)), sd, SCALES[hyper.family(name)]))

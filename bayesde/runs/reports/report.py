@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from bayesde.columns import column_of
 from bayesde.errors import InputError
 from bayesde.io import write_atomically
 from bayesde.plots import p_value_histogram
-from bayesde.results import COLUMNS, ResultsTable, read_results
+from bayesde.results import ResultsTable, read_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.reports.answer import answer_section, shown_name
 from bayesde.runs.reports.citation import citation_section
@@ -37,6 +38,8 @@ _CAPTIONS = {
     "dispersion.png": "Dispersions: gene-wise estimates, the trend, and the final values. The blue points "
     "should scatter around the trend; if they do not, try another --trend.",
     "intervals.png": "Genes with the smallest lfsr: posterior means and intervals, and point estimates.",
+    "random_effect_sd.png": "Standard deviations of the random effects against mean counts, and their law "
+    "that was learnt from all genes.",
     "hyperparameters.png": "Hyperparameters: posterior (blue) and prior (dashed; near 0 if it is "
     "uninformative), with mean and 90 % interval. If there are chains, their traces should overlap, their "
     "rank histograms should be flat, and the two energy distributions should agree.",
@@ -248,14 +251,16 @@ def _columns(folder: Path, table: ResultsTable) -> str:
     except (OSError, ValueError, KeyError):
         told = {}
     rows = [
-        (name, COLUMNS[name].unit, told.get(name, {}).get("description", COLUMNS[name].description))
+        (name, column.unit, told.get(name, {}).get("description", column.description))
         for name in table.columns
+        if (column := column_of(name)) is not None
     ]
     return html_table(("column", "unit", "what it is"), rows)
 
 
 def _meaning(name: str) -> str:
-    return COLUMNS[name].description if name in COLUMNS else ""
+    column = column_of(name)
+    return "" if column is None else column.description
 
 
 def _provenance(record: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ def test_density_of_the_counts(panel_model, proposal, seeds):
     drawn = draw(panel_model, proposal, seeds, 100).theta
     drawn[:, ::10, -1] = np.linspace(-30.0, 5.0, 10)
     found, cells = np.empty(drawn.shape[:2]), OrderedCells.of(panel_model.x)
-    log_likelihoods(0, 40, drawn, panel_model.data, cells, panel_model.shrunken, 15.0, found)
+    log_likelihoods(0, 40, drawn, panel_model.data, cells, ~panel_model.shrunken, 15.0, found)
     for g in range(0, 40, 5):
         for m in range(0, 100, 5):
             theta = drawn[g, m].astype(np.float64)

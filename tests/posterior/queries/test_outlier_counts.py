@@ -15,7 +15,7 @@ from bayesde.errors import InputError, OptionError
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.resampling import resampled
-from bayesde.posterior.queries.reweight import reweighted
+from bayesde.posterior.queries.other_models.reweight import reweighted
 
 HYPER = Hyperparameters({"group[T.b]": 0.2}, 0.4, 0.03, 2.0)
 PLANTED = {("g10", "s1"): 12.0, ("g50", "s6"): 12.0, ("g90", "s0"): 0.02, ("g130", "s3"): 30.0}

@@ -16,7 +16,7 @@ from bayesde.model.density import ConditionalModel
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.labelled import equal_draws
 from bayesde.posterior.queries.left_out import copied
-from bayesde.posterior.queries.reweight import reweighted
+from bayesde.posterior.queries.other_models.reweight import reweighted
 from bayesde.posterior.summaries.one_contrast import contrast_summary
 from bayesde.posterior.summaries.several_contrasts import event_probability, joint_summary
 from bayesde.results import write_results

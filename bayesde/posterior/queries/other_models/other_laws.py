@@ -24,7 +24,7 @@ import pandas as pd
 
 from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import FAMILIES
-from bayesde.model.hyperparameter_names import OF_RESIDUALS, effect_part
+from bayesde.model.hyperparameter_names import OF_RANDOM_EFFECTS, OF_RESIDUALS, effect_part
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -229,7 +229,9 @@ def _asking_for(request: Request, **law: Any) -> Request:
         raise InputError(str(error)) from None
     asked = replace(request, options=options)
     if options.coding == "levels" and "effects" in law:
-        asked = replace(asked, hyperparameters=starting_values(request.fit, None, options))
+        start, known = starting_values(request.fit, None, options), request.hyperparameters
+        sds = {part: getattr(known, part) for part in OF_RANDOM_EFFECTS}
+        asked = replace(asked, hyperparameters=replace(start, **sds))
     return asked
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesde.design import Design
-from bayesde.design.reference_coding import coding_with_references, references_of
+from bayesde.design.codings.reference_coding import coding_with_references, references_of
 from bayesde.errors import InputError
 
 TABLE = pd.DataFrame(

@@ -29,8 +29,8 @@ from bayesde.model.priors import Priors
 from bayesde.options import check_range
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.queries.other_references import as_coefficient
-from bayesde.posterior.queries.reweight import hyper_points, reweighted
+from bayesde.posterior.queries.other_models.other_references import as_coefficient
+from bayesde.posterior.queries.other_models.reweight import hyper_points, reweighted
 from bayesde.posterior.summaries.tables import results_table
 from bayesde.statuses import FAILED
 

@@ -12,8 +12,8 @@ from reference.groups import posterior_of, simulated
 from bayesde.errors import BayesdeNote
 from bayesde.posterior import Hyperparameters
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.queries.other_references import as_coefficient
-from bayesde.posterior.queries.sensitivity import sensitivity
+from bayesde.posterior.queries.other_models.other_references import as_coefficient
+from bayesde.posterior.queries.other_models.sensitivity import sensitivity
 from bayesde.posterior.summaries.tables import results_table
 
 C_TO_B = ("group", "c", "b")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.design.coding import Coding
+from bayesde.design.codings.coding import Coding
 from bayesde.design.construction import fields_from_formula
 from bayesde.design.contrast import Contrast
 from bayesde.design.matrix import DesignMatrix

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesde.design.coding import Coding
+from bayesde.design.codings.coding import Coding
 from bayesde.design.formula import variables
 from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import first_few

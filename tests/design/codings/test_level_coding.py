@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesde.design import Coding, Design
-from bayesde.design.level_coding import coding_by_levels, levels_of_terms
+from bayesde.design.codings.level_coding import coding_by_levels, levels_of_terms
 
 TABLE = pd.DataFrame(
     {

@@ -143,6 +143,12 @@ def _given(posterior: PosteriorData, hyper: Hyperparameters) -> HyperparameterPo
             f"the draws were made with {first_few(known.shrinkage_scale, 20) or 'nothing'} shrunken; sample "
             "again."
         )
+    given, drawn_with = (first_few(one.random_effect_sd) or "nothing" for one in (hyper, known))
+    if set(hyper.random_effect_sd) != set(known.random_effect_sd):
+        raise InputError(
+            f"hyperparameters: random_effect_sd is of {given}, but the draws were made with {drawn_with}; "
+            "sample again."
+        )
     space = HyperparameterSpace.of(posterior.coding.coefficients, hyper, posterior.request.priors)
     before = posterior.request.space_of(known)
     if space.atoms != before.atoms:

@@ -1,8 +1,8 @@
 r"""The coefficients that a posterior is sampled in, of which those of the design are linear maps.
 
 By default they are the design's own, beta = theta. Where the levels of a factor are treated alike
-(`bayesde.design.level_coding`), there are more of them than columns of the design: with the matrix W of the
-sampled coefficients and the design matrix X,
+(`bayesde.design.codings.level_coding`), there are more of them than columns of the design: with the matrix
+W of sampled coefficients and the design matrix X,
 
     x . beta = w . theta  for every sample,     beta = T theta,     X T = W,
 
@@ -167,19 +167,20 @@ class Coding:
 
         Parameters
         ----------
-        theta : ndarray of float32 (..., sampled coefficient + 1)
-            With the log dispersion last.
+        theta : ndarray of float32 (..., sampled coefficient + others)
+            With log standard deviations of random effects, if there are any, and the log dispersion last.
 
         Returns
         -------
-        ndarray of float32 (..., coefficient + 1)
-            With the log dispersion last.
+        ndarray of float32 (..., coefficient + others)
+            With the same ones last.
         """
         if self.transform is None:
             return theta
-        found = np.empty((*theta.shape[:-1], len(self.transform) + 1), dtype=np.float32)
+        n, others = len(self.transform), theta[..., self.n_coefficients :]
+        found = np.empty((*theta.shape[:-1], n + others.shape[-1]), dtype=np.float32)
         for i, row in enumerate(self.transform):
             used = np.flatnonzero(row)
             found[..., i] = sum(row[k] * theta[..., k].astype(np.float64) for k in used)
-        found[..., -1] = theta[..., -1]
+        found[..., n:] = others
         return found

@@ -17,8 +17,8 @@ from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.arviz_adapter import import_arviz
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.queries import sensitivity as comparison
-from bayesde.posterior.queries.reweight import chains_log_ratio
+from bayesde.posterior.queries.other_models import sensitivity as comparison
+from bayesde.posterior.queries.other_models.reweight import chains_log_ratio
 from bayesde.simulation import simulate
 
 EFFECT = "condition[T.treated]"

@@ -14,7 +14,7 @@ from bayesde.errors import InputError
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.priors import Beta
 from bayesde.posterior import SamplingOptions, fit_posterior
-from bayesde.posterior.queries.compare import compare_posteriors
+from bayesde.posterior.queries.other_models.compare import compare_posteriors
 from bayesde.simulation import SimulationOptions, simulate
 
 EFFECT = "condition[T.treated]"

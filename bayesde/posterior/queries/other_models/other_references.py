@@ -10,7 +10,8 @@ by the ratio of the priors,
 in which the hyperparameters phi' of the other coding are learnt from the same draws, or, where they are fixed
 or only some of the genes were sampled, are the geometric means of those of the coefficients of each term.
 Effective sizes and Pareto k are those of the new weights; where hyperparameters are learnt, genes whose
-weights would be unreliable are sampled again (`bayesde.posterior.queries.other_laws.with_effects`).
+weights would be unreliable are sampled again
+(`bayesde.posterior.queries.other_models.other_laws.with_effects`).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from typing import Any
 import numpy as np
 
 from bayesde.design import Coding, Contrast, Design
-from bayesde.design.reference_coding import references_of
+from bayesde.design.codings.reference_coding import references_of
 from bayesde.errors import BayesdeNote, FitError, InputError
 from bayesde.model.hyperparameter_names import EFFECT_NU, PI0, SCALE, effect_name, effect_part
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.queries.other_laws import with_effects
-from bayesde.posterior.queries.reweight import chains_log_ratio, hyper_points, reweighted
+from bayesde.posterior.queries.other_models.other_laws import with_effects
+from bayesde.posterior.queries.other_models.reweight import chains_log_ratio, hyper_points, reweighted
 from bayesde.statuses import FAILED
 
 __all__ = ["as_coefficient"]
@@ -83,7 +84,7 @@ def as_coefficient(posterior: PosteriorT, contrast: Any) -> PosteriorT:
 
 def _references(posterior: PosteriorData, contrast: Contrast) -> dict[str, str] | None:
     """Return the reference levels of the coding; None if there is no need of another."""
-    design, table = posterior.design, posterior.eb.counts.sample_table
+    design, table = posterior.design.fixed, posterior.eb.counts.sample_table
     if design.formula is None or table is None:
         return None
     if all(len(levels) < 3 for levels in design.factors.values()) and len(design.factors) < 2:
@@ -185,7 +186,9 @@ def _moved(posterior: PosteriorData, coding: Coding) -> GeneDraws:
     draws, laws = posterior.gene_draws, posterior.request.laws
     size = _number_without_zeros(draws.theta, () if laws is None else laws.atoms)
     theta = np.asarray(draws.theta[:, :size], dtype=np.float64)
-    beta = np.concatenate([theta[..., :-1] @ _back(coding).T, theta[..., -1:]], axis=-1)
+    back = _back(coding)
+    n = len(back)  # random effects and the dispersion are the same
+    beta = np.concatenate([theta[..., :n] @ back.T, theta[..., n:]], axis=-1)
     log_ratio = _log_ratio(posterior, size) + _change_of_flat(posterior, coding, theta, beta)
     level = np.zeros(draws.n_genes) if draws.log_level is None else np.array(draws.log_level)
     weights = None if draws.log_weights is None else draws.log_weights[:, :size]

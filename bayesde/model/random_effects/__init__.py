@@ -1,0 +1,1 @@
+"""Likelihoods with random effects integrated out."""

@@ -1,0 +1,1 @@
+"""A posterior under other priors, laws, codings or hyperparameters, and comparisons of posteriors."""

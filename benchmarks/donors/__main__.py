@@ -1,0 +1,70 @@
+"""Measure random effects of donors: ``python -m benchmarks.donors``; README.md explains it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayesde.io import write_atomically
+from benchmarks.donors.experiments import Experiment, simulated
+from benchmarks.donors.scores import scored
+
+RESULTS = Path(__file__).resolve().parent / "results"
+ACCURACY = (
+    Experiment(12, 2, between=True),
+    Experiment(6, 2, between=True),
+    Experiment(4, 3, between=True),
+    Experiment(12, 2, between=True, no_donor_effect=0.3),
+    Experiment(12, 2, between=False),
+    Experiment(6, 4, between=False),
+)
+GROWTH = tuple(Experiment(donors, 2, between=False, genes=500) for donors in (6, 12, 24, 48))
+LAWS = ("cauchy", "spike_t")
+
+
+def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Score every way to treat donors, in every experiment, under two laws of effects."""
+    for experiment in ACCURACY:
+        own = Experiment(**{**vars(experiment), "genes": genes})
+        for seed in seeds:
+            counts, truth = simulated(own, seed)
+            for design in ("ignored", "random", *(() if own.between else ("fixed",))):
+                for law in LAWS if design != "fixed" else LAWS[:1]:  # with zeros, so many would take long
+                    key = {"experiment": own.name, "seed": seed, "donors": design, "effects": law}
+                    yield key | scored(counts, truth, design, law)
+
+
+def growth() -> Iterator[dict[str, Any]]:
+    """Measure time by the number of donors."""
+    for experiment in GROWTH:
+        counts, truth = simulated(experiment, 1)
+        for design in ("ignored", "random"):
+            yield {"experiment": experiment.name, "donors": design} | scored(counts, truth, design, "cauchy")
+
+
+def main() -> None:
+    """Measure, and write tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("accuracy", "growth"), action="append")
+    parser.add_argument("--genes", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(exist_ok=True)
+    for part in arguments.part or ("accuracy", "growth"):
+        rows = []
+        for row in accuracy(arguments.genes, arguments.seeds) if part == "accuracy" else growth():
+            rows.append(row)
+            print(
+                {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+            )
+            table = pd.DataFrame(rows).to_csv(sep="\t", index=False, float_format="%.4g")
+            write_atomically(arguments.out / f"{part}.tsv", table)
+
+
+if __name__ == "__main__":
+    main()

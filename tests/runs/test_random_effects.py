@@ -1,0 +1,68 @@
+"""The commands with random effects in the design: what a run leaves, and what is refused before it starts."""
+
+import json
+
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayesde as bde
+from bayesde.results import read_results
+from benchmarks.donors.experiments import Experiment, simulated
+
+FORMULA = "~ condition + (1 | donor)"
+
+
+@pytest.fixture
+def files(tmp_path):
+    counts, _ = simulated(Experiment(6, 2, between=True, genes=80), 3)
+    counts.to_frame().to_csv(tmp_path / "counts.tsv", sep="\t")
+    counts.sample_table.to_csv(tmp_path / "samples.tsv", sep="\t", index_label="sample")
+    return tmp_path
+
+
+def run(bayesde, files, command, *options):
+    return bayesde(command, files / "counts.tsv", files / "samples.tsv", "-d", FORMULA, *options)
+
+
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
+def test_a_run(bayesde, files):
+    out = files / "out"
+    code, _, told = run(bayesde, files, "sample", "--draws", "300", "--no-hand-over", "-o", out)
+    assert code in (0, 3), told
+    table = read_results(out)
+    assert table.loc[table["status"] == "ok", ["donor_sd", "donor_variance_share"]].notna().all(axis=None)
+    assert (
+        "'donor'"
+        in json.loads((out / "results.columns.json").read_text())["columns"]["donor_sd"]["description"]
+    )
+    learnt = json.loads((out / "hyperparameters.json").read_text())
+    assert set(learnt["random_effect_sd"]) == set(learnt["random_effect_sd_spread"]) == {"donor"}
+    assert xr.open_zarr(out / "posterior.zarr")["random_effect_sd"].sizes["random_effect"] == 1
+    assert (out / "plots" / "random_effect_sd.png").is_file()
+    assert not (out / "tables" / "eb").exists()
+    assert bayesde("report", out)[0] == 0
+    page = (out / "report.html").read_text()
+    assert "random_effect_sd[donor]" in page
+    assert "Standard deviations of the random effects" in page
+    assert bayesde("resume", out)[0] in (0, 3)
+    opened = bde.open_run(out)
+    assert opened.design.groupings[0].name == "donor"
+    pd.testing.assert_frame_equal(opened.results(), table)
+    assert opened.posterior.random_effects(["g5"]).sizes["level"] == 6
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("eb", (), "the empirical-Bayes fit has no random effects"),
+        ("sample", ("--engine", "nuts"), "engine 'nuts' has no random effects"),
+        ("sample", ("--engine", "joint"), "engine 'joint' has no random effects"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
+def test_what_is_refused(bayesde, files, command, options, words):
+    code, _, told = run(bayesde, files, command, *options, "-o", files / "out")
+    assert code == 2
+    assert words in " ".join(told.split())
+    assert not (files / "out").exists()
