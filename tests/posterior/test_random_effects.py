@@ -340,7 +340,7 @@ def test_a_gene_that_only_some_donors_express(experiment):
 
 @pytest.mark.parametrize("coding", ["levels", "treatment"])
 def test_factors_of_three_levels(experiment, coding):
-    """Levels treated alike have more coefficients than the design; other references have their own weights."""
+    """Levels treated alike have more coefficients than the design; other references have other weights."""
     counts = experiment[0]
     table = counts.sample_table.assign(group=np.repeat(list("aabbbccc"), 2))
     three = bde.Counts(
