@@ -34,7 +34,8 @@ __all__ = ["find_outlier_counts", "usual_treatment", "with_outliers_treated"]
 
 MOST_DRAWS, FEWEST_DRAWS, DRAWS_TIMES_SAMPLES = 250, 50, 7000
 """Every so many draws one is used that 250 to 500 are left: components follow one another, and all keep their
-share. With more than 28 samples fewer do, down to 50: no count has much influence then."""
+share. With more than 28 samples fewer do, down to 50: no count has much influence then. With random effects,
+where each takes two integrals a count, there are 50, too."""
 LEAST_TAIL = 0.05
 FEWEST_REPLICATES = 3
 """Samples with the same row of the design, as DESeq2 requires for its flags: of two that differ, it cannot be
@@ -85,6 +86,8 @@ def _step(posterior: PosteriorData) -> int:
     """Return every how many draws one is used."""
     n_draws, n_samples = posterior.gene_draws.n_draws, posterior.design.n_samples
     wanted = min(MOST_DRAWS, max(FEWEST_DRAWS, DRAWS_TIMES_SAMPLES // n_samples))
+    if posterior.request.groupings:
+        wanted = FEWEST_DRAWS
     return max(1, n_draws // wanted)
 
 
