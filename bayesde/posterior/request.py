@@ -356,7 +356,9 @@ def starting_values(
         return _of_fit(fit, options)
     if isinstance(hyperparameters, Hyperparameters):
         fixed = hyperparameters
-        _warn_of_coding(coding_of(fit.design, tuple(fixed.shrinkage_scale), options))
+        names = tuple(fixed.shrinkage_scale)
+        if set(names) <= {*fit.design.coefficients, *fit.design.terms}:  # others are refused later
+            _warn_of_coding(coding_of(fit.design, names, options))
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
