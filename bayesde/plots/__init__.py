@@ -57,7 +57,6 @@ _HOME_OF = {
 __all__ = [
     "diagnostics_plot",
     "dispersion_plot",
-    "random_effect_sd_plot",
     "effect_law_plot",
     "gene_counts_plot",
     "heatmap_plot",
@@ -74,6 +73,7 @@ __all__ = [
     "pit_histogram",
     "predicted_counts_plot",
     "prior_predictive_plot",
+    "random_effect_sd_plot",
     "ridge_plot",
     "s_value_plot",
     "sample_distance_plot",
