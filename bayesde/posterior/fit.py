@@ -94,6 +94,7 @@ def fit_posterior(
         If the sampler cannot run.
     """
     run = from_keywords(EngineRunOptions, sampler, fit_posterior)
+    check_draws(run)
     if progress is not None and not callable(progress):
         raise OptionError(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."

@@ -60,7 +60,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize(("law", "size"), [("cauchy", 23), ("cauchy", 100), ("spike_t", 23), ("mixture", 50)])
 def test_any_size_of_blocks_gives_the_same_numbers(fit, small_blocks, tmp_path, law, size):
-    if law != "cauchy":  # the proposals with zeros of a run in memory are those that its laws were learnt from
+    if law != "cauchy":  # in memory, proposals with zeros are those that the laws were learnt from
         small_blocks(2 * N_GENES)
     whole = posterior(fit, **LAWS[law])
     small_blocks(size)

@@ -14,6 +14,7 @@ such as a mixture that is learnt; then it is learnt from draws of those coeffici
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,8 @@ from bayesde.posterior.request import Request, starting_values
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["compare_effects", "compare_residuals", "with_effects"]
+
+logger = logging.getLogger(__name__)
 
 GENES_AT_A_TIME = 500
 JUDGED_GENES = 2000
@@ -267,6 +270,7 @@ class _Draws:
         assert draws.log_level is not None
         rows = np.isfinite(draws.log_level)
         if draws.has_atoms or request.coding.coefficients != posterior.coding.coefficients:
+            logger.info("the law needs other draws than there are: genes are sampled again")
             return cls._made(request, request.rows[rows], draws.n_draws)
         assert draws.log_ratio is not None
         likelihood = MarginalLikelihood(
