@@ -31,9 +31,8 @@ def hard_fit():
 
 
 def fitted(fit, **options):
-    return fit_posterior(
-        fit.counts, fit.design, eb=fit, draws=200, workers=2, options=SamplingOptions(**options)
-    )
+    settings = SamplingOptions(coding="treatment", **options)  # under which more genes are hard
+    return fit_posterior(fit.counts, fit.design, eb=fit, draws=200, workers=2, options=settings)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,5 +1,6 @@
 """Calls of Stan that do not end well."""
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -67,14 +68,15 @@ def test_a_killed_chain_is_not_taken_for_a_bad_gene(tiny_fit, tmp_path, scratch,
     def kill_chains():
         while not done.is_set():
             for child in psutil.Process(os.getpid()).children(recursive=True):
-                if child.name().startswith("genes"):
-                    child.send_signal(signal.SIGKILL)
+                with contextlib.suppress(psutil.NoSuchProcess):  # it may end by itself
+                    if child.name().startswith("genes"):
+                        child.send_signal(signal.SIGKILL)
             time.sleep(0.002)
 
     killer = threading.Thread(target=kill_chains)
     killer.start()
     try:
-        with pytest.raises(SamplerStopped, match="signal 9"):
+        with pytest.raises((SamplerStopped, FitError), match="signal 9"):  # the latter after all attempts
             fit_posterior(
                 tiny_fit.counts,
                 tiny_fit.design,
