@@ -44,6 +44,10 @@ class FitError(BayesdeError):
     """Valid input for which the fit as a whole (not only of single genes) is impossible."""
 
 
+class SamplerStopped(FitError):
+    """A chain was stopped by a signal: sampling the same genes again is no remedy."""
+
+
 class ClusterError(BayesdeError):
     """Workers on other machines that cannot be reached, or that do not share a folder."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.errors import FitError, ToolchainError
+from bayesde.errors import FitError, SamplerStopped, ToolchainError
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
@@ -30,7 +30,7 @@ from bayesde.posterior.stan.effects import has_atoms
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
-from bayesde.posterior.stan.run import ChainSettings, SamplerStopped
+from bayesde.posterior.stan.run import ChainSettings
 from bayesde.posterior.storage.pools import LocalPool
 from bayesde.posterior.summaries.checks import checked
 from bayesde.posterior.summaries.one_contrast import gene_status, importance_status

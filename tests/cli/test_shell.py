@@ -35,7 +35,9 @@ def test_commands_and_their_options_are_completed(words, expected):
 
 
 def test_the_completion_script_can_be_shown():
-    assert "complete -o default -F _bayesde_completion bayesde" in started("--show-completion", "bash")
+    assert "complete -o default -F _bayesde_completion bayesde" in started(
+        "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
 
 
 def test_no_color_is_respected():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesde.errors import FitError
+from bayesde.errors import FitError, SamplerStopped
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
@@ -26,7 +26,7 @@ from bayesde.posterior.progress import BlockCount, Progress, report_blocks
 from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
 from bayesde.posterior.stan.effects import check_effects
-from bayesde.posterior.stan.run import ChainSettings, SamplerStopped, run_chains
+from bayesde.posterior.stan.run import ChainSettings, run_chains
 from bayesde.posterior.stan.starts import chain_starts
 from bayesde.posterior.storage.block_folders import LARGEST_SEED, Block, BlockResult, n_found
 from bayesde.posterior.storage.draws_file import DrawsFile

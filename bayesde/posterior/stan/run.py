@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesde.errors import FitError
+from bayesde.errors import FitError, SamplerStopped
 
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
-__all__ = ["ChainSettings", "Chains", "SamplerStopped", "run_chains"]
+__all__ = ["ChainSettings", "Chains", "run_chains"]
 
 STATISTICS = {
     "lp": "lp__",
@@ -29,10 +29,6 @@ STATISTICS = {
 """What ArviZ calls the columns that CmdStan writes of every draw."""
 SIGNIFICANT_DIGITS = 9
 """Of what CmdStan writes: enough for draws that are kept in single precision."""
-
-
-class SamplerStopped(FitError):
-    """A chain was stopped by a signal: sampling the same genes again is no remedy."""
 
 
 @dataclass(frozen=True)

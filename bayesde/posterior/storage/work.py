@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from bayesde.errors import ClusterError, FitError, InputError, ToolchainError
+from bayesde.errors import ClusterError, FitError, InputError, SamplerStopped, ToolchainError
 from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.storage.block_folders import (
     Block,
@@ -116,7 +116,7 @@ def _carried_out(
     for _ in range(2):
         try:
             return pool.carry_out(block, task, directory), 0
-        except (ClusterError, InputError, ToolchainError):
+        except (ClusterError, InputError, SamplerStopped, ToolchainError):
             raise
         except Exception as problem:
             if isinstance(problem, OSError) and problem.errno in DISK_FULL:
