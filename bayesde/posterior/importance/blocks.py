@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -241,7 +241,9 @@ def sample_blocks(
             name: stack.enter_context(DrawsFile(shape, directory, f"{name}.npy", writable=True))
             for name, shape in shapes.items()
         }
-        for number, (block, result) in enumerate(run_blocks(plan, task_of, pool, directory), start=1):
+        # closed, so that a run that is stopped waits for the blocks under way before the process ends
+        work = stack.enter_context(closing(run_blocks(plan, task_of, pool, directory)))
+        for number, (block, result) in enumerate(work, start=1):
             for name, file in files.items():
                 file.write(block.rows, result.arrays[name])
             level[block.rows] = result.arrays["log_level"]

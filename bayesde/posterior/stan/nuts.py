@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -325,8 +326,12 @@ def sample_genes(
     found, genes_done, failed = n_found(directory, plan), 0, 0
     if progress is not None:
         report_blocks(progress, BlockCount(0, len(plan), 0, n_genes, found))
-    with DrawsFile((n_genes, settings.chains * settings.draws, size), directory) as file:
-        blocks = run_blocks(plan, task_of, pool or LocalPool(), directory, finish)
+    shape = (n_genes, settings.chains * settings.draws, size)
+    # closed, so that a run that is stopped waits for the blocks under way before the process ends
+    with (
+        DrawsFile(shape, directory) as file,
+        closing(run_blocks(plan, task_of, pool or LocalPool(), directory, finish)) as blocks,
+    ):
         for done, (block, result) in enumerate(blocks, start=1):
             file.write(block.rows, _chain_after_chain(result.arrays[DRAWS]))
             for name, values in result.report.items():

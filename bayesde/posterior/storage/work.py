@@ -9,7 +9,7 @@ finished is kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def run_blocks(
     pool: Pool,
     directory: Path | None,
     finish: Callable[[Block, BlockResult], BlockResult] | None = None,
-) -> Iterator[tuple[Block, BlockResult]]:
+) -> Generator[tuple[Block, BlockResult], None, None]:
     """Read finished blocks and sample the others; yield each when it is done.
 
     Parameters
