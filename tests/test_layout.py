@@ -63,6 +63,16 @@ def test_imports_are_absolute():
                 assert not (isinstance(node, ast.ImportFrom) and node.level), f"{name} has a relative import"
 
 
+def test_no_module_is_too_long():
+    found = [
+        f"{path.relative_to(REPOSITORY)} ({lines} lines)"
+        for package in ("bayesde", "benchmarks")
+        for path in sorted((REPOSITORY / package).rglob("*.py"))
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 450
+    ]
+    assert not found, listed(found)
+
+
 def test_no_folder_has_too_many_files():
     found = layout.crowded_folders(REPOSITORY, "bayesde", "benchmarks", "tests")
     assert not found, listed(found)

@@ -20,13 +20,43 @@ from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.elementary import logarithms
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["Modes", "climb", "fill_factor", "find_modes", "starting_points"]
+__all__ = ["Modes", "Starts", "climb", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
 """Half the squared Newton decrement at which a mode counts as reached; see `climb`."""
 LARGEST_MOVE = 3.0
 """Of any parameter in one step, natural log: far from the mode the quadratic approximation is poor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Where the searches for the genes' modes start, and the genes' seeds.
+
+    Attributes
+    ----------
+    beta : ndarray (gene, coefficient)
+    log_dispersion : ndarray (gene,)
+    seeds : ndarray of uint32 (gene,)
+    """
+
+    beta: np.ndarray
+    log_dispersion: np.ndarray
+    seeds: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> Starts:
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            By index or by mask.
+
+        Returns
+        -------
+        Starts
+        """
+        return Starts(self.beta[rows], self.log_dispersion[rows], self.seeds[rows])
 
 
 @dataclass(frozen=True, eq=False)

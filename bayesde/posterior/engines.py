@@ -17,7 +17,6 @@ from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.effect_choice import atoms_left_out
-from bayesde.posterior.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
@@ -28,6 +27,7 @@ from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.effects import has_atoms
 from bayesde.posterior.stan.first_look import first_look
+from bayesde.posterior.stan.hand_over import failed_genes, replace_genes, stan_is_there
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings

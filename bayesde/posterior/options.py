@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from bayesde.errors import InputError, OptionError
-from bayesde.model.effect_laws import FAMILIES, EffectMixture
+from bayesde.errors import OptionError
 from bayesde.options import (
     File,
     Number,
@@ -15,12 +13,12 @@ from bayesde.options import (
     Switch,
     Whole,
     Words,
-    check_choice,
     check_fields,
     documented,
     flag,
     option,
 )
+from bayesde.posterior.effect_option import LAWS, checked_effects, read_effects
 
 __all__ = [
     "JOINT_GENE_LIMIT",
@@ -30,7 +28,6 @@ __all__ = [
     "EngineRunOptions",
     "check_draws",
     "check_joint",
-    "plain_effects",
     "check_residuals",
 ]
 
@@ -199,82 +196,6 @@ def _read_coefficients(texts: list[str]) -> tuple[str, ...]:
     return ()
 
 
-_LAWS = {
-    "cauchy": "Cauchy(0, S)",
-    "student_t": "Student's t, whose degrees of freedom are learnt: from Cauchy's law (1) to the normal one",
-    "spike_t": "exactly 0 with a probability that is learnt, else Student's t; it contains the others",
-    "mixture": "exactly 0, or one of normal distributions on a grid of scales, with weights that are learnt",
-}
-
-
-def _effects(name: str, value: Any) -> str | dict[str, Any]:
-    """Return the laws of effects: a word, or by coefficient or term a word or a known mixture."""
-    if isinstance(value, EffectMixture):
-        value = {"": value}
-    if isinstance(value, str) and value.endswith(".json"):
-        value = _laws_of_file(value)
-    if not isinstance(value, Mapping):
-        check_choice(name, value, FAMILIES)
-        return str(value)
-    laws: dict[str, Any] = {}
-    for one, law in value.items():
-        if isinstance(law, Mapping):
-            try:
-                law = EffectMixture.from_dict(law)
-            except InputError as error:
-                raise OptionError(f"{name}['{one}']: {error}") from None
-        elif not isinstance(law, EffectMixture):
-            check_choice(f"{name}['{one}']", law, FAMILIES)
-        laws[str(one)] = law
-    return laws
-
-
-def _laws_of_file(path: str) -> dict[str, EffectMixture]:
-    """Read the laws that another run has learnt from its hyperparameters.json."""
-    from bayesde.model.hyperparameters import Hyperparameters  # most runs read no file
-
-    try:
-        laws = Hyperparameters.from_json(path).effect_laws
-    except InputError as error:
-        raise OptionError(f"effects: {error}") from None
-    if not laws:
-        raise OptionError(
-            f"effects: no coefficient of '{path}' is shrunken, so that it has no law of effects."
-        )
-    return laws
-
-
-def plain_effects(effects: str | Mapping[str, Any]) -> str | dict[str, Any]:
-    """Return laws of effects as plain values, as TOML and JSON have them.
-
-    Parameters
-    ----------
-    effects : str or mapping
-        As `SamplingOptions.effects` has it.
-
-    Returns
-    -------
-    str or dict
-    """
-    if not isinstance(effects, Mapping):
-        return effects
-    return {one: law.to_dict() if isinstance(law, EffectMixture) else law for one, law in effects.items()}
-
-
-def _read_effects(texts: list[str]) -> str | dict[str, str]:
-    """Read the laws of effects: ``LAW``, ``NAME=LAW`` for single coefficients and terms, or a file."""
-    files = [text for text in texts if text.endswith(".json")]
-    if files and len(texts) > 1:
-        raise OptionError(
-            f"--effects: '{files[0]}' has the laws of all effects; give it alone, or laws by name without it."
-        )
-    if files:
-        return files[0]
-    pairs = (text.rpartition("=") for text in texts)
-    laws = {name: law for name, _, law in pairs}
-    return laws[""] if set(laws) == {""} else laws
-
-
 @documented
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
@@ -306,10 +227,10 @@ class SamplingOptions:
     )
     effects: Any = option(
         "cauchy",
-        Other("str, EffectMixture or mapping of str to these", _effects),
+        Other("str, EffectMixture or mapping of str to these", checked_effects),
         "Law of the effects, where hyperparameters are learnt; by coefficient or term of the formula if it "
         'is a mapping, in which the name `""` stands for those that are not named: '
-        + "; ".join(f'`"{law}"`: {meaning}' for law, meaning in _LAWS.items())
+        + "; ".join(f'`"{law}"`: {meaning}' for law, meaning in LAWS.items())
         + "; or an `EffectMixture` that is known; or the path of the hyperparameters.json of another run, "
         "whose laws are then known (a coefficient that it does not name keeps Cauchy's).",
         flag(
@@ -317,11 +238,11 @@ class SamplingOptions:
             metavar="LAW|NAME=LAW|FILE.json",
             panel=_MODEL,
             help="Law of the effects: "
-            + "; ".join(f"`{law}`: {meaning}" for law, meaning in _LAWS.items())
+            + "; ".join(f"`{law}`: {meaning}" for law, meaning in LAWS.items())
             + ". For one coefficient or term only: `condition=spike_t`. May be repeated. The "
             "hyperparameters.json of another run fixes the laws at those that it learnt. Default: cauchy.",
             repeated=True,
-            read=_read_effects,
+            read=read_effects,
         ),
     )
     residuals: str = option(

@@ -21,8 +21,8 @@ from bayesde.errors import BayesdeNote, InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.model.modes import Starts
 from bayesde.model.priors import Priors
-from bayesde.model.starts import Starts
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn

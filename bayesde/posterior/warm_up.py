@@ -14,7 +14,7 @@ import numpy as np
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.small_matrices import inverse, products, solve
 from bayesde.posterior.draws.gene_draws import GeneDraws

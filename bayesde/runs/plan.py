@@ -13,7 +13,8 @@ from bayesde.errors import InputError, OptionError
 from bayesde.model.priors import Beta, LogNormal, Priors, ShiftedGamma
 from bayesde.options import Other, Words, check_fields, described, documented, flag, option
 from bayesde.options.toml import check_keys, options_from_dict, read_toml
-from bayesde.posterior.options import SamplingOptions, check_draws, check_joint, plain_effects
+from bayesde.posterior.effect_option import plain_effects
+from bayesde.posterior.options import SamplingOptions, check_draws, check_joint
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 __all__ = ["RunPlan", "read_config"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.posterior import SamplingOptions
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.draws.streams import gene_seeds

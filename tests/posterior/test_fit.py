@@ -16,8 +16,8 @@ from bayesde.eb.fit import fit_eb
 from bayesde.eb.options import EbOptions
 from bayesde.errors import InputError, OptionError
 from bayesde.model.density import ConditionalModel
+from bayesde.model.modes import Starts
 from bayesde.model.priors import Priors
-from bayesde.model.starts import Starts
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.diagnostics import effective_sizes
 from bayesde.posterior.hyper.learning import learn_hyperparameters

@@ -12,7 +12,7 @@ from bayesde.eb.fit import fit_eb
 from bayesde.eb.options import EbOptions
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.stan.data import SamplerCoordinates
 

@@ -16,7 +16,7 @@ from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.proposal.components import gene_mixtures

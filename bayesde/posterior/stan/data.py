@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.modes import Modes, find_modes
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Modes, Starts, find_modes
 from bayesde.posterior.stan.effects import effect_data, map_of_effects, prior_widths
 
 __all__ = ["SamplerCoordinates", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]

@@ -15,7 +15,7 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts
 from bayesde.posterior.draws.streams import Stream
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.importance import sampler

@@ -14,8 +14,7 @@ from reference.two_groups import effect_weights
 
 from bayesde.errors import FitError
 from bayesde.model.density import ConditionalModel
-from bayesde.model.modes import find_modes
-from bayesde.model.starts import Starts
+from bayesde.model.modes import Starts, find_modes
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan import nuts

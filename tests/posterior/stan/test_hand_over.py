@@ -12,8 +12,8 @@ from bayesde.eb.fit import fit_eb
 from bayesde.errors import FitError
 from bayesde.posterior import SamplingOptions, engines, fit_posterior
 from bayesde.posterior.draws.gene_draws import GeneDraws
-from bayesde.posterior.hand_over import replace_genes, thinned
 from bayesde.posterior.hyper.integrate import log_shared_prior
+from bayesde.posterior.stan.hand_over import replace_genes, thinned
 from bayesde.posterior.stan.nuts import SampledGenes
 
 
