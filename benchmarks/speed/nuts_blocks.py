@@ -20,7 +20,7 @@ from bayesde.eb.fit import EbFit, fit_eb
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.posterior import SamplingOptions
-from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates
@@ -61,13 +61,9 @@ def panel_of(fit: EbFit, size: int) -> SamplerCoordinates:
         priors=Priors(),
     )
     everyone, rows = request.everyone, request.rows
-    hyper = learn_hyperparameters(
-        request.model(everyone),
-        request.start(everyone),
-        request.hyperparameters,
-        space=request.space,
-        seed=1,
-    )
+    rng, space = np.random.default_rng(1), request.space
+    psi = space.psi_of(request.hyperparameters)
+    hyper = learn(request.model(everyone), request.start(everyone), space, psi, rng).summary(rng)
     genes = SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), fit.beta_se[rows])
     genes.noncentered[:, -1] = False
     return genes

@@ -9,7 +9,7 @@ from reference.monte_carlo import log_scores
 from bayesde.datasets import load_airway
 from bayesde.eb.fit import fit_eb
 from bayesde.posterior import Hyperparameters, Priors, SamplingOptions, fit_posterior
-from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.request import Request
 
 OPTIONS = SamplingOptions(scales="term", coding="treatment")
@@ -55,8 +55,8 @@ def by_psis(airway, rows):
 def learnt(airway, rows, options, draws, seed):
     start = Hyperparameters.from_eb(airway)
     request = Request(airway, rows, start, True, draws, 1, 1, seed, 1, options, Priors())
-    data = request.model(rows), request.start(rows), start
-    return learn_hyperparameters(*data, space=request.space, seed=seed)
+    rng, space = np.random.default_rng(seed), request.space
+    return learn(request.model(rows), request.start(rows), space, space.psi_of(start), rng).summary(rng)
 
 
 def test_coefficients_of_a_term_have_the_same_draws(by_joint, by_psis):

@@ -20,7 +20,7 @@ from bayesde.model.modes import Starts
 from bayesde.model.priors import Priors
 from bayesde.posterior import Hyperparameters, SamplingOptions, fit_posterior
 from bayesde.posterior.draws.diagnostics import effective_sizes
-from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.nuts import sample_genes
@@ -209,13 +209,8 @@ def test_psis_and_joint_learn_the_same_hyperparameters(by_joint, pasilla_fit, pa
     """From the same 40 genes, where the posterior is wide."""
     hyper = Hyperparameters.from_eb(pasilla_fit)
     request = Request(pasilla_fit, panel, hyper, True, 2000, 1, 1, 1, 1, SamplingOptions(), Priors())
-    learnt = learn_hyperparameters(
-        request.model(panel),
-        request.start(panel),
-        hyper,
-        space=request.space,
-        seed=1,
-    )
+    rng, space = np.random.default_rng(1), request.space
+    learnt = learn(request.model(panel), request.start(panel), space, space.psi_of(hyper), rng).summary(rng)
     for name, draws in by_joint.shared.items():
         scores = log_scores(draws, learnt.draws[name], learnt.checks["effective_points"])
         assert np.abs(scores).max() < 5.0, name  # fifteen numbers

@@ -17,6 +17,7 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.modes import Starts
+from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import (
@@ -36,9 +37,9 @@ from bayesde.posterior.storage.draws_room import DrawsRoom
 __all__ = [
     "STAGES",
     "Learnt",
+    "ProposedZeros",
     "draw_all",
     "learn",
-    "learn_hyperparameters",
     "model_under",
     "number_of_points",
     "settled",
@@ -62,6 +63,22 @@ STAGES = 4
 
 
 @dataclass(frozen=True, eq=False)
+class ProposedZeros:
+    """The proposals of all genes with zeros, where a law has an atom.
+
+    Attributes
+    ----------
+    pieces : list of list of ProposedGenes
+        Those of every piece.
+    at : HyperparameterPosterior
+        A single point of the hyperparameters, for which they were made.
+    """
+
+    pieces: list[list[ProposedGenes]]
+    at: HyperparameterPosterior
+
+
+@dataclass(frozen=True, eq=False)
 class Learnt:
     """The hyperparameters' posterior, and the draws that it was learnt from.
 
@@ -73,8 +90,7 @@ class Learnt:
         All genes, with proposals made near the maximum.
     likelihood : MarginalLikelihood
         The draws that were learnt from, without zeros; its array may have room for more.
-    at_zero : list of list of ProposedGenes, or None
-        The proposals with zeros of every piece, where a law has an atom.
+    zeros : ProposedZeros or None
     gain : dict of str to float
         What `gain_of_student_t` returns, where the law is Cauchy's.
     at : ndarray (hyperparameter,)
@@ -84,7 +100,7 @@ class Learnt:
     points: HyperparameterPosterior
     pieces: list[ProposedGenes]
     likelihood: MarginalLikelihood
-    at_zero: list[list[ProposedGenes]] | None = None
+    zeros: ProposedZeros | None = None
     gain: dict[str, float] = field(default_factory=dict)
     at: np.ndarray = field(default_factory=lambda: np.empty(0))
 
@@ -143,10 +159,10 @@ def learn(
     report = progress or silent
     enough = max(FEWEST_DRAWS, DRAWS_TIMES_GENES // model.n_genes)
     psi, at, pieces, likelihood = settled(model, start, space, psi, enough, progress, room)
-    under, at_zero = likelihood, None
+    under, zeros = likelihood, None
     if laws is not None:
         report(1, STAGES, "learning the law of the effects")
-        under, psi, at_zero = _under_laws(model, start, likelihood, psi, laws)
+        under, psi, zeros = _under_laws(model, start, likelihood, psi, laws)
     report(2, STAGES, "sampling the hyperparameters")
     points = sample_hyperparameters(under, psi, number_of_points(model.n_genes), rng)
     known = points.effective_size >= min(FEW_POINTS, 0.5 * points.weight.size)
@@ -158,51 +174,54 @@ def learn(
         "" if known else ": their posterior is only roughly known",
     )
     gain = gain_of_student_t(likelihood, psi) if laws is None else {}
-    return Learnt(points, pieces, likelihood, at_zero, gain, at)
+    return Learnt(points, pieces, likelihood, zeros, gain, at)
 
 
 def _under_laws(
     model: ConditionalModel, start: Starts, likelihood: MarginalLikelihood, psi: np.ndarray, laws: LawsToLearn
-) -> tuple[MarginalLikelihood, np.ndarray, list[list[ProposedGenes]] | None]:
+) -> tuple[MarginalLikelihood, np.ndarray, ProposedZeros | None]:
     """Learn laws of effects; return the likelihood under them, its maximum, and the proposals with zeros.
 
     Of many genes, some teach a law first that the proposals with zeros of all are made for: effects that are
     not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
     """
     space = likelihood.space
-    hyper, at = space.hyperparameters(space.phi(psi)), space.model_at(model, space.phi(psi))
+    hyper, at = space.hyperparameters(space.phi(psi)), _point(space, psi)
     if not laws.atoms:
         return *learn_laws(likelihood, laws, hyper), None
     few = model.n_genes <= ENOUGH_GENES
     if not few:
         taken = likelihood.spread_genes(ENOUGH_GENES)
-        genes = in_pieces(start.genes(taken), at.genes(taken))
+        genes = in_pieces(start.genes(taken), model_under(at, model.genes(taken)))
         found, psi = learn_laws(
             with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper
         )
-        hyper = found.space.hyperparameters(found.space.phi(psi))
-        at = model_under(found.space, model, found.space.phi(psi))
-    under, at_zero = with_zeros(likelihood, in_pieces(start, at), laws.atoms)
-    return *learn_laws(under, laws, hyper, near=not few), at_zero
+        hyper, at = found.space.hyperparameters(found.space.phi(psi)), _point(found.space, psi)
+    under, pieces = with_zeros(likelihood, in_pieces(start, model_under(at, model)), laws.atoms)
+    return *learn_laws(under, laws, hyper, near=not few), ProposedZeros(pieces, at)
 
 
-def model_under(space: HyperparameterSpace, model: ConditionalModel, phi: np.ndarray) -> ConditionalModel:
+def _point(space: HyperparameterSpace, psi: np.ndarray) -> HyperparameterPosterior:
+    return HyperparameterPosterior(space, space.phi(psi)[None], np.ones(1))
+
+
+def model_under(points: HyperparameterPosterior, model: ConditionalModel) -> ConditionalModel:
     """Return a model under laws of effects that have been learnt, to make proposals for.
 
     Parameters
     ----------
-    space : HyperparameterSpace
+    points : HyperparameterPosterior
+        Of which the mean is taken.
     model : ConditionalModel
-    phi : ndarray (hyperparameter,)
 
     Returns
     -------
     ConditionalModel
         Of the same genes. Where the law is a mixture, the scale is the median absolute effect that is not 0.
     """
-    at = space.model_at(model, phi)
+    at = points.space.model_at(model, weighted_mean(points.weight, points.phi))
     scale = at.shrinkage_scale.copy()
-    for k, law in space.mixtures:
+    for k, law in points.space.mixtures:
         scale[k] = law.median_size
     return replace(at, shrinkage_scale=scale)
 
@@ -267,40 +286,6 @@ def number_of_points(n_genes: int) -> int:
     int
     """
     return min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // n_genes))
-
-
-def learn_hyperparameters(
-    model: ConditionalModel,
-    start: Starts,
-    hyper: Hyperparameters,
-    *,
-    space: HyperparameterSpace,
-    seed: int,
-    progress: Progress | None = None,
-    laws: LawsToLearn | None = None,
-) -> Hyperparameters:
-    """Learn the hyperparameters from all genes, for another engine to sample under.
-
-    Parameters
-    ----------
-    model : ConditionalModel
-    start : Starts
-    hyper : Hyperparameters
-        Where the search starts.
-    space : HyperparameterSpace
-    seed : int
-    progress : callable, optional
-    laws : LawsToLearn, optional
-        Other laws of effects than Cauchy's.
-
-    Returns
-    -------
-    Hyperparameters
-        Posterior means, standard deviations and draws.
-    """
-    rng = np.random.default_rng(seed)
-    learnt = learn(model, start, space, space.psi_of(hyper), rng, progress, laws=laws)
-    return learnt.summary(rng)
 
 
 def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 The hyperparameters are learnt first, and are a unit of work of their own. The draws that they were learnt
 from are not kept: as every gene has its own streams of random numbers, a block makes those of its genes once
 more, bit for bit, and goes on from there. So the draws of a gene are those that it has when all genes are
-sampled at once, whatever the size of the blocks, and only the blocks under way are in memory. (Under laws
-with zero, the proposals with zeros are made for the mean of the hyperparameters, and not kept from learning.)
+sampled at once, whatever the size of the blocks, and only the blocks under way are in memory. Under laws with
+zero a block makes its proposals with zeros once more, too, for the hyperparameters for which they were made.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.numerics.small_matrices import weighted_mean
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import draw_all, learn, model_under
-from bayesde.posterior.importance.engine import averaged_points
+from bayesde.posterior.importance.engine import averaged_points, proposed_zeros
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import BlockCount, Progress, report_blocks, silent
 from bayesde.posterior.proposal.genes import GENES_AT_A_TIME, StartedGenes, propose
@@ -115,12 +114,15 @@ class BlockSettings:
         Of every gene, from which the hyperparameters were learnt; 0 where they are given.
     space : HyperparameterSpace or None
         Under which these were made.
+    zeros_at : HyperparameterPosterior or None
+        Where laws with zero were learnt, a single point, for which proposals with zeros are made.
     """
 
     points: HyperparameterPosterior
     draws: int
     learnt_draws: int = 0
     space: HyperparameterSpace | None = None
+    zeros_at: HyperparameterPosterior | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +146,16 @@ class ImportanceTask:
 
     def run(self) -> BlockResult:
         """Sample the genes."""
-        settings, model = self.settings, self.genes.model
-        pieces, likelihood = propose(self.genes.start, model), None
+        settings, model, start = self.settings, self.genes.model, self.genes.start
+        pieces, likelihood, at_zero = propose(start, model), None, None
+        if settings.zeros_at is not None:
+            at_zero = proposed_zeros(start, model, settings.zeros_at, settings.points.space.atoms)
         if settings.space is not None:
             room = DrawsRoom(settings.draws).made(
                 model.n_genes, settings.learnt_draws, model.n_coefficients + 1
             )
             likelihood = draw_all(pieces, settings.space, settings.learnt_draws, room)
-        sampled = draw_sample(pieces, settings.points, settings.draws, likelihood)
+        sampled = draw_sample(pieces, settings.points, settings.draws, likelihood, at_zero)
         arrays = {name: getattr(sampled.draws, name) for name in (*DRAWS, "log_level")}
         return BlockResult(arrays, {name: values.tolist() for name, values in sampled.report.items()})
 
@@ -289,12 +293,15 @@ class LearntUnit:
         All of them.
     learnt_draws : int
         Of every gene, from which they were learnt.
+    zeros_at : HyperparameterPosterior or None
+        As of `BlockSettings`.
     """
 
     hyperparameters: Hyperparameters
     at: np.ndarray
     points: HyperparameterPosterior
     learnt_draws: int
+    zeros_at: HyperparameterPosterior | None = None
 
     def model_near(self, space: HyperparameterSpace, model: ConditionalModel) -> ConditionalModel:
         """Return the model that proposals are made for.
@@ -311,9 +318,8 @@ class LearntUnit:
         ConditionalModel
             Under a law with zero, that of the mean of the hyperparameters; else where they were learnt.
         """
-        points = self.points
-        if points.space.atoms:
-            return model_under(points.space, model, weighted_mean(points.weight, points.phi))
+        if self.zeros_at is not None:
+            return model_under(self.points, model)
         return space.model_at(model, space.phi(self.at))
 
     def settings(self, space: HyperparameterSpace, n_genes: int, draws: int) -> BlockSettings:
@@ -333,8 +339,8 @@ class LearntUnit:
         BlockSettings
         """
         points = averaged_points(self.points, n_genes)
-        if points.space.atoms:  # there are other proposals than those that were learnt from
-            return BlockSettings(points, draws)
+        if self.zeros_at is not None:  # without zeros there are other proposals than were learnt from
+            return BlockSettings(points, draws, zeros_at=self.zeros_at)
         return BlockSettings(points, draws, self.learnt_draws, space)
 
 
@@ -373,11 +379,12 @@ def learnt_unit(
     add_to_hash(digest, genes.model, genes.start, space, psi, seed, laws)
     key = f"{LEARNT}-{digest.hexdigest()[:KEY_LENGTH]}"
     if (found := read_finished(directory, key)) is not None:
-        return _read(found, space if laws is None else laws.space)
+        return _read(found, space, laws)
     rng, model = np.random.default_rng(seed), genes.model
     room = DrawsRoom(in_file=model.n_genes > MANY_GENES, directory=directory)
     learnt = learn(model, genes.start, space, psi, rng, progress, room, laws)
-    unit = LearntUnit(learnt.summary(rng), learnt.at, learnt.points, learnt.likelihood.n_draws)
+    zeros_at = None if learnt.zeros is None else learnt.zeros.at
+    unit = LearntUnit(learnt.summary(rng), learnt.at, learnt.points, learnt.likelihood.n_draws, zeros_at)
     if directory is not None:
         write_block(directory, key, _written(unit))
     return unit
@@ -389,18 +396,34 @@ def _written(unit: LearntUnit) -> BlockResult:
     values: dict[str, Any] = {entry.name: getattr(hyper, entry.name) for entry in fields(hyper)}
     values["draws"] = {name: column.tolist() for name, column in hyper.draws.items()}
     values["mixtures"] = {name: law.to_dict() for name, law in hyper.mixtures.items()}
-    mixtures = [[k, law.to_dict()] for k, law in points.space.mixtures]
-    report = {"hyperparameters": values, "mixtures": mixtures, "learnt_draws": unit.learnt_draws}
-    return BlockResult({"at": unit.at, "phi": points.phi, "weight": points.weight}, report)
+    report = {"hyperparameters": values, "learnt_draws": unit.learnt_draws, "mixtures": _mixtures(points)}
+    arrays = {"at": unit.at, "phi": points.phi, "weight": points.weight}
+    if (zeros_at := unit.zeros_at) is not None:
+        arrays["zeros_phi"], report["zeros_mixtures"] = zeros_at.phi, _mixtures(zeros_at)
+        report["zeros_of_cauchy"] = not zeros_at.space.atoms
+    return BlockResult(arrays, report)
 
 
-def _read(found: BlockResult, space: HyperparameterSpace) -> LearntUnit:
+def _mixtures(points: HyperparameterPosterior) -> list[Any]:
+    return [[k, law.to_dict()] for k, law in points.space.mixtures]
+
+
+def _read(found: BlockResult, space: HyperparameterSpace, laws: LawsToLearn | None) -> LearntUnit:
     """Turn what was written back into the unit."""
-    values = dict(found.report["hyperparameters"])
+    arrays, report = found.arrays, found.report
+    values = dict(report["hyperparameters"])
     values["draws"] = {name: np.array(column) for name, column in values["draws"].items()}
     values["mixtures"] = {name: EffectMixture.from_dict(law) for name, law in values["mixtures"].items()}
-    mixtures = tuple((k, EffectMixture.from_dict(law)) for k, law in found.report["mixtures"])
+    under, zeros_at = space if laws is None else laws.space, None
     points = HyperparameterPosterior(
-        replace(space, mixtures=mixtures), found.arrays["phi"], found.arrays["weight"]
+        _with_mixtures(under, report["mixtures"]), arrays["phi"], arrays["weight"]
     )
-    return LearntUnit(Hyperparameters(**values), found.arrays["at"], points, found.report["learnt_draws"])
+    if "zeros_phi" in arrays:
+        of_zeros = space if report["zeros_of_cauchy"] else under
+        of_zeros = _with_mixtures(of_zeros, report["zeros_mixtures"])
+        zeros_at = HyperparameterPosterior(of_zeros, arrays["zeros_phi"], np.ones(1))
+    return LearntUnit(Hyperparameters(**values), arrays["at"], points, report["learnt_draws"], zeros_at)
+
+
+def _with_mixtures(space: HyperparameterSpace, mixtures: list[Any]) -> HyperparameterSpace:
+    return replace(space, mixtures=tuple((k, EffectMixture.from_dict(law)) for k, law in mixtures))

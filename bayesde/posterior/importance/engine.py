@@ -8,17 +8,18 @@ from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.modes import Starts
-from bayesde.numerics.small_matrices import weighted_mean
+from bayesde.numerics.threads import for_each
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import STAGES, learn, model_under
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes, propose
+from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes, in_pieces, propose
+from bayesde.posterior.proposal.patterns import Patterns
 from bayesde.posterior.storage.draws_room import DrawsRoom
 
-__all__ = ["averaged_points", "sample_and_learn", "sample_given"]
+__all__ = ["averaged_points", "proposed_zeros", "sample_and_learn", "sample_given"]
 
 FEWEST_AVERAGED, AVERAGED_TIMES_GENES = 8, 100_000
 """Points of the hyperparameters that a gene's weights are averaged over: fewer than their posterior is made
@@ -96,18 +97,42 @@ def sample_and_learn(
     rng, model = np.random.default_rng(seed), genes.model
     room_for = draws if keep.size == model.n_genes else 0
     learnt = learn(model, genes.start, space, space.psi_of(hyper), rng, progress, DrawsRoom(room_for), laws)
-    summary, pieces, at_zero = learnt.summary(rng), learnt.pieces, learnt.at_zero
+    summary, pieces, zeros = learnt.summary(rng), learnt.pieces, learnt.zeros
     points = averaged_points(learnt.points, model.n_genes)
-    if points.space.atoms:
-        mean = weighted_mean(learnt.points.weight, learnt.points.phi)
-        at, start = model_under(points.space, model.genes(keep), mean), genes.start.genes(keep)
-        at_zero = at_zero if keep.size == model.n_genes else None
+    if zeros is not None:
+        model, start = model.genes(keep), genes.start.genes(keep)
+        at, at_zero = model_under(learnt.points, model), zeros.pieces
+        if keep.size < len(learnt.likelihood.base_mean):
+            at_zero = proposed_zeros(start, model, zeros.at, points.space.atoms)
         del learnt  # its draws
         return _sampled(propose(start, at), points, draws, progress, at_zero=at_zero), summary
     if keep.size < model.n_genes:
         kept = (piece.genes(np.isin(piece.rows, keep)) for piece in pieces)
-        pieces, at_zero = [piece for piece in kept if piece.rows.size], None
-    return _sampled(pieces, points, draws, progress, learnt.likelihood, at_zero), summary
+        pieces = [piece for piece in kept if piece.rows.size]
+    return _sampled(pieces, points, draws, progress, learnt.likelihood), summary
+
+
+def proposed_zeros(
+    start: Starts, model: ConditionalModel, at: HyperparameterPosterior, atoms: tuple[int, ...]
+) -> list[list[ProposedGenes]]:
+    """Make the proposals with zeros of some genes once more.
+
+    Parameters
+    ----------
+    start : Starts
+    model : ConditionalModel
+        Of these genes.
+    at : HyperparameterPosterior
+        A single point, for which proposals were made when laws were learnt.
+    atoms : tuple of int
+        Coefficients that may be zero.
+
+    Returns
+    -------
+    list of list of ProposedGenes
+        As of `bayesde.posterior.hyper.learning.ProposedZeros`.
+    """
+    return for_each(Patterns.of(atoms).pieces_of, in_pieces(start, model_under(at, model)))
 
 
 def averaged_points(points: HyperparameterPosterior, n_genes: int) -> HyperparameterPosterior:

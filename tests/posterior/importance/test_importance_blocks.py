@@ -60,8 +60,6 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize(("law", "size"), [("cauchy", 23), ("cauchy", 100), ("spike_t", 23), ("mixture", 50)])
 def test_any_size_of_blocks_gives_the_same_numbers(fit, small_blocks, tmp_path, law, size):
-    if law != "cauchy":  # in memory, proposals with zeros are those that the laws were learnt from
-        small_blocks(2 * N_GENES)
     whole = posterior(fit, **LAWS[law])
     small_blocks(size)
     divided = posterior(fit, **LAWS[law], directory=tmp_path if size == 23 else None)
@@ -72,14 +70,33 @@ def test_any_size_of_blocks_gives_the_same_numbers(fit, small_blocks, tmp_path, 
         assert_same(whole, posterior(fit, **LAWS[law], directory=tmp_path))
 
 
-@pytest.mark.parametrize("choice", [{"genes": None}, {"hyperparameters": "eb"}])
-def test_some_genes_and_fixed_hyperparameters(fit, small_blocks, choice):
-    names = fit.counts.genes
-    if "genes" in choice:
-        choice = {"genes": list(names[3:90:7])}
-    whole = posterior(fit, **choice)
+@pytest.mark.parametrize("law", LAWS)
+def test_laws_that_some_of_the_genes_teach_first(fit, small_blocks, tmp_path, monkeypatch, law):
+    """As of thousands of genes: proposals with zeros are then made for the law that these teach."""
+    monkeypatch.setattr(learning, "ENOUGH_GENES", 60)
+    whole = posterior(fit, **LAWS[law])
+    small_blocks(50)
+    for _ in range(2):  # learnt, and read again
+        assert_same(whole, posterior(fit, **LAWS[law], directory=tmp_path))
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_some_genes_have_the_draws_that_they_have_among_all(fit, small_blocks, law):
+    names = list(fit.counts.genes[3:90:7])
+    everyone, some = posterior(fit, **LAWS[law]), posterior(fit, **LAWS[law], genes=names)
+    rows = np.searchsorted(everyone.request.rows, some.request.rows)
+    for name in ("theta", "log_weights", "log_ratio", "log_level"):
+        np.testing.assert_array_equal(
+            getattr(some.gene_draws, name), getattr(everyone.gene_draws, name)[rows]
+        )
     small_blocks(11)
-    assert_same(whole, posterior(fit, **choice))
+    assert_same(some, posterior(fit, **LAWS[law], genes=names))
+
+
+def test_fixed_hyperparameters(fit, small_blocks):
+    whole = posterior(fit, hyperparameters="eb")
+    small_blocks(11)
+    assert_same(whole, posterior(fit, hyperparameters="eb"))
 
 
 def test_finished_units_are_not_done_again(fit, small_blocks, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import hyper_points
 from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.hyper.learning import learn_hyperparameters
+from bayesde.posterior.hyper.learning import learn
 from bayesde.posterior.importance.engine import sample_given
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.stan import first_look as first_look_module
@@ -322,9 +322,8 @@ def test_psis_and_joint_learn_the_same_student_t(joint_student_t, pasilla_panel)
     _, points = joint_student_t
     hyper = pasilla_panel.hyper()
     space = student_t_space(pasilla_panel.names)
-    learnt = learn_hyperparameters(
-        pasilla_panel.model(hyper), pasilla_panel.start, hyper, space=space, seed=1
-    )
+    rng, model = np.random.default_rng(1), pasilla_panel.model(hyper)
+    learnt = learn(model, pasilla_panel.start, space, space.psi_of(hyper), rng).summary(rng)
     for name, draws in points.by_chain().items():
         scores = log_scores(draws, learnt.draws[name], learnt.checks["effective_points"])
         assert np.abs(scores).max() < 5.0, name  # 21 numbers
