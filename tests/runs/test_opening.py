@@ -56,6 +56,12 @@ def sampled(folder):
     return run(plan(folder), folder / "sampled").directory
 
 
+@pytest.fixture
+def copied(sampled, tmp_path):
+    """A copy of the run, for tests that add tables to it."""
+    return shutil.copytree(sampled, tmp_path / "copied")
+
+
 def no_sampling(monkeypatch):
     for name in ("psis", "nuts", "joint"):
         monkeypatch.setitem(
@@ -104,30 +110,30 @@ def test_changes_of_opened_draws_do_not_reach_the_files(sampled):
     assert bde.open_run(sampled).posterior.gene_draws.theta[0, 0, 0] == first
 
 
-def test_tables_of_further_contrasts(sampled):
+def test_tables_of_further_contrasts(copied):
     asked = [("condition", "group3", "group2"), "condition[T.group3]"]
-    first = write_contrasts(sampled, asked, lfc_threshold=0.25)
-    again = write_contrasts(sampled, asked[:1], lfc_threshold=0.25)
+    first = write_contrasts(copied, asked, lfc_threshold=0.25)
+    again = write_contrasts(copied, asked[:1], lfc_threshold=0.25)
     assert list(again) == list(first)[:1], "it is replaced"
-    other = write_contrasts(sampled, asked[:1])
+    other = write_contrasts(copied, asked[:1])
     assert not set(other) & set(first)
     assert all(place.startswith("contrasts/") for place in first)
-    opened = bde.open_run(sampled)
+    opened = bde.open_run(copied)
     assert set(first) | set(other) <= set(opened.record["tables"])
-    table = read_results(sampled / next(iter(first)))
+    table = read_results(copied / next(iter(first)))
     pd.testing.assert_frame_equal(table, opened.results(asked[0], 0.25))
     assert "prob_gt_threshold" in table
     with pytest.raises(bde.InputError, match="nonsense"):
-        write_contrasts(sampled, ["condition[T.group3]", "nonsense"])
+        write_contrasts(copied, ["condition[T.group3]", "nonsense"])
 
 
-def test_by_the_command_line(sampled, bayesde):
-    code, out, said = bayesde("contrast", sampled, "-c", "condition,group3,group1", "--lfc-threshold", "1")
+def test_by_the_command_line(copied, bayesde):
+    code, out, said = bayesde("contrast", copied, "-c", "condition,group3,group1", "--lfc-threshold", "1")
     assert code == 0
     assert "beyond a log2 fold change of 1" in said
     assert "contrasts" in out
-    assert (sampled / "contrasts" / out.strip().split("/")[-2] / "results.columns.json").exists()
-    code, _, said = bayesde("contrast", sampled)
+    assert (copied / "contrasts" / out.strip().split("/")[-2] / "results.columns.json").exists()
+    code, _, said = bayesde("contrast", copied)
     assert (code, "--contrast is needed" in said) == (2, True)
 
 
