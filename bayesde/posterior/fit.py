@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.design.random_effects import fixed_formula
+from bayesde.design.as_design import as_design
 from bayesde.eb.fit import EbFit, fit_eb
-from bayesde.errors import InputError, OptionError, first_few
+from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
@@ -99,9 +100,8 @@ def fit_posterior(
         raise OptionError(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
         )
-    fixed = design.fixed if isinstance(design, Design) else fixed_formula(design)
-    fit = eb if eb is not None else fit_eb(counts, fixed)
-    full = check_same(counts, design, fit)
+    full = as_design(design, counts) if eb is None else check_same(counts, design, eb)
+    fit = fit_eb(counts, full.fixed) if eb is None else eb
     request = request_of(
         fit, run, design=full, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
     )
@@ -216,7 +216,9 @@ def check_same(counts: Counts, design: str | Design, fit: EbFit) -> Design:
         return fit.design
     if isinstance(design, str):
         references = {factor: levels[0] for factor, levels in fit.design.factors.items()}
-        other = Design.from_formula(design, counts.sample_table)
+        with warnings.catch_warnings():  # which the design with these references has, too
+            warnings.simplefilter("ignore", BayesdeWarning)
+            other = Design.from_formula(design, counts.sample_table)
         shared = {factor: level for factor, level in references.items() if factor in other.factors}
         design = Design.from_formula(design, counts.sample_table, references=shared)
     if design.coefficients != fit.design.coefficients or not np.array_equal(design.matrix, fit.design.matrix):

@@ -215,6 +215,8 @@ class Posterior(PosteriorQueries):
     ) -> pd.Series:
         """Return the posterior probability of an event, gene by gene.
 
+        All contrasts have one prior, under treatment coding that of the design's coefficients.
+
         Parameters
         ----------
         event : callable
@@ -240,6 +242,9 @@ class Posterior(PosteriorQueries):
 
     def contrast_draws(self, contrast: Any = None, genes: Sequence[str] | None = None) -> xr.DataArray:
         """Return draws of a contrast, all of the same weight.
+
+        Under treatment coding the prior is that of the design's coefficients, for any contrast: `results` may
+        have another one.
 
         Parameters
         ----------

@@ -14,6 +14,7 @@ from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.queries.other_models.other_laws import compare_effects, compare_residuals, with_effects
+from bayesde.posterior.queries.other_models.other_references import as_coefficient
 from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.outlier_search import find_outlier_counts
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
@@ -242,7 +243,7 @@ class PosteriorQueries(PosteriorData):
         Parameters
         ----------
         contrast : optional
-            As `results` takes it.
+            As `results` takes it, with the same prior.
         genes : sequence of str, optional
             By default all that were sampled.
 
@@ -265,7 +266,7 @@ class PosteriorQueries(PosteriorData):
         BayesdeWarning
             With the genes that are driven by one level.
         """
-        return without_levels(self, contrast, genes)
+        return without_levels(as_coefficient(self, contrast), contrast, genes)
 
     def predictive_check(
         self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None

@@ -20,8 +20,10 @@ from bayesde.posterior.left_out_counts import without_samples
 from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 from bayesde.posterior.proposal.drawing import ProposalDraws
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
+from bayesde.posterior.queries.other_models.other_references import as_coefficient
 from bayesde.posterior.queries.outlier_search import usual_treatment
 from bayesde.posterior.queries.pointwise import Among, log_probabilities
+from bayesde.posterior.queries.random_effects import without_levels
 from bayesde.posterior.random_effects import check_groupings
 from benchmarks.donors.experiments import Experiment, simulated
 
@@ -357,6 +359,24 @@ def test_factors_of_three_levels(experiment, coding):
     assert found.predict(["g1"], draws=20).sizes["sample"] == 2 * DONORS
     assert found.random_effects(["g1"]).sizes["level"] == DONORS
     assert bde.plots.gene_counts_plot(found, "g1", by="group").has_data()
+    contrast = ("group", "c", "b")
+    left = [without_levels(one, contrast, ["g1"]) for one in (as_coefficient(found, contrast), found)]
+    pd.testing.assert_frame_equal(found.without_levels(contrast, ["g1"]), left[0])
+    assert left[0].equals(left[1]) == (coding == "levels")
+
+
+def test_few_levels_are_said_once():
+    counts, _ = simulated(Experiment(5, 2, between=True, genes=30), 5)
+    fit = bde.fit_eb(counts, "~ condition")
+    hyper = replace(
+        Hyperparameters.from_eb(fit), random_effect_sd={"donor": 0.3}, random_effect_sd_spread={"donor": 0.5}
+    )
+    known = {"hyperparameters": hyper, "genes": ["g1"], "draws": 200}
+    for eb in (None, fit):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            bde.fit_posterior(counts, FORMULA, eb=eb, **known)
+        assert sum("'donor' has 5 levels" in str(one.message) for one in said) == 1
 
 
 def test_outlying_counts(experiment):
