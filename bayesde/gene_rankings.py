@@ -110,8 +110,9 @@ def rankings(
         _note(f"{len(frame) - len(shared)} gene(s) do not have a score in all tables, and are left out.")
     first = next(iter(tables.values()))
     names = pd.Index(first["gene_name"] if symbols else first.index)
-    order = [name for name in dict.fromkeys(names) if name in set(shared)]
-    return frame.loc[order].T.rename_axis(index="contrast", columns="gene")
+    return frame.loc[names[names.isin(shared)].drop_duplicates()].T.rename_axis(
+        index="contrast", columns="gene"
+    )
 
 
 def _score(table: pd.DataFrame, by: str | None) -> pd.Series:

@@ -17,8 +17,7 @@ from bayesde.bias.fitting import BiasFit
 from bayesde.bias.lengths import bias_tracks, gene_groups
 from bayesde.bias.library import LibraryBias
 from bayesde.bias.pictures import base_frequency_plot, divergence_plot, gene_coverage_plot
-from bayesde.errors import InputError
-from bayesde.io import write_atomically
+from bayesde.io.writing import results_folder, write_atomically
 
 __all__ = ["RECORD", "write", "write_tracks"]
 
@@ -49,9 +48,8 @@ def write(fit: BiasFit, directory: str | PathLike[str], *, tracks: bool = False)
     InputError
         If the folder cannot be written to.
     """
-    folder = Path(directory)
-    try:
-        (folder / "plots").mkdir(parents=True, exist_ok=True)
+    with results_folder(directory) as folder:
+        (folder / "plots").mkdir(exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
         for name, text in _texts(fit).items():
             write_atomically(folder / name, text)
@@ -59,8 +57,6 @@ def write(fit: BiasFit, directory: str | PathLike[str], *, tracks: bool = False)
         if tracks:
             write_tracks(fit, folder / "tracks")
         write_atomically(folder / RECORD, json.dumps(_record(fit), indent=1) + "\n")
-    except OSError as problem:
-        raise InputError(f"cannot write to '{folder}': {problem.strerror}; give another folder.") from problem
     return folder
 
 

@@ -36,6 +36,15 @@ def _end(fit: BiasFit, sample: str | None, end: str) -> tuple[str, EndBias]:
     return name, ends[end]
 
 
+def _label_positions(ax: Axes, what: str, title: str) -> None:
+    """Label a plot by position: positions are whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="position from the start of the read", ylabel=what, title=title)
+    legend_outside(ax)
+
+
 def base_frequency_plot(
     fit: BiasFit,
     sample: str | None = None,
@@ -72,10 +81,9 @@ def base_frequency_plot(
     for base, colour in zip("ACGT", (GREEN, BLUE, PALETTE[4], ORANGE), strict=True):
         ax.plot(table["position"], table[f"{kind}_{base}"], "o-", ms=3.0, lw=1.2, color=colour, label=base)
         ax.plot(table["position"], table[f"background_{base}"], "--", lw=0.8, color=colour)
+    ax.plot([], [], "--", lw=0.8, color=BLACK, label="background")
     ax.axvline(0.0, color=GREY, lw=0.6, zorder=0)
-    title = f"{name}, {end} reads, {kind} correction"
-    ax.set(xlabel="position from the start of the read", ylabel="frequency", title=title)
-    legend_outside(ax)
+    _label_positions(ax, "frequency", f"{name}, {end} reads, {kind} correction")
     return ax
 
 
@@ -87,11 +95,8 @@ def divergence_plot(
     Parameters
     ----------
     fit : BiasFit
-    sample : str, optional
-        By default the first library.
-    end : {"first", "second"}
-        Of fragments.
-    ax : matplotlib.axes.Axes, optional
+    sample, end, ax
+        As in `base_frequency_plot`.
 
     Returns
     -------
@@ -108,13 +113,8 @@ def divergence_plot(
         ax.plot(
             one.positions["position"], one.positions[f"kl_{kind}"], "o-", ms=3.0, color=colour, label=kind
         )
-    ax.set(
-        xlabel="position from the start of the read",
-        ylabel="divergence (bits)",
-        title=f"{name}, {end} reads, {one.model.name}",
-    )
+    _label_positions(ax, "divergence (bits)", f"{name}, {end} reads, {one.model.name}")
     ax.set_ylim(bottom=0.0)
-    legend_outside(ax)
     return ax
 
 
@@ -147,16 +147,22 @@ def gene_coverage_plot(
         raise InputError(f"there is no gene '{gene}'.{nearest(gene, fit.places.names)}")
     observed, predicted = _starts_along(fit, fit.places.names.index(gene), name)
     ax = new_axes((7.0, 2.8)) if ax is None else ax
-    kernel = np.ones(SMOOTHED) / SMOOTHED
     bases = np.arange(observed.size)
-    ax.fill_between(
-        bases, np.convolve(observed, kernel, "same"), color=GREY, alpha=0.5, lw=0, label="observed"
-    )
-    ax.plot(bases, np.convolve(predicted, kernel, "same"), color=BLUE, lw=1.2, label="predicted by bias")
+    ax.fill_between(bases, _smoothed(observed), color=GREY, alpha=0.5, lw=0, label="observed")
+    ax.plot(bases, _smoothed(predicted), color=BLUE, lw=1.2, label="predicted by bias")
     ax.axhline(float(observed.mean()), color=BLACK, lw=0.8, ls="--", label="without bias")
     ax.set(xlabel=f"base of {gene}", ylabel="starts per base", title=f"{name}, {SMOOTHED} bases averaged")
     legend_outside(ax)
     return ax
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Average over `SMOOTHED` bases; at the ends of the gene over those that there are."""
+    reach = SMOOTHED // 2
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    base = np.arange(values.size)
+    low, high = np.maximum(base - reach, 0), np.minimum(base + reach + 1, values.size)
+    return np.asarray((sums[high] - sums[low]) / (high - low))
 
 
 def _starts_along(fit: BiasFit, gene: int, sample: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bayesde.cli.folders import check_folder
 from bayesde.errors import InputError, OptionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bayesde.cli.arguments import Chosen
     from bayesde.cli.options import BiasFiles
 
@@ -35,10 +34,11 @@ def bias(chosen: Chosen) -> None:
         eb
     """
     from bayesde.bias import BiasOptions, fit, write
+    from bayesde.bias.outputs import RECORD
     from bayesde.cli.options import BiasFiles
 
     out = chosen["run"]["out"]
-    _check_folder(out, bool(chosen["run"].get("force")))
+    check_folder(out, (RECORD,), force=bool(chosen["run"].get("force")))
     files = BiasFiles(**chosen["files"])
     found = fit(
         files.bams,
@@ -52,16 +52,6 @@ def bias(chosen: Chosen) -> None:
     for sentence in found.diagnosis:
         typer.echo(sentence)
     typer.echo(f"effective lengths of {len(found.places.names):,} genes in {folder / 'average_lengths.tsv'}")
-
-
-def _check_folder(out: Path, force: bool) -> None:
-    """Refuse to write over other results."""
-    from bayesde.bias.outputs import RECORD
-
-    if (out / "run.json").exists():
-        raise InputError(f"'{out}' holds a run of bayesde; give another folder.")
-    if (out / RECORD).exists() and not force:
-        raise InputError(f"'{out}' already holds the results of bayesde bias; --force replaces them.")
 
 
 def _condition(files: BiasFiles) -> dict[str, object] | None:

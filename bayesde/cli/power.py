@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bayesde.cli.folders import check_folder
 from bayesde.cli.running import shown_progress
-from bayesde.errors import InputError
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
@@ -36,8 +36,7 @@ def power(chosen: Chosen) -> None:
     from bayesde.power.assumptions import TYPICAL
 
     pilot, laws, out = chosen["pilot"], chosen["laws"], Path(chosen["run"]["out"])
-    if (out / "run.json").exists():
-        raise InputError(f"'{out}' holds a run of bayesde; give another folder.")
+    check_folder(out)
     with shown_progress() as progress:
         study = power_study(
             pilot.get("pilot"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bayesde.cli.folders import check_folder
 from bayesde.errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def simulate(chosen: Chosen) -> None:
     """
     from bayesde.cli.options import SimulatedExperiment
     from bayesde.io import read_sample_table
-    from bayesde.simulation import SimulationOptions
+    from bayesde.simulation import FILES, SimulationOptions
     from bayesde.simulation import simulate as draw
 
     out = chosen["run"]["out"]
-    _check_folder(out, bool(chosen["run"].get("force")))
+    check_folder(out, FILES, force=bool(chosen["run"].get("force")))
     experiment = SimulatedExperiment(**chosen["experiment"])
     sizes = _sizes(experiment.samples)
     simulation = draw(
@@ -53,17 +54,6 @@ def simulate(chosen: Chosen) -> None:
     folder = simulation.write(out)
     counts = simulation.counts
     typer.echo(f"{counts.n_genes:,} genes, {counts.n_samples} samples in {folder / 'counts.tsv.gz'}")
-
-
-def _check_folder(out: Path, force: bool) -> None:
-    """Refuse to write over what may be somebody's only copy."""
-    from bayesde.simulation import FILES
-
-    there = [name for name in FILES if (out / name).exists()]
-    if (out / "run.json").exists():
-        raise InputError(f"'{out}' holds a run of bayesde; give another folder.")
-    if there and not force:
-        raise InputError(f"'{out}' already holds {', '.join(there)}; --force replaces them.")
 
 
 def _sizes(text: str) -> tuple[int, ...] | None:

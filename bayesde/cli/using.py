@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bayesde.errors import InputError, OptionError
+from bayesde.cli.folders import check_folder
+from bayesde.cli.running import shown_progress
+from bayesde.errors import OptionError
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
@@ -33,26 +34,29 @@ def usage(chosen: Chosen) -> None:
         bayesde usage inclusion.tsv samples.tsv --exclusion exclusion.tsv --lengths lengths.tsv
         -d '~ condition' --posterior -o psi
     """
+    from bayesde.runs.compiling import MESSAGES, is_cold
     from bayesde.statuses import FAILED
     from bayesde.usage import UsageOptions, fit_usage, read_usage
-    from bayesde.usage.writing import write_usage
+    from bayesde.usage.writing import FILES, write_usage
 
     files, asked, out = chosen["files"], chosen["usage"], chosen["run"]["out"]
-    _check_folder(out, bool(chosen["run"].get("force")))
+    check_folder(out, FILES, force=bool(chosen["run"].get("force")))
     contrast, references = _contrast(chosen["model"])
     counts = read_usage(
         files["counts"], files["samples"], exclusion=asked.get("exclusion"), lengths=asked.get("lengths")
     )
-    fit = fit_usage(
-        counts,
-        chosen["model"]["design"],
-        reduced=asked.get("reduced"),
-        references=references,
-        options=UsageOptions(**chosen["options"]),
-    )
-    fit.design.contrast(contrast)  # refused before anything is written
-    posterior = fit.posterior() if asked.get("posterior") else None
-    out.mkdir(parents=True, exist_ok=True)
+    with shown_progress() as progress:
+        if is_cold("bayesde.usage.likelihood"):
+            progress(0, 0, MESSAGES["eb"])
+        fit = fit_usage(
+            counts,
+            chosen["model"]["design"],
+            reduced=asked.get("reduced"),
+            references=references,
+            options=UsageOptions(**chosen["options"]),
+        )
+        fit.design.contrast(contrast)  # refused before anything is written
+        posterior = fit.posterior(progress=progress) if asked.get("posterior") else None
     results, genes, sampled = write_usage(out, fit, contrast, posterior)
     fdr = fit.options.fdr
     typer.echo(
@@ -75,14 +79,3 @@ def _contrast(model: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     if isinstance(contrast, tuple) and len(contrast) == 3 and isinstance(contrast[0], str):
         references.setdefault(contrast[0], contrast[2])
     return contrast, references
-
-
-def _check_folder(out: Path, force: bool) -> None:
-    """Refuse to write over earlier results."""
-    from bayesde.usage.writing import FILES
-
-    if (out / "run.json").exists():
-        raise InputError(f"'{out}' holds a run of bayesde; give another folder.")
-    there = [name for name in FILES if (out / name).exists()]
-    if there and not force:
-        raise InputError(f"'{out}' already holds {', '.join(there)}; --force replaces them.")

@@ -259,12 +259,8 @@ def matched_numbers(
 
     Parameters
     ----------
-    given : array-like or pandas.DataFrame, (gene, sample)
-        A DataFrame is matched by its labels.
-    genes, samples : sequence of str
-        The order wanted.
-    what : str
-        Its name in messages.
+    given, genes, samples, what
+        As in `matched_matrix`.
 
     Returns
     -------

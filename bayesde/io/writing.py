@@ -5,8 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+
+from bayesde.errors import InputError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """Errors of a disk to which nothing more can be written."""
@@ -35,6 +39,33 @@ def write_atomically(path: str | PathLike[str], content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def results_folder(path: str | PathLike[str]) -> Iterator[Path]:
+    """Make a folder for the files that are written in the context.
+
+    Parameters
+    ----------
+    path : path
+        Created if it does not exist.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    except OSError as problem:
+        raise InputError(f"cannot write to '{folder}': {problem.strerror}; give another folder.") from problem
 
 
 def _umask() -> int:

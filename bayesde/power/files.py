@@ -10,8 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesde.errors import InputError
-from bayesde.io import write_atomically
+from bayesde.io.writing import results_folder, write_atomically
 from bayesde.power.picture import power_plot
 from bayesde.power.study import PowerStudy
 
@@ -37,15 +36,11 @@ def write_study(study: PowerStudy, folder: str | PathLike[str]) -> Path:
     InputError
         If the folder cannot be written to.
     """
-    place = Path(folder)
     table = study.table.to_csv(sep="\t", index=False, float_format="%.5g", lineterminator="\n")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
+    with results_folder(folder) as place:
         write_atomically(place / "power.tsv", table)
         write_atomically(place / "power.png", _picture(study))
         write_atomically(place / "power.json", json.dumps(_record(study), indent=1) + "\n")
-    except OSError as problem:
-        raise InputError(f"cannot write to '{place}': {problem.strerror}; give another folder.") from problem
     return place
 
 

@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows has no such locks: two runs in one folder are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "check_writable"]
 
 _OWN_FILES = (
     "hyperparameters.json",
@@ -149,9 +149,7 @@ class RunDirectory:
         InputError
             With what to do instead.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"'{self.path}' is a file; --out needs a folder.")
-        _check_writable(self.path)
+        check_writable(self.path)
         if self.is_locked():
             raise _busy(self.path)
         others = [] if not self.path.is_dir() else [e.name for e in self.path.iterdir() if not _is_scratch(e)]
@@ -308,8 +306,19 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse a folder that could not be made or written to, as far as one can tell without trying."""
+def check_writable(path: Path) -> None:
+    """Refuse a folder that could not be made or written to, as far as one can tell without trying.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Raises
+    ------
+    InputError
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"'{path}' is a file; --out needs a folder.")
     existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not existing.is_dir():
         raise InputError(f"'{path}' cannot be made: '{existing}' is a file.")

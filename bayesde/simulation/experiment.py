@@ -16,8 +16,7 @@ import pandas as pd
 
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.errors import InputError
-from bayesde.io import write_atomically
+from bayesde.io.writing import results_folder, write_atomically
 from bayesde.simulation.options import SimulationOptions
 
 __all__ = ["FILES", "Simulation"]
@@ -108,17 +107,11 @@ class Simulation:
         InputError
             If the folder cannot be made or written to.
         """
-        folder = Path(directory)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with results_folder(directory) as folder:
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
             for name, content in self._contents().items():
                 write_atomically(folder / name, content)
-        except OSError as problem:
-            raise InputError(
-                f"cannot write to '{folder}': {problem.strerror}; give another folder."
-            ) from problem
         return folder
 
     def _contents(self) -> dict[str, str | bytes]:

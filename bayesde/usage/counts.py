@@ -107,7 +107,12 @@ class UsageCounts:
         others = exclusion.to_frame().loc[inclusion.genes, inclusion.samples].to_numpy(dtype=np.float64)
         ratio = np.zeros(inclusion.n_genes)
         if lengths is not None:
-            known = matched_matrix(lengths, inclusion.genes, ["inclusion", "exclusion"], "effective lengths")
+            wanted = ["inclusion", "exclusion"]
+            if not isinstance(lengths, pd.DataFrame) or not set(wanted) <= set(lengths.columns):
+                raise InputError(
+                    "effective lengths are a table with the columns 'inclusion' and 'exclusion'."
+                )
+            known = matched_matrix(lengths, inclusion.genes, wanted, "effective lengths")
             ratio = np.log(known[:, 0]) - np.log(known[:, 1])
         names = _genes_of(inclusion.genes, genes, whole_name=True)
         return cls(inclusion, _read_only(others), names, _read_only(ratio))

@@ -18,6 +18,7 @@ from bayesde.errors import InputError, first_few
 from bayesde.normalize.ratios import log_size_factors
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.small_matrices import inverse
+from bayesde.posterior.progress import Progress, silent
 from bayesde.results import build_results
 from bayesde.usage.counts import UsageCounts
 from bayesde.usage.estimates import (
@@ -131,13 +132,17 @@ class UsageFit:
         p_value = np.where(table["padj"].isna(), np.nan, table["p_value"])
         return gene_q_values(p_value, self.counts.genes)
 
-    def posterior(self, *, draws: int | None = None, seed: int | None = None) -> UsagePosterior:
+    def posterior(
+        self, *, draws: int | None = None, seed: int | None = None, progress: Progress = silent
+    ) -> UsagePosterior:
         """Sample the posterior of usage by importance sampling.
 
         Parameters
         ----------
         draws, seed : int, optional
             By default those of the options.
+        progress : callable, optional
+            Called with features done, features in all, and what is being done.
 
         Returns
         -------
@@ -172,6 +177,7 @@ class UsageFit:
                 scales=start_scales(self.full.beta[enough][:, shrunken]),
             ),
             options,
+            progress,
         )
         status = self._status(self._scattered(dispersions.converged.astype(float)) == 1.0)
         status[self.fitted & ~sampled & (status == "ok")] = "low_mean"
@@ -266,6 +272,8 @@ def _reduced(
     if reduced is None:
         term, columns = list(full.terms.items())[-1]
         kept = [k for k in range(full.n_coefficients) if k not in columns]
+        if full.intercept in columns:
+            raise InputError(f"the design '{full.formula}' has nothing to test; add a term to it.")
         if not kept or full.intercept not in kept:
             raise InputError(
                 f"without '{term}' the design '{full.formula}' has no intercept, so that a feature would "

@@ -26,6 +26,7 @@ from bayesde.numerics.libm import exp, log
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smooth_log_weights
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
+from bayesde.posterior.progress import Progress, silent
 from bayesde.results import s_values, to_log2
 from bayesde.usage.counts import UsageCounts
 from bayesde.usage.estimates import Regressions, regress
@@ -234,7 +235,13 @@ class UsagePosterior:
         return table
 
 
-def sample_usage(counts: FeatureCounts, names: pd.Index, priors: Priors, options: UsageOptions) -> UsageDraws:
+def sample_usage(
+    counts: FeatureCounts,
+    names: pd.Index,
+    priors: Priors,
+    options: UsageOptions,
+    progress: Progress = silent,
+) -> UsageDraws:
     """Learn the scales of the priors, and sample the posterior of every feature.
 
     Parameters
@@ -245,6 +252,8 @@ def sample_usage(counts: FeatureCounts, names: pd.Index, priors: Priors, options
     priors : Priors
         With scales to start from.
     options : UsageOptions
+    progress : callable, optional
+        Called with features done, features in all, and what is being done.
 
     Returns
     -------
@@ -252,21 +261,25 @@ def sample_usage(counts: FeatureCounts, names: pd.Index, priors: Priors, options
     """
     seeds = gene_seeds(names, options.seed)
     some = np.arange(0, len(names), max(1, -(-len(names) // MOST_LEARNING)))
-    for _ in range(PASSES):
+    for done in range(PASSES):
+        progress(done, PASSES, "learning the scales of the priors")
         theta, weights = _drawn(
             _part(counts, some), priors.take(some), seeds_for(Stream.LEARNING, seeds[some]), LEARNING_DRAWS
         )
         scales = learn_scales(theta[..., :-1][..., priors.shrunken], weights, priors.scales)
         priors = replace(priors, scales=scales)
-    return _all_draws(counts, priors, seeds_for(Stream.KEPT, seeds), options.draws)
+    return _all_draws(counts, priors, seeds_for(Stream.KEPT, seeds), options.draws, progress)
 
 
-def _all_draws(counts: FeatureCounts, priors: Priors, seeds: np.ndarray, draws: int) -> UsageDraws:
+def _all_draws(
+    counts: FeatureCounts, priors: Priors, seeds: np.ndarray, draws: int, progress: Progress = silent
+) -> UsageDraws:
     """Draw for all features, a block at a time, and smooth the weights."""
     n = len(seeds)
     theta = np.empty((n, draws, len(priors.shrunken) + 1), dtype=np.float32)
     log_weights, pareto_k, ess = np.empty((n, draws), dtype=np.float32), np.empty(n), np.empty(n)
     for start in range(0, n, BLOCK):
+        progress(start, n, f"sampling {n:,} features")
         some = np.arange(start, min(start + BLOCK, n))
         part = priors.take(some)
         drawn, weights = _drawn(_part(counts, some), part, seeds[some], draws)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bayesde.columns import COLUMNS
-from bayesde.io import write_atomically
+from bayesde.io.writing import results_folder, write_atomically
 from bayesde.statuses import STATUSES
 from bayesde.usage.fit import UsageFit
 from bayesde.usage.posterior import UsagePosterior
@@ -47,7 +47,7 @@ def write_usage(
     Parameters
     ----------
     folder : pathlib.Path
-        An existing folder.
+        Created if it does not exist; files of an earlier analysis in it are replaced, or removed.
     fit : UsageFit
     contrast : optional
         Whatever ``design.contrast`` takes.
@@ -57,6 +57,11 @@ def write_usage(
     -------
     results, genes, posterior : pandas.DataFrame
         The tables; the last is None without a posterior.
+
+    Raises
+    ------
+    InputError
+        If the contrast does not exist, or the folder cannot be written to.
     """
     results, genes = fit.results(contrast), fit.genes()
     sampled = None if posterior is None else posterior.results(contrast)
@@ -67,10 +72,14 @@ def write_usage(
     columns = {name: DESCRIPTIONS.get(name) or COLUMNS[name].description for name in names}
     meanings = {name: status.meaning for name, status in STATUSES.items()}
     about = {"columns": columns, "status": meanings}
-    for name, table in tables.items():
-        write_atomically(folder / name, table.to_csv(sep="\t", lineterminator="\n"))
-    write_atomically(folder / "results.columns.json", json.dumps(about, indent=2) + "\n")
-    write_atomically(folder / "usage.json", json.dumps(_described(fit, contrast, posterior), indent=2) + "\n")
+    texts = {name: table.to_csv(sep="\t", lineterminator="\n") for name, table in tables.items()}
+    texts["results.columns.json"] = json.dumps(about, indent=2) + "\n"
+    texts["usage.json"] = json.dumps(_described(fit, contrast, posterior), indent=2) + "\n"
+    with results_folder(folder):
+        for name in FILES:  # also a posterior of an earlier analysis
+            (folder / name).unlink(missing_ok=True)
+        for name, text in texts.items():
+            write_atomically(folder / name, text)
     return results, genes, sampled
 
 

@@ -10,6 +10,7 @@ import pytest
 import bayesde as bde
 from bayesde import InputError, OptionError
 from bayesde.bias.needs import library
+from bayesde.bias.pictures import _smoothed
 from bayesde.errors import BayesdeWarning
 
 QUICK = {"window": 11, "min_starts": 500}
@@ -147,6 +148,8 @@ def test_the_pictures_show_the_tables(four):
     shown = [
         line.get_ydata() for line in ax.lines if line.get_linestyle() == "-" and len(line.get_ydata()) == 11
     ]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [*"ACGT", "background"]
+    assert all(tick == round(tick) for tick in ax.get_xticks())
     assert shown[2].tolist() == four.libraries["a1"].ends["first"].positions["after_G"].tolist()
     ax = bde.bias.gene_coverage_plot(four, "g3", "a2", ax=Figure().subplots())
     assert np.sum(ax.lines[0].get_ydata()) == pytest.approx(four.counts.loc["g3", "a2"], rel=0.05)
@@ -156,6 +159,13 @@ def test_the_pictures_show_the_tables(four):
         bde.bias.divergence_plot(four, "c")
     with pytest.raises(InputError, match="the library 'a1' has no second reads"):
         bde.bias.divergence_plot(four, end="second")
+
+
+def test_starts_along_a_gene_are_averaged_over_the_bases_that_there_are():
+    np.testing.assert_allclose(_smoothed(np.ones(100)), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(_smoothed(np.ones(7)), 1.0, rtol=1e-12)
+    ramp = np.arange(100.0)
+    np.testing.assert_allclose(_smoothed(ramp)[[0, 50, 99]], [6.0, 50.0, 93.0], rtol=1e-12)
 
 
 def test_the_command_writes_what_eb_reads(bayesde, bams, genome, tmp_path):
@@ -189,7 +199,7 @@ def test_the_command_writes_what_eb_reads(bayesde, bams, genome, tmp_path):
     assert len(pd.read_csv(tmp_path / "eb" / "results.tsv", sep="\t")) == 80
     code, _, said = bayesde("bias", bams["a1"], "--genome", genome.fasta, "-o", out)
     assert code == 2
-    assert "already holds the results of bayesde bias; --force replaces them" in said
+    assert "already holds results (bias.json); --force replaces them" in said
     code, _, said = bayesde("bias", bams["a1"], "--genome", genome.fasta, "-o", tmp_path / "eb")
     assert code == 2
     assert "holds a run of bayesde" in said

@@ -383,7 +383,7 @@ def test_a_folder_of_a_run_or_a_file_is_not_written_to(bayesde, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, message = bayesde("simulate", "-g", "50", "-o", tmp_path / "file")
     assert code == 2
-    assert "cannot write to" in message
+    assert "is a file; --out needs a folder" in message
     assert (tmp_path / "file").read_text() == "mine"
 
 

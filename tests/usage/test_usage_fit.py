@@ -153,6 +153,8 @@ def test_what_is_refused():
     counts = simulated(np.zeros((60, 8)))
     with pytest.raises(InputError, match="has no intercept"):
         fit_usage(counts, "~ 0 + phenotype")
+    with pytest.raises(InputError, match="the design '~ 1' has nothing to test"):
+        fit_usage(counts, "~ 1")
     with pytest.raises(InputError, match="cannot express"):
         fit_usage(counts, "~ phenotype", reduced="~ treatment")
     with pytest.raises(InputError, match="UsageCounts are needed"):

@@ -95,5 +95,7 @@ def test_what_is_refused(tmp_path):
     bad = pd.DataFrame({"inclusion": [0.0] * 5, "exclusion": [1.0] * 5}, index=list("abcde"))
     with pytest.raises(InputError, match="effective lengths that are not finite and above 0"):
         UsageCounts.from_junctions(counts, counts, lengths=bad)
+    with pytest.raises(InputError, match="a table with the columns 'inclusion' and 'exclusion'"):
+        UsageCounts.from_junctions(counts, counts, lengths=bad[["inclusion"]])
     with pytest.raises(InputError, match="lengths are for junctions"):
         read_usage(tmp_path / "x.tsv", lengths=tmp_path / "l.tsv")

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.special import expit, logsumexp
 
 from bayesde import Counts, InputError, UsageCounts, UsageOptions, fit_usage
+from bayesde.runs import compiling
 from bayesde.usage.likelihood import FeatureCounts
 from bayesde.usage.posterior import Priors, _all_draws
 from bayesde.usage.scales import learn_scales
@@ -181,3 +182,32 @@ def test_the_command_writes_tables(bayesde, fitted, tmp_path):
     code, _, message = bayesde(*arguments[:-1], tmp_path / "no", "-c", "group,c,a")
     assert code == 2
     assert not (tmp_path / "no").exists()
+    code, _, message = bayesde(*arguments[:-1], files[0] / "no")
+    assert code == 2
+    assert f"'{files[0]}' is a file" in message
+    code, *_ = bayesde(*[one for one in arguments if one != "--posterior"], "--force")
+    assert code == 0
+    assert not (out / "posterior.tsv").exists()  # of the analysis that was replaced
+
+
+def test_progress_is_reported(fitted):
+    told = []
+    fitted[0].posterior(draws=100, progress=lambda *what: told.append(what))
+    assert told == [
+        (0, 2, "learning the scales of the priors"),
+        (1, 2, "learning the scales of the priors"),
+        (0, 150, "sampling 150 features"),
+    ]
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_the_command_says_that_loops_are_compiled(bayesde, monkeypatch, tmp_path, cold):
+    monkeypatch.setattr(compiling, "is_cold", lambda module: cold and module == "bayesde.usage.likelihood")
+    numbers = [[50, 90, 20, 60, 35, 80], [80, 30, 99, 40, 90, 25], [20, 70, 31, 90, 12, 44]]
+    counts = pd.DataFrame(numbers, index=["g:1", "g:2", "g:3"], columns=SAMPLES.index)
+    counts.to_csv(tmp_path / "bins.tsv", sep="\t")
+    SAMPLES.to_csv(tmp_path / "samples.tsv", sep="\t", index_label="sample")
+    arguments = ["usage", tmp_path / "bins.tsv", tmp_path / "samples.tsv", "-d", "~ group", "--trend", "mean"]
+    code, _, message = bayesde(*arguments, "-o", tmp_path / "out")
+    assert code == 0
+    assert (compiling.MESSAGES["eb"] in message) is cold
