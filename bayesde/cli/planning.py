@@ -36,7 +36,7 @@ def build_plan(command: str, chosen: Chosen) -> RunPlan:
     """
     config = chosen.get("run", {}).get("config")
     tables = {} if config is None else read_config(config)
-    files, model = dict(chosen["files"]), _model(command, chosen["model"])
+    files, model = dict(chosen["files"]), _model(chosen["model"])
     if "normalization_factors" in files and "size_factors" in model:
         raise OptionError("--normalization-factors take the place of size factors: leave out --size-factors.")
     asked = {**chosen, "model": model, "sample": dict(chosen.get("sample", {}))}
@@ -65,15 +65,10 @@ def build_plan(command: str, chosen: Chosen) -> RunPlan:
     )
 
 
-def _model(command: str, chosen: dict[str, Any]) -> dict[str, Any]:
+def _model(chosen: dict[str, Any]) -> dict[str, Any]:
     """Tell the contrast of the main table from the others."""
     model = dict(chosen)
     if contrasts := model.pop("contrast", None):
-        if command == "sample" and len(contrasts) > 1:
-            raise OptionError(
-                f"--contrast is given {len(contrasts)} times, and a sampling run has one table; give one. "
-                "Tables of other contrasts can be made from its draws."
-            )
         model |= {"contrast": contrasts[0], "other_contrasts": contrasts[1:]}
     return model
 

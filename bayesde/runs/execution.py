@@ -283,7 +283,7 @@ def _compute(
             logger.info("%s", lines[-1])
         lines.append(posterior.checked)
         with _timed(timings, "results"):
-            written = write_posterior(directory, plan, posterior, inputs.contrast)
+            written = write_posterior(directory, plan, posterior, inputs)
     for sentence in written.headlines.values():
         logger.info("%s", sentence)
     factors = fit.size_factors

@@ -13,7 +13,7 @@ from bayesde.runs.plan import RunPlan
 
 __all__ = ["ignored_options"]
 
-_OF_TESTS = ("test", "alternative", "shrinkage", "reduced", "shrink", "other_contrasts")
+_OF_TESTS = ("test", "alternative", "shrinkage", "reduced", "shrink")
 _OF_CHAINS = ("warmup", "chains")
 _OF_NUTS = (
     "block_size",

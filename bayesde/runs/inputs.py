@@ -90,11 +90,11 @@ def load(plan: RunPlan) -> RunInputs:
     files = plan.files
     counts = _counts(plan)
     design, contrast = _design(plan.model, counts)
+    others = tuple(map(design.contrast, plan.model.other_contrasts))
     factors = _factors(plan, counts)
     if plan.command == "eb":
         refuse_for_point_estimates(design.groupings)
         _check_effect(plan.model, design, contrast)
-        others = tuple(map(design.contrast, plan.model.other_contrasts))
         reduced = _reduced(plan.model, design, counts)
         weights = None if files.weights is None else _gene_table(files.weights, "weights")
         return RunInputs(
@@ -108,7 +108,9 @@ def load(plan: RunPlan) -> RunInputs:
         fixed.scales_of(coding_of(design, tuple(fixed.shrinkage_scale), plan.sampling))
         check_fixed(fixed, plan.sampling)
     _check_panel(plan, counts, genes)
-    return RunInputs(counts, design, contrast, factors, genes=genes, hyperparameters=fixed)
+    return RunInputs(
+        counts, design, contrast, factors, other_contrasts=others, genes=genes, hyperparameters=fixed
+    )
 
 
 def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:

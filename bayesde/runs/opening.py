@@ -19,9 +19,8 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.results import ResultsTable, read_results, write_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load, plan_of
-from bayesde.runs.outputs import shrunken, tested
+from bayesde.runs.outputs import Described, estimated, sampled
 from bayesde.runs.plan import RunPlan
-from bayesde.runs.reports.column_descriptions import posterior_columns, shrunken_columns, tested_columns
 from bayesde.runs.reports.headline import headline
 from bayesde.runs.reports.outliers import read_outliers
 
@@ -156,17 +155,13 @@ class OpenedRun:
             return read, self.plan
         return read, replace(self.plan, model=replace(self.plan.model, lfc_threshold=float(lfc_threshold)))
 
-    def _table(self, contrast: Contrast, plan: RunPlan) -> tuple[ResultsTable, dict[str, str]]:
+    def _table(self, contrast: Contrast, plan: RunPlan) -> Described:
         """Return the table of a contrast, and descriptions of its columns."""
-        model = plan.model
         if self.has_posterior:
-            table = self.posterior.results(contrast, model.lfc_threshold, plan.sample.ci_prob)
-            return table, posterior_columns(contrast, model, plan.sample.ci_prob)
-        if model.shrink:
-            if is_level(self.design, contrast):
-                raise InputError(f"'{contrast.name}' is a level of expression, which cannot be shrunken.")
-            return shrunken(self.fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
-        return tested(self.fit, self.inputs, contrast, model), tested_columns(contrast, model, plan.eb)
+            return sampled(plan, self.posterior, contrast)
+        if plan.model.shrink and is_level(self.design, contrast):
+            raise InputError(f"'{contrast.name}' is a level of expression, which cannot be shrunken.")
+        return estimated(plan, self.fit, self.inputs, contrast)
 
 
 def open_run(path: str | Path) -> OpenedRun:

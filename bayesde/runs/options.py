@@ -176,8 +176,8 @@ class ModelPlan:
             metavar="CONTRAST",
             help="The effect that is reported: `condition,treated,control`; a coefficient, "
             "`'condition[T.treated]'`; a sum or difference of coefficients, `'a - b'`; or a weight for each "
-            "coefficient, `0,1,-1`. Default: the last coefficient. `bayesde eb` takes several, and writes "
-            "the tables of all but the first into DIR/contrasts.",
+            "coefficient, `0,1,-1`. Default: the last coefficient. May be repeated: the tables of all but "
+            "the first are in DIR/contrasts.",
             repeated=True,
             read=lambda texts: [read_contrast(text) for text in texts],
         ),
@@ -185,7 +185,7 @@ class ModelPlan:
     other_contrasts: tuple[Any, ...] = option(
         (),
         Other("sequence of contrasts", _contrasts),
-        "Of an EB run: further contrasts, each with a table of its own.",
+        "Further contrasts, each with a table of its own.",
     )
     references: dict[str, str] = option(
         dict,

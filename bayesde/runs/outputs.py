@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bayesde.design import Contrast
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 
     from bayesde.posterior import Posterior
 
-__all__ = ["Written", "shrunken", "tested", "write_eb", "write_posterior"]
+__all__ = ["Described", "Written", "estimated", "sampled", "write_eb", "write_posterior"]
 
+Described = tuple[ResultsTable, dict[str, str]]
+"""A table, and what its columns mean."""
 _TOP_GENES = 25
 _INTERVALS = "intervals.png"
 _RECTANGLE = (0.09, 0.125, 0.55, 0.84)
@@ -80,16 +83,16 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     """
     model, contrast = plan.model, inputs.contrast
     main = "shrunken" if model.shrink else "eb"
-    tables = {"eb": tested(fit, inputs, contrast, model)}
+    tables = {"eb": _tested(fit, inputs, contrast, model)}
     if model.shrinkage != "none" and not is_level(fit.design, contrast):
-        tables["shrunken"] = shrunken(fit, contrast, model)
+        tables["shrunken"] = _shrunken(fit, contrast, model)
     for name, table in tables.items():
         meanings = (shrunken_columns if name == "shrunken" else tested_columns)(contrast, model, plan.eb)
         folders = [directory.tables(name), *([directory.path] if name == main else [])]
         write_results(table, *folders, meanings=meanings)
     table = tables[main]
     headlines = {"results.tsv": headline(table, contrast.name, plan)}
-    headlines |= _write_others(directory, plan, fit, inputs)
+    headlines |= _write_others(directory, plan, inputs, partial(estimated, plan, fit, inputs))
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         with warnings.catch_warnings():  # of what the values lack for a posterior, which this run has none of
             warnings.simplefilter("ignore", BayesdeWarning)
@@ -99,21 +102,60 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     return Written(table, headlines)
 
 
-def _write_others(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> dict[str, str]:
+def _write_others(
+    directory: RunDirectory, plan: RunPlan, inputs: RunInputs, described: Callable[[Contrast], Described]
+) -> dict[str, str]:
     """Write the tables of further contrasts; return what they say."""
-    model, headlines = plan.model, {}
+    headlines = {}
     for number, contrast in enumerate(inputs.other_contrasts, 2):
-        if model.shrink:
-            table, meanings = shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
-        else:
-            table, meanings = tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
+        table, meanings = described(contrast)
         place = write_results(table, directory.contrast(number, contrast.name), meanings=meanings)
         headlines[str(place.relative_to(directory.path))] = headline(table, contrast.name, plan)
     return headlines
 
 
+def estimated(plan: RunPlan, fit: EbFit, inputs: RunInputs, contrast: Contrast) -> Described:
+    """Make the table of a contrast of point estimates, and describe its columns.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    fit : EbFit
+    inputs : RunInputs
+    contrast : Contrast
+
+    Returns
+    -------
+    table : ResultsTable
+    meanings : dict of str to str
+    """
+    model = plan.model
+    if model.shrink:
+        return _shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
+    return _tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
+
+
+def sampled(plan: RunPlan, posterior: Posterior, contrast: Contrast) -> Described:
+    """Make the table of a contrast of a posterior, and describe its columns.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    posterior : Posterior
+    contrast : Contrast
+
+    Returns
+    -------
+    table : ResultsTable
+    meanings : dict of str to str
+    """
+    probability = plan.sample.ci_prob
+    table = posterior.results(contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=probability)
+    return table, posterior_columns(contrast, plan.model, probability)
+
+
 def write_posterior(
-    directory: RunDirectory, plan: RunPlan, posterior: Posterior, contrast: Contrast
+    directory: RunDirectory, plan: RunPlan, posterior: Posterior, inputs: RunInputs
 ) -> Written:
     """Write what a sampling run leaves.
 
@@ -122,16 +164,14 @@ def write_posterior(
     directory : RunDirectory
     plan : RunPlan
     posterior : Posterior
-    contrast : Contrast
+    inputs : RunInputs
 
     Returns
     -------
     Written
     """
-    table = posterior.results(
-        contrast=contrast, lfc_threshold=plan.model.lfc_threshold, ci_prob=plan.sample.ci_prob
-    )
-    meanings = posterior_columns(contrast, plan.model, plan.sample.ci_prob)
+    contrast = inputs.contrast
+    table, meanings = sampled(plan, posterior, contrast)
     write_results(table, directory.path, meanings=meanings)
     posterior.hyperparameters.to_json(directory.path / "hyperparameters.json")
     write_atomically(directory.path / "diagnostics.tsv", tab_separated(posterior.diagnostics))
@@ -147,7 +187,9 @@ def write_posterior(
     _save_hyperparameters(directory, posterior)
     if name := _with_another_law(posterior, contrast):
         _save(directory, "effect_law.png", lambda ax: effect_law_plot(posterior, name, ax=ax))
-    return Written(table, {"results.tsv": headline(table, contrast.name, plan)})
+    headlines = {"results.tsv": headline(table, contrast.name, plan)}
+    others = _write_others(directory, plan, inputs, partial(sampled, plan, posterior))
+    return Written(table, headlines | others)
 
 
 def _write_estimates(
@@ -173,7 +215,7 @@ def _with_another_law(posterior: Posterior, contrast: Contrast) -> str:
     return names[max(others, key=lambda k: (contrast.vector[k] != 0.0, k))] if others else ""
 
 
-def tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
     """Test a contrast as a plan says.
 
     Parameters
@@ -192,7 +234,7 @@ def tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) 
     return fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative)
 
 
-def shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
+def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
     """Shrink the effects as a plan says.
 
     Parameters

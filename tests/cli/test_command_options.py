@@ -39,16 +39,6 @@ def test_every_option_is_made_from_exactly_one_field(command):
     assert {spelling: fields for spelling, fields in homes.items() if len(fields) > 1} == {}
 
 
-def test_several_contrasts_of_a_sampling_run_are_refused(bayesde, tmp_path):
-    contrasts = ("-c", "condition,b,a", "-c", "condition,c,a")
-    code, _, message = bayesde(
-        "sample", "c.tsv", "s.tsv", "-d", "~ condition", *contrasts, "-o", tmp_path / "o"
-    )
-    assert code == 2
-    assert "--contrast is given 2 times" in message
-    assert not (tmp_path / "o").exists()
-
-
 def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
     code, _, message = bayesde("resume", tmp_path, "--workers", "0")
     assert code == 2

@@ -102,7 +102,7 @@ def test_the_numbers_of_the_page_are_those_of_the_run(folder, numbers):
     for name, text in numbers["logs"].items():
         values = 10.0 ** unpacked(text, "<f4").astype(float)
         np.testing.assert_allclose(values, table[name].iloc[order], rtol=1e-3)
-    detail, experiment = numbers["detail"], read_experiment(record)
+    detail, experiment = numbers["detail"], read_experiment(record, folder)
     assert detail["groups"] == ["control", "treated"]
     assert detail["group"] == [0, 0, 0, 1, 1, 1]
     gene = unpacked(detail["gene"], "<i4")
@@ -151,8 +151,21 @@ def test_without_its_input_files_the_report_says_so(folder, tmp_path):
     record["inputs"]["counts"]["sha256"] = "0" * 64
     (tmp_path / "moved" / "run.json").write_text(json.dumps(record))
     page = write_report(tmp_path / "moved").read_text(encoding="utf-8")
-    assert "The counts file has changed since the run. Counts of genes are not shown." in page
+    assert "The input files could not be read again: changed since the run was started" in page
+    assert "Counts of genes are not shown." in page
     assert '"detail"' not in page
+
+
+def test_a_run_that_was_moved_with_its_input_files_has_all_of_its_report(folder, numbers, tmp_path):
+    shutil.copytree(folder.parent, tmp_path / "moved")
+    out = tmp_path / "moved" / folder.name
+    record = json.loads((out / "run.json").read_text())
+    for name in ("counts", "samples"):
+        record["plan"]["files"][name] = str(tmp_path / "gone" / f"{name}.tsv")
+    (out / "run.json").write_text(json.dumps(record))
+    page = write_report(out).read_text(encoding="utf-8")
+    assert "could not be read again" not in page
+    assert numbers["detail"]["counts"] in page
 
 
 def test_text_in_json_cannot_end_its_element():
@@ -202,7 +215,7 @@ def test_sixty_thousand_genes_stay_below_10_mb():
 def test_genes_beyond_the_room_are_those_that_rank_last(folder, monkeypatch):
     monkeypatch.setattr("bayesde.runs.reports.gene_details.MOST_VALUES", 230)
     table, record = read_results(folder), json.loads((folder / "run.json").read_text())
-    details = gene_details(read_experiment(record), table, ranked(table), folder / "posterior.zarr")
+    details = gene_details(read_experiment(record, folder), table, ranked(table), folder / "posterior.zarr")
     assert details.rows.size == 10
     assert set(details.rows) == set(ranked(table)[:10])
 

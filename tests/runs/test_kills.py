@@ -10,7 +10,7 @@ KILLS = 3
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_at_random_moments(tmp_path, engine, request):
-    if engine != "psis":
+    if engine in ("nuts", "joint"):
         request.getfixturevalue("cmdstan")
     experiment = Experiment(tmp_path / engine, engine)
     assert experiment.start("undisturbed") == 0

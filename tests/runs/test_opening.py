@@ -127,6 +127,18 @@ def test_tables_of_further_contrasts(copied):
         write_contrasts(copied, ["condition[T.group3]", "nonsense"])
 
 
+def test_a_sampling_run_of_several_contrasts(folder, sampled, tmp_path):
+    others = (("condition", "group3", "group1"), "condition[T.group3] - condition[T.group2]")
+    run(plan(folder, other_contrasts=others), tmp_path / "several")
+    tables, opened = bde.open_run(tmp_path / "several").tables, bde.open_run(sampled)
+    places = [place for place in tables if place.startswith("contrasts/")]
+    assert [place.split("_")[0] for place in places] == ["contrasts/2", "contrasts/3"]
+    for place, contrast in zip(places, others, strict=True):
+        pd.testing.assert_frame_equal(tables[place], opened.results(contrast))
+    record = json.loads((tmp_path / "several" / "run.json").read_text())
+    assert list(record["tables"]) == ["results.tsv", *places]
+
+
 def test_by_the_command_line(copied, bayesde):
     code, out, said = bayesde("contrast", copied, "-c", "condition,group3,group1", "--lfc-threshold", "1")
     assert code == 0

@@ -1,6 +1,7 @@
 """The commands with random effects in the design: what a run leaves, and what is refused before it starts."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -45,6 +46,9 @@ def test_a_run(bayesde, files):
     page = (out / "report.html").read_text()
     assert "random_effect_sd[donor]" in page
     assert "Standard deviations of the random effects" in page
+    predictions = page[page.index("Predicted counts</td>") :]
+    share = float(re.search(r"([0-9.]+) % of the counts lie within the band", predictions).group(1))
+    assert 91.0 < share < 99.5  # 96 %; without the random effects it would be 85 %
     assert bayesde("resume", out)[0] in (0, 3)
     opened = bde.open_run(out)
     assert opened.design.groupings[0].name == "donor"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ import pandas as pd
 
 from bayesde.design.formula import level_text
 from bayesde.errors import BayesdeError, BayesdeWarning
-from bayesde.runs.inputs import RunInputs, file_hashes, load
-from bayesde.runs.plan import RunPlan
+from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, load, plan_of
 
 __all__ = ["RunExperiment", "read_experiment"]
 
@@ -62,13 +62,15 @@ class RunExperiment:
         return np.asarray(given[rows] if given.ndim == 2 else given[None])
 
 
-def read_experiment(record: dict[str, Any]) -> RunExperiment | str:
+def read_experiment(record: dict[str, Any], folder: Path) -> RunExperiment | str:
     """Read the input files of a run again, if they are still what they were.
 
     Parameters
     ----------
     record : dict
         What ``run.json`` holds.
+    folder : Path
+        Of the run: files that were moved together with it are found.
 
     Returns
     -------
@@ -78,13 +80,8 @@ def read_experiment(record: dict[str, Any]) -> RunExperiment | str:
     try:
         with warnings.catch_warnings():  # of what the run has said already
             warnings.simplefilter("ignore", BayesdeWarning)
-            plan = RunPlan.from_dict(record.get("plan", {}), "the record of the run")
-            before, now = record.get("inputs", {}), file_hashes(plan)
-            changed = [
-                name for name, one in now.items() if before.get(name, {}).get("sha256") != one["sha256"]
-            ]
-            if changed:
-                return f"The {' and the '.join(changed)} file has changed since the run."
+            plan = plan_of(record, folder)
+            check_unchanged(record.get("inputs", {}), file_hashes(plan))
             inputs = load(plan)
     except (BayesdeError, OSError, ValueError) as error:
         return f"The input files could not be read again: {error}"

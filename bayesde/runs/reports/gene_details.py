@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,8 @@ class GeneDetails:
     counts : ndarray of uint16 (gene, sample)
         Normalized counts.
     band : ndarray of uint16 (gene, group, 3), or None
-        Quantiles of counts that the posterior predicts at a size factor of 1; None without draws.
+        Quantiles of counts that the posterior predicts at a size factor of 1, with random effects those of
+        new levels; None without draws.
     quantiles : ndarray of int16 (gene, 11), or None
         Of the contrast, at `PROBABILITIES`.
     inside : float
@@ -108,12 +109,12 @@ def _with_draws(
         place = genes.get_indexer(pd.Index(data["gene"].to_numpy()))
         for at in _pieces(place.size):
             kept = place[at] >= 0
-            to, (beta, log_dispersion) = place[at][kept], _read(data, at, kept)
-            effect = to_log2(beta @ vector)
+            to, draws_of = place[at][kept], _read(data, at, kept)
+            effect = to_log2(draws_of.beta @ vector)
             quantiles[to] = np.quantile(effect, PROBABILITIES, axis=0).T
             for threshold, share in exceeding.items():
                 share[to] = (np.abs(effect) > threshold).mean(axis=0)
-            band[to] = _predicted(experiment, beta, log_dispersion, rng)
+            band[to] = _predicted(experiment, draws_of, rng)
     own = band[:, experiment.group]
     known = np.isfinite(own[..., 0])
     inside = ((normalized >= own[..., 0]) & (normalized <= own[..., -1]))[known]
@@ -131,26 +132,39 @@ def _pieces(size: int) -> list[slice]:
     return [slice(start, min(start + GENES_AT_A_TIME, size)) for start in range(0, size, GENES_AT_A_TIME)]
 
 
-def _read(data: xr.Dataset, at: slice, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return draws of some genes: coefficients (draw, gene, coefficient) and log dispersions (draw, gene)."""
-    beta, log_dispersion = (data[name].isel(gene=at).to_numpy() for name in ("beta", "log_dispersion"))
-    n = beta.shape[0] * beta.shape[1]
+class _Draws(NamedTuple):
+    """Draws of some genes: (draw, gene, coefficient), (draw, gene), (draw, gene, random effect) or None."""
+
+    beta: np.ndarray
+    log_dispersion: np.ndarray
+    random_effect_sd: np.ndarray | None
+
+
+def _read(data: xr.Dataset, at: slice, kept: np.ndarray) -> _Draws:
+    """Return some of the draws of some genes."""
+    n = data.sizes["chain"] * data.sizes["draw"]
     taken = np.linspace(0, n - 1, min(n, MOST_DRAWS)).astype(int)
-    beta = beta.reshape(n, *beta.shape[2:])[taken][:, kept]
-    return beta.astype(float), log_dispersion.reshape(n, -1)[taken][:, kept].astype(float)
+
+    def some(name: str) -> np.ndarray:
+        values = data[name].isel(gene=at).to_numpy()
+        return np.asarray(values.reshape(n, *values.shape[2:])[taken][:, kept], dtype=float)
+
+    sds = some("random_effect_sd") if "random_effect_sd" in data else None
+    return _Draws(some("beta"), some("log_dispersion"), sds)
 
 
-def _predicted(
-    experiment: RunExperiment, beta: np.ndarray, log_dispersion: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _predicted(experiment: RunExperiment, draws: _Draws, rng: np.random.Generator) -> np.ndarray:
     """Return quantiles (gene, group, 3) of counts that are drawn for the groups' samples in turn."""
+    beta, log_dispersion, sds = draws
     x, drawn = experiment.inputs.design.matrix, np.resize(np.arange(len(beta)), PREDICTED)
     alpha = np.exp(log_dispersion[drawn].clip(-20.0, LARGEST_LOG_MEAN))
     found = np.empty((beta.shape[1], len(experiment.groups), len(BAND)))
     for number in range(len(experiment.groups)):
         samples = np.resize(np.flatnonzero(experiment.group == number), PREDICTED)
-        eta = np.einsum("mk,mgk->mg", x[samples], beta[drawn]).clip(-50.0, LARGEST_LOG_MEAN)
-        mean = rng.gamma(1.0 / alpha, alpha * np.exp(eta))
+        eta = np.einsum("mk,mgk->mg", x[samples], beta[drawn])
+        if sds is not None:
+            eta += (sds[drawn] * rng.standard_normal(sds[drawn].shape)).sum(axis=-1)
+        mean = rng.gamma(1.0 / alpha, alpha * np.exp(eta.clip(-50.0, LARGEST_LOG_MEAN)))
         found[:, number] = np.quantile(rng.poisson(mean.clip(max=1e12)), BAND, axis=0).T
     return found
 

@@ -97,11 +97,11 @@ def write_report(path: str | Path) -> Path:
 def _body(directory: RunDirectory, record: dict[str, Any], table: ResultsTable) -> str:
     """Put the sections together, the answer first and the options last; empty ones are left out."""
     counted = counted_by(table, float(record["plan"].get("eb", {}).get("fdr", 0.1)))
-    read, told = read_experiment(record), ""
+    folder = directory.path
+    read, told = read_experiment(record, folder), ""
     experiment = read if isinstance(read, RunExperiment) else None
     if isinstance(read, str):
         told = f'<p class="warning">{escape(read)} Counts of genes are not shown.</p>'
-    folder = directory.path
     details = None
     if experiment is not None and len(table) == experiment.inputs.counts.n_genes:
         details = gene_details(experiment, table, ranked(table), folder / "posterior.zarr")
