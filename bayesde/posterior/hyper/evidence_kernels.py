@@ -30,8 +30,8 @@ from bayesde.numerics.sums import sum_of
 __all__ = ["average_weights", "fill_evidence", "fill_highest", "fill_moments"]
 
 LEAST = -690.0
-"""What the log prior counts as at the least, where a gene's largest weight is looked for; and the log evidence of a
-gene under hyperparameters so far from its draws that all weights are 0."""
+"""What the log prior counts as at the least, where a gene's largest weight is looked for; and the log
+evidence of a gene under hyperparameters so far from its draws that all weights are 0."""
 
 
 @kernel
@@ -49,7 +49,7 @@ def _weigh(points, log_ratio, prior, inverse, weights):  # type: ignore[no-untyp
 
 @kernel
 def _missed(log_ratio):  # type: ignore[no-untyped-def]
-    """Return the log evidence of a gene without weights: little, unless the gene says nothing under any phi."""
+    """Return the log evidence of a gene without weights: little, but 0 if it has none under any phi."""
     for m in range(log_ratio.size):
         if log_ratio[m] > -math.inf:
             return LEAST
