@@ -30,7 +30,8 @@ from bayesde.numerics.sums import sum_of
 __all__ = ["average_weights", "fill_evidence", "fill_highest", "fill_moments"]
 
 LEAST = -690.0
-"""What the log prior counts as at the least, where a gene's largest weight is looked for."""
+"""What the log prior counts as at the least, where a gene's largest weight is looked for; and the log
+evidence of a gene under hyperparameters so far from its draws that all weights are 0."""
 
 
 @kernel
@@ -44,6 +45,15 @@ def _weigh(points, log_ratio, prior, inverse, weights):  # type: ignore[no-untyp
     add_log_sds(points, prior, weights)
     for m in range(weights.size):
         weights[m] = exponential(log_ratio[m] + weights[m]) / inverse[m]
+
+
+@kernel
+def _missed(log_ratio):  # type: ignore[no-untyped-def]
+    """Return the log evidence of a gene without weights: little, but 0 if it has none under any phi."""
+    for m in range(log_ratio.size):
+        if log_ratio[m] > -math.inf:
+            return LEAST
+    return 0.0
 
 
 @kernel
@@ -95,7 +105,7 @@ def fill_evidence(first, last, theta, log_ratio, priors, log_evidence):  # type:
         for s in range(priors.sd.size):
             _weigh(points, log_ratio[g], prior_at_point(priors, s, g), inverse, weights)
             total = sum_of(weights)
-            log_evidence[s, g] = math.log(total / n_draws) if total > 0.0 else 0.0
+            log_evidence[s, g] = math.log(total / n_draws) if total > 0.0 else _missed(log_ratio[g])
 
 
 @kernel
@@ -126,8 +136,8 @@ def fill_moments(first, last, theta, log_ratio, priors, log_evidence, moments): 
         _weigh(points, log_ratio[g], prior, inverse, weights)
         total = sum_of(weights)
         moments[g, :] = 0.0
-        log_evidence[g] = 0.0  # of a gene whose draws all missed, nothing is known
         if not total > 0.0:
+            log_evidence[g] = _missed(log_ratio[g])
             continue
         log_evidence[g] = math.log(total / n_draws)
         of_effects = moments[g, : 3 * n].reshape((3, n))

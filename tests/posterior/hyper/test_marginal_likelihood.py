@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,27 @@ def test_score_is_the_slope_of_the_surface(simulated_fit, trend, student_t):
         step[i] = 1e-5
         slope = (likelihood.log_posterior(psi + step) - likelihood.log_posterior(psi - step)) / 2e-5
         assert gradient[i] == pytest.approx(slope, rel=1e-4, abs=1e-4)
+
+
+def test_hyperparameters_that_no_draw_of_a_gene_agrees_with_are_improbable():
+    """All weights are 0 there, which must not count as evidence for them."""
+    model, draws = one_gene()
+    likelihood = MarginalLikelihood.of(LAYOUT, model, draws)
+    near, far = np.log([SCALE, SD, TREND]), np.log([SCALE, 1e-3, 1e-12])
+    gap = likelihood.log_posterior(far) - likelihood.log_posterior(near)
+    gap -= LAYOUT.log_prior(far)[0] - LAYOUT.log_prior(near)[0]
+    assert gap < -600.0
+    assert likelihood.evaluate(far)[0] == pytest.approx(likelihood.log_posterior(far))
+
+
+def test_gene_without_likelihood_says_nothing_of_the_hyperparameters():
+    model, draws = one_gene()
+    likelihood = MarginalLikelihood.of(LAYOUT, model, draws)
+    silent = replace(likelihood, log_ratio=np.full_like(likelihood.log_ratio, -np.inf))
+    near, wide = np.log([SCALE, SD, TREND]), np.log([SCALE, 2.0 * SD, TREND])
+    gap = silent.log_posterior(wide) - silent.log_posterior(near)
+    gap -= LAYOUT.log_prior(wide)[0] - LAYOUT.log_prior(near)[0]
+    assert abs(gap) < 1.0
 
 
 def test_maximum_has_no_slope(simulated_fit):
