@@ -22,7 +22,14 @@ from bayesde.cli.biasing import bias
 from bayesde.cli.checking import check
 from bayesde.cli.demonstration import demo
 from bayesde.cli.power import power
-from bayesde.cli.running import carry_out, finish, machine, resumable, shown_progress
+from bayesde.cli.running import (
+    carry_out,
+    finish,
+    finish_analyses,
+    machine,
+    resumable,
+    shown_progress,
+)
 from bayesde.cli.sampling import sample
 from bayesde.cli.simulating import simulate
 from bayesde.cli.using import usage
@@ -127,24 +134,31 @@ def eb(chosen: Chosen) -> None:
 
 
 def resume(chosen: Chosen) -> None:
-    """Resume an interrupted run.
+    """Resume an interrupted run, or a job of several analyses.
 
-    Finished blocks are not sampled again, and the draws are those of a run that was never interrupted.
+    Finished blocks and analyses are not done again, and the draws are those of a run that was never
+    interrupted.
 
     For example:
 
         bayesde resume post
     """
+    from bayesde.runs import holds_analyses, resume_analyses
     from bayesde.runs import resume as continued
 
     folder = chosen["run"]["directory"]
+    if holds_analyses(folder):
+        with shown_progress() as progress, resumable(folder):
+            done = resume_analyses(folder, progress=progress, **machine(chosen))
+        finish_analyses(done)
+        return
     with shown_progress() as progress, resumable(folder):
         outcome = continued(folder, progress=progress, **machine(chosen))
     finish(outcome)
 
 
 def status(chosen: Chosen) -> None:
-    """Show the progress of a run.
+    """Show the progress of a run, or of each of several analyses.
 
     For example:
 
@@ -154,11 +168,13 @@ def status(chosen: Chosen) -> None:
 
         bayesde status post --json
     """
-    from bayesde.runs import status as look
+    from bayesde.runs import analyses_status, holds_analyses
+    from bayesde.runs import status as run_status
 
-    view = chosen["view"]
+    view, folder = chosen["view"], chosen["run"]["directory"]
+    look: Callable[[Any], Any] = analyses_status if holds_analyses(folder) else run_status
     while True:
-        seen = look(chosen["run"]["directory"])
+        seen = look(folder)
         for line in [seen.to_json()] if view.get("json") else seen.lines():
             typer.echo(line)
         if seen.state != "running" or not view.get("watch"):
@@ -169,13 +185,17 @@ def status(chosen: Chosen) -> None:
 def report(chosen: Chosen) -> None:
     """Write an HTML report of a finished run, with its tables and plots: DIR/report.html.
 
+    Of several analyses, the report that compares them.
+
     For example:
 
         bayesde report eb
     """
-    from bayesde.runs import write_report
+    from bayesde.runs import holds_analyses, write_analyses_report, write_report
 
-    typer.echo(f"the report is {write_report(chosen['run']['directory'])}")
+    folder = chosen["run"]["directory"]
+    write = write_analyses_report if holds_analyses(folder) else write_report
+    typer.echo(f"the report is {write(folder)}")
 
 
 def contrast(chosen: Chosen) -> None:
@@ -243,15 +263,17 @@ _command(install_stan)
 
 
 def _shown_once() -> Callable[..., None]:
-    """Make what prints each of the package's warnings once, and logs it; others are left out."""
+    """Make what prints each of the package's warnings once, and logs them; others are left out."""
     said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if issubclass(category, BayesdeWarning) and str(message) not in said:
+        if not issubclass(category, BayesdeWarning):
+            return
+        word = "note" if issubclass(category, BayesdeNote) else "warning"
+        logging.getLogger("bayesde").info("%s: %s", word, message)  # each log has what is new there
+        if str(message) not in said:
             said.add(str(message))
-            word = "note" if issubclass(category, BayesdeNote) else "warning"
             typer.echo(f"{word}: {message}", err=True)
-            logging.getLogger("bayesde").info("%s: %s", word, message)
 
     return show
 

@@ -58,7 +58,8 @@ class Execution:
         None,
         File(),
         "TOML file with options, in the tables [model], [eb], [sample], [sampling] and [priors]; options of "
-        "the command line take precedence.",
+        "the command line take precedence. Several tables [[analysis]], each with a `name` and what differs "
+        "in it (`design`, `contrast`, ...), make several runs, DIR/NAME, and a report that compares them.",
         flag("--config", metavar="TOML"),
     )
     force: bool = option(

@@ -15,11 +15,21 @@ import typer
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
     from bayesde.posterior.progress import BlockCount, Progress
-    from bayesde.runs import RunPlan
+    from bayesde.runs import AnalysesOutcome, RunPlan
     from bayesde.runs.execution import Machine, RunOutcome
 
-__all__ = ["carry_out", "finish", "resumable", "run_plan", "machine", "shown_progress"]
+__all__ = [
+    "carry_out",
+    "finish",
+    "finish_analyses",
+    "machine",
+    "resumable",
+    "run_plan",
+    "shown_progress",
+]
 
+NOT_ALL_DONE = 1
+"""Exit code if one of several analyses could not be done."""
 FAILED_GENES = 3
 """Exit code of a run that finished with genes that failed a check."""
 TERMINATED, INTERRUPTED = 4, 130
@@ -37,16 +47,18 @@ def carry_out(command: str, chosen: Chosen) -> None:
     """
     from bayesde.cli.planning import build_plan
 
-    plan = build_plan(command, chosen)
-    run = chosen["run"]
+    plan, out = build_plan(command, chosen), chosen["run"]["out"]
+    force = bool(chosen["run"].get("force"))
+    where = machine(chosen) if command == "sample" else {}
+    if isinstance(plan, dict):
+        from bayesde.runs import run_analyses
+
+        with shown_progress() as progress, resumable(out):
+            done = run_analyses(plan, out, force=force, progress=progress, **where)
+        finish_analyses(done)
+        return
     with shown_progress() as progress:
-        outcome = run_plan(
-            plan,
-            run["out"],
-            force=bool(run.get("force")),
-            machine=machine(chosen) if command == "sample" else {},
-            progress=progress,
-        )
+        outcome = run_plan(plan, out, force=force, machine=where, progress=progress)
     finish(outcome)
 
 
@@ -160,13 +172,41 @@ def finish(outcome: RunOutcome, *, exit_code: int = FAILED_GENES) -> None:
     typer.Exit
         If genes failed a check.
     """
+    _tell(outcome)
+    if outcome.n_failed:
+        raise typer.Exit(exit_code)
+
+
+def finish_analyses(outcome: AnalysesOutcome) -> None:
+    """Print what several analyses found and where that is.
+
+    Parameters
+    ----------
+    outcome : AnalysesOutcome
+
+    Raises
+    ------
+    typer.Exit
+        If an analysis could not be done, or genes failed a check.
+    """
+    for name, one in outcome.outcomes.items():
+        typer.echo(f"{name}:", err=True)
+        _tell(one)
+    typer.echo(f"the report on all analyses is {outcome.report}")
+    for name, text in outcome.errors.items():
+        typer.echo(f"error: analysis '{name}': {text}", err=True)
+    if outcome.errors or outcome.n_failed:
+        raise typer.Exit(NOT_ALL_DONE if outcome.errors else FAILED_GENES)
+
+
+def _tell(outcome: RunOutcome) -> None:
+    """Print what a run found and where its table is."""
     for note in outcome.notes:
         typer.echo(note, err=True)
     genes = "1 gene" if len(outcome.table) == 1 else f"{len(outcome.table):,} genes"
     typer.echo(f"{genes} in {outcome.directory / 'results.tsv'}")
     if outcome.n_failed:
         typer.echo(f"{outcome.n_failed} gene(s) failed a check; see the column 'status'.", err=True)
-        raise typer.Exit(exit_code)
 
 
 def _cores() -> int:
@@ -203,7 +243,7 @@ class _Bar:
 
     def __init__(self, show: Progress) -> None:
         self._show = show
-        self._begun: float | None = None
+        self._text, self._begun = "", 0.0
 
     def __call__(self, done: int, total: int, message: str) -> None:
         """Show units of work."""
@@ -217,7 +257,8 @@ class _Bar:
         count : BlockCount
         text : str
         """
-        self._begun = time.monotonic() if self._begun is None else self._begun
+        if text != self._text:  # of another run
+            self._text, self._begun = text, time.monotonic()
         sampled, seconds = count.genes_done - count.genes_found, time.monotonic() - self._begun
         rate = f", {sampled / seconds:.3g} per second" if sampled > 0 and seconds > 0.0 else ""
         self._show(

@@ -30,6 +30,8 @@ def sample(chosen: Chosen) -> None:
 
         bayesde sample counts.tsv.gz samples.tsv -d '~ condition' --residuals student_t --prior nu=2,0.05 -o t
 
+        bayesde sample counts.tsv.gz samples.tsv --config analyses.toml -o all   # several [[analysis]] tables
+
         bayesde resume post
     """
     carry_out("sample", chosen)

@@ -35,6 +35,7 @@ _OWN_FILES = (
 )
 _OWN_FOLDERS = ("blocks", "draws", "posterior.zarr", ".posterior.zarr.tmp")
 _CONTRASTS = "contrasts"
+_WARNING, _NOTE = "warning: ", "note: "
 _SHARED_FOLDERS = {
     "eb": ("results.tsv", "results.columns.json"),
     "plots": (
@@ -58,6 +59,9 @@ class RunDirectory:
     path : path
         Need not exist yet.
     """
+
+    _what = "plan"
+    """The entry of the record with what is to be done."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -136,6 +140,14 @@ class RunDirectory:
         """The log file."""
         return self.path / "log.txt"
 
+    def warnings(self) -> list[str]:
+        """Return the warnings of the log; none if there is no log."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        return list(dict.fromkeys(line.partition(_WARNING)[2] for line in lines if _WARNING in line))
+
     def check_free(self, force: bool) -> None:
         """Refuse a folder that holds something else, or a run that is not to be replaced; change nothing.
 
@@ -155,7 +167,8 @@ class RunDirectory:
         others = [] if not self.path.is_dir() else [e.name for e in self.path.iterdir() if not _is_scratch(e)]
         if not others:
             return
-        if "run.json" not in others or "plan" not in (record := self.read()):
+        record = self.read() if "run.json" in others else {}
+        if self._what not in record:
             raise InputError(
                 f"'{self.path}' is not empty and holds no run of bayesde ({first_few(sorted(others))}); "
                 "choose a new folder."
@@ -214,7 +227,16 @@ class RunDirectory:
             raise InputError(f"'{file}' cannot be read: {error}.") from error
         if not isinstance(record, dict):
             raise InputError(f"'{file}' is not the record of a run.")
+        self._check_kind(record)
         return record
+
+    def _check_kind(self, record: dict[str, Any]) -> None:
+        """Refuse the folder of several analyses."""
+        if "analyses" in record:
+            raise InputError(
+                f"'{self.path}' holds several analyses, each in a folder of its own "
+                f"({first_few(record['analyses'])}); give the folder of one of them."
+            )
 
     def update(self, **changes: Any) -> None:
         """Change some entries of the record; the file is replaced as a whole.
@@ -259,6 +281,7 @@ class RunDirectory:
             Logged before there was a folder; they are written first.
         """
         handler = logging.FileHandler(self.log, encoding="utf-8")
+        handler.addFilter(_FirstWarnings())
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         for record in earlier:
             handler.handle(record)
@@ -272,6 +295,23 @@ class RunDirectory:
             root.removeHandler(handler)
             root.setLevel(before)
             handler.close()
+
+
+class _FirstWarnings(logging.Filter):
+    """Lets each of the package's warnings and notes pass once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a message is written."""
+        text = record.getMessage()
+        if not text.startswith((_WARNING, _NOTE)):
+            return True
+        new = text not in self._seen
+        self._seen.add(text)
+        return new
 
 
 def _as_file_name(name: str) -> str:

@@ -37,7 +37,7 @@ from bayesde.runs.watching.interruption import Stopper, run_interruptible
 from bayesde.runs.watching.progress import Reporter
 from bayesde.statuses import FAILED
 
-__all__ = ["Machine", "RunOutcome", "resume", "run"]
+__all__ = ["Machine", "RunOutcome", "now", "prepare", "resume", "run"]
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _run(
     with early_messages() as earlier:
         start = _loaded(plan, earlier, ready)
         hashes = file_hashes(plan, directory.path)
-        _prepare(plan, progress)
+        prepare(plan, progress)
         if (directory.path / "run.json").exists():
             # the fit may still refuse the input, and the earlier run should not be lost then
             start = replace(start, fit=_fitted(plan, start))
@@ -140,7 +140,7 @@ def _run(
             inputs=hashes,
             versions=_versions(),
             workers=machine.get("workers", EngineRunOptions.workers),
-            started=_now(),
+            started=now(),
         )
         try:
             return _carry_out(plan, start, directory, machine, progress)
@@ -179,17 +179,29 @@ def resume(path: str | Path, *, progress: Progress | None = None, **machine: Unp
     with compiled_ahead(plan, progress) as ready:
         with early_messages() as earlier:
             start = _loaded(plan, earlier, ready)
-            _prepare(plan, progress)
+            prepare(plan, progress)
         with directory.locked():
             if directory.read().get("state") == "finished":  # by another process, in the meantime
                 return RunOutcome(directory.path, read_results(directory.path))
             workers = machine.get("workers", EngineRunOptions.workers)
-            directory.update(state="running", versions=_versions(), workers=workers, resumed=_now())
+            directory.update(state="running", versions=_versions(), workers=workers, resumed=now())
             return _carry_out(plan, start, directory, machine, progress)
 
 
-def _prepare(plan: RunPlan, progress: Progress | None) -> None:
-    """Compile the Stan program of the engine: a missing compiler is noticed before anything is written."""
+def prepare(plan: RunPlan, progress: Progress | None) -> None:
+    """Compile the Stan program of the engine: a missing compiler is noticed before anything is written.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    progress : callable, optional
+        As in `run`.
+
+    Raises
+    ------
+    ToolchainError
+        If Stan is needed and cannot be had.
+    """
     if plan.command == "sample" and plan.sample.engine in _PROGRAMS:
         from bayesde.stan_runtime import compiled_model  # loads cmdstanpy, which an EB run does without
 
@@ -242,7 +254,7 @@ def _carry_out(
             if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise _no_space(directory, error) from error
             raise
-        directory.update(state="finished", finished=_now())
+        directory.update(state="finished", finished=now())
         if (
             plan.command == "sample" and plan.sample.engine == "psis"
         ):  # the draws are in a folder of their own
@@ -366,8 +378,14 @@ def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
     timings[name] = round(time.perf_counter() - start, 3)
 
 
-def _now() -> str:
-    """Return the time, in UTC."""
+def now() -> str:
+    """Return the time, in UTC.
+
+    Returns
+    -------
+    str
+        In the format of ISO 8601.
+    """
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

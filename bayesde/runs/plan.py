@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from bayesde.posterior.effect_option import plain_effects
 from bayesde.posterior.options import SamplingOptions, check_draws, check_joint
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
-__all__ = ["RunPlan", "read_config"]
+__all__ = ["ANALYSIS", "RunPlan", "check_names", "read_config"]
 
+ANALYSIS = "analysis"
+"""The key of the analyses of a configuration file that has several."""
 BEFORE = {"sampling": {"coding": "treatment"}}
 """Options of plans that were written before these options existed, where their defaults would change runs."""
 
@@ -205,9 +208,12 @@ _PARTS: dict[str, Any] = {
     "sampling": SamplingOptions,
     "priors": Priors,
 }
+_MODEL_KEYS = [entry.name for entry in dataclasses.fields(ModelPlan)]
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TAKEN = ("run.json", "report.html")
 
 
-def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
+def read_config(path: str | Path) -> dict[str, Any]:
     """Read options from a TOML file: ``[model]``, ``[eb]``, ``[sample]``, ``[sampling]`` and ``[priors]``.
 
     Parameters
@@ -229,11 +235,13 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
             shrinkage_scale = {median = 0.3, log_sd = 1.0}
 
         In ``[priors]``, ``file`` is the hyperparameters.json of another run, from which priors are made.
+        Each ``[[analysis]]`` is an analysis of its own, for which these tables are the defaults: it has a
+        ``name``, the keys of ``[model]``, and other tables, ``[analysis.sampling]``.
 
     Returns
     -------
     dict
-        The values by table, every key checked against the options there are.
+        The values by table, every key checked against the options there are; ``analysis`` is a list of them.
 
     Raises
     ------
@@ -241,19 +249,64 @@ def read_config(path: str | Path) -> dict[str, dict[str, Any]]:
         For an unknown table or key (with the nearest match) or a value that is not allowed.
     """
     values = read_toml(path)
-    check_keys(values, [name for name in _PARTS if name != "files"], f"'{path}'")
-    for name, table in values.items():
-        if not isinstance(table, dict):
-            raise OptionError(f"'{path}': {name} must be a table, [{name}]; got {table!r}.")
-        where = f"'{path}' [{name}]"
-        try:
-            if name == "model":  # which is whole with the command line only
-                check_keys(table, [entry.name for entry in dataclasses.fields(ModelPlan)], where)
-            elif name == "priors":
-                values[name] = _with_file(table)
-                _part(name, values[name], where)
-            else:
-                _part(name, table, where)
-        except OptionError as error:
-            raise error if str(error).startswith(where) else OptionError(f"{where}: {error}") from None
-    return values
+    check_keys(values, [name for name in (*_PARTS, ANALYSIS) if name != "files"], f"'{path}'")
+    analyses = values.pop(ANALYSIS, [])
+    tables: dict[str, Any] = {name: _table(name, table, f"'{path}'") for name, table in values.items()}
+    if not isinstance(analyses, list) or not all(isinstance(one, dict) for one in analyses):
+        raise OptionError(f"'{path}': analyses are written as [[analysis]], with two brackets.")
+    if analyses:
+        tables[ANALYSIS] = [_analysis(one, f"'{path}'", number) for number, one in enumerate(analyses, 1)]
+        check_names(one.get("name") for one in analyses)
+    return tables
+
+
+def _table(name: str, table: Any, where: str) -> dict[str, Any]:
+    """Check a table of a configuration file."""
+    if not isinstance(table, dict):
+        raise OptionError(f"{where}: {name} must be a table, [{name}]; got {table!r}.")
+    where = f"{where} [{name}]"
+    try:
+        if name == "model":  # which is whole with the command line only
+            check_keys(table, _MODEL_KEYS, where)
+        elif name == "priors":
+            table = _with_file(table)
+            _part(name, table, where)
+        else:
+            _part(name, table, where)
+    except OptionError as error:
+        raise error if str(error).startswith(where) else OptionError(f"{where}: {error}") from None
+    return table
+
+
+def _analysis(values: dict[str, Any], where: str, number: int) -> dict[str, Any]:
+    """Check one ``[[analysis]]``, and put the keys of its model into a table, as the others are."""
+    where = f"{where} [[analysis]] {number}"
+    tables = [name for name in _PARTS if name not in ("files", "model")]
+    check_keys(values, ["name", *_MODEL_KEYS, *tables], where)
+    model = {name: value for name, value in values.items() if name in _MODEL_KEYS}
+    read = {name: _table(name, values[name], where) for name in tables if name in values}
+    return {"name": values.get("name"), "model": model, **read}
+
+
+def check_names(names: Iterable[Any]) -> None:
+    """Refuse names of analyses that are missing, the same, or cannot be those of folders.
+
+    Parameters
+    ----------
+    names : iterable
+
+    Raises
+    ------
+    OptionError
+        Naming the first one.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not _FOLDER_NAME.fullmatch(name) or name in _TAKEN:
+            raise OptionError(
+                "each analysis needs a name that can be that of a folder: letters, digits, '_', '-' and '.', "
+                f'such as name = "paired"; got {name!r}.'
+            )
+        if name.lower() in seen:  # which are one folder on some systems
+            raise OptionError(f"two analyses are called '{name}'; give each a name of its own.")
+        seen.add(name.lower())

@@ -129,6 +129,25 @@ def test_the_trend_of_the_command_line_comes_before_that_of_the_file(tmp_path):
     assert build_plan("sample", asked).sampling.trend is None
 
 
+def test_analyses_come_last_then_the_command_line_then_the_file(tmp_path):
+    config = tmp_path / "options.toml"
+    config.write_text(
+        "[model]\ndesign = '~ a'\ncontrast = 'a,y,x'\nother_contrasts = ['0,1']\n"
+        "[sample]\ndraws = 500\nseed = 7\n"
+        "[[analysis]]\nname = 'one'\n"
+        "[[analysis]]\nname = 'two'\ndesign = '~ a + b'\ncontrast = ['a', 'z', 'x']\n"
+        "[analysis.sample]\ndraws = 800\n[analysis.sampling]\neffects = 'spike_t'\n"
+    )
+    files = {"counts": Path("c.tsv"), "samples": Path("s.tsv")}
+    chosen = {"model": {}, "files": files, "run": {"config": config}, "sample": {"draws": 300}}
+    one, two = (build_plan("sample", chosen)[name] for name in ("one", "two"))
+    assert (one.model.design, two.model.design) == ("~ a", "~ a + b")
+    assert (one.model.contrast, one.model.other_contrasts) == (("a", "y", "x"), ((0.0, 1.0),))
+    assert (two.model.contrast, two.model.other_contrasts) == (("a", "z", "x"), ())
+    assert [(plan.sample.draws, plan.sample.seed) for plan in (one, two)] == [(300, 7), (800, 7)]
+    assert [plan.sampling.effects for plan in (one, two)] == ["cauchy", "spike_t"]
+
+
 def test_engine_joint_has_no_local_trend():
     with pytest.raises(OptionError, match="choose 'parametric' or 'mean'"):
         plan_of("joint", "local")

@@ -5,11 +5,32 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["bullets", "html_table", "number", "picture", "plain"]
+__all__ = ["bullets", "html_table", "number", "picture", "plain", "whole_page"]
+
+
+def whole_page(title: str, subtitle: str, body: str) -> str:
+    """Put a page together.
+
+    Parameters
+    ----------
+    title, subtitle : str
+        Text.
+    body : str
+        HTML.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    template = files("bayesde.runs.reports").joinpath("report.html").read_text(encoding="utf-8")
+    return Template(template).substitute(title=escape(title), subtitle=escape(subtitle), body=body)
 
 
 def plain(value: Any) -> str:

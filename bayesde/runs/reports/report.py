@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
@@ -25,7 +23,7 @@ from bayesde.runs.reports.gene_details import gene_details
 from bayesde.runs.reports.headline import counted_by
 from bayesde.runs.reports.hyperparameters import hyperparameters_section
 from bayesde.runs.reports.outliers import outliers_section
-from bayesde.runs.reports.page import bullets, html_table, number, picture, plain
+from bayesde.runs.reports.page import bullets, html_table, number, picture, plain, whole_page
 from bayesde.runs.reports.sample_pictures import drawn, sample_pictures
 from bayesde.runs.reports.verdicts import verdicts_section
 from bayesde.statuses import STATUSES
@@ -85,10 +83,7 @@ def write_report(path: str | Path) -> Path:
             f"{directory.path}' resumes it."
         )
     table = read_results(directory.path)
-    template = files("bayesde.runs.reports").joinpath("report.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
-        title=escape(_title(record)), subtitle=escape(_subtitle(record)), body=_body(directory, record, table)
-    )
+    page = whole_page(_title(record), _subtitle(record), _body(directory, record, table))
     target = directory.path / "report.html"
     write_atomically(target, page)
     return target
@@ -149,12 +144,7 @@ def _subtitle(record: dict[str, Any]) -> str:
 
 def _warnings(directory: RunDirectory) -> str:
     """Repeat the warnings of the run's log."""
-    try:
-        lines = directory.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    told = dict.fromkeys(line.partition("warning: ")[2] for line in lines if "warning: " in line)
-    return "".join(f'<p class="warning">{escape(text)}</p>' for text in told)
+    return "".join(f'<p class="warning">{escape(text)}</p>' for text in directory.warnings())
 
 
 def _options(record: dict[str, Any]) -> str:
