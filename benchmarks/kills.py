@@ -20,7 +20,8 @@ import bayesde as bde
 
 __all__ = ["ENGINES", "Experiment", "differences"]
 
-ENGINES = ("psis", "nuts", "joint")
+ENGINES = ("psis", "nuts", "joint", "eb")
+"""Those of `bayesde sample`, and the point estimates of `bayesde eb`."""
 SAME = (
     "draws/*.npy",
     "draws/rest.npz",
@@ -56,13 +57,16 @@ from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 learning.DRAWS_TIMES_GENES, learning.FEWEST_DRAWS, learning.POINTS_TIMES_GENES = 1, 100, 1
 blocks.LARGE, blocks.block_size = 0, lambda *_: 5
 files = RunFiles(counts=str(out.parent / "counts.tsv"), samples=str(out.parent / "samples.tsv"))
-plan = RunPlan(
-    command="sample",
-    files=files,
-    model=ModelPlan(design="~ condition"),
-    sample=SamplePlan(engine=engine, draws=100 if engine == "psis" else 40, warmup=100, chains=2),
-    sampling=SamplingOptions(hand_over=False, block_size=5, min_ess=0.0, max_rhat=10.0),
-)
+if engine == "eb":
+    plan = RunPlan(command="eb", files=files, model=ModelPlan(design="~ condition"))
+else:
+    plan = RunPlan(
+        command="sample",
+        files=files,
+        model=ModelPlan(design="~ condition"),
+        sample=SamplePlan(engine=engine, draws=100 if engine == "psis" else 40, warmup=100, chains=2),
+        sampling=SamplingOptions(hand_over=False, block_size=5, min_ess=0.0, max_rhat=10.0),
+    )
 resume(out) if (out / "run.json").exists() else run(plan, out)
 (out.parent / "operations").write_text(str(seen))
 """
@@ -75,7 +79,7 @@ class Experiment:
     ----------
     folder : Path
         Is made.
-    engine : {"psis", "nuts", "joint"}
+    engine : {"psis", "nuts", "joint", "eb"}
     n_genes : int
     """
 
