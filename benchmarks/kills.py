@@ -20,15 +20,15 @@ import bayesde as bde
 
 __all__ = ["ENGINES", "Experiment", "differences"]
 
-ENGINES = ("psis", "nuts", "joint", "eb")
-"""Those of `bayesde sample`, and the point estimates of `bayesde eb`."""
+ENGINES = ("psis", "nuts", "joint", "eb", "analyses")
+"""Those of `bayesde sample`, the point estimates of `bayesde eb`, and two analyses of one file."""
 SAME = (
     "draws/*.npy",
     "draws/rest.npz",
     "posterior.zarr/**/*",
     "*.tsv",
-    "*/results.tsv",
-    "hyperparameters.json",
+    "**/results.tsv",
+    "**/hyperparameters.json",
 )
 """Files that must not depend on what happened to the run."""
 PROGRAM = """
@@ -51,13 +51,13 @@ warnings.simplefilter("ignore")
 from bayesde.posterior.hyper import learning
 from bayesde.posterior.importance import blocks
 from bayesde.posterior.options import SamplingOptions
-from bayesde.runs import RunPlan, resume, run
+from bayesde.runs import RunPlan, resume, resume_analyses, run, run_analyses
 from bayesde.runs.options import ModelPlan, RunFiles, SamplePlan
 
 learning.DRAWS_TIMES_GENES, learning.FEWEST_DRAWS, learning.POINTS_TIMES_GENES = 1, 100, 1
 blocks.LARGE, blocks.block_size = 0, lambda *_: 5
 files = RunFiles(counts=str(out.parent / "counts.tsv"), samples=str(out.parent / "samples.tsv"))
-if engine == "eb":
+if engine in ("eb", "analyses"):
     plan = RunPlan(command="eb", files=files, model=ModelPlan(design="~ condition"))
 else:
     plan = RunPlan(
@@ -67,6 +67,8 @@ else:
         sample=SamplePlan(engine=engine, draws=100 if engine == "psis" else 40, warmup=100, chains=2),
         sampling=SamplingOptions(hand_over=False, block_size=5, min_ess=0.0, max_rhat=10.0),
     )
+if engine == "analyses":
+    plan, run, resume = {"one": plan, "two": plan}, run_analyses, resume_analyses
 resume(out) if (out / "run.json").exists() else run(plan, out)
 (out.parent / "operations").write_text(str(seen))
 """
@@ -79,7 +81,7 @@ class Experiment:
     ----------
     folder : Path
         Is made.
-    engine : {"psis", "nuts", "joint", "eb"}
+    engine : {"psis", "nuts", "joint", "eb", "analyses"}
     n_genes : int
     """
 
