@@ -31,7 +31,7 @@ check: install  ## formatting, lint, types, layout
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
-docs: install  ## the documentation site, notebooks executed: docs/_build/html
+docs: install  ## the documentation site: docs/_build/html; BAYESDE_DOCS_NOTEBOOKS=1 executes the notebooks, too
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 

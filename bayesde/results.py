@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +19,7 @@ from bayesde.columns import COLUMNS, Column, column_of
 from bayesde.errors import InputError, first_few
 from bayesde.io import write_atomically
 from bayesde.io.parquet import is_parquet, parquet_bytes, read_parquet
+from bayesde.io.text import read_text
 from bayesde.statuses import STATUSES
 
 __all__ = [
@@ -276,23 +278,47 @@ def read_results(path: str | PathLike[str]) -> ResultsTable:
         frame = read_parquet(file)
         _check_columns(["gene", *frame.columns], file)
         return ResultsTable(frame.set_axis(pd.Index(frame.index, dtype=object, name="gene"), axis=0))
-    names = io.StringIO(file.read_text(encoding="utf-8")).readline().rstrip("\n").split("\t")
+    text = read_text(file, "results table")
+    names = text[: text.find("\n")].split("\t")
     _check_columns(names, file)
-    frame = pd.read_csv(file, sep="\t", dtype=object, keep_default_na=False)
+    frame = _parsed(text, file)
     arrays = {
         name: np.array(
-            frame[name] if _known(name).text else [float(text or "nan") for text in frame[name]],
-            dtype=object if _known(name).text else np.float64,  # float() reads back the number written
+            frame[name] if _known(name).text else _numbers(frame, name, file),
+            dtype=object if _known(name).text else np.float64,
         )
         for name in names[1:]
     }
     return ResultsTable(arrays, index=pd.Index(frame["gene"], dtype=object, name="gene"))
 
 
+def _parsed(text: str, file: Path) -> pd.DataFrame:
+    """Read the cells of a results table as text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells beyond the header
+            frame = pd.read_csv(
+                io.StringIO(text), sep="\t", dtype=object, keep_default_na=False, index_col=False
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise InputError(f"'{file}' is damaged: {str(error).strip()}") from error
+    if short := list(frame["gene"][frame["status"] == ""]):
+        raise InputError(f"'{file}' is damaged: the row(s) of {first_few(short)} have no status.")
+    return frame
+
+
+def _numbers(frame: pd.DataFrame, name: str, file: Path) -> list[float]:
+    """Read back the numbers of a column as they were written."""
+    try:
+        return [float(text or "nan") for text in frame[name]]
+    except ValueError as error:
+        raise InputError(f"column '{name}' of '{file}' has a cell that is no number: {error}.") from error
+
+
 def _check_columns(names: list[str], file: Path) -> None:
     """Refuse other kinds of tables."""
     foreign = [name for name in names[1:] if column_of(name) is None]
-    if names[0] != "gene" or foreign or "status" not in names:
+    if names[0] != "gene" or foreign or "status" not in names or len(set(names)) < len(names):
         raise InputError(
             f"'{file}' is not a results table of bayesde; its columns are {first_few(names, 20)}."
         )

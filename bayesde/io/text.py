@@ -9,6 +9,7 @@ import io
 import lzma
 import operator
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -151,20 +152,22 @@ def _parsed(
     columns = [str(i) for i in range(width)]
     kept = {columns[i] for i in text}
     try:
-        frame = pd.read_csv(
-            io.BytesIO(body.encode()),
-            sep=sep or "\x00",
-            header=None,
-            names=columns,
-            index_col=False,
-            dtype=dict.fromkeys(kept, str),
-            keep_default_na=False,
-            na_values={name: MISSING for name in columns if name not in kept},
-            skipinitialspace=spaced,
-            engine="c",
-            low_memory=False,
-        )
-    except (pd.errors.ParserError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells beyond the header
+            frame = pd.read_csv(
+                io.BytesIO(body.encode()),
+                sep=sep or "\x00",
+                header=None,
+                names=columns,
+                index_col=False,
+                dtype=dict.fromkeys(kept, str),
+                keep_default_na=False,
+                na_values={name: MISSING for name in columns if name not in kept},
+                skipinitialspace=spaced,
+                engine="c",
+                low_memory=False,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         raise InputError(f"{where} is not a table: {reason}. {sep_advice(sep)}") from error
     return frame.set_axis(range(width), axis=1)
@@ -262,14 +265,20 @@ def _fields(line: str, sep: str | None) -> list[str]:
     """Split a line, honouring quotes."""
     line = line.rstrip("\n")
     if sep is None:
-        return next(csv.reader([line], delimiter="\x00"))
+        return _split(line, "\x00")
     if sep == _WHITESPACE:
-        return next(csv.reader([" ".join(line.split())], delimiter=" "))
-    if _is_spaced(line, sep):
-        return next(csv.reader([line], delimiter=str(sep), skipinitialspace=True))
+        return _split(" ".join(line.split()), " ")
     if len(sep) != 1:
         raise InputError(f"the separator {sep!r} is not valid; give one character, such as ',' or '\\t'.")
-    return next(csv.reader([line], delimiter=sep))
+    return _split(line, sep, skip_blanks=_is_spaced(line, sep))
+
+
+def _split(line: str, sep: str, skip_blanks: bool = False) -> list[str]:
+    """Split a line at a character."""
+    try:
+        return next(csv.reader([line], delimiter=sep, skipinitialspace=skip_blanks))
+    except csv.Error as error:  # a quote that is not closed in a line of more than 131,072 characters
+        raise InputError(f"the line {line[:30]!r}... is not a row of a table: {error}.") from error
 
 
 def sep_advice(sep: str | None) -> str:
