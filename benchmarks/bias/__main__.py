@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.bias import models, salmon, scale, simulated
+from benchmarks.bias import models, salmon, scale, simulated, starts
 
-PARTS = ("models", "simulated", "salmon", "scale")
+PARTS = ("models", "starts", "simulated", "salmon", "scale")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,6 +30,8 @@ def main() -> None:
 
     if "models" in chosen.part:
         models.compare(chosen.seeds, lambda table: save("models", table))
+    if "starts" in chosen.part:
+        save("starts", starts.compare())
     if "simulated" in chosen.part:
         simulated.run(chosen.seeds, lambda table: save("simulated", table))
     if "salmon" in chosen.part:

@@ -51,9 +51,9 @@ def run(seeds: int, save: Callable[[pd.DataFrame], None]) -> None:
 
 
 def real_model(name: str) -> BiasModel:
-    """Fit the default model to a real library."""
+    """Fit the default model to the distinct starts of a real library, each taken once."""
     bam, genome = (SHARED / name / file for file in FILES[name])
-    fit = bde.bias.fit(bam, genome)
+    fit = bde.bias.fit(bam, genome, copies=1)
     return next(iter(fit.libraries.values())).ends["first"].model
 
 

@@ -3,7 +3,8 @@
 A read starts at its 5' end: the first base of a read aligned forward, the last base of one aligned to the
 reverse strand. Bases that are soft-clipped at the 5' end belong to the read, and its start is extended by
 them. Only uniquely mapped primary alignments are used: those whose tag NH is 1 or, without this tag, whose
-mapping quality is large enough. Files may be sorted in any order, and need no index.
+mapping quality is large enough. Files may be sorted in any way or not at all, and need no index: mates are
+found by name, wherever they stand.
 """
 
 from __future__ import annotations
