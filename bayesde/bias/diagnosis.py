@@ -167,9 +167,8 @@ def verdict(libraries: Sequence[LibraryBias], table: pd.DataFrame, spread: float
     after = [end.positions["kl_after"].max() for _, _, end in ends]
     said = [
         f"The bases around a start hold {_range(bits)} bits of information about it (held-out starts); the "
-        f"largest divergence of single bases at a position is {_range(largest)} bits, {_range(after)} "
-        "after the "
-        "correction."
+        f"largest divergence of single bases at a position is {_range(largest)} bits, {_range(after)} after "
+        "the correction."
     ]
     weak = [f"{name} ({end} reads)" for name, end, one in ends if _is_nothing(one)]
     if weak:
@@ -177,8 +176,7 @@ def verdict(libraries: Sequence[LibraryBias], table: pd.DataFrame, spread: float
     if len(libraries) == 1:
         said.append(
             f"Effective lengths of genes vary by a standard deviation of {spread:.3f} log2 units. With one "
-            "library "
-            "this matters for comparisons of genes only."
+            "library this matters for comparisons of genes only."
         )
         return said
     pairs = table.to_numpy()[np.triu_indices(len(table), 1)]
@@ -234,10 +232,10 @@ def confounding(table: pd.DataFrame, condition: Mapping[str, object]) -> str | N
     if np.mean(between) < max(2.0 * usual, SMALLEST_DIFFERENCE):
         return None
     text = (
-        f"condition and bias go together: libraries of different conditions differ by {np.mean(between):.3f} "
-        f"bits for each start, those of the same by {usual:.3f}. Without the effective lengths such a "
-        "difference "
-        "can pass for differential expression; with them it is corrected as far as the models go."
+        "condition and bias go together: libraries of different conditions differ by "
+        f"{np.mean(between):.3f} bits for each start, those of the same by {usual:.3f}. Without the "
+        "effective lengths such a difference can pass for differential expression; with them it is "
+        "corrected as far as the models go."
     )
     warnings.warn(text, BayesdeWarning, stacklevel=2)
     return text

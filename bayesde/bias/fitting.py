@@ -213,8 +213,7 @@ def _condition(condition: Any, files: Mapping[str, Path]) -> dict[str, object]:
     if absent:
         raise InputError(
             f"the condition of {first_few(absent)} is not known; those of {first_few(known)} are. Samples "
-            "are "
-            "called as the BAM files up to the first dot, or as NAME in NAME=FILE."
+            "are called as the BAM files up to the first dot, or as NAME in NAME=FILE."
         )
     return {name: known[name] for name in files}
 
@@ -268,8 +267,7 @@ def _check_annotation(genes: Sequence[Gene], reads: Alignments, bam: Path, annot
     if not set(theirs) & set(ours):
         raise InputError(
             f"the annotation '{annotation}' has genes on {first_few(theirs)}, and the reads of '{bam}' lie "
-            "on "
-            f"{first_few(ours)}: they have no sequence in common.{prefix_hint(ours, theirs)}"
+            f"on {first_few(ours)}: they have no sequence in common.{prefix_hint(ours, theirs)}"
         )
 
 

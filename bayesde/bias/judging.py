@@ -26,7 +26,11 @@ LN2 = float(np.log(2.0))
 
 
 class Information(NamedTuple):
-    """Information about starts, in bits for each sequence, with its standard error."""
+    """Information about starts, in bits for each sequence, with its standard error.
+
+    Copies of a start count as sequences of their own, so that the error is somewhat too small where there are
+    many.
+    """
 
     bits: float
     standard_error: float

@@ -16,7 +16,7 @@ from bayesde.bias.models.training import train
 from bayesde.bias.options import BiasOptions
 from bayesde.bias.reading.genome import UNKNOWN
 from bayesde.bias.reading.places import Places, Starts
-from bayesde.bias.samples import Sequences, distinct_starts, draw_sequences
+from bayesde.bias.samples import DistinctStarts, Sequences, distinct_starts, draw_sequences
 from bayesde.errors import InputError
 
 __all__ = ["EndBias", "LibraryBias", "fit_library"]
@@ -178,7 +178,7 @@ def fit_library(
         end: _fit_end(
             name,
             end,
-            distinct_starts(starts, places, options.coverage, rng, second=second),
+            distinct_starts(starts, places, options, rng, second=second),
             places,
             options,
             rng,
@@ -194,21 +194,19 @@ def fit_library(
 def _fit_end(
     name: str,
     end: str,
-    distinct: tuple[np.ndarray, np.ndarray],
+    distinct: DistinctStarts,
     places: Places,
     options: BiasOptions,
     rng: np.random.Generator,
 ) -> EndBias:
     """Fit the model of one end."""
-    if distinct[0].size < options.min_starts:
+    if distinct.position.size < options.min_starts:
         raise InputError(
-            f"the library '{name}' has {distinct[0].size:,} distinct starts of {end} reads in genes; at "
-            "least "
-            f"{options.min_starts:,} are needed to fit a model of bias (min_starts). Leave the library "
-            "out, or "
-            "check that reads, genome and annotation belong together."
+            f"the library '{name}' has {distinct.position.size:,} distinct starts of {end} reads in genes; "
+            f"at least {options.min_starts:,} are needed to fit a model of bias (min_starts). Leave the "
+            "library out, or check that reads, genome and annotation belong together."
         )
-    split = draw_sequences(distinct, places, options.window, options.sequences, options.shift, rng)
+    split = draw_sequences(distinct, places, options, rng)
     model = train(split, options, rng)
     uses_validation = options.model in ("gru", "lstm")
     held_out = split.test if uses_validation else joined(split.validation, split.test)

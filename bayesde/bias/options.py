@@ -68,9 +68,15 @@ class BiasOptions:
         0.3,
         Number(0.0, 1e6, open_ends=True),
         "Genes with more reads for each base and strand than this are thinned before distinct starts are "
-        "taken: "
-        "where reads are dense, distinct starts show too little of the bias.",
+        "taken: where reads are dense, these show too little of the bias.",
         flag("--coverage", metavar="N"),
+    )
+    copies: int = option(
+        3,
+        Whole(1, 1000),
+        "How often a start at which several reads begin counts at the most; with 1, dense genes show too "
+        "little of the bias, and with many, single places of many copies dominate.",
+        flag("--copies", metavar="N"),
     )
     shift: float = option(
         500.0,

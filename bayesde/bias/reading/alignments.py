@@ -3,7 +3,8 @@
 A read starts at its 5' end: the first base of a read aligned forward, the last base of one aligned to the
 reverse strand. Bases that are soft-clipped at the 5' end belong to the read, and its start is extended by
 them. Only uniquely mapped primary alignments are used: those whose tag NH is 1 or, without this tag, whose
-mapping quality is large enough. Files may be sorted in any order, and need no index.
+mapping quality is large enough. Files may be sorted in any way or not at all, and need no index: mates are
+found by name, wherever they stand.
 """
 
 from __future__ import annotations
@@ -110,17 +111,22 @@ def read_alignments(
             for read in opened.fetch(until_eof=True):
                 reads.add(read)
     except (OSError, ValueError) as error:
+        reason = error.__context__ or error  # closing a damaged file fails, too
         raise InputError(
-            f"'{path}' cannot be read as a BAM file: {error}. It may be damaged; check it by samtools "
+            f"'{path}' cannot be read as a BAM file: {reason}. It may be damaged; check it by samtools "
             "quickcheck, and align again or copy it again."
         ) from error
     finally:
         pysam.set_verbosity(verbosity)
+    if not contigs:
+        raise InputError(
+            f"'{path}' holds no alignments: its header names no reference sequence. Give the BAM file "
+            "that the aligner wrote."
+        )
     if not reads.starts:
         raise InputError(
             f"'{path}' has no uniquely mapped read ({_reasons(reads.left_out) or 'it is empty'}). Aligners "
-            "that "
-            "do not write the tag NH mark unique reads by their mapping quality: see min_quality."
+            "that do not write the tag NH mark unique reads by their mapping quality: see min_quality."
         )
     return reads.finished(contigs)
 
@@ -138,7 +144,8 @@ def check_complete(path: str | PathLike[str]) -> None:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"the BAM file '{path}' does not exist.")
+        found = "is a folder" if file.is_dir() else "does not exist"
+        raise InputError(f"the BAM file '{path}' {found}; give the file that the aligner wrote.")
     with file.open("rb") as stream:
         head = stream.read(2)
         stream.seek(max(file.stat().st_size - len(_BGZF_END), 0))

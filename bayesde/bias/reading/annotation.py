@@ -78,7 +78,8 @@ def read_genes(path: str | PathLike[str]) -> list[Gene]:
     if not exons:
         raise InputError(
             f"the annotation '{path}' has no exons: no line of type 'exon' with an attribute gene_id was "
-            "found. GTF files of Ensembl, GENCODE, NCBI and FlyBase have them."
+            "found. GTF files of Ensembl, GENCODE, NCBI and FlyBase have them; GFF3 files "
+            "are of another form, and gffread -T converts them."
         )
     return [Gene(name, *places[name], union(exons[name])) for name in exons]
 

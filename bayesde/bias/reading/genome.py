@@ -124,9 +124,8 @@ def check_contigs(wanted: Iterable[str], available: Collection[str], owner: str)
     absent = [name for name in wanted if name not in available]
     if absent:
         raise InputError(
-            f"'{owner}' has no sequence {first_few(absent)}, which the reads were aligned to; its "
-            "sequences are "
-            f"{first_few(available)}.{prefix_hint(absent, available)}"
+            f"'{owner}' has no sequence {first_few(absent)}, which the reads were aligned to; its sequences "
+            f"are {first_few(available)}.{prefix_hint(absent, available)}"
         )
 
 

@@ -198,8 +198,7 @@ def _joined(whole: np.ndarray, gene: Gene, flank: int) -> np.ndarray:
     if end > whole.size or start < 0:
         raise InputError(
             f"'{gene.name}' ends at base {end:,} of '{gene.contig}', which has {whole.size:,} bases in the "
-            "genome; "
-            "the FASTA file belongs to another release of the genome."
+            "genome; annotation and FASTA file belong to different releases of the genome."
         )
     parts = [whole[a:b] for a, b in gene.exons]
     before, after = whole[max(start - flank, 0) : start], whole[end : end + flank]
