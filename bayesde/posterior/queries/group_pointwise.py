@@ -17,7 +17,8 @@ import math
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.random_effects.quadrature import Groups, group_scale, integrate_group, sample_log_means
+from bayesde.model.random_effects.groups import Groups
+from bayesde.model.random_effects.quadrature import group_scale, integrate_group, sample_log_means
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.numerics.threads import over_genes
