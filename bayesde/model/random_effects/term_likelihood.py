@@ -7,8 +7,9 @@ gradient
     C = H^-1,   v_j = a_j' C a_j,   deta_j = x_j dbeta + a_j' C dG,
 
 where w_j are the elements of W and w'_j their derivatives by eta_j, and dG are the derivatives of the score
-by theta: -A' W x for coefficients, A' l_eta,a for the log dispersion, and 2 b_e for the log standard deviation
-of effect e. The Hessian is that of Louis (1982), with the normal approximation to the posterior of b:
+by theta: -A' W x for coefficients, A' l_eta,a for the log dispersion, and 2 b_e for the log standard
+deviation of effect e. The Hessian is that of Louis (1982), with the normal approximation to the posterior of
+b:
 
     E[d^2 c] + Cov[dc],    Cov[dc] = dG' C dG, and for two log standard deviations 2 sum_ef C_ef^2 more.
 """

@@ -27,6 +27,7 @@ from bayesde.numerics.gamma_functions import log_ratio
 from bayesde.numerics.sums import combine
 from bayesde.posterior.proposal.gamma_terms import POINTS, add_gamma_terms, fill_table, gamma_terms
 from bayesde.posterior.proposal.group_terms import add_groups, rows_of_room
+from bayesde.posterior.proposal.term_integrals import AT_A_TIME, add_term_integrals, make_term_room
 
 __all__ = ["OrderedCells", "log_likelihoods"]
 
@@ -193,7 +194,7 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
     grouped, several = cells.groups.size > 1, data.groups.terms.z.shape[1] > 0
     rows = rows_of_room(cells.groups, data.groups.nodes.size) if grouped else 0
-    for_groups, for_terms = np.empty((rows, n_draws)), make_room(data.groups.terms)
+    for_groups, for_terms = np.empty((rows, n_draws)), make_term_room(data.groups.terms, AT_A_TIME)
     for g in range(first, last):
         constant = _order_counts(data.y[g], data.log_nf[g], cells.order, own)
         transpose(theta[g], points)
@@ -204,7 +205,11 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
         for m in range(n_draws):
             r[m] = exponential(-log_dispersion[m])
         if several:
-            largest[:] = math.inf
+            gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
+            add_term_integrals(points, r, gene, for_terms, largest, out)
+            for j in range(n_samples):
+                if counts[j] > 0.0:
+                    out += counts[j] * (math.log(counts[j]) - math.log(factors[j]))
         elif grouped:
             add_groups(points, r, own, cells.groups, data.groups, for_groups, largest, out)
         else:
@@ -214,7 +219,7 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
                 copy_row(points[:, m], point)
                 gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
                 if several:
-                    out[m] = estimated_log_likelihood(point, gene, for_terms)
+                    out[m] = estimated_log_likelihood(point, gene, make_room(gene.groups.terms))
                 elif grouped:
                     out[m] = group_log_likelihood(point, gene)
                 else:

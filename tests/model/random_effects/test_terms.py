@@ -17,6 +17,8 @@ from bayesde.model.random_effects.quadrature import (
     estimated_log_likelihood,
     group_log_likelihood,
 )
+from bayesde.model.random_effects.terms import arranged
+from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 
 DONOR, BATCH = np.repeat([0, 1, 2], 4), np.tile([0, 1, 2, 0], 3)
 TIME = np.tile([-1.0, 0.0, 0.5, 1.5], 3)
@@ -109,6 +111,47 @@ def test_the_estimate_has_the_integral_as_its_mean(design, g, point):
 
 
 @pytest.mark.parametrize("design", list(DESIGNS))
+def test_many_draws_at_once_have_the_estimates_of_single_ones(design):
+    """Those too far out for it, and one with a coefficient of exactly zero, included."""
+    groups = groups_of(design)
+    rng = np.random.default_rng(6)
+    theta = rng.normal([2.0, 0.0, -1.0, -1.0, -1.5], [1.0, 0.5, 0.7, 0.7, 1.0], (2, 150, 5))
+    theta[:, 7, 1], theta[:, 8, 2], theta[:, 9, 0] = 0.0, -70.0, 400.0
+    theta = theta.astype(np.float32)
+    value = np.empty(theta.shape[:2])
+    cells = OrderedCells.of(X, groups)
+    log_likelihoods(0, 2, theta, GeneData(Y, LOG_NF, X, groups), cells, np.zeros(4, dtype=bool), 15.0, value)
+    room = make_room(groups.terms)
+    expected = [
+        [
+            estimated_log_likelihood(point, GeneData(Y[g], LOG_NF[g], X, groups), room)
+            for point in theta[g].astype(np.float64)
+        ]
+        for g in range(2)
+    ]
+    difference = np.abs(value - expected)
+    assert np.quantile(difference, 0.9) < 0.01
+    assert difference.max() < 0.2
+
+
+def test_arrangement():
+    """Components, envelopes, and the terms of some of the samples."""
+    clinic, patient = np.repeat([0, 1, 2], 6), np.repeat(np.arange(9), 2)
+    terms, component = arranged(np.column_stack([clinic, patient]), np.ones((18, 2)))
+    np.testing.assert_array_equal(component, clinic)
+    np.testing.assert_array_equal(terms.bounds, [0, 4, 8, 12])
+    np.testing.assert_array_equal(terms.term[:4], [1, 1, 1, 0])  # patients before their clinic
+    np.testing.assert_array_equal(terms.first[:4], [0, 1, 2, 0])
+    crossed = groups_of("crossed")
+    assert crossed.bounds.size == 2
+    kept = crossed.samples(DONOR != 1)
+    assert kept.terms.bounds[-1] == 5
+    levels = kept.terms.level[kept.terms.effect]
+    np.testing.assert_array_equal(levels, np.column_stack([DONOR, BATCH])[DONOR != 1])
+    assert not Groups.of(DONOR).has_terms
+
+
+@pytest.mark.parametrize("design", list(DESIGNS))
 @pytest.mark.parametrize(("g", "point"), POINTS)
 def test_derivatives_of_laplace_s_approximation(design, g, point):
     theta, data = np.array(point), GeneData(Y[g], LOG_NF[g], X, groups_of(design))
@@ -128,5 +171,5 @@ def test_derivatives_of_laplace_s_approximation(design, g, point):
     np.testing.assert_array_equal(hessian, hessian.T)
     scale = np.sqrt(np.abs(np.diag(differences)) + 0.3)
     np.testing.assert_allclose(
-        hessian / np.outer(scale, scale), differences / np.outer(scale, scale), atol=0.2 if g == 0 else 0.5
+        hessian / np.outer(scale, scale), differences / np.outer(scale, scale), atol=0.3 if g == 0 else 0.5
     )
