@@ -139,7 +139,8 @@ OF_RANDOM_EFFECTS = {
     "_sd_upper": "upper end of the interval of the standard deviation between levels of '{}'",
     "_sd": "posterior mean of the standard deviation between levels of '{}'",
     "_variance_share": "posterior mean of the share of '{}' in the variance of ln counts: tau^2 of random "
-    "effects, alpha of overdispersion, 1 / mean of Poisson noise (delta method)",
+    "effects (of slopes, times the mean square of the covariate), alpha of overdispersion, 1 / mean of "
+    "Poisson noise (delta method)",
 }
 
 

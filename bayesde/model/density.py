@@ -18,13 +18,8 @@ from scipy.special import stdtrit
 
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.effect_prior import effect_derivatives, log_effect_density
-from bayesde.model.random_effects.quadrature import (
-    NO_GROUPS,
-    Groups,
-    RandomEffects,
-    add_group_derivatives,
-    group_log_likelihood,
-)
+from bayesde.model.random_effects.groups import NO_GROUPS, Groups, RandomEffects
+from bayesde.model.random_effects.quadrature import add_group_derivatives, group_log_likelihood
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
     HALF_LOG_TWO_PI,

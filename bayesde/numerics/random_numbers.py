@@ -24,7 +24,7 @@ import numpy as np
 from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import logarithm
 
-__all__ = ["fill_gamma", "fill_normal", "stream_of", "uniform"]
+__all__ = ["fill_gamma", "fill_normal", "fill_normal_of_streams", "stream_of", "uniform"]
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -56,6 +56,30 @@ def uniform(stream, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _normal_pair(u, v):  # type: ignore[no-untyped-def]
+    """Return two standard normal numbers, of two uniform ones."""
+    radius = math.sqrt(-2.0 * logarithm(u))
+    # a quarter of the angle, by Taylor series; doubled twice below
+    x = (v - 0.5) * (0.5 * math.pi)
+    z = x * x
+    sine = 1.0 / 6227020800.0
+    sine = fused(sine, z, -1.0 / 39916800.0)
+    sine = fused(sine, z, 1.0 / 362880.0)
+    sine = fused(sine, z, -1.0 / 5040.0)
+    sine = fused(sine, z, 1.0 / 120.0)
+    sine = fused(x * z, fused(sine, z, -1.0 / 6.0), x)
+    cosine = -1.0 / 87178291200.0
+    cosine = fused(cosine, z, 1.0 / 479001600.0)
+    cosine = fused(cosine, z, -1.0 / 3628800.0)
+    cosine = fused(cosine, z, 1.0 / 40320.0)
+    cosine = fused(cosine, z, -1.0 / 720.0)
+    cosine = fused(cosine, z, 1.0 / 24.0)
+    cosine = fused(z, fused(cosine, z, -0.5), 1.0)
+    half_sine, half_cosine = 2.0 * sine * cosine, fused(-2.0 * sine, sine, 1.0)
+    return radius * fused(-2.0 * half_sine, half_sine, 1.0), radius * (2.0 * half_sine * half_cosine)
+
+
+@kernel
 def fill_normal(stream, start, one, two):  # type: ignore[no-untyped-def]
     """Fill two rows of standard normal numbers, from number `start` of the stream on.
 
@@ -68,26 +92,23 @@ def fill_normal(stream, start, one, two):  # type: ignore[no-untyped-def]
         Written to.
     """
     for i in range(one.size):
-        radius = math.sqrt(-2.0 * logarithm(uniform(stream, start + i)))
-        # a quarter of the angle, by Taylor series; doubled twice below
-        x = (uniform(stream, start + one.size + i) - 0.5) * (0.5 * math.pi)
-        z = x * x
-        sine = 1.0 / 6227020800.0
-        sine = fused(sine, z, -1.0 / 39916800.0)
-        sine = fused(sine, z, 1.0 / 362880.0)
-        sine = fused(sine, z, -1.0 / 5040.0)
-        sine = fused(sine, z, 1.0 / 120.0)
-        sine = fused(x * z, fused(sine, z, -1.0 / 6.0), x)
-        cosine = -1.0 / 87178291200.0
-        cosine = fused(cosine, z, 1.0 / 479001600.0)
-        cosine = fused(cosine, z, -1.0 / 3628800.0)
-        cosine = fused(cosine, z, 1.0 / 40320.0)
-        cosine = fused(cosine, z, -1.0 / 720.0)
-        cosine = fused(cosine, z, 1.0 / 24.0)
-        cosine = fused(z, fused(cosine, z, -0.5), 1.0)
-        half_sine, half_cosine = 2.0 * sine * cosine, fused(-2.0 * sine, sine, 1.0)
-        one[i] = radius * fused(-2.0 * half_sine, half_sine, 1.0)
-        two[i] = radius * (2.0 * half_sine * half_cosine)
+        one[i], two[i] = _normal_pair(uniform(stream, start + i), uniform(stream, start + one.size + i))
+
+
+@kernel
+def fill_normal_of_streams(streams, number, gap, one, two):  # type: ignore[no-untyped-def]
+    """Fill two rows of standard normal numbers, each with the same numbers of all streams.
+
+    Parameters
+    ----------
+    streams : ndarray of uint64 (stream,)
+    number, gap : int
+        Numbers ``number`` and ``number + gap`` of each stream are used.
+    one, two : ndarray (stream,)
+        Written to.
+    """
+    for m in range(streams.size):
+        one[m], two[m] = _normal_pair(uniform(streams[m], number), uniform(streams[m], number + gap))
 
 
 @kernel

@@ -192,7 +192,7 @@ class PosteriorQueries(PosteriorData):
             New samples: the variables of the formula, one row a sample (of a bare design matrix: model rows).
             By default replicates of the samples of the fit. With random effects ``(1 | donor)``, samples
             whose ``donor`` was seen are of the same donor, those of another name or without the column of
-            new ones.
+            new ones; slopes need their covariate.
         normalization_factors : array-like (sample,) or (gene, sample), optional
             Of the new samples; 1 by default, so that counts are on the scale of normalized ones.
 
@@ -216,13 +216,16 @@ class PosteriorQueries(PosteriorData):
             normalization_factors=normalization_factors,
         )
 
-    def random_effects(self, genes: Sequence[str] | None = None) -> xr.DataArray:
+    def random_effects(self, genes: Sequence[str] | None = None, name: str | None = None) -> xr.DataArray:
         """Draw the random effects of every level, such as each donor's difference from the mean of donors.
 
         Parameters
         ----------
         genes : sequence of str, optional
             By default all that were sampled.
+        name : str, optional
+            Which, of several: ``"donor"`` of ``(1 | donor)``, ``"clinic:patient"``, ``"time|donor"`` of a
+            slope; by default the first.
 
         Returns
         -------
@@ -233,11 +236,13 @@ class PosteriorQueries(PosteriorData):
         Raises
         ------
         InputError
-            If the design has no random effects, or a gene was not sampled.
+            If the design has no such random effects, or a gene was not sampled.
         """
-        return effects_of_levels(self, genes)
+        return effects_of_levels(self, genes, name)
 
-    def without_levels(self, contrast: Any = None, genes: Sequence[str] | None = None) -> pd.DataFrame:
+    def without_levels(
+        self, contrast: Any = None, genes: Sequence[str] | None = None, grouping: str | None = None
+    ) -> pd.DataFrame:
         """Leave out all counts of each level of the random effects in turn (leave-one-donor-out).
 
         Parameters
@@ -246,6 +251,8 @@ class PosteriorQueries(PosteriorData):
             As `results` takes it, with the same prior.
         genes : sequence of str, optional
             By default all that were sampled.
+        grouping : str, optional
+            Whose levels, of several: ``"donor"``, ``"clinic:patient"``; by default those of the first.
 
         Returns
         -------
@@ -259,14 +266,14 @@ class PosteriorQueries(PosteriorData):
         Raises
         ------
         InputError
-            If the design has no random effects, or a gene was not sampled.
+            If the design has no such random effects, or a gene was not sampled.
 
         Warns
         -----
         BayesdeWarning
             With the genes that are driven by one level.
         """
-        return without_levels(as_coefficient(self, contrast), contrast, genes)
+        return without_levels(as_coefficient(self, contrast), contrast, genes, grouping)
 
     def predictive_check(
         self, genes: Sequence[str] | None = None, *, draws: int = 200, seed: int | None = None

@@ -13,17 +13,17 @@ from dataclasses import replace
 import numpy as np
 
 from bayesde.design.random_effects import Grouping, refuse_groupings
-from bayesde.errors import InputError, OptionError, first_few
+from bayesde.errors import InputError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
-from bayesde.model.random_effects.quadrature import Groups, RandomEffects
+from bayesde.model.random_effects.groups import Groups, RandomEffects
 from bayesde.numerics.elementary import logarithms
 
 __all__ = ["check_groupings", "start_of_random_effects", "with_laws_of_random_effects", "with_random_effects"]
 
 _ENGINES = (
-    "Use engine 'psis', which integrates a random intercept out, or make the grouping a fixed effect where "
+    "Use engine 'psis', which integrates random effects out, or make the grouping a fixed effect where "
     "the design allows it."
 )
 
@@ -43,13 +43,6 @@ def check_groupings(groupings: Sequence[Grouping], engine: str) -> None:
     """
     if engine != "psis":
         refuse_groupings(tuple(groupings), f"engine '{engine}'", _ENGINES)
-    if len(groupings) > 1 or not all(grouping.is_intercept for grouping in groupings):
-        terms = " + ".join(grouping.term for grouping in groupings)
-        raise OptionError(
-            f"the design has the random effects {terms}; engine 'psis' has one random intercept, such as "
-            f"(1 | {groupings[-1].name}). Keep the one whose samples are most alike, and make others fixed "
-            "effects where the design allows it."
-        )
 
 
 def with_laws_of_random_effects(
@@ -124,6 +117,14 @@ def start_of_random_effects(
     return np.hstack([beta, log_sds]), np.minimum(log_dispersion, log_trend)
 
 
+def _groups(groupings: Sequence[Grouping]) -> Groups:
+    """Return which samples have random effects in common."""
+    if len(groupings) == 1 and groupings[0].is_intercept:
+        return Groups.of(groupings[0].level)
+    levels = [np.repeat(one.level[:, None], one.columns.shape[1], axis=1) for one in groupings]
+    return Groups.of_terms(np.hstack(levels), np.hstack([one.columns for one in groupings]))
+
+
 def with_random_effects(
     model: ConditionalModel, groupings: Sequence[Grouping], hyper: Hyperparameters
 ) -> ConditionalModel:
@@ -148,7 +149,7 @@ def with_random_effects(
     x.flags.writeable = False
     more = np.zeros(len(names))
     random = RandomEffects(
-        Groups.of(groupings[0].level),
+        _groups(groupings),
         logarithms([hyper.random_effect_sd[name] for name in names]),
         np.array([hyper.random_effect_sd_spread[name] for name in names]),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from bayesde.io import write_atomically
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.scores import scored
+from benchmarks.donors.several_terms import SEVERAL, scored_terms
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ACCURACY = (
@@ -24,6 +25,12 @@ ACCURACY = (
 )
 GROWTH = tuple(Experiment(donors, 2, between=False, genes=500) for donors in (6, 12, 24, 48))
 LAWS = ("cauchy", "spike_t")
+ONE_INTERCEPT = {
+    "nested": "~ condition + (1 | clinic:patient)",
+    "crossed": "~ condition + (1 | donor)",
+    "slopes": "~ time + (1 | donor)",
+}
+"""Of designs with several random effects, what leaves out one of them."""
 
 
 def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -46,18 +53,32 @@ def growth() -> Iterator[dict[str, Any]]:
             yield {"experiment": experiment.name, "donors": design} | scored(counts, truth, design, "cauchy")
 
 
+def several(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Score designs with several random effects, and without one of them."""
+    for name, experiment in SEVERAL.items():
+        for seed in seeds:
+            for formula in (experiment.formula, ONE_INTERCEPT[name]):
+                key = {"experiment": name, "seed": seed, "formula": formula}
+                yield key | scored_terms(experiment, genes, seed, formula)
+
+
 def main() -> None:
     """Measure, and write tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("accuracy", "growth"), action="append")
+    parser.add_argument("--part", choices=("accuracy", "growth", "several"), action="append")
     parser.add_argument("--genes", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(exist_ok=True)
-    for part in arguments.part or ("accuracy", "growth"):
+    parts = {
+        "accuracy": accuracy(arguments.genes, arguments.seeds),
+        "growth": growth(),
+        "several": several(arguments.genes, arguments.seeds),
+    }
+    for part in arguments.part or parts:
         rows = []
-        for row in accuracy(arguments.genes, arguments.seeds) if part == "accuracy" else growth():
+        for row in parts[part]:
             rows.append(row)
             print(
                 {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}

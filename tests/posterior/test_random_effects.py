@@ -24,7 +24,6 @@ from bayesde.posterior.queries.other_models.other_references import as_coefficie
 from bayesde.posterior.queries.outlier_search import usual_treatment
 from bayesde.posterior.queries.pointwise import Among, log_probabilities
 from bayesde.posterior.queries.random_effects import without_levels
-from bayesde.posterior.random_effects import check_groupings
 from benchmarks.donors.experiments import Experiment, simulated
 
 FORMULA = "~ condition + (1 | donor)"
@@ -123,25 +122,6 @@ def test_hyperparameters_of_other_random_effects_are_refused(posterior, experime
 def test_engines_without_random_effects_refuse_them(experiment, engine):
     with pytest.raises(OptionError, match=rf"engine '{engine}' has no random effects.*\(1 \| donor\)"):
         fitted(experiment[0], engine=engine)
-
-
-@pytest.mark.parametrize(
-    "formula",
-    ["~ condition + (1 | donor) + (1 | lane)", "~ condition + (0 + dose | donor)", "~ 1 + (1 | lane/donor)"],
-)
-def test_more_than_one_random_intercept_is_refused(experiment, formula):
-    table = experiment[0].sample_table
-    lane = np.repeat(list("pqrs"), 4)
-    more = table.assign(
-        lane=lane,
-        donor=[f"d{j // 2}" for j in range(len(table))],
-        dose=np.linspace(-1.0, 2.0, len(table)) ** 2,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BayesdeWarning)
-        design = bde.Design.from_formula(formula, more)
-    with pytest.raises(OptionError, match="has one random intercept"):
-        check_groupings(design.groupings, "psis")
 
 
 def test_marginal_likelihood_of_the_hyperparameters(posterior):

@@ -48,7 +48,8 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel, GeneData, GenePrior, log_density, one_gene
 from bayesde.model.modes import climb, fill_factor, starting_points
-from bayesde.model.random_effects.quadrature import Groups
+from bayesde.model.random_effects.groups import Groups
+from bayesde.model.random_effects.term_likelihood import lost_information
 from bayesde.numerics.cholesky import cholesky, solve
 from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.threads import over_genes
@@ -238,8 +239,8 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
 @kernel
 def _without_groups(data):  # type: ignore[no-untyped-def]
     """Return one gene's data without random effects: views, no copies."""
-    order, bounds, df, scale, nodes, log_weights = data.groups
-    none = Groups(order, bounds[:1], df, scale, nodes, log_weights)
+    order, bounds, df, scale, nodes, log_weights, terms = data.groups
+    none = Groups(order, bounds[:1], df, scale, nodes, log_weights, terms)
     return GeneData(data.y, data.log_nf, data.x, none)
 
 
@@ -281,9 +282,8 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
     df, scale = prior.df, prior.scale
     p = df.size
     least, most = math.exp(min(non_null_mode[p], null_mode[p])), math.exp(max(non_null_mode[p], null_mode[p]))
-    variance = 0.0  # of the random effects: the larger it is, the less counts say of other effects
-    if prior.center.size > 0:
-        variance = math.exp(2.0 * max(non_null_mode[p - 1], null_mode[p - 1]))
+    nowhere = np.empty(0)  # the larger the standard deviations, the less counts say of other effects
+    apart = np.maximum(non_null_mode, null_mode) if prior.center.size > 0 else nowhere
     slopes = np.zeros((p + 1, p + 1))
     indicator = np.zeros(p)
     for k in range(p):
@@ -296,8 +296,8 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
         if math.isinf(df[k]):
             continue
         separated[k] = _unbounded_side(non_null_mode, k, slopes, data, prior)
-        worth[k] = _information(data, non_null_mode, least, 0.0, k) * scale[k] ** 2
-        doubtful = _information(data, non_null_mode, most, variance, k) * scale[k] ** 2 < SETTLED
+        worth[k] = _information(data, non_null_mode, least, nowhere, k) * scale[k] ** 2
+        doubtful = _information(data, non_null_mode, most, apart, k) * scale[k] ** 2 < SETTLED
         if separated[k] != 0 or doubtful or balance.factor[k] >= 0:
             split[n] = k
             n += 1
@@ -305,10 +305,11 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
 
 
 @kernel
-def _information(data, at, dispersion, variance, k):  # type: ignore[no-untyped-def]
+def _information(data, at, dispersion, apart, k):  # type: ignore[no-untyped-def]
     """Return Fisher's information about one coefficient: sum_j w_j x_jk^2, w_j = mu_j / (1 + alpha mu_j).
 
-    Random intercepts of a variance > 0 take from that sum_d (sum_j w_j x_jk)^2 / (1 / variance + sum_j w_j).
+    A random intercept with the standard deviation exp(apart_P) takes from that
+    sum_d (sum_j w_j x_jk)^2 / (1 / variance + sum_j w_j); nothing if ``apart`` is empty.
     """
     x, log_nf, groups = data.x, data.log_nf, data.groups
     total, weights = 0.0, np.empty(log_nf.size)
@@ -319,7 +320,12 @@ def _information(data, at, dispersion, variance, k):  # type: ignore[no-untyped-
         mu = math.exp(eta)
         total += x[j, k] ** 2 * mu / (1.0 + dispersion * mu)
         weights[j] = mu / (1.0 + dispersion * mu)
-    if variance > 0.0:
+    if apart.size == 0:
+        return total
+    if groups.terms.z.shape[1] > 0:
+        total -= lost_information(apart, weights, x, k, groups)
+    else:
+        variance = math.exp(2.0 * apart[apart.size - 2])
         for d in range(groups.bounds.size - 1):
             weight, product = 0.0, 0.0
             for j in groups.order[groups.bounds[d] : groups.bounds[d + 1]]:

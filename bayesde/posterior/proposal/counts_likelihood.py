@@ -18,13 +18,16 @@ import numpy as np
 
 from bayesde.eb.regression.design_layout import Cells
 from bayesde.model.density import GeneData
-from bayesde.model.random_effects.quadrature import Groups, group_log_likelihood
+from bayesde.model.random_effects.groups import Groups
+from bayesde.model.random_effects.laplace import make_room
+from bayesde.model.random_effects.quadrature import estimated_log_likelihood, group_log_likelihood
 from bayesde.numerics.compiled import copy_row, fused, kernel, transpose
 from bayesde.numerics.elementary import exponential, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import log_ratio
 from bayesde.numerics.sums import combine
 from bayesde.posterior.proposal.gamma_terms import POINTS, add_gamma_terms, fill_table, gamma_terms
 from bayesde.posterior.proposal.group_terms import add_groups, rows_of_room
+from bayesde.posterior.proposal.term_integrals import AT_A_TIME, add_term_integrals, make_term_room
 
 __all__ = ["OrderedCells", "log_likelihoods"]
 
@@ -189,9 +192,9 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
     point, points, work = np.empty(d), np.empty((d, n_draws)), np.empty((2, n_draws))
     r, largest = np.empty(n_draws), np.empty(n_draws)
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
-    grouped = cells.groups.size > 1
+    grouped, several = cells.groups.size > 1, data.groups.terms.z.shape[1] > 0
     rows = rows_of_room(cells.groups, data.groups.nodes.size) if grouped else 0
-    for_groups = np.empty((rows, n_draws))
+    for_groups, for_terms = np.empty((rows, n_draws)), make_term_room(data.groups.terms, AT_A_TIME)
     for g in range(first, last):
         constant = _order_counts(data.y[g], data.log_nf[g], cells.order, own)
         transpose(theta[g], points)
@@ -201,15 +204,23 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
         add_gamma_terms(counts, log_dispersion, start, size, table, out)
         for m in range(n_draws):
             r[m] = exponential(-log_dispersion[m])
-        if grouped:
+        if several:
+            gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
+            add_term_integrals(points, r, gene, for_terms, largest, out)
+            for j in range(n_samples):
+                if counts[j] > 0.0:
+                    out += counts[j] * (math.log(counts[j]) - math.log(factors[j]))
+        elif grouped:
             add_groups(points, r, own, cells.groups, data.groups, for_groups, largest, out)
         else:
             _add_cells(points, r, own, work, largest, out)
         for m in range(n_draws):
             if not (r[m] < DIRECT and log_dispersion[m] < SAFE and largest[m] < SAFE):
                 copy_row(points[:, m], point)
-                if grouped:
-                    gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
+                gene = GeneData(data.y[g], data.log_nf[g], data.x, data.groups)
+                if several:
+                    out[m] = estimated_log_likelihood(point, gene, make_room(gene.groups.terms))
+                elif grouped:
                     out[m] = group_log_likelihood(point, gene)
                 else:
                     out[m] = log_probability(point, own, constant)

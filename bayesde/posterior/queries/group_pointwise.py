@@ -17,14 +17,25 @@ import math
 import numpy as np
 
 from bayesde.model.density import ConditionalModel
-from bayesde.model.random_effects.quadrature import Groups, group_scale, integrate_group, sample_log_means
+from bayesde.model.random_effects.groups import Groups
+from bayesde.model.random_effects.quadrature import group_scale, integrate_group, sample_log_means
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
 from bayesde.posterior.queries.count_tails import count_tails
 
-__all__ = ["fill_group_tails", "group_log_probabilities", "grouped_log_probabilities", "tail_groups"]
+__all__ = [
+    "NEGLIGIBLE",
+    "fill_group_tails",
+    "group_log_probabilities",
+    "group_of_samples",
+    "grouped_log_probabilities",
+    "log_constant",
+    "node_tails",
+    "others_of_group",
+    "tail_groups",
+]
 
 TAIL_NODES = 9
 LARGEST_ETA = 700.0
@@ -84,7 +95,7 @@ def tail_groups(groups: Groups) -> Groups:
 
 
 @kernel
-def _log_constant(y, r, least):  # type: ignore[no-untyped-def]
+def log_constant(y, r, least):  # type: ignore[no-untyped-def]
     """Return what the log probability of a count has beside the terms that depend on its mean."""
     count = float(y)
     if count == 0.0:
@@ -93,7 +104,7 @@ def _log_constant(y, r, least):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _without(groups, d, j, left_out):  # type: ignore[no-untyped-def]
+def others_of_group(groups, d, j, left_out):  # type: ignore[no-untyped-def]
     """Return the samples of a group without one, and without those that are left out."""
     members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
     found, n = np.empty(members.size, dtype=np.int64), 0
@@ -117,11 +128,11 @@ def _fill_given_others(first, last, theta, data, samples, left_out, value):  # t
             least = gamma_excess(r)
             for i in range(samples.size):
                 j = samples[i]
-                others = _without(groups, level[j], j, left_out[g])
+                others = others_of_group(groups, level[j], j, left_out[g])
                 rest = integrate_group(y[g], eta, r, others, groups, scale, shares)[0]
                 together = np.append(others, j)
                 whole = integrate_group(y[g], eta, r, together, groups, scale, shares)[0]
-                value[g, i, m] = whole - rest + _log_constant(y[g, j], r, least)
+                value[g, i, m] = whole - rest + log_constant(y[g, j], r, least)
 
 
 @kernel
@@ -149,8 +160,23 @@ def _fill_of_groups(first, last, theta, data, value):  # type: ignore[no-untyped
                 members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
                 total = integrate_group(y[g], eta, r, members, groups, scale, shares)[0]
                 for j in members:
-                    total += _log_constant(y[g, j], r, least)
+                    total += log_constant(y[g, j], r, least)
                 value[g, d, m] = total
+
+
+@kernel
+def node_tails(count, log_mean, r, constant):  # type: ignore[no-untyped-def]
+    """Return the probabilities of a smaller and of a larger count given its log mean, and the latter, cut.
+
+    ``constant`` is that of `log_constant`.
+    """
+    log_mean = min(max(log_mean, -LARGEST_ETA), LARGEST_ETA)
+    mu = math.exp(log_mean)
+    log_p = (count + r) * log_ratio(count, mu, r) + constant
+    if count > 0.0:
+        log_p += count * (log_mean - math.log(count))
+    smaller, larger = count_tails(count, mu, r, math.exp(log_p))
+    return smaller, larger, min(max(log_mean, -LARGEST_EFFECT), LARGEST_EFFECT)
 
 
 @kernel
@@ -185,20 +211,15 @@ def fill_group_tails(first, last, theta, data, samples, left_out, log_weights, t
                 if not weight > NEGLIGIBLE:
                     continue
                 j = samples[i]
-                others, count = _without(groups, level[j], j, left_out[g]), float(y[g, j])
+                others, count = others_of_group(groups, level[j], j, left_out[g]), float(y[g, j])
                 _, u, sd = integrate_group(y[g], eta, r, others, groups, scale, shares)
-                constant = _log_constant(y[g, j], r, least)
+                constant = log_constant(y[g, j], r, least)
                 for node in range(shares.size):
                     log_mean = eta[j] + u + sd * groups.nodes[node]
-                    log_mean = min(max(log_mean, -LARGEST_ETA), LARGEST_ETA)
-                    mu = math.exp(log_mean)
-                    log_p = (count + r) * log_ratio(count, mu, r) + constant
-                    if count > 0.0:
-                        log_p += count * (log_mean - math.log(count))
-                    smaller, larger = count_tails(count, mu, r, math.exp(log_p))
+                    smaller, larger, level_of_node = node_tails(count, log_mean, r, constant)
                     part = weight * shares[node]
                     below[g, i] += part * smaller
                     above[g, i] += part * larger
-                    log_expected[g, i] += part * min(max(log_mean, -LARGEST_EFFECT), LARGEST_EFFECT)
+                    log_expected[g, i] += part * level_of_node
         for i in range(samples.size):
             below[g, i], above[g, i] = min(below[g, i], 1.0), min(above[g, i], 1.0)

@@ -7,7 +7,8 @@ A being `gamma_excess` of `bayesde.numerics.gamma_functions`, so that it keeps i
 With normalized weights w_m of the draws, the predictive distribution of the count is the mixture sum_m w_m
 NB(. | theta_m); its density and its tails at the count are the weighted means of those of the draws, so
 that they can be far smaller than one in the number of draws. A count of a group with a random intercept is
-predicted given the others of its group (`bayesde.posterior.queries.group_pointwise`).
+predicted given the others of its group (`bayesde.posterior.queries.group_pointwise`), one with several random
+effects given those that it shares any with (`bayesde.posterior.queries.several_terms`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bayesde.posterior.queries.group_pointwise import (
     grouped_log_probabilities,
     tail_groups,
 )
+from bayesde.posterior.queries.several_terms import fill_term_tails, term_log_probabilities
 
 __all__ = ["Among", "Prediction", "leave_out_weights", "log_probabilities", "predictions"]
 
@@ -109,7 +111,8 @@ def log_probabilities(model: ConditionalModel, theta: np.ndarray, among: Among |
     ndarray (gene, sample, draw)
     """
     if model.random is not None:
-        return grouped_log_probabilities(model, theta, *(among or Among.of(model)))
+        given_others = term_log_probabilities if model.random.groups.has_terms else grouped_log_probabilities
+        return given_others(model, theta, *(among or Among.of(model)))
     value = np.empty((*model.y.shape, theta.shape[1]))
     over_genes(_fill_log_probabilities, model.n_genes, theta, model.data, value)
     return value
@@ -167,11 +170,12 @@ def predictions(
     """
     found = Prediction(*(np.empty(log_p.shape[:2]) for _ in Prediction._fields))
     if model.random is not None:
-        data = model.data._replace(groups=tail_groups(model.data.groups))
-        tails = (found.below, found.above, found.log_expected)
+        several, tails = model.random.groups.has_terms, (found.below, found.above, found.log_expected)
+        fill = fill_term_tails if several else fill_group_tails
+        data = model.data if several else model.data._replace(groups=tail_groups(model.data.groups))
         over_genes(_fill_densities, model.n_genes, log_p, log_weights, found)
         chosen = among or Among.of(model)
-        over_genes(fill_group_tails, model.n_genes, theta, data, *chosen, log_weights, tails)
+        over_genes(fill, model.n_genes, theta, data, *chosen, log_weights, tails)
         return found
     over_genes(_fill_predictions, model.n_genes, theta, model.data, log_p, log_weights, found)
     return found

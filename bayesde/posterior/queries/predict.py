@@ -34,7 +34,7 @@ from bayesde.options import check_whole
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
 from bayesde.posterior.queries.pointwise import LARGEST_ETA
-from bayesde.posterior.queries.random_effects import levels_of_samples, with_effects_of_levels
+from bayesde.posterior.queries.random_effects import EffectsOfSamples, with_effects_of_levels
 
 __all__ = ["predict_counts", "predictive_check"]
 
@@ -85,12 +85,12 @@ def predict_counts(
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     x, names, log_nf = _design_rows(posterior, rows, samples, normalization_factors)
-    level = _levels(posterior, samples)
+    effects = _effects(posterior, samples)
     counts = np.empty((rows.size, draws, len(names)), dtype=np.int64)
     for some, theta, weights, seeds in _batches(posterior, rows, seed):
         own = x
-        if level is not None:
-            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, level)
+        if effects is not None:
+            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, effects)
             weights = _even(theta)
         over_genes(_replicate, seeds.size, theta, weights, seeds, own, log_nf[some], counts[some])
     coordinates = {
@@ -139,25 +139,25 @@ def predictive_check(
     check_whole("draws", draws, 1, 10**6)
     rows = _positions(posterior, genes)
     found = np.empty((rows.size, len(CHECKS)))
-    level = _levels(posterior, None)
+    effects = _effects(posterior, None)
     for some, theta, weights, seeds in _batches(posterior, rows, seed):
         data = posterior.observed(rows[some]).data
-        if level is not None:
+        if effects is not None:
             x = posterior.coding.matrix
-            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, level)
+            theta, own = with_effects_of_levels(posterior, rows[some], draws, x, effects)
             data, weights = GeneData(data.y, data.log_nf, own), _even(theta)
         over_genes(_check, seeds.size, theta, weights, seeds, data, draws, found[some])
     return pd.DataFrame(found, index=pd.Index(posterior.genes[rows], name="gene"), columns=list(CHECKS))
 
 
-def _levels(posterior: PosteriorData, samples: Any) -> np.ndarray | None:
-    """Return the level of random effects of every sample; None if there are none."""
-    if not posterior.request.groupings:
+def _effects(posterior: PosteriorData, samples: Any) -> EffectsOfSamples | None:
+    """Return which random effects samples have; None if there are none."""
+    groupings = posterior.request.groupings
+    if not groupings:
         return None
-    grouping = posterior.request.groupings[0]
     if samples is None:
-        return grouping.level
-    return levels_of_samples(grouping, samples)
+        return EffectsOfSamples.of_fit(groupings)
+    return EffectsOfSamples.of_samples(groupings, samples)
 
 
 def _even(theta: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ Without the counts of level d, the draws have the weights (as in `bayesde.poster
 
     w_md  proportional to  w_m / p(y_d | theta_m),
 
-in which the random effect is integrated out.
+in which the random effect is integrated out. `bayesde.posterior.queries.several_terms` has both for designs
+with several random effects.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,19 +46,75 @@ from bayesde.posterior.draws.pareto_smoothing import smooth_log_weights
 from bayesde.posterior.draws.streams import Stream, seeds_for
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
 from bayesde.posterior.queries.pointwise import leave_out_weights
+from bayesde.posterior.queries.several_terms import draw_term_effects, term_level_log_probabilities
 from bayesde.results import to_log2
 
-__all__ = ["NEW_LEVEL", "effects_of_levels", "levels_of_samples", "with_effects_of_levels", "without_levels"]
+__all__ = ["EffectsOfSamples", "effects_of_levels", "with_effects_of_levels", "without_levels"]
 
 STEPS, DF, WIDER = 5, 6, 1.1
 """Of the sampler, and of Student's t that it proposes from."""
-NEW_LEVEL = -1
 GENES_AT_A_TIME = 250
 CALLED = 0.05
 """A level drives a gene whose probability of a wrong sign is below it, but not without the level's counts."""
 
 
-def effects_of_levels(posterior: PosteriorData, genes: Sequence[str] | None = None) -> xr.DataArray:
+class EffectsOfSamples(NamedTuple):
+    """Which random effects samples have.
+
+    Attributes
+    ----------
+    level : ndarray of int64 (sample, random effect)
+        Position among the levels of the fit, and from their number on for new levels: samples with the same
+        new name have the same one.
+    z : ndarray (sample, random effect)
+        What the effects are multiplied by.
+    """
+
+    level: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def of_fit(cls, groupings: Sequence[Grouping]) -> EffectsOfSamples:
+        """Return those of the samples of the fit.
+
+        Parameters
+        ----------
+        groupings : sequence of Grouping
+        """
+        return cls._of(groupings, [one.level for one in groupings], [one.columns for one in groupings])
+
+    @classmethod
+    def of_samples(cls, groupings: Sequence[Grouping], samples: pd.DataFrame) -> EffectsOfSamples:
+        """Return those of new samples.
+
+        Parameters
+        ----------
+        groupings : sequence of Grouping
+        samples : pandas.DataFrame
+            With the variables of the groupings; without those of one every sample has a new level of its own.
+
+        Raises
+        ------
+        InputError
+            If what slopes are multiplied by is not there.
+        """
+        levels = [_levels_of_samples(one, samples) for one in groupings]
+        return cls._of(groupings, levels, [_columns_of_samples(one, samples) for one in groupings])
+
+    @classmethod
+    def _of(
+        cls, groupings: Sequence[Grouping], levels: list[np.ndarray], columns: list[np.ndarray]
+    ) -> EffectsOfSamples:
+        repeated = [
+            np.repeat(level[:, None], len(one.column_names), axis=1)
+            for one, level in zip(groupings, levels, strict=True)
+        ]
+        return cls(np.hstack(repeated), np.hstack(columns))
+
+
+def effects_of_levels(
+    posterior: PosteriorData, genes: Sequence[str] | None = None, name: str | None = None
+) -> xr.DataArray:
     """Draw the random effects of every level.
 
     Parameters
@@ -65,6 +122,8 @@ def effects_of_levels(posterior: PosteriorData, genes: Sequence[str] | None = No
     posterior : PosteriorData
     genes : sequence of str, optional
         By default all that were sampled.
+    name : str, optional
+        Of the random effects, ``"donor"`` or ``"time|donor"``; by default the first.
 
     Returns
     -------
@@ -74,14 +133,16 @@ def effects_of_levels(posterior: PosteriorData, genes: Sequence[str] | None = No
     Raises
     ------
     InputError
-        If the design has no random effects, or a gene was not sampled.
+        If the design has no such random effects, or a gene was not sampled.
     """
-    grouping = _the_grouping(posterior)
+    of_grouping = {sd: one for one in posterior.request.groupings for sd in one.sd_names}
+    name = _name_among(posterior, list(of_grouping), name)
+    grouping, term = of_grouping[name], list(of_grouping).index(name)
     rows = positions(posterior.genes, genes)
     theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
     found = np.empty((*theta.shape[:3], grouping.n_levels), dtype=np.float32)
     for chain, own in enumerate(theta):
-        drawn = _drawn(posterior, rows, np.ascontiguousarray(own.transpose(1, 0, 2)), chain)
+        drawn = _drawn(posterior, rows, np.ascontiguousarray(own.transpose(1, 0, 2)), chain)[term]
         found[chain] = drawn.transpose(1, 0, 2)
     coordinates = {
         "chain": np.arange(len(theta)),
@@ -90,30 +151,45 @@ def effects_of_levels(posterior: PosteriorData, genes: Sequence[str] | None = No
         "level": np.array(grouping.levels, dtype=object),
     }
     dims, about = ("chain", "draw", "gene", "level"), {"unit": "log2", "term": grouping.term}
-    return xr.DataArray(to_log2(found), coordinates, dims, grouping.name, about)
+    return xr.DataArray(to_log2(found), coordinates, dims, name, about)
 
 
-def _the_grouping(posterior: PosteriorData) -> Grouping:
-    """Return the grouping of a posterior."""
-    if not posterior.request.groupings:
+def _name_among(posterior: PosteriorData, names: list[str], name: str | None) -> str:
+    """Return a name of random effects or groupings; by default the first."""
+    if not names:
         raise InputError(
             f"the design '{posterior.design.formula}' has no random effects; they are written (1 | donor) in "
             "the formula."
         )
-    return posterior.request.groupings[0]
+    if name is not None and name not in names:
+        raise InputError(
+            f"random effects: there are none of {name!r}; the design '{posterior.design.formula}' has those "
+            f"of {first_few(names)}."
+        )
+    return names[0] if name is None else name
 
 
-def _drawn(posterior: PosteriorData, rows: np.ndarray, theta: np.ndarray, attempt: int = 0) -> np.ndarray:
-    """Draw the effects (gene, draw, level) given theta (gene, draw, P + 2), natural log."""
-    n_levels = posterior.request.groupings[0].n_levels
-    found = np.empty((*theta.shape[:2], n_levels))
+def _drawn(
+    posterior: PosteriorData, rows: np.ndarray, theta: np.ndarray, attempt: int = 0
+) -> list[np.ndarray]:
+    """Draw every random effect (gene, draw, level) given theta (gene, draw, parameter), natural log."""
+    groupings = posterior.request.groupings
+    n_effects = sum(one.n_levels * len(one.column_names) for one in groupings)
+    found = np.empty((*theta.shape[:2], n_effects))
     seeds = seeds_for(Stream.RANDOM_EFFECTS, posterior.seeds(rows), attempt)
-    left_out = posterior.left_out_mask
+    left_out, model = posterior.left_out_mask, posterior.observed(rows[:1])
+    assert model.random is not None
+    groups = model.random.groups
+    fill = draw_term_effects if groups.has_terms else _draw_effects
     for start in range(0, rows.size, GENES_AT_A_TIME):
         some = slice(start, start + GENES_AT_A_TIME)
         model, own = posterior.observed(rows[some]), left_out[rows[some]]
-        over_genes(_draw_effects, model.n_genes, theta[some], model.data, own, seeds[some], found[some])
-    return found
+        over_genes(fill, model.n_genes, theta[some], model.data, own, seeds[some], found[some])
+    if not groups.has_terms:
+        return [found]
+    terms = groups.terms
+    of_term = [np.flatnonzero(terms.term == t) for t in range(terms.z.shape[1])]
+    return [found[:, :, own[np.argsort(terms.level[own])]] for own in of_term]
 
 
 @kernel
@@ -148,21 +224,23 @@ def _draw_effect(y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
     return u
 
 
-def levels_of_samples(grouping: Grouping, samples: pd.DataFrame) -> np.ndarray:
-    """Return which level new samples have.
+def _columns_of_samples(grouping: Grouping, samples: pd.DataFrame) -> np.ndarray:
+    """Return what the effects of new samples are multiplied by (sample, effect)."""
+    columns = np.ones((len(samples), len(grouping.column_names)))
+    for i, name in enumerate(grouping.column_names):
+        if name == "Intercept":
+            continue
+        if name not in samples.columns or not pd.api.types.is_numeric_dtype(samples[name]):
+            raise InputError(
+                f"new samples: the random effects {grouping.term} are multiplied by '{name}', which must be "
+                "a column of numbers of the table."
+            )
+        columns[:, i] = samples[name].to_numpy(dtype=np.float64)
+    return columns
 
-    Parameters
-    ----------
-    grouping : Grouping
-    samples : pandas.DataFrame
-        With the variables of the grouping; without them every sample has a new level of its own.
 
-    Returns
-    -------
-    ndarray of int64 (sample,)
-        Position among the levels of the fit, and from their number on for new levels: samples with the same
-        new name have the same one.
-    """
+def _levels_of_samples(grouping: Grouping, samples: pd.DataFrame) -> np.ndarray:
+    """Return which level of a grouping new samples have, as `EffectsOfSamples` describes it."""
     names, n = grouping.name.split(SEPARATOR), grouping.n_levels
     if not all(name in samples.columns for name in names):
         return n + np.arange(len(samples))
@@ -174,7 +252,7 @@ def levels_of_samples(grouping: Grouping, samples: pd.DataFrame) -> np.ndarray:
 
 
 def with_effects_of_levels(
-    posterior: PosteriorData, rows: np.ndarray, n_draws: int, x: np.ndarray, level: np.ndarray
+    posterior: PosteriorData, rows: np.ndarray, n_draws: int, x: np.ndarray, samples: EffectsOfSamples
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return draws in which the random effects of levels are coefficients like others.
 
@@ -187,8 +265,8 @@ def with_effects_of_levels(
         At the most: there are not more than the posterior has.
     x : ndarray (sample, coefficient)
         Rows of the fixed effects.
-    level : ndarray of int64 (sample,)
-        As `levels_of_samples` returns it.
+    samples : EffectsOfSamples
+        Of the rows.
 
     Returns
     -------
@@ -196,25 +274,41 @@ def with_effects_of_levels(
         Of equal weight, the log dispersion last.
     x : ndarray (sample, coefficient + level)
     """
-    n_levels, n_new = posterior.request.groupings[0].n_levels, int(level.max(initial=0)) + 1
     equal = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
     theta = equal.transpose(2, 0, 1, 3).reshape(rows.size, -1, equal.shape[3])
     theta = np.ascontiguousarray(
         theta[:, np.linspace(0, theta.shape[1] - 1, min(n_draws, theta.shape[1])).astype(int)]
     )
-    effects = np.empty((*theta.shape[:2], max(n_levels, n_new)), dtype=np.float32)
-    effects[:, :, :n_levels] = _drawn(posterior, rows, theta)
-    for g, seed in enumerate(seeds_for(Stream.NEW_LEVELS, posterior.seeds(rows)).tolist()):
-        size = effects[g, :, n_levels:].shape
-        effects[g, :, n_levels:] = np.random.default_rng(seed).standard_normal(size)
-    effects[:, :, n_levels:] *= exponentials(theta[:, :, -2])[:, :, None]
-    beta = theta[:, :, : x.shape[1]]
-    indicator = (level[:, None] == np.arange(effects.shape[2])).astype(np.float64)
-    return np.concatenate([beta, effects, theta[:, :, -1:]], axis=2), np.hstack([x, indicator])
+    known = _drawn(posterior, rows, theta)
+    seeds = seeds_for(Stream.NEW_LEVELS, posterior.seeds(rows)).tolist()
+    streams = [np.random.default_rng(seed) for seed in seeds]
+    beta, parts, columns = theta[:, :, : x.shape[1]], [], [x]
+    for t, (own, level) in enumerate(zip(known, samples.level.T, strict=True)):
+        sd = exponentials(theta[:, :, t - len(known) - 1])
+        effects = _with_new_levels(own, int(level.max(initial=0)) + 1, sd, streams)
+        parts.append(effects)
+        columns.append((level[:, None] == np.arange(effects.shape[2])) * samples.z[:, t : t + 1])
+    return np.concatenate([beta, *parts, theta[:, :, -1:]], axis=2), np.hstack(columns)
+
+
+def _with_new_levels(
+    known: np.ndarray, n: int, sd: np.ndarray, streams: list[np.random.Generator]
+) -> np.ndarray:
+    """Add effects of new levels to those of the levels of the fit (gene, draw, level), up to n of them."""
+    n_levels = known.shape[2]
+    effects = np.empty((*known.shape[:2], max(n_levels, n)), dtype=np.float32)
+    effects[:, :, :n_levels] = known
+    for g, rng in enumerate(streams):
+        effects[g, :, n_levels:] = rng.standard_normal(effects[g, :, n_levels:].shape)
+    effects[:, :, n_levels:] *= sd[:, :, None]
+    return effects
 
 
 def without_levels(
-    posterior: PosteriorData, contrast: Any = None, genes: Sequence[str] | None = None
+    posterior: PosteriorData,
+    contrast: Any = None,
+    genes: Sequence[str] | None = None,
+    grouping: str | None = None,
 ) -> pd.DataFrame:
     """Leave out the counts of every level in turn.
 
@@ -225,6 +319,8 @@ def without_levels(
         Whatever ``design.contrast`` takes.
     genes : sequence of str, optional
         By default all that were sampled.
+    grouping : str, optional
+        Whose levels, ``"donor"`` or ``"clinic:patient"``; by default those of the first.
 
     Returns
     -------
@@ -237,36 +333,45 @@ def without_levels(
     Raises
     ------
     InputError
-        If the design has no random effects, or a gene was not sampled.
+        If the design has no such random effects, or a gene was not sampled.
 
     Warns
     -----
     BayesdeWarning
         With the genes that are driven by one level.
     """
-    grouping, vector = _the_grouping(posterior), posterior.weights_of(contrast)
+    of_name = {one.name: one for one in posterior.request.groupings}
+    own = of_name[_name_among(posterior, list(of_name), grouping)]
+    vector = posterior.weights_of(contrast)
     rows = positions(posterior.genes, genes)
     found = [
-        _without_levels(posterior, rows[at : at + GENES_AT_A_TIME], vector)
+        _without_levels(posterior, rows[at : at + GENES_AT_A_TIME], vector, own)
         for at in range(0, rows.size, GENES_AT_A_TIME)
     ]
     columns = {name: np.concatenate([part[name] for part in found]).ravel() for name in found[0]}
     table = pd.DataFrame(
         {
-            "gene": np.repeat(np.asarray(posterior.genes[rows], dtype=object), grouping.n_levels),
-            grouping.name: np.tile(np.array(grouping.levels, dtype=object), rows.size),
+            "gene": np.repeat(np.asarray(posterior.genes[rows], dtype=object), own.n_levels),
+            own.name: np.tile(np.array(own.levels, dtype=object), rows.size),
             **columns,
         }
     )
-    _warn_of_drivers(table, grouping)
+    _warn_of_drivers(table, own)
     return table
 
 
-def _without_levels(posterior: PosteriorData, rows: np.ndarray, vector: np.ndarray) -> dict[str, np.ndarray]:
+def _without_levels(
+    posterior: PosteriorData, rows: np.ndarray, vector: np.ndarray, grouping: Grouping
+) -> dict[str, np.ndarray]:
     """Return columns (gene, level) of some genes."""
     draws = posterior.gene_draws.genes(rows)
     theta, weights = np.asarray(draws.theta), draws.weights()
-    log_p = group_log_probabilities(posterior.model().genes(rows), theta)
+    model = posterior.model().genes(rows)
+    assert model.random is not None
+    if model.random.groups.has_terms:
+        log_p = term_level_log_probabilities(model, theta, grouping.level)
+    else:
+        log_p = group_log_probabilities(model, theta)
     log_weights, _ = leave_out_weights(log_p, weights, np.zeros(log_p.shape[:2], dtype=bool))
     pareto_k = smooth_log_weights(log_weights.reshape(-1, log_weights.shape[-1])).reshape(log_p.shape[:2])
     own = exponentials(log_weights)

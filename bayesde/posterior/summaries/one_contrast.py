@@ -194,8 +194,10 @@ def sd_summary(draws: GeneDraws, column: int, ci_prob: float) -> dict[str, np.nd
     return summary
 
 
-def variance_shares(draws: GeneDraws, base_mean: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-    """Return shares of the variance of the logarithm of a count: tau^2, alpha and 1 / mean.
+def variance_shares(
+    draws: GeneDraws, base_mean: np.ndarray, columns: Sequence[int], squares: Sequence[float]
+) -> np.ndarray:
+    """Return shares of the variance of the logarithm of a count: mean(z^2) tau^2, alpha and 1 / mean.
 
     Variances by the delta method (Nakagawa, Johnson and Schielzeth 2017, doi:10.1098/rsif.2017.0213).
 
@@ -205,6 +207,8 @@ def variance_shares(draws: GeneDraws, base_mean: np.ndarray, columns: Sequence[i
     base_mean : ndarray (gene,)
     columns : sequence of int
         Which of the parameters are log standard deviations of random effects.
+    squares : sequence of float
+        Means over the samples of the square of what the effects are multiplied by; 1 for intercepts.
 
     Returns
     -------
@@ -215,7 +219,10 @@ def variance_shares(draws: GeneDraws, base_mean: np.ndarray, columns: Sequence[i
 
     def average(first: int, last: int) -> None:
         for rows, theta, weights in draws.batches(first, last):
-            parts = [exponentials(2.0 * theta[:, :, k].astype(np.float64)) for k in columns]
+            parts = [
+                square * exponentials(2.0 * theta[:, :, k].astype(np.float64))
+                for k, square in zip(columns, squares, strict=True)
+            ]
             parts.append(exponentials(theta[:, :, -1]))
             parts.append(np.broadcast_to(1.0 / base_mean[rows, None], weights.shape))
             total = np.sum(parts, axis=0)

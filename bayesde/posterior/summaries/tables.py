@@ -99,7 +99,8 @@ def _of_random_effects(posterior: PosteriorData, ci_prob: float) -> dict[str, np
             f"{name}_sd_lower": sd["lower"],
             f"{name}_sd_upper": sd["upper"],
         }
-    shares = variance_shares(draws, posterior.eb.base_mean[posterior.request.rows], at)
+    squares = np.concatenate([(one.columns**2).mean(axis=0) for one in posterior.request.groupings])
+    shares = variance_shares(draws, posterior.eb.base_mean[posterior.request.rows], at, squares.tolist())
     parts = zip((*names, "overdispersion", "poisson"), shares, strict=True)
     return columns | {f"{name}_variance_share": share for name, share in parts}
 

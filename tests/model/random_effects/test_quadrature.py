@@ -12,13 +12,8 @@ from scipy.stats import nbinom, norm, t
 
 from bayesde.model.density import ConditionalModel, GeneData, log_density, log_density_derivatives, one_gene
 from bayesde.model.modes import find_modes
-from bayesde.model.random_effects.quadrature import (
-    NO_GROUPS,
-    Groups,
-    RandomEffects,
-    conditional_mode,
-    group_log_likelihood,
-)
+from bayesde.model.random_effects.groups import NO_GROUPS, Groups, RandomEffects
+from bayesde.model.random_effects.quadrature import conditional_mode, group_log_likelihood
 from bayesde.posterior.proposal.counts_likelihood import OrderedCells, log_likelihoods
 
 LEVEL = np.array([3, 0, 0, 1, 2, 2, 1, 3, 3, 4, 4, 5])

@@ -1,0 +1,141 @@
+"""Which samples have random effects in common, and the law of the effects' standard deviations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bayesde.model.random_effects.terms import NO_TERMS, PAIRS, Terms, arranged
+
+__all__ = ["NO_GROUPS", "Groups", "RandomEffects"]
+
+NODES = 5
+"""Of the quadrature: 3 in place of 15 moved posterior means of 2,000 genes by at most 0.004."""
+
+
+class Groups(NamedTuple):
+    """Groups of samples with an intercept that is integrated out, or with several random effects.
+
+    Attributes
+    ----------
+    order : ndarray of int64 (sample,)
+        Samples in the order of their groups.
+    bounds : ndarray of int64 (group + 1,)
+        Where the groups begin and end in that order; a single 0 where there are none.
+    df, scale : float
+        Degrees of freedom (infinite: normal) and scale of the intercepts' law; 0 for a scale that is the
+        exponential of the number of theta before the log dispersion.
+    nodes, log_weights : ndarray (node,)
+        z_l, and ln w_l + z_l^2 / 2.
+    terms : Terms
+        Of several random effects, whose components are the groups; else without columns.
+    """
+
+    order: np.ndarray
+    bounds: np.ndarray
+    df: float
+    scale: float
+    nodes: np.ndarray
+    log_weights: np.ndarray
+    terms: Terms = NO_TERMS
+
+    @classmethod
+    def of(
+        cls, level: Sequence[int] | np.ndarray, scale: float = 0.0, df: float = math.inf, nodes: int = NODES
+    ) -> Groups:
+        """Make the groups of samples.
+
+        Parameters
+        ----------
+        level : sequence of int (sample,)
+            Which group each sample is in.
+        scale, df : float
+            Of the law.
+        nodes : int
+            Of the quadrature.
+
+        Returns
+        -------
+        Groups
+        """
+        found, sizes = np.unique(np.asarray(level, dtype=np.int64), return_inverse=True)
+        order = np.argsort(sizes, kind="stable").astype(np.int64)
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(sizes, minlength=found.size))])
+        z, w = np.polynomial.hermite_e.hermegauss(nodes)
+        log_weights = np.log(w / w.sum()) + 0.5 * z**2
+        return cls(order, bounds.astype(np.int64), float(df), float(scale), z, log_weights)
+
+    @classmethod
+    def of_terms(cls, levels: np.ndarray, z: np.ndarray, pairs: int = PAIRS) -> Groups:
+        """Make the groups of samples that have random effects of several terms in common.
+
+        Parameters
+        ----------
+        levels : ndarray of int64 (sample, term)
+            The level of every sample.
+        z : ndarray (sample, term)
+            What the effects of the level are multiplied by.
+        pairs : int
+            Of draws that the integral is estimated with.
+
+        Returns
+        -------
+        Groups
+        """
+        terms, component = arranged(levels, z, pairs)
+        return cls.of(component, nodes=1)._replace(terms=terms)
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether there are several random effects."""
+        return self.terms.z.shape[1] > 0
+
+    @property
+    def level(self) -> np.ndarray:
+        """The group of every sample, ndarray of int64 (sample,)."""
+        level = np.empty(self.order.size, dtype=np.int64)
+        level[self.order] = np.repeat(np.arange(self.bounds.size - 1), np.diff(self.bounds))
+        return level
+
+    def samples(self, kept: np.ndarray) -> Groups:
+        """Keep some of the samples.
+
+        Parameters
+        ----------
+        kept : ndarray of bool or int
+
+        Returns
+        -------
+        Groups
+            With the groups that samples are left of.
+        """
+        if not self.has_terms:
+            return Groups.of(self.level[kept], self.scale, self.df, self.nodes.size)
+        terms = self.terms
+        levels = terms.level[terms.bounds[self.level][:, None] + terms.effect]
+        return Groups.of_terms(levels[kept], terms.z[kept], terms.pairs)
+
+
+NO_GROUPS = Groups(
+    np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64), math.inf, 0.0, np.empty(0), np.empty(0)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomEffects:
+    """Random effects of a model, and the priors of their standard deviations.
+
+    Attributes
+    ----------
+    groups : Groups
+    center, spread : ndarray (random effect,)
+        Mean and standard deviation of the normal priors of ln tau.
+    """
+
+    groups: Groups
+    center: np.ndarray
+    spread: np.ndarray
