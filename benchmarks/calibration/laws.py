@@ -4,11 +4,11 @@ r"""The laws of effects that data sets are drawn from, and what engines are told
     student_t   beta_k ~ t_nu(0, S_k)
     spike_t     beta_k ~ pi0_k delta_0 + (1 - pi0_k) t_nu(0, S_k)
     known       beta_k ~ sum_j w_j N(0, s_j^2), with s_0 = 0: the weights are given
-    mixture     the same, with weights ~ Dirichlet(10, 1, ..., 1) that are learnt
+    mixture     the same, with weights ~ Dirichlet(10, 1/J, ..., 1/J) that are learnt
 
 S, nu and pi0 are drawn from the priors that they are learnt with, so that ranks must be uniform. The weights
-of `mixture` are not integrated over, but maximized, as in ash; so its ranks are uniform only as far as many
-genes determine them.
+of `mixture` are integrated over for one coefficient after the other, with the other's weights held; so its
+ranks are uniform only as far as many genes determine these.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["LAWS", "EffectLaw"]
 GRID = np.array([0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
 KNOWN_WEIGHTS = np.array([0.6, 0.1, 0.1, 0.1, 0.05, 0.05])
 NULL_CONCENTRATION = 10.0
-"""Of zero in the Dirichlet prior of learnt weights; 1 of the other components."""
+"""Of zero in the Dirichlet prior of learnt weights; 1 of the other components together."""
 
 Drawn = Mapping[str, float]
 
@@ -93,7 +93,7 @@ def _known(rng: np.random.Generator, number: int, by: dict[str, np.ndarray]) -> 
 
 
 def _mixture(rng: np.random.Generator, number: int, by: dict[str, np.ndarray]) -> np.ndarray:
-    concentration = np.where(GRID == 0.0, NULL_CONCENTRATION, 1.0)
+    concentration = np.where(GRID == 0.0, NULL_CONCENTRATION, 1.0 / (GRID.size - 1))
     own = [_of_components(rng, number, rng.dirichlet(concentration), 1) for _ in range(2)]
     return np.concatenate(own, axis=1)
 

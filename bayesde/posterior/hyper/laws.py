@@ -12,7 +12,10 @@ mixture sum_j pi_j f_j maximize sum_g ln sum_j L_gj pi_j + (penalty), with
 
 exactly, by Newton steps (`bayesde.eb.shrinkage.mixture_weights`), in turn with the other hyperparameters; the
 penalty is ash's, a Dirichlet prior with `NULL_WEIGHT` for zero and 1 elsewhere (Stephens 2017,
-doi:10.1093/biostatistics/kxw041). Some of the genes give all but the last round.
+doi:10.1093/biostatistics/kxw041). Some of the genes give all but the last round. Laws are compared at these
+weights. Posteriors integrate over the weights (`mean_weights`), with a Dirichlet prior in which the other
+scales have `OTHER_WEIGHTS` together: at the weights of largest density, scales that the counts cannot tell
+from zero lose all their weight to it.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from bayesde.posterior.hyper.marginal_likelihood import (
     with_mixtures,
 )
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
+from bayesde.posterior.hyper.mean_weights import mean_weights
 from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes
 from bayesde.posterior.proposal.patterns import Patterns, add_offsets, slices
 
@@ -51,6 +55,7 @@ __all__ = [
     "gain_of_student_t",
     "learn_laws",
     "log_likelihood",
+    "with_mean_weights",
     "with_zeros",
 ]
 
@@ -60,6 +65,9 @@ MOST_ROUNDS, SETTLED = 6, 0.1
 """Of mixtures' weights and other hyperparameters in turn, and the gain in log likelihood that ends them."""
 NULL_WEIGHT = 10.0
 """Of zero in the Dirichlet prior of a mixture's weights: ash's penalty."""
+OTHER_WEIGHTS = 1.0
+"""Of all other scales together, where weights are integrated over: their number does not matter then. (At the
+weights of largest density, as in ash, each has 1.)"""
 RARE = 0.1
 """Genes that count as not zero, with the smallest scale, where no gene says so."""
 TELLING = 10.0
@@ -178,6 +186,41 @@ def learn_laws(
     return under, maximize(under, psi)
 
 
+def with_mean_weights(
+    likelihood: MarginalLikelihood, laws: LawsToLearn, under: MarginalLikelihood, psi: np.ndarray
+) -> tuple[MarginalLikelihood, np.ndarray]:
+    """Integrate over the weights of mixtures, those of each coefficient with the others' held.
+
+    Parameters
+    ----------
+    likelihood : MarginalLikelihood
+        As `learn_laws` takes it.
+    laws : LawsToLearn
+    under : MarginalLikelihood
+    psi : ndarray (hyperparameter,)
+        As `learn_laws` returns them.
+
+    Returns
+    -------
+    under : MarginalLikelihood
+        Under the mixtures with the posterior means of their weights.
+    psi : ndarray (hyperparameter,)
+        Its maximum.
+    """
+    if not laws.scales:
+        return under, psi
+    free = replace(likelihood, space=laws.space)
+    known = {k: law for k, law in under.space.mixtures if k in laws.scales}
+    means = {}
+    for k, law in known.items():
+        null = law.scale == 0.0
+        concentration = np.where(null, NULL_WEIGHT, OTHER_WEIGHTS / (~null).sum())
+        weight = mean_weights(_components(free, known, k, psi), concentration, law.weight)
+        means[k] = EffectMixture(weight, law.scale)
+    under = _under(free, means)
+    return under, maximize(under, psi)
+
+
 def log_likelihood(likelihood: MarginalLikelihood, psi: np.ndarray) -> float:
     """Return the log marginal likelihood of hyperparameters.
 
@@ -287,6 +330,20 @@ def _reweighted(
     likelihood: MarginalLikelihood, known: Mapping[int, EffectMixture], k: int, psi: np.ndarray
 ) -> EffectMixture:
     """Return the mixture of a coefficient with the weights of largest posterior density, given the rest."""
+    law = known[k]
+    components = _components(likelihood, known, k, psi)
+    prior = np.eye(law.scale.size)[np.repeat(np.flatnonzero(law.scale == 0.0), int(NULL_WEIGHT) - 1)]
+    weight = maximum_likelihood_weights(np.concatenate([components, prior]))
+    if not weight[law.scale > 0.0].any():  # a law of effects has some that are not zero
+        weight = weight * (1.0 - RARE / len(components))
+        weight[np.where(law.scale > 0.0, law.scale, np.inf).argmin()] = RARE / len(components)
+    return EffectMixture(weight, law.scale)
+
+
+def _components(
+    likelihood: MarginalLikelihood, known: Mapping[int, EffectMixture], k: int, psi: np.ndarray
+) -> np.ndarray:
+    """Return the marginal likelihood of every gene under each component of a mixture, the largest being 1."""
     law, others = known[k], {other: law for other, law in known.items() if other != k}
     space = replace(likelihood.space, mixtures=(*likelihood.space.mixtures, *others.items()))
     point = HyperparameterPosterior(space, space.phi(psi)[None], np.ones(1))
@@ -296,13 +353,7 @@ def _reweighted(
     weights = gene_weights(space, likelihood.base_mean, theta, log_ratio, point)
     over_genes(_fill_components, n_genes, theta, weights, k, law.scale, components)
     row = components.max(axis=1)
-    components = components[row > 0.0] / row[row > 0.0, None]
-    prior = np.eye(law.scale.size)[np.repeat(np.flatnonzero(law.scale == 0.0), int(NULL_WEIGHT) - 1)]
-    weight = maximum_likelihood_weights(np.concatenate([components, prior]))
-    if not weight[law.scale > 0.0].any():  # a law of effects has some that are not zero
-        weight = weight * (1.0 - RARE / n_genes)
-        weight[np.where(law.scale > 0.0, law.scale, np.inf).argmin()] = RARE / n_genes
-    return EffectMixture(weight, law.scale)
+    return np.asarray(components[row > 0.0] / row[row > 0.0, None])
 
 
 @kernel

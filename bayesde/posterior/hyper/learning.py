@@ -25,6 +25,7 @@ from bayesde.posterior.hyper.laws import (
     LawsToLearn,
     gain_of_student_t,
     learn_laws,
+    with_mean_weights,
     with_zeros,
 )
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
@@ -182,23 +183,20 @@ def _under_laws(
 ) -> tuple[MarginalLikelihood, np.ndarray, ProposedZeros | None]:
     """Learn laws of effects; return the likelihood under them, its maximum, and the proposals with zeros.
 
-    Of many genes, some teach a law first that the proposals with zeros of all are made for: effects that are
+    At most `ENOUGH_GENES` teach a law first that the proposals with zeros of all are made for: effects that are
     not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
     """
     space = likelihood.space
     hyper, at = space.hyperparameters(space.phi(psi)), _point(space, psi)
     if not laws.atoms:
-        return *learn_laws(likelihood, laws, hyper), None
-    few = model.n_genes <= ENOUGH_GENES
-    if not few:
-        taken = likelihood.spread_genes(ENOUGH_GENES)
-        genes = in_pieces(start.genes(taken), model_under(at, model.genes(taken)))
-        found, psi = learn_laws(
-            with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper
-        )
-        hyper, at = found.space.hyperparameters(found.space.phi(psi)), _point(found.space, psi)
+        return *with_mean_weights(likelihood, laws, *learn_laws(likelihood, laws, hyper)), None
+    taken = likelihood.spread_genes(ENOUGH_GENES)
+    genes = in_pieces(start.genes(taken), model_under(at, model.genes(taken)))
+    found, psi = learn_laws(with_zeros(likelihood.spread(ENOUGH_GENES), genes, laws.atoms)[0], laws, hyper)
+    hyper, at = found.space.hyperparameters(found.space.phi(psi)), _point(found.space, psi)
     under, pieces = with_zeros(likelihood, in_pieces(start, model_under(at, model)), laws.atoms)
-    return *learn_laws(under, laws, hyper, near=not few), ProposedZeros(pieces, at)
+    learnt = learn_laws(under, laws, hyper, near=True)
+    return *with_mean_weights(under, laws, *learnt), ProposedZeros(pieces, at)
 
 
 def _point(space: HyperparameterSpace, psi: np.ndarray) -> HyperparameterPosterior:

@@ -116,7 +116,7 @@ class MarginalLikelihood:
         )
 
     def spread_genes(self, most: int) -> np.ndarray:
-        """Return which genes `spread` takes where there are more.
+        """Return which genes `spread` takes.
 
         Parameters
         ----------
@@ -124,8 +124,10 @@ class MarginalLikelihood:
 
         Returns
         -------
-        ndarray of int (most,)
+        ndarray of int (gene,)
         """
+        if self.base_mean.size <= most:
+            return np.arange(self.base_mean.size)
         order = np.argsort(self.base_mean, kind="stable")  # ties the same with every NumPy and processor
         return np.asarray(order[np.linspace(0, order.size - 1, most).astype(int)])
 

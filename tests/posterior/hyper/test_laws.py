@@ -29,6 +29,7 @@ from bayesde.posterior.hyper.laws import (
     gain_of_student_t,
     learn_laws,
     log_likelihood,
+    with_mean_weights,
     with_zeros,
 )
 from bayesde.posterior.hyper.learning import draw_all
@@ -256,6 +257,19 @@ def test_where_no_effect_is_seen_a_mixture_has_nearly_all_its_weight_on_zero(mon
     nothing = _reweighted(replace(likelihood, space=laws.space), {1: law}, 1, psi)
     assert nothing.weight[:2].tolist() == [1.0 - 0.1 / 300, 0.1 / 300]
     assert not nothing.weight[2:].any()
+
+
+def test_weights_are_integrated_over():
+    """Scales that the counts cannot tell from zero keep weight, and the rest of the law is at its maximum."""
+    likelihood, laws, under, psi = learnt(one_effect("student_t", 0.8, SEED), "mixture", 300)
+    mean, at = with_mean_weights(likelihood, laws, under, psi)
+    ((_, best),), ((_, law),) = under.space.mixtures, mean.space.mixtures
+    assert (best.weight < 1e-6).any()
+    assert (law.weight > 0.0).all()
+    assert law.null == pytest.approx(best.null, abs=0.1)
+    again = maximize(mean, at + 0.2)
+    assert float(mean.log_posterior(again)) == pytest.approx(float(mean.log_posterior(at)), abs=0.02)
+    assert with_mean_weights(likelihood, replace(laws, scales={}), under, psi) == (under, psi)
 
 
 def test_a_mixture_that_is_known_takes_part(two_effects):

@@ -32,7 +32,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
 from bayesde.posterior.hyper.evidence_error import bias_of_logs, error_of_difference
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.hyper.laws import learn_laws, log_likelihood, with_zeros
+from bayesde.posterior.hyper.laws import learn_laws, log_likelihood, with_mean_weights, with_zeros
 from bayesde.posterior.hyper.learning import STAGES, number_of_points, settled
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood, gene_weights
 from bayesde.posterior.hyper.maximum import maximize
@@ -177,7 +177,7 @@ def with_effects(posterior: PosteriorT, effects: Any, *, progress: Progress | No
     request, report_to = _asking_for(posterior.request, effects=effects), progress or silent
     report_to(0, STAGES, "learning the law of the effects")
     base = _Draws.of(posterior, request)
-    under, psi = base.learn(request)
+    under, psi = base.integrated(request)
     report_to(1, STAGES, "sampling the hyperparameters")
     rng = np.random.default_rng(request.seed)
     points = sample_hyperparameters(under, psi, number_of_points(under.base_mean.size), rng)
@@ -298,12 +298,23 @@ class _Draws:
 
     def learn(self, request: Request) -> tuple[MarginalLikelihood, np.ndarray]:
         """Learn the law that is asked for; return the marginal likelihood under it, and its maximum."""
-        laws, plain = request.laws, replace(request, options=replace(request.options, effects="cauchy"))
-        space = plain.space
-        if laws is None:
-            likelihood = replace(self.likelihood, space=space)
-            return likelihood, maximize(likelihood, space.psi_of(self.start))
-        return learn_laws(replace(self._at(laws.atoms), space=space), laws, self.start)
+        if request.laws is None:
+            likelihood = self._free(request)
+            return likelihood, maximize(likelihood, likelihood.space.psi_of(self.start))
+        return learn_laws(self._free(request), request.laws, self.start)
+
+    def integrated(self, request: Request) -> tuple[MarginalLikelihood, np.ndarray]:
+        """Learn the law, and integrate over the weights of mixtures, as a run does."""
+        learnt = self.learn(request)
+        return (
+            learnt if request.laws is None else with_mean_weights(self._free(request), request.laws, *learnt)
+        )
+
+    def _free(self, request: Request) -> MarginalLikelihood:
+        """Return the marginal likelihood before the law is learnt."""
+        plain = replace(request, options=replace(request.options, effects="cauchy"))
+        atoms = () if request.laws is None else request.laws.atoms
+        return replace(self._at(atoms), space=plain.space)
 
     def _at(self, atoms: tuple[int, ...]) -> MarginalLikelihood:
         if not atoms:
