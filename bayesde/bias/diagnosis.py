@@ -30,8 +30,9 @@ __all__ = ["confounding", "differences", "length_spread", "library_table", "verd
 LN2 = float(np.log(2.0))
 WORTHWHILE = 0.05
 """Standard deviation of log2 effective lengths between libraries from which a correction is advised: 3.5 %.
-In simulations of 1,104 genes without effects, two groups that differ so much have 5 false calls at 5 %, and
-71 if the standard deviation is 0.09 (`benchmarks/bias/README.md`)."""
+In simulations of two groups that differ so much, 1,104 genes without effects have no false call at 5 %, and
+49 if the standard deviation is 0.09; with a tenth of the genes different, there are 15 and 65
+(`benchmarks/bias/README.md`)."""
 SMALLEST_DIFFERENCE = 0.01
 """Bits; smaller differences between conditions are not worth a warning."""
 FEWEST_FRAGMENTS = 10
