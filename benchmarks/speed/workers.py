@@ -1,10 +1,10 @@
 """What a block costs, and what more workers gain: ``python -m benchmarks.speed.workers``.
 
-Genes of simulated counts (8 samples in two groups) are sampled in blocks by one and by two workers, here and
-on a Dask cluster of this machine. Everything is measured as processor time, so that other work on the machine
-matters little: of this process and of those that it has ended, and of the workers of the cluster. How long a
-run takes on W idle processors is then simulated: the processor time outside blocks is spent by one process,
-per block, before the block's worker can begin; each block is given to the worker that is free first.
+Genes of simulated counts (8 samples in two groups) are sampled by psis in blocks, here and by one and two
+workers of a Dask cluster on this machine. Everything is measured as processor time, of this process and of
+the workers, so that other work on the machine matters little. How long blocks of nuts take on many idle
+processors is then simulated: the process in charge spends as much on each block, one after the other, before
+a worker can begin; each block is given to the worker that is free first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,13 @@ from bayesde.posterior.importance import blocks
 from bayesde.posterior.storage.pools import LocalPool
 from benchmarks.speed.nuts_blocks import processor_seconds
 
-__all__ = ["simulated_seconds"]
+__all__ = ["simulated_seconds", "simulated_table"]
 
-GENES = {"psis": 3000, "nuts": 60}
-PER_BLOCK = {"psis": 512, "nuts": 20}
-"""Genes of a block; of nuts that of the default options."""
-FITTED, FEW = 300, 4
-"""Genes of the point estimates, at the least, and those of a run that is not measured."""
-LARGE = {"psis": 300_000, "nuts": 20_000}
-"""Genes of the runs that are simulated."""
+PER_BLOCK = 512
+FEW = 4
+"""Genes of a run that is not measured."""
+NUTS = (20_000, 20, 0.179)
+"""Genes, genes per block, and processor seconds per gene, of speed/results/nuts_blocks.md."""
 WORKERS = (1, 2, 10, 100)
 
 
@@ -74,9 +72,9 @@ class Measured:
 
 
 @contextmanager
-def _measured(workers: Callable[[], float] | None = None) -> Iterator[Measured]:
-    """Measure a run; `workers` returns the processor time of other processes."""
-    seen, clock = Measured(), workers or (lambda: 0.0)
+def _measured() -> Iterator[Measured]:
+    """Measure a run of this process."""
+    seen = Measured()
     learnt, carry_out = engines._learnt, LocalPool.carry_out
 
     def learn(*arguments: Any) -> Any:
@@ -92,32 +90,26 @@ def _measured(workers: Callable[[], float] | None = None) -> Iterator[Measured]:
         return result
 
     with patch.object(engines, "_learnt", learn), patch.object(LocalPool, "carry_out", carried_out):
-        before = processor_seconds() + clock()
+        before = processor_seconds()
         yield seen
-        seen.total = processor_seconds() + clock() - before
+        seen.total = processor_seconds() - before
 
 
 class Runs:
-    """Runs of one engine on simulated genes.
+    """Runs of engine psis on simulated genes.
 
     Parameters
     ----------
-    engine : {"psis", "nuts"}
     n_genes : int
-        That are sampled.
     """
 
-    def __init__(self, engine: str, n_genes: int) -> None:
-        counts = bde.simulate(max(n_genes, FITTED), groups=(4, 4), seed=1).counts
-        self.engine, self.fit = engine, bde.fit_eb(counts, "~ condition")
-        self.genes = list(self.fit.counts.genes[self.fit.estimated][:n_genes])
+    def __init__(self, n_genes: int) -> None:
+        counts = bde.simulate(n_genes, groups=(4, 4), seed=1).counts
+        self.fit = bde.fit_eb(counts, "~ condition")
 
     def run(self, per_block: int, few: bool = False, **machine: Any) -> None:
         """Sample the genes, or a few of them, in blocks, whose folder is then removed."""
-        options = bde.SamplingOptions(hand_over=False, block_size=per_block)
-        own: dict[str, Any] = {"genes": self.genes[:FEW] if few else self.genes}
-        if self.engine == "nuts":  # to sample, and not to learn
-            own["hyperparameters"] = "eb"
+        genes = list(self.fit.counts.genes[self.fit.estimated])
         with (
             tempfile.TemporaryDirectory() as folder,
             patch.object(blocks, "LARGE", 0),
@@ -127,17 +119,16 @@ class Runs:
                 self.fit.counts,
                 self.fit.design,
                 eb=self.fit,
-                engine=self.engine,
-                options=options,
+                genes=genes[:FEW] if few else genes,
+                options=bde.SamplingOptions(hand_over=False),
                 directory=str(Path(folder) / "blocks"),
-                **own,
                 **machine,
             )
 
-    def here(self, per_block: int, workers: int = 1) -> Measured:
-        """Measure a run of this process and of those that it starts."""
+    def here(self, per_block: int) -> Measured:
+        """Measure a run of this process."""
         with _measured() as seen:
-            self.run(per_block, workers=workers)
+            self.run(per_block)
         return seen
 
     def on_a_cluster(self, per_block: int, workers: int) -> tuple[float, float]:
@@ -157,53 +148,58 @@ class Runs:
             self.run(1, few=True, scheduler=client)  # which loads libraries, in each worker
             before, own = spent(), processor_seconds()
             self.run(per_block, scheduler=client)
-            own = processor_seconds() - own
-            return own, spent() - before
+            return processor_seconds() - own, spent() - before
 
 
-def _report(engine: str, n_genes: int) -> Iterator[str]:
+def _report(n_genes: int) -> Iterator[str]:
     """Measure, and yield lines of a report."""
-    runs, per_block = Runs(engine, n_genes), PER_BLOCK[engine]
+    runs = Runs(n_genes)
     runs.run(1, few=True)  # what is compiled is compiled now
-    one = runs.here(per_block)
+    one = runs.here(PER_BLOCK)
     times = np.array(one.blocks)
     yield (
-        f"{engine}, {n_genes:,} genes, {times.size} blocks of {per_block}: {one.total:.1f} s, of which "
+        f"psis, {n_genes:,} genes, {times.size} blocks of {PER_BLOCK}: {one.total:.1f} s, of which "
         f"learning {one.learning:.1f} s, blocks {times.sum():.1f} s ({np.min(times):.2f} to "
         f"{np.max(times):.2f} s each), the rest {1000 * one.between:.0f} ms per block"
     )
-    if engine == "psis":
-        small = runs.here(per_block // 4)
-        more = (small.total - one.total) / (len(small.blocks) - times.size)
-        yield f"  blocks of {per_block // 4}: {small.total:.1f} s, so a block more costs {1000 * more:.0f} ms"
-    if engine == "nuts":  # psis has threads of its own
-        two = runs.here(per_block, workers=2)
-        yield f"  2 workers here: {two.total:.1f} s"
+    small = runs.here(PER_BLOCK // 4)
+    more = (small.total - one.total) / (len(small.blocks) - times.size)
+    yield f"  blocks of {PER_BLOCK // 4}: {small.total:.1f} s, so a block more costs {1000 * more:.0f} ms"
     for workers in (1, 2):
-        own, theirs = runs.on_a_cluster(per_block, workers)
+        own, theirs = runs.on_a_cluster(PER_BLOCK, workers)
+        each = (own - one.learning) / times.size
         yield (
             f"  Dask, {workers} worker(s): workers {theirs:.1f} s, this process {own:.1f} s, without "
-            f"learning {1000 * (own - one.learning) / times.size:.0f} ms per block"
+            f"learning {1000 * each:.0f} ms per block"
         )
-    between = (own - one.learning) / times.size
-    n_blocks = -(-LARGE[engine] // per_block)
-    drawn = np.random.default_rng(1).choice(times * theirs / times.sum(), n_blocks)
-    yield f"  simulated, {LARGE[engine]:,} genes on a cluster, {n_blocks} blocks, without learning:"
-    alone = simulated_seconds(drawn, 1, between)
+    yield from simulated_table(one.between, each)
+
+
+def simulated_table(*between: float) -> Iterator[str]:
+    """Yield lines: how long blocks of engine nuts would take by the number of workers.
+
+    Parameters
+    ----------
+    *between : float
+        As of `simulated_seconds`.
+    """
+    n_genes, per_block, seconds = NUTS
+    times = [per_block * seconds] * (n_genes // per_block)
     for workers in WORKERS:
-        seconds = simulated_seconds(drawn, workers, between)
-        yield f"  {workers:>4} workers: {seconds:,.0f} s, {alone / seconds:.1f} times as fast as one"
+        found = [simulated_seconds(times, workers, each) for each in between]
+        told = ", ".join(
+            f"{one:,.0f} s with {1000 * each:.0f} ms between blocks"
+            for one, each in zip(found, between, strict=True)
+        )
+        yield f"  nuts, {n_genes:,} genes, {workers} worker(s): {told}"
 
 
 def main() -> None:
-    """Measure the chosen engines, and print what was found."""
+    """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", action="append", choices=tuple(GENES))
-    parser.add_argument("--genes", type=int)
-    chosen = parser.parse_args()
-    for engine in chosen.engine or GENES:
-        for line in _report(engine, chosen.genes or GENES[engine]):
-            print(line, flush=True)
+    parser.add_argument("--genes", type=int, default=3000)
+    for line in _report(parser.parse_args().genes):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
