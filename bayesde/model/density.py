@@ -59,7 +59,7 @@ class GeneData(NamedTuple):
     x : ndarray (sample, coefficient)
         Design matrix.
     groups : Groups
-        Samples that have random intercepts in common.
+        Samples that have random effects in common.
     """
 
     y: np.ndarray

@@ -23,6 +23,7 @@ import numpy as np
 
 from bayesde.model.random_effects.laplace import (
     LARGEST_ETA,
+    Room,
     add_sample,
     clear,
     effect_bounds,
@@ -35,6 +36,7 @@ from bayesde.model.random_effects.laplace import (
     solve_upper,
     theta_stream,
 )
+from bayesde.model.random_effects.terms import Terms
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import gamma_excess_derivatives, log_ratio
 
@@ -105,6 +107,31 @@ class _Sample(NamedTuple):
     mixed: float
 
 
+class _Work(NamedTuple):
+    """Work space of the derivatives of one gene.
+
+    Attributes
+    ----------
+    eta : ndarray (sample,)
+        Log means without random effects.
+    r : float
+    terms : Terms
+    room : Room
+        With the mode of a component.
+    moves : ndarray (theta, effect)
+        dG, and then C dG.
+    inverse : ndarray (effect, effect)
+        C.
+    """
+
+    eta: np.ndarray
+    r: float
+    terms: Terms
+    room: Room
+    moves: np.ndarray
+    inverse: np.ndarray
+
+
 @kernel
 def _sample_terms(count, eta, r):  # type: ignore[no-untyped-def]
     """Return the derivatives of one sample's log probability."""
@@ -139,19 +166,19 @@ def add_term_derivatives(theta, data, eta, gradient, hessian):  # type: ignore[n
     """
     y, _, x, groups = data
     d, r, terms = theta.size, math.exp(-theta[theta.size - 1]), groups.terms
-    room, q = make_room(terms), 0
+    room = make_room(terms)
     q = room.b.size
-    moves, inverse = np.zeros((d, q)), np.zeros((q, q))
+    work = _Work(eta, r, terms, room, np.zeros((d, q)), np.zeros((q, q)))
     fill_multipliers(theta, terms, room.a)
     total = _add_dispersion_terms(y, r, gradient, hessian)
     for c in range(groups.bounds.size - 1):
         members = _members(groups, c)
         total += laplace_integral(y, eta, r, members, c, terms, room)
-        _fill_scores(x, y, eta, r, members, c, terms, room, moves)
-        _fill_inverse(c, terms, room, inverse)
-        _add_covariance(c, terms, moves, room, inverse, gradient, hessian)
+        _fill_scores(x, y, members, c, work)
+        _fill_inverse(c, terms, room, work.inverse)
+        _add_covariance(c, work, gradient, hessian)
         for j in members:
-            _add_sample(j, x, y, eta, r, terms, room, moves, inverse, gradient, hessian)
+            _add_sample(j, x, y, work, gradient, hessian)
     for k in range(d):
         for m in range(k):
             hessian[m, k] = hessian[k, m]
@@ -173,8 +200,9 @@ def _add_dispersion_terms(y, r, gradient, hessian):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _fill_scores(x, y, eta, r, members, c, terms, room, moves):  # type: ignore[no-untyped-def]
+def _fill_scores(x, y, members, c, work):  # type: ignore[no-untyped-def]
     """Fill dG (theta, effect) of one component."""
+    eta, r, terms, room, moves, _ = work
     start, q = effect_bounds(terms, c)
     n_terms, d = terms.z.shape[1], moves.shape[0]
     moves[:, :q] = 0.0
@@ -205,8 +233,9 @@ def _fill_inverse(c, terms, room, inverse):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_covariance(c, terms, moves, room, inverse, gradient, hessian):  # type: ignore[no-untyped-def]
+def _add_covariance(c, work, gradient, hessian):  # type: ignore[no-untyped-def]
     """Add what depends on the effects alone and on covariances; dG becomes C dG."""
+    _, _, terms, room, moves, inverse = work
     start, q = effect_bounds(terms, c)
     d, n_terms, row = moves.shape[0], terms.z.shape[1], np.empty(q)
     before = moves[:, :q].copy()
@@ -231,8 +260,9 @@ def _add_covariance(c, terms, moves, room, inverse, gradient, hessian):  # type:
 
 
 @kernel
-def _add_sample(j, x, y, eta, r, terms, room, moves, inverse, gradient, hessian):  # type: ignore[no-untyped-def]
+def _add_sample(j, x, y, work, gradient, hessian):  # type: ignore[no-untyped-def]
     """Add one sample's part, with C dG in ``moves``."""
+    eta, r, terms, room, moves, inverse = work
     d, n_terms = gradient.size, terms.z.shape[1]
     p, at, variance = d - 1 - n_terms, eta[j], 0.0
     for t in range(n_terms):

@@ -4,9 +4,10 @@ r"""The log probability of a gene's counts at many draws of its parameters.
     r = exp(-a),  mu_j = nf_j exp(x_j . beta),
 
 where E depends on a alone (`bayesde.posterior.proposal.gamma_terms`). Where groups of samples have random
-intercepts, their integrals (`bayesde.posterior.proposal.group_terms`) take the place of the sum. Loops run
-over the draws innermost, so that they become vector instructions; the few draws that are too far out for
-those are done one by one.
+intercepts, their integrals (`bayesde.posterior.proposal.group_terms`) take the place of the sum; where there
+are several random effects, estimates of them (`bayesde.posterior.proposal.term_integrals`). Loops run over
+the draws innermost, so that they become vector instructions; the few draws that are too far out for those are
+done one by one.
 """
 
 from __future__ import annotations

@@ -180,7 +180,8 @@ def _fill_without(first, last, theta, data, lost, left_out, value):  # type: ign
                         total, least = other[m] - rest[m], gamma_excess(r[m])
                         for j in own:
                             total += log_constant(gene.y[j], r[m], least)
-                        value[g, i, begin + m] = total
+                        # estimates are poor at draws far out, of no weight, and may exceed 1
+                        value[g, i, begin + m] = total if total < 0.0 else 0.0
 
 
 @kernel
