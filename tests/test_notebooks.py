@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 REDUCED = {
+    "airway_start_to_end": "GENES = 6000",
     "exon_usage": "GENES = 150",
     "model_in_stan": "GENES, WARMUP, DRAWS = 20, 200, 100",
     "normalization": "GENES = 1500",
