@@ -104,6 +104,8 @@ def plan_blocks(
     for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     common.update(laws_as_bytes(model))
+    for part in () if genes.levels is None else (*genes.levels.shared_arrays, *model.log_sd_prior):
+        common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]
