@@ -96,7 +96,7 @@ parameters {
   real log_dispersion_sd;  // natural log of the scale of log dispersions around the trend
   real log_asymptotic_dispersion;  // log(a0)
   vector[trend] log_extra_poisson;  // log(a1)
-  array[R] vector[2] random_sd_law;  // random_sd_center and log(random_sd_spread) of every random effect
+  vector[2 * R] random_sd_law;  // random_sd_center and log(random_sd_spread) of one random effect after the other
   vector<lower=2>[sample_nu] nu;  // degrees of freedom of the residuals
 }
 transformed parameters {
@@ -117,8 +117,8 @@ transformed parameters {
     }
   }
   for (r in 1 : R) {
-    random_sd_center[r] = random_sd_law[r][1];
-    random_sd_spread[r] = exp(random_sd_law[r][2]);
+    random_sd_center[r] = random_sd_law[2 * r - 1];
+    random_sd_spread[r] = exp(random_sd_law[2 * r]);
   }
 }
 model {
@@ -134,7 +134,7 @@ model {
   target += normal_lpdf(log_asymptotic_dispersion | log_asymptotic_dispersion_mean, log_asymptotic_dispersion_sd);
   target += normal_lpdf(log_extra_poisson | log_extra_poisson_mean, log_extra_poisson_sd);
   for (r in 1 : R) {
-    target += normal_lpdf(random_sd_law[r] | random_sd_law_mean[r], random_sd_law_sd[r]);
+    target += normal_lpdf(segment(random_sd_law, 2 * r - 1, 2) | random_sd_law_mean[r], random_sd_law_sd[r]);
   }
   target += gamma_lpdf(nu | nu_shape, nu_rate);  // the constant of the truncation at 2 is left out
   target += reduce_sum_static(some_genes, z, grainsize, y, counts, log_y, saturated, x_all, log_nf, location, scale,

@@ -178,7 +178,7 @@ def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
                 "log_dispersion_sd": float(psi[n]),
                 "log_asymptotic_dispersion": float(psi[n + 1]),
                 "log_extra_poisson": psi[n + 2 : first].tolist(),
-                "random_sd_law": psi[first:last].reshape(-1, 2).tolist(),
+                "random_sd_law": psi[first:last].tolist(),
                 "nu": [LOWEST_NU + math.exp(value) for value in psi[last:].tolist()],
             }
         )
@@ -197,8 +197,8 @@ def _hyperparameters(chains: Chains, space: HyperparameterSpace) -> Hyperparamet
     columns += [drawn["dispersion_sd"], np.exp(drawn["log_asymptotic_dispersion"])]
     if space.trend:
         columns.append(np.exp(drawn["log_extra_poisson"][:, :, 0]))
-    for r in range(len(space.random_effects)):
-        columns += list(np.exp(drawn["random_sd_law"][:, :, r]).transpose(2, 0, 1))
+    if space.random_effects:
+        columns += list(np.exp(drawn["random_sd_law"]).transpose(2, 0, 1))
     if space.student_t:
         columns.append(drawn["nu"][:, :, 0])
     phi = np.column_stack([column.ravel() for column in columns])
