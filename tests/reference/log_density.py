@@ -105,7 +105,7 @@ def gamma(x, shape, rate):
 
 
 def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray, u=()) -> np.longdouble:
-    """Of theta = (beta, log standard deviations of random effects, log dispersion), and the levels' effects."""
+    """Of theta = (beta, log sds of random effects, log dispersion), and the levels' effects."""
     x = np.asarray(data["x"], Extended)
     log_mu = np.asarray(data["log_nf"][g], Extended) + x @ theta[: x.shape[1]]
     for r, effects in enumerate(u):

@@ -6,13 +6,10 @@ import numpy as np
 
 from bayesde.posterior.stan.levels import NO_DATA
 
-
 N_SAMPLES, N_COEFFICIENTS = 6, 3
 
 
-def block_data(
-    rng: np.random.Generator, n_genes: int = 4, extreme: bool = False, random=(), **flags
-) -> dict:
+def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False, random=(), **flags) -> dict:
     """Data common to both programs; with extreme, counts to 1e7, a zero row, and a gene close to Poisson.
 
     `random` has the number of levels of every random effect; the second one is a slope.
