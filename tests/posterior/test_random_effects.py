@@ -135,7 +135,9 @@ def test_engines_of_stan_have_one_random_intercept(experiment, engine, formula):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesdeWarning)
         design = bde.Design.from_formula(formula, more)
-    with pytest.raises(OptionError, match=rf"engine '{engine}' has one random intercept, .* Use engine 'psis'"):
+    with pytest.raises(
+        OptionError, match=rf"engine '{engine}' has one random intercept, .* Use engine 'psis'"
+    ):
         check_groupings(design.groupings, engine)
 
 
