@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _SEVERAL = (
-    "Use engine 'psis', which has several random effects, or keep the one whose samples are most alike and make "
-    "others fixed effects where the design allows it."
+    "Use engine 'psis', which has several random effects, or keep the one whose samples are most alike and "
+    "make others fixed effects where the design allows it."
 )
 
 
@@ -50,8 +50,8 @@ def check_groupings(groupings: Sequence[Grouping], engine: str) -> None:
     if engine != "psis" and groupings and not is_one_intercept(groupings):
         terms = " + ".join(grouping.term for grouping in groupings)
         raise OptionError(
-            f"engine '{engine}' has one random intercept, such as (1 | {groupings[-1].name}), and the design has "
-            f"{terms}. {_SEVERAL}"
+            f"engine '{engine}' has one random intercept, such as (1 | {groupings[-1].name}), and the design "
+            f"has {terms}. {_SEVERAL}"
         )
 
 
