@@ -23,6 +23,7 @@ from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learn
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
+from bayesde.posterior.random_effects import is_one_intercept
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.effects import has_atoms
@@ -159,10 +160,10 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    if request.groupings:
+    if request.groupings and not is_one_intercept(request.groupings):
         logger.info(
-            "%d genes have unreliable importance weights, and Stan cannot sample them with random effects; "
-            "draw more (draws, --draws).",
+            "%d genes have unreliable importance weights, and Stan cannot sample them with several random "
+            "effects; draw more (draws, --draws).",
             rows.size,
         )
         return

@@ -12,19 +12,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesde.design.random_effects import Grouping, refuse_groupings
-from bayesde.errors import InputError, first_few
+from bayesde.design.random_effects import Grouping
+from bayesde.errors import InputError, OptionError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.model.random_effects.groups import Groups, RandomEffects
 from bayesde.numerics.elementary import logarithms
 
-__all__ = ["check_groupings", "start_of_random_effects", "with_laws_of_random_effects", "with_random_effects"]
+__all__ = [
+    "check_groupings",
+    "is_one_intercept",
+    "start_of_random_effects",
+    "with_laws_of_random_effects",
+    "with_random_effects",
+]
 
-_ENGINES = (
-    "Use engine 'psis', which integrates random effects out, or make the grouping a fixed effect where "
-    "the design allows it."
+_SEVERAL = (
+    "Use engine 'psis', which has several random effects, or keep the one whose samples are most alike and "
+    "make others fixed effects where the design allows it."
 )
 
 
@@ -41,8 +47,22 @@ def check_groupings(groupings: Sequence[Grouping], engine: str) -> None:
     OptionError
         With what to do instead.
     """
-    if engine != "psis":
-        refuse_groupings(tuple(groupings), f"engine '{engine}'", _ENGINES)
+    if engine != "psis" and groupings and not is_one_intercept(groupings):
+        terms = " + ".join(grouping.term for grouping in groupings)
+        raise OptionError(
+            f"engine '{engine}' has one random intercept, such as (1 | {groupings[-1].name}), and the design "
+            f"has {terms}. {_SEVERAL}"
+        )
+
+
+def is_one_intercept(groupings: Sequence[Grouping]) -> bool:
+    """Tell whether the random effects are one random intercept, which all engines have.
+
+    Parameters
+    ----------
+    groupings : sequence of Grouping
+    """
+    return len(groupings) == 1 and groupings[0].is_intercept
 
 
 def with_laws_of_random_effects(
@@ -119,7 +139,7 @@ def start_of_random_effects(
 
 def _groups(groupings: Sequence[Grouping]) -> Groups:
     """Return which samples have random effects in common."""
-    if len(groupings) == 1 and groupings[0].is_intercept:
+    if is_one_intercept(groupings):
         return Groups.of(groupings[0].level)
     levels = [np.repeat(one.level[:, None], one.columns.shape[1], axis=1) for one in groupings]
     return Groups.of_terms(np.hstack(levels), np.hstack([one.columns for one in groupings]))

@@ -161,7 +161,7 @@ class ModelPlan:
         metadata=described(
             Formula(),
             "The design: a formula over the columns of the sample table, `'~ batch + condition'`, "
-            "`'~ 0 + group'`, ...; with a random effect of each donor (engine psis) "
+            "`'~ 0 + group'`, ...; with a random effect of each donor (`sample`) "
             "`'~ condition + (1 | donor)'`.",
             flag("--design", "-d", metavar="FORMULA"),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bayesde.io import write_atomically
+from benchmarks.donors.agreement import AGREEMENT, compared
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.scores import scored
 from benchmarks.donors.several_terms import SEVERAL, scored_terms
@@ -31,6 +32,8 @@ ONE_INTERCEPT = {
     "slopes": "~ time + (1 | donor)",
 }
 """Of designs with several random effects, what leaves out one of them."""
+COMPARED = 60
+"""Genes that Stan samples."""
 
 
 def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -62,10 +65,16 @@ def several(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
                 yield key | scored_terms(experiment, genes, seed, formula)
 
 
+def agreement(genes: int) -> Iterator[dict[str, Any]]:
+    """Compare engines psis and nuts."""
+    for experiment in AGREEMENT:
+        yield from compared(experiment, genes)
+
+
 def main() -> None:
     """Measure, and write tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("accuracy", "growth", "several"), action="append")
+    parser.add_argument("--part", choices=("accuracy", "growth", "several", "agreement"), action="append")
     parser.add_argument("--genes", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -75,6 +84,7 @@ def main() -> None:
         "accuracy": accuracy(arguments.genes, arguments.seeds),
         "growth": growth(),
         "several": several(arguments.genes, arguments.seeds),
+        "agreement": agreement(min(arguments.genes, COMPARED)),
     }
     for part in arguments.part or parts:
         rows = []

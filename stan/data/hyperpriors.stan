@@ -17,3 +17,7 @@
   real<lower=0> nu_value;  // degrees of freedom when nu_known is 1
   real<lower=0> nu_shape;  // Gamma prior of nu, when nu_known is 0
   real<lower=0> nu_rate;
+  // For every random effect, means and standard deviations of the normal priors of random_sd_center and
+  // log(random_sd_spread), of the log standard deviations over the genes
+  array[R] vector[2] random_sd_law_mean;
+  array[R] vector<lower=0>[2] random_sd_law_sd;

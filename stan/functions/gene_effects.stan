@@ -116,13 +116,14 @@
   }
 
   /**
-   * Variance of a non-centered log dispersion given the counts, with a normal approximation of the likelihood.
+   * Variance of a non-centered log dispersion, or log standard deviation of random effects, given the counts, with a
+   * normal approximation of the likelihood.
    *
    * @param precision of the normal approximation
-   * @param dispersion_sd scale of log dispersions around the trend
+   * @param spread scale of the log dispersions around the trend, or of the log standard deviations
    */
-  real partial_variance(data real precision, real dispersion_sd) {
-    return inv(precision + inv_square(dispersion_sd));
+  real partial_variance(data real precision, real spread) {
+    return inv(precision + inv_square(spread));
   }
 
   /**
@@ -131,33 +132,35 @@
    * theta = location + scale e, where e_i = z_i except for a non-centered coefficient k, for which
    * beta_k = bounded_cauchy(z_k, S_k, width_k), or bounded_t(z_k, nu_k, S_k, width_k) where its prior is Student-t, and
    * e_k is the value that makes theta_k equal to it.
-   * A non-centered log dispersion has the conditional posterior that its prior and a normal approximation of the
-   * likelihood give: with v = 1 / (precision + 1 / dispersion_sd^2) it is
-   * v (precision_times_mean + log_trend / dispersion_sd^2) + sqrt(v) z; with precision 0, log_trend + dispersion_sd z.
+   * A non-centered log dispersion, or log standard deviation of random effects, has the conditional posterior that its
+   * prior and a normal approximation of the likelihood give: with v = 1 / (precision + 1 / spread^2) it is
+   * v (precision_times_mean + center / spread^2) + sqrt(v) z; with precision 0, center + spread z.
    * scale is upper triangular, so e is solved for from the last element to the first.
    *
    * @param z sampled values, on the scale of location and scale
    * @param location center, natural log
    * @param scale upper triangular
-   * @param noncentered 1 where the coefficient, or (last) the log dispersion, is non-centered
+   * @param noncentered 1 where the coefficient, or what comes after the coefficients, is non-centered
    * @param width of non-centered coefficients, see bounded_sinh
-   * @param precision of the normal approximation, for a non-centered log dispersion
-   * @param precision_times_mean precision of that approximation times its mean
+   * @param precision of the normal approximations, for what is non-centered after the coefficients
+   * @param precision_times_mean precision of these approximations times their means
    * @param effects 1 where the prior of a coefficient is Student-t
    * @param effect_nu degrees of freedom of these priors; may be empty if there are none
    * @param effect_scale scale of the prior of every coefficient, natural log; of a mixture, see mixture_scale_at
-   * @param log_trend natural log of the dispersion trend at this gene
-   * @param dispersion_sd scale of log dispersions around the trend
-   * @return theta = (beta, log_dispersion), natural log
+   * @param center of the priors of what comes after the coefficients: of the log standard deviations of random effects,
+   *   and natural log of the dispersion trend at this gene
+   * @param spread their scales
+   * @return theta = (beta, log standard deviations of random effects, log_dispersion), natural log
    */
   vector gene_effects(vector z, data vector location, data matrix scale, data array[] int noncentered,
-                      data vector width, data real precision, data real precision_times_mean,
-                      data array[] int effects, vector effect_nu, vector effect_scale, real log_trend,
-                      real dispersion_sd) {
+                      data vector width, data vector precision, data vector precision_times_mean,
+                      data array[] int effects, vector effect_nu, vector effect_scale, vector center,
+                      vector spread) {
     if (sum(noncentered) == 0) {
       return location + scale * z;
     }
     int D = rows(z);
+    int P = size(effects);
     vector[D] e = z;
     vector[D] theta;
     for (i in 1 : D) {
@@ -167,12 +170,13 @@
         rest += scale[k, m] * e[m];
       }
       if (noncentered[k]) {
-        if (k < D) {
+        if (k <= P) {
           theta[k] = effects[k] == 1 ? bounded_t(z[k], effect_nu[k], effect_scale[k], width[k])
                                      : bounded_cauchy(z[k], effect_scale[k], width[k]);
         } else {
-          real v = partial_variance(precision, dispersion_sd);
-          theta[k] = v * (precision_times_mean + log_trend * inv_square(dispersion_sd)) + sqrt(v) * z[k];
+          int r = k - P;
+          real v = partial_variance(precision[r], spread[r]);
+          theta[k] = v * (precision_times_mean[r] + center[r] * inv_square(spread[r])) + sqrt(v) * z[k];
         }
         e[k] = (theta[k] - rest) / scale[k, k];
       } else {

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from reference.log_density import effect_log_density, gene_log_likelihood, normal, student_t
 
+from bayesde.posterior.stan.levels import NO_DATA
+
 LAWS = ("cauchy", "student_t", "mixture")
 GENES, POINTS = 50, 20
 KINDS = ("ordinary", "zero row", "zero group", "millions", "single counts", "zero and millions")
@@ -67,6 +69,7 @@ class GenePoints:
             "P": p,
             "y": [self.y.tolist()],
             "x": self.x.tolist(),
+            **NO_DATA,
             "log_nf": [self.log_nf.tolist()],
             "location": np.zeros((1, p + 1)).tolist(),
             "scale": np.eye(p + 1)[None].tolist(),

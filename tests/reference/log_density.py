@@ -104,21 +104,26 @@ def gamma(x, shape, rate):
     )
 
 
-def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray) -> np.longdouble:
-    log_mu = np.asarray(data["log_nf"][g], Extended) + np.asarray(data["x"], Extended) @ theta[:-1]
+def gene_log_likelihood(data: Mapping, g: int, theta: np.ndarray, u=()) -> np.longdouble:
+    """Of theta = (beta, log sds of random effects, log dispersion), and the levels' effects."""
+    x = np.asarray(data["x"], Extended)
+    log_mu = np.asarray(data["log_nf"][g], Extended) + x @ theta[: x.shape[1]]
+    for r, effects in enumerate(u):
+        level = np.asarray(data["level"][r]) - 1
+        log_mu = log_mu + np.asarray(data["covariate"][r], Extended) * np.asarray(effects)[level]
     return sum(nb_log_pmf(y, eta, theta[-1]) for y, eta in zip(data["y"][g], log_mu, strict=True))
 
 
-def conditional_variance(data: Mapping, g: int, sd) -> np.longdouble:
-    """Variance of a log dispersion where its prior and a normal density of given precision meet."""
-    return 1 / (Extended(data["precision"][g]) + 1 / Extended(sd) ** 2)
+def conditional_variance(precision, sd) -> np.longdouble:
+    """Variance where a normal prior and a normal density of given precision meet."""
+    return 1 / (Extended(precision) + 1 / Extended(sd) ** 2)
 
 
 def residual_log_density(data: Mapping, g: int, log_dispersion, log_trend, sd, nu):
     """Of the log dispersion where it is sampled as it is, or of the z that moves it."""
     total = Extended(0)
     if data["noncentered"][g][-1]:
-        total += np.log(np.sqrt(conditional_variance(data, g, sd)))
+        total += np.log(np.sqrt(conditional_variance(data["precision"][g], sd)))
     if data["residuals"] == 1:
         return total + student_t(log_dispersion, nu, log_trend, sd)
     return total + normal(log_dispersion, log_trend, sd)
@@ -138,27 +143,65 @@ def bounded(z, scale, width, nu=1) -> tuple[np.longdouble, np.longdouble]:
     return width * np.log(np.abs(inner) + np.sqrt(inner**2 + 1)) * np.sign(inner), slope
 
 
+def random_sds_log_density(data: Mapping, g: int, theta, law):
+    """Of log standard deviations of random effects, or of the z that move them; law: centers and spreads."""
+    total, p = Extended(0), data["P"]
+    for r, (center, spread) in enumerate(zip(*law, strict=True)):
+        total += normal(theta[p + r], center, spread)
+        if data["noncentered"][g][p + r]:
+            total += np.log(np.sqrt(conditional_variance(data["random_sd_precision"][g][r], spread)))
+    return total
+
+
+def levels(data: Mapping, g: int, z, theta) -> tuple[list[np.ndarray], np.longdouble]:
+    """The random effects of the levels, one array for each random effect, and the log density of their z."""
+    effects, total, at, p = [], Extended(0), 0, data["P"]
+    for r, size in enumerate(data["n_levels"]):
+        sd, own = np.exp(theta[p + r]), []
+        for _ in range(size):
+            v = conditional_variance(data["level_precision"][g][at], sd)
+            moved = theta[:p] - np.asarray(data["location"][g][:p], Extended)
+            mean = data["level_precision_times_mean"][g][at] - moved @ data["level_by_coefficient"][g][at]
+            own.append(v * mean + np.sqrt(v) * z[at])
+            total += normal(own[-1], 0, sd) + np.log(np.sqrt(v))
+            at += 1
+        effects.append(np.array(own))
+    return effects, total
+
+
+def after_coefficients(data: Mapping, g: int, log_trend, sd, law) -> list[tuple]:
+    """Centers and scales of the priors, precisions, and precisions times means, in the order of theta."""
+    known = [
+        (data["random_sd_precision"][g][r], data["random_sd_precision_times_mean"][g][r])
+        for r in range(len(law[0]))
+    ]
+    laws = [*zip(*law, strict=True), (log_trend, sd)]
+    known.append((data["precision"][g], data["precision_times_mean"][g]))
+    return [(*own, *counts) for own, counts in zip(laws, known, strict=True)]
+
+
 def gene_theta(
-    data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd, nus=None
+    data: Mapping, g: int, z: np.ndarray, scales: np.ndarray, log_trend, sd, nus=None, law=((), ())
 ) -> np.ndarray:
     """The gene's parameters: solve for them one by one, from the last, as stan/README.md defines them.
 
-    `scales` are those of the maps; `nus` are read where effects is 1.
+    `scales` are those of the maps; `nus` are read where effects is 1; `law` has the centers and spreads of
+    the log standard deviations of random effects.
     """
     location, scale = np.asarray(data["location"][g], Extended), np.asarray(data["scale"][g], Extended)
     size = len(location)
     e, theta = np.zeros(size, Extended), np.zeros(size, Extended)
+    after, p = after_coefficients(data, g, log_trend, sd, law), len(data["effects"])
     for i in reversed(range(size)):
         if data["noncentered"][g][i]:
-            if i < size - 1:
+            if i < p:
                 nu = nus[i] if data["effects"][i] == 1 else 1
                 theta[i] = bounded(z[g, i], scales[i], data["width"][g][i], nu)[0]
             else:
-                v = conditional_variance(data, g, sd)
-                theta[i] = (
-                    v * (data["precision_times_mean"][g] + log_trend / Extended(sd) ** 2)
-                    + np.sqrt(v) * z[g, i]
-                )
+                center, spread, precision, precision_times_mean = after[i - p]
+                v = conditional_variance(precision, spread)
+                mean = v * (precision_times_mean + center / Extended(spread) ** 2)
+                theta[i] = mean + np.sqrt(v) * z[g, i]
             e[i] = (theta[i] - location[i] - scale[i, i + 1 :] @ e[i + 1 :]) / scale[i, i]
         else:
             e[i] = z[g, i]
@@ -179,16 +222,23 @@ def coefficients_log_density(data: Mapping, g: int, theta, z, scales, nus):
     return total
 
 
+def counts_and_levels(data: Mapping, g: int, theta, z, law):
+    """Log density of a gene's random effects, and of its counts given them."""
+    u, total = levels(data, g, z[g, len(theta) :], theta)
+    total += random_sds_log_density(data, g, theta, law)
+    return total + gene_log_likelihood(data, g, theta, u) if data["use_likelihood"] else total
+
+
 def genes_log_density(data: Mapping, z: np.ndarray) -> np.longdouble:
-    """The log density that stan/genes.stan stands for, at z (gene, P + 1)."""
+    """The log density that stan/genes.stan stands for, at z (gene, P + R + 1 + L)."""
     total, scales, nus = Extended(0), scales_of_maps(data, data["shrinkage_scale"]), data["effect_nu"]
+    law = data["random_sd_center"], data["random_sd_spread"]
     for g in range(data["G"]):
         log_trend, sd = Extended(data["log_trend"][g]), Extended(data["dispersion_sd"])
-        theta = gene_theta(data, g, z, scales, log_trend, sd, nus)
+        theta = gene_theta(data, g, z, scales, log_trend, sd, nus, law)
         total += coefficients_log_density(data, g, theta, z, scales, nus)
         total += residual_log_density(data, g, theta[-1], log_trend, sd, data["nu"])
-        if data["use_likelihood"]:
-            total += gene_log_likelihood(data, g, theta)
+        total += counts_and_levels(data, g, theta, z, law)
     return total
 
 
@@ -213,6 +263,9 @@ def log_hyperprior(data: Mapping, params: Mapping) -> np.longdouble:
     )
     for value in params["log_extra_poisson"]:
         total += normal(value, data["log_extra_poisson_mean"], data["log_extra_poisson_sd"])
+    laws = (np.ravel(data[f"random_sd_law_{part}"]) for part in ("mean", "sd"))
+    for values in zip(params.get("random_sd_law", []), *laws, strict=True):
+        total += normal(*values)
     for nu in params["nu"]:
         total += gamma(nu, data["nu_shape"], data["nu_rate"])
     return total
@@ -227,17 +280,17 @@ def joint_log_density(data: Mapping, params: Mapping, jacobian: bool = False) ->
     nus = [sampled[place - 1] if place else Extended(value) for place, value in places]
     nu = params["nu"][0] if len(params["nu"]) else data["nu_value"]
     sd = np.exp(Extended(params["log_dispersion_sd"]))
-    total = log_hyperprior(data, params)
+    of_sds = np.asarray(params["random_sd_law"], Extended).reshape(-1, 2)
+    law, total = (of_sds[:, 0], np.exp(of_sds[:, 1])), log_hyperprior(data, params)
     for g in range(data["G"]):
         z = np.asarray(params["z"], Extended)
         trend = np.exp(Extended(params["log_asymptotic_dispersion"]))
         for log_extra_poisson in params["log_extra_poisson"]:
             trend = trend + np.exp(Extended(log_extra_poisson)) / data["base_mean"][g]
-        theta = gene_theta(data, g, z, scales, np.log(trend), sd, nus)
+        theta = gene_theta(data, g, z, scales, np.log(trend), sd, nus, law)
         total += coefficients_log_density(data, g, theta, z, scales, nus)
         total += residual_log_density(data, g, theta[-1], np.log(trend), sd, nu)
-        if data["use_likelihood"]:
-            total += gene_log_likelihood(data, g, theta)
+        total += counts_and_levels(data, g, theta, z, law)
     if jacobian:
         total += sum(np.log(Extended(value) - 2) for value in params["nu"])
     return total

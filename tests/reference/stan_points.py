@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesde.posterior.stan.levels import NO_DATA
 
-def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False, **flags) -> dict:
-    """Data common to both programs; with extreme, counts to 1e7, a zero row, and a gene close to Poisson."""
-    n_samples, n_coefficients = 6, 3
+N_SAMPLES, N_COEFFICIENTS = 6, 3
+
+
+def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False, random=(), **flags) -> dict:
+    """Data common to both programs; with extreme, counts to 1e7, a zero row, and a gene close to Poisson.
+
+    `random` has the number of levels of every random effect; the second one is a slope.
+    """
+    n_samples, n_coefficients, n_random = N_SAMPLES, N_COEFFICIENTS, len(random)
     x = np.column_stack([np.ones(n_samples), np.arange(n_samples) % 2, rng.normal(size=n_samples)])
     means = 10.0 ** rng.uniform(0, 4, n_genes)
     y = rng.negative_binomial(2, 2 / (2 + means[:, None]), (n_genes, n_samples))
@@ -16,13 +23,15 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         y[1] = 0
         y[2] = [3, 0, 1, 2, 0, 7]
     log_nf = rng.normal(0, 0.3, (n_genes, n_samples)) * (0 if extreme else 1)
-    triangle = np.triu(rng.normal(0, 0.1, (n_genes, n_coefficients + 1, n_coefficients + 1)), 1)
-    diagonal = np.eye(n_coefficients + 1) * rng.uniform(0.1, 0.5, (n_genes, 1, n_coefficients + 1))
-    location = np.zeros((n_genes, n_coefficients + 1))
+    size = n_coefficients + n_random + 1
+    triangle = np.triu(rng.normal(0, 0.1, (n_genes, size, size)), 1)
+    diagonal = np.eye(size) * rng.uniform(0.1, 0.5, (n_genes, 1, size))
+    location = np.zeros((n_genes, size))
     location[:, 0] = np.log(y.mean(axis=1) + 0.1)
-    location[:, -1] = -1.5
+    location[:, n_coefficients:] = -1.5
     shrunken = np.array([0, 1, 1])
-    noncentered = rng.integers(0, 2, (n_genes, n_coefficients + 1)) * np.append(shrunken, 1) * (not extreme)
+    may_be = np.append(shrunken, [1] * (n_random + 1)) * (not extreme)
+    noncentered = rng.integers(0, 2, (n_genes, size)) * may_be
     width = rng.uniform(0.01, 2.0, (n_genes, n_coefficients)) * rng.integers(0, 2, (n_genes, n_coefficients))
     precision = rng.uniform(0.0, 5.0, n_genes) * rng.integers(0, 2, n_genes)
     return {
@@ -31,6 +40,7 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         "P": n_coefficients,
         "y": y.tolist(),
         "x": x.tolist(),
+        **random_effects(rng, n_genes, random),
         "log_nf": log_nf.tolist(),
         "location": location.tolist(),
         "scale": (triangle + diagonal).tolist(),
@@ -44,6 +54,32 @@ def block_data(rng: np.random.Generator, n_genes: int = 4, extreme: bool = False
         "residuals": 0,
         "use_likelihood": 1,
         **flags,
+    }
+
+
+def random_effects(rng: np.random.Generator, n_genes: int, sizes) -> dict:
+    """Random effects of so many levels."""
+    if not sizes:
+        return NO_DATA
+    n, total = len(sizes), sum(sizes)
+    level = [rng.permutation(np.arange(N_SAMPLES) % size + 1).tolist() for size in sizes]
+    covariate = np.ones((n, N_SAMPLES))
+    covariate[1:] = rng.normal(size=(n - 1, N_SAMPLES))
+    precision = rng.uniform(0, 30, (n_genes, total)) * rng.integers(0, 2, (n_genes, total))
+    of_sds = rng.uniform(0, 5, (n_genes, n))
+    return {
+        "R": n,
+        "n_levels": list(sizes),
+        "level": level,
+        "covariate": covariate.tolist(),
+        "L": total,
+        "level_precision": precision.tolist(),
+        "level_precision_times_mean": (precision * rng.normal(0, 0.5, (n_genes, total))).tolist(),
+        "level_by_coefficient": (
+            precision[:, :, None] * rng.normal(0, 0.5, (n_genes, total, N_COEFFICIENTS))
+        ).tolist(),
+        "random_sd_precision": of_sds.tolist(),
+        "random_sd_precision_times_mean": (of_sds * rng.normal(-1, 1, (n_genes, n))).tolist(),
     }
 
 
@@ -67,6 +103,8 @@ def genes_data(rng: np.random.Generator, **flags) -> dict:
         log_trend=rng.normal(-2, 1, data["G"]).tolist(),
         dispersion_sd=0.8,
         nu=4.5,
+        random_sd_center=[-1.2, -0.7][: data["R"]],
+        random_sd_spread=[0.6, 1.1][: data["R"]],
     )
     return data
 
@@ -96,6 +134,8 @@ def joint_data(
         nu_value=6.0,
         nu_shape=2.0,
         nu_rate=0.1,
+        random_sd_law_mean=[[-1.2, -0.4], [-0.9, -0.1]][: data["R"]],
+        random_sd_law_sd=[[1.0, 0.7], [0.8, 0.5]][: data["R"]],
         trend=trend,
         grainsize=2,
     )
@@ -103,7 +143,7 @@ def joint_data(
 
 
 def genes_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> dict:
-    z = rng.normal(size=(data["G"], data["P"] + 1))
+    z = rng.normal(size=(data["G"], data["P"] + data["R"] + 1 + data["L"]))
     if extreme:  # log dispersions where they are hardest: near Poisson, far from it, and on a huge count
         theta = rng.normal(data["location"], 0.2)
         theta[0, 1:] *= 0.01
@@ -123,6 +163,7 @@ def joint_point(rng: np.random.Generator, data: dict, extreme: bool = False) -> 
         "log_dispersion_sd": float(rng.normal(-0.3, 0.5)),
         "log_asymptotic_dispersion": float(rng.normal(-3, 1)),
         "log_extra_poisson": rng.normal(0.5, 1, data["trend"]).tolist(),
+        "random_sd_law": rng.normal([-1.2, -0.4] * data["R"], 0.4).tolist(),
         "nu": (2 + rng.gamma(2, 5, int(sampled_nu))).tolist(),
     }
 

@@ -12,6 +12,7 @@ from bayesde.results import read_results
 from benchmarks.donors.experiments import Experiment, simulated
 
 FORMULA = "~ condition + (1 | donor)"
+SLOPES = "~ condition + (1 + condition | donor)"
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ def files(tmp_path):
     return tmp_path
 
 
-def run(bayesde, files, command, *options):
-    return bayesde(command, files / "counts.tsv", files / "samples.tsv", "-d", FORMULA, *options)
+def run(bayesde, files, command, *options, formula=FORMULA):
+    return bayesde(command, files / "counts.tsv", files / "samples.tsv", "-d", formula, *options)
 
 
 @pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
@@ -57,16 +58,16 @@ def test_a_run(bayesde, files):
 
 
 @pytest.mark.parametrize(
-    ("command", "options", "words"),
+    ("command", "options", "formula", "words"),
     [
-        ("eb", (), "the empirical-Bayes fit has no random effects"),
-        ("sample", ("--engine", "nuts"), "engine 'nuts' has no random effects"),
-        ("sample", ("--engine", "joint"), "engine 'joint' has no random effects"),
+        ("eb", (), FORMULA, "the empirical-Bayes fit has no random effects"),
+        ("sample", ("--engine", "nuts"), SLOPES, "engine 'nuts' has one random intercept"),
+        ("sample", ("--engine", "joint"), SLOPES, "engine 'joint' has one random intercept"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
-def test_what_is_refused(bayesde, files, command, options, words):
-    code, _, told = run(bayesde, files, command, *options, "-o", files / "out")
+def test_what_is_refused(bayesde, files, command, options, formula, words):
+    code, _, told = run(bayesde, files, command, *options, "-o", files / "out", formula=formula)
     assert code == 2
     assert words in " ".join(told.split())
     assert not (files / "out").exists()

@@ -144,6 +144,8 @@ def genes_program_data(gene):
         "log_trend": [gene.log_trend],
         "dispersion_sd": gene.dispersion_sd,
         "nu": gene.nu or 1.0,
+        "random_sd_center": [],
+        "random_sd_spread": [],
     }
 
 
@@ -181,6 +183,8 @@ def joint_program_data(gene):
         "nu_value": 1.0,
         "nu_shape": 2.0,
         "nu_rate": 0.1,
+        "random_sd_law_mean": [],
+        "random_sd_law_sd": [],
         "trend": int(gene.extra_poisson is not None),
         "grainsize": 1,
     }

@@ -49,6 +49,9 @@ def assert_close(got, expected, tolerance):
         {**effect_laws([0, 1, 0]), "effect_nu": [1.0, 3e3, 1.0], "residuals": 1},
         {**effect_laws([0, 2, 1]), "effect_nu": [1.0, 1.0, 7.5], "use_likelihood": 0},
         effect_laws([0, 2, 2]),
+        {"random": (3,)},
+        {"random": (2, 4), "residuals": 1},
+        {"random": (3, 2), "use_likelihood": 0},
     ],
 )
 def test_genes_density_and_gradient(programs, flags):
@@ -92,6 +95,8 @@ def test_genes_density_at_extremes(programs, residuals):
         {**effect_laws([0, 1, 1]), "nu_of": (0, 0, 1), "effect_nu_value": [1.0, 0.8, 1.0]},
         {**effect_laws([0, 1, 2]), "nu_of": (0, 1, 0), "scale_of": (0, 1, 0)},
         {**effect_laws([0, 2, 2]), "scale_of": (0, 0, 0), "trend": 0},
+        {"random": (3,)},
+        {"random": (2, 4), "residuals": 1, "trend": 0},
     ],
 )
 def test_joint_density_and_gradient(programs, flags):
@@ -115,6 +120,7 @@ def joint_gradient(data, point):
         "log_dispersion_sd",
         "log_asymptotic_dispersion",
         "log_extra_poisson",
+        "random_sd_law",
         "nu",
     ]
     free = {**point, "nu": np.log(np.asarray(point["nu"]) - 2)}

@@ -183,8 +183,8 @@ def _under_laws(
 ) -> tuple[MarginalLikelihood, np.ndarray, ProposedZeros | None]:
     """Learn laws of effects; return the likelihood under them, its maximum, and the proposals with zeros.
 
-    At most `ENOUGH_GENES` teach a law first that the proposals with zeros of all are made for: effects that are
-    not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
+    At most `ENOUGH_GENES` teach a law first that the proposals with zeros of all are made for: effects that
+    are not zero are larger than Cauchy's law has them, and seldom in doubt, so that it is faster and better.
     """
     space = likelihood.space
     hyper, at = space.hyperparameters(space.phi(psi)), _point(space, psi)

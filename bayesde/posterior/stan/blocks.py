@@ -27,6 +27,7 @@ FIRST_SOURCES = "4271e22b6e600373fada2e9ba4c845e31d7daad7df257fbdea140baec7867d9
 SAME_DRAWS = {
     "d2bf075b9a70985af9d4f9cbdfeb515fe6f63fbe589afbcafe6496e3be1772ad": FIRST_SOURCES,
     "fd46e06f9d95cd30d16c00623021f20fbb5264e1e2cc1a6e3bfec0ba28317531": FIRST_SOURCES,
+    "57a69cc3d8347c081d61b0ac7b563b3e0c2453692a5541a80293c7cfe9c88f24": FIRST_SOURCES,
 }
 """Hashes of sources of genes.stan, each with the hash of older sources that give the same draws.
 
@@ -104,6 +105,8 @@ def plan_blocks(
     for part in (model.x, model.shrunken, model.shrinkage_scale, scalars):
         common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     common.update(laws_as_bytes(model))
+    for part in () if genes.levels is None else (*genes.levels.shared_arrays, *model.log_sd_prior):
+        common.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
     blocks = []
     for start in range(0, order.size, size):
         rows = order[start : start + size]

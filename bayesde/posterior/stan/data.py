@@ -2,11 +2,14 @@
 
 The sampler moves z; a gene's parameters are theta = location + scale e, where e_i = z_i but for what is
 noncentered: there z_i stands for theta_i on the scale of its prior, as far as the counts let it go, and e_i
-is solved for (stan/README.md).
+is solved for (stan/README.md). With random effects theta has their log standard deviations between the
+coefficients and the log dispersion, and the effects of the levels have a z each, after theta's
+(`bayesde.posterior.stan.levels`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +18,23 @@ import numpy as np
 from bayesde.model.density import ConditionalModel
 from bayesde.model.modes import Modes, Starts, find_modes
 from bayesde.posterior.stan.effects import effect_data, map_of_effects, prior_widths
+from bayesde.posterior.stan.levels import (
+    NO_DATA,
+    LevelCoordinates,
+    errors_with_random_effects,
+    level_coordinates,
+)
+from bayesde.posterior.stan.run import Chains
 
-__all__ = ["SamplerCoordinates", "coupled_scale", "genes_data", "prior_shaped", "shared_data"]
+__all__ = [
+    "SamplerCoordinates",
+    "coupled_scale",
+    "draws_of",
+    "genes_data",
+    "names_of_draws",
+    "prior_shaped",
+    "shared_data",
+]
 
 PRIOR_SHAPES = 0.5
 """Standard error over prior scale from which the prior's shape shows. Between 0.25 and 1 this hardly matters
@@ -41,11 +59,13 @@ class SamplerCoordinates:
     scale : ndarray (gene, P + 1, P + 1)
         Upper triangles.
     noncentered : ndarray of bool (gene, P + 1)
-    width : ndarray (gene, P)
+    width : ndarray (gene, fixed coefficient)
         Of noncentered coefficients, natural log: beyond it they grow evenly with z; 0 for none.
     precision, precision_times_mean : ndarray (gene,)
         Of noncentered log dispersions: precision, and precision times mean, of a normal density that the
         counts' is like; 0 for none.
+    levels : LevelCoordinates, optional
+        Of random effects.
     """
 
     model: ConditionalModel
@@ -56,6 +76,7 @@ class SamplerCoordinates:
     width: np.ndarray
     precision: np.ndarray
     precision_times_mean: np.ndarray
+    levels: LevelCoordinates | None = None
 
     @classmethod
     def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
@@ -66,19 +87,22 @@ class SamplerCoordinates:
         model : ConditionalModel
             Known mixtures are without a point mass.
         start : Starts
-        beta_se : ndarray (gene, coefficient)
-            Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
+        beta_se : ndarray (gene, fixed coefficient)
+            Standard errors of the maximum-likelihood coefficients without random effects, natural log; NaN
+            counts as large.
 
         Returns
         -------
         SamplerCoordinates
         """
         modes = find_modes(model, start.beta, start.log_dispersion)
+        beta_se = errors_with_random_effects(model, modes.location, beta_se)
         by_width = replace(model, shrinkage_scale=prior_widths(model))
         noncentered = prior_shaped(by_width, modes, beta_se)
         scale, none = coupled_scale(model, modes, noncentered), np.zeros(model.n_genes)
         widths = _widths(beta_se)
-        return cls(model, start, modes.location, scale, noncentered, widths, none, none)
+        levels = level_coordinates(model, modes.location)
+        return cls(model, start, modes.location, scale, noncentered, widths, none, none, levels)
 
     def genes(self, rows: np.ndarray) -> SamplerCoordinates:
         """Take some of the genes.
@@ -90,7 +114,13 @@ class SamplerCoordinates:
         """
         names = ("location", "scale", "noncentered", "width", "precision", "precision_times_mean")
         own = {name: getattr(self, name)[rows] for name in names}
-        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own)
+        levels = None if self.levels is None else self.levels.genes(rows)
+        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own, levels=levels)
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels of all random effects."""
+        return 0 if self.levels is None else self.levels.n_levels
 
     @property
     def uncertain(self) -> ConditionalModel:
@@ -111,7 +141,8 @@ class SamplerCoordinates:
             self.precision,
             self.precision_times_mean,
         )
-        return (*coordinates, start.beta, start.log_dispersion, start.seeds)
+        of_levels = () if self.levels is None else self.levels.arrays
+        return (*coordinates, start.beta, start.log_dispersion, start.seeds, *of_levels)
 
     def z(self, theta: np.ndarray) -> np.ndarray:
         """Return where the sampler is when a gene's parameters are theta.
@@ -119,23 +150,58 @@ class SamplerCoordinates:
         Parameters
         ----------
         theta : ndarray (gene, ..., P + 1)
-            Coefficients and log dispersion, natural log.
+            Coefficients, log standard deviations of random effects and log dispersion, natural log.
 
         Returns
         -------
         ndarray (gene, ..., P + 1)
+            Without the levels' (`with_levels`).
         """
         model, each = self.model, (slice(None), *[None] * (theta.ndim - 2))
         gap = (theta - self.location[each])[..., None]
         e = np.linalg.solve(self.scale[each], gap)[..., 0]
-        scale, rate = map_of_effects(model)
-        slopes = _unbounded(theta[..., :-1], scale, self.width[each]) / rate
-        prior = model.dispersion_sd**-2
-        variance = 1.0 / (self.precision[each] + prior)
-        mean = variance * (self.precision_times_mean[each] + model.log_trend[each] * prior)
-        residual = (theta[..., -1] - mean) / np.sqrt(variance)
-        on_prior_scale = np.concatenate([slopes, residual[..., None]], axis=-1)
+        n = int(model.is_fixed.sum())
+        scale, rate = (values[:n] for values in map_of_effects(model))
+        slopes = _unbounded(theta[..., :n], scale, self.width[each]) / rate
+        center, prior, precision, precision_times_mean = self._residuals()
+        variance = 1.0 / (precision + prior)
+        mean = variance * (precision_times_mean + center * prior)
+        residuals = (theta[..., n:] - mean[each]) / np.sqrt(variance)[each]
+        on_prior_scale = np.concatenate([slopes, residuals], axis=-1)
         return np.where(self.noncentered[each], on_prior_scale, e)
+
+    def _residuals(self) -> tuple[np.ndarray, ...]:
+        """Return, of what comes after the fixed effects (gene, parameter), the laws and what counts say.
+
+        Centers and precisions of the priors, then precisions, and precisions times means.
+        """
+        model, levels = self.model, self.levels
+        center, spread = model.log_sd_prior
+        prior = np.append(spread**-2.0, model.dispersion_sd**-2)
+        known = (self.precision, self.precision_times_mean)
+        if levels is None:
+            own = tuple(part[:, None] for part in known)
+        else:
+            of_levels = (levels.sd_precision, levels.sd_precision_times_mean)
+            own = tuple(np.column_stack(pair) for pair in zip(of_levels, known, strict=True))
+        centers = np.tile(center, (model.n_genes, 1))
+        return np.column_stack([centers, model.log_trend]), prior, *own
+
+    def with_levels(self, values: np.ndarray, of_levels: float) -> np.ndarray:
+        """Add the levels of random effects to what is known of the sampler's other coordinates.
+
+        Parameters
+        ----------
+        values : ndarray (..., P + 1)
+        of_levels : float
+            The value of all levels: where they start, their variances.
+
+        Returns
+        -------
+        ndarray (..., P + 1 + level)
+        """
+        shape = (*values.shape[:-1], self.n_levels)
+        return np.concatenate([values, np.full(shape, of_levels)], axis=-1)
 
 
 def _widths(beta_se: np.ndarray) -> np.ndarray:
@@ -169,17 +235,19 @@ def prior_shaped(model: ConditionalModel, modes: Modes, beta_se: np.ndarray) -> 
     ----------
     model : ConditionalModel
     modes : Modes
-    beta_se : ndarray (gene, coefficient)
+    beta_se : ndarray (gene, fixed coefficient)
         Standard errors of the maximum-likelihood coefficients, natural log; NaN counts as large.
 
     Returns
     -------
     ndarray of bool (gene, P + 1)
         The last column is the log dispersion, of which the same is asked: it is True where the posterior
-        variance is above half of the prior's.
+        variance is above half of the prior's. Log standard deviations of random effects are not noncentered.
     """
-    slopes = model.shrunken & ~(beta_se <= PRIOR_SHAPES * model.shrinkage_scale)
-    return np.column_stack([slopes, modes.scale[:, -1, -1] ** 2 > 0.5 * model.dispersion_sd**2])
+    shrunken, scale = model.shrunken[model.is_fixed], model.shrinkage_scale[model.is_fixed]
+    slopes = shrunken & ~(beta_se <= PRIOR_SHAPES * scale)
+    centered = np.zeros((model.n_genes, model.n_random), dtype=bool)
+    return np.column_stack([slopes, centered, modes.scale[:, -1, -1] ** 2 > 0.5 * model.dispersion_sd**2])
 
 
 def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray) -> np.ndarray:
@@ -202,7 +270,7 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
         Upper triangles.
     """
     scale = modes.scale.copy()
-    fixed = np.flatnonzero(~model.shrunken)
+    fixed = np.flatnonzero(~model.shrunken & model.is_fixed)
     weights = model.y + 1e-3 * (model.y.mean(axis=1, keepdims=True) + 1e-3)
     weighted = weights[:, :, None] * model.x[:, fixed]  # (gene, sample, unshrunken)
     gram = weighted.transpose(0, 2, 1) @ model.x[:, fixed]
@@ -225,12 +293,14 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
     genes : SamplerCoordinates
     """
     model = genes.model
+    fixed = model.is_fixed
     return {
         "G": model.n_genes,
         "N": model.x.shape[0],
-        "P": model.n_coefficients,
+        "P": int(fixed.sum()),
         "y": model.y.tolist(),
-        "x": model.x.tolist(),
+        "x": model.x[:, fixed].tolist(),
+        **(NO_DATA if genes.levels is None else genes.levels.data()),
         "log_nf": model.log_nf.tolist(),
         "location": genes.location.tolist(),
         "scale": genes.scale.tolist(),
@@ -238,7 +308,7 @@ def shared_data(genes: SamplerCoordinates) -> dict[str, Any]:
         "width": genes.width.tolist(),
         "precision": genes.precision.tolist(),
         "precision_times_mean": genes.precision_times_mean.tolist(),
-        "shrunken": model.shrunken.astype(int).tolist(),
+        "shrunken": model.shrunken[fixed].astype(int).tolist(),
         "unshrunken_sd": model.unshrunken_sd,
         **effect_data(model),
         "residuals": int(np.isfinite(model.nu)),
@@ -254,10 +324,41 @@ def genes_data(genes: SamplerCoordinates) -> dict[str, Any]:
     genes : SamplerCoordinates
     """
     model = genes.model
+    fixed, (center, spread) = model.is_fixed, model.log_sd_prior
     return shared_data(genes) | {
-        "shrinkage_scale": model.shrinkage_scale.tolist(),
-        "effect_nu": np.where(model.shrunken, model.prior_df, 1.0).tolist(),
+        "shrinkage_scale": model.shrinkage_scale[fixed].tolist(),
+        "effect_nu": np.where(model.shrunken, model.prior_df, 1.0)[fixed].tolist(),
+        "random_sd_center": center.tolist(),
+        "random_sd_spread": spread.tolist(),
         "log_trend": model.log_trend.tolist(),
         "dispersion_sd": model.dispersion_sd,
         "nu": model.nu if np.isfinite(model.nu) else 1.0,
     }
+
+
+def names_of_draws(genes: SamplerCoordinates) -> tuple[str, ...]:
+    """Return the variables of both programs that are a gene's parameters, in their order.
+
+    Parameters
+    ----------
+    genes : SamplerCoordinates
+    """
+    return ("beta", "log_dispersion") if genes.levels is None else ("beta", "log_random_sd", "log_dispersion")
+
+
+def draws_of(chains: Chains, names: Sequence[str]) -> np.ndarray:
+    """Put a gene's parameters together.
+
+    Parameters
+    ----------
+    chains : Chains
+    names : sequence of str
+        Of `names_of_draws`.
+
+    Returns
+    -------
+    ndarray (chain, draw, gene, P + 1)
+        Coefficients, log standard deviations of random effects and log dispersion, natural log.
+    """
+    *others, log_dispersion = (chains.variables[name] for name in names)
+    return np.concatenate([*others, log_dispersion[..., None]], axis=-1)

@@ -181,13 +181,14 @@ def effect_data(model: ConditionalModel) -> dict[str, Any]:
     dict
     """
     used = {k: law.continuous for k, law in sorted(model.mixtures, key=lambda pair: pair[0])}
-    sizes = [used[k].weight.size if k in used else 0 for k in range(model.n_coefficients)]
+    fixed = model.is_fixed
+    sizes = [used[k].weight.size if k in used else 0 for k in np.flatnonzero(fixed).tolist()]
     parts = {
         name: [value for law in used.values() for value in getattr(law, attribute).tolist()]
         for name, attribute in (("weight", "weight"), ("scale", "scale"), ("nu", "df"))
     }
     return {
-        "effects": effect_codes(model).tolist(),
+        "effects": effect_codes(model)[fixed].tolist(),
         "components_of": sizes,
         **{f"component_{name}": values for name, values in parts.items()},
     }

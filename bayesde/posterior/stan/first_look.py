@@ -59,9 +59,9 @@ class FirstLook:
     space : HyperparameterSpace
         Which hyperparameters there are, and their priors.
     genes : SamplerCoordinates
-    starts : ndarray (chain, gene, P + 1)
+    starts : ndarray (chain, gene, P + 1 + level)
         On the sampler's scale.
-    variances : ndarray (gene, P + 1)
+    variances : ndarray (gene, P + 1 + level)
         On the same.
     psi_mean, psi_sd : ndarray (hyperparameter,)
         Mean and standard deviation of the hyperparameters on the scale psi of the space.
@@ -93,7 +93,7 @@ def first_look(
     model : ConditionalModel
         At `hyper`.
     start : Starts
-    beta_se : ndarray (gene, coefficient)
+    beta_se : ndarray (gene, fixed coefficient)
         Standard errors of the maximum-likelihood coefficients, natural log.
     space : HyperparameterSpace
         Which hyperparameters there are under Cauchy's law of effects, and their priors.
@@ -122,8 +122,9 @@ def first_look(
         logger.info("engine joint starts from the empirical-Bayes fit: %s", problem)
         genes = SamplerCoordinates.of(replace(model, mixtures=space.mixtures), start, beta_se)
         psi = space.psi_of(hyper)
-        even = np.ones(genes.location.shape)
-        return FirstLook(space, genes, chain_starts(genes, chains), even, psi, np.full(psi.size, UNKNOWN_SD))
+        even = genes.with_levels(np.ones(genes.location.shape), 1.0)
+        starts = genes.with_levels(chain_starts(genes, chains), 0.0)
+        return FirstLook(space, genes, starts, even, psi, np.full(psi.size, UNKNOWN_SD))
     points, likelihood = learnt.points, learnt.likelihood
     theta = likelihood.theta[:, : likelihood.n_draws].astype(np.float64)
     weights = _weights(likelihood, points)
@@ -131,8 +132,8 @@ def first_look(
     genes = informed(SamplerCoordinates.of(at_mean, start, beta_se), theta, weights)
     z = genes.z(theta)
     taken = _taken(weights, chains, rng)
-    starts = np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2)
-    variance = np.clip(_moments(z, weights)[1], LOWEST, HIGHEST)
+    starts = genes.with_levels(np.take_along_axis(z, taken[:, :, None], axis=1).transpose(1, 0, 2), 0.0)
+    variance = genes.with_levels(np.clip(_moments(z, weights)[1], LOWEST, HIGHEST), 1.0)
     return FirstLook(space, genes, starts, variance, *_psi_moments(points))
 
 
@@ -143,25 +144,46 @@ def informed(genes: SamplerCoordinates, theta: np.ndarray, weights: np.ndarray) 
     ----------
     genes : SamplerCoordinates
     theta : ndarray (gene, draw, P + 1)
-        Coefficients and log dispersion, natural log.
+        Coefficients, log standard deviations of random effects and log dispersion, natural log.
     weights : ndarray (gene, draw)
         Each gene's add up to 1: the posterior under the hyperparameters of ``genes.model``.
 
     Returns
     -------
     SamplerCoordinates
-        All log dispersions are noncentered, to a degree.
+        All log dispersions, and log standard deviations of random effects, are noncentered, to a degree.
     """
-    model = genes.model
-    mean, variance = _moments(theta[:, :, -1:], weights)
-    prior = model.dispersion_sd**-2
-    precision = np.maximum(1.0 / np.maximum(variance[:, 0], SMALLEST) - prior, 0.0)
-    precision_times_mean = mean[:, 0] * (precision + prior) - model.log_trend * prior
+    model, levels = genes.model, genes.levels
+    n = int(model.is_fixed.sum())
+    center, spread = model.log_sd_prior
+    trend = model.log_trend[:, None]
+    of_dispersion = _precisions(theta[:, :, -1:], weights, trend, np.array([model.dispersion_sd]))
+    precision, precision_times_mean = (part[:, 0] for part in of_dispersion)
     noncentered = genes.noncentered.copy()
-    noncentered[:, -1] = True
+    noncentered[:, n:] = True
+    if levels is not None:
+        of_sds = _precisions(theta[:, :, n:-1], weights, center, spread)
+        levels = replace(levels, sd_precision=of_sds[0], sd_precision_times_mean=of_sds[1])
     return replace(
-        genes, noncentered=noncentered, precision=precision, precision_times_mean=precision_times_mean
+        genes,
+        noncentered=noncentered,
+        precision=precision,
+        precision_times_mean=precision_times_mean,
+        levels=levels,
     )
+
+
+def _precisions(
+    values: np.ndarray, weights: np.ndarray, center: np.ndarray, spread: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision, and precision times mean, of normal densities that the likelihoods are like.
+
+    With the prior Normal(center, spread^2) they have the moments of the draws (gene, draw, parameter).
+    """
+    mean, variance = _moments(values, weights)
+    prior = spread**-2.0
+    precision = np.maximum(1.0 / np.maximum(variance, SMALLEST) - prior, 0.0)
+    return precision, mean * (precision + prior) - center * prior
 
 
 def _moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

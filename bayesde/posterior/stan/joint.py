@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_names import EFFECT_NU, SCALE
 from bayesde.model.hyperparameter_space import LOWEST_NU, HyperparameterSpace
 from bayesde.model.priors import Priors
@@ -18,7 +18,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
-from bayesde.posterior.stan.data import shared_data
+from bayesde.posterior.stan.data import draws_of, names_of_draws, shared_data
 from bayesde.posterior.stan.effects import CAUCHY, MIXTURE, STUDENT_T
 from bayesde.posterior.stan.first_look import FirstLook
 from bayesde.posterior.stan.nuts import SampledGenes
@@ -67,9 +67,10 @@ def sample_joint(
     )
     model, space = look.genes.model, look.space
     data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
-    names = ("beta", "log_dispersion", SCALE, "dispersion_sd", "log_asymptotic_dispersion")
+    of_genes = names_of_draws(look.genes)
+    names = (*of_genes, SCALE, "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
-    names += (EFFECT_NU,) * (data["M"] > 0)
+    names += (EFFECT_NU,) * (data["M"] > 0) + ("random_sd_law",) * (data["R"] > 0)
     if progress is not None:
         progress(0, 1, f"sampling {model.n_genes} genes and their hyperparameters together")
     seed, attempts = seed % (2**31 - 2) + 1, 1
@@ -86,7 +87,7 @@ def sample_joint(
         chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    return _genes(chains, model, attempts), _hyperparameters(chains, space)
+    return _genes(chains, of_genes, attempts), _hyperparameters(chains, space)
 
 
 def _joint_data(look: FirstLook) -> dict[str, Any]:
@@ -96,6 +97,7 @@ def _joint_data(look: FirstLook) -> dict[str, Any]:
     return (
         shared_data(look.genes)
         | _hyperpriors(space.priors)
+        | _random_effect_priors(space)
         | _laws(space)
         | {
             "base_mean": model.base_mean.tolist(),
@@ -150,9 +152,21 @@ def _hyperpriors(priors: Priors) -> dict[str, Any]:
     }
 
 
+def _random_effect_priors(space: HyperparameterSpace) -> dict[str, Any]:
+    """Return the priors of the laws of random effects' standard deviations as data."""
+    laws = (space.priors.random_effect_sd, space.priors.random_effect_sd_spread)
+    n = len(space.random_effects)
+    return {
+        "random_sd_law_mean": [[law.log_median for law in laws]] * n,
+        "random_sd_law_sd": [[law.log_sd for law in laws]] * n,
+    }
+
+
 def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return starts of all parameters: hyperparameters from wider than their posterior."""
     space, n_scales, n = look.space, look.space.n_scales, len(look.space.of_effects)
+    first = n + 2 + space.trend
+    last = first + 2 * len(space.random_effects)
     starts = []
     for z in look.starts:
         psi = look.psi_mean + START_SPREAD * look.psi_sd * rng.standard_normal(look.psi_mean.size)
@@ -163,8 +177,9 @@ def _starts(look: FirstLook, rng: np.random.Generator) -> list[dict[str, Any]]:
                 "log_effect_nu": psi[n_scales:n].tolist(),
                 "log_dispersion_sd": float(psi[n]),
                 "log_asymptotic_dispersion": float(psi[n + 1]),
-                "log_extra_poisson": psi[n + 2 : n + 2 + space.trend].tolist(),
-                "nu": [LOWEST_NU + math.exp(value) for value in psi[n + 2 + space.trend :].tolist()],
+                "log_extra_poisson": psi[n + 2 : first].tolist(),
+                "random_sd_law": psi[first:last].tolist(),
+                "nu": [LOWEST_NU + math.exp(value) for value in psi[last:].tolist()],
             }
         )
     return starts
@@ -182,19 +197,20 @@ def _hyperparameters(chains: Chains, space: HyperparameterSpace) -> Hyperparamet
     columns += [drawn["dispersion_sd"], np.exp(drawn["log_asymptotic_dispersion"])]
     if space.trend:
         columns.append(np.exp(drawn["log_extra_poisson"][:, :, 0]))
+    if space.random_effects:
+        columns += list(np.exp(drawn["random_sd_law"]).transpose(2, 0, 1))
     if space.student_t:
         columns.append(drawn["nu"][:, :, 0])
     phi = np.column_stack([column.ravel() for column in columns])
     return HyperparameterPosterior(space, phi, np.full(len(phi), 1.0 / len(phi)), len(columns[0]))
 
 
-def _genes(chains: Chains, model: ConditionalModel, attempts: int) -> SampledGenes:
-    drawn = chains.variables
-    draws = np.concatenate([drawn["beta"], drawn["log_dispersion"][..., None]], axis=-1)
+def _genes(chains: Chains, names: Sequence[str], attempts: int) -> SampledGenes:
+    draws = draws_of(chains, names)
+    n_genes, size = draws.shape[2:]
     report = chain_diagnostics(draws)
     for name in ("divergences", "treedepth_hits", "gradients"):
-        report[name] = np.full(model.n_genes, float(getattr(chains, name)))
-    report["attempts"] = np.full(model.n_genes, float(attempts))
-    theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32)
-    shape = (model.n_genes, -1, draws.shape[3])
-    return SampledGenes(GeneDraws(theta.reshape(shape), chains=draws.shape[0]), report, chains.statistics)
+        report[name] = np.full(n_genes, float(getattr(chains, name)))
+    report["attempts"] = np.full(n_genes, float(attempts))
+    theta = np.ascontiguousarray(draws.transpose(2, 0, 1, 3), dtype=np.float32).reshape(n_genes, -1, size)
+    return SampledGenes(GeneDraws(theta, chains=draws.shape[0]), report, chains.statistics)

@@ -25,7 +25,7 @@ from bayesde.posterior.hyper.integrate import integrated_draws
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import BlockCount, Progress, report_blocks
 from bayesde.posterior.stan.blocks import plan_blocks
-from bayesde.posterior.stan.data import SamplerCoordinates, genes_data
+from bayesde.posterior.stan.data import SamplerCoordinates, draws_of, genes_data, names_of_draws
 from bayesde.posterior.stan.effects import check_effects
 from bayesde.posterior.stan.run import ChainSettings, run_chains
 from bayesde.posterior.stan.starts import chain_starts
@@ -48,7 +48,8 @@ NOT_IN_KEYS = ("effects", "coding")
 """Options that the keys of blocks do not depend on, nor seeds: what they change is in the genes' data."""
 CHECKS = ("rhat", "ess_bulk", "ess_tail")
 DRAWS = "draws"
-"""Name of a block's array (chain, draw, gene, P + 1): coefficients and log dispersion, natural log."""
+"""Name of a block's array (chain, draw, gene, P + 1), natural log: coefficients, log standard deviations of
+random effects, log dispersion."""
 PERFORMANCE = ("divergences", "treedepth_hits", "gradients")
 
 
@@ -130,11 +131,11 @@ class ChainTask:
         BlockResult
         """
         genes = self.genes.genes(some)
-        starts = [{"z": z.tolist()} for z in chain_starts(genes, settings.chains, number)]
-        names = ("beta", "log_dispersion")
+        z = genes.with_levels(chain_starts(genes, settings.chains, number), 0.0)
+        starts = [{"z": own.tolist()} for own in z]
+        names = names_of_draws(genes)
         chains = run_chains(self.program.model, genes_data(genes), starts, settings, seed, names)
-        beta, log_dispersion = (chains.variables[name] for name in names)
-        draws = np.concatenate([beta, log_dispersion[..., None]], axis=-1).astype(np.float32)
+        draws = draws_of(chains, names).astype(np.float32)
         report = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
         for name in PERFORMANCE:
             report[name] = [float(getattr(chains, name))] * some.size
