@@ -12,6 +12,7 @@ import pandas as pd
 from bayesde.io import write_atomically
 from benchmarks.donors.agreement import AGREEMENT, compared
 from benchmarks.donors.experiments import Experiment, simulated
+from benchmarks.donors.null import shuffled
 from benchmarks.donors.scores import scored
 from benchmarks.donors.several_terms import SEVERAL, scored_terms
 
@@ -34,6 +35,8 @@ ONE_INTERCEPT = {
 """Of designs with several random effects, what leaves out one of them."""
 COMPARED = 60
 """Genes that Stan samples."""
+SPLITS = 20
+"""Times that the disease is shuffled."""
 
 
 def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -74,7 +77,9 @@ def agreement(genes: int) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Measure, and write tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("accuracy", "growth", "several", "agreement"), action="append")
+    parser.add_argument(
+        "--part", choices=("accuracy", "growth", "several", "agreement", "null"), action="append"
+    )
     parser.add_argument("--genes", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -85,6 +90,7 @@ def main() -> None:
         "growth": growth(),
         "several": several(arguments.genes, arguments.seeds),
         "agreement": agreement(min(arguments.genes, COMPARED)),
+        "null": shuffled(arguments.genes, SPLITS),
     }
     for part in arguments.part or parts:
         rows = []
