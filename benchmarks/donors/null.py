@@ -1,6 +1,6 @@
 """A null on real counts: the disease of the donors is shuffled, so that no gene has an effect of it.
 
-The counts are those of variancePartition's example, 12 individuals with two samples each, six of them diseased
+The counts are those of variancePartition's example: 12 individuals, two samples each, six diseased
 (Hoffman and Roussos 2021, doi:10.1093/bioinformatics/btaa687).
 """
 
@@ -42,7 +42,7 @@ def shuffled(genes: int, splits: int, folder: Path = FOLDER) -> Iterator[dict[st
     Yields
     ------
     dict
-        For every split, way to treat donors and law of effects: ``diseased``, how many of the six diseased are
+        For every split, way to treat donors and law of effects: ``diseased``, how many of the diseased are
         in the half that is called diseased; ``wald``, genes with an adjusted p-value of DESeq2's Wald test
         below 0.05, if donors are ignored; ``called``, genes with s < 0.05; ``false_signs``, the sum of their
         probabilities of a wrong sign, as the posterior has it; ``bad_k``; ``cpu``, seconds of all cores.
