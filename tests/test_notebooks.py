@@ -10,14 +10,23 @@ from nbformat.v4 import new_code_cell
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 REDUCED = {
     "airway_start_to_end": "GENES = 6000",
+    "donors": "GENES = 150",
     "exon_usage": "GENES = 150",
     "model_in_stan": "GENES, WARMUP, DRAWS = 20, 200, 100",
     "normalization": "GENES = 1500",
     "yoruba_sex": "EVERY = 20",
 }
 """Settings that take the place of those of the cell tagged ``parameters``."""
-DATA = {"exon_usage": ("PASILLA_EXON", "pasilla_exon"), "yoruba_sex": ("YORUBA", "yoruba")}
-"""The environment variable that says where data are that the package does not have, and their folder."""
+DATA = {
+    "donors": {
+        "CARDIOGENIC_SHOCK": "data/cardiogenic_shock",
+        "CARDIOGENIC_SHOCK_GLMMTMB": "ref/cardiogenic_shock",
+        "VARPART_DE": "data/varpart_de",
+    },
+    "exon_usage": {"PASILLA_EXON": "data/pasilla_exon"},
+    "yoruba_sex": {"YORUBA": "data/yoruba"},
+}
+"""The environment variables that say where data are that the package does not have, and their folders."""
 
 
 def reduced(notebook, settings):
@@ -31,9 +40,8 @@ def reduced(notebook, settings):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path, cmdstan, request, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
-    if path.stem in DATA:
-        variable, folder = DATA[path.stem]
-        monkeypatch.setenv(variable, str(request.getfixturevalue("shared") / "data" / folder))
+    for variable, folder in DATA.get(path.stem, {}).items():
+        monkeypatch.setenv(variable, str(request.getfixturevalue("shared") / folder))
     if path.stem in REDUCED:
         reduced(notebook, REDUCED[path.stem])
     NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
