@@ -26,7 +26,9 @@ def notebooks_not_executed() -> list[str]:
     """Return patterns of the notebooks that are shown with their stored output."""
     if not os.environ.get("BAYESDE_DOCS_NOTEBOOKS"):
         return ["notebooks/*"]
-    return [f"notebooks/{name}.ipynb" for name, where in NEEDS_DATA.items() if not set(where) <= set(os.environ)]
+    return [
+        f"notebooks/{name}.ipynb" for name, where in NEEDS_DATA.items() if not set(where) <= set(os.environ)
+    ]
 
 
 project = "bayesde"
