@@ -195,6 +195,12 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
+    def remove_unfinished(self) -> None:
+        """Remove files that were being written when a run was killed."""
+        own = [self.path, *(self.path / name for name in _SHARED_FOLDERS)]
+        for folder in (*own, *self.path.glob(f"{_CONTRASTS}/*/")):
+            _remove(folder, ())
+
     def _empty(self) -> None:
         """Remove the files that bayesde wrote, the record last."""
         for name in _OWN_FOLDERS:
@@ -326,7 +332,8 @@ def _is_scratch(entry: Path) -> bool:
 
 def _remove(folder: Path, names: tuple[str, ...]) -> None:
     """Remove files of these names, and those that were being written."""
-    for file in [*folder.glob(".*.tmp"), *(folder / name for name in names)]:
+    unfinished = (file for file in folder.glob(".*.tmp") if file.is_file())
+    for file in [*unfinished, *(folder / name for name in names)]:
         file.unlink(missing_ok=True)
 
 

@@ -184,6 +184,7 @@ def resume(path: str | Path, *, progress: Progress | None = None, **machine: Unp
             if directory.read().get("state") == "finished":  # by another process, in the meantime
                 return RunOutcome(directory.path, read_results(directory.path))
             workers = machine.get("workers", EngineRunOptions.workers)
+            directory.remove_unfinished()
             directory.update(state="running", versions=_versions(), workers=workers, resumed=now())
             return _carry_out(plan, start, directory, machine, progress)
 

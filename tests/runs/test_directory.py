@@ -48,6 +48,18 @@ def test_what_a_killed_start_left_is_no_obstacle(directory):
     assert list(directory.path.iterdir()) == []
 
 
+def test_files_that_were_being_written_are_removed(directory):
+    left = [directory.path / name for name in (".results.tsv.x.tmp", "eb/.results.tsv.y.tmp")]
+    others = [directory.path / name for name in ("notes.tmp", "eb/.notes")]
+    for file in (*left, *others):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (directory.path / ".posterior.zarr.tmp").mkdir()
+    directory.remove_unfinished()
+    assert [file.exists() for file in (*left, *others)] == [False, False, True, True]
+    assert (directory.path / ".posterior.zarr.tmp").is_dir(), "which is made again where draws are written"
+
+
 def test_only_what_bayesde_wrote_is_removed(directory):
     directory.update(state="finished", plan={})
     (directory.blocks / "abc").mkdir(parents=True)

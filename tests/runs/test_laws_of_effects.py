@@ -6,6 +6,7 @@ import pytest
 
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.effect_option import read_effects
 from bayesde.posterior.options import SamplingOptions
 from bayesde.results import read_results
 from bayesde.runs import ModelPlan, RunFiles, RunPlan, resume
@@ -57,12 +58,10 @@ def test_laws_on_the_command_line(bayesde, files, options, family):
 
 def test_a_law_with_an_equals_sign_in_the_name_of_its_coefficient():
     """Names end at the last one: I(x == 1) is a term, too."""
-    from bayesde.posterior.options import _read_effects
-
-    assert _read_effects(["I(x == 1)=spike_t"]) == {"I(x == 1)": "spike_t"}
-    assert _read_effects(["spike_t"]) == "spike_t"
-    assert _read_effects(["spike_t", "mixture"]) == "mixture"
-    assert _read_effects(["a=mixture", "spike_t"]) == {"a": "mixture", "": "spike_t"}
+    assert read_effects(["I(x == 1)=spike_t"]) == {"I(x == 1)": "spike_t"}
+    assert read_effects(["spike_t"]) == "spike_t"
+    assert read_effects(["spike_t", "mixture"]) == "mixture"
+    assert read_effects(["a=mixture", "spike_t"]) == {"a": "mixture", "": "spike_t"}
 
 
 @pytest.mark.parametrize(

@@ -246,4 +246,5 @@ def test_the_log_has_plain_lines_of_progress(folder, tmp_path, monkeypatch):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in the background
     send_signals_to_this_process()
