@@ -17,6 +17,13 @@ def bins(shared):
     return read_usage(data / "counts.tsv.gz", data / "coldata.tsv")
 
 
+def beside(fit, expected):
+    """Join DEXSeq's results, whose columns of the same name get a suffix."""
+    return fit.results().merge(
+        expected, how="left", left_index=True, right_index=True, suffixes=("", "_dexseq")
+    )
+
+
 def reference(shared, name):
     """DEXSeq's answers by bin, named as the bins are, and q-values by gene."""
     folder = shared / "ref" / "pasilla_exon"
@@ -35,7 +42,7 @@ def test_pasilla_as_dexseq(bins, shared):
     expected, q_value = reference(shared, "some")
     fit = fitted(bins, expected)
     assert len(fit.fitted) == 9989
-    table, genes = fit.results().join(expected, rsuffix="_dexseq"), fit.genes()
+    table, genes = beside(fit, expected), fit.genes()
     known = table["pvalue"].notna() & table["p_value"].notna()
     assert known.sum() == 9608 == table["pvalue"].notna().sum()
     assert spearmanr(table["p_value"][known], table["pvalue"][known])[0] > 0.98
@@ -53,7 +60,7 @@ def test_with_the_wider_prior_of_dexseq_its_calls_are_found(bins, shared):
     """Its search for dispersions stops early where the likelihood is flat, which makes its prior wide."""
     expected, q_value = reference(shared, "some")
     fit = fitted(bins, expected, prior_var=4.0)
-    table = fit.results().join(expected, rsuffix="_dexseq")
+    table = beside(fit, expected)
     theirs = table["padj_dexseq"] < 0.1
     assert theirs.sum() == 123
     assert (theirs & (table["padj"] < 0.1)).sum() >= 121

@@ -54,6 +54,7 @@ def test_replicated_counts_are_those_that_are_predicted(posterior):
     np.testing.assert_array_equal(found[0], expected)
 
 
+@pytest.mark.filterwarnings("ignore:Variables counts in .* look discrete")  # of ArviZ's densities
 def test_functions_of_arviz_take_it(posterior):
     genes = list(posterior.genes[:3])
     data = posterior.to_arviz(genes, predictive=True)
