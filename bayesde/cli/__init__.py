@@ -2,7 +2,7 @@
 
 ``options`` lists the options of each command, ``arguments`` makes them, ``planning`` turns them into the plan
 of a run, ``running`` carries it out with a progress bar. The commands are in ``commands``, ``sampling``,
-``simulating``, ``biasing`` and ``demonstration``.
+``cells``, ``simulating``, ``biasing`` and ``demonstration``.
 """
 
 from bayesde.cli.commands import app, main

@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from bayesde import __version__
 from bayesde.cli.biasing import bias
+from bayesde.cli.cells import pseudobulk
 from bayesde.cli.checking import check
 from bayesde.cli.demonstration import demo
 from bayesde.cli.power import power
@@ -68,10 +69,10 @@ def complete_command(name: str) -> Any:
     click.Command
     """
     from bayesde.cli.arguments import with_options
-    from bayesde.cli.options import PARTS
+    from bayesde.cli.options import LIKE, PARTS
 
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-    alone.command(name)(with_options(name, PARTS[name], _FUNCTIONS[name]))
+    alone.command(name)(with_options(LIKE.get(name, name), PARTS[name], _FUNCTIONS[name]))
     return get_command(alone)
 
 
@@ -256,7 +257,10 @@ def install_stan(chosen: Chosen) -> None:
     typer.echo(f"CmdStan {home.version} ({home.source}) in {home.path}")
 
 
-for _function in (check, eb, sample, resume, status, contrast, report, demo, simulate, power, usage, bias):
+for _function in (
+    *(check, eb, sample, resume, status, contrast, report, pseudobulk),
+    *(demo, simulate, power, usage, bias),
+):
     _command(_function)
 app.command()(doctor)
 _command(install_stan)

@@ -27,6 +27,7 @@ from bayesde.usage.options import UsageOptions
 
 __all__ = [
     "DEMO_FOLDER",
+    "LIKE",
     "PARTS",
     "AnalysedUsage",
     "BiasFiles",
@@ -35,6 +36,7 @@ __all__ = [
     "Installation",
     "Pilot",
     "SimulatedExperiment",
+    "SingleCells",
     "View",
 ]
 
@@ -169,6 +171,58 @@ class AnalysedUsage:
     )
 
 
+def _columns(text: str) -> list[str]:
+    """Read the names of columns, separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class SingleCells:
+    """The cells that are summed; `bayesde.pseudobulk` checks them."""
+
+    cells: Path = field(
+        metadata=described(
+            File(),
+            "AnnData file of single cells, .h5ad, with raw counts (needs `pip install bayesde[anndata]`).",
+            flag(metavar="CELLS", required=True),
+        )
+    )
+    sample: list[str] = field(
+        metadata=described(
+            Other("str"),
+            "Column of `obs` with the biological sample of each cell, or several columns that make a sample, "
+            "`donor,condition`.",
+            flag("--sample", metavar="COLUMN[,COLUMN]", required=True, read=_columns),
+        )
+    )
+    cell_type: str = field(
+        metadata=described(
+            Other("str"),
+            "Column of `obs` with cell types or clusters.",
+            flag("--cell-type", metavar="COLUMN", required=True),
+        )
+    )
+    layer: str | None = option(
+        None,
+        Other("str"),
+        "Layer with the raw counts. Default: `X`.",
+        flag("--layer", metavar="NAME"),
+    )
+    gene_names: str | None = option(
+        None,
+        Other("str"),
+        "Column of `var` with the names of the genes. Default: its index.",
+        flag("--gene-names", metavar="COLUMN"),
+    )
+    min_cells: int = option(
+        10,
+        Other("int", parsed=int),
+        "Sums of fewer cells are left out.",
+        flag("--min-cells", metavar="N"),
+    )
+
+
 @documented
 @dataclass(frozen=True, kw_only=True)
 class BiasFiles:
@@ -256,6 +310,16 @@ _SAMPLING = (Part("sampling", SamplingOptions), Part("plan", RunPlan))
 PARTS: dict[str, tuple[Part, ...]] = {
     "eb": (_MODEL, _FILES, _EB, _RUN),
     "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _MACHINE),
+    "pseudobulk": (
+        Part("cells", SingleCells),
+        Part("model", ModelPlan, ("design", "contrast", "references", "size_factors", "lfc_threshold")),
+        Part("sample", SamplePlan),
+        Part("files", RunFiles, ("control_genes", "genes", "hyperparameters")),
+        _EB,
+        *_SAMPLING,
+        _RUN,
+        _MACHINE,
+    ),
     "demo": (Part("run", Execution, ("out", "force"), {"out": DEMO_FOLDER}), _WORKERS),
     "simulate": (
         Part("run", Execution, ("out",)),
@@ -293,3 +357,5 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "install-stan": (Part("installation", Installation),),
 }
 """The options of each command, in the order of its help."""
+LIKE = {"pseudobulk": "sample"}
+"""Commands that have the options that another command has of these parts."""

@@ -9,13 +9,17 @@ et al. 2021, Nature Communications 12:5692, doi:10.1038/s41467-021-25960-2).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts, chunk_cells
-from bayesde.counts.annotated import AnnotatedParts, listed_layers, place_of
+from bayesde.counts.annotated import AnnotatedParts, anndata_reader, listed_layers, place_of
 from bayesde.errors import BayesdeNote, InputError, first_few
 from bayesde.options import check_whole, nearest
 
@@ -24,7 +28,7 @@ __all__ = ["pseudobulk"]
 
 def pseudobulk(
     adata: Any,
-    sample: str,
+    sample: str | Sequence[str],
     cell_type: str | None = None,
     *,
     layer: str | None = None,
@@ -38,10 +42,11 @@ def pseudobulk(
 
     Parameters
     ----------
-    adata : anndata.AnnData (cell, gene)
-        In memory, a view, or backed; its counts are read some cells at a time.
-    sample : str
-        The column of ``obs`` that names the biological sample (donor, mouse, culture) of a cell.
+    adata : anndata.AnnData (cell, gene), or path
+        In memory, a view, or backed; or an .h5ad file. Its counts are read some cells at a time.
+    sample : str or sequence of str
+        The column of ``obs`` that names the biological sample (donor, mouse, culture) of a cell; or columns
+        that do so together, ``["donor", "condition"]``.
     cell_type : str, optional
         The column of ``obs`` with cell types or clusters; by default all cells of a sample are summed.
     layer : str, optional
@@ -55,7 +60,7 @@ def pseudobulk(
     -------
     Counts
         One sample for each combination with cells, named by ``sample`` or ``sample_type``. Its sample table
-        has both columns, ``n_cells``, and the columns of ``obs`` that have one value in every combination;
+        has these columns, ``n_cells``, and the columns of ``obs`` that have one value in every combination;
         categories without cells are dropped, the others keep their order.
 
     Raises
@@ -71,11 +76,44 @@ def pseudobulk(
         Of cells without a sample or type, and of sums that are left out.
     """
     check_whole("min_cells", min_cells, 1, 10**9)
-    parts = _parts(adata, layer)
-    keys = [sample] if cell_type is None else [sample, cell_type]
-    table, group = _groups(parts.obs, keys, min_cells)
-    sums = _sums(adata, layer, group, parts)
+    keys = _keys(sample, cell_type)
+    with _opened(adata) as cells:
+        parts = _parts(cells, layer)
+        table, group = _groups(parts.obs, keys, min_cells)
+        sums = _sums(cells, layer, group, parts)
     return Counts(sums.T, genes=parts.gene_names(gene_names), samples=table.index, sample_table=table)
+
+
+def _keys(sample: str | Sequence[str], cell_type: str | None) -> list[str]:
+    """Return the columns whose values make a sum."""
+    keys = [sample] if isinstance(sample, str) else list(sample)
+    if not keys:
+        raise InputError("sample: no column is given; name the column of obs with the samples of the cells.")
+    keys += [] if cell_type is None else [cell_type]
+    if len(set(keys)) < len(keys):
+        raise InputError(f"sample, cell_type: a column is given twice: {first_few(keys)}.")
+    return keys
+
+
+@contextmanager
+def _opened(adata: Any) -> Iterator[Any]:
+    """Open an .h5ad file, whose counts stay in it; pass on what is an AnnData object."""
+    if not isinstance(adata, str | PathLike):
+        yield adata
+        return
+    anndata_reader()  # which says how anndata is installed
+    import anndata
+
+    if not Path(adata).is_file():
+        raise InputError(f"there is no file '{adata}'; an .h5ad file of AnnData is needed.")
+    try:
+        cells = anndata.read_h5ad(adata, backed="r")
+    except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"'{adata}' cannot be read as an .h5ad file of AnnData: {error}.") from error
+    try:
+        yield cells
+    finally:
+        cells.file.close()
 
 
 def _parts(adata: Any, layer: str | None) -> AnnotatedParts:

@@ -3,7 +3,7 @@
 A run is a plan (``plan``, made of ``options``) whose data are loaded and checked (``inputs``) and which is
 carried out in a folder (``directory``, ``execution``, ``outputs``). ``watching`` reads its progress from
 the folder, ``reports`` describes its results, ``opening`` gives them back; ``demo`` is a run on data that
-ship with the package. ``analyses`` are several runs on the same counts.
+ship with the package. ``analyses`` are several runs as one job, on the same counts or of cell types.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import pytest
 
 from bayesde.cli.commands import complete_command
-from bayesde.cli.options import PARTS
+from bayesde.cli.options import LIKE, PARTS
 from bayesde.options import options_of
 from bayesde.simulation import simulate
 
@@ -28,7 +28,8 @@ def test_every_option_is_made_from_exactly_one_field(command):
     for part in PARTS[command]:
         for name, (_, one) in options_of(part.kind).items():
             taken = part.fields is None or name in part.fields
-            if one.flag and taken and (one.flag.commands is None or command in one.flag.commands):
+            own = LIKE.get(command, command)
+            if one.flag and taken and (one.flag.commands is None or own in one.flag.commands):
                 spelling = one.flag.names[0] if one.flag.names else one.flag.metavar
                 homes.setdefault(spelling, []).append(f"{part.kind.__name__}.{name}")
     found = {

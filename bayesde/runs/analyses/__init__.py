@@ -1,1 +1,1 @@
-"""Several analyses of the same counts, carried out as one job: a run each, and a report on all."""
+"""Several analyses carried out as one job, of the same counts or of cell types: a run each, and a report."""
