@@ -13,6 +13,7 @@ from bayesde.io import write_atomically
 from benchmarks.donors.agreement import AGREEMENT, compared
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.null import shuffled
+from benchmarks.donors.peers import scored_peers
 from benchmarks.donors.scores import scored
 from benchmarks.donors.several_terms import SEVERAL, scored_terms
 
@@ -51,6 +52,19 @@ def accuracy(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
                     yield key | scored(counts, truth, design, law)
 
 
+def peers(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Score random effects beside glmmTMB, and voom with duplicateCorrelation, on the same counts."""
+    for experiment in ACCURACY:
+        own = Experiment(**{**vars(experiment), "genes": genes})
+        for seed in seeds:
+            counts, truth = simulated(own, seed)
+            key = {"experiment": own.name, "seed": seed}
+            for law in LAWS:
+                yield key | {"method": law} | scored(counts, truth, "random", law)
+            for row in scored_peers(counts, truth):
+                yield key | row
+
+
 def growth() -> Iterator[dict[str, Any]]:
     """Measure time by the number of donors."""
     for experiment in GROWTH:
@@ -78,7 +92,7 @@ def main() -> None:
     """Measure, and write tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--part", choices=("accuracy", "growth", "several", "agreement", "null"), action="append"
+        "--part", choices=("accuracy", "peers", "growth", "several", "agreement", "null"), action="append"
     )
     parser.add_argument("--genes", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
@@ -87,6 +101,7 @@ def main() -> None:
     arguments.out.mkdir(exist_ok=True)
     parts = {
         "accuracy": accuracy(arguments.genes, arguments.seeds),
+        "peers": peers(arguments.genes, arguments.seeds),
         "growth": growth(),
         "several": several(arguments.genes, arguments.seeds),
         "agreement": agreement(min(arguments.genes, COMPARED)),
