@@ -108,16 +108,17 @@ Every command explains its options with `--help`. This is what they print.
 
 
 def copy_notebooks() -> None:
-    """Copy the notebooks of the repository, so that they become pages."""
+    """Copy the notebooks of the repository and the tables they read, so that they become pages."""
     target = DOCS / "notebooks"
     target.mkdir(exist_ok=True)
-    for old in target.glob("*.ipynb"):
+    for old in (*target.glob("*.ipynb"), *target.glob("*.tsv.gz")):
         if not (REPOSITORY / "notebooks" / old.name).exists():
             old.unlink()
-    for notebook in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
-        new = target / notebook.name
-        if not new.exists() or new.read_bytes() != notebook.read_bytes():
-            shutil.copyfile(notebook, new)
+    sources = REPOSITORY / "notebooks"
+    for file in sorted([*sources.glob("*.ipynb"), *sources.glob("*.tsv.gz")]):
+        new = target / file.name
+        if not new.exists() or new.read_bytes() != file.read_bytes():
+            shutil.copyfile(file, new)
 
 
 def write_commands() -> None:

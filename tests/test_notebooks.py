@@ -42,6 +42,8 @@ def test_notebook_runs(path, tmp_path, cmdstan, request, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     for variable, folder in DATA.get(path.stem, {}).items():
         monkeypatch.setenv(variable, str(request.getfixturevalue("shared") / folder))
+    for table in path.parent.glob("*.tsv.gz"):
+        (tmp_path / table.name).symlink_to(table)
     if path.stem in REDUCED:
         reduced(notebook, REDUCED[path.stem])
     NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
