@@ -4,7 +4,12 @@ r"""Prior predictive distribution: hyperparameters, genes and counts drawn from 
     y_gj ~ NB(mean = nf_gj m_g exp(x_j . beta_g) / mean_i exp(x_i . beta_g), dispersion = alpha_g)
 
 with any other law of the effects (`bayesde.model.effect_laws`) in the place of Cauchy's, and the levels of
-factors treated alike as in a posterior (`bayesde.design.codings.level_coding`). Base means m_g,
+factors treated alike as in a posterior (`bayesde.design.codings.level_coding`). Random effects of levels d,
+if there are any, are added to x_j . beta_g:
+
+    z_j u_gd,     u_gd ~ Normal(0, tau_g^2),     ln tau_g ~ Normal(m, s),     (m, s) ~ p
+
+Base means m_g,
 design and normalization factors are those of an experiment, as the model takes them for known. Whole data
 sets are drawn (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, doi:10.1111/rssa.12378): quantities of
 real data sets should lie well within the range of the drawn ones.
@@ -21,12 +26,23 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesde.design import Coding, Design
+from bayesde.design.as_design import as_design
 from bayesde.design.codings.level_coding import coding_by_levels
+from bayesde.design.random_effects import Grouping
 from bayesde.eb.fit import EbFit
 from bayesde.errors import InputError
 from bayesde.model.effect_laws import FAMILIES, WITH_NU, WITH_NULL, EffectMixture
 from bayesde.model.effect_prior import random_effects
-from bayesde.model.hyperparameter_names import EFFECT_NU, OF_RESIDUALS, PI0, SCALE
+from bayesde.model.hyperparameter_names import (
+    EFFECT_NU,
+    OF_RANDOM_EFFECTS,
+    OF_RESIDUALS,
+    PI0,
+    RANDOM_SD,
+    RANDOM_SPREAD,
+    SCALE,
+    effect_name,
+)
 from bayesde.model.priors import Priors
 from bayesde.options import check_choice, check_whole
 from bayesde.posterior.effect_choice import chosen_laws, kept_by_reference
@@ -51,6 +67,8 @@ class PriorPredictive:
         ``shrinkage_scale`` of the last coefficient or of its term, ``dispersion_sd``,
         ``asymptotic_dispersion``, ``extra_poisson`` and ``nu``; natural-log units. Also ``effect_nu`` and
         ``pi0`` of the last coefficient, if its law has them; a known mixture has none of the three.
+        ``random_effect_sd[donor]`` and ``random_effect_sd_spread[donor]`` are the median of the standard
+        deviations of random effects, and their spread.
     base_mean : ndarray (gene,)
     log2_fold_change : ndarray (data set, gene)
         Of the design's last coefficient; NaN where a real one is not well measured.
@@ -80,6 +98,7 @@ def prior_predictive(
     trend: str = "parametric",
     seed: int = 1,
     effects: Any = "cauchy",
+    design: str | Design | None = None,
 ) -> PriorPredictive:
     """Draw data sets from the priors.
 
@@ -97,6 +116,8 @@ def prior_predictive(
     effects : str, EffectMixture or mapping of str to these
         Law of the effects, as `SamplingOptions.effects` has it, but for ``"mixture"``, whose weights have no
         prior to be drawn from: give an `EffectMixture`.
+    design : str or Design, optional
+        That of the fit with random effects, such as ``"~ condition + (1 | donor)"``.
 
     Returns
     -------
@@ -105,8 +126,8 @@ def prior_predictive(
     Raises
     ------
     InputError
-        If the design has no effects that are shrunken; or a law is that of a mixture
-        whose weights are to be learnt, or of a coefficient that is not there.
+        If the design has no effects that are shrunken, or its fixed effects are not those of the fit; or a
+        law is that of a mixture whose weights are to be learnt, or of a coefficient that is not there.
     OptionError
         If an argument has a value that is not allowed.
     """
@@ -123,6 +144,8 @@ def prior_predictive(
         phi |= {
             name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in OF_RESIDUALS[residuals]
         }
+    groupings = _groupings(fit, design)
+    phi |= _of_random_effects(priors or Priors(), data_sets, groupings, rng)
     base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
     shape = (data_sets, rows.size)
     lfc, dispersion, ratio = np.empty(shape), np.empty(shape), np.empty(shape)
@@ -132,7 +155,8 @@ def prior_predictive(
         one |= {"nu": math.inf} if residuals != "student_t" else {}
         one |= {"extra_poisson": 0.0} if trend == "constant" else {}
         beta, dispersion[s] = _genes(one, laws, base_mean, rng)
-        mean = base_mean[:, None] * _relative_means(beta, coding.matrix[:, columns])
+        eta = beta @ coding.matrix[:, columns].T + _added(one, groupings, rows.size, rng)
+        mean = base_mean[:, None] * _relative_means(eta)
         counts = _counts(mean * factors, dispersion[s], rng)
         lfc[s] = beta @ last[columns] / math.log(2.0)
         ratio[s] = _replicate_ratio(counts / factors, fit.design)
@@ -258,10 +282,48 @@ def _genes(
     return beta, trend * np.exp(np.clip(phi["dispersion_sd"] * z, -LARGEST_RESIDUAL, LARGEST_RESIDUAL))
 
 
-def _relative_means(beta: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return exp(x_j . beta_g) over its mean, (gene, sample): the intercept is what gives the base mean."""
-    eta = beta @ x.T
-    mean = logsumexp(eta, axis=1, keepdims=True) - math.log(x.shape[0])
+def _groupings(fit: EbFit, design: str | Design | None) -> tuple[Grouping, ...]:
+    """Return the random effects of a design whose fixed effects are those of a fit."""
+    if design is None:
+        return ()
+    whole = as_design(design, fit.counts)
+    if not np.array_equal(whole.matrix, fit.design.matrix):
+        raise InputError(
+            f"design: the fixed effects of '{whole.formula}' are not those of the fit, "
+            f"'{fit.design.formula}'; give the same ones, with the random effects beside them."
+        )
+    return whole.groupings
+
+
+def _of_random_effects(
+    priors: Priors, size: int, groupings: tuple[Grouping, ...], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw the median and the spread of the standard deviations of every random effect (data set,)."""
+    return {
+        effect_name(kind, name): getattr(priors, kind).draw(rng, size)
+        for grouping in groupings
+        for name in grouping.sd_names
+        for kind in OF_RANDOM_EFFECTS
+    }
+
+
+def _added(
+    phi: dict[str, Any], groupings: tuple[Grouping, ...], n_genes: int, rng: np.random.Generator
+) -> np.ndarray | float:
+    """Draw what the random effects add to the log means (gene, sample) of one data set."""
+    added: np.ndarray | float = 0.0
+    for grouping in groupings:
+        for name, column in zip(grouping.sd_names, grouping.columns.T, strict=True):
+            median, spread = (phi[effect_name(kind, name)] for kind in (RANDOM_SD, RANDOM_SPREAD))
+            sd = median * np.exp(np.minimum(spread * rng.standard_normal(n_genes), LARGEST_RESIDUAL))
+            u = rng.standard_normal((n_genes, grouping.n_levels)) * sd[:, None]
+            added = added + u[:, grouping.level] * column
+    return added
+
+
+def _relative_means(eta: np.ndarray) -> np.ndarray:
+    """Return exp(eta) over its mean, (gene, sample): the intercept is what gives the base mean."""
+    mean = logsumexp(eta, axis=1, keepdims=True) - math.log(eta.shape[1])
     return np.asarray(np.exp(eta - mean))
 
 

@@ -153,3 +153,44 @@ def test_options_are_checked(pasilla_fit):
     for wrong in ({"data_sets": 0}, {"genes": 0}, {"residuals": "t"}, {"trend": "mean"}):
         with pytest.raises(OptionError, match=next(iter(wrong))):
             prior_predictive(pasilla_fit, **wrong)
+
+
+def test_random_effects_are_drawn_from_their_priors(pasilla_fit):
+    """A standard deviation that all genes share makes the log ratios of donors as wide as it says."""
+    sharp = replace(
+        SHARP,
+        shrinkage_scale=LogNormal(1e-6, 1e-6),
+        random_effect_sd=LogNormal(0.8, 0.3),
+        random_effect_sd_spread=LogNormal(1e-6, 1e-6),
+    )
+    fit = donors_fit()
+    arguments = {"data_sets": 40, "genes": 60, "seed": 3}
+    drawn = prior_predictive(fit, sharp, design="~ condition + (1 | donor)", **arguments)
+    z = (np.log(drawn.hyperparameters["random_effect_sd[donor]"]) - math.log(0.8)) / 0.3
+    assert kstest(z, norm.cdf).pvalue > 1e-3
+    assert drawn.hyperparameters["random_effect_sd_spread[donor]"].median() == pytest.approx(1e-6)
+    # of five pairs of neighbors among six replicates two are of different donors, whose u differ by
+    # 2 tau / sqrt(pi) on average
+    plain = prior_predictive(fit, sharp, **arguments)
+    np.testing.assert_array_equal(plain.dispersion.shape, drawn.dispersion.shape)
+    added = np.log(drawn.replicate_ratio).mean() - np.log(plain.replicate_ratio).mean()
+    assert 0.5 * 0.8 < added * 5 / 2 * math.sqrt(math.pi) / 2 < 1.5 * 0.8
+    assert "random_effect_sd[donor]" not in plain.hyperparameters
+
+
+def donors_fit():
+    """Six donors of two samples, condition between them."""
+    from benchmarks.donors.experiments import Experiment, simulated
+
+    counts, _ = simulated(Experiment(6, 2, between=True, genes=80), 2)
+    return fit_eb(counts, "~ condition")
+
+
+def test_slopes_are_drawn_and_other_fixed_effects_refused():
+    fit = donors_fit()
+    drawn = prior_predictive(fit, data_sets=3, genes=5, design="~ condition + (1 + condition | donor)")
+    names = [name for name in drawn.hyperparameters if name.startswith("random_effect_sd[")]
+    assert len(names) == 2
+    assert np.isfinite(drawn.replicate_ratio).all()
+    with pytest.raises(InputError, match=r"fixed effects of '~ 1 .* are not those of the fit, '~ condition'"):
+        prior_predictive(fit, design="~ 1 + (1 | donor)")
