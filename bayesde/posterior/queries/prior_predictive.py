@@ -36,15 +36,16 @@ from bayesde.model.effect_prior import random_effects
 from bayesde.model.hyperparameter_names import (
     EFFECT_NU,
     OF_RANDOM_EFFECTS,
-    OF_RESIDUALS,
     PI0,
     RANDOM_SD,
     RANDOM_SPREAD,
     SCALE,
+    WIDE_RATIO,
+    WIDE_SHARE,
     effect_name,
 )
 from bayesde.model.priors import Priors
-from bayesde.options import check_choice, check_whole
+from bayesde.options import check_whole
 from bayesde.posterior.effect_choice import chosen_laws, kept_by_reference
 from bayesde.posterior.options import SamplingOptions
 
@@ -92,13 +93,11 @@ def prior_predictive(
     fit: EbFit,
     priors: Priors | None = None,
     *,
+    design: str | Design | None = None,
     data_sets: int = 300,
     genes: int = 500,
-    residuals: str = "normal",
-    trend: str = "parametric",
     seed: int = 1,
-    effects: Any = "cauchy",
-    design: str | Design | None = None,
+    options: SamplingOptions | None = None,
 ) -> PriorPredictive:
     """Draw data sets from the priors.
 
@@ -107,17 +106,15 @@ def prior_predictive(
     fit : EbFit
         Of the experiment whose design, base means and normalization factors are taken.
     priors : Priors, optional
+    design : str or Design, optional
+        That of the fit with random effects, such as ``"~ condition + (1 | donor)"``.
     data_sets : int
     genes : int
         Of each data set: at equal steps of the rank of the base mean.
-    residuals : {"normal", "student_t", "two_normals"}
-    trend : {"parametric", "constant"}
     seed : int
-    effects : str, EffectMixture or mapping of str to these
-        Law of the effects, as `SamplingOptions.effects` has it, but for ``"mixture"``, whose weights have no
-        prior to be drawn from: give an `EffectMixture`.
-    design : str or Design, optional
-        That of the fit with random effects, such as ``"~ condition + (1 | donor)"``.
+    options : SamplingOptions, optional
+        Of which ``effects``, ``residuals``, ``trend`` and ``coding`` are used. The weights of the law
+        ``"mixture"`` have no prior to be drawn from: give an `EffectMixture`.
 
     Returns
     -------
@@ -133,16 +130,15 @@ def prior_predictive(
     """
     check_whole("data_sets", data_sets, 1, 10**6)
     check_whole("genes", genes, 1, 10**6)
-    check_choice("residuals", residuals, tuple(OF_RESIDUALS))
-    check_choice("trend", trend, ("parametric", "constant"))
+    options = options or SamplingOptions()
     rows, rng = _rows(fit, genes), np.random.default_rng(seed)
-    coding, columns = _effects(fit.design, effects)
-    laws = _laws(coding, columns, effects)
+    coding, columns = _effects(fit.design, options)
+    laws = _laws(coding, columns, options.effects)
     names = [coding.coefficients[k] for k in columns]
     phi = _hyperparameters(priors or Priors(), data_sets, laws, names, rng)
-    if residuals == "two_normals":
+    if options.residuals == "two_normals":
         phi |= {
-            name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in OF_RESIDUALS[residuals]
+            name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in (WIDE_SHARE, WIDE_RATIO)
         }
     groupings = _groupings(fit, design)
     phi |= _of_random_effects(priors or Priors(), data_sets, groupings, rng)
@@ -152,8 +148,8 @@ def prior_predictive(
     last = coding.vector(np.eye(fit.design.n_coefficients)[-1])
     for s in range(data_sets):
         one = {name: values[s] for name, values in phi.items()}
-        one |= {"nu": math.inf} if residuals != "student_t" else {}
-        one |= {"extra_poisson": 0.0} if trend == "constant" else {}
+        one |= {"nu": math.inf} if options.residuals != "student_t" else {}
+        one |= {"extra_poisson": 0.0} if options.trend == "constant" else {}
         beta, dispersion[s] = _genes(one, laws, base_mean, rng)
         eta = beta @ coding.matrix[:, columns].T + _added(one, groupings, rows.size, rng)
         mean = base_mean[:, None] * _relative_means(eta)
@@ -204,10 +200,12 @@ def _rows(fit: EbFit, genes: int) -> np.ndarray:
     return order[np.linspace(0, order.size - 1, min(genes, order.size)).astype(int)]
 
 
-def _effects(design: Design, effects: Any) -> tuple[Coding, list[int]]:
+def _effects(design: Design, options: SamplingOptions) -> tuple[Coding, list[int]]:
     """Return what a posterior is sampled in, and the columns that are effects: all but the intercept."""
-    asked = SamplingOptions(effects=effects).effects
-    coding = coding_by_levels(design, None, kept_by_reference(design, asked))
+    if options.coding == "levels":
+        coding = coding_by_levels(design, None, kept_by_reference(design, options.effects))
+    else:
+        coding = Coding.of(design)
     if coding.has_levels:
         return coding, np.flatnonzero(coding.order > 0).tolist()
     if not design.has_intercept or design.n_coefficients < 2:
@@ -219,9 +217,8 @@ def _effects(design: Design, effects: Any) -> tuple[Coding, list[int]]:
 
 
 def _laws(coding: Coding, columns: list[int], effects: Any) -> list[Any]:
-    """Return the law of every effect, checked."""
-    checked = SamplingOptions(effects=effects).effects
-    laws = list(chosen_laws(coding, tuple(columns), checked).values())
+    """Return the law of every effect."""
+    laws = list(chosen_laws(coding, tuple(columns), effects).values())
     if any(isinstance(law, str) and law == "mixture" for law in laws):
         raise InputError(
             "effects: the weights of 'mixture' are estimated from the counts, and have no prior from which "

@@ -172,7 +172,9 @@ def test_other_engines_and_numbers_are_refused(fit, posterior):
 
 def test_prior_predictive_dispersions(fit):
     priors = Priors(wide_share=Beta(300.0, 700.0), wide_ratio=ShiftedLogNormal(4.0, 1e-3))
-    drawn = bde.prior_predictive(fit, priors, residuals="two_normals", data_sets=60, genes=300)
+    drawn = bde.prior_predictive(
+        fit, priors, options=bde.SamplingOptions(residuals="two_normals"), data_sets=60, genes=300
+    )
     phi = drawn.hyperparameters
     assert (phi["wide_ratio"] > 4.9).all()
     trend = (

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import beta, cauchy, kstest, norm
 from scipy.stats import t as student
 
-from bayesde import LogNormal, Priors, ShiftedGamma, prior_predictive
+from bayesde import LogNormal, Priors, SamplingOptions, ShiftedGamma, load_airway, prior_predictive
 from bayesde.eb.fit import fit_eb
 from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import EffectMixture
@@ -52,7 +52,11 @@ def test_genes_and_counts_follow_the_model(pasilla_fit):
 
 def test_residuals_and_trend_can_be_chosen(pasilla_fit):
     drawn = prior_predictive(
-        pasilla_fit, SHARP, data_sets=40, genes=200, residuals="student_t", trend="constant"
+        pasilla_fit,
+        SHARP,
+        data_sets=40,
+        genes=200,
+        options=SamplingOptions(residuals="student_t", trend="constant"),
     )
     residual = (np.log(drawn.dispersion) - math.log(0.02)) / 0.5
     tails = np.mean(np.abs(residual) > 4.0)
@@ -62,18 +66,23 @@ def test_residuals_and_trend_can_be_chosen(pasilla_fit):
 def test_effects_follow_the_law_that_is_asked_for(pasilla_fit):
     sharp = replace(SHARP, effect_nu=LogNormal(6.0, 1e-6), pi0=Beta(3000.0, 7000.0))
     sets = {"data_sets": 40, "genes": 200, "seed": 3}
-    drawn = prior_predictive(pasilla_fit, sharp, effects="student_t", **sets)
+    drawn = prior_predictive(pasilla_fit, sharp, options=SamplingOptions(effects="student_t"), **sets)
     assert kstest(drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3, student(6.0).cdf).pvalue > 1e-3
     assert list(drawn.hyperparameters)[-1] == "effect_nu"
     drawn = prior_predictive(
-        pasilla_fit, sharp, effects={"condition": "spike_t", "type": "student_t"}, **sets
+        pasilla_fit,
+        sharp,
+        options=SamplingOptions(effects={"condition": "spike_t", "type": "student_t"}),
+        **sets,
     )
     effect = drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3
     assert abs(np.mean(effect == 0.0) - 0.3) < 0.02
     assert kstest(effect[effect != 0.0], student(6.0).cdf).pvalue > 1e-3
     assert drawn.hyperparameters["pi0"].mean() == pytest.approx(0.3, abs=0.01)
     known = EffectMixture([0.6, 0.4], [0.0, 0.7])
-    drawn = prior_predictive(pasilla_fit, sharp, effects={"condition": known, "": "spike_t"}, **sets)
+    drawn = prior_predictive(
+        pasilla_fit, sharp, options=SamplingOptions(effects={"condition": known, "": "spike_t"}), **sets
+    )
     effect = drawn.log2_fold_change.ravel() * math.log(2.0) / 0.7
     assert abs(np.mean(effect == 0.0) - 0.6) < 0.02
     assert kstest(effect[effect != 0.0], norm.cdf).pvalue > 1e-3
@@ -82,18 +91,20 @@ def test_effects_follow_the_law_that_is_asked_for(pasilla_fit):
 
 def test_nu_and_pi0_are_drawn_from_their_priors(pasilla_fit):
     priors = Priors(pi0=Beta(2.0, 5.0))
-    drawn = prior_predictive(pasilla_fit, priors, data_sets=2000, genes=2, effects="spike_t").hyperparameters
+    drawn = prior_predictive(
+        pasilla_fit, priors, data_sets=2000, genes=2, options=SamplingOptions(effects="spike_t")
+    ).hyperparameters
     assert kstest(np.log(drawn["effect_nu"] / 5.0) / 1.2, norm.cdf).pvalue > 1e-3
     assert kstest(drawn["pi0"], beta(2.0, 5.0).cdf).pvalue > 1e-3
 
 
 def test_a_mixture_without_weights_cannot_be_drawn(pasilla_fit):
     with pytest.raises(InputError, match=r"estimated from the counts.*EffectMixture"):
-        prior_predictive(pasilla_fit, effects={"condition": "mixture"})
+        prior_predictive(pasilla_fit, options=SamplingOptions(effects={"condition": "mixture"}))
     with pytest.raises(OptionError, match="spike_t"):
-        prior_predictive(pasilla_fit, effects="spike")
+        prior_predictive(pasilla_fit, options=SamplingOptions(effects="spike"))
     with pytest.raises(InputError, match="nonsense"):
-        prior_predictive(pasilla_fit, effects={"nonsense": "spike_t"})
+        prior_predictive(pasilla_fit, options=SamplingOptions(effects={"nonsense": "spike_t"}))
 
 
 def test_replicates_are_samples_of_one_condition(pasilla_fit):
@@ -119,7 +130,7 @@ def test_real_data_lie_within_what_the_default_priors_expect(pasilla_fit):
 @pytest.mark.parametrize("law", ["cauchy", "spike_t", EffectMixture([0.9, 0.1], [0.0, 1.0])])
 def test_the_picture(pasilla_fit, law):
     figure = Figure(figsize=(10.0, 8.0), layout="constrained")
-    drawn = prior_predictive(pasilla_fit, data_sets=20, genes=100, effects=law)
+    drawn = prior_predictive(pasilla_fit, data_sets=20, genes=100, options=SamplingOptions(effects=law))
     axes = figure.subplots(2, 2).ravel()
     made = prior_predictive_plot(drawn, [as_observed(pasilla_fit, "pasilla")], axes=axes)
     assert list(made) == list(axes)
@@ -149,8 +160,18 @@ def test_cell_means_have_the_effects_of_their_factor(pasilla_fit):
     assert np.median(np.abs(effect)) * math.log(2.0) == pytest.approx(0.3, rel=0.06)
 
 
+def test_under_treatment_coding_a_difference_from_the_reference_has_the_law():
+    fit = fit_eb(load_airway(), "~ cell")  # of four levels
+    values = []
+    for coding in ("treatment", "levels"):
+        options = SamplingOptions(coding=coding)
+        drawn = prior_predictive(fit, SHARP, data_sets=20, genes=200, options=options)
+        values.append(kstest(drawn.log2_fold_change.ravel() * math.log(2.0) / 0.3, cauchy.cdf).pvalue)
+    assert values[0] > 1e-3 > values[1]
+
+
 def test_options_are_checked(pasilla_fit):
-    for wrong in ({"data_sets": 0}, {"genes": 0}, {"residuals": "t"}, {"trend": "mean"}):
+    for wrong in ({"data_sets": 0}, {"genes": 0}):
         with pytest.raises(OptionError, match=next(iter(wrong))):
             prior_predictive(pasilla_fit, **wrong)
 
