@@ -45,6 +45,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx-mathjax-offline",  # formulas are drawn without a network
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "jupyter_execute", "**.ipynb_checkpoints"]
@@ -127,7 +128,7 @@ def write_commands() -> None:
 
     from bayesde.cli import app
 
-    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
     text = [COMMANDS_TEXT]
     for name in ["", *get_command(app).commands]:  # type: ignore[attr-defined]
         command = [sys.executable, "-m", "bayesde", *([name] if name else []), "--help"]
