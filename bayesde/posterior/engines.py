@@ -19,11 +19,11 @@ from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.effect_choice import atoms_left_out
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
+from bayesde.posterior.hyper.wide_law import with_wide_laws
 from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
-from bayesde.posterior.random_effects import is_one_intercept
 from bayesde.posterior.request import Request
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.effects import has_atoms
@@ -160,13 +160,6 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    if request.groupings and not is_one_intercept(request.groupings):
-        logger.info(
-            "%d genes have unreliable importance weights, and Stan cannot sample them with several random "
-            "effects; draw more (draws, --draws).",
-            rows.size,
-        )
-        return
     if not stan_is_there():
         logger.info(
             "%d genes have unreliable importance weights, and Stan, which could sample them, is not "
@@ -229,12 +222,18 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     -------
     SampledGenes
     """
+    points = hyper_points(hyper, request.coding.coefficients)
+    model = request.model(rows, hyper)
     return sample_genes(
-        SamplerCoordinates.of(request.model(rows, hyper), request.start(rows), request.errors(rows)),
+        SamplerCoordinates.of(
+            model if points is None else with_wide_laws(model, points),
+            request.start(rows),
+            request.errors(rows),
+        ),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
-        points=hyper_points(hyper, request.coding.coefficients),
+        points=points,
         pool=request.pool,
         directory=request.directory,
         progress=request.progress,

@@ -31,7 +31,7 @@ from bayesde.posterior.options import (
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
-from bayesde.posterior.random_effects import check_groupings, with_laws_of_random_effects
+from bayesde.posterior.random_effects import with_laws_of_random_effects
 from bayesde.posterior.request import (
     Request,
     selected_genes,
@@ -163,7 +163,6 @@ def request_of(
     check_draws(run)
     _check_unweighted(fit)
     groupings = () if design is None else design.groupings
-    check_groupings(groupings, run.engine)
     rows = selected_genes(fit.counts, fit, genes)
     start = starting_values(fit, hyperparameters, options)
     if groupings or start.random_effect_sd:

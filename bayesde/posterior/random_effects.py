@@ -1,4 +1,4 @@
-"""Random effects of a posterior: which ones it may have, and their place among a gene's parameters.
+"""Random effects of a posterior, and their place among a gene's parameters.
 
 theta = (beta, ln tau, ln alpha), with one ln tau for each random effect. The design matrix of the model has a
 column of zeros for it, so that it is a coefficient on which no mean depends, with a prior of its own.
@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesde.design.random_effects import Grouping
-from bayesde.errors import InputError, OptionError, first_few
+from bayesde.errors import InputError, first_few
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
@@ -21,42 +21,14 @@ from bayesde.model.random_effects.groups import Groups, RandomEffects
 from bayesde.numerics.elementary import logarithms
 
 __all__ = [
-    "check_groupings",
-    "is_one_intercept",
     "start_of_random_effects",
     "with_laws_of_random_effects",
     "with_random_effects",
 ]
 
-_SEVERAL = (
-    "Use engine 'psis', which has several random effects, or keep the one whose samples are most alike and "
-    "make others fixed effects where the design allows it."
-)
 
-
-def check_groupings(groupings: Sequence[Grouping], engine: str) -> None:
-    """Refuse random effects that an engine does not have.
-
-    Parameters
-    ----------
-    groupings : sequence of Grouping
-    engine : str
-
-    Raises
-    ------
-    OptionError
-        With what to do instead.
-    """
-    if engine != "psis" and groupings and not is_one_intercept(groupings):
-        terms = " + ".join(grouping.term for grouping in groupings)
-        raise OptionError(
-            f"engine '{engine}' has one random intercept, such as (1 | {groupings[-1].name}), and the design "
-            f"has {terms}. {_SEVERAL}"
-        )
-
-
-def is_one_intercept(groupings: Sequence[Grouping]) -> bool:
-    """Tell whether the random effects are one random intercept, which all engines have.
+def _is_one_intercept(groupings: Sequence[Grouping]) -> bool:
+    """Tell whether the random effects are one random intercept, which is integrated out by quadrature.
 
     Parameters
     ----------
@@ -139,7 +111,7 @@ def start_of_random_effects(
 
 def _groups(groupings: Sequence[Grouping]) -> Groups:
     """Return which samples have random effects in common."""
-    if is_one_intercept(groupings):
+    if _is_one_intercept(groupings):
         return Groups.of(groupings[0].level)
     levels = [np.repeat(one.level[:, None], one.columns.shape[1], axis=1) for one in groupings]
     return Groups.of_terms(np.hstack(levels), np.hstack([one.columns for one in groupings]))

@@ -29,7 +29,6 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
-from bayesde.posterior.random_effects import check_groupings
 from bayesde.posterior.request import coding_of
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
@@ -100,7 +99,6 @@ def load(plan: RunPlan) -> RunInputs:
         return RunInputs(
             counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
         )
-    check_groupings(design.groupings, plan.sample.engine)
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     named_coefficients(design, plan.sampling.shrink or ())
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)

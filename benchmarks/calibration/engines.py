@@ -18,10 +18,11 @@ from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings
-from benchmarks.calibration.experiments import COEFFICIENTS, CONTRAST, Experiment
+from benchmarks.calibration.designs import CONTRAST, quantity_names
+from benchmarks.calibration.experiments import Experiment
 
-QUANTITIES = (*(f"beta[{name}]" for name in COEFFICIENTS), "log_dispersion", "contrast")
-"""Of every gene; the contrast is condition - batch."""
+QUANTITIES = quantity_names()
+"""Of every gene, without random effects."""
 PSIS_DRAWS = 1000
 CHAINS = ChainSettings(chains=2, warmup=300, draws=250, adapt_delta=0.9, max_treedepth=10)
 OPTIONS = SamplingOptions(max_rhat=1.05, min_ess=100.0)
@@ -38,7 +39,7 @@ class Answer:
     shared : dict of str to float
         Posterior probability below the true hyperparameters; empty where they are given.
     genes : ndarray (gene, quantity)
-        The same of every gene's `QUANTITIES`.
+        The same of every gene's quantities (`quantity_names`).
     trouble : int
         Genes that did not pass the method's checks (psis: k > 0.7 or few effective draws; chains: R-hat above
         1.05, or fewer than 100 effective draws).
@@ -53,8 +54,8 @@ class Answer:
 
 
 def quantities(theta: np.ndarray) -> np.ndarray:
-    """Append the contrast to coefficients and log dispersion (..., P + 1)."""
-    return np.concatenate([theta, (theta[..., :-1] @ CONTRAST)[..., None]], axis=-1)
+    """Append the contrast to coefficients, log standard deviations and log dispersion (..., P + 1)."""
+    return np.concatenate([theta, (theta[..., : CONTRAST.size] @ CONTRAST)[..., None]], axis=-1)
 
 
 def by_importance(experiment: Experiment, seed: int) -> Answer:

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binom
 
-from benchmarks.calibration.engines import QUANTITIES
 from benchmarks.calibration.tables import Tables
 from benchmarks.calibration.uniformity import GRID, Deviation, clustered, independent
 
@@ -23,6 +22,8 @@ SHORT = {
     "asymptotic_dispersion": "a0",
     "extra_poisson": "a1",
     "effect_nu": "nu",
+    "random_effect_sd": "exp(m)",
+    "random_effect_sd_spread": "s",
 }
 MIDDLES = (0.5, 0.8, 0.95)
 """Probabilities of the central intervals whose coverage is counted."""
@@ -40,7 +41,7 @@ def columns_of(tables: Tables) -> dict[str, tuple[np.ndarray, Deviation]]:
     shared = {name: sets[name].dropna().to_numpy(float) for name in tables.shared}
     found = {short(name): (u, independent(u)) for name, u in shared.items() if u.size}
     given = not found  # hyperparameters that are given: genes are independent
-    for name in QUANTITIES:
+    for name in tables.quantities:
         u = np.stack([group.to_numpy() for _, group in genes.groupby("set")[name]])
         found[name] = (u.ravel(), independent(u.ravel()) if given else clustered(u))
     return found

@@ -1,7 +1,8 @@
 """Calibration results on disk: one line per data set and one per gene, appended as they are computed.
 
-``ENGINE_sets.tsv``, or under another law of effects than Cauchy's ``ENGINE_LAW_sets.tsv``, has a row for
-every data set: its number, what was noticed, and the posterior probability below every true hyperparameter.
+``ENGINE_sets.tsv``, or under another law of effects than Cauchy's ``ENGINE_LAW_sets.tsv``, and with random
+effects ``ENGINE_DESIGN_sets.tsv``, has a row for every data set: its number, what was noticed, and the
+posterior probability below every true hyperparameter.
 ``ENGINE_genes.tsv`` has those of the first `GENES_WRITTEN` genes of each. A data set that has a line in the
 former is finished; a run goes on where an interrupted one ended.
 """
@@ -13,28 +14,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.calibration.engines import QUANTITIES, Answer
-from benchmarks.calibration.experiments import COEFFICIENTS, Experiment
+from bayesde.model.hyperparameter_names import OF_RANDOM_EFFECTS, effect_name
+from benchmarks.calibration.designs import COEFFICIENTS, DESIGNS, quantity_names
+from benchmarks.calibration.engines import Answer
+from benchmarks.calibration.experiments import Experiment
 from benchmarks.calibration.laws import LAWS
 
 GENES_WRITTEN = 25
 SET_COLUMNS = ("set", "genes", "residuals", "trend", "trouble", "smallest_ess")
-GENE_COLUMNS = ("set", "gene", *QUANTITIES)
 
 
-def shared_names(law: str = "cauchy") -> tuple[str, ...]:
-    """Return the names of all hyperparameters that data sets of a law may have."""
-    of_effects = LAWS[law].names(COEFFICIENTS[1:])
-    return (*of_effects, "dispersion_sd", "asymptotic_dispersion", "extra_poisson", "nu")
+def shared_names(law: str = "cauchy", design: str = "fixed") -> tuple[str, ...]:
+    """Return the names of all hyperparameters that data sets of a law and a design may have."""
+    of_effects, random_effects = LAWS[law].names(COEFFICIENTS[1:]), DESIGNS[design].random_effects
+    of_random = (effect_name(part, name) for name in random_effects for part in OF_RANDOM_EFFECTS)
+    return (*of_effects, "dispersion_sd", "asymptotic_dispersion", "extra_poisson", *of_random, "nu")
 
 
 class Tables:
-    """The two tables of a method, under one law of effects."""
+    """The two tables of a method, under one law of effects and in one design."""
 
-    def __init__(self, folder: Path, engine: str, law: str = "cauchy") -> None:
+    def __init__(self, folder: Path, engine: str, law: str = "cauchy", design: str = "fixed") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.shared = shared_names(law)
-        self.name = engine if law == "cauchy" else f"{engine}_{law}"
+        self.shared = shared_names(law, design)
+        self.quantities = quantity_names(DESIGNS[design].random_effects)
+        parts = [part for part, usual in ((law, "cauchy"), (design, "fixed")) if part != usual]
+        self.name = "_".join([engine, *parts])
         self._sets, self._genes = folder / f"{self.name}_sets.tsv", folder / f"{self.name}_genes.tsv"
 
     def remove(self) -> None:
@@ -57,7 +62,7 @@ class Tables:
         """Write a data set's answer, genes first."""
         _append(
             self._genes,
-            GENE_COLUMNS,
+            ("set", "gene", *self.quantities),
             [
                 (number, gene, *(f"{value:.3f}" for value in row))
                 for gene, row in enumerate(answer.genes[:GENES_WRITTEN])

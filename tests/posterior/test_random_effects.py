@@ -12,7 +12,6 @@ import pytest
 
 import bayesde as bde
 from bayesde import BayesdeWarning, Hyperparameters, InputError
-from bayesde.errors import OptionError
 from bayesde.model.hyperparameter_space import HyperparameterSpace
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance import blocks
@@ -24,7 +23,6 @@ from bayesde.posterior.queries.other_models.other_references import as_coefficie
 from bayesde.posterior.queries.outlier_search import usual_treatment
 from bayesde.posterior.queries.pointwise import Among, log_probabilities
 from bayesde.posterior.queries.random_effects import without_levels
-from bayesde.posterior.random_effects import check_groupings
 from benchmarks.donors.experiments import Experiment, simulated
 
 FORMULA = "~ condition + (1 | donor)"
@@ -117,28 +115,6 @@ def test_hyperparameters_of_other_random_effects_are_refused(posterior, experime
         fitted(experiment[0], "~ condition", hyperparameters=posterior.hyperparameters)
     with pytest.raises(InputError, match="must name the same random effects"):
         replace(posterior.hyperparameters, random_effect_sd={}, draws={}, sd={})
-
-
-@pytest.mark.parametrize("engine", ["nuts", "joint"])
-@pytest.mark.parametrize(
-    "formula",
-    ["~ condition + (1 | donor) + (1 | lane)", "~ condition + (0 + dose | donor)", "~ 1 + (1 | lane/donor)"],
-)
-def test_engines_of_stan_have_one_random_intercept(experiment, engine, formula):
-    table = experiment[0].sample_table
-    lane = np.repeat(list("pqrs"), 4)
-    more = table.assign(
-        lane=lane,
-        donor=[f"d{j // 2}" for j in range(len(table))],
-        dose=np.linspace(-1.0, 2.0, len(table)) ** 2,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BayesdeWarning)
-        design = bde.Design.from_formula(formula, more)
-    with pytest.raises(
-        OptionError, match=rf"engine '{engine}' has one random intercept, .* Use engine 'psis'"
-    ):
-        check_groupings(design.groupings, engine)
 
 
 def test_marginal_likelihood_of_the_hyperparameters(posterior):

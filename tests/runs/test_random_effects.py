@@ -61,8 +61,6 @@ def test_a_run(bayesde, files):
     ("command", "options", "formula", "words"),
     [
         ("eb", (), FORMULA, "the empirical-Bayes fit has no random effects"),
-        ("sample", ("--engine", "nuts"), SLOPES, "engine 'nuts' has one random intercept"),
-        ("sample", ("--engine", "joint"), SLOPES, "engine 'joint' has one random intercept"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")

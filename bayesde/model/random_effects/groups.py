@@ -101,6 +101,14 @@ class Groups(NamedTuple):
         level[self.order] = np.repeat(np.arange(self.bounds.size - 1), np.diff(self.bounds))
         return level
 
+    @property
+    def levels(self) -> np.ndarray:
+        """The level of every sample in every term, ndarray of int64 (sample, term)."""
+        if not self.has_terms:
+            return self.level[:, None]
+        terms = self.terms
+        return terms.level[terms.bounds[self.level][:, None] + terms.effect]
+
     def samples(self, kept: np.ndarray) -> Groups:
         """Keep some of the samples.
 
@@ -115,9 +123,7 @@ class Groups(NamedTuple):
         """
         if not self.has_terms:
             return Groups.of(self.level[kept], self.scale, self.df, self.nodes.size)
-        terms = self.terms
-        levels = terms.level[terms.bounds[self.level][:, None] + terms.effect]
-        return Groups.of_terms(levels[kept], terms.z[kept], terms.pairs)
+        return Groups.of_terms(self.levels[kept], self.terms.z[kept], self.terms.pairs)
 
 
 NO_GROUPS = Groups(

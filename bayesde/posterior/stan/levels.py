@@ -149,8 +149,11 @@ def _terms(model: ConditionalModel) -> tuple[tuple[np.ndarray, np.ndarray], ...]
     """Return the levels of the samples, and the covariate, of every random effect."""
     if model.random is None:
         return ()
-    level = model.random.groups.level
-    return ((level, np.ones(level.size)),)
+    groups = model.random.groups
+    z = groups.terms.z if groups.has_terms else np.ones((groups.level.size, 1))
+    return tuple(
+        (level.copy(), covariate.copy()) for level, covariate in zip(groups.levels.T, z.T, strict=True)
+    )
 
 
 def _indicators(terms: tuple[tuple[np.ndarray, np.ndarray], ...]) -> Iterator[np.ndarray]:
