@@ -24,6 +24,7 @@ from bayesde.posterior.stan.levels import errors_with_random_effects
 from benchmarks.donors.experiments import Experiment, simulated
 
 FORMULA = "~ condition + (1 | donor)"
+LAW = ("random_effect_sd", "random_effect_sd_spread")
 DESIGNS = {
     "between": Experiment(6, 2, between=True, genes=40),
     "within": Experiment(5, 2, between=False, genes=40),
@@ -158,6 +159,26 @@ def test_nuts_agrees_with_psis(experiment, cmdstan):
     assert float(np.abs(means[0] - means[1]).max()) < 0.5 * float(effects[0].std(("chain", "draw")).max())
     assert "random_effect_sd" in two.to_arviz(SOME).posterior
     assert np.isfinite(two.loo().pointwise["elpd"]).all()
+
+
+def test_draws_are_reweighted_where_the_law_is_known_roughly(cmdstan, monkeypatch):
+    """And the donors do not differ, so that ln tau has its law: as where few genes have taught it."""
+    counts = simulated(replace(DESIGNS["between"], no_donor_effect=1.0), 13)[0]
+    rng = np.random.default_rng(5)
+    draws = {
+        "random_effect_sd[donor]": 0.1 * np.exp(0.4 * rng.standard_normal(200)),
+        "random_effect_sd_spread[donor]": 0.5 * np.exp(0.5 * rng.standard_normal(200)),
+    }
+    means = {name: {"donor": float(values.mean())} for name, values in zip(LAW, draws.values(), strict=True)}
+    rough = {"hyperparameters": replace(HYPER, draws=draws, **means), "genes": SOME}
+    chains = {"engine": "nuts", "draws": 300, "chains": 4, "options": bde.SamplingOptions(min_ess=1)}
+    one, two = fitted(counts, **rough, draws=4000), fitted(counts, **rough, **chains)
+    monkeypatch.setattr(engines, "with_wide_laws", lambda model, points: model)
+    narrow = fitted(counts, **rough, **chains)
+    sizes = [posterior.diagnostics.loc[SOME, "ess_tail"].min() for posterior in (two, narrow)]
+    assert sizes[0] > 2.0 * sizes[1]
+    assert (two.diagnostics.loc[SOME, "ess_bulk"] > 200.0).all()
+    assert np.abs(distribution_scores(one.gene_draws, two.gene_draws)).max() < 5.0
 
 
 def test_genes_are_handed_over(cmdstan, monkeypatch):
