@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bayesde.io import write_atomically
-from benchmarks.donors.agreement import AGREEMENT, compared
+from benchmarks.donors.agreement import cases, compared
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.null import shuffled
 from benchmarks.donors.peers import scored_peers
@@ -84,8 +84,8 @@ def several(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
 
 def agreement(genes: int) -> Iterator[dict[str, Any]]:
     """Compare engines psis and nuts."""
-    for experiment in AGREEMENT:
-        yield from compared(experiment, genes)
+    for case in cases(genes):
+        yield from compared(case, genes)
 
 
 def main() -> None:
