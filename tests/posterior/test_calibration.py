@@ -10,7 +10,8 @@ import pytest
 from bayesde.model.effect_laws import EffectMixture
 from bayesde.posterior import LogNormal
 from benchmarks.calibration import engines
-from benchmarks.calibration.experiments import COEFFICIENTS, PRIORS, VARIANTS, draw_experiment
+from benchmarks.calibration.designs import COEFFICIENTS, DESIGNS, quantity_names
+from benchmarks.calibration.experiments import PRIORS, VARIANTS, draw_experiment
 from benchmarks.calibration.laws import GRID, LAWS
 from benchmarks.calibration.pictures import columns_of, draw_picture, summary
 from benchmarks.calibration.tables import Tables, shared_names
@@ -26,8 +27,8 @@ FALSE_ALARM = 1e-3
 """Of a right engine, the probability that one of all tests of a law of effects fails."""
 
 
-def shared_by_name(answers, law="cauchy"):
-    names = [name for name in shared_names(law) if any(name in answer.shared for answer in answers)]
+def shared_by_name(answers, law="cauchy", design="fixed"):
+    names = [name for name in shared_names(law, design) if any(name in answer.shared for answer in answers)]
     return {name: np.array([a.shared[name] for a in answers if name in a.shared]) for name in names}
 
 
@@ -73,9 +74,9 @@ def under_law(law, monkeypatch, sets=16, genes=20, seed=12, told=None):
     return answers
 
 
-def smallest_p(answers, law):
+def smallest_p(answers, law, design="fixed"):
     """The smallest p-value of all hyperparameters and of the genes' quantities, times their number."""
-    found = [p for u in shared_by_name(answers, law).values() for p in p_values(u)]
+    found = [p for u in shared_by_name(answers, law, design).values() for p in p_values(u)]
     genes = np.stack([answer.genes for answer in answers])
     found += [p for quantity in range(genes.shape[2]) for p in clustered_p_values(genes[:, :, quantity])]
     return len(found) * min(found)
@@ -87,6 +88,36 @@ def test_laws_of_effects(law, monkeypatch):
     answers = under_law(law, monkeypatch)
     assert tuple(shared_by_name(answers, law)) == shared_names(law)
     assert smallest_p(answers, law) > FALSE_ALARM
+
+
+def test_random_effects(monkeypatch):
+    """Of donors, their law and every gene's standard deviation included."""
+    monkeypatch.setattr("bayesde.posterior.hyper.learning.DRAWS_TIMES_GENES", 60_000)
+    answers = [engines.by_importance(draw_experiment(i, 12, 14, design="donors"), i) for i in range(10)]
+    assert tuple(shared_by_name(answers, design="donors")) == shared_names(design="donors")
+    assert answers[0].genes.shape == (12, len(quantity_names(("donor",))))
+    assert smallest_p(answers, "cauchy", "donors") > FALSE_ALARM
+
+
+def test_data_sets_with_random_effects():
+    """Means of the effects of levels and standard deviations are those of the law."""
+    for design, names in (("donors", ["donor"]), ("nested", ["clinic", "clinic:patient"])):
+        experiment = draw_experiment(2, 400, 15, design=design)
+        model, theta, phi = experiment.model, experiment.theta, experiment.phi
+        assert list(DESIGNS[design].random_effects) == names
+        assert theta.shape == (400, len(quantity_names(tuple(names))) - 1)
+        for i, name in enumerate(names):
+            median, spread = phi[f"random_effect_sd[{name}]"], phi[f"random_effect_sd_spread[{name}]"]
+            z = (theta[:, 3 + i] - np.log(median)) / spread
+            assert abs(z.mean()) < 4.0 / 20.0
+            assert abs(z.std() - 1.0) < 0.15
+            assert model.random.center[i] == pytest.approx(np.log(median))
+            assert model.random.spread[i] == spread
+        fixed = DESIGNS[design].x
+        np.testing.assert_array_equal(model.x[:, :3], fixed)
+        assert not model.x[:, 3:].any()
+        guessed = experiment.model_at_guess.random
+        assert len(set(guessed.center)) == len(set(guessed.spread)) == 1
 
 
 def test_another_law_is_noticed(monkeypatch):
