@@ -53,7 +53,7 @@ def write_design_table(page: Path, folder: Path) -> None:
         tables = Tables(folder, "psis", "cauchy", design)
         if not own.groupings or not _is_there(tables, folder):
             continue
-        formula = " + ".join(one.term for one in own.groupings).replace("|", "\\|")
+        formula = " + ".join(one.term for one in own.groupings).replace("|", r"\|")
         summary, sds = (
             _summary(tables, folder),
             [name for name in tables.quantities if name.startswith("log_sd")],
