@@ -53,11 +53,9 @@ def write_design_table(page: Path, folder: Path) -> None:
         tables = Tables(folder, "psis", "cauchy", design)
         if not own.groupings or not _is_there(tables, folder):
             continue
-        formula = " + ".join(one.term for one in own.groupings).replace("|", r"\|")
-        summary, sds = (
-            _summary(tables, folder),
-            [name for name in tables.quantities if name.startswith("log_sd")],
-        )
+        formula = " + ".join(one.term for one in own.groupings)
+        summary = _summary(tables, folder)
+        sds = [name for name in tables.quantities if name.startswith("log_sd")]
         covered = [*_covered(summary, SHOWN), "; ".join(_covered(summary, sds))]
         rows.append([f"`{formula}`", *_sizes(tables), *covered, *_checks(tables, folder)])
     shown = [f"{name}: 50, 80, 95 %" for name in (*SHOWN, "log_sd")]
