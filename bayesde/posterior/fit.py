@@ -61,9 +61,8 @@ def fit_posterior(
     ----------
     counts : Counts
     design : str or Design
-        A formula over the sample table, or a design made before. Random effects, ``(1 | donor)``, ``(1 |
-        clinic/patient)`` or ``(1 + time | donor)``, are for engine psis; engines nuts and joint have one
-        random intercept.
+        A formula over the sample table, or a design made before. It may have random effects: ``(1 |
+        donor)``, ``(1 | clinic/patient)`` or ``(1 + time | donor)``.
     **sampler
         The fields of `EngineRunOptions`.
     genes : sequence of str, optional
