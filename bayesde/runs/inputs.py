@@ -257,12 +257,18 @@ def check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> N
 def _digest(path: Path) -> str:
     """Hash a file; of a folder the names and contents of the files that are read from it."""
     if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return _hash(path).hexdigest()
     whole = hashlib.sha256()
     for sample, file in sample_files(path).items():
         whole.update(f"{sample}\n".encode())
-        whole.update(hashlib.sha256(file.read_bytes()).digest())
+        whole.update(_hash(file).digest())
     return whole.hexdigest()
+
+
+def _hash(file: Path) -> hashlib._Hash:
+    """Hash a file piece by piece: it may be larger than memory."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256")
 
 
 def _counts(plan: RunPlan) -> Counts:
