@@ -132,7 +132,7 @@ class _Ratios:
     log_offsets: np.ndarray | None
 
     def blocks(self) -> Iterator[tuple[Genes, np.ndarray]]:
-        """Yield genes and their counts block by block: once references are known, only genes that have one."""
+        """Yield genes and their counts by blocks; once references are known, only genes that have one."""
         if self.reference is None:
             yield from row_blocks(self.counts, HELD_TIMES)
             return

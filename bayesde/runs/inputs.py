@@ -113,13 +113,15 @@ def load(plan: RunPlan) -> RunInputs:
     )
 
 
-def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
+def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit:
     """Compute the point estimates.
 
     Parameters
     ----------
     plan : RunPlan
     inputs : RunInputs
+    scheduler : str or distributed.Client, optional
+        Of a Dask cluster whose workers fit blocks of genes.
 
     Returns
     -------
@@ -131,6 +133,7 @@ def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
         size_factors=inputs.size_factors,
         weights=inputs.weights,
         options=plan.eb,
+        scheduler=scheduler,
     )
 
 

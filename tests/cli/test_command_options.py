@@ -48,7 +48,7 @@ def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
 
 def test_a_scheduler_that_does_not_answer_is_bad_input(bayesde, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("bayesde.posterior.storage.cluster.CONNECTING", 0.5)
+    monkeypatch.setattr("bayesde.workers.cluster.CONNECTING", 0.5)
     counts, out = simulate(40, groups=(3, 3), seed=5).counts, tmp_path / "out"
     counts.to_frame().to_csv(tmp_path / "counts.tsv", sep="\t")
     counts.sample_table.to_csv(tmp_path / "samples.tsv", sep="\t", index_label="sample")
