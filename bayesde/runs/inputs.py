@@ -23,6 +23,7 @@ from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
+from bayesde.io.count_files import is_hdf5
 from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
 from bayesde.model.hyperparameters import Hyperparameters
@@ -35,6 +36,9 @@ from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
 __all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load", "plan_of"]
+
+LARGE_FILE = 2**30
+"""Bytes of an .h5ad file from which on `bayesde eb` leaves dense counts in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,11 +283,18 @@ def _counts(plan: RunPlan) -> Counts:
     files = plan.files
     if files.average_lengths is not None:
         return read_tximport(counts=files.counts, lengths=files.average_lengths, samples=files.samples)
-    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand)
+    # a posterior takes all counts into memory, point estimates need not
+    large = plan.command == "eb" and Path(files.counts).is_file() and _is_large(Path(files.counts))
+    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand, backed=large)
     if files.normalization_factors is None:
         return counts
     factors = _gene_table(files.normalization_factors, "normalization factors")
     return counts.with_normalization_factors(factors)
+
+
+def _is_large(file: Path) -> bool:
+    """Tell whether dense counts are to stay in their file, from which they are then read several times."""
+    return file.stat().st_size > LARGE_FILE and is_hdf5(file)
 
 
 def _gene_table(path: str, kind: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from bayesde.simulation import simulate
 
 EB = """out design contrast reference size_factors lfc_threshold shrink shrinkage test reduced alternative
 strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace
-use_t config force counts samples""".split()
+use_t config force scheduler counts samples""".split()
 SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
 normalization_factors average_lengths trend config force workers hyperparameters effects residuals
 shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over outliers scheduler
