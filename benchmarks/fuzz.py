@@ -200,6 +200,12 @@ def _ragged(rows: Lines, rng: Rng) -> None:
     rows[i] = rows[i][:j] if rng.random() < 0.5 else [*rows[i], "7"]
 
 
+def _empty_ends(rows: Lines, rng: Rng) -> None:
+    last = len(rows) if rng.random() < 0.5 else 1  # of the header alone
+    for row in rows[int(rng.integers(2)) : last]:
+        row.extend([""] * int(rng.integers(1, 3)))
+
+
 def _no_rows(rows: Lines, rng: Rng) -> None:
     del rows[int(rng.integers(0, 3)) :]
 
@@ -215,7 +221,7 @@ def _transposed(rows: Lines, _: Rng) -> None:
 
 OF_CELLS = (
     *(_change_cells, _same_everywhere, _thousands, _dates, _repeat_row, _repeat_column, _drop_column),
-    *(_ragged, _no_rows, _shuffle, _transposed),
+    *(_ragged, _empty_ends, _no_rows, _shuffle, _transposed),
 )
 
 

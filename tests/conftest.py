@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -148,3 +149,16 @@ def bayesde(monkeypatch, capsys):
         return ended.value.code or 0, streams.out, streams.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def dask_client() -> Iterator[Any]:
+    """Return a client of a Dask cluster of two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

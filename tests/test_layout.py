@@ -14,7 +14,7 @@ import bayesde
 REPOSITORY = Path(__file__).resolve().parents[1]
 ORDER = (
     "errors options numerics counts io datasets design normalize statuses columns results gene_rankings "
-    "simulation eb explore model stan_runtime posterior usage plots power bias runs cli"
+    "simulation workers eb explore model stan_runtime posterior usage plots power bias runs cli"
 ).split()
 """Top-level folders and modules of the package; each imports only from those before it."""
 HEAVY = ("numba", "cmdstanpy", "arviz", "matplotlib")

@@ -308,7 +308,7 @@ _MODEL, _FILES, _EB = Part("model", ModelPlan), Part("files", RunFiles), Part("e
 _SAMPLING = (Part("sampling", SamplingOptions), Part("plan", RunPlan))
 
 PARTS: dict[str, tuple[Part, ...]] = {
-    "eb": (_MODEL, _FILES, _EB, _RUN),
+    "eb": (_MODEL, _FILES, _EB, _RUN, Part("machine", EngineRunOptions, ("scheduler",))),
     "sample": (_MODEL, Part("sample", SamplePlan), _FILES, _EB, *_SAMPLING, _RUN, _MACHINE),
     "pseudobulk": (
         Part("cells", SingleCells),

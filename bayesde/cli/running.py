@@ -49,7 +49,7 @@ def carry_out(command: str, chosen: Chosen) -> None:
 
     plan, out = build_plan(command, chosen), chosen["run"]["out"]
     force = bool(chosen["run"].get("force"))
-    where = machine(chosen) if command == "sample" else {}
+    where = machine(chosen)
     if isinstance(plan, dict):
         from bayesde.runs import run_analyses
 

@@ -46,11 +46,10 @@ class CompressedRows:
         given = _summed(matrix)
         largest = _checked_largest(given, genes, samples)
         data = given.data.astype(count_type(largest), copy=True)
-        if given.format == "csr":
-            own = type(given)((data, given.indices.copy(), given.indptr.copy()), shape=given.shape)
-        else:
-            own = type(given)((data, given.indices, given.indptr), shape=given.shape).tocsr()
-        return cls.of(own)
+        places = index_type(given.nnz)
+        indices, indptr = given.indices.astype(places), given.indptr.astype(places)
+        own = type(given)((data, indices, indptr), shape=given.shape)
+        return cls.of(own if given.format == "csr" else own.tocsr())
 
     @classmethod
     def of(cls, own: sparse.csr_array) -> CompressedRows:
@@ -158,6 +157,22 @@ def count_type(largest: int) -> type:
         ``numpy.int32`` or ``numpy.int64``.
     """
     return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
+
+
+def index_type(number: int) -> type:
+    """Return the type of the positions of stored cells; SciPy copies one of two arrays whose types differ.
+
+    Parameters
+    ----------
+    number : int
+        Of stored cells.
+
+    Returns
+    -------
+    type
+        ``numpy.int32`` or ``numpy.int64``.
+    """
+    return count_type(number)
 
 
 def _summed(matrix: Any) -> Any:

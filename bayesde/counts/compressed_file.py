@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesde.counts.compressed import CompressedRows, count_type, pieces
+from bayesde.counts.compressed import CompressedRows, count_type, index_type, pieces
 from bayesde.counts.storage import CHUNK_CELLS
 from bayesde.counts.values import are_counts, check_kind, faults, refuse_cells
 
@@ -64,7 +64,7 @@ class CompressedFile:
         indptr = np.asarray(self.group["indptr"][:], dtype=np.int64)
         fill = self._by_gene if self.by_gene else self._by_sample
         data, indices, begins = fill(indptr, genes, samples)
-        own = sparse.csr_array((data, indices, begins), shape=self.shape)
+        own = sparse.csr_array((data, indices, begins.astype(indices.dtype)), shape=self.shape)
         if not own.has_canonical_format:
             own.data = own.data.astype(np.int64)
             own.sum_duplicates()
@@ -75,7 +75,7 @@ class CompressedFile:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Copy entries that are already sorted by gene."""
         data = np.empty(indptr[-1], dtype=np.int32)
-        indices = np.empty(indptr[-1], dtype=np.int32)
+        indices = np.empty(indptr[-1], dtype=index_type(indptr[-1]))
         for some in pieces(int(indptr[-1]), BLOCK_CELLS):
             values, indices[some] = self.group["data"][some], self.group["indices"][some]
             if not are_counts(values):
@@ -92,7 +92,7 @@ class CompressedFile:
         begins = self._gene_begins()
         free = begins[:-1].copy()
         data = np.empty(begins[-1], dtype=np.int32)
-        indices = np.empty(begins[-1], dtype=np.int32)
+        indices = np.empty(begins[-1], dtype=index_type(begins[-1]))
         for first, last in _blocks(indptr):
             some = slice(int(indptr[first]), int(indptr[last]))
             values, gene = self.group["data"][some], self.group["indices"][some].astype(np.intp)

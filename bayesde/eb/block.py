@@ -10,6 +10,7 @@ __all__ = ["NO_WEIGHTS", "GeneBlock", "are_shared", "shared_row"]
 
 NO_WEIGHTS = np.empty((1, 0))
 """Weights for the kernels where all observations have the same weight."""
+_PACKED = (np.uint8, np.uint16, np.uint32)
 
 
 class GeneBlock(NamedTuple):
@@ -93,6 +94,16 @@ class GeneBlock(NamedTuple):
         GeneBlock
         """
         return self._replace(counts=np.ascontiguousarray(counts, dtype=np.float64))
+
+    def packed(self) -> GeneBlock:
+        """Return a block whose counts take as few bytes as they can, to be sent; ``unpacked`` undoes it."""
+        largest = self.counts.max(initial=0.0)
+        kind = next((kind for kind in _PACKED if largest <= np.iinfo(kind).max), np.int64)
+        return self._replace(counts=self.counts.astype(kind))
+
+    def unpacked(self) -> GeneBlock:
+        """Return the block as the kernels take it."""
+        return self.with_counts(self.counts)
 
     def with_weights_above(self, least: float) -> GeneBlock:
         """Return a block in which no weight is below ``least``.

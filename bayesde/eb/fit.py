@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from bayesde.eb.summary import html_summary, one_line, report_fit
 from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.errors import InputError
 from bayesde.results import ResultsTable
+from bayesde.workers.pools import LocalPool, pool_of
 
 __all__ = ["EbFit", "fit_eb"]
 
@@ -219,6 +221,7 @@ def fit_eb(
     weights: Any = None,
     trend: DispersionTrend | Callable[[np.ndarray], np.ndarray] | None = None,
     options: EbOptions | None = None,
+    scheduler: Any = None,
 ) -> EbFit:
     """Fit the negative-binomial model of every gene as DESeq2 does.
 
@@ -240,6 +243,9 @@ def fit_eb(
         A known dispersion trend: from another fit, or any function from base means to dispersions (gene,).
         By default the trend named in the options is fitted.
     options : EbOptions, optional
+    scheduler : str or distributed.Client, optional
+        Scheduler of a Dask cluster whose workers fit blocks of genes, as of `fit_posterior`; it does not
+        change a number. Size factors, the trend and tables are computed here. By default everything is.
 
     Returns
     -------
@@ -250,7 +256,9 @@ def fit_eb(
     InputError
         If the formula, the factors or the weights do not fit the counts.
     OptionError
-        If the design has random effects.
+        If the design has random effects, or the scheduler does not answer.
+    ClusterError
+        If the connection to the scheduler is lost.
 
     References
     ----------
@@ -261,9 +269,11 @@ def fit_eb(
     design = as_design(design, counts, references)
     refuse_for_point_estimates(design.groupings)
     known = None if trend is None else as_trend(trend)
-    inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
-    gene_wise = first_pass(inputs)
-    hierarchy = learn_hierarchy(inputs, gene_wise, known)
-    fit = EbFit(**vars(second_pass(inputs, gene_wise, hierarchy)))
+    with closing(pool_of(scheduler)) as cluster:
+        inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
+        pool = cluster if inputs.fitted.sum() > inputs.piece_size() else LocalPool()  # for several blocks
+        gene_wise = first_pass(inputs, pool)
+        hierarchy = learn_hierarchy(inputs, gene_wise, known)
+        fit = EbFit(**vars(second_pass(inputs, gene_wise, hierarchy, pool=pool)))
     report_fit(fit)
     return fit

@@ -85,11 +85,25 @@ class EbInputs:
         ------
         ndarray of int (gene in the piece,)
         """
-        weighted = 0 if self.weights is None else 2
-        matrices = 1 + (not self.shared_factors) + weighted
-        step = max(1, chunk_cells() // (share * matrices * self.counts.n_samples))
+        step = self.piece_size(share)
         for start in range(0, genes.size, step):
             yield genes[start : start + step]
+
+    def piece_size(self, share: int = 1) -> int:
+        """Return how many genes the data of one piece have.
+
+        Parameters
+        ----------
+        share : int
+            Make the pieces smaller by this factor.
+
+        Returns
+        -------
+        int
+        """
+        weighted = 0 if self.weights is None else 2
+        matrices = 1 + (not self.shared_factors) + weighted
+        return max(1, chunk_cells() // (share * matrices * self.counts.n_samples))
 
     def block(self, genes: np.ndarray) -> GeneBlock:
         """Return the data of some genes.

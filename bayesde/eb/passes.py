@@ -1,13 +1,19 @@
 """The two passes over all genes, a block at a time, so that no matrix of all genes is ever made.
 
 The first pass estimates gene-wise dispersions; the trend and the prior are learnt from all of them; the
-second pass estimates everything else, replaces excessive counts and fits the genes concerned again.
+second pass estimates everything else, replaces excessive counts and fits the genes concerned again. What is
+done with a block depends on that block and on what all genes share, so that the workers of a cluster can do
+it, and neither their number nor the size of the blocks changes a number.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +24,6 @@ from bayesde.eb.dispersion.prior import fit_dispersion_prior
 from bayesde.eb.dispersion.trend import DispersionTrend, fit_trend
 from bayesde.eb.estimates import EbEstimates, ReplacedCounts
 from bayesde.eb.genes import (
-    BlockFit,
     GeneEstimates,
     GeneWise,
     Hierarchy,
@@ -39,6 +44,7 @@ from bayesde.eb.outliers import (
 )
 from bayesde.eb.regression.glm import MIN_MU
 from bayesde.eb.regression.separation import separated_genes
+from bayesde.workers.pools import LocalPool, Pool, in_order
 
 __all__ = ["first_pass", "fitted_cooks_distances", "learn_hierarchy", "second_pass"]
 
@@ -46,12 +52,14 @@ PIECES_REPLACED = 8
 """Replacing counts takes several copies of a block, so it is done in so many pieces."""
 
 
-def first_pass(inputs: EbInputs) -> GeneWise:
+def first_pass(inputs: EbInputs, pool: Pool | None = None) -> GeneWise:
     """Estimate base means and gene-wise dispersions.
 
     Parameters
     ----------
     inputs : EbInputs
+    pool : Pool, optional
+        Where blocks are fitted; by default here.
 
     Returns
     -------
@@ -62,8 +70,11 @@ def first_pass(inputs: EbInputs) -> GeneWise:
     columns = 0 if fits_cell_means(layout, inputs.weights is not None) else layout.n_coefficients
     found = GeneWise(np.zeros(n_genes), np.full(n_genes, math.nan), np.full((n_genes, columns), math.nan))
     mean_reciprocal = inputs.mean_reciprocal_factor(inputs.fitted)
-    for where, _, block in inputs.blocks():
-        part = estimate_gene_wise(block, layout, mean_reciprocal, inputs.options.min_mu)
+    blocks = (
+        (where, block, (layout, mean_reciprocal, inputs.options.min_mu))
+        for where, _, block in inputs.blocks()
+    )
+    for where, part in _each(pool, estimate_gene_wise, blocks):
         found.base_mean[where] = part.base_mean
         found.dispersion[where] = part.dispersion
         found.coefficients[where] = part.coefficients
@@ -91,6 +102,22 @@ def learn_hierarchy(inputs: EbInputs, gene_wise: GeneWise, trend: DispersionTren
 
 
 @dataclass(frozen=True, eq=False)
+class _BlockEstimates:
+    """What the second pass finds out about a block of genes.
+
+    `flagged` are the genes (places in the block) whose excessive counts are replaced; `emptied` tells which
+    of them have no counts left then; `changes` are gene (place in the block), sample and new count.
+    """
+
+    estimates: GeneEstimates
+    cooks: CooksSummary
+    separated: np.ndarray
+    flagged: np.ndarray
+    emptied: np.ndarray
+    changes: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
 class _Found:
     """Results of the second pass for all genes, filled block by block."""
 
@@ -105,18 +132,33 @@ class _Found:
     def of(cls, n_genes: int, n_coefficients: int) -> _Found:
         separated, replaced, emptied, excessive = (np.zeros(n_genes, dtype=bool) for _ in range(4))
         cooks = CooksSummary(np.full(n_genes, math.nan), excessive, np.zeros(n_genes, dtype=np.int64))
-        none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
-        return cls(no_estimates(n_genes, n_coefficients), cooks, separated, replaced, emptied, [none])
+        return cls(
+            no_estimates(n_genes, n_coefficients), cooks, separated, replaced, emptied, [_no_changes()]
+        )
 
-    def put(self, genes: np.ndarray, part: BlockFit) -> None:
+    def put(self, genes: np.ndarray, part: _BlockEstimates) -> None:
         put_estimates(self.estimates, genes, part.estimates)
         self.cooks.largest[genes] = part.cooks.largest
         self.cooks.excessive[genes] = part.cooks.excessive
         self.cooks.n_larger[genes] = part.cooks.n_larger
+        self.separated[genes] = part.separated
+        self.replaced[genes[part.flagged]] = True
+        self.emptied[genes[part.flagged]] = part.emptied
+        row, sample, count = part.changes
+        self.changes.append((genes[row], sample, count))
+
+
+def _no_changes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
 
 
 def second_pass(
-    inputs: EbInputs, gene_wise: GeneWise, hierarchy: Hierarchy, *, cooks_at_gene_wise_means: bool = False
+    inputs: EbInputs,
+    gene_wise: GeneWise,
+    hierarchy: Hierarchy,
+    *,
+    cooks_at_gene_wise_means: bool = False,
+    pool: Pool | None = None,
 ) -> EbEstimates:
     """Estimate dispersions and coefficients; replace excessive counts and fit their genes again.
 
@@ -128,6 +170,8 @@ def second_pass(
     hierarchy : Hierarchy
     cooks_at_gene_wise_means : bool
         See ``Setting``.
+    pool : Pool, optional
+        Where blocks are fitted; by default here.
 
     Returns
     -------
@@ -137,14 +181,15 @@ def second_pass(
     replaceable = replaceable_samples(inputs.layout, fewest)
     setting = Setting(inputs.layout, replaceable, inputs.options.min_mu, cooks_at_gene_wise_means)
     found = _Found.of(inputs.counts.n_genes, inputs.layout.n_coefficients)
-    for where, genes, block in inputs.blocks():
-        part = estimate_genes(block, gene_wise.take(where), hierarchy, setting)
+    at_a_time = inputs.piece_size(PIECES_REPLACED)
+    blocks = (
+        (genes, block, (gene_wise.take(where), hierarchy, setting, at_a_time))
+        for where, genes, block in inputs.blocks()
+    )
+    for genes, part in _each(pool, _second_of_block, blocks):
         found.put(genes, part)
-        found.separated[genes] = separated_genes(block.counts, inputs.layout)
-        if replaceable.any():
-            _replace_counts(inputs, found, genes, block, part, replaceable)
     changed = ReplacedCounts(*(np.concatenate(each) for each in zip(*found.changes, strict=True)))
-    _refit(inputs, hierarchy, setting, found, changed)
+    _refit(inputs, hierarchy, setting, found, changed, pool)
     outlier = count_outliers(found.cooks, inputs.layout, two_groups=_two_groups(inputs.design))
     return EbEstimates(
         **vars(found.estimates),
@@ -158,28 +203,59 @@ def second_pass(
     )
 
 
-def _replace_counts(
-    inputs: EbInputs,
-    found: _Found,
-    genes: np.ndarray,
-    block: GeneBlock,
-    part: BlockFit,
-    replaceable: np.ndarray,
-) -> None:
-    """Note what replaces the excessive counts of a block, and which genes have no counts left."""
-    flagged = np.flatnonzero(part.cooks.excessive)
-    found.replaced[genes[flagged]] = True
-    for some in inputs.pieces(flagged, share=PIECES_REPLACED):
+def _each(
+    pool: Pool | None,
+    function: Callable[..., Any],
+    blocks: Iterable[tuple[Any, GeneBlock, tuple[Any, ...]]],
+) -> Iterator[tuple[Any, Any]]:
+    """Yield which genes a block has, and what a function makes of it and of further arguments, in order."""
+    pool, places = pool or LocalPool(), deque[Any]()
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for place, block, arguments in blocks:
+            places.append(place)
+            yield (block.packed() if pool.elsewhere else block, *arguments)
+
+    work = partial(_of_packed, function) if pool.elsewhere else function
+    for part in in_order(pool, work, calls()):
+        yield places.popleft(), part
+
+
+def _of_packed(function: Callable[..., Any], block: GeneBlock, *arguments: Any) -> Any:
+    """Call a function of a block that was sent."""
+    return function(block.unpacked(), *arguments)
+
+
+def _second_of_block(
+    block: GeneBlock, gene_wise: GeneWise, hierarchy: Hierarchy, setting: Setting, at_a_time: int
+) -> _BlockEstimates:
+    """Estimate everything else of a block, and find what replaces its excessive counts."""
+    part = estimate_genes(block, gene_wise, hierarchy, setting)
+    separated = separated_genes(block.counts, setting.layout)
+    flagged = (
+        np.flatnonzero(part.cooks.excessive) if setting.replaceable.any() else np.empty(0, dtype=np.int64)
+    )
+    emptied, changes = np.zeros(flagged.size, dtype=bool), [_no_changes()]
+    for start in range(0, flagged.size, at_a_time):
+        piece = slice(start, start + at_a_time)
+        some = flagged[piece]
         data = block.take(some)
-        cooks = cooks_distances(data, inputs.layout, part.fitted.take(some))
-        new = replaced_counts(data, cooks, inputs.layout, replaceable)
+        cooks = cooks_distances(data, setting.layout, part.fitted.take(some))
+        new = replaced_counts(data, cooks, setting.layout, setting.replaceable)
         row, sample = np.nonzero(new != data.counts)
-        found.changes.append((genes[some[row]], sample, new[row, sample]))
-        found.emptied[genes[some]] = ~new.any(axis=1)
+        changes.append((some[row], sample, new[row, sample]))
+        emptied[piece] = ~new.any(axis=1)
+    gene, sample, count = (np.concatenate(each) for each in zip(*changes, strict=True))
+    return _BlockEstimates(part.estimates, part.cooks, separated, flagged, emptied, (gene, sample, count))
 
 
 def _refit(
-    inputs: EbInputs, hierarchy: Hierarchy, setting: Setting, found: _Found, changed: ReplacedCounts
+    inputs: EbInputs,
+    hierarchy: Hierarchy,
+    setting: Setting,
+    found: _Found,
+    changed: ReplacedCounts,
+    pool: Pool | None,
 ) -> None:
     """Fit genes with replaced counts again, and leave those without any counts left without estimates.
 
@@ -190,13 +266,27 @@ def _refit(
     if not again.any():
         return
     # DESeq2 fits these genes as a separate data set with its default smallest mean, whatever the options.
-    mean_reciprocal, setting = inputs.mean_reciprocal_factor(again), replace(setting, min_mu=MIN_MU)
-    for genes in inputs.pieces(np.flatnonzero(again)):
-        block = inputs.block(genes)
-        changed.put_into(block.counts, genes)
-        gene_wise = estimate_gene_wise(block, inputs.layout, mean_reciprocal, MIN_MU)
-        part = estimate_genes(block, gene_wise, hierarchy, setting)
-        put_estimates(found.estimates, genes, part.estimates)
+    arguments = (inputs.mean_reciprocal_factor(again), hierarchy, replace(setting, min_mu=MIN_MU))
+    blocks = (
+        (genes, _with_changes(inputs.block(genes), genes, changed), arguments)
+        for genes in inputs.pieces(np.flatnonzero(again))
+    )
+    for genes, estimates in _each(pool, _both_of_block, blocks):
+        put_estimates(found.estimates, genes, estimates)
+
+
+def _with_changes(block: GeneBlock, genes: np.ndarray, changed: ReplacedCounts) -> GeneBlock:
+    """Put the replaced counts into a block."""
+    changed.put_into(block.counts, genes)
+    return block
+
+
+def _both_of_block(
+    block: GeneBlock, mean_reciprocal: float, hierarchy: Hierarchy, setting: Setting
+) -> GeneEstimates:
+    """Estimate everything of a block, the hierarchy given."""
+    gene_wise = estimate_gene_wise(block, setting.layout, mean_reciprocal, MIN_MU)
+    return estimate_genes(block, gene_wise, hierarchy, setting).estimates
 
 
 def _two_groups(design: Design) -> bool:

@@ -40,7 +40,8 @@ def read_counts(
 
     Text tables as R, Python and spreadsheets write them: separated by tab, comma, semicolon or space, plain
     or compressed (gzip, bzip2, xz), with or without a header of the gene column, with ``#`` lines before the
-    header, quotes, a byte-order mark or Windows line ends; whitespace around names and cells is stripped.
+    header, quotes, a byte-order mark or Windows line ends; whitespace around names and cells is stripped, and
+    separators at the end of lines that are followed by nothing are ignored.
     Output of featureCounts can be read as it is (samples are named after the alignment files, without folder
     and ``.bam``). Columns that describe the genes, such as ``gene_name`` in the merged tables of nf-core,
     become `Counts.gene_labels`. Summary rows of STAR, htseq-count and featureCounts are left out. The kind of
@@ -94,9 +95,7 @@ def read_counts(
     if strand is not None:
         raise InputError("strand= applies only to STAR's files of single samples; omit it.")
     check_file(path, "counts")
-    with open(path, "rb") as stream:
-        start = stream.read(8)
-    annotated = start == b"\x89HDF\r\n\x1a\n"
+    start, annotated = _start(path), is_hdf5(path)
     if not annotated and (layer is not None or backed):
         raise InputError(f"'{path}' is not an .h5ad file: omit layer= and backed=.")
     if annotated:
@@ -104,6 +103,27 @@ def read_counts(
     if start.startswith(b"PAR1"):
         return _from_parquet(path, table, gene_column)
     return _from_text(path, table, gene_column, sep)
+
+
+def _start(path: str | PathLike[str]) -> bytes:
+    """Read the bytes by which kinds of files are told apart."""
+    with open(path, "rb") as stream:
+        return stream.read(8)
+
+
+def is_hdf5(path: str | PathLike[str]) -> bool:
+    """Tell whether a file is in the format of .h5ad files.
+
+    Parameters
+    ----------
+    path : path
+        Of an existing file.
+
+    Returns
+    -------
+    bool
+    """
+    return _start(path) == b"\x89HDF\r\n\x1a\n"
 
 
 def _from_text(

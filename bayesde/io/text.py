@@ -11,14 +11,14 @@ import operator
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
 from bayesde.counts.whitespace import stripped, stripped_texts
-from bayesde.errors import InputError, first_few
+from bayesde.errors import BayesdeNote, InputError, first_few
 
 _DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
@@ -70,25 +70,73 @@ def read_table(
     first = _FIRST_LINE.search(body)
     if first is None:
         raise InputError(f"'{path}' has a header but no rows.")
-    width = len(_fields(first.group(), sep))
-    if width == len(names) + 1:
-        names = ["", *names]
-    if width != len(names):
-        raise InputError(
-            f"'{path}' has {len(names)} columns in its header ({first_few(names)}) but {width} in its "
-            "first row. "
-            f"{sep_advice(sep)}"
-        )
-    position = names.index(key) if key in names else 0
+    cells = _fields(first.group(), sep)
     where = f"'{path}' (lines after the first {skipped})"
-    text = range(len(names)) if as_text else [position]
-    frame = _parsed(body, sep, len(names), text, where, spaced=_is_spaced(header, sep))
+    spaced = _is_spaced(header, sep)
+    for known, n_beyond in _possible_names(names, cells, certain=not as_text or key in names):
+        position = known.index(key) if key in known else 0
+        width = len(known) + n_beyond
+        text = range(width) if as_text else [position]
+        frame = _parsed(body, sep, width, text, where, spaced=spaced)
+        if all(_is_empty(frame[i]) for i in range(len(known), width)):
+            break
+    else:
+        raise InputError(
+            f"'{path}' has {len(names)} columns in its header ({first_few(names)}) but {len(cells)} in its "
+            f"first row. {sep_advice(sep)}"
+        )
+    in_header, names = len(names), _without_empty_columns(known, frame)
+    if len(names) < max(in_header, len(cells)):
+        _note_empty_columns(path)
+        frame = frame[list(range(len(names)))]
     if what != "sample table" and frame[len(names) - 1].isna().any():
         _check_widths(body, sep, len(names), skipped, path)
     if not as_text:
         for i in _text_columns(frame):
             frame[i] = _stripped(frame[i], key=i == position)
     return names, frame
+
+
+def _possible_names(names: list[str], cells: list[str], *, certain: bool) -> Iterator[tuple[list[str], int]]:
+    """Yield what the columns may be called, and how many empty ones follow, the likelier first.
+
+    Rows may end with separators for which there are no names. A header that is shorter by one may also be
+    R's, of a table whose first column are the names of the rows: it is taken for that in a sample table
+    without a column ``sample``, where a last column may be empty (then nothing is `certain`).
+    """
+    n_more = len(cells) - len(names)
+    if n_more == 0:
+        yield names, 0
+    elif n_more < 0 and not any(names[n_more:]):
+        yield names[:n_more], 0
+    elif n_more > 0:
+        if certain and not any(map(str.strip, cells[-n_more:])):
+            yield names, n_more
+        if not any(map(str.strip, cells[len(names) + 1 :])):
+            yield ["", *names], n_more - 1
+
+
+def _is_empty(column: pd.Series) -> bool:
+    """Tell whether no cell of a column has a content."""
+    known = column.dropna()
+    return bool(known.empty or (known.dtype == object and not known.str.strip().any()))
+
+
+def _without_empty_columns(names: list[str], frame: pd.DataFrame) -> list[str]:
+    """Leave out the names of columns at the end that have neither a name nor a cell with a content."""
+    n = len(names)
+    while n > 1 and not names[n - 1] and _is_empty(frame[n - 1]):
+        n -= 1
+    return names[:n]
+
+
+def _note_empty_columns(path: str | PathLike[str]) -> None:
+    """Say that columns were left out."""
+    warnings.warn(
+        f"lines of '{path}' end with separators behind which there is nothing: they were ignored.",
+        BayesdeNote,
+        stacklevel=4,
+    )
 
 
 def _text_columns(frame: pd.DataFrame) -> list[int]:

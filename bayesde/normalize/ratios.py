@@ -27,6 +27,8 @@ METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
 """Log ratios are computed for a quarter of a chunk at a time: several arrays of that size are needed."""
 Location = Callable[[np.ndarray], float]
+Genes = slice | np.ndarray
+"""Consecutive genes, or positions."""
 
 
 def log_size_factors(
@@ -129,7 +131,19 @@ class _Ratios:
     reference: np.ndarray | None
     log_offsets: np.ndarray | None
 
-    def of(self, genes: slice, rows: np.ndarray, samples: slice) -> np.ndarray:
+    def blocks(self) -> Iterator[tuple[Genes, np.ndarray]]:
+        """Yield genes and their counts by blocks; once references are known, only genes that have one."""
+        if self.reference is None:
+            yield from row_blocks(self.counts, HELD_TIMES)
+            return
+        known = np.isfinite(self.reference)
+        used = np.flatnonzero(known if self.chosen is None else known & self.chosen)
+        step = max(1, chunk_cells() // (HELD_TIMES * self.counts.n_samples))
+        for start in range(0, used.size, step):
+            genes = used[start : start + step]
+            yield genes, self.counts.rows(genes)
+
+    def of(self, genes: Genes, rows: np.ndarray, samples: slice) -> np.ndarray:
         """Log ratios of the usable genes among these, (usable gene, chosen sample); NaN for no count."""
         used = self._usable(genes, rows)
         if self.reference is None:
@@ -159,7 +173,7 @@ class _Ratios:
             found += np.count_nonzero(rows[self._usable(genes, rows)], axis=0)
         return found
 
-    def _logs(self, genes: slice, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
+    def _logs(self, genes: Genes, rows: np.ndarray, used: np.ndarray, samples: slice) -> np.ndarray:
         """Log counts over their offsets, minus infinity for no count, (used gene, chosen sample)."""
         with np.errstate(divide="ignore"):
             logs = log(rows[used, samples])
@@ -167,7 +181,7 @@ class _Ratios:
             logs -= self.log_offsets[genes][used, samples]
         return logs
 
-    def _reference_of(self, rows: np.ndarray, logs: np.ndarray, genes: slice, used: np.ndarray) -> np.ndarray:
+    def _reference_of(self, rows: np.ndarray, logs: np.ndarray, genes: Genes, used: np.ndarray) -> np.ndarray:
         """Mean log of each gene: of all its counts over offsets, or of its positive counts, (used gene,)."""
         if self.method == "ratio":
             return np.asarray(logs.mean(axis=1))
@@ -175,7 +189,7 @@ class _Ratios:
             logs = logs + self.log_offsets[genes][used]
         return np.asarray(np.where(rows > 0, logs, 0.0).mean(axis=1))
 
-    def _usable(self, genes: slice, rows: np.ndarray) -> np.ndarray:
+    def _usable(self, genes: Genes, rows: np.ndarray) -> np.ndarray:
         """Return which of these genes are used and have a reference level, bool (chosen gene,)."""
         if self.reference is not None:
             used = np.isfinite(self.reference[genes])
@@ -215,7 +229,7 @@ def _by_sample(ratios: _Ratios, samples: slice, numbers: np.ndarray) -> list[np.
     """Collect the log ratios of each of some samples, in the order of genes."""
     kept = [np.empty(number) for number in numbers]
     filled = np.zeros(len(kept), dtype=np.int64)
-    for genes, rows in row_blocks(ratios.counts, HELD_TIMES):
+    for genes, rows in ratios.blocks():
         block = ratios.of(genes, rows, samples)
         known = ~np.isnan(block)
         for j, values in enumerate(kept):

@@ -32,9 +32,9 @@ from bayesde.posterior.stan.hand_over import failed_genes, replace_genes, stan_i
 from bayesde.posterior.stan.joint import sample_joint
 from bayesde.posterior.stan.nuts import SampledGenes, sample_genes
 from bayesde.posterior.stan.run import ChainSettings
-from bayesde.posterior.storage.pools import LocalPool
 from bayesde.posterior.summaries.checks import checked
 from bayesde.posterior.summaries.one_contrast import gene_status, importance_status
+from bayesde.workers.pools import LocalPool
 
 __all__ = ["ENGINES", "by_blocks", "by_importance", "jointly"]
 

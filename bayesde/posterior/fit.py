@@ -37,7 +37,7 @@ from bayesde.posterior.request import (
     selected_genes,
     starting_values,
 )
-from bayesde.posterior.storage.pools import pool_of
+from bayesde.workers.pools import pool_of
 
 __all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]
 
@@ -101,7 +101,7 @@ def fit_posterior(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
         )
     full = as_design(design, counts) if eb is None else check_same(counts, design, eb)
-    fit = fit_eb(counts, full.fixed) if eb is None else eb
+    fit = fit_eb(counts, full.fixed, scheduler=run.scheduler) if eb is None else eb
     request = request_of(
         fit, run, design=full, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
     )

@@ -19,6 +19,7 @@ from bayesde.options import (
     option,
 )
 from bayesde.posterior.effect_option import LAWS, checked_effects, read_effects
+from bayesde.workers.pools import scheduler_or_address
 
 __all__ = [
     "JOINT_GENE_LIMIT",
@@ -109,15 +110,6 @@ class EngineOptions:
         check_fields(self)
 
 
-def _scheduler(name: str, value: Any) -> Any:
-    """Refuse what is neither an address nor a client of a scheduler."""
-    if isinstance(value, str) or hasattr(value, "submit"):
-        return value
-    raise OptionError(
-        f"{name} must be the address of a Dask scheduler or a distributed.Client; got {value!r}."
-    )
-
-
 @documented
 @dataclass(frozen=True, kw_only=True)
 class EngineRunOptions(EngineOptions):
@@ -142,14 +134,14 @@ class EngineRunOptions(EngineOptions):
     )
     scheduler: Any = option(
         None,
-        Other("str or distributed.Client", _scheduler, parsed=str),
-        "Scheduler of a Dask cluster whose workers sample: its address, or a client of it. By default "
-        "everything is done on this machine.",
+        Other("str or distributed.Client", scheduler_or_address, parsed=str),
+        "Scheduler of a Dask cluster whose workers fit and sample blocks of genes: its address, or a client "
+        "of it. By default everything is done on this machine.",
         flag(
             "--scheduler",
             metavar="ADDRESS",
-            help="Address of a Dask scheduler, `tcp://host:8786`, whose workers sample (needs "
-            "`pip install 'bayesde[dask]'`); does not change the results. Default: this machine.",
+            help="Address of a Dask scheduler, `tcp://host:8786`, whose workers compute blocks of genes "
+            "(needs `pip install 'bayesde[dask]'`); does not change the results. Default: this machine.",
         ),
     )
     shared_folder: bool = option(

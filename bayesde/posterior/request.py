@@ -33,7 +33,7 @@ from bayesde.posterior.level_starts import level_errors, level_hyperparameters, 
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.random_effects import start_of_random_effects, with_random_effects
-from bayesde.posterior.storage.pools import LocalPool, Pool
+from bayesde.workers.pools import LocalPool, Pool
 
 __all__ = [
     "Request",

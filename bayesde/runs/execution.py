@@ -131,7 +131,7 @@ def _run(
         prepare(plan, progress)
         if (directory.path / "run.json").exists():
             # the fit may still refuse the input, and the earlier run should not be lost then
-            start = replace(start, fit=_fitted(plan, start))
+            start = replace(start, fit=_fitted(plan, start, machine))
     directory.create()
     with directory.locked():
         directory.update(
@@ -224,12 +224,12 @@ class _Start:
     fit: EbFit | None = None
 
 
-def _fitted(plan: RunPlan, start: _Start) -> EbFit:
+def _fitted(plan: RunPlan, start: _Start, machine: Machine) -> EbFit:
     """Return the point estimates, computed now unless they were before."""
     if start.fit is not None:
         return start.fit
     with _timed(start.timings, "eb"):
-        return fitted(plan, start.inputs)
+        return fitted(plan, start.inputs, machine.get("scheduler"))
 
 
 def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilations) -> _Start:
@@ -280,7 +280,7 @@ def _compute(
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
     if names := ignored_options(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
-    fit = _fitted(plan, start)
+    fit = _fitted(plan, start, machine)
     variables, lines = variable_lines(fit.design), fit_lines(fit)
     if plan.command == "eb":
         with _timed(timings, "results"):

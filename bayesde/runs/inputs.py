@@ -23,6 +23,7 @@ from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
 from bayesde.errors import InputError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
+from bayesde.io.count_files import is_hdf5
 from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
 from bayesde.model.hyperparameters import Hyperparameters
@@ -34,6 +35,9 @@ from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
 __all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load", "plan_of"]
+
+LARGE_FILE = 2**30
+"""Bytes of an .h5ad file from which on `bayesde eb` leaves dense counts in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +115,15 @@ def load(plan: RunPlan) -> RunInputs:
     )
 
 
-def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
+def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit:
     """Compute the point estimates.
 
     Parameters
     ----------
     plan : RunPlan
     inputs : RunInputs
+    scheduler : str or distributed.Client, optional
+        Of a Dask cluster whose workers fit blocks of genes.
 
     Returns
     -------
@@ -129,6 +135,7 @@ def fitted(plan: RunPlan, inputs: RunInputs) -> EbFit:
         size_factors=inputs.size_factors,
         weights=inputs.weights,
         options=plan.eb,
+        scheduler=scheduler,
     )
 
 
@@ -255,12 +262,18 @@ def check_unchanged(before: dict[str, Any], now: dict[str, dict[str, str]]) -> N
 def _digest(path: Path) -> str:
     """Hash a file; of a folder the names and contents of the files that are read from it."""
     if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return _hash(path).hexdigest()
     whole = hashlib.sha256()
     for sample, file in sample_files(path).items():
         whole.update(f"{sample}\n".encode())
-        whole.update(hashlib.sha256(file.read_bytes()).digest())
+        whole.update(_hash(file).digest())
     return whole.hexdigest()
+
+
+def _hash(file: Path) -> hashlib._Hash:
+    """Hash a file piece by piece: it may be larger than memory."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256")
 
 
 def _counts(plan: RunPlan) -> Counts:
@@ -268,11 +281,18 @@ def _counts(plan: RunPlan) -> Counts:
     files = plan.files
     if files.average_lengths is not None:
         return read_tximport(counts=files.counts, lengths=files.average_lengths, samples=files.samples)
-    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand)
+    # a posterior takes all counts into memory, point estimates need not
+    large = plan.command == "eb" and Path(files.counts).is_file() and _is_large(Path(files.counts))
+    counts = read_counts(files.counts, samples=files.samples, strand=plan.model.strand, backed=large)
     if files.normalization_factors is None:
         return counts
     factors = _gene_table(files.normalization_factors, "normalization factors")
     return counts.with_normalization_factors(factors)
+
+
+def _is_large(file: Path) -> bool:
+    """Tell whether dense counts are to stay in their file, from which they are then read several times."""
+    return file.stat().st_size > LARGE_FILE and is_hdf5(file)
 
 
 def _gene_table(path: str, kind: str) -> pd.DataFrame:

@@ -23,7 +23,7 @@ import numpy as np
 import bayesde as bde
 from bayesde.posterior import engines
 from bayesde.posterior.importance import blocks
-from bayesde.posterior.storage.pools import LocalPool
+from bayesde.posterior.storage import work
 from benchmarks.speed.nuts_blocks import processor_seconds
 
 __all__ = ["simulated_seconds", "simulated_table"]
@@ -75,7 +75,7 @@ class Measured:
 def _measured() -> Iterator[Measured]:
     """Measure a run of this process."""
     seen = Measured()
-    learnt, carry_out = engines._learnt, LocalPool.carry_out
+    learnt, carry_out = engines._learnt, work.carry_out
 
     def learn(*arguments: Any) -> Any:
         before = processor_seconds()
@@ -83,13 +83,13 @@ def _measured() -> Iterator[Measured]:
         seen.learning += processor_seconds() - before
         return unit
 
-    def carried_out(self: LocalPool, *arguments: Any) -> Any:
+    def carried_out(*arguments: Any) -> Any:
         before = processor_seconds()
-        result = carry_out(self, *arguments)
+        result = carry_out(*arguments)
         seen.blocks.append(processor_seconds() - before)
         return result
 
-    with patch.object(engines, "_learnt", learn), patch.object(LocalPool, "carry_out", carried_out):
+    with patch.object(engines, "_learnt", learn), patch.object(work, "carry_out", carried_out):
         before = processor_seconds()
         yield seen
         seen.total = processor_seconds() - before

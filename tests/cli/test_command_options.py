@@ -9,7 +9,7 @@ from bayesde.simulation import simulate
 
 EB = """out design contrast reference size_factors lfc_threshold shrink shrinkage test reduced alternative
 strand control_genes normalization_factors average_lengths weights trend fdr no_filtering no_cooks no_replace
-use_t config force counts samples""".split()
+use_t config force scheduler counts samples""".split()
 SAMPLE = """out design contrast reference size_factors lfc_threshold strand control_genes genes
 normalization_factors average_lengths trend config force workers hyperparameters effects residuals
 shrink_coefficient coding scales prior engine draws warmup chains seed no_hand_over outliers scheduler
@@ -48,7 +48,7 @@ def test_a_number_of_workers_that_cannot_be_is_refused(bayesde, tmp_path):
 
 def test_a_scheduler_that_does_not_answer_is_bad_input(bayesde, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("bayesde.posterior.storage.cluster.CONNECTING", 0.5)
+    monkeypatch.setattr("bayesde.workers.cluster.CONNECTING", 0.5)
     counts, out = simulate(40, groups=(3, 3), seed=5).counts, tmp_path / "out"
     counts.to_frame().to_csv(tmp_path / "counts.tsv", sep="\t")
     counts.sample_table.to_csv(tmp_path / "samples.tsv", sep="\t", index_label="sample")

@@ -294,3 +294,17 @@ def test_sparse_files_may_be_read_in_blocks_of_any_size(tmp_path, dense, monkeyp
         adata = anndata.read_h5ad(written(tmp_path, wide, make), backed="r")
         np.testing.assert_array_equal(Counts.from_anndata(adata).matrix, wide)
         adata.file.close()
+
+
+def test_positions_of_sparse_counts_take_four_bytes(tmp_path, dense):
+    wide = sparse.csr_array(dense)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    kept = [Counts(wide), Counts(wide.tocsc())]
+    for make in (sparse.csr_matrix, sparse.csc_matrix):
+        adata = anndata.read_h5ad(written(tmp_path, dense, make), backed="r")
+        kept.append(Counts.from_anndata(adata))
+        adata.file.close()
+    for counts in kept:
+        matrix = counts._storage.matrix
+        assert [part.dtype.itemsize for part in (matrix.data, matrix.indices, matrix.indptr)] == [4, 4, 4]
+        np.testing.assert_array_equal(counts.matrix, dense)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesde import Counts, InputError, read_counts
+from bayesde import BayesdeNote, Counts, InputError, read_counts
 from bayesde.io import read_sample_table, write_atomically
 
 ROWS = "g1\t1\t2\ng2\t3\t4\n"
@@ -120,6 +120,57 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
     path.write_bytes(gzip.compress(PLAIN.encode())[:20])
     with pytest.raises(InputError, match="cannot be read"):
         read_counts(path)
+
+
+@pytest.mark.parametrize("mark", ["\t", ",", ";"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gene|a|b\ng1|1|2|\ng2|3|4|\n",
+        "gene|a|b\ng1|1|2|\ng2|3|4\n",
+        "gene|a|b|\ng1|1|2|\ng2|3|4|\n",
+        "gene|a|b|\ng1|1|2\ng2|3|4\n",
+        "gene|a|b|||\ng1|1|2|||\ng2|3|4| ||\n",
+        "a|b\ng1|1|2||\ng2|3|4||\n",  # R's header
+        "|a|b|\ng1|1|2|\ng2|3|4|\n",
+    ],
+)
+def test_separators_at_the_end_of_lines_are_ignored(tmp_path, text, mark):
+    path = tmp_path / "counts.tsv"
+    path.write_text(text.replace("|", mark))
+    with pytest.warns(BayesdeNote, match="end with separators behind which there is nothing"):
+        counts = read_counts(path)
+    assert (list(counts.genes), list(counts.samples)) == (["g1", "g2"], ["a", "b"])
+    np.testing.assert_array_equal(counts.matrix, [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\tb\ng1\t1\t\ng2\t3\t4\n", "missing counts in 1 cell.*gene 'g1', sample 'b'"),  # R's header
+        ("gene\ta\tb\t\ng1\t1\t2\t\ng2\t3\t4\t5\n", "empty sample names"),
+        ("gene\ta\tb\ng1\t1\t2\t\t\ng2\t3\t4\t5\t\n", "missing counts in 1 cell"),
+        ("gene\ta\ng1\t1\t2\t3\n", "2 columns in its header .* but 4 in its first row"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bayesde.BayesdeNote")
+def test_cells_without_a_name_are_not_ignored(tmp_path, text, words):
+    path = tmp_path / "counts.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_counts(path)
+
+
+def test_separators_at_the_end_of_lines_of_a_sample_table(tmp_path):
+    path = tmp_path / "samples.tsv"
+    path.write_text("sample\tgroup\ns1\tx\t\ns2\ty\t\n")
+    with pytest.warns(BayesdeNote, match="end with separators"):
+        table = read_sample_table(path)
+    assert (list(table.index), list(table["group"])) == (["s1", "s2"], ["x", "y"])
+    path.write_text("group\tnote\ns1\tx\t\ns2\ty\t\n")  # R's header over a column that is empty
+    table = read_sample_table(path)
+    assert (list(table.index), list(table["group"])) == (["s1", "s2"], ["x", "y"])
+    assert table["note"].isna().all()
 
 
 @pytest.mark.parametrize("mark", ["\t", ",", " "])

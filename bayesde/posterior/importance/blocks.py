@@ -36,8 +36,8 @@ from bayesde.posterior.storage.block_folders import Block, BlockResult, n_found,
 from bayesde.posterior.storage.draws_file import DrawsFile
 from bayesde.posterior.storage.draws_room import DrawsRoom
 from bayesde.posterior.storage.keys import KEY_LENGTH, add_to_hash
-from bayesde.posterior.storage.pools import Pool
 from bayesde.posterior.storage.work import run_blocks
+from bayesde.workers.pools import Pool
 
 __all__ = ["BlockSettings", "block_size", "in_blocks", "learnt_unit", "sample_blocks"]
 

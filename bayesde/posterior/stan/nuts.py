@@ -31,9 +31,9 @@ from bayesde.posterior.stan.run import ChainSettings, run_chains
 from bayesde.posterior.stan.starts import chain_starts
 from bayesde.posterior.storage.block_folders import LARGEST_SEED, Block, BlockResult, n_found
 from bayesde.posterior.storage.draws_file import DrawsFile
-from bayesde.posterior.storage.pools import LocalPool, Pool
 from bayesde.posterior.storage.work import run_blocks
 from bayesde.stan_runtime import compiled_model
+from bayesde.workers.pools import LocalPool, Pool
 
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel

@@ -22,8 +22,9 @@ from bayesde.posterior.storage.block_folders import (
     read_finished,
     write_block,
 )
-from bayesde.posterior.storage.pools import Pool
+from bayesde.posterior.storage.carrying_out import carry_out
 from bayesde.posterior.storage.tasks import Task
+from bayesde.workers.pools import Pool
 
 __all__ = ["run_blocks"]
 
@@ -115,7 +116,7 @@ def _carried_out(
     """Carry out a task, again if it fails, then in pieces; return how many genes failed alone."""
     for _ in range(2):
         try:
-            return pool.carry_out(block, task, directory), 0
+            return carry_out(pool, block, task, directory), 0
         except (ClusterError, InputError, SamplerStopped, ToolchainError):
             raise
         except Exception as problem:

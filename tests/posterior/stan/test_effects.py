@@ -34,7 +34,7 @@ from bayesde.posterior.stan.first_look import first_look, informed
 from bayesde.posterior.stan.joint import _joint_data, _starts, _variances, sample_joint
 from bayesde.posterior.stan.nuts import _keyed, sample_genes
 from bayesde.posterior.stan.run import ChainSettings
-from bayesde.posterior.storage.pools import LocalPool
+from bayesde.workers.pools import LocalPool
 
 TWO_NORMALS = EffectMixture([0.7, 0.3], [0.1, 0.8])
 WITH_ATOM = EffectMixture([0.6, 0.4], [0.0, 0.5], [np.inf, 4.0])

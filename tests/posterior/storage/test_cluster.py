@@ -11,28 +11,14 @@ import numpy as np
 import pytest
 
 import bayesde as bde
-from bayesde.errors import ClusterError, ToolchainError
+from bayesde.errors import ClusterError
 from bayesde.posterior.hyper import learning
 from bayesde.posterior.importance import blocks
-from bayesde.posterior.storage import cluster
+from bayesde.posterior.storage import carrying_out
 from bayesde.posterior.storage.block_folders import Block
-from bayesde.posterior.storage.cluster import ClusterPool
-
-distributed = pytest.importorskip("distributed")
+from bayesde.workers.cluster import ClusterPool
 
 N_GENES, DRAWS = 60, 100
-
-
-@pytest.fixture(scope="module")
-def client():
-    """Two worker processes."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as made,
-        distributed.Client(made, set_as_default=False) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +49,15 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_same_numbers_as_here(fit, client, tmp_path, shared):
-    divided = posterior(fit, scheduler=client, shared_folder=shared, directory=tmp_path)
+def test_the_same_numbers_as_here(fit, dask_client, tmp_path, shared):
+    divided = posterior(fit, scheduler=dask_client, shared_folder=shared, directory=tmp_path)
     assert_same(posterior(fit), divided)
     assert len(list(tmp_path.glob("*/ok"))) == 12 + 1
 
 
-def test_a_worker_that_is_killed_loses_nothing(fit, client, tmp_path):
+def test_a_worker_that_is_killed_loses_nothing(fit, dask_client, tmp_path):
     undisturbed = posterior(fit)
-    victim = next(iter(client.run(os.getpid).values()))
+    victim = next(iter(dask_client.run(os.getpid).values()))
 
     def kill():
         while not list(tmp_path.glob("*/ok")):
@@ -80,49 +66,22 @@ def test_a_worker_that_is_killed_loses_nothing(fit, client, tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    divided = posterior(fit, scheduler=client, directory=tmp_path)
+    divided = posterior(fit, scheduler=dask_client, directory=tmp_path)
     killer.join()
     assert_same(undisturbed, divided)
-    client.wait_for_workers(2)
-    assert victim not in client.run(os.getpid).values()
+    dask_client.wait_for_workers(2)
+    assert victim not in dask_client.run(os.getpid).values()
 
 
 @pytest.mark.parametrize("engine", ["nuts", "joint"])
-def test_engines_of_stan(fit, client, tmp_path, engine, cmdstan):
-    divided = posterior(fit, engine, scheduler=client.scheduler.address, shared_folder=False)
+def test_engines_of_stan(fit, dask_client, tmp_path, engine, cmdstan):
+    divided = posterior(fit, engine, scheduler=dask_client.scheduler.address, shared_folder=False)
     assert_same(posterior(fit, engine), divided)
 
 
-def test_a_scheduler_that_does_not_answer(fit, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECTING", 0.5)
-    with pytest.raises(bde.OptionError, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:1'"):
-        posterior(fit, scheduler="tcp://127.0.0.1:1")
-    with pytest.raises(bde.OptionError, match="address of a Dask scheduler"):
-        posterior(fit, scheduler=3)
-
-
-def test_folders_that_are_not_the_same_and_versions_that_differ(tmp_path, client, monkeypatch):
-    class Written:
-        """A task whose worker writes into a folder of the same name that is another one."""
-
-        rows = np.arange(1)
-
-    pool = ClusterPool(client)
+def test_folders_that_are_not_the_same(tmp_path, dask_client, monkeypatch):
+    pool = ClusterPool(dask_client)
     monkeypatch.setattr(pool, "call", lambda *_: None)
-    monkeypatch.setattr(cluster, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(carrying_out, "PAUSES", (0.0, 0.0))
     with pytest.raises(ClusterError, match="--no-shared-folder"):
-        pool.carry_out(Block(np.arange(1), "k"), Written(), tmp_path)
-    with pytest.raises(ToolchainError, match="the same must be installed"):
-        cluster._carried_out(Written(), "k", None, "0.0.1")
-
-
-def test_a_lost_scheduler_is_told(client):
-    class Lost:
-        status = "closed"
-
-        def submit(self, *_, **__):
-            raise OSError("gone")
-
-    pool = ClusterPool(Lost())
-    with pytest.raises(ClusterError, match=r"connection to the scheduler was lost.*resume the run"):
-        pool.call(len, [])
+        carrying_out.carry_out(pool, Block(np.arange(1), "k"), None, tmp_path)
