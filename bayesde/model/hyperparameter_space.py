@@ -88,6 +88,7 @@ class HyperparameterSpace:
     mixtures: tuple[tuple[int, EffectMixture], ...] = ()
     two_normals: bool = False
     random_effects: tuple[str, ...] = ()
+    given: tuple[tuple[str, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.scale_of:
