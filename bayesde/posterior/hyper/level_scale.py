@@ -35,8 +35,8 @@ __all__ = ["learn_level_scale"]
 
 logger = logging.getLogger(__name__)
 
-MOST_GENES = 300
-"""From which the scale is learnt: so many have thousands of levels."""
+FEWEST_GENES, MOST_EFFECTS = 100, 10_000
+"""From which the scale is learnt: the effects of so many levels tell it to some percent."""
 MOST_STEPS, LARGEST_STEP = 12, 1.0
 NEAR, OF_ERROR = 0.01, 0.3
 """A step of ln S is the last that is smaller, or so much smaller than the standard error."""
@@ -68,10 +68,11 @@ def learn_level_scale(
     psi : ndarray (hyperparameter,)
         The maximum of the others.
     """
+    assert model.random is not None
+    most = max(FEWEST_GENES, MOST_EFFECTS // (model.random.groups.bounds.size - 1))
     order = np.lexsort((start.seeds, model.base_mean))
-    some = order[np.linspace(0, order.size - 1, min(order.size, MOST_GENES)).astype(int)]
-    model, start = model.genes(some), start.genes(some)
-    error = math.inf
+    some = order[np.linspace(0, order.size - 1, min(order.size, most)).astype(int)]
+    model, start, error = model.genes(some), start.genes(some), math.inf
     for _ in range(MOST_STEPS):
         psi, likelihood = maximum_of_some(model, start, space, psi)
         assert model.random is not None
@@ -86,7 +87,6 @@ def learn_level_scale(
         logger.debug("scale of the levels %.4g, last step %.3g, error %.2g", scale, step, error)
         if abs(step) < max(NEAR, OF_ERROR * error):
             break
-    assert model.random is not None
     return model.random.groups.scale, error, psi
 
 

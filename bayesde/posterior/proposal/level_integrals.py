@@ -17,6 +17,8 @@ __all__ = ["CENTER_STEPS", "add_level_integrals", "rows_of_levels"]
 CENTER_STEPS, FAR = 2, 0.5
 """Of the search for the center of counts; draws are done one by one if its last step is larger than so many
 standard deviations."""
+SAFE = 300.0
+"""Nodes within which no exponential leaves the range of doubles."""
 AT, FIRST_OUT = 5, 6
 """Rows of the work space: after those that the search has filled, the nodes, and the integrands."""
 
@@ -44,14 +46,16 @@ def add_level_integrals(own, group, r, levels, law, room, largest, value):  # ty
         The center of the counts; work space for two rows; the curvature there, and the last step towards it;
         work space.
     largest, value : ndarray (draw,)
-        As of `bayesde.posterior.proposal.group_terms.add_groups`.
+        As of `bayesde.posterior.proposal.group_terms.add_groups`: infinite where a draw must be done by
+        itself.
     """
     center, power, best, width, step = room[0], room[1], room[2], room[3], room[4]
     outs, n = room[FIRST_OUT:], law.tangents.size
     for m in range(center.size):
         width[m] = WIDER / math.sqrt(width[m])
-        far = largest[m] + abs(center[m]) + FARTHEST * (width[m] + law.scale)
-        largest[m] = far if abs(step[m]) < (FAR / WIDER) * width[m] else math.inf
+        far = abs(center[m]) + FARTHEST * (width[m] + law.scale)
+        found = far < SAFE and abs(step[m]) < (FAR / WIDER) * width[m]
+        largest[m] = largest[m] if found else math.inf
     best[:] = -math.inf
     for node in range(2 * n):
         out, at, tangent = outs[node], room[AT], law.tangents[node // 2]
