@@ -173,4 +173,4 @@ def grouping_of_levels(coding: Coding) -> tuple[Grouping, ...]:
     if factor is None:
         return ()
     ones: Any = np.ones((factor.level.size, 1))
-    return (Grouping(factor.name, factor.name, factor.levels, factor.level, ones, ("Intercept",)),)
+    return (Grouping(factor.factor, factor.name, factor.levels, factor.level, ones, ("Intercept",)),)

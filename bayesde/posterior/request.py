@@ -159,8 +159,8 @@ class Request:
             coding.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
         )
         two_normals = self.options.residuals == "two_normals"
-        known = {"random_effects": fixed.random_effects, "given": fixed.given}
-        return replace(space, two_normals=two_normals, **known)
+        random_effects, given = fixed.random_effects, fixed.given
+        return replace(space, two_normals=two_normals, random_effects=random_effects, given=given)
 
     @property
     def laws(self) -> LawsToLearn | None:

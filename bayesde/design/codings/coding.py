@@ -31,8 +31,8 @@ class IntegratedFactor:
 
     Attributes
     ----------
-    name : str
-        Of its term.
+    name, factor : str
+        Of its term, and of the variable in the sample table.
     levels : tuple of str
     level : ndarray of int64 (sample,)
         Position in `levels` of every sample's.
@@ -41,6 +41,7 @@ class IntegratedFactor:
     """
 
     name: str
+    factor: str
     levels: tuple[str, ...]
     level: np.ndarray
     transform: np.ndarray

@@ -95,7 +95,8 @@ def without_factor(coding: Coding, design: DesignMatrix, name: str) -> Coding:
     matrix = np.ascontiguousarray(coding.matrix[:, kept])
     matrix.flags.writeable = False
     level = coding.matrix[:, columns].argmax(axis=1)
-    of_samples = design.groups[factors_alone(design)[name]]
+    variable = factors_alone(design)[name]
+    of_samples = design.groups[variable]
     levels = tuple(of_samples[int(np.argmax(level == one))] for one in range(columns.size))
     return replace(
         coding,
@@ -105,5 +106,5 @@ def without_factor(coding: Coding, design: DesignMatrix, name: str) -> Coding:
         factor=factor,
         order=coding.order[kept],
         transform=coding.transform[:, kept],
-        integrated=IntegratedFactor(name, levels, level, coding.transform[:, columns]),
+        integrated=IntegratedFactor(name, variable, levels, level, coding.transform[:, columns]),
     )

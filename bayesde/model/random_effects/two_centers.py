@@ -1,4 +1,4 @@
-r"""The nodes of a quadrature over an effect u with a law of given scale S, around 0 and around what counts say.
+r"""Nodes of a quadrature over an effect u with a law of given scale S: around 0, and where counts have it.
 
 Where counts say little, the posterior of u follows its law, which may have a narrow peak and heavy tails
 (Cauchy's); where they say much, it is narrow and elsewhere; in between it may have two modes. So the nodes

@@ -73,21 +73,20 @@ def learn_level_scale(
     order = np.lexsort((start.seeds, model.base_mean))
     some = order[np.linspace(0, order.size - 1, min(order.size, most)).astype(int)]
     model, start, error = model.genes(some), start.genes(some), math.inf
+    random, groups = model.random, model.random.groups
     for _ in range(MOST_STEPS):
         psi, likelihood = maximum_of_some(model, start, space, psi)
-        assert model.random is not None
-        groups = model.random.groups
         slope, information = _derivatives(model, likelihood, psi)
         _, by_prior, of_prior = getattr(space.priors, SCALE).log_density(math.log(groups.scale))
         step = (slope + by_prior) / (information + of_prior)
         error = 1.0 / math.sqrt(information + of_prior)
         step = min(max(step, -LARGEST_STEP), LARGEST_STEP)
-        scale = groups.scale * math.exp(step)
-        model = replace(model, random=replace(model.random, groups=groups._replace(scale=scale)))
-        logger.debug("scale of the levels %.4g, last step %.3g, error %.2g", scale, step, error)
+        groups = groups._replace(scale=groups.scale * math.exp(step))
+        model = replace(model, random=replace(random, groups=groups))
+        logger.debug("scale of the levels %.4g, last step %.3g, error %.2g", groups.scale, step, error)
         if abs(step) < max(NEAR, OF_ERROR * error):
             break
-    return model.random.groups.scale, error, psi
+    return groups.scale, error, psi
 
 
 def _derivatives(

@@ -232,7 +232,10 @@ def _asking_for(request: Request, **law: Any) -> Request:
         raise InputError(str(error)) from None
     asked = replace(request, options=options)
     if options.coding != "treatment" and "effects" in law:
-        start, known = starting_values(request.fit, None, options, request.integrated), request.hyperparameters
+        start, known = (
+            starting_values(request.fit, None, options, request.integrated),
+            request.hyperparameters,
+        )
         if (name := request.integrated) in start.shrinkage_scale:
             scales = start.shrinkage_scale | {name: known.shrinkage_scale[name]}
             start = replace(start, shrinkage_scale=scales)
