@@ -18,7 +18,7 @@ from bayesde.plots.groups import SampleGroups, sample_groups
 from bayesde.plots.style import BLACK, GREY, mark_numbers, new_axes
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.labelled import equal_draws
-from bayesde.posterior.level_draws import full_draws
+from bayesde.posterior.factor_levels.level_draws import full_draws
 from bayesde.posterior.queries.predict import predict_counts
 from bayesde.results import to_log2
 

@@ -68,12 +68,13 @@ def learn_level_scale(
     psi : ndarray (hyperparameter,)
         The maximum of the others.
     """
-    assert model.random is not None
-    most = max(FEWEST_GENES, MOST_EFFECTS // (model.random.groups.bounds.size - 1))
+    random = model.random
+    assert random is not None
+    groups = random.groups
+    most = max(FEWEST_GENES, MOST_EFFECTS // (groups.bounds.size - 1))
     order = np.lexsort((start.seeds, model.base_mean))
     some = order[np.linspace(0, order.size - 1, min(order.size, most)).astype(int)]
     model, start, error = model.genes(some), start.genes(some), math.inf
-    random, groups = model.random, model.random.groups
     for _ in range(MOST_STEPS):
         psi, likelihood = maximum_of_some(model, start, space, psi)
         slope, information = _derivatives(model, likelihood, psi)

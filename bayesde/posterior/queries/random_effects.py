@@ -1,7 +1,7 @@
 r"""Random effects of a posterior: those of single levels, and what each level contributes.
 
 Draws of the effects u_d come from their distribution given theta and the counts
-(`bayesde.posterior.level_draws`). The levels of a factor that are integrated out are treated in the same way.
+(`bayesde.posterior.factor_levels.level_draws`). The levels of a factor that are integrated out are treated in the same way.
 
 Without the counts of level d, the draws have the weights (as in `bayesde.posterior.queries.loo`)
 
@@ -31,7 +31,7 @@ from bayesde.posterior.draws.gene_draws import contrast_values
 from bayesde.posterior.draws.labelled import equal_draws, positions
 from bayesde.posterior.draws.pareto_smoothing import smooth_log_weights
 from bayesde.posterior.draws.streams import Stream, seeds_for
-from bayesde.posterior.level_draws import drawn_levels
+from bayesde.posterior.factor_levels.level_draws import drawn_levels
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
 from bayesde.posterior.queries.pointwise import leave_out_weights
 from bayesde.posterior.queries.several_terms import draw_term_effects, term_level_log_probabilities

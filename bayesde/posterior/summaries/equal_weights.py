@@ -11,7 +11,7 @@ import xarray as xr
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import contrast_values
 from bayesde.posterior.draws.labelled import contrast_array, draws_dataset, equal_draws, positions
-from bayesde.posterior.level_draws import full_draws, with_levels_of_contrasts
+from bayesde.posterior.factor_levels.level_draws import full_draws, with_levels_of_contrasts
 from bayesde.results import to_log2
 
 __all__ = ["contrast_draws", "labelled_draws"]

@@ -14,7 +14,7 @@ from bayesde.errors import InputError, first_few
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
-from bayesde.posterior.level_draws import with_levels_of_contrasts
+from bayesde.posterior.factor_levels.level_draws import with_levels_of_contrasts
 from bayesde.posterior.summaries.one_contrast import check_threshold
 from bayesde.results import to_log2
 

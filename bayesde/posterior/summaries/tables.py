@@ -14,8 +14,8 @@ from bayesde.options import check_choice, check_range
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
+from bayesde.posterior.factor_levels.level_draws import with_levels_of_contrasts
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
-from bayesde.posterior.level_draws import with_levels_of_contrasts
 from bayesde.posterior.summaries.one_contrast import (
     check_threshold,
     contrast_summary,

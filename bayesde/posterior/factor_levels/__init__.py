@@ -1,0 +1,1 @@
+"""The levels of a large factor: integrated out, and drawn afterwards."""
