@@ -1,4 +1,4 @@
-"""Paired designs of many patients, as fixed effects and as random ones: time, memory, reliability, coverage."""
+"""Paired designs of many patients, as fixed effects and as random ones: time, memory, reliability."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 r"""Random effects of a posterior: those of single levels, and what each level contributes.
 
 Draws of the effects u_d come from their distribution given theta and the counts
-(`bayesde.posterior.factor_levels.level_draws`). The levels of a factor that are integrated out are treated in the same way.
+(`bayesde.posterior.factor_levels.level_draws`). The levels of a factor that are integrated out are treated in
+the same way.
 
 Without the counts of level d, the draws have the weights (as in `bayesde.posterior.queries.loo`)
 

@@ -1,4 +1,4 @@
-"""Factors of many levels, whose effects engine psis integrates out: against the same model with all sampled."""
+"""Factors of many levels, whose effects engine psis integrates out, and the same model with all sampled."""
 
 from __future__ import annotations
 
