@@ -54,23 +54,32 @@ def factor_to_integrate(
     Returns
     -------
     str or None
-        None if there is none: no factor has enough levels, random effects are integrated over, all
-        coefficients are to be sampled, or the factor's law is neither Cauchy's nor a given Student t.
+        None if there is none: no factor has enough levels, or it is the only term; random effects are
+        integrated over; all coefficients are to be sampled; or the factor's law is neither Cauchy's nor a
+        given Student t. A law that is given for all effects is not taken to be meant for the factor, unless
+        that is the last term, on which comparisons are by default.
     """
     if engine != "psis" or options.coding != "levels" or design.groupings:
         return None
     name = largest_factor(design, MOST_LEVELS + 1)
-    if name is None:
+    others = [term for term in design.terms if term not in (name, "1", "Intercept")]
+    if name is None or not others:
         return None
     names = {design.coefficients[k] for k in design.terms.get(name, ())}
     if isinstance(hyper, Hyperparameters):
         unusual = {*hyper.mixtures, *hyper.pi0} & {name} or names & set(hyper.shrinkage_scale)
         full = None if unusual else full_coding(design, name, tuple(hyper.shrinkage_scale), options)
     else:
-        laws = options.effects if isinstance(options.effects, Mapping) else {}
-        unusual = laws.get(name, "cauchy") != "cauchy" or names & {*laws, *(options.shrink or ())}
+        for_all, laws = _laws(options.effects)
+        law = laws.get(name, for_all if name == list(design.terms)[-1] else "cauchy")
+        unusual = law != "cauchy" or names & {*laws, *(options.shrink or ())}
         full = None if unusual else full_coding(design, name, options.shrink, options)
     return None if full is None else name
+
+
+def _laws(effects: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the law of all effects that are not named, and the laws of those that are."""
+    return (effects.get("", "cauchy"), effects) if isinstance(effects, Mapping) else (effects, {})
 
 
 def full_coding(
@@ -121,7 +130,9 @@ def say_what_is_integrated(coding: Coding, hyper: Hyperparameters) -> None:
     factor = coding.integrated
     if factor is None:
         return
-    law = "a law of one scale for all" if factor.name in hyper.shrinkage_scale else "the wide normal prior"
+    law = f"a {'Student t' if factor.name in hyper.effect_nu else 'Cauchy'} law of one scale"
+    if factor.name not in hyper.shrinkage_scale:
+        law = "the wide normal prior"
     warnings.warn(
         f"the {len(factor.levels)} levels of {factor.name} are integrated out, under {law}, and have no "
         "coefficients that are sampled; comparisons of other terms lose nothing by that. To sample them, "

@@ -62,7 +62,13 @@ def test_what_is_integrated(fit):
         bde.SamplingOptions(shrink=("patient[T.p01]",)),
     ):
         assert factor_to_integrate(design, "psis", options, None) is None
+    spikes = bde.SamplingOptions(effects="spike_t")
+    assert factor_to_integrate(design, "psis", spikes, None) == "patient"
     table = fit.counts.sample_table
+    last, only = (bde.Design.from_formula(formula, table) for formula in ("~ time + patient", "~ patient"))
+    assert factor_to_integrate(last, "psis", cauchy, None) == "patient"
+    assert factor_to_integrate(last, "psis", spikes, None) is None
+    assert factor_to_integrate(only, "psis", cauchy, None) is None
     crossed = bde.Design.from_formula("~ C(group) * time", table.assign(group=np.arange(20) % 9 // 3))
     assert factor_to_integrate(crossed, "psis", cauchy, None) is None
 
