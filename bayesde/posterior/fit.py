@@ -20,7 +20,7 @@ from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
 from bayesde.posterior.effect_choice import check_laws
 from bayesde.posterior.engines import ENGINES
-from bayesde.posterior.factor_levels.integrated_levels import factor_to_integrate
+from bayesde.posterior.importance.integrated_levels import factor_to_integrate
 from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,

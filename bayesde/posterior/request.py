@@ -26,16 +26,16 @@ from bayesde.model.priors import Priors
 from bayesde.numerics.elementary import logarithms
 from bayesde.posterior.draws.streams import gene_seeds
 from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn
-from bayesde.posterior.factor_levels.integrated_levels import (
+from bayesde.posterior.hyper.fixed import check_fixed
+from bayesde.posterior.hyper.laws import LawsToLearn
+from bayesde.posterior.importance.blocks import in_blocks
+from bayesde.posterior.importance.integrated_levels import (
     full_coding,
     grouping_of_levels,
     reduced_coding,
     say_what_is_integrated,
     with_integrated_levels,
 )
-from bayesde.posterior.hyper.fixed import check_fixed
-from bayesde.posterior.hyper.laws import LawsToLearn
-from bayesde.posterior.importance.blocks import in_blocks
 from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress

@@ -1,1 +1,1 @@
-"""The levels of a large factor: integrated out, and drawn afterwards."""
+"""Draws of the effects of a large factor's levels, and of a random intercept's."""

@@ -8,7 +8,7 @@ import pytest
 
 import bayesde as bde
 from bayesde.errors import BayesdeNote
-from bayesde.posterior.factor_levels.integrated_levels import factor_to_integrate
+from bayesde.posterior.importance.integrated_levels import factor_to_integrate
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 PATIENTS, GENES = 10, 24
