@@ -20,7 +20,6 @@ from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.effect_choice import atoms_left_out
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
-from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.hyper.learning import STAGES
 from bayesde.posterior.hyper.level_scale import learn_level_scale
 from bayesde.posterior.hyper.wide_law import with_wide_laws
