@@ -18,10 +18,10 @@ from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.effect_choice import atoms_left_out
+from bayesde.posterior.factor_levels.level_scale import learn_level_scale
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
 from bayesde.posterior.hyper.learning import STAGES
-from bayesde.posterior.hyper.level_scale import learn_level_scale
 from bayesde.posterior.hyper.wide_law import with_wide_laws
 from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given

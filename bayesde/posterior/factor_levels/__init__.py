@@ -1,1 +1,1 @@
-"""Draws of the effects of a large factor's levels, and of a random intercept's."""
+"""Levels of a factor that are integrated out: the scale of their law, and draws of their effects."""
