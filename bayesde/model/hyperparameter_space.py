@@ -76,6 +76,8 @@ class HyperparameterSpace:
         Whether w and ln(tau - 1) come last.
     random_effects : tuple of str
         Names of the random effects, whose ln tau come before the log dispersion among a gene's parameters.
+    given : tuple of (str, float, float)
+        Scales, and degrees of freedom, of factors whose levels are integrated out: they are held.
     """
 
     coefficients: tuple[str, ...]
@@ -88,6 +90,7 @@ class HyperparameterSpace:
     mixtures: tuple[tuple[int, EffectMixture], ...] = ()
     two_normals: bool = False
     random_effects: tuple[str, ...] = ()
+    given: tuple[tuple[str, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.scale_of:
@@ -129,6 +132,11 @@ class HyperparameterSpace:
             mixtures=tuple((k, hyper.mixtures[names[k]]) for k in known if k not in own),
             two_normals=hyper.residuals == "two_normals",
             random_effects=tuple(hyper.random_effect_sd),
+            given=tuple(
+                (name, scale, hyper.effect_nu.get(name, 1.0))
+                for name, scale in hyper.shrinkage_scale.items()
+                if name not in names
+            ),
         )
 
     @property
@@ -305,9 +313,12 @@ class HyperparameterSpace:
 
     @property
     def known_laws(self) -> dict[str, dict[str, Any]]:
-        """The laws that have no hyperparameters, as arguments of `Hyperparameters.from_named`."""
+        """The laws whose hyperparameters are known, as arguments of `Hyperparameters.from_named`."""
         laws = {self.coefficients[k]: law for k, law in self.mixtures}
-        return {"mixtures": laws, "shrinkage_scale": {name: law.median_size for name, law in laws.items()}}
+        scales = {name: law.median_size for name, law in laws.items()}
+        scales |= {name: scale for name, scale, _ in self.given}
+        nu = {name: df for name, _, df in self.given if df != 1.0}
+        return {"mixtures": laws, "shrinkage_scale": scales, "effect_nu": nu}
 
     def parts(self, phi: np.ndarray, base_mean: np.ndarray) -> PriorParts:
         """Return what the priors of some genes' parameters are made of.

@@ -132,10 +132,11 @@ class Hyperparameters:
             are Student-t, with ``wide_share`` and ``wide_ratio`` they have two normal components.
         **known
             Other attributes: ``sd``, ``draws``, ``source``, ``checks``, ``mixtures``, and ``shrinkage_scale``
-            of coefficients that have none among the values.
+            and ``effect_nu`` of coefficients that have none among the values.
         """
         parts: dict[str, Any] = {part: {} for part in (*OF_EFFECTS, *OF_RANDOM_EFFECTS)}
-        parts[SCALE] |= known.pop(SCALE, {})
+        for part in (SCALE, EFFECT_NU):
+            parts[part] |= known.pop(part, {})
         for name, value in values.items():
             if (found := effect_part(name) or random_part(name)) is not None:
                 parts[found[0]][found[1]] = value
@@ -254,7 +255,9 @@ class Hyperparameters:
         InputError
             If a scale is for a coefficient that the design does not have.
         """
-        unknown = [name for name in self.shrinkage_scale if name not in design.coefficients]
+        integrated = getattr(design, "integrated", None)
+        beside = () if integrated is None else (integrated.name,)
+        unknown = [name for name in self.shrinkage_scale if name not in (*design.coefficients, *beside)]
         if unknown:
             raise InputError(
                 f"hyperparameters: shrinkage_scale names {first_few(unknown)}, not in the design; its "

@@ -18,6 +18,7 @@ from bayesde.plots.groups import SampleGroups, sample_groups
 from bayesde.plots.style import BLACK, GREY, mark_numbers, new_axes
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.labelled import equal_draws
+from bayesde.posterior.factor_levels.level_draws import full_draws
 from bayesde.posterior.queries.predict import predict_counts
 from bayesde.results import to_log2
 
@@ -185,8 +186,8 @@ def expression_draws(posterior: PosteriorData, groups: SampleGroups, by: Any, pl
         Draws of equal weight.
     """
     rows = np.array([place])
-    theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))[:, :, 0]
-    own = posterior.coding.coefficients_of(theta)
+    theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
+    own = full_draws(posterior, rows, theta)[:, :, 0]
     design = posterior.design
     beta = own.reshape(-1, own.shape[-1])[:, : design.n_coefficients].astype(np.float64)
     factor = _factor(design, by)

@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, SamplerStopped, ToolchainError
+from bayesde.model.hyperparameter_names import scale_name
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.effect_choice import atoms_left_out
+from bayesde.posterior.factor_levels.level_scale import learn_level_scale
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import USED_DRAWS, hyper_points
+from bayesde.posterior.hyper.learning import STAGES
 from bayesde.posterior.hyper.wide_law import with_wide_laws
 from bayesde.posterior.importance.blocks import BlockSettings, LearntUnit, learnt_unit, sample_blocks
 from bayesde.posterior.importance.engine import sample_and_learn, sample_given
@@ -55,12 +58,32 @@ def by_importance(request: Request) -> PosteriorData:
     -------
     PosteriorData
     """
+    request = _with_level_scale(request)
     sampled, hyper = _learn_and_sample(request)
+    hyper = replace(hyper, sd=request.hyperparameters.sd | hyper.sd)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
     _hand_over(request, sampled.draws, hyper, diagnostics)
     return _finished(PosteriorData(sampled.draws, hyper, diagnostics, "psis", request, {}))
+
+
+def _with_level_scale(request: Request) -> Request:
+    """Learn the scale of a factor whose levels are integrated out, before everything else."""
+    factor, hyper = request.coding.integrated, request.hyperparameters
+    if not request.learning or factor is None or factor.name not in hyper.shrinkage_scale:
+        return request
+    if request.progress is not None:
+        request.progress(0, STAGES, f"learning the scale of {factor.name}")
+    everyone, space = request.everyone, request.space
+    scale, error, psi = learn_level_scale(
+        request.model(everyone, hyper), request.start(everyone), space, space.psi_of(hyper)
+    )
+    logger.info("scale of %s: %.3g, with a relative standard error of %.2g", factor.name, scale, error)
+    found = space.hyperparameters(space.phi(psi))
+    scales = found.shrinkage_scale | {factor.name: scale}
+    sd = {scale_name(factor.name): scale * error}
+    return replace(request, hyperparameters=replace(found, shrinkage_scale=scales, sd=sd, source="eb"))
 
 
 def _learn_and_sample(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
@@ -158,6 +181,14 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             "%d genes have unreliable importance weights, and Stan cannot sample them under such a law of "
             "effects or residuals; draw more (draws, --draws).",
             rows.size,
+        )
+        return
+    if request.coding.integrated is not None:
+        logger.info(
+            "%d genes have unreliable importance weights, and Stan cannot sample them with the levels of %s "
+            "integrated out; draw more (draws, --draws), or sample the levels (coding 'sampled').",
+            rows.size,
+            request.coding.integrated.name,
         )
         return
     if not stan_is_there():

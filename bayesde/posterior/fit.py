@@ -20,6 +20,7 @@ from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
 from bayesde.posterior.effect_choice import check_laws
 from bayesde.posterior.engines import ENGINES
+from bayesde.posterior.importance.integrated_levels import factor_to_integrate
 from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,
@@ -163,7 +164,8 @@ def request_of(
     _check_unweighted(fit)
     groupings = () if design is None else design.groupings
     rows = selected_genes(fit.counts, fit, genes)
-    start = starting_values(fit, hyperparameters, options)
+    integrated = factor_to_integrate(design or fit.design, run.engine, options, hyperparameters)
+    start = starting_values(fit, hyperparameters, options, integrated)
     if groupings or start.random_effect_sd:
         start = with_laws_of_random_effects(start, groupings, priors, hyperparameters is not None)
     check_residuals(run.engine, options.residuals if hyperparameters is None else start.residuals)
@@ -186,6 +188,7 @@ def request_of(
         None if run.directory is None else Path(run.directory),
         pool=pool_of(run.scheduler, run.shared_folder, run.workers),
         full_design=design if groupings else None,
+        integrated=integrated,
     )
     check_laws(request.coding, start, options.effects, run.engine)
     return request

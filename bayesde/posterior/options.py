@@ -277,8 +277,10 @@ class SamplingOptions:
         Words(
             {
                 "levels": "an effect of every level of a factor, shrunken towards the center of all, so that "
-                "neither the reference nor the coding of the design matters; factors of more than 8 levels "
-                "keep treatment coding",
+                "neither the reference nor the coding of the design matters; of a factor of more than 8 "
+                "levels, such as patients, the levels are integrated out (engine psis)",
+                "sampled": "the same, but all coefficients are sampled; factors of more than 8 levels keep "
+                "treatment coding",
                 "treatment": "the design's own coefficients, as in apeglm: levels are shrunken towards the "
                 "reference, and a comparison of two others has the prior that it would have if one of them "
                 "were the reference",
@@ -287,7 +289,7 @@ class SamplingOptions:
         "What the priors of effects are on. With levels, a factor of three or more levels has one scale S, "
         "named by its term, and the difference of two levels has a prior of scale 2S. Factors of two levels "
         "have the same prior under both.",
-        flag("--coding", metavar="levels|treatment", panel=_MODEL),
+        flag("--coding", metavar="levels|sampled|treatment", panel=_MODEL),
     )
     scales: str = option(
         "coefficient",

@@ -29,6 +29,13 @@ from bayesde.posterior.effect_choice import kept_by_reference, laws_to_learn
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.importance.blocks import in_blocks
+from bayesde.posterior.importance.integrated_levels import (
+    full_coding,
+    grouping_of_levels,
+    reduced_coding,
+    say_what_is_integrated,
+    with_integrated_levels,
+)
 from bayesde.posterior.level_starts import level_errors, level_hyperparameters, level_starts
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
@@ -71,6 +78,8 @@ class Request:
         Where blocks of genes are sampled.
     full_design : Design or None
         That of the fit with random effects, where there are some.
+    integrated : str or None
+        The term of the factor whose levels are integrated out.
     """
 
     fit: EbFit
@@ -89,6 +98,7 @@ class Request:
     references: Mapping[str, str] = field(default_factory=dict)
     pool: Pool = field(default_factory=LocalPool)
     full_design: Design | None = None
+    integrated: str | None = None
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -111,6 +121,11 @@ class Request:
         return self.design.groupings
 
     @property
+    def effects_of_groups(self) -> tuple[Grouping, ...]:
+        """The random effects of the design, or the levels that are integrated out in the same way."""
+        return self.groupings or grouping_of_levels(self.coding)
+
+    @property
     def everyone(self) -> np.ndarray:
         """Positions of all genes that can be fitted: those from which hyperparameters are learnt."""
         return np.flatnonzero(self.fit.estimated)
@@ -129,7 +144,7 @@ class Request:
             assert self.fit.counts.sample_table is not None
             return coding_with_references(self.fit.design, self.fit.counts.sample_table, self.references)
         shrunken = tuple(self.hyperparameters.shrinkage_scale)
-        return coding_of(self.fit.design, shrunken, self.options)
+        return coding_of(self.fit.design, shrunken, self.options, self.integrated)
 
     @property
     def space(self) -> HyperparameterSpace:
@@ -144,7 +159,8 @@ class Request:
             coding.coefficients, fixed.shrunken, trend, student_t, groups, self.priors
         )
         two_normals = self.options.residuals == "two_normals"
-        return replace(space, two_normals=two_normals, random_effects=fixed.random_effects)
+        random_effects, given = fixed.random_effects, fixed.given
+        return replace(space, two_normals=two_normals, random_effects=random_effects, given=given)
 
     @property
     def laws(self) -> LawsToLearn | None:
@@ -255,10 +271,13 @@ class Request:
             wide_ratio=hyper.wide_ratio or 1.0,
             factor=coding.factor if coding.has_levels else None,
         )
+        model = with_integrated_levels(model, coding, hyper)
         return with_random_effects(model, self.groupings, hyper)
 
 
-def coding_of(design: Design, shrunken: tuple[str, ...], options: SamplingOptions) -> Coding:
+def coding_of(
+    design: Design, shrunken: tuple[str, ...], options: SamplingOptions, integrated: str | None = None
+) -> Coding:
     """Return the coefficients that are sampled, by the names of those that are shrunken.
 
     Parameters
@@ -267,12 +286,16 @@ def coding_of(design: Design, shrunken: tuple[str, ...], options: SamplingOption
     shrunken : tuple of str
         Terms whose levels are treated alike, and single coefficients.
     options : SamplingOptions
+    integrated : str, optional
+        The term of the factor whose levels are integrated out.
 
     Returns
     -------
     Coding
     """
-    return coding_by_levels(design, shrunken) if options.coding == "levels" else Coding.of(design)
+    if integrated is not None:
+        return reduced_coding(design, integrated, shrunken, options)
+    return Coding.of(design) if options.coding == "treatment" else coding_by_levels(design, shrunken)
 
 
 def _scale_groups(coding: Coding, shrunken: tuple[int, ...], scales: str) -> tuple[int, ...]:
@@ -332,7 +355,10 @@ def _whole_counts(counts: Counts, rows: np.ndarray) -> np.ndarray:
 
 
 def starting_values(
-    fit: EbFit, hyperparameters: Hyperparameters | str | None, options: SamplingOptions
+    fit: EbFit,
+    hyperparameters: Hyperparameters | str | None,
+    options: SamplingOptions,
+    integrated: str | None = None,
 ) -> Hyperparameters:
     """Return hyperparameters to sample under, or to start the search for them from.
 
@@ -342,6 +368,8 @@ def starting_values(
     hyperparameters : Hyperparameters, "eb" or None
         None if they are to be learnt.
     options : SamplingOptions
+    integrated : str, optional
+        The term of the factor whose levels are integrated out.
 
     Returns
     -------
@@ -353,18 +381,18 @@ def starting_values(
         For a text other than ``"eb"``, or if options ask for something else than what is fixed.
     """
     if hyperparameters is None:
-        return _of_fit(fit, options)
+        return _of_fit(fit, options, integrated)
     if isinstance(hyperparameters, Hyperparameters):
         fixed = hyperparameters
         names = tuple(fixed.shrinkage_scale)
         if set(names) <= {*fit.design.coefficients, *fit.design.terms}:  # others are refused later
-            _warn_of_coding(coding_of(fit.design, names, options))
+            _warn_of_coding(coding_of(fit.design, names, options, integrated), fixed)
         if options.shrink is not None:
             raise OptionError(
                 "shrink: the given hyperparameters define what is shrunken; leave one of them out."
             )
     elif hyperparameters == "eb":
-        fixed = _of_fit(fit, replace(options, effects="cauchy"))
+        fixed = _of_fit(fit, replace(options, effects="cauchy"), integrated)
     else:
         raise OptionError(
             f"hyperparameters must be a Hyperparameters object, 'eb' or None; got {hyperparameters!r}."
@@ -373,10 +401,12 @@ def starting_values(
     return fixed
 
 
-def _of_fit(fit: EbFit, options: SamplingOptions) -> Hyperparameters:
+def _of_fit(fit: EbFit, options: SamplingOptions, integrated: str | None) -> Hyperparameters:
     """Return the values of the empirical-Bayes fit."""
     if options.coding == "treatment":
         return Hyperparameters.from_eb(fit, shrink=options.shrink)
+    if integrated is not None:
+        return _of_fit_with_levels(fit, options, integrated)
     coding = coding_by_levels(fit.design, options.shrink, kept_by_reference(fit.design, options.effects))
     _warn_of_coding(coding)
     if coding.has_levels:
@@ -384,8 +414,23 @@ def _of_fit(fit: EbFit, options: SamplingOptions) -> Hyperparameters:
     return Hyperparameters.from_eb(fit, shrink=options.shrink)
 
 
-def _warn_of_coding(coding: Coding) -> None:
-    """Say which levels are not treated alike, where they were to be."""
+def _of_fit_with_levels(fit: EbFit, options: SamplingOptions, integrated: str) -> Hyperparameters:
+    """Return the values of the empirical-Bayes fit where levels are integrated out."""
+    full = full_coding(fit.design, integrated, options.shrink, options)
+    assert full is not None
+    hyper = level_hyperparameters(fit, full)
+    if options.shrink is not None and integrated not in options.shrink:
+        scales = {name: scale for name, scale in hyper.shrinkage_scale.items() if name != integrated}
+        hyper = replace(hyper, shrinkage_scale=scales)
+    coding = coding_of(fit.design, tuple(hyper.shrinkage_scale), options, integrated)
+    _warn_of_coding(coding, hyper)
+    return hyper
+
+
+def _warn_of_coding(coding: Coding, hyper: Hyperparameters | None = None) -> None:
+    """Say which levels are not treated alike, where they were to be, and which are integrated out."""
+    if hyper is not None:
+        say_what_is_integrated(coding, hyper)
     if coding.note:
         warnings.warn(
             f"coding: not all factors in '{coding.formula}' have levels that are treated alike, because "

@@ -13,6 +13,7 @@ from bayesde.io import write_atomically
 from benchmarks.donors.agreement import cases, compared
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.null import shuffled
+from benchmarks.donors.patients import paired
 from benchmarks.donors.peers import scored_peers
 from benchmarks.donors.scores import scored
 from benchmarks.donors.several_terms import SEVERAL, scored_terms
@@ -92,7 +93,9 @@ def main() -> None:
     """Measure, and write tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--part", choices=("accuracy", "peers", "growth", "several", "agreement", "null"), action="append"
+        "--part",
+        choices=("accuracy", "peers", "growth", "patients", "several", "agreement", "null"),
+        action="append",
     )
     parser.add_argument("--genes", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
@@ -103,6 +106,7 @@ def main() -> None:
         "accuracy": accuracy(arguments.genes, arguments.seeds),
         "peers": peers(arguments.genes, arguments.seeds),
         "growth": growth(),
+        "patients": paired(arguments.genes),
         "several": several(arguments.genes, arguments.seeds),
         "agreement": agreement(min(arguments.genes, COMPARED)),
         "null": shuffled(arguments.genes, SPLITS),

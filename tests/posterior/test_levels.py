@@ -271,7 +271,9 @@ def test_only_one_factor_keeps_treatment_coding():
     for references in ({"group": "a"}, {"group": "c"}):
         shuffled = table.assign(donor=[f"d{i % 9}" for i in range(18)])
         with pytest.warns(BayesdeNote, match="donor has 9 levels, more than 8; there the priors"):
-            posterior = posterior_of(frame, shuffled, "~ donor + group", references=references, draws=300)
+            posterior = posterior_of(
+                frame, shuffled, "~ donor + group", "sampled", references=references, draws=300
+            )
         names = list(dict.fromkeys(posterior.coding.coefficients))
         assert names == ["Intercept", *(f"donor[T.d{i}]" for i in range(1, 9)), "group"]
         found.append(posterior.results(("group", "b", "a"))[COLUMNS])

@@ -17,11 +17,34 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bayesde.design.matrix import DesignMatrix
+from bayesde.errors import InputError
 
-__all__ = ["Coding"]
+__all__ = ["Coding", "IntegratedFactor"]
 
 ROUNDED = 12
 """Decimals of the map: what are whole numbers are so exactly, and contrasts of levels have exact zeros."""
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratedFactor:
+    """A factor whose levels' effects are integrated out instead of being sampled.
+
+    Attributes
+    ----------
+    name, factor : str
+        Of its term, and of the variable in the sample table.
+    levels : tuple of str
+    level : ndarray of int64 (sample,)
+        Position in `levels` of every sample's.
+    transform : ndarray (coefficient, level)
+        The part of T that belongs to the levels.
+    """
+
+    name: str
+    factor: str
+    levels: tuple[str, ...]
+    level: np.ndarray
+    transform: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +69,8 @@ class Coding:
     formula : str or None
     note : str
         Why levels are not treated alike that were to be, or only some of them are; else empty.
+    integrated : IntegratedFactor or None
+        Whose levels have no columns in `matrix`: x . beta = w . theta + u_level.
     """
 
     matrix: np.ndarray
@@ -56,6 +81,7 @@ class Coding:
     transform: np.ndarray | None = None
     formula: str | None = None
     note: str = field(default="")
+    integrated: IntegratedFactor | None = None
 
     @classmethod
     def of(cls, design: DesignMatrix, note: str = "") -> Coding:
@@ -141,12 +167,35 @@ class Coding:
         -------
         ndarray (sampled coefficient,)
             T' v.
+
+        Raises
+        ------
+        InputError
+            If it has weights of levels that are integrated out.
         """
-        if self.transform is None:
-            return contrast
-        found = (contrast[:, None] * self.transform).sum(axis=0)
-        found[np.abs(found) < 10.0**-ROUNDED * np.abs(contrast).max()] = 0.0
-        return np.asarray(found)
+        if self.level_vector(contrast).any():
+            assert self.integrated is not None
+            raise InputError(
+                f"this needs the effects of the levels of {self.integrated.name}, which are integrated out; "
+                "leave that factor out of what is compared, or sample its levels "
+                "(coding='sampled', --coding sampled)."
+            )
+        return contrast if self.transform is None else _mapped(contrast, self.transform)
+
+    def level_vector(self, contrast: np.ndarray) -> np.ndarray:
+        """Return the weights of a contrast for the levels that are integrated out.
+
+        Parameters
+        ----------
+        contrast : ndarray (coefficient,)
+            Weights of the design's coefficients.
+
+        Returns
+        -------
+        ndarray (level,)
+            Empty where there is no such factor.
+        """
+        return np.empty(0) if self.integrated is None else _mapped(contrast, self.integrated.transform)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Return model rows of new samples for the sampled coefficients.
@@ -159,8 +208,9 @@ class Coding:
         Returns
         -------
         ndarray (sample, sampled coefficient)
+            Without the effects of levels that are integrated out.
         """
-        return np.stack([self.vector(row) for row in rows]) if self.has_levels else rows
+        return rows if self.transform is None else np.stack([_mapped(row, self.transform) for row in rows])
 
     def coefficients_of(self, theta: np.ndarray) -> np.ndarray:
         """Turn draws of the sampled coefficients into draws of those of the design.
@@ -184,3 +234,10 @@ class Coding:
             found[..., i] = sum(row[k] * theta[..., k].astype(np.float64) for k in used)
         found[..., n:] = others
         return found
+
+
+def _mapped(contrast: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Return T' v, with exact zeros."""
+    found = (contrast[:, None] * transform).sum(axis=0)
+    found[np.abs(found) < 10.0**-ROUNDED * np.abs(contrast).max()] = 0.0
+    return np.asarray(found)

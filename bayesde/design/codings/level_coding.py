@@ -35,7 +35,7 @@ from bayesde.design.formula import variables
 from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import first_few
 
-__all__ = ["MOST_LEVELS", "coding_by_levels", "levels_of_terms"]
+__all__ = ["MOST_LEVELS", "coding_by_levels", "factors_alone", "levels_of_terms"]
 
 INTERCEPT = "Intercept"
 MOST_LEVELS = 8
@@ -134,6 +134,24 @@ def levels_of_terms(design: DesignMatrix) -> dict[str, int]:
     """
     blocks = _blocks(design) if design.factors else ()
     return {block.name: block.cells for block in (() if isinstance(blocks, str) else blocks)}
+
+
+def factors_alone(design: DesignMatrix) -> dict[str, str]:
+    """Return the factor of every term that is one without covariates, and part of no interaction.
+
+    Parameters
+    ----------
+    design : DesignMatrix
+
+    Returns
+    -------
+    dict of str to str
+    """
+    blocks = _blocks(design) if design.factors else []
+    if isinstance(blocks, str):
+        return {}
+    with_factors = [block for block in blocks if block.factors and block.cells > 1]
+    return {block.name: block.factors[0] for block in with_factors if _is_alone(block, blocks)}
 
 
 def _is_alone(block: _Block, blocks: list[_Block]) -> bool:

@@ -10,11 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesde.model.random_effects.terms import NO_TERMS, PAIRS, Terms, arranged
+from bayesde.model.random_effects.two_centers import node_tangents
 
 __all__ = ["NO_GROUPS", "Groups", "RandomEffects"]
 
+NO_NODES = np.empty(0)
+
 NODES = 5
 """Of the quadrature: 3 in place of 15 moved posterior means of 2,000 genes by at most 0.004."""
+PAIRS_OF_NODES = 10
+"""Of the quadrature under a law whose scale is given: the errors of log integrals are below 0.01."""
 
 
 class Groups(NamedTuple):
@@ -30,9 +35,12 @@ class Groups(NamedTuple):
         Degrees of freedom (infinite: normal) and scale of the intercepts' law; 0 for a scale that is the
         exponential of the number of theta before the log dispersion.
     nodes, log_weights : ndarray (node,)
-        z_l, and ln w_l + z_l^2 / 2.
+        z_l, and ln w_l + z_l^2 / 2; empty where the scale of the law is given.
     terms : Terms
         Of several random effects, whose components are the groups; else without columns.
+    tangents : ndarray (pair,)
+        Where the scale of the law is given, what pairs of nodes are made of
+        (`bayesde.model.random_effects.two_centers`); else empty.
     """
 
     order: np.ndarray
@@ -42,10 +50,15 @@ class Groups(NamedTuple):
     nodes: np.ndarray
     log_weights: np.ndarray
     terms: Terms = NO_TERMS
+    tangents: np.ndarray = NO_NODES
 
     @classmethod
     def of(
-        cls, level: Sequence[int] | np.ndarray, scale: float = 0.0, df: float = math.inf, nodes: int = NODES
+        cls,
+        level: Sequence[int] | np.ndarray,
+        scale: float = 0.0,
+        df: float = math.inf,
+        nodes: int | None = None,
     ) -> Groups:
         """Make the groups of samples.
 
@@ -55,8 +68,8 @@ class Groups(NamedTuple):
             Which group each sample is in.
         scale, df : float
             Of the law.
-        nodes : int
-            Of the quadrature.
+        nodes : int, optional
+            Of the quadrature; pairs of them where the scale is given.
 
         Returns
         -------
@@ -65,9 +78,11 @@ class Groups(NamedTuple):
         found, sizes = np.unique(np.asarray(level, dtype=np.int64), return_inverse=True)
         order = np.argsort(sizes, kind="stable").astype(np.int64)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(sizes, minlength=found.size))])
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
-        log_weights = np.log(w / w.sum()) + 0.5 * z**2
-        return cls(order, bounds.astype(np.int64), float(df), float(scale), z, log_weights)
+        law = order, bounds.astype(np.int64), float(df), float(scale)
+        if scale > 0.0:
+            return cls(*law, NO_NODES, NO_NODES, tangents=node_tangents(nodes or PAIRS_OF_NODES))
+        z, w = np.polynomial.hermite_e.hermegauss(nodes or NODES)
+        return cls(*law, z, np.log(w / w.sum()) + 0.5 * z**2)
 
     @classmethod
     def of_terms(cls, levels: np.ndarray, z: np.ndarray, pairs: int = PAIRS) -> Groups:
@@ -122,12 +137,13 @@ class Groups(NamedTuple):
             With the groups that samples are left of.
         """
         if not self.has_terms:
-            return Groups.of(self.level[kept], self.scale, self.df, self.nodes.size)
+            nodes = self.nodes.size + self.tangents.size
+            return Groups.of(self.level[kept], self.scale, self.df, nodes)
         return Groups.of_terms(self.levels[kept], self.terms.z[kept], self.terms.pairs)
 
 
 NO_GROUPS = Groups(
-    np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64), math.inf, 0.0, np.empty(0), np.empty(0)
+    np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64), math.inf, 0.0, NO_NODES, NO_NODES
 )
 
 

@@ -15,7 +15,8 @@ log density is c(u) (Fisher's identity, and for the Hessian that of Louis 1982, 
     d ln p = sum_d E_d[dc],      d^2 ln p = sum_d E_d[d^2 c] + Cov_d[dc].
 
 The law of u is normal with standard deviation exp(theta_P), the number of theta before the log dispersion, or
-has a scale that is given: normal, or Student's t, for which u^ is one mode of ln f that need not be concave.
+has a scale that is given: normal, or Student's t, for which ln f need not be concave, and whose nodes are
+those of `bayesde.model.random_effects.two_centers`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bayesde.model.random_effects.term_likelihood import (
     sum_of_estimates,
     sum_of_integrals,
 )
+from bayesde.model.random_effects.two_centers import WIDER, fill_pair, log_node_density
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import (
     HALF_LOG_TWO_PI,
@@ -42,6 +44,7 @@ from bayesde.numerics.gamma_functions import (
 __all__ = [
     "LARGEST_LOG_SD",
     "add_group_derivatives",
+    "center_of_counts",
     "conditional_mode",
     "estimated_log_likelihood",
     "group_log_likelihood",
@@ -49,6 +52,7 @@ __all__ = [
     "integrate_group",
     "log_integrand",
     "log_law_height",
+    "number_of_nodes",
     "sample_log_means",
 ]
 
@@ -58,6 +62,9 @@ LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
 MOST_STEPS, LARGEST_STEP, NEAR = 60, 3.0, 1e-5
 """Of the search for a mode; and the step, over the standard deviation, that is the last."""
+CENTER_STEPS, HALF_A_COUNT = 3, 0.5
+"""Of the search for the center of counts, which need not be exact; and what is added to counts where it
+starts."""
 
 
 @kernel
@@ -152,8 +159,55 @@ def log_integrand(u, y, eta, r, members, df, scale):  # type: ignore[no-untyped-
 
 
 @kernel
-def integrate_group(y, eta, r, members, groups, scale, values):  # type: ignore[no-untyped-def]
-    """Return the log integral of one group, its mode and standard deviation; fill the shares of the nodes.
+def number_of_nodes(groups):  # type: ignore[no-untyped-def]
+    """Return of how many nodes the integral of a group is made."""
+    return groups.nodes.size + 2 * groups.tangents.size
+
+
+@kernel
+def center_of_counts(y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
+    """Return c and W of `bayesde.model.random_effects.two_centers`: parameters as of `conditional_mode`."""
+    total, expected, power = HALF_A_COUNT, HALF_A_COUNT, 0.0
+    for j in members:
+        total += y[j]
+        expected += _mean(eta[j])
+    u = math.log(total / expected)
+    if math.isinf(df):
+        precision = 1.0 / scale**2
+    else:
+        precision = (df + 1.0) / (df * scale**2 + u * u)
+    for j in members:
+        mu = _mean(eta[j] + u)
+        power += mu * r / (mu + r)
+    u, curve = u * power / (power + precision), 0.0
+    for step in range(CENTER_STEPS + 1):
+        slope, curve = -u * precision, precision
+        for j in members:
+            mu = _mean(eta[j] + u)
+            share = 1.0 / (mu + r)
+            slope += (r * share) * (y[j] - mu)
+            curve += mu * (r * share) * ((y[j] + r) * share)
+        if step < CENTER_STEPS:
+            u += min(max(slope / curve, -LARGEST_STEP), LARGEST_STEP)
+    return u, WIDER / math.sqrt(curve)
+
+
+@kernel
+def _fill_two_centers(y, eta, r, members, groups, values, at):  # type: ignore[no-untyped-def]
+    """Fill nodes and log integrands over their density; return what is left out of these."""
+    scale, df = groups.scale, groups.df
+    center, width = center_of_counts(y, eta, r, members, df, scale)
+    for pair in range(groups.tangents.size):
+        fill_pair(groups.tangents[pair], center, width, scale, at[2 * pair : 2 * pair + 2])
+    for node in range(values.size):
+        values[node] = log_integrand(at[node], y, eta, r, members, df, scale)
+        values[node] -= log_node_density(at[node], center, width, scale)
+    return log_law_height(df, scale) - math.log(float(groups.tangents.size))
+
+
+@kernel
+def integrate_group(y, eta, r, members, groups, scale, values, at):  # type: ignore[no-untyped-def]
+    """Return the log integral of one group; fill the nodes, and their shares.
 
     Parameters
     ----------
@@ -166,28 +220,33 @@ def integrate_group(y, eta, r, members, groups, scale, values):  # type: ignore[
     groups : Groups
     scale : float
         From `group_scale`.
-    values : ndarray (node,)
-        Written to: shares of the nodes u^ + sd z in the integral.
+    values, at : ndarray (node,)
+        Written to: shares of the nodes in the integral, and the nodes; `number_of_nodes` of them.
 
     Returns
     -------
-    log_integral, mode, sd : float
-        The first without the terms of `gamma_excess`.
+    float
+        Without the terms of `gamma_excess`.
     """
-    u, curve = conditional_mode(y, eta, r, members, groups.df, scale)
-    sd, best = 1.0 / math.sqrt(curve), -math.inf
+    if groups.tangents.size > 0:
+        height = _fill_two_centers(y, eta, r, members, groups, values, at)
+    else:
+        u, curve = conditional_mode(y, eta, r, members, groups.df, scale)
+        sd = 1.0 / math.sqrt(curve)
+        for node in range(values.size):
+            at[node] = u + sd * groups.nodes[node]
+            values[node] = groups.log_weights[node]
+            values[node] += log_integrand(at[node], y, eta, r, members, groups.df, scale)
+        height = math.log(sd) + HALF_LOG_TWO_PI + log_law_height(groups.df, scale)
+    best, total = -math.inf, 0.0
     for node in range(values.size):
-        at = u + sd * groups.nodes[node]
-        values[node] = groups.log_weights[node] + log_integrand(at, y, eta, r, members, groups.df, scale)
         best = max(best, values[node])
-    total = 0.0
     for node in range(values.size):
         values[node] = math.exp(values[node] - best)
         total += values[node]
     for node in range(values.size):
         values[node] /= total
-    height = math.log(sd) + HALF_LOG_TWO_PI + log_law_height(groups.df, scale)
-    return best + math.log(total) + height, u, sd
+    return best + math.log(total) + height
 
 
 @kernel
@@ -225,7 +284,7 @@ def group_log_likelihood(theta, data):  # type: ignore[no-untyped-def]
     With several random effects it is Laplace's approximation.
     """
     y, log_nf, x, groups = data
-    eta, values = np.empty(y.size), np.empty(groups.nodes.size)
+    eta, values, at = np.empty(y.size), np.empty(number_of_nodes(groups)), np.empty(number_of_nodes(groups))
     sample_log_means(theta, log_nf, x, eta)
     r, scale = math.exp(-theta[theta.size - 1]), group_scale(theta, groups)
     total = _log_constants(y, r)
@@ -233,7 +292,7 @@ def group_log_likelihood(theta, data):  # type: ignore[no-untyped-def]
         return total + sum_of_integrals(theta, y, eta, r, groups)
     for d in range(groups.bounds.size - 1):
         members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
-        total += integrate_group(y, eta, r, members, groups, scale, values)[0]
+        total += integrate_group(y, eta, r, members, groups, scale, values, at)
     return total
 
 
@@ -292,22 +351,21 @@ def add_group_derivatives(theta, data, gradient, hessian):  # type: ignore[no-un
         log_means = np.empty(n)
         sample_log_means(theta, log_nf, x, log_means)
         return add_term_derivatives(theta, data, log_means, gradient, hessian)
-    values, r = np.empty(groups.nodes.size), math.exp(-theta[d - 1])
+    values, at = np.empty(number_of_nodes(groups)), np.empty(number_of_nodes(groups))
+    r = math.exp(-theta[d - 1])
     terms = _Terms(np.empty(n), r, group_scale(theta, groups), np.zeros(n), np.zeros(n))
     sums = _Sums(np.empty(d), np.empty(d), np.empty((d, d)), np.empty(n), np.empty(n))
     sample_log_means(theta, log_nf, x, terms.eta)
     total = _fill_dispersion_terms(y, r, terms)
     for group in range(groups.bounds.size - 1):
         members = groups.order[groups.bounds[group] : groups.bounds[group + 1]]
-        value, u, sd = integrate_group(y, terms.eta, r, members, groups, terms.scale, values)
-        total += value
+        total += integrate_group(y, terms.eta, r, members, groups, terms.scale, values, at)
         sums.mean[:], sums.square[:, :] = 0.0, 0.0
         sums.by_eta_twice[:], sums.mixed[:] = 0.0, 0.0
         for node in range(values.size):
-            at = u + sd * groups.nodes[node]
-            hessian[d - 1, d - 1] += _add_node(at, values[node], y, x, members, terms, sums)
+            hessian[d - 1, d - 1] += _add_node(at[node], values[node], y, x, members, terms, sums)
             if groups.scale == 0.0:
-                square = (at / terms.scale) ** 2
+                square = (at[node] / terms.scale) ** 2
                 sums.score[d - 2] = square - 1.0
                 hessian[d - 2, d - 2] -= values[node] * 2.0 * square
             for k in range(d):

@@ -41,6 +41,7 @@ __all__ = [
     "ProposedZeros",
     "draw_all",
     "learn",
+    "maximum_of_some",
     "model_under",
     "number_of_points",
     "settled",
@@ -269,6 +270,30 @@ def settled(
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
     report(1, STAGES, f"learning the hyperparameters from {model.n_genes:,} genes")
     return _settle(model, start, space, psi, n_draws, room)
+
+
+def maximum_of_some(
+    model: ConditionalModel, start: Starts, space: HyperparameterSpace, psi: np.ndarray
+) -> tuple[np.ndarray, MarginalLikelihood]:
+    """Find the maximum from few genes and few draws.
+
+    Parameters
+    ----------
+    model, start, space, psi
+        As of `settled`.
+
+    Returns
+    -------
+    psi : ndarray (hyperparameter,)
+    likelihood : MarginalLikelihood
+
+    Raises
+    ------
+    FitError
+        If the search does not converge.
+    """
+    psi, _, _, likelihood = _settle(model, start, space, psi, SCOUTED_DRAWS)
+    return psi, likelihood
 
 
 def number_of_points(n_genes: int) -> int:

@@ -239,8 +239,8 @@ def _build(first, last, start, null, data, prior, kinds, mixture):  # type: igno
 @kernel
 def _without_groups(data):  # type: ignore[no-untyped-def]
     """Return one gene's data without random effects: views, no copies."""
-    order, bounds, df, scale, nodes, log_weights, terms = data.groups
-    none = Groups(order, bounds[:1], df, scale, nodes, log_weights, terms)
+    order, bounds, df, scale, nodes, log_weights, terms, tangents = data.groups
+    none = Groups(order, bounds[:1], df, scale, nodes, log_weights, terms, tangents)
     return GeneData(data.y, data.log_nf, data.x, none)
 
 
@@ -283,7 +283,8 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
     p = df.size
     least, most = math.exp(min(non_null_mode[p], null_mode[p])), math.exp(max(non_null_mode[p], null_mode[p]))
     nowhere = np.empty(0)  # the larger the standard deviations, the less counts say of other effects
-    apart = np.maximum(non_null_mode, null_mode) if prior.center.size > 0 else nowhere
+    grouped = prior.center.size > 0 or data.groups.scale > 0.0
+    apart = np.maximum(non_null_mode, null_mode) if grouped else nowhere
     slopes = np.zeros((p + 1, p + 1))
     indicator = np.zeros(p)
     for k in range(p):
@@ -308,7 +309,7 @@ def _classify(non_null_mode, null_mode, data, prior, balance, worth, separated):
 def _information(data, at, dispersion, apart, k):  # type: ignore[no-untyped-def]
     """Return Fisher's information about one coefficient: sum_j w_j x_jk^2, w_j = mu_j / (1 + alpha mu_j).
 
-    A random intercept with the standard deviation exp(apart_P) takes from that
+    A random intercept with the standard deviation exp(apart_P), or of a given scale, takes from that
     sum_d (sum_j w_j x_jk)^2 / (1 / variance + sum_j w_j); nothing if ``apart`` is empty.
     """
     x, log_nf, groups = data.x, data.log_nf, data.groups
@@ -325,7 +326,7 @@ def _information(data, at, dispersion, apart, k):  # type: ignore[no-untyped-def
     if groups.terms.z.shape[1] > 0:
         total -= lost_information(apart, weights, x, k, groups)
     else:
-        variance = math.exp(2.0 * apart[apart.size - 2])
+        variance = groups.scale**2 if groups.scale > 0.0 else math.exp(2.0 * apart[apart.size - 2])
         for d in range(groups.bounds.size - 1):
             weight, product = 0.0, 0.0
             for j in groups.order[groups.bounds[d] : groups.bounds[d + 1]]:

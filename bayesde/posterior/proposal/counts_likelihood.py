@@ -194,7 +194,7 @@ def log_likelihoods(first, last, theta, data, cells, normal, unshrunken_sd, valu
     r, largest = np.empty(n_draws), np.empty(n_draws)
     table, room = np.empty((POINTS, 5)), np.empty((4, POINTS))
     grouped, several = cells.groups.size > 1, data.groups.terms.z.shape[1] > 0
-    rows = rows_of_room(cells.groups, data.groups.nodes.size) if grouped else 0
+    rows = rows_of_room(cells.groups, data.groups) if grouped else 0
     for_groups, for_terms = np.empty((rows, n_draws)), make_term_room(data.groups.terms, AT_A_TIME)
     for g in range(first, last):
         constant = _order_counts(data.y[g], data.log_nf[g], cells.order, own)

@@ -10,7 +10,8 @@ for the modes starts where the counts of the group and the prior of u meet if th
     u = L I / (I + 1 / tau^2),  L = ln[(sum y + 1/2) / (sum mu + 1/2)],  I = sum_j mu e^L r / (mu e^L + r),
 
 and takes a fixed number of Newton steps. Draws of which a mode is not found are marked, to be done one by
-one.
+one. Where the scale of the law is given, the search is for the center of the counts, and
+`bayesde.posterior.proposal.level_integrals` has the quadrature.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import exponential, logarithm, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI
 from bayesde.numerics.sums import combine
+from bayesde.posterior.proposal.level_integrals import CENTER_STEPS, add_level_integrals, rows_of_levels
 
 __all__ = ["add_groups", "rows_of_room"]
 
@@ -35,12 +37,12 @@ SHARED = 6
 
 
 @kernel
-def rows_of_room(groups, n_nodes):  # type: ignore[no-untyped-def]
+def rows_of_room(groups, law):  # type: ignore[no-untyped-def]
     """Return how many rows of draws `add_groups` works in."""
     most = 0
     for d in range(groups.size - 1):
         most = max(most, groups[d + 1] - groups[d])
-    return SHARED + n_nodes + most
+    return SHARED + law.nodes.size + rows_of_levels(law) + most
 
 
 @kernel
@@ -68,17 +70,21 @@ def add_groups(points, r, own, groups, law, room, largest, value):  # type: igno
     """
     largest[:] = 0.0
     _fill_precisions(points, law, room[0], largest)
+    first_level, given = SHARED + law.nodes.size + rows_of_levels(law), law.scale > 0.0
     for d in range(groups.size - 1):
         first, last = groups[d], groups[d + 1]
-        levels, total = room[SHARED + law.nodes.size :], 0.0
+        levels, total = room[first_level:], 0.0
         for cell in range(first, last):
             total += own.totals[cell]
             _add_cell(points, own, cell, room[1], levels[cell - first], largest, value)
-        _start(own, first, last, total, r, levels, room)
-        for _ in range(STEPS):
-            _step(own, first, last, r, levels, law.df, room)
-        _mark(room, largest)
-        _integrate(own, (first, last, total), r, levels, law, room, value)
+        _start(own, (first, last, total), r, levels, law, room)
+        for _ in range(CENTER_STEPS if given else STEPS):
+            _step(own, first, last, r, levels, math.inf if given else law.df, room)
+        if given:
+            add_level_integrals(own, (first, last, total), r, levels, law, room[1:], largest, value)
+        else:
+            _mark(room, largest)
+            _integrate(own, (first, last, total), r, levels, law, room, value)
 
 
 @kernel
@@ -106,8 +112,9 @@ def _add_cell(points, own, cell, eta, level, largest, value):  # type: ignore[no
 
 
 @kernel
-def _start(own, first, last, total, r, levels, room):  # type: ignore[no-untyped-def]
-    """Fill where the searches for the modes u start."""
+def _start(own, group, r, levels, law, room):  # type: ignore[no-untyped-def]
+    """Fill where the searches for the modes u start; where a scale is given, the law's curvature, too."""
+    first, last, total = group
     precision, u, power, weight = room[0], room[1], room[2], room[3]
     power[:], weight[:] = HALF_A_COUNT, 0.0
     for cell in range(first, last):
@@ -126,6 +133,9 @@ def _start(own, first, last, total, r, levels, room):  # type: ignore[no-untyped
             for m in range(u.size):
                 mu = factor * level[m] * power[m]
                 weight[m] += mu * r[m] / (mu + r[m])
+    if law.scale > 0.0 and not math.isinf(law.df):
+        for m in range(u.size):  # of the normal law with the slope that the law has where the counts are
+            precision[m] = (law.df + 1.0) / fused(u[m], u[m], law.df * law.scale**2)
     for m in range(u.size):
         u[m] *= weight[m] / (weight[m] + precision[m])
 

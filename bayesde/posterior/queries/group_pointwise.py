@@ -18,7 +18,12 @@ import numpy as np
 
 from bayesde.model.density import ConditionalModel
 from bayesde.model.random_effects.groups import Groups
-from bayesde.model.random_effects.quadrature import group_scale, integrate_group, sample_log_means
+from bayesde.model.random_effects.quadrature import (
+    group_scale,
+    integrate_group,
+    number_of_nodes,
+    sample_log_means,
+)
 from bayesde.numerics.compiled import kernel
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI, gamma_excess, log_ratio
 from bayesde.numerics.threads import over_genes
@@ -91,7 +96,8 @@ def tail_groups(groups: Groups) -> Groups:
     ----------
     groups : Groups
     """
-    return Groups.of(groups.level, groups.scale, groups.df, TAIL_NODES)
+    nodes = TAIL_NODES if groups.scale == 0.0 else None
+    return Groups.of(groups.level, groups.scale, groups.df, nodes)
 
 
 @kernel
@@ -119,7 +125,8 @@ def others_of_group(groups, d, j, left_out):  # type: ignore[no-untyped-def]
 def _fill_given_others(first, last, theta, data, samples, left_out, value):  # type: ignore[no-untyped-def]
     """Fill the log probabilities (gene, sample, draw) of some genes' counts, given others of their group."""
     y, log_nf, x, groups = data
-    eta, shares, level = np.empty(y.shape[1]), np.empty(groups.nodes.size), group_of_samples(groups)
+    eta, level = np.empty(y.shape[1]), group_of_samples(groups)
+    shares, at = np.empty(number_of_nodes(groups)), np.empty(number_of_nodes(groups))
     for g in range(first, last):
         for m in range(theta.shape[1]):
             point = theta[g, m].astype(np.float64)
@@ -129,9 +136,9 @@ def _fill_given_others(first, last, theta, data, samples, left_out, value):  # t
             for i in range(samples.size):
                 j = samples[i]
                 others = others_of_group(groups, level[j], j, left_out[g])
-                rest = integrate_group(y[g], eta, r, others, groups, scale, shares)[0]
+                rest = integrate_group(y[g], eta, r, others, groups, scale, shares, at)
                 together = np.append(others, j)
-                whole = integrate_group(y[g], eta, r, together, groups, scale, shares)[0]
+                whole = integrate_group(y[g], eta, r, together, groups, scale, shares, at)
                 value[g, i, m] = whole - rest + log_constant(y[g, j], r, least)
 
 
@@ -149,7 +156,8 @@ def group_of_samples(groups):  # type: ignore[no-untyped-def]
 def _fill_of_groups(first, last, theta, data, value):  # type: ignore[no-untyped-def]
     """Fill the log probabilities (gene, group, draw) of some genes' counts of a group together."""
     y, log_nf, x, groups = data
-    eta, shares = np.empty(y.shape[1]), np.empty(groups.nodes.size)
+    eta = np.empty(y.shape[1])
+    shares, at = np.empty(number_of_nodes(groups)), np.empty(number_of_nodes(groups))
     for g in range(first, last):
         for m in range(theta.shape[1]):
             point = theta[g, m].astype(np.float64)
@@ -158,7 +166,7 @@ def _fill_of_groups(first, last, theta, data, value):  # type: ignore[no-untyped
             least = gamma_excess(r)
             for d in range(groups.bounds.size - 1):
                 members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
-                total = integrate_group(y[g], eta, r, members, groups, scale, shares)[0]
+                total = integrate_group(y[g], eta, r, members, groups, scale, shares, at)
                 for j in members:
                     total += log_constant(y[g, j], r, least)
                 value[g, d, m] = total
@@ -198,7 +206,8 @@ def fill_group_tails(first, last, theta, data, samples, left_out, log_weights, t
     """
     y, log_nf, x, groups = data
     below, above, log_expected = tails
-    eta, shares, level = np.empty(y.shape[1]), np.empty(groups.nodes.size), group_of_samples(groups)
+    eta, level = np.empty(y.shape[1]), group_of_samples(groups)
+    shares, at = np.empty(number_of_nodes(groups)), np.empty(number_of_nodes(groups))
     for g in range(first, last):
         below[g, :], above[g, :], log_expected[g, :] = 0.0, 0.0, 0.0
         for m in range(theta.shape[1]):
@@ -212,10 +221,10 @@ def fill_group_tails(first, last, theta, data, samples, left_out, log_weights, t
                     continue
                 j = samples[i]
                 others, count = others_of_group(groups, level[j], j, left_out[g]), float(y[g, j])
-                _, u, sd = integrate_group(y[g], eta, r, others, groups, scale, shares)
+                integrate_group(y[g], eta, r, others, groups, scale, shares, at)
                 constant = log_constant(y[g, j], r, least)
                 for node in range(shares.size):
-                    log_mean = eta[j] + u + sd * groups.nodes[node]
+                    log_mean = eta[j] + at[node]
                     smaller, larger, level_of_node = node_tails(count, log_mean, r, constant)
                     part = weight * shares[node]
                     below[g, i] += part * smaller

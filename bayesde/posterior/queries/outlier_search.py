@@ -86,7 +86,7 @@ def _step(posterior: PosteriorData) -> int:
     """Return every how many draws one is used."""
     n_draws, n_samples = posterior.gene_draws.n_draws, posterior.design.n_samples
     wanted = min(MOST_DRAWS, max(FEWEST_DRAWS, DRAWS_TIMES_SAMPLES // n_samples))
-    if posterior.request.groupings:
+    if posterior.request.effects_of_groups:
         wanted = FEWEST_DRAWS
     return max(1, n_draws // wanted)
 

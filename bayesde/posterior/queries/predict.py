@@ -152,7 +152,7 @@ def predictive_check(
 
 def _effects(posterior: PosteriorData, samples: Any) -> EffectsOfSamples | None:
     """Return which random effects samples have; None if there are none."""
-    groupings = posterior.request.groupings
+    groupings = posterior.request.effects_of_groups
     if not groupings:
         return None
     if samples is None:

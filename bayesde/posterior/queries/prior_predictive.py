@@ -202,7 +202,7 @@ def _rows(fit: EbFit, genes: int) -> np.ndarray:
 
 def _effects(design: Design, options: SamplingOptions) -> tuple[Coding, list[int]]:
     """Return what a posterior is sampled in, and the columns that are effects: all but the intercept."""
-    if options.coding == "levels":
+    if options.coding != "treatment":
         coding = coding_by_levels(design, None, kept_by_reference(design, options.effects))
     else:
         coding = Coding.of(design)

@@ -1,11 +1,8 @@
 r"""Random effects of a posterior: those of single levels, and what each level contributes.
 
-Draws of the effects u_d come from their distribution given theta and the counts,
-
-    p(u | theta, y_d)  proportional to  p(u | theta) prod_j p(y_j | u, theta),
-
-by Metropolis's independence sampler: `STEPS` steps, with proposals from Student's t around the mode, of the
-scale of the curvature there. Most proposals are accepted, so that few steps leave little of the start.
+Draws of the effects u_d come from their distribution given theta and the counts
+(`bayesde.posterior.factor_levels.level_draws`). The levels of a factor that are integrated out are treated in
+the same way.
 
 Without the counts of level d, the draws have the weights (as in `bayesde.posterior.queries.loo`)
 
@@ -17,7 +14,6 @@ with several random effects.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -29,14 +25,6 @@ import xarray as xr
 from bayesde.design.formula import level_text
 from bayesde.design.random_effects import SEPARATOR, Grouping
 from bayesde.errors import BayesdeWarning, InputError, first_few
-from bayesde.model.effect_prior import log_effect_density
-from bayesde.model.random_effects.quadrature import (
-    conditional_mode,
-    group_scale,
-    log_integrand,
-    sample_log_means,
-)
-from bayesde.numerics.compiled import kernel
 from bayesde.numerics.elementary import exponentials
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.data import PosteriorData
@@ -44,6 +32,7 @@ from bayesde.posterior.draws.gene_draws import contrast_values
 from bayesde.posterior.draws.labelled import equal_draws, positions
 from bayesde.posterior.draws.pareto_smoothing import smooth_log_weights
 from bayesde.posterior.draws.streams import Stream, seeds_for
+from bayesde.posterior.factor_levels.level_draws import drawn_levels
 from bayesde.posterior.queries.group_pointwise import group_log_probabilities
 from bayesde.posterior.queries.pointwise import leave_out_weights
 from bayesde.posterior.queries.several_terms import draw_term_effects, term_level_log_probabilities
@@ -51,8 +40,6 @@ from bayesde.results import to_log2
 
 __all__ = ["EffectsOfSamples", "effects_of_levels", "with_effects_of_levels", "without_levels"]
 
-STEPS, DF, WIDER = 5, 6, 1.1
-"""Of the sampler, and of Student's t that it proposes from."""
 GENES_AT_A_TIME = 250
 CALLED = 0.05
 """A level drives a gene whose probability of a wrong sign is below it, but not without the level's counts."""
@@ -135,7 +122,7 @@ def effects_of_levels(
     InputError
         If the design has no such random effects, or a gene was not sampled.
     """
-    of_grouping = {sd: one for one in posterior.request.groupings for sd in one.sd_names}
+    of_grouping = {sd: one for one in posterior.request.effects_of_groups for sd in one.sd_names}
     name = _name_among(posterior, list(of_grouping), name)
     grouping, term = of_grouping[name], list(of_grouping).index(name)
     rows = positions(posterior.genes, genes)
@@ -173,55 +160,24 @@ def _drawn(
     posterior: PosteriorData, rows: np.ndarray, theta: np.ndarray, attempt: int = 0
 ) -> list[np.ndarray]:
     """Draw every random effect (gene, draw, level) given theta (gene, draw, parameter), natural log."""
-    groupings = posterior.request.groupings
-    n_effects = sum(one.n_levels * len(one.column_names) for one in groupings)
-    found = np.empty((*theta.shape[:2], n_effects))
-    seeds = seeds_for(Stream.RANDOM_EFFECTS, posterior.seeds(rows), attempt)
-    left_out, model = posterior.left_out_mask, posterior.observed(rows[:1])
+    model = posterior.observed(rows[:1])
     assert model.random is not None
     groups = model.random.groups
-    fill = draw_term_effects if groups.has_terms else _draw_effects
+    if not groups.has_terms:
+        return [drawn_levels(posterior, rows, theta, attempt)]
+    groupings = posterior.request.groupings
+    found = np.empty((*theta.shape[:2], sum(one.n_levels * len(one.column_names) for one in groupings)))
+    seeds, left_out = (
+        seeds_for(Stream.RANDOM_EFFECTS, posterior.seeds(rows), attempt),
+        posterior.left_out_mask,
+    )
     for start in range(0, rows.size, GENES_AT_A_TIME):
         some = slice(start, start + GENES_AT_A_TIME)
         model, own = posterior.observed(rows[some]), left_out[rows[some]]
-        over_genes(fill, model.n_genes, theta[some], model.data, own, seeds[some], found[some])
-    if not groups.has_terms:
-        return [found]
+        over_genes(draw_term_effects, model.n_genes, theta[some], model.data, own, seeds[some], found[some])
     terms = groups.terms
     of_term = [np.flatnonzero(terms.term == t) for t in range(terms.z.shape[1])]
     return [found[:, :, own[np.argsort(terms.level[own])]] for own in of_term]
-
-
-@kernel
-def _draw_effects(first, last, theta, data, left_out, seeds, found):  # type: ignore[no-untyped-def]
-    """Fill draws (gene, draw, group) of the random effects of some genes."""
-    y, log_nf, x, groups = data
-    eta = np.empty(y.shape[1])
-    for g in range(first, last):
-        np.random.seed(seeds[g])  # noqa: NPY002 - numba's own generator, one for each thread
-        for m in range(theta.shape[1]):
-            point = theta[g, m].astype(np.float64)
-            sample_log_means(point, log_nf[g], x, eta)
-            r, scale = math.exp(-point[point.size - 1]), group_scale(point, groups)
-            for d in range(groups.bounds.size - 1):
-                members = groups.order[groups.bounds[d] : groups.bounds[d + 1]]
-                kept = members[~left_out[g][members]]
-                found[g, m, d] = _draw_effect(y[g], eta, r, kept, groups.df, scale)
-
-
-@kernel
-def _draw_effect(y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
-    """Draw one random effect given theta."""
-    mode, curve = conditional_mode(y, eta, r, members, df, scale)
-    sd, u, height = WIDER / math.sqrt(curve), 0.0, -math.inf
-    for _ in range(STEPS + 1):
-        stretch = math.sqrt(0.5 * DF / np.random.gamma(0.5 * DF, 1.0))  # noqa: NPY002
-        z = np.random.standard_normal() * stretch  # noqa: NPY002
-        at = mode + sd * z
-        value = log_integrand(at, y, eta, r, members, df, scale) - log_effect_density(z, float(DF), 1.0)
-        if math.log(1.0 - np.random.random()) < value - height:  # noqa: NPY002
-            u, height = at, value
-    return u
 
 
 def _columns_of_samples(grouping: Grouping, samples: pd.DataFrame) -> np.ndarray:
@@ -284,8 +240,10 @@ def with_effects_of_levels(
     streams = [np.random.default_rng(seed) for seed in seeds]
     beta, parts, columns = theta[:, :, : x.shape[1]], [], [x]
     for t, (own, level) in enumerate(zip(known, samples.level.T, strict=True)):
-        sd = exponentials(theta[:, :, t - len(known) - 1])
-        effects = _with_new_levels(own, int(level.max(initial=0)) + 1, sd, streams)
+        effects = own  # a factor of the design has no new levels
+        if posterior.request.groupings:
+            sd = exponentials(theta[:, :, t - len(known) - 1])
+            effects = _with_new_levels(own, int(level.max(initial=0)) + 1, sd, streams)
         parts.append(effects)
         columns.append((level[:, None] == np.arange(effects.shape[2])) * samples.z[:, t : t + 1])
     return np.concatenate([beta, *parts, theta[:, :, -1:]], axis=2), np.hstack(columns)
@@ -340,7 +298,7 @@ def without_levels(
     BayesdeWarning
         With the genes that are driven by one level.
     """
-    of_name = {one.name: one for one in posterior.request.groupings}
+    of_name = {one.name: one for one in posterior.request.effects_of_groups}
     own = of_name[_name_among(posterior, list(of_name), grouping)]
     vector = posterior.weights_of(contrast)
     rows = positions(posterior.genes, genes)

@@ -11,6 +11,7 @@ import xarray as xr
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import contrast_values
 from bayesde.posterior.draws.labelled import contrast_array, draws_dataset, equal_draws, positions
+from bayesde.posterior.factor_levels.level_draws import full_draws, with_levels_of_contrasts
 from bayesde.results import to_log2
 
 __all__ = ["contrast_draws", "labelled_draws"]
@@ -40,7 +41,8 @@ def labelled_draws(
     """
     chosen = rows if genes is None else positions(posterior.genes, genes)
     theta = equal_draws(posterior.gene_draws.genes(chosen), posterior.seeds(chosen))
-    theta, coefficients = posterior.coding.coefficients_of(theta), posterior.design.coefficients
+    places = np.arange(posterior.gene_draws.n_genes)[chosen]
+    theta, coefficients = full_draws(posterior, places, theta), posterior.design.coefficients
     names, first = posterior.request.space.random_effects, len(coefficients)
     sds = {name: theta[..., first + t] for t, name in enumerate(names)}
     theta = np.delete(theta, np.arange(first, first + len(names)), axis=-1) if names else theta
@@ -72,6 +74,7 @@ def contrast_draws(
     """
     read = posterior.design.contrast(contrast)
     rows = positions(posterior.genes, genes)
-    theta = equal_draws(posterior.gene_draws.genes(rows), posterior.seeds(rows))
-    values = contrast_values(theta, posterior.coding.vector(read.vector))
+    draws, (vector,), _ = with_levels_of_contrasts(posterior, [read])
+    theta = equal_draws(draws.genes(rows), posterior.seeds(rows))
+    values = contrast_values(theta, vector)
     return contrast_array(to_log2(values), posterior.genes[rows], read.name)

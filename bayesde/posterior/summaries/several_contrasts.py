@@ -14,6 +14,7 @@ from bayesde.errors import InputError, first_few
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws, contrast_values
 from bayesde.posterior.draws.weighted_statistics import LARGEST_EFFECT
+from bayesde.posterior.factor_levels.level_draws import with_levels_of_contrasts
 from bayesde.posterior.summaries.one_contrast import check_threshold
 from bayesde.results import to_log2
 
@@ -48,8 +49,8 @@ def contrasts_summary(
         Of the genes that were sampled.
     """
     check_threshold(lfc_threshold)
-    read = _of_draws(posterior, contrasts)
-    found = joint_summary(posterior.gene_draws, read, lfc_threshold)
+    draws, read = _of_draws(posterior, contrasts)
+    found = joint_summary(draws, read, lfc_threshold)
     return found.assign_coords(gene=np.asarray(posterior.genes))
 
 
@@ -68,16 +69,18 @@ def event_probabilities(posterior: PosteriorData, event: Event, contrasts: Contr
     pandas.Series (gene,)
         NaN where the gene was not sampled.
     """
-    read = _of_draws(posterior, contrasts)
+    draws, read = _of_draws(posterior, contrasts)
     found = pd.Series(np.nan, index=posterior.diagnostics.index, name="probability")
-    found[posterior.diagnostics["sampled"]] = event_probability(posterior.gene_draws, read, event)
+    found[posterior.diagnostics["sampled"]] = event_probability(draws, read, event)
     return found
 
 
-def _of_draws(posterior: PosteriorData, contrasts: Contrasts) -> list[Contrast]:
-    """Read contrasts, with weights for the coefficients that were sampled."""
-    read, vector = read_contrasts(posterior.design, contrasts), posterior.coding.vector
-    return [Contrast(one.name, vector(one.vector), one.coefficient, one.factor) for one in read]
+def _of_draws(posterior: PosteriorData, contrasts: Contrasts) -> tuple[GeneDraws, list[Contrast]]:
+    """Read contrasts, with weights for the coefficients of the draws that are returned."""
+    read = read_contrasts(posterior.design, contrasts)
+    draws, vectors, _ = with_levels_of_contrasts(posterior, read)
+    own = zip(read, vectors, strict=True)
+    return draws, [Contrast(one.name, vector, one.coefficient, one.factor) for one, vector in own]
 
 
 def read_contrasts(design: Design, contrasts: Contrasts) -> list[Contrast]:

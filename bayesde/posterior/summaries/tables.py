@@ -14,6 +14,7 @@ from bayesde.options import check_choice, check_range
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.monte_carlo_error import monte_carlo_errors
 from bayesde.posterior.draws.weighted_statistics import MOMENTS
+from bayesde.posterior.factor_levels.level_draws import with_levels_of_contrasts
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.summaries.one_contrast import (
     check_threshold,
@@ -132,7 +133,8 @@ def summary_table(
     """
     summary = _summary(posterior, contrast, lfc_threshold, ci_prob)
     if mcse:
-        summary |= monte_carlo_errors(posterior.gene_draws, posterior.weights_of(contrast))
+        draws, (vector,), _ = with_levels_of_contrasts(posterior, [posterior.design.contrast(contrast)])
+        summary |= monte_carlo_errors(draws, vector)
     effects = (*MOMENTS, "mcse_mean", "mcse_sd")
     columns = {name: to_log2(values) if name in effects else values for name, values in summary.items()}
     columns["s_value"] = s_values(summary.get("fsos", summary["lfsr"]))
@@ -155,8 +157,9 @@ def _summary(
     threshold = float(to_natural(float(lfc_threshold)))
     check_range("ci_prob", ci_prob, 0.0, 1.0, open_ends=True)
     warn_default(posterior.design, contrast)
-    vector = posterior.weights_of(contrast)
-    return contrast_summary(posterior.gene_draws, vector, threshold, ci_prob, _models(posterior))
+    draws, (vector,), added = with_levels_of_contrasts(posterior, [posterior.design.contrast(contrast)])
+    models = [] if added else _models(posterior)
+    return contrast_summary(draws, vector, threshold, ci_prob, models)
 
 
 def _models(posterior: PosteriorData) -> list[ConditionalModel]:

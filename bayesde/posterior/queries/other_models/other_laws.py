@@ -231,8 +231,14 @@ def _asking_for(request: Request, **law: Any) -> Request:
     except OptionError as error:
         raise InputError(str(error)) from None
     asked = replace(request, options=options)
-    if options.coding == "levels" and "effects" in law:
-        start, known = starting_values(request.fit, None, options), request.hyperparameters
+    if options.coding != "treatment" and "effects" in law:
+        start, known = (
+            starting_values(request.fit, None, options, request.integrated),
+            request.hyperparameters,
+        )
+        if (name := request.integrated) in start.shrinkage_scale:
+            scales = start.shrinkage_scale | {name: known.shrinkage_scale[name]}
+            start = replace(start, shrinkage_scale=scales)
         sds = {part: getattr(known, part) for part in OF_RANDOM_EFFECTS}
         asked = replace(asked, hyperparameters=replace(start, **sds))
     return asked

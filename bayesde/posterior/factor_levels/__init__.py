@@ -1,0 +1,1 @@
+"""Levels of a factor that are integrated out: the scale of their law, and draws of their effects."""
