@@ -62,9 +62,9 @@ LARGEST_ETA = 700.0
 """Log means are cut here, where the exponential would overflow."""
 MOST_STEPS, LARGEST_STEP, NEAR = 60, 3.0, 1e-5
 """Of the search for a mode; and the step, over the standard deviation, that is the last."""
-CENTER_STEPS, HALF_A_COUNT = 3, 0.5
-"""Of the search for the center of counts, which need not be exact; and what is added to counts where it
-starts."""
+CLOSE, HALF_A_COUNT = 0.1, 0.5
+"""The step, over the standard deviation, that ends the search for the center of counts, which need not be
+exact; and what is added where it starts if all are 0."""
 
 
 @kernel
@@ -167,11 +167,13 @@ def number_of_nodes(groups):  # type: ignore[no-untyped-def]
 @kernel
 def center_of_counts(y, eta, r, members, df, scale):  # type: ignore[no-untyped-def]
     """Return c and W of `bayesde.model.random_effects.two_centers`: parameters as of `conditional_mode`."""
-    total, expected, power = HALF_A_COUNT, HALF_A_COUNT, 0.0
+    total, expected, power = 0.0, 0.0, 0.0
     for j in members:
         total += y[j]
         expected += _mean(eta[j])
-    u = math.log(total / expected)
+    if total == 0.0:
+        total, expected = HALF_A_COUNT, expected + HALF_A_COUNT
+    u = math.log(total / expected) if expected > 0.0 else 0.0
     if math.isinf(df):
         precision = 1.0 / scale**2
     else:
@@ -180,15 +182,16 @@ def center_of_counts(y, eta, r, members, df, scale):  # type: ignore[no-untyped-
         mu = _mean(eta[j] + u)
         power += mu * r / (mu + r)
     u, curve = u * power / (power + precision), 0.0
-    for step in range(CENTER_STEPS + 1):
+    for _ in range(MOST_STEPS):
         slope, curve = -u * precision, precision
         for j in members:
             mu = _mean(eta[j] + u)
             share = 1.0 / (mu + r)
             slope += (r * share) * (y[j] - mu)
             curve += mu * (r * share) * ((y[j] + r) * share)
-        if step < CENTER_STEPS:
-            u += min(max(slope / curve, -LARGEST_STEP), LARGEST_STEP)
+        if abs(slope) < CLOSE * math.sqrt(curve):
+            break
+        u += min(max(slope / curve, -LARGEST_STEP), LARGEST_STEP)
     return u, WIDER / math.sqrt(curve)
 
 

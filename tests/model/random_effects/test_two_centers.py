@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import gammaln
 from scipy.stats import cauchy, nbinom, norm, t
 
 from bayesde.model.density import ConditionalModel, GeneData, log_density, log_density_derivatives, one_gene
@@ -63,6 +64,29 @@ def test_likelihood_against_a_fine_grid(name, scale):
                 theta = np.array(point)
                 found = group_log_likelihood(theta, GeneData(Y[g], LOG_NF[g], X, groups))
                 assert found == pytest.approx(reference(theta, g, law, scale), abs=tolerance)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_levels_are_found_however_far_they_are(name):
+    """Of draws far out in the tails, whose weights count where one count of a level is left out."""
+    df, law = LAWS[name]
+    scale = 15.0 if name == "normal" else 0.1
+    level, x = np.arange(2), np.ones((2, 1))
+    groups = Groups.of(level, scale, df)
+    for level_mean in (-110.0, -40.0, -8.0, 8.0, 40.0, 120.0):
+        theta, total = np.array([level_mean, math.log(0.08)]), 0.0
+        for y in (3, 200):
+            steps = np.sinh(np.linspace(-15.0, 15.0, 6001))
+            center = math.log(y) - level_mean
+            u = np.unique(np.concatenate([scale * steps, center + 0.2 * steps]))
+            u = u[np.abs(u + level_mean) < 250.0]
+            r, mu = 12.5, np.exp(level_mean + u)
+            log_f = law.logpdf(u / scale) - math.log(scale) - r * np.log1p(mu / r)
+            log_f += gammaln(y + r) - gammaln(r) - gammaln(y + 1.0) + y * (level_mean + u - np.log(mu + r))
+            highest = log_f.max()
+            total += highest + math.log(np.trapezoid(np.exp(log_f - highest), u))
+        data = GeneData(np.array([3, 200]), np.zeros(2), x, groups)
+        assert group_log_likelihood(theta, data) == pytest.approx(total, abs=0.05)
 
 
 def test_nodes_integrate_their_own_density():

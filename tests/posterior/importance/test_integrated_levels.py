@@ -130,8 +130,17 @@ def test_predictions_know_the_levels(integrated, fit):
     assert inside > 0.8
     checks = integrated.predictive_check(genes=["g0", "g5"], draws=100)
     assert checks.notna().all(axis=None)
-    loo = integrated.loo()
-    assert np.isfinite(loo.pointwise["elpd"]).all()
+
+
+def test_counts_are_left_out_as_with_all_coefficients_sampled(integrated, sampled):
+    """Draws far out in the tails do not disturb the weights."""
+    one, other = integrated.loo(refit=False), sampled.loo(refit=False)
+    assert (one.pointwise["elpd"] < 0.0).all()
+    both = (one.reliable & other.reliable).to_numpy()
+    assert both.mean() > 0.6
+    gap = (one.pointwise["elpd"] - other.pointwise["elpd"]).to_numpy()[both]
+    assert np.abs(gap).mean() < 0.1
+    assert abs(gap.mean()) < 0.03
 
 
 def test_scale_is_learnt(fit):
