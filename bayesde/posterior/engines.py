@@ -60,7 +60,8 @@ def by_importance(request: Request) -> PosteriorData:
     """
     request = _with_level_scale(request)
     sampled, hyper = _learn_and_sample(request)
-    hyper = replace(hyper, sd=request.hyperparameters.sd | hyper.sd)
+    if request.coding.integrated is not None:
+        hyper = replace(hyper, sd=request.hyperparameters.sd | hyper.sd)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
