@@ -37,6 +37,9 @@ __all__ = [
     "with_integrated_levels",
 ]
 
+MANY_LEVELS = 100
+"""From so many on, the time is felt: a minute for 1,000 genes of 70 patients (benchmarks/donors)."""
+
 
 def factor_to_integrate(
     design: Design, engine: str, options: SamplingOptions, hyper: Hyperparameters | str | None
@@ -133,10 +136,11 @@ def say_what_is_integrated(coding: Coding, hyper: Hyperparameters) -> None:
     law = f"a {'Student t' if factor.name in hyper.effect_nu else 'Cauchy'} law of one scale"
     if factor.name not in hyper.shrinkage_scale:
         law = "the wide normal prior"
+    faster = f" As random effects, (1 | {factor.name}), they take a third of the time."
     warnings.warn(
         f"the {len(factor.levels)} levels of {factor.name} are integrated out, under {law}, and have no "
         "coefficients that are sampled; comparisons of other terms lose nothing by that. To sample them, "
-        "choose coding 'sampled'.",
+        f"choose coding 'sampled'.{faster if len(factor.levels) >= MANY_LEVELS else ''}",
         BayesdeNote,
         stacklevel=4,
     )

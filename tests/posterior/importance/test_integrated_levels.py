@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesde as bde
 from bayesde.errors import BayesdeNote
-from bayesde.posterior.importance.integrated_levels import factor_to_integrate
+from bayesde.posterior.importance.integrated_levels import factor_to_integrate, say_what_is_integrated
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 PATIENTS, GENES = 10, 24
@@ -71,6 +73,15 @@ def test_what_is_integrated(fit):
     assert factor_to_integrate(only, "psis", cauchy, None) is None
     crossed = bde.Design.from_formula("~ C(group) * time", table.assign(group=np.arange(20) % 9 // 3))
     assert factor_to_integrate(crossed, "psis", cauchy, None) is None
+
+
+@pytest.mark.parametrize(("number", "told"), [(99, False), (100, True)])
+def test_random_effects_are_suggested_for_very_many_levels(number, told):
+    factor = SimpleNamespace(name="patient", levels=tuple(range(number)))
+    hyper = SimpleNamespace(effect_nu={}, shrinkage_scale={"patient": 0.2})
+    with pytest.warns(BayesdeNote) as said:
+        say_what_is_integrated(SimpleNamespace(integrated=factor), hyper)
+    assert ("(1 | patient)" in str(said[0].message)) == told
 
 
 def test_few_numbers_are_sampled(integrated):
