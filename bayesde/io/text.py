@@ -119,7 +119,8 @@ def _possible_names(names: list[str], cells: list[str], *, certain: bool) -> Ite
 def _is_empty(column: pd.Series) -> bool:
     """Tell whether no cell of a column has a content."""
     known = column.dropna()
-    return bool(known.empty or (known.dtype == object and not known.str.strip().any()))
+    is_text = not pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
+    return bool(known.empty or (is_text and not (known.str.strip() != "").any()))
 
 
 def _without_empty_columns(names: list[str], frame: pd.DataFrame) -> list[str]:
