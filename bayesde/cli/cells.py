@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from bayesde.cli.folders import check_folder
 from bayesde.cli.planning import build_plan
 from bayesde.cli.running import finish_analyses, machine, resumable, shown_progress
-from bayesde.errors import InputError, OptionError
+from bayesde.errors import OptionError
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
@@ -44,7 +43,7 @@ def pseudobulk(chosen: Chosen) -> None:
     """
     from bayesde.io import pseudobulk as summed
     from bayesde.runs import run_analyses
-    from bayesde.runs.analyses.cell_types import by_cell_type, plans_that_fit, write_cell_types
+    from bayesde.runs.analyses.cell_types import by_cell_type, types_that_fit, write_cell_types
     from bayesde.runs.analyses.directory import JobDirectory
 
     out, force, cells = chosen["run"]["out"], bool(chosen["run"].get("force")), dict(chosen["cells"])
@@ -53,30 +52,23 @@ def pseudobulk(chosen: Chosen) -> None:
         _plan_of(chosen, Path("counts"), Path("samples"))  # options that cannot be are refused first
         JobDirectory(out / RUNS).check_free(force)
     check_folder(out, (SUMS,), force=force)
-    counts = summed(cells.pop("cells"), **cells)
+    with shown_progress() as progress:
+        progress(0, 0, "summing the counts of the cells")
+        counts = summed(cells.pop("cells"), **cells)
     of_types = by_cell_type(counts, cells["cell_type"])
-    written = write_cell_types(of_types, out / SUMS)
+    fitting = []
     if analysed:
-        try:
-            plans = plans_that_fit({name: _plan_of(chosen, *paths) for name, paths in written.items()})
-        except InputError:
-            _remove(out, written)
-            raise
+        with TemporaryDirectory() as scratch:  # what cannot be analysed is refused before anything is written
+            tried = write_cell_types(of_types, scratch)
+            fitting = types_that_fit({name: _plan_of(chosen, *paths) for name, paths in tried.items()})
+    written = write_cell_types(of_types, out / SUMS)
     typer.echo(f"{counts.n_samples} sums of {len(written)} cell types in {out / SUMS}")
     if not analysed:
         return
+    plans = {name: _plan_of(chosen, *written[name]) for name in fitting}
     with shown_progress() as progress, resumable(out / RUNS):
         done = run_analyses(plans, out / RUNS, force=force, progress=progress, **machine(chosen))
     finish_analyses(done)
-
-
-def _remove(out: Path, written: dict[str, tuple[Path, Path]]) -> None:
-    """Remove the sums, and folders that are empty without them: nothing of a refused input is left."""
-    for file in chain.from_iterable(written.values()):
-        file.unlink(missing_ok=True)
-    for folder in (out / SUMS, out):
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _plan_of(chosen: Chosen, counts: Path, samples: Path) -> RunPlan:

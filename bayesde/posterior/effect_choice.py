@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,14 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.proposal.patterns import MOST_ATOMS
 from bayesde.posterior.stan.effects import check_effects
 
-__all__ = ["atoms_left_out", "check_laws", "chosen_laws", "kept_by_reference", "laws_to_learn"]
+__all__ = [
+    "atoms_left_out",
+    "check_engine",
+    "check_laws",
+    "chosen_laws",
+    "kept_by_reference",
+    "laws_to_learn",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +195,27 @@ def _too_many(n_atoms: int) -> InputError:
     return InputError(f"effects: at most {MOST_ATOMS} coefficients can have a law with zero; {n_atoms} have.")
 
 
+def check_engine(laws: Sequence[Any], engine: str) -> None:
+    """Refuse laws of effects that an engine cannot sample.
+
+    Parameters
+    ----------
+    laws : sequence of str and EffectMixture
+    engine : str
+
+    Raises
+    ------
+    OptionError
+    """
+    if engine != "psis" and "mixture" in laws:
+        raise OptionError(
+            f"effects: engine '{engine}' cannot sample the law 'mixture', which has a point mass at zero. "
+            "Use engine 'psis', the law 'student_t', or a known mixture without zero (EffectMixture)."
+        )
+    known = [law for law in laws if isinstance(law, EffectMixture)]
+    check_effects(engine, [law for law in laws if isinstance(law, str)], known)
+
+
 def check_laws(coding: Coding, hyper: Hyperparameters, effects: Any, engine: str) -> None:
     """Refuse laws of effects that a coding or an engine cannot have.
 
@@ -212,13 +240,7 @@ def check_laws(coding: Coding, hyper: Hyperparameters, effects: Any, engine: str
     else:
         shrunken = HyperparameterSpace.of(coding.coefficients, hyper).shrunken
         laws = list(chosen_laws(coding, shrunken, effects).values())
-    if engine != "psis" and "mixture" in laws:
-        raise OptionError(
-            f"effects: engine '{engine}' cannot sample the law 'mixture', which has a point mass at zero. "
-            "Use engine 'psis', the law 'student_t', or a known mixture without zero (EffectMixture)."
-        )
-    known = [law for law in laws if isinstance(law, EffectMixture)]
-    check_effects(engine, [law for law in laws if isinstance(law, str)], known)
+    check_engine(laws, engine)
     n_atoms = len(HyperparameterSpace.of(coding.coefficients, hyper).atoms)
     _check_not_all_zero(coding, n_atoms)
     if n_atoms > MOST_ATOMS:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
+from bayesde.posterior.effect_choice import check_engine
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
 from bayesde.posterior.request import coding_of
@@ -103,6 +105,8 @@ def load(plan: RunPlan) -> RunInputs:
         return RunInputs(
             counts, design, contrast, factors, other_contrasts=others, reduced=reduced, weights=weights
         )
+    effects = plan.sampling.effects
+    check_engine(list(effects.values()) if isinstance(effects, Mapping) else [effects], plan.sample.engine)
     genes = None if files.genes is None else read_gene_list(files.genes, counts)
     named_coefficients(design, plan.sampling.shrink or ())
     fixed = None if files.hyperparameters is None else Hyperparameters.from_json(files.hyperparameters)

@@ -23,7 +23,12 @@ from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import exponential, logarithm, logarithm_of_ratio
 from bayesde.numerics.gamma_functions import HALF_LOG_TWO_PI
 from bayesde.numerics.sums import combine
-from bayesde.posterior.proposal.level_integrals import CENTER_STEPS, add_level_integrals, rows_of_levels
+from bayesde.posterior.proposal.level_integrals import (
+    CENTER_STEPS,
+    add_counts,
+    add_level_integrals,
+    rows_of_levels,
+)
 
 __all__ = ["add_groups", "rows_of_room"]
 
@@ -196,14 +201,7 @@ def _integrate(own, group, r, levels, law, room, value):  # type: ignore[no-unty
                 at = fused(z, sd[m], u[m])
                 square = at * precision[m] * at
                 out[m] += 0.5 * (square - (law.df + 1.0) * logarithm(1.0 + square / law.df))
-        for cell in range(first, last):
-            level = levels[cell - first]
-            for j in range(own.bounds[cell], own.bounds[cell + 1]):
-                count, factor = own.counts[j], own.factors[j]
-                for m in range(out.size):
-                    w = count + r[m]
-                    ratio = logarithm_of_ratio(w, fused(factor * level[m], power[m], r[m]))
-                    out[m] = fused(w, ratio, out[m])
+        add_counts(own, first, last, r, levels, power, out)
         for m in range(out.size):
             best[m] = max(best[m], out[m])
     power[:] = 0.0

@@ -12,7 +12,7 @@ from bayesde.model.random_effects.two_centers import FARTHEST, WIDER, root_of_pa
 from bayesde.numerics.compiled import fused, kernel
 from bayesde.numerics.elementary import exponential, logarithm, logarithm_of_ratio
 
-__all__ = ["CENTER_STEPS", "add_level_integrals", "rows_of_levels"]
+__all__ = ["CENTER_STEPS", "add_counts", "add_level_integrals", "rows_of_levels"]
 
 CENTER_STEPS, FAR = 2, 0.5
 """Of the search for the center of counts; draws are done one by one if its last step is larger than so many
@@ -21,6 +21,34 @@ SAFE = 300.0
 """Nodes within which no exponential leaves the range of doubles."""
 AT, FIRST_OUT = 5, 6
 """Rows of the work space: after those that the search has filled, the nodes, and the integrands."""
+
+
+@kernel
+def add_counts(own, first, last, r, levels, power, out):  # type: ignore[no-untyped-def]
+    """Add what the counts of some cells say of their means, at every draw.
+
+    Parameters
+    ----------
+    own : CellCounts
+    first, last : int
+        The cells.
+    r : ndarray (draw,)
+        1 / dispersion.
+    levels : ndarray (cell, draw)
+        Means without factors and without the effect.
+    power : ndarray (draw,)
+        Exponential of the effect.
+    out : ndarray (draw,)
+        Added to.
+    """
+    for cell in range(first, last):
+        level = levels[cell - first]
+        for j in range(own.bounds[cell], own.bounds[cell + 1]):
+            count, factor = own.counts[j], own.factors[j]
+            for m in range(out.size):
+                w = count + r[m]
+                ratio = logarithm_of_ratio(w, fused(factor * level[m], power[m], r[m]))
+                out[m] = fused(w, ratio, out[m])
 
 
 @kernel
@@ -100,11 +128,4 @@ def _fill_integrand(own, group, r, levels, law, nodes, out):  # type: ignore[no-
     for m in range(out.size):
         power[m] = exponential(at[m])
         out[m] = fused(total, at[m], out[m])
-    for cell in range(first, last):
-        level = levels[cell - first]
-        for j in range(own.bounds[cell], own.bounds[cell + 1]):
-            count, factor = own.counts[j], own.factors[j]
-            for m in range(out.size):
-                w = count + r[m]
-                ratio = logarithm_of_ratio(w, fused(factor * level[m], power[m], r[m]))
-                out[m] = fused(w, ratio, out[m])
+    add_counts(own, first, last, r, levels, power, out)

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from bayesde.counts import Counts
 from bayesde.errors import BayesdeNote, BayesdeWarning, InputError, first_few
 from bayesde.io import write_atomically
@@ -15,7 +17,7 @@ from bayesde.io.writing import results_folder
 from bayesde.runs.inputs import load
 from bayesde.runs.plan import RunPlan
 
-__all__ = ["by_cell_type", "plans_that_fit", "write_cell_types"]
+__all__ = ["by_cell_type", "types_that_fit", "write_cell_types"]
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 """What the names of folders do without."""
@@ -94,7 +96,7 @@ def write_cell_types(counts: Mapping[str, Counts], folder: str | Path) -> dict[s
         for name, of_type in counts.items():
             paths = own / f"{name}.counts.tsv.gz", own / f"{name}.samples.tsv"
             assert of_type.sample_table is not None
-            table = of_type.sample_table.drop(columns="sample", errors="ignore")
+            table = _without_column_sample(of_type.sample_table)
             text = of_type.to_frame().to_csv(sep="\t", index_label="gene", lineterminator="\n")
             write_atomically(paths[0], gzip.compress(text.encode(), 6, mtime=0))
             write_atomically(paths[1], table.to_csv(sep="\t", index_label="sample", lineterminator="\n"))
@@ -102,7 +104,22 @@ def write_cell_types(counts: Mapping[str, Counts], folder: str | Path) -> dict[s
     return written
 
 
-def plans_that_fit(plans: Mapping[str, RunPlan]) -> dict[str, RunPlan]:
+def _without_column_sample(table: pd.DataFrame) -> pd.DataFrame:
+    """Make room for the names of the samples, which files have in the column ``sample``."""
+    if "sample" not in table or (table["sample"].astype(str) == table.index).all():
+        return table.drop(columns="sample", errors="ignore")
+    if "obs_sample" in table:
+        raise InputError("obs has the columns 'sample' and 'obs_sample'; rename one of them.")
+    warnings.warn(
+        "the column 'sample' of obs is called 'obs_sample' in the sample tables, where 'sample' has the "
+        "names of the sums.",
+        BayesdeNote,
+        stacklevel=3,
+    )
+    return table.rename(columns={"sample": "obs_sample"})
+
+
+def types_that_fit(plans: Mapping[str, RunPlan]) -> list[str]:
     """Leave out cell types that the design cannot be fitted to, such as those of one condition only.
 
     Parameters
@@ -112,7 +129,8 @@ def plans_that_fit(plans: Mapping[str, RunPlan]) -> dict[str, RunPlan]:
 
     Returns
     -------
-    dict of str to RunPlan
+    list of str
+        The names of the others.
 
     Raises
     ------
@@ -124,7 +142,7 @@ def plans_that_fit(plans: Mapping[str, RunPlan]) -> dict[str, RunPlan]:
     BayesdeNote
         Of each type that is left out, and why.
     """
-    kept: dict[str, RunPlan] = {}
+    kept: list[str] = []
     errors: dict[str, InputError] = {}
     for name, plan in plans.items():
         try:
@@ -133,7 +151,7 @@ def plans_that_fit(plans: Mapping[str, RunPlan]) -> dict[str, RunPlan]:
         except InputError as error:
             errors[name] = error
         else:
-            kept[name] = plan
+            kept.append(name)
     if not kept:
         name, first = next(iter(errors.items()))
         raise InputError(

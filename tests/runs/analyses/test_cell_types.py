@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesde import InputError, fit_posterior, pseudobulk, read_counts
+from bayesde import BayesdeNote, InputError, fit_posterior, pseudobulk, read_counts
 from bayesde.results import read_results
 from bayesde.runs import open_run
-from bayesde.runs.analyses.cell_types import by_cell_type
+from bayesde.runs.analyses.cell_types import by_cell_type, write_cell_types
 
 anndata = pytest.importorskip("anndata")
 
@@ -146,3 +146,25 @@ def test_columns_of_samples_are_checked(adata):
         pseudobulk(adata, ["donor", "donor"], "kind")
     with pytest.raises(InputError, match="no column is given"):
         pseudobulk(adata, [], "kind")
+
+
+def test_a_refused_design_leaves_earlier_sums_alone(bayesde, file, tmp_path):
+    out = tmp_path / "types"
+    assert bayesde(*command(file, out))[0] == 0
+    before = {path.name: path.read_bytes() for path in (out / "sums").iterdir()}
+    assert bayesde(*command(file, out, "-d", "~ drog", "--force"))[0] == 2
+    assert {path.name: path.read_bytes() for path in (out / "sums").iterdir()} == before
+
+
+def test_a_column_called_sample_is_kept_under_another_name(adata, tmp_path):
+    renamed = adata.copy()
+    renamed.obs = renamed.obs.rename(columns={"donor": "sample"})
+    found = by_cell_type(pseudobulk(renamed, ["sample", "drug"], "kind"), "kind")
+    with pytest.warns(BayesdeNote, match="column 'sample' of obs is called 'obs_sample'"):
+        paths = write_cell_types({"B": found["B"]}, tmp_path)["B"]
+    counts = read_counts(paths[0], samples=paths[1])
+    assert list(counts.samples[:2]) == ["d0_no", "d0_yes"]
+    assert list(counts.sample_table["obs_sample"][:3]) == ["d0", "d0", "d1"]
+    alone = by_cell_type(pseudobulk(renamed, "sample", "kind"), "kind")
+    paths = write_cell_types({"B": alone["B"]}, tmp_path)["B"]
+    assert "obs_sample" not in read_counts(paths[0], samples=paths[1]).sample_table
