@@ -28,7 +28,7 @@ from bayesde.posterior.importance.engine import sample_and_learn, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.proposal.genes import StartedGenes
 from bayesde.posterior.request import Request
-from bayesde.posterior.stan.data import SamplerCoordinates
+from bayesde.posterior.stan.data import KeptPart, SamplerCoordinates
 from bayesde.posterior.stan.effects import has_atoms
 from bayesde.posterior.stan.first_look import first_look
 from bayesde.posterior.stan.hand_over import failed_genes, replace_genes, stan_is_there
@@ -60,8 +60,7 @@ def by_importance(request: Request) -> PosteriorData:
     """
     request = _with_level_scale(request)
     sampled, hyper = _learn_and_sample(request)
-    if request.coding.integrated is not None:
-        hyper = replace(hyper, sd=request.hyperparameters.sd | hyper.sd)
+    hyper = _with_error_of_scale(request, hyper)
     diagnostics = _diagnostics(request, sampled.report, "psis")
     smallest = SMALLEST_SIZE * request.draws
     diagnostics["status"] = importance_status(diagnostics, MAX_K, smallest)
@@ -85,6 +84,13 @@ def _with_level_scale(request: Request) -> Request:
     scales = found.shrinkage_scale | {factor.name: scale}
     sd = {scale_name(factor.name): scale * error}
     return replace(request, hyperparameters=replace(found, shrinkage_scale=scales, sd=sd, source="eb"))
+
+
+def _with_error_of_scale(request: Request, hyper: Hyperparameters) -> Hyperparameters:
+    """Add the error of the scale that was learnt before everything else."""
+    if request.coding.integrated is None:
+        return hyper
+    return replace(hyper, sd=request.hyperparameters.sd | hyper.sd)
 
 
 def _learn_and_sample(request: Request) -> tuple[ImportanceSample, Hyperparameters]:
@@ -184,14 +190,6 @@ def _hand_over(request: Request, draws: GeneDraws, hyper: Hyperparameters, diagn
             rows.size,
         )
         return
-    if request.coding.integrated is not None:
-        logger.info(
-            "%d genes have unreliable importance weights, and Stan cannot sample them with the levels of %s "
-            "integrated out; draw more (draws, --draws), or sample the levels (coding 'sampled').",
-            rows.size,
-            request.coding.integrated.name,
-        )
-        return
     if not stan_is_there():
         logger.info(
             "%d genes have unreliable importance weights, and Stan, which could sample them, is not "
@@ -230,9 +228,10 @@ def by_blocks(request: Request) -> PosteriorData:
     -------
     PosteriorData
     """
+    request = _with_level_scale(request)
     hyper = request.hyperparameters
     if request.learning:
-        hyper = _learnt(request, _everyone(request)).hyperparameters
+        hyper = _with_error_of_scale(request, _learnt(request, _everyone(request)).hyperparameters)
     sampled = sampled_in_blocks(request, request.rows, hyper)
     diagnostics = _diagnostics(request, sampled.report, "nuts")
     options = request.options
@@ -255,13 +254,13 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     SampledGenes
     """
     points = hyper_points(hyper, request.coding.coefficients)
-    model = request.model(rows, hyper)
+    full = request.with_all_levels
+    model = full.model(rows, hyper)
+    genes = SamplerCoordinates.of(
+        model if points is None else with_wide_laws(model, points), full.start(rows), full.errors(rows)
+    )
     return sample_genes(
-        SamplerCoordinates.of(
-            model if points is None else with_wide_laws(model, points),
-            request.start(rows),
-            request.errors(rows),
-        ),
+        _with_kept_part(genes, request, rows, hyper),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
@@ -270,6 +269,15 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
         directory=request.directory,
         progress=request.progress,
     )
+
+
+def _with_kept_part(
+    genes: SamplerCoordinates, request: Request, rows: np.ndarray, hyper: Hyperparameters
+) -> SamplerCoordinates:
+    """Keep the draws of what is not integrated out."""
+    if request.integrated is None:
+        return genes
+    return replace(genes, kept=KeptPart(request.model(rows, hyper), request.kept_columns))
 
 
 def jointly(request: Request) -> PosteriorData:
@@ -284,23 +292,25 @@ def jointly(request: Request) -> PosteriorData:
     PosteriorData
     """
     rows, options = request.rows, request.options
+    full = request.with_all_levels
     look = first_look(
-        request.model(rows),
-        request.start(rows),
-        request.errors(rows),
-        space=request.space,
-        laws=request.laws,
+        full.model(rows),
+        full.start(rows),
+        full.errors(rows),
+        space=full.space,
+        laws=full.laws,
         hyper=request.hyperparameters,
         chains=request.chains,
         seed=request.seed,
     )
+    genes = _with_kept_part(look.genes, request, rows, request.hyperparameters)
     settings, pool = _chain_settings(request), request.pool
     if (progress := request.progress) is not None and pool.elsewhere:
         progress(0, 1, f"sampling {rows.size} genes and their hyperparameters together, on another machine")
         progress = None
     work = partial(
         sample_joint,
-        look,
+        replace(look, genes=genes),
         settings,
         options=options,
         seed=request.seed,

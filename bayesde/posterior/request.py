@@ -80,6 +80,8 @@ class Request:
         That of the fit with random effects, where there are some.
     integrated : str or None
         The term of the factor whose levels are integrated out.
+    all_levels : bool
+        Whether these have coefficients nevertheless.
     """
 
     fit: EbFit
@@ -99,6 +101,7 @@ class Request:
     pool: Pool = field(default_factory=LocalPool)
     full_design: Design | None = None
     integrated: str | None = None
+    all_levels: bool = False
 
     def __post_init__(self) -> None:
         if self.options.trend is None:
@@ -144,7 +147,23 @@ class Request:
             assert self.fit.counts.sample_table is not None
             return coding_with_references(self.fit.design, self.fit.counts.sample_table, self.references)
         shrunken = tuple(self.hyperparameters.shrinkage_scale)
+        if self.integrated is not None and self.all_levels:
+            full = full_coding(self.fit.design, self.integrated, shrunken, self.options)
+            assert full is not None
+            return full
         return coding_of(self.fit.design, shrunken, self.options, self.integrated)
+
+    @property
+    def with_all_levels(self) -> Request:
+        """The same with coefficients for the levels that are integrated out, which Stan samples."""
+        return self if self.integrated is None else replace(self, all_levels=True)
+
+    @property
+    def kept_columns(self) -> np.ndarray:
+        """Where the parameters that are sampled, the log dispersion last, are among those with all levels."""
+        full = self.with_all_levels.coding
+        levels = () if self.integrated is None else full.terms[self.integrated]
+        return np.delete(np.arange(full.n_coefficients + 1), levels)
 
     @property
     def space(self) -> HyperparameterSpace:

@@ -27,13 +27,14 @@ ROUNDED = 12
 
 @dataclass(frozen=True, eq=False)
 class IntegratedFactor:
-    """A factor whose levels' effects are integrated out instead of being sampled.
+    """A factor, or an interaction, whose levels' effects are integrated out instead of being sampled.
 
     Attributes
     ----------
     name, factor : str
-        Of its term, and of the variable in the sample table.
+        Of its term, and of the variable in the sample table (of several, ``"strain:time"``).
     levels : tuple of str
+        Of the cells of an interaction ``"wild:6h"``.
     level : ndarray of int64 (sample,)
         Position in `levels` of every sample's.
     transform : ndarray (coefficient, level)

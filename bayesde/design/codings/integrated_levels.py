@@ -5,7 +5,8 @@ levels. With all levels treated alike (`bayesde.design.codings.level_coding`),
 
     log mean of sample j = log nf_j + w_j . theta + u_level(j),     u_l ~ F(0, S)  independently,
 
-the likelihood is a product of integrals over single numbers u_l, so that theta need not have them.
+the likelihood is a product of integrals over single numbers u_l, so that theta need not have them. The same
+is true of the cells of an interaction of factors, given the main effects of these.
 """
 
 from __future__ import annotations
@@ -16,29 +17,39 @@ from dataclasses import replace
 import numpy as np
 
 from bayesde.design.codings.coding import Coding, IntegratedFactor
-from bayesde.design.codings.level_coding import coding_by_levels, factors_alone
+from bayesde.design.codings.level_coding import (
+    coding_by_levels,
+    crossed_factors,
+    levels_of_terms,
+    margins_of,
+)
 from bayesde.design.matrix import DesignMatrix
 
 __all__ = ["coding_with_factor", "largest_factor", "without_factor"]
 
 
-def largest_factor(design: DesignMatrix, least: int) -> str | None:
-    """Return the term of the factor with the most levels that could be integrated out.
+def largest_factor(design: DesignMatrix, least: int, many: int) -> str | None:
+    """Return the term of factors with the most levels that could be integrated out.
 
     Parameters
     ----------
     design : DesignMatrix
     least : int
-        Levels that it has at the least.
+        Levels that a main effect has at the least, where there are other terms.
+    many : int
+        Levels of the only term, and cells of an interaction, at the least.
 
     Returns
     -------
     str or None
-        None if there is none: a main effect that is part of no interaction.
+        None if there is none.
     """
-    found = {name: len(design.factors[factor]) for name, factor in factors_alone(design).items()}
-    name = max(found, key=lambda name: found[name], default=None)
-    return name if name is not None and found[name] >= least else None
+    n_levels, found = levels_of_terms(design), {}
+    for name, factors in crossed_factors(design).items():
+        others = set(design.terms) - {name, "1", "Intercept"}
+        if n_levels[name] >= (least if len(factors) == 1 and others else many):
+            found[name] = n_levels[name]
+    return max(found, key=lambda name: found[name], default=None)
 
 
 def coding_with_factor(
@@ -63,7 +74,8 @@ def coding_with_factor(
         None where its levels cannot be treated alike.
     """
     names = None if shrink is None else tuple(dict.fromkeys((*shrink, name)))
-    others = {term: why for term, why in (apart or {}).items() if term != name}
+    alike = {name, *margins_of(design, name)}
+    others = {term: why for term, why in (apart or {}).items() if term not in alike}
     coding = coding_by_levels(design, names, others)
     columns = coding.terms.get(name, ())
     levels = coding.matrix[:, columns]
@@ -95,8 +107,8 @@ def without_factor(coding: Coding, design: DesignMatrix, name: str) -> Coding:
     matrix = np.ascontiguousarray(coding.matrix[:, kept])
     matrix.flags.writeable = False
     level = coding.matrix[:, columns].argmax(axis=1)
-    variable = factors_alone(design)[name]
-    of_samples = design.groups[variable]
+    factors = crossed_factors(design)[name]
+    of_samples = [":".join(one) for one in zip(*(design.groups[factor] for factor in factors), strict=True)]
     levels = tuple(of_samples[int(np.argmax(level == one))] for one in range(columns.size))
     return replace(
         coding,
@@ -106,5 +118,5 @@ def without_factor(coding: Coding, design: DesignMatrix, name: str) -> Coding:
         factor=factor,
         order=coding.order[kept],
         transform=coding.transform[:, kept],
-        integrated=IntegratedFactor(name, variable, levels, level, coding.transform[:, columns]),
+        integrated=IntegratedFactor(name, ":".join(factors), levels, level, coding.transform[:, columns]),
     )

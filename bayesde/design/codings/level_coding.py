@@ -35,7 +35,7 @@ from bayesde.design.formula import variables
 from bayesde.design.matrix import DesignMatrix
 from bayesde.errors import first_few
 
-__all__ = ["MOST_LEVELS", "coding_by_levels", "factors_alone", "levels_of_terms"]
+__all__ = ["MOST_LEVELS", "coding_by_levels", "crossed_factors", "levels_of_terms", "margins_of"]
 
 INTERCEPT = "Intercept"
 MOST_LEVELS = 8
@@ -136,8 +136,8 @@ def levels_of_terms(design: DesignMatrix) -> dict[str, int]:
     return {block.name: block.cells for block in (() if isinstance(blocks, str) else blocks)}
 
 
-def factors_alone(design: DesignMatrix) -> dict[str, str]:
-    """Return the factor of every term that is one without covariates, and part of no interaction.
+def crossed_factors(design: DesignMatrix) -> dict[str, tuple[str, ...]]:
+    """Return the factors of every term of factors alone that is no margin of another term.
 
     Parameters
     ----------
@@ -145,20 +145,45 @@ def factors_alone(design: DesignMatrix) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
+    dict of str to tuple of str
+        One factor for a main effect, several for an interaction, whose cells are then the levels.
     """
     blocks = _blocks(design) if design.factors else []
     if isinstance(blocks, str):
         return {}
-    with_factors = [block for block in blocks if block.factors and block.cells > 1]
-    return {block.name: block.factors[0] for block in with_factors if _is_alone(block, blocks)}
+    found = [block for block in blocks if block.factors and not block.covariates and block.cells > 1]
+    return {block.name: block.factors for block in found if not _is_margin(block, blocks)}
+
+
+def margins_of(design: DesignMatrix, name: str) -> set[str]:
+    """Return the terms, or margins of terms, that an interaction is made of.
+
+    Parameters
+    ----------
+    design : DesignMatrix
+    name : str
+        Of the interaction.
+
+    Returns
+    -------
+    set of str
+        Empty for a main effect.
+    """
+    blocks = _blocks(design)
+    assert not isinstance(blocks, str)
+    (own,) = (set(block.factors) for block in blocks if block.name == name)
+    return {block.name for block in blocks if set(block.factors) < own and not block.covariates}
+
+
+def _is_margin(block: _Block, blocks: list[_Block]) -> bool:
+    """Return whether another block has all factors of a block."""
+    own = set(block.factors)
+    return any(own <= set(other.factors) for other in blocks if other.name != block.name)
 
 
 def _is_alone(block: _Block, blocks: list[_Block]) -> bool:
     """Return whether a block is of one factor without covariates, and part of no interaction."""
-    (factor, *others) = block.factors
-    alone = not any(factor in other.factors for other in blocks if other.name != block.name)
-    return alone and not others and not block.covariates
+    return len(block.factors) == 1 and not block.covariates and not _is_margin(block, blocks)
 
 
 def _blocks(design: DesignMatrix) -> list[_Block] | str:

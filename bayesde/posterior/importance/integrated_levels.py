@@ -37,7 +37,10 @@ __all__ = [
     "with_integrated_levels",
 ]
 
-MANY_LEVELS = 100
+MANY_LEVELS = 20
+"""Cells of an interaction that is integrated out, and levels of a factor that is the only term. With 24
+coefficients few genes have enough effective draws (benchmarks/notes/coding.md)."""
+SLOW_LEVELS = 100
 """From so many on, the time is felt: a minute for 1,000 genes of 70 patients (benchmarks/donors)."""
 
 
@@ -57,16 +60,15 @@ def factor_to_integrate(
     Returns
     -------
     str or None
-        None if there is none: no factor has enough levels, or it is the only term; random effects are
-        integrated over; all coefficients are to be sampled; or the factor's law is neither Cauchy's nor a
+        None if there is none: no factor or interaction has enough levels; random effects are integrated over;
+        all coefficients are to be sampled; or the factor's law is neither Cauchy's nor a
         given Student t. A law that is given for all effects is not taken to be meant for the factor, unless
         that is the last term, on which comparisons are by default.
     """
-    if engine != "psis" or options.coding != "levels" or design.groupings:
+    if options.coding != "levels" or design.groupings:
         return None
-    name = largest_factor(design, MOST_LEVELS + 1)
-    others = [term for term in design.terms if term not in (name, "1", "Intercept")]
-    if name is None or not others:
+    name = largest_factor(design, MOST_LEVELS + 1, MANY_LEVELS)
+    if name is None:
         return None
     names = {design.coefficients[k] for k in design.terms.get(name, ())}
     if isinstance(hyper, Hyperparameters):
@@ -140,7 +142,7 @@ def say_what_is_integrated(coding: Coding, hyper: Hyperparameters) -> None:
     warnings.warn(
         f"the {len(factor.levels)} levels of {factor.name} are integrated out, under {law}, and have no "
         "coefficients that are sampled; comparisons of other terms lose nothing by that. To sample them, "
-        f"choose coding 'sampled'.{faster if len(factor.levels) >= MANY_LEVELS else ''}",
+        f"choose coding 'sampled'.{faster if len(factor.levels) >= SLOW_LEVELS else ''}",
         BayesdeNote,
         stacklevel=4,
     )

@@ -9,7 +9,6 @@ coefficients and the log dispersion, and the effects of the levels have a z each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +26,7 @@ from bayesde.posterior.stan.levels import (
 from bayesde.posterior.stan.run import Chains
 
 __all__ = [
+    "KeptPart",
     "SamplerCoordinates",
     "coupled_scale",
     "draws_of",
@@ -43,6 +43,34 @@ to engine nuts; engine joint reaches an R-hat below 1.01 for all of 200 genes of
 WIDTH, FEW_COUNTS = 1.2, 2.0
 """In standard errors, and natural log."""
 SMALLEST = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class KeptPart:
+    """The parameters whose draws are kept, where Stan samples levels that others integrate out.
+
+    Given these parameters the levels' effects can be drawn again (`bayesde.posterior.factor_levels`).
+
+    Attributes
+    ----------
+    model : ConditionalModel
+        Of these parameters, with the levels integrated out.
+    columns : ndarray of int
+        Of theta.
+    """
+
+    model: ConditionalModel
+    columns: np.ndarray
+
+    def genes(self, rows: np.ndarray) -> KeptPart:
+        """Take some of the genes.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions.
+        """
+        return replace(self, model=self.model.genes(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +94,8 @@ class SamplerCoordinates:
         counts' is like; 0 for none.
     levels : LevelCoordinates, optional
         Of random effects.
+    kept : KeptPart, optional
+        Where not all of theta is.
     """
 
     model: ConditionalModel
@@ -77,6 +107,7 @@ class SamplerCoordinates:
     precision: np.ndarray
     precision_times_mean: np.ndarray
     levels: LevelCoordinates | None = None
+    kept: KeptPart | None = None
 
     @classmethod
     def of(cls, model: ConditionalModel, start: Starts, beta_se: np.ndarray) -> SamplerCoordinates:
@@ -115,7 +146,10 @@ class SamplerCoordinates:
         names = ("location", "scale", "noncentered", "width", "precision", "precision_times_mean")
         own = {name: getattr(self, name)[rows] for name in names}
         levels = None if self.levels is None else self.levels.genes(rows)
-        return SamplerCoordinates(self.model.genes(rows), self.start.genes(rows), **own, levels=levels)
+        kept = None if self.kept is None else self.kept.genes(rows)
+        return SamplerCoordinates(
+            self.model.genes(rows), self.start.genes(rows), **own, levels=levels, kept=kept
+        )
 
     @property
     def n_levels(self) -> int:
@@ -123,11 +157,17 @@ class SamplerCoordinates:
         return 0 if self.levels is None else self.levels.n_levels
 
     @property
+    def n_kept(self) -> int:
+        """Number of parameters of a gene whose draws are kept."""
+        return self.location.shape[1] if self.kept is None else self.kept.columns.size
+
+    @property
     def uncertain(self) -> ConditionalModel:
-        """The model without the priors that have no hyperparameters: mixtures count as not shrunken."""
-        shrunken = self.model.shrunken.copy()
-        shrunken[[k for k, _ in self.model.mixtures]] = False
-        return replace(self.model, shrunken=shrunken, mixtures=())
+        """The model of the draws without priors that have no hyperparameters: mixtures are not shrunken."""
+        model = self.model if self.kept is None else self.kept.model
+        shrunken = model.shrunken.copy()
+        shrunken[[k for k, _ in model.mixtures]] = False
+        return replace(model, shrunken=shrunken, mixtures=())
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -270,7 +310,7 @@ def coupled_scale(model: ConditionalModel, modes: Modes, noncentered: np.ndarray
         Upper triangles.
     """
     scale = modes.scale.copy()
-    fixed = np.flatnonzero(~model.shrunken & model.is_fixed)
+    fixed = np.flatnonzero(~model.shrunken & (model.factors < 0) & model.is_fixed)
     weights = model.y + 1e-3 * (model.y.mean(axis=1, keepdims=True) + 1e-3)
     weighted = weights[:, :, None] * model.x[:, fixed]  # (gene, sample, unshrunken)
     gram = weighted.transpose(0, 2, 1) @ model.x[:, fixed]
@@ -346,19 +386,20 @@ def names_of_draws(genes: SamplerCoordinates) -> tuple[str, ...]:
     return ("beta", "log_dispersion") if genes.levels is None else ("beta", "log_random_sd", "log_dispersion")
 
 
-def draws_of(chains: Chains, names: Sequence[str]) -> np.ndarray:
+def draws_of(chains: Chains, genes: SamplerCoordinates) -> np.ndarray:
     """Put a gene's parameters together.
 
     Parameters
     ----------
     chains : Chains
-    names : sequence of str
-        Of `names_of_draws`.
+        With the variables of `names_of_draws`.
+    genes : SamplerCoordinates
 
     Returns
     -------
-    ndarray (chain, draw, gene, P + 1)
+    ndarray (chain, draw, gene, kept parameter)
         Coefficients, log standard deviations of random effects and log dispersion, natural log.
     """
-    *others, log_dispersion = (chains.variables[name] for name in names)
-    return np.concatenate([*others, log_dispersion[..., None]], axis=-1)
+    *others, log_dispersion = (chains.variables[name] for name in names_of_draws(genes))
+    theta = np.concatenate([*others, log_dispersion[..., None]], axis=-1)
+    return theta if genes.kept is None else theta[..., genes.kept.columns]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.progress import Progress
-from bayesde.posterior.stan.data import draws_of, names_of_draws, shared_data
+from bayesde.posterior.stan.data import SamplerCoordinates, draws_of, names_of_draws, shared_data
 from bayesde.posterior.stan.effects import CAUCHY, MIXTURE, STUDENT_T
 from bayesde.posterior.stan.first_look import FirstLook
 from bayesde.posterior.stan.nuts import SampledGenes
@@ -67,8 +66,7 @@ def sample_joint(
     )
     model, space = look.genes.model, look.space
     data, starts = _joint_data(look), _starts(look, np.random.default_rng(seed))
-    of_genes = names_of_draws(look.genes)
-    names = (*of_genes, SCALE, "dispersion_sd", "log_asymptotic_dispersion")
+    names = (*names_of_draws(look.genes), SCALE, "dispersion_sd", "log_asymptotic_dispersion")
     names += ("log_extra_poisson",) * data["trend"] + ("nu",) * data["residuals"]
     names += (EFFECT_NU,) * (data["M"] > 0) + ("random_sd_law",) * (data["R"] > 0)
     if progress is not None:
@@ -87,7 +85,7 @@ def sample_joint(
         chains, attempts = run_chains(program, data, starts, careful, seed + 1, *common), 2
     if progress is not None:
         progress(1, 1, "sampling")
-    return _genes(chains, of_genes, attempts), _hyperparameters(chains, space)
+    return _genes(chains, look.genes, attempts), _hyperparameters(chains, space)
 
 
 def _joint_data(look: FirstLook) -> dict[str, Any]:
@@ -205,8 +203,8 @@ def _hyperparameters(chains: Chains, space: HyperparameterSpace) -> Hyperparamet
     return HyperparameterPosterior(space, phi, np.full(len(phi), 1.0 / len(phi)), len(columns[0]))
 
 
-def _genes(chains: Chains, names: Sequence[str], attempts: int) -> SampledGenes:
-    draws = draws_of(chains, names)
+def _genes(chains: Chains, genes: SamplerCoordinates, attempts: int) -> SampledGenes:
+    draws = draws_of(chains, genes)
     n_genes, size = draws.shape[2:]
     report = chain_diagnostics(draws)
     for name in ("divergences", "treedepth_hits", "gradients"):

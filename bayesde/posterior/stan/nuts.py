@@ -135,7 +135,7 @@ class ChainTask:
         starts = [{"z": own.tolist()} for own in z]
         names = names_of_draws(genes)
         chains = run_chains(self.program.model, genes_data(genes), starts, settings, seed, names)
-        draws = draws_of(chains, names).astype(np.float32)
+        draws = draws_of(chains, genes).astype(np.float32)
         report = {name: values.tolist() for name, values in chain_diagnostics(draws).items()}
         for name in PERFORMANCE:
             report[name] = [float(getattr(chains, name))] * some.size
@@ -214,7 +214,7 @@ class ChainTask:
 
     def _no_draws(self, n_genes: int) -> BlockResult:
         """Return NaN in place of draws that could not be made."""
-        shape = (self.settings.chains, self.settings.draws, n_genes, self.genes.location.shape[1])
+        shape = (self.settings.chains, self.settings.draws, n_genes, self.genes.n_kept)
         draws = np.full(shape, np.nan, dtype=np.float32)
         return BlockResult({DRAWS: draws}, {name: [float("nan")] * n_genes for name in CHECKS + PERFORMANCE})
 
@@ -322,7 +322,7 @@ def sample_genes(
         return ChainTask(block.rows, genes.genes(block.rows), settings, options, compiled, block.seed)
 
     finish = None if points is None else _Reweighting(genes, points)
-    n_genes, size = genes.location.shape
+    n_genes, size = genes.model.n_genes, genes.n_kept
     report: dict[str, np.ndarray] = {}
     found, genes_done, failed = n_found(directory, plan), 0, 0
     if progress is not None:
