@@ -164,7 +164,7 @@ def request_of(
     _check_unweighted(fit)
     groupings = () if design is None else design.groupings
     rows = selected_genes(fit.counts, fit, genes)
-    integrated = factor_to_integrate(design or fit.design, run.engine, options, hyperparameters)
+    integrated = factor_to_integrate(design or fit.design, options, hyperparameters)
     start = starting_values(fit, hyperparameters, options, integrated)
     if groupings or start.random_effect_sd:
         start = with_laws_of_random_effects(start, groupings, priors, hyperparameters is not None)

@@ -278,7 +278,7 @@ class SamplingOptions:
             {
                 "levels": "an effect of every level of a factor, shrunken towards the center of all, so that "
                 "neither the reference nor the coding of the design matters; of a factor of more than 8 "
-                "levels, such as patients, the levels are integrated out (engine psis)",
+                "levels, such as patients, and of interactions of 20 cells or more, they are integrated out",
                 "sampled": "the same, but all coefficients are sampled; factors of more than 8 levels keep "
                 "treatment coding",
                 "treatment": "the design's own coefficients, as in apeglm: levels are shrunken towards the "

@@ -1,10 +1,11 @@
 r"""Which factor of a design is integrated out, and how that enters the model.
 
 Of a factor of more than 8 levels (`bayesde.design.codings.level_coding.MOST_LEVELS`), such as the patients of
-a paired design, engine psis samples no coefficients: given the others, each level's is an integral over one
-number (`bayesde.model.random_effects.quadrature`). The effects of the levels have the prior Cauchy(0, S), or
-Student's t where degrees of freedom are given, with one S for all levels and genes; of a factor that is not
-shrunken, the wide normal prior.
+a paired design, and of a large interaction, engine psis samples no coefficients: given the others, each
+level's is an integral over one number (`bayesde.model.random_effects.quadrature`). Stan samples the levels,
+under the same law, and the draws of the other parameters are kept. The effects of the levels have the prior
+Cauchy(0, S), or Student's t where degrees of freedom are given, with one S for all levels and genes; of a
+factor that is not shrunken, the wide normal prior.
 """
 
 from __future__ import annotations
@@ -45,14 +46,13 @@ SLOW_LEVELS = 100
 
 
 def factor_to_integrate(
-    design: Design, engine: str, options: SamplingOptions, hyper: Hyperparameters | str | None
+    design: Design, options: SamplingOptions, hyper: Hyperparameters | str | None
 ) -> str | None:
     """Return the term of the factor whose levels are integrated out.
 
     Parameters
     ----------
     design : Design
-    engine : str
     options : SamplingOptions
     hyper : Hyperparameters, "eb" or None
         Those that are given.
@@ -61,9 +61,9 @@ def factor_to_integrate(
     -------
     str or None
         None if there is none: no factor or interaction has enough levels; random effects are integrated over;
-        all coefficients are to be sampled; or the factor's law is neither Cauchy's nor a
-        given Student t. A law that is given for all effects is not taken to be meant for the factor, unless
-        that is the last term, on which comparisons are by default.
+        all coefficients are to be sampled; or the factor's law is neither Cauchy's nor a given Student t. A
+        law that is given for all effects is not taken to be meant for the factor, unless that is the last
+        term, on which comparisons are by default.
     """
     if options.coding != "levels" or design.groupings:
         return None

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from reference.patients import FIXED, counts_of_patients
 
 import bayesde as bde
 from bayesde.errors import BayesdeNote
@@ -14,27 +15,11 @@ from bayesde.posterior.importance.integrated_levels import factor_to_integrate, 
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 PATIENTS, GENES = 10, 24
-FIXED = bde.Hyperparameters(
-    {"patient": 0.2, "time[T.b]": 0.2}, dispersion_sd=0.5, asymptotic_dispersion=0.05, extra_poisson=2.0
-)
 
 
 @pytest.fixture(scope="module")
 def fit():
-    rng = np.random.default_rng(5)
-    patient, late = np.repeat(np.arange(PATIENTS), 2), np.tile([0, 1], PATIENTS)
-    mean = np.exp(rng.uniform(1.5, 7.0, GENES))
-    u = 0.2 * np.clip(rng.standard_t(1, (GENES, PATIENTS)), -8.0, 8.0)
-    effect = np.where(rng.random(GENES) < 0.5, 0.0, rng.normal(0.0, 0.6, GENES))
-    mu = mean[:, None] * np.exp(u[:, patient] + effect[:, None] * late)
-    dispersion = (0.05 + 2.0 / mean)[:, None]
-    counts = rng.poisson(mu * rng.gamma(1.0 / dispersion, dispersion, mu.shape))
-    names = [f"s{j}" for j in range(patient.size)]
-    table = pd.DataFrame(
-        {"patient": [f"p{k:02d}" for k in patient], "time": np.where(late, "b", "a")}, index=names
-    )
-    genes = [f"g{g}" for g in range(GENES)]
-    return bde.fit_eb(bde.Counts(counts, genes=genes, samples=names, sample_table=table), "~ patient + time")
+    return bde.fit_eb(counts_of_patients(PATIENTS, GENES), "~ patient + time")
 
 
 @pytest.fixture(scope="module")
@@ -53,26 +38,48 @@ def sampled(fit):
 
 def test_what_is_integrated(fit):
     design, cauchy = fit.design, bde.SamplingOptions()
-    assert factor_to_integrate(design, "psis", cauchy, None) == "patient"
-    assert factor_to_integrate(design, "psis", cauchy, FIXED) == "patient"
-    assert factor_to_integrate(design, "psis", bde.SamplingOptions(shrink=("time",)), None) == "patient"
-    assert factor_to_integrate(design, "nuts", cauchy, None) is None
+    assert factor_to_integrate(design, cauchy, None) == "patient"
+    assert factor_to_integrate(design, cauchy, FIXED) == "patient"
+    assert factor_to_integrate(design, bde.SamplingOptions(shrink=("time",)), None) == "patient"
     for options in (
         bde.SamplingOptions(coding="treatment"),
         bde.SamplingOptions(coding="sampled"),
         bde.SamplingOptions(effects={"patient": "spike_t"}),
         bde.SamplingOptions(shrink=("patient[T.p01]",)),
     ):
-        assert factor_to_integrate(design, "psis", options, None) is None
+        assert factor_to_integrate(design, options, None) is None
     spikes = bde.SamplingOptions(effects="spike_t")
-    assert factor_to_integrate(design, "psis", spikes, None) == "patient"
+    assert factor_to_integrate(design, spikes, None) == "patient"
     table = fit.counts.sample_table
     last, only = (bde.Design.from_formula(formula, table) for formula in ("~ time + patient", "~ patient"))
-    assert factor_to_integrate(last, "psis", cauchy, None) == "patient"
-    assert factor_to_integrate(last, "psis", spikes, None) is None
-    assert factor_to_integrate(only, "psis", cauchy, None) is None
-    crossed = bde.Design.from_formula("~ C(group) * time", table.assign(group=np.arange(20) % 9 // 3))
-    assert factor_to_integrate(crossed, "psis", cauchy, None) is None
+    assert factor_to_integrate(last, cauchy, None) == "patient"
+    assert factor_to_integrate(last, spikes, None) is None
+    assert factor_to_integrate(only, cauchy, None) is None
+
+
+def test_cells_of_large_interactions_and_levels_of_an_only_factor():
+    cauchy, table = bde.SamplingOptions(), two_strains(10, 2)
+    crossed, cells, few = (
+        bde.Design.from_formula(formula, some)
+        for formula, some in (
+            ("~ strain * time", table),
+            ("~ cell", table.assign(cell=table["strain"] + table["time"])),
+            ("~ strain * time", table[table["time"] != "t09"]),
+        )
+    )
+    assert factor_to_integrate(crossed, cauchy, None) == "strain:time"
+    assert factor_to_integrate(cells, cauchy, None) == "cell"
+    assert factor_to_integrate(few, cauchy, None) is None
+    slopes = bde.Design.from_formula("~ time * dose", table.assign(dose=np.arange(40.0) % 7))
+    assert factor_to_integrate(slopes, cauchy, None) is None
+
+
+def two_strains(times: int, replicates: int) -> pd.DataFrame:
+    """Samples of two strains at several times."""
+    cells = [(strain, f"t{time:02d}") for strain in ("wild", "mutant") for time in range(times)]
+    rows = [cell for cell in cells for _ in range(replicates)]
+    names = [f"s{j}" for j in range(len(rows))]
+    return pd.DataFrame(rows, index=names, columns=["strain", "time"])
 
 
 @pytest.mark.parametrize(("number", "told"), [(99, False), (100, True)])
@@ -170,6 +177,31 @@ def test_a_factor_that_is_not_shrunken(fit):
     maximum = fit.results(("patient", "p03", "p07"))["log2_fold_change"]
     well = fit.base_mean > 50.0
     assert np.abs(estimated - maximum)[well].median() < 0.1
+
+
+def test_an_interaction_agrees_with_maximum_likelihood_where_counts_are_large():
+    table, rng = two_strains(10, 3), np.random.default_rng(2)
+    cells = table["strain"] + table["time"]
+    log_mean = {cell: rng.normal(7.0, 0.4, 8) for cell in cells.unique()}
+    mean = np.exp(np.column_stack([log_mean[cell] for cell in cells]))
+    counts = rng.poisson(mean * rng.gamma(50.0, 1.0 / 50.0, mean.shape))
+    counts = bde.Counts(counts, [f"g{g}" for g in range(8)], list(table.index), sample_table=table)
+    hyper = bde.Hyperparameters({"strain": 1.0, "time": 1.0, "strain:time": 1.0}, 0.5, 0.02, 0.5)
+    design = bde.Design.from_formula("~ strain * time", table)
+    fit = bde.fit_eb(counts, design, options=bde.EbOptions(trend="mean"))
+    found = bde.fit_posterior(counts, design, eb=fit, hyperparameters=hyper, draws=1000)
+    assert found.coding.coefficients == ("Intercept", "strain", *["time"] * 10)
+    assert (found.diagnostics["status"] == "ok").all()
+    later = np.zeros(20)
+    later[[design.coefficients.index(f"time[T.t0{k}]") for k in (3,)]] = 1.0
+    later[design.coefficients.index("strain[T.wild]:time[T.t03]")] = 1.0
+    one, other = found.results(later), fit.results(later)
+    gap = (one["log2_fold_change"] - other["log2_fold_change"]) / other["lfc_se"]
+    assert gap.abs().max() < 0.5
+    np.testing.assert_allclose(one["lfc_se"], other["lfc_se"], rtol=0.35)
+    new = found.predict(samples=pd.DataFrame({"strain": ["wild"], "time": ["t03"]}, index=["new"]), draws=200)
+    expected = mean[:, np.flatnonzero(cells == "wildt03")[0]]
+    assert np.abs(np.log(new.mean("draw").to_numpy()[:, 0] / expected)).max() < 0.4
 
 
 def test_hyperparameters_survive_a_file(integrated, tmp_path):
