@@ -1,4 +1,4 @@
-"""Agreement of engines psis, which integrates random effects out, and nuts, which samples them."""
+"""Agreement of engines psis, which integrates random effects and levels out, and nuts, which samples them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from benchmarks.donors.several_terms import SEVERAL, simulated_terms
 __all__ = ["Case", "cases", "compared"]
 
 AGREEMENT = (Experiment(6, 2, between=True), Experiment(5, 2, between=False))
+PAIRED = (10, 20, 40, 70)
+"""Patients of the paired designs with patients as fixed effects."""
 LEARNT_FROM, SEED = 150, 7
 """Genes that the hyperparameters are learnt from."""
 ONCE = SamplingOptions(min_ess=1, max_rhat=3.0, block_size=20)
@@ -46,7 +48,7 @@ class Case:
 
 
 def cases(genes: int) -> Iterator[Case]:
-    """Simulate the experiments: those with one random intercept, and those with several random effects.
+    """Simulate the experiments: with one random intercept, several random effects, and patients fixed.
 
     Parameters
     ----------
@@ -61,6 +63,12 @@ def cases(genes: int) -> Iterator[Case]:
         counts = simulated_terms(several, simulate, SEED)[0]
         sds = (f"ln tau[{one}]" for one in several.names)
         yield Case(name, several.formula, counts, (*PARAMETERS[:2], *sds, PARAMETERS[-1]))
+
+
+    for patients in PAIRED:
+        experiment = Experiment(patients, 2, between=False, genes=simulate)
+        counts = simulated(experiment, SEED)[0]
+        yield Case(f"{patients} patients, fixed", DESIGNS["fixed"], counts, (*PARAMETERS[:2], PARAMETERS[-1]))
 
 
 def compared(case: Case, genes: int) -> Iterator[dict[str, Any]]:

@@ -47,7 +47,7 @@ def rows_of_room(groups, law):  # type: ignore[no-untyped-def]
     most = 0
     for d in range(groups.size - 1):
         most = max(most, groups[d + 1] - groups[d])
-    return SHARED + law.nodes.size + rows_of_levels(law) + most
+    return SHARED + law.nodes.size + rows_of_levels(law) + most + 1
 
 
 @kernel
@@ -76,20 +76,24 @@ def add_groups(points, r, own, groups, law, room, largest, value):  # type: igno
     largest[:] = 0.0
     _fill_precisions(points, law, room[0], largest)
     first_level, given = SHARED + law.nodes.size + rows_of_levels(law), law.scale > 0.0
+    within = room[room.shape[0] - 1]  # as `largest`, of one group
     for d in range(groups.size - 1):
         first, last = groups[d], groups[d + 1]
         levels, total = room[first_level:], 0.0
+        within[:] = 0.0
         for cell in range(first, last):
             total += own.totals[cell]
-            _add_cell(points, own, cell, room[1], levels[cell - first], largest, value)
+            _add_cell(points, own, cell, room[1], levels[cell - first], within, value)
         _start(own, (first, last, total), r, levels, law, room)
         for _ in range(CENTER_STEPS if given else STEPS):
             _step(own, first, last, r, levels, math.inf if given else law.df, room)
         if given:
             add_level_integrals(own, (first, last, total), r, levels, law, room[1:], largest, value)
         else:
-            _mark(room, largest)
+            _mark(room, within)
             _integrate(own, (first, last, total), r, levels, law, room, value)
+        for m in range(largest.size):
+            largest[m] = max(largest[m], within[m])
 
 
 @kernel
@@ -173,14 +177,14 @@ def _step(own, first, last, r, levels, df, room):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _mark(room, largest):  # type: ignore[no-untyped-def]
+def _mark(room, within):  # type: ignore[no-untyped-def]
     """Mark draws whose mode was not found; the curvature becomes a standard deviation."""
     u, curve, size = room[1], room[4], room[5]
     for m in range(u.size):
         sd = 1.0 / math.sqrt(curve[m])
         curve[m] = sd
-        far = largest[m] + abs(u[m]) + 3.0 * sd
-        largest[m] = far if abs(size[m]) < NEAR * sd else math.inf
+        far = within[m] + abs(u[m]) + 3.0 * sd
+        within[m] = far if abs(size[m]) < NEAR * sd else math.inf
 
 
 @kernel
