@@ -64,7 +64,6 @@ def cases(genes: int) -> Iterator[Case]:
         sds = (f"ln tau[{one}]" for one in several.names)
         yield Case(name, several.formula, counts, (*PARAMETERS[:2], *sds, PARAMETERS[-1]))
 
-
     for patients in PAIRED:
         experiment = Experiment(patients, 2, between=False, genes=simulate)
         counts = simulated(experiment, SEED)[0]

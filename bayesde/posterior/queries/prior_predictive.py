@@ -47,6 +47,7 @@ from bayesde.model.hyperparameter_names import (
 from bayesde.model.priors import Priors
 from bayesde.options import check_whole
 from bayesde.posterior.effect_choice import chosen_laws, kept_by_reference
+from bayesde.posterior.importance.integrated_levels import factor_to_integrate, full_coding
 from bayesde.posterior.options import SamplingOptions
 
 __all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
@@ -132,15 +133,16 @@ def prior_predictive(
     check_whole("genes", genes, 1, 10**6)
     options = options or SamplingOptions()
     rows, rng = _rows(fit, genes), np.random.default_rng(seed)
-    coding, columns = _effects(fit.design, options)
-    laws = _laws(coding, columns, options.effects)
+    groupings = _groupings(fit, design)
+    integrated = None if groupings else factor_to_integrate(fit.design, options, None)
+    coding, columns = _effects(fit.design, options, integrated)
+    laws = _laws(coding, columns, options.effects, integrated)
     names = [coding.coefficients[k] for k in columns]
     phi = _hyperparameters(priors or Priors(), data_sets, laws, names, rng)
     if options.residuals == "two_normals":
         phi |= {
             name: getattr(priors or Priors(), name).draw(rng, data_sets) for name in (WIDE_SHARE, WIDE_RATIO)
         }
-    groupings = _groupings(fit, design)
     phi |= _of_random_effects(priors or Priors(), data_sets, groupings, rng)
     base_mean, factors = fit.base_mean[rows], fit.normalization_factors[rows]
     shape = (data_sets, rows.size)
@@ -200,9 +202,12 @@ def _rows(fit: EbFit, genes: int) -> np.ndarray:
     return order[np.linspace(0, order.size - 1, min(genes, order.size)).astype(int)]
 
 
-def _effects(design: Design, options: SamplingOptions) -> tuple[Coding, list[int]]:
-    """Return what a posterior is sampled in, and the columns that are effects: all but the intercept."""
-    if options.coding != "treatment":
+def _effects(design: Design, options: SamplingOptions, integrated: str | None) -> tuple[Coding, list[int]]:
+    """Return the coefficients of the model, with the levels that are integrated out, and which are effects."""
+    full = None if integrated is None else full_coding(design, integrated, None, options)
+    if full is not None:
+        coding = full
+    elif options.coding != "treatment":
         coding = coding_by_levels(design, None, kept_by_reference(design, options.effects))
     else:
         coding = Coding.of(design)
@@ -216,9 +221,11 @@ def _effects(design: Design, options: SamplingOptions) -> tuple[Coding, list[int
     return coding, [k for k in range(design.n_coefficients) if k != design.intercept]
 
 
-def _laws(coding: Coding, columns: list[int], effects: Any) -> list[Any]:
-    """Return the law of every effect."""
-    laws = list(chosen_laws(coding, tuple(columns), effects).values())
+def _laws(coding: Coding, columns: list[int], effects: Any, integrated: str | None) -> list[Any]:
+    """Return the law of every effect; that of levels that are integrated out is Cauchy's."""
+    levels = () if integrated is None else coding.terms[integrated]
+    chosen = chosen_laws(coding, tuple(columns), effects)
+    laws = ["cauchy" if k in levels else law for k, law in chosen.items()]
     if any(isinstance(law, str) and law == "mixture" for law in laws):
         raise InputError(
             "effects: the weights of 'mixture' are estimated from the counts, and have no prior from which "

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from reference.patients import counts_of_patients
 from scipy.stats import beta, cauchy, kstest, norm
 from scipy.stats import t as student
 
@@ -35,6 +36,18 @@ def test_hyperparameters_are_drawn_from_their_priors(pasilla_fit):
         z = (np.log(drawn[name]) - law.log_median) / law.log_sd
         assert kstest(z, norm.cdf).pvalue > 1e-3
     assert (drawn["nu"] > 2.0).all()
+
+
+def test_levels_that_are_integrated_out_have_one_cauchy_law():
+    """Two patients differ by Cauchy(0, 2 S), whichever is the reference."""
+    fit = fit_eb(counts_of_patients(10, 30), "~ time + patient")
+    drawn = prior_predictive(fit, SHARP, data_sets=300, genes=20)
+    effect = drawn.log2_fold_change.ravel() * math.log(2.0)
+    assert kstest(effect, cauchy(scale=0.6).cdf).pvalue > 1e-3
+    zeros = prior_predictive(
+        fit, SHARP, data_sets=2, genes=5, options=SamplingOptions(effects={"time": "spike_t"})
+    )
+    assert (zeros.log2_fold_change != 0.0).all()
 
 
 def test_genes_and_counts_follow_the_model(pasilla_fit):
