@@ -18,9 +18,10 @@ from bayesde.errors import BayesdeWarning, InputError, OptionError, first_few
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.priors import Priors
 from bayesde.options.keywords import from_keywords, takes_fields_of
+from bayesde.posterior.codings.integrated_levels import factor_to_integrate
+from bayesde.posterior.codings.starting_values import starting_values
 from bayesde.posterior.effect_choice import check_laws
 from bayesde.posterior.engines import ENGINES
-from bayesde.posterior.importance.integrated_levels import factor_to_integrate
 from bayesde.posterior.options import (
     EngineKeywords,
     EngineRunOptions,
@@ -33,11 +34,7 @@ from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
 from bayesde.posterior.random_effects import with_laws_of_random_effects
-from bayesde.posterior.request import (
-    Request,
-    selected_genes,
-    starting_values,
-)
+from bayesde.posterior.request import Request, selected_genes
 from bayesde.workers.pools import pool_of
 
 __all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]

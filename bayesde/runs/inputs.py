@@ -29,10 +29,10 @@ from bayesde.io.one_sample import sample_files
 from bayesde.io.text import check_file
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.hyperparameters_of_fit import named_coefficients
+from bayesde.posterior.codings.starting_values import coding_of
 from bayesde.posterior.effect_choice import check_engine
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
-from bayesde.posterior.request import coding_of
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 

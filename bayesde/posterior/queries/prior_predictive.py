@@ -46,8 +46,8 @@ from bayesde.model.hyperparameter_names import (
 )
 from bayesde.model.priors import Priors
 from bayesde.options import check_whole
+from bayesde.posterior.codings.integrated_levels import factor_to_integrate, full_coding
 from bayesde.posterior.effect_choice import chosen_laws, kept_by_reference
-from bayesde.posterior.importance.integrated_levels import factor_to_integrate, full_coding
 from bayesde.posterior.options import SamplingOptions
 
 __all__ = ["PriorPredictive", "as_observed", "prior_predictive"]
@@ -203,7 +203,7 @@ def _rows(fit: EbFit, genes: int) -> np.ndarray:
 
 
 def _effects(design: Design, options: SamplingOptions, integrated: str | None) -> tuple[Coding, list[int]]:
-    """Return the coefficients of the model, with the levels that are integrated out, and which are effects."""
+    """Return the coefficients of the model, those of all levels among them, and which are effects."""
     full = None if integrated is None else full_coding(design, integrated, None, options)
     if full is not None:
         coding = full

@@ -10,9 +10,10 @@ from bayesde import Counts
 from bayesde.eb.fit import fit_eb
 from bayesde.model.priors import Priors
 from bayesde.posterior import Hyperparameters, engines
-from bayesde.posterior.level_starts import level_errors
+from bayesde.posterior.codings.level_starts import level_errors
+from bayesde.posterior.codings.starting_values import starting_values
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.request import Request, starting_values
+from bayesde.posterior.request import Request
 from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates
 from bayesde.posterior.stan.nuts import _keyed

@@ -27,6 +27,7 @@ from bayesde.errors import InputError, OptionError
 from bayesde.model.effect_laws import FAMILIES
 from bayesde.model.hyperparameter_names import OF_RANDOM_EFFECTS, OF_RESIDUALS, effect_part
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.codings.starting_values import starting_values
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smoothed
@@ -42,7 +43,7 @@ from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
 from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import in_pieces
 from bayesde.posterior.queries.left_out import overwrite
-from bayesde.posterior.request import Request, starting_values
+from bayesde.posterior.request import Request
 from bayesde.posterior.summaries.one_contrast import importance_status
 
 __all__ = ["compare_effects", "compare_residuals", "with_effects"]

@@ -11,7 +11,7 @@ from reference.patients import FIXED, counts_of_patients
 
 import bayesde as bde
 from bayesde.errors import BayesdeNote
-from bayesde.posterior.importance.integrated_levels import factor_to_integrate, say_what_is_integrated
+from bayesde.posterior.codings.integrated_levels import factor_to_integrate, say_what_is_integrated
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeNote")
 PATIENTS, GENES = 10, 24

@@ -1,0 +1,1 @@
+"""The coefficients that are sampled: which levels are integrated out, and where searches start."""
