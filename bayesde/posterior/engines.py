@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesde.errors import FitError, SamplerStopped, ToolchainError
+from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameter_names import scale_name
 from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.data import PosteriorData
@@ -255,12 +256,12 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
     """
     points = hyper_points(hyper, request.coding.coefficients)
     full = request.with_all_levels
-    model = full.model(rows, hyper)
-    genes = SamplerCoordinates.of(
-        model if points is None else with_wide_laws(model, points), full.start(rows), full.errors(rows)
-    )
+    model, kept = (one.model(rows, hyper) for one in (full, request))
+    if points is not None:
+        model, kept = (with_wide_laws(one, points) for one in (model, kept))
+    genes = SamplerCoordinates.of(model, full.start(rows), full.errors(rows))
     return sample_genes(
-        _with_kept_part(genes, request, rows, hyper),
+        _with_kept_part(genes, request, kept),
         _chain_settings(request),
         options=request.options,
         seed=request.seed,
@@ -272,12 +273,12 @@ def sampled_in_blocks(request: Request, rows: np.ndarray, hyper: Hyperparameters
 
 
 def _with_kept_part(
-    genes: SamplerCoordinates, request: Request, rows: np.ndarray, hyper: Hyperparameters
+    genes: SamplerCoordinates, request: Request, model: ConditionalModel
 ) -> SamplerCoordinates:
-    """Keep the draws of what is not integrated out."""
+    """Keep the draws of what is not integrated out, of the given model."""
     if request.integrated is None:
         return genes
-    return replace(genes, kept=KeptPart(request.model(rows, hyper), request.kept_columns))
+    return replace(genes, kept=KeptPart(model, request.kept_columns))
 
 
 def jointly(request: Request) -> PosteriorData:
@@ -303,7 +304,7 @@ def jointly(request: Request) -> PosteriorData:
         chains=request.chains,
         seed=request.seed,
     )
-    genes = _with_kept_part(look.genes, request, rows, request.hyperparameters)
+    genes = _with_kept_part(look.genes, request, request.model(rows))
     settings, pool = _chain_settings(request), request.pool
     if (progress := request.progress) is not None and pool.elsewhere:
         progress(0, 1, f"sampling {rows.size} genes and their hyperparameters together, on another machine")

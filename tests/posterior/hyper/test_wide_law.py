@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,3 +78,24 @@ def test_laws_of_a_model(design):
         assert law[1] > points[1].mean()
     assert found.random.groups is model.random.groups
     assert found.dispersion_sd == model.dispersion_sd
+
+
+@pytest.mark.parametrize(("error", "wider"), [(0.05, False), (0.4, True)])
+def test_residuals_have_a_wider_law_where_sigma_is_hardly_known(error, wider):
+    model = draw_experiment(2, 5, 1, design="fixed").model
+    rng = np.random.default_rng(3)
+    sigma = model.dispersion_sd * np.exp(error * rng.standard_normal(50))
+    known = bde.Hyperparameters(
+        {"batch": 0.3, "condition": 0.3}, model.dispersion_sd, 0.05, 2.0, draws={"dispersion_sd": sigma}
+    )
+    space = HyperparameterSpace.of(("Intercept", "batch", "condition"), known)
+    points = HyperparameterPosterior.fixed(space, known, 50)
+    found = with_wide_laws(model, points)
+    if not wider:
+        assert found is model
+        return
+    expected = wide_enough(np.zeros(50), sigma, np.full(50, 0.02))[1]
+    assert found.dispersion_sd == pytest.approx(expected)
+    assert found.dispersion_sd > sigma.max() / math.sqrt(2.0)
+    tails = replace(model, nu=5.0)
+    assert with_wide_laws(tails, points) is tails
