@@ -62,15 +62,39 @@ class PosteriorData:
         """Names of the genes that were sampled, in the order of `gene_draws`."""
         return self.eb.counts.genes[self.request.rows]
 
+    @cached_property
+    def left_out_at(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which counts the posterior was made without: positions of sampled genes and of samples, sorted."""
+        if self.left_out is None:
+            return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+        gene = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
+        sample = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
+        return tuple(np.unique(np.stack([gene, sample]), axis=1))
+
+    def left_out_of(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Return which counts of some genes the posterior was made without.
+
+        Parameters
+        ----------
+        rows : ndarray of int (gene,) or slice
+            Positions among the sampled genes.
+
+        Returns
+        -------
+        ndarray of bool (gene, sample)
+        """
+        gene, sample = self.left_out_at
+        chosen = np.arange(self.gene_draws.n_genes)[rows]
+        mask = np.zeros((chosen.size, self.design.n_samples), dtype=bool)
+        first, last = (np.searchsorted(gene, chosen, side) for side in ("left", "right"))
+        for row in np.flatnonzero(last > first):
+            mask[row, sample[first[row] : last[row]]] = True
+        return mask
+
     @property
     def left_out_mask(self) -> np.ndarray:
         """Which counts the posterior was made without, ndarray of bool (sampled gene, sample)."""
-        mask = np.zeros((self.gene_draws.n_genes, self.design.n_samples), dtype=bool)
-        if self.left_out is not None:
-            genes = self.genes.get_indexer(pd.Index(self.left_out["gene"]))
-            samples = pd.Index(self.design.samples).get_indexer(pd.Index(self.left_out["sample"]))
-            mask[genes, samples] = True
-        return mask
+        return self.left_out_of(slice(None))
 
     def weights_of(self, contrast: Any) -> np.ndarray:
         """Return the weights of a contrast for the coefficients that were sampled.

@@ -34,15 +34,15 @@ count far from what is expected lies in the tail of what was drawn without it.""
 
 
 def predict_by_weights(
-    posterior: PosteriorData, left_out: np.ndarray, report: Progress, step: int = 1
+    posterior: PosteriorData, rows: slice, report: Progress, step: int = 1
 ) -> dict[str, np.ndarray]:
-    """Predict each count from draws that have seen it, by their weights without it.
+    """Predict each count of some genes from draws that have seen it, by their weights without it.
 
     Parameters
     ----------
     posterior : PosteriorData
-    left_out : ndarray of bool (gene, sample)
-        Counts that did not enter the weights in the first place.
+    rows : slice
+        Consecutive genes.
     report : callable
         Called with (units done, units, text).
     step : int
@@ -51,24 +51,24 @@ def predict_by_weights(
     Returns
     -------
     dict of str to ndarray (gene, sample)
-        What `Prediction` has, ``lpd`` and ``pareto_k``.
+        What `Prediction` has, ``lpd``, ``pareto_k``, and the ``count`` itself.
     """
-    shape = left_out.shape
-    found = {name: np.empty(shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
-    draws = posterior.gene_draws
-    size = max(1, VALUES_AT_A_TIME * step // (shape[1] * draws.n_draws))
-    batches = [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
+    draws, model, left_out = posterior.gene_draws, posterior.observed(rows), posterior.left_out_of(rows)
+    found = {name: np.empty(left_out.shape) for name in (*Prediction._fields, "lpd", "pareto_k")}
+    size = max(1, VALUES_AT_A_TIME * step // (left_out.shape[1] * draws.n_draws))
+    first, last, _ = rows.indices(draws.n_genes)
+    batches = [slice(start, min(start + size, last)) for start in range(first, last, size)]
 
-    def work(rows: slice) -> None:
-        for name, values in _by_weights(
-            posterior, _thinned(draws.genes(rows), step), rows, left_out[rows]
-        ).items():
-            found[name][rows] = values
+    def work(some: slice) -> None:
+        own = slice(some.start - first, some.stop - first)
+        thinned = _thinned(draws.genes(some), step)
+        for name, values in _by_weights(model.genes(own), thinned, left_out[own]).items():
+            found[name][own] = values
 
     with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
         for done, _ in enumerate(pool.map(work, batches), 1):
             report(done, len(batches), "leaving out each count by weights")
-    return found
+    return found | {"count": model.y}
 
 
 def _thinned(draws: GeneDraws, step: int) -> GeneDraws:
@@ -80,12 +80,9 @@ def _thinned(draws: GeneDraws, step: int) -> GeneDraws:
     return GeneDraws(theta, log_weights, has_atoms=draws.has_atoms)
 
 
-def _by_weights(
-    posterior: PosteriorData, draws: GeneDraws, rows: slice, left_out: np.ndarray
-) -> dict[str, np.ndarray]:
+def _by_weights(model: ConditionalModel, draws: GeneDraws, left_out: np.ndarray) -> dict[str, np.ndarray]:
     """Leave out the counts of some genes by weights."""
     theta = np.asarray(draws.theta)
-    model = posterior.observed(rows)
     among = Among(np.arange(model.y.shape[1]), left_out)
     log_p = log_probabilities(model, theta, among)
     log_weights, seen = leave_out_weights(log_p, draws.weights(), left_out)
@@ -95,58 +92,58 @@ def _by_weights(
 
 
 def predict_again(
-    posterior: PosteriorData,
-    doubtful: np.ndarray,
-    left_out: np.ndarray,
-    found: dict[str, np.ndarray],
-    report: Progress,
-) -> None:
+    posterior: PosteriorData, gene: np.ndarray, sample: np.ndarray, report: Progress
+) -> dict[str, np.ndarray]:
     """Predict some counts from draws that have not seen them.
 
     Parameters
     ----------
     posterior : PosteriorData
-    doubtful : ndarray of bool (gene, sample)
-        These counts.
-    left_out : ndarray of bool (gene, sample)
-        Counts that are left out in any case.
-    found : dict of str to ndarray (gene, sample)
-        What `predict_by_weights` returns; overwritten.
+    gene, sample : ndarray of int (count,)
+        Where these counts are.
     report : callable
         Called with (units done, units, text).
+
+    Returns
+    -------
+    dict of str to ndarray (count,)
+        What `Prediction` has, and ``pareto_k``.
     """
-    n = doubtful.shape[1]
-    for j in range(n):
-        report(j, n, "sampling genes again without a sample")
-        genes = np.flatnonzero(doubtful[:, j])
-        _refit(posterior, j, genes, left_out, found, REFIT_DRAWS)
-        _refit(posterior, j, genes[found["error"][genes, j] > LARGEST_ERROR], left_out, found, MANY_DRAWS)
-    report(n, n, "sampling genes again without a sample")
+    found = {name: np.empty(gene.size) for name in (*Prediction._fields, "pareto_k")}
+    samples = np.unique(sample)
+    for done, j in enumerate(samples.tolist()):
+        report(done, samples.size, "sampling genes again without a sample")
+        here = np.flatnonzero(sample == j)
+        _refit(posterior, j, gene, here, found, REFIT_DRAWS)
+        _refit(posterior, j, gene, here[found["error"][here] > LARGEST_ERROR], found, MANY_DRAWS)
+    report(samples.size, samples.size, "sampling genes again without a sample")
+    return found
 
 
 def _refit(
     posterior: PosteriorData,
     j: int,
-    genes: np.ndarray,
-    left_out: np.ndarray,
+    gene: np.ndarray,
+    counts: np.ndarray,
     found: dict[str, np.ndarray],
     draws: int,
 ) -> None:
-    """Sample some genes again without sample j, and enter what they predict of it."""
-    without = left_out[genes].copy()
+    """Sample the genes of some counts again without sample j, and enter what they predict of it."""
+    left_out = posterior.left_out_of(gene[counts])
+    without = left_out.copy()
     without[:, j] = True
     only = np.zeros(without.shape[1], dtype=bool)
     only[j] = True
     for some, pattern in by_pattern(without, draws):
-        rows = genes[some]
+        rows = gene[counts[some]]
         sampled = sample_without(posterior, rows, pattern, draws)
-        model, among = posterior.observed(rows), Among(np.array([j]), left_out[rows])
+        model, among = posterior.observed(rows), Among(np.array([j]), left_out[some])
         if model.random is None:
             model = only_samples(model, only)
         values = _exactly(model, sampled.draws.theta, sampled.draws.weights(), among)
         values["pareto_k"] = sampled.report["pareto_k"]
         for name, column in values.items():
-            found[name][rows, j] = column
+            found[name][counts[some]] = column
 
 
 def _exactly(
@@ -160,18 +157,16 @@ def _exactly(
     return {name: values[:, 0] for name, values in found._asdict().items()}
 
 
-def labelled(
-    posterior: PosteriorData, found: dict[str, np.ndarray], refitted: np.ndarray, left_out: np.ndarray
-) -> xr.Dataset:
+def labelled(posterior: PosteriorData, found: dict[str, np.ndarray], refitted: np.ndarray) -> xr.Dataset:
     """Label numbers by gene and sample.
 
     Parameters
     ----------
     posterior : PosteriorData
     found : dict of str to ndarray (gene, sample)
-        What `predict_by_weights` returns.
-    refitted, left_out : ndarray of bool (gene, sample)
-        Counts that were predicted again, and those without which the posterior had been made.
+        What `predict_by_weights` returns of all genes.
+    refitted : ndarray of bool (gene, sample)
+        Counts that were predicted again.
 
     Returns
     -------
@@ -179,7 +174,7 @@ def labelled(
         As `bayesde.posterior.queries.loo.LeaveOneOut` has it.
     """
     variables = {
-        "count": posterior.observed(slice(None)).y,
+        "count": found["count"],
         "expected": np.exp(found["log_expected"]),
         "elpd": found["log_density"],
         "elpd_error": found["error"],
@@ -187,7 +182,7 @@ def labelled(
         "ess": found["size"],
         **{name: found[name] for name in ("below", "above", "pareto_k")},
         "refitted": refitted,
-        "left_out": left_out,
+        "left_out": posterior.left_out_mask,
     }
     coordinates = {
         "gene": np.asarray(posterior.genes, dtype=object),

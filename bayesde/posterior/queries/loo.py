@@ -182,8 +182,9 @@ def leave_one_out(
     LeaveOneOut
     """
     report = progress or silent
-    left_out = posterior.left_out_mask
-    found = predict_by_weights(posterior, left_out, report)
+    found = predict_by_weights(posterior, slice(None), report)
     doubtful = ~((found["pareto_k"] <= MAX_K) & (found["size"] >= FEWEST)) & refit
-    predict_again(posterior, doubtful, left_out, found, report)
-    return LeaveOneOut(labelled(posterior, found, doubtful, left_out))
+    gene, sample = np.nonzero(doubtful)
+    for name, values in predict_again(posterior, gene, sample, report).items():
+        found[name][gene, sample] = values
+    return LeaveOneOut(labelled(posterior, found, doubtful))

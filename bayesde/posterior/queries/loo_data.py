@@ -9,7 +9,25 @@ import xarray as xr
 
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 
-__all__ = ["LeaveOneOutData"]
+__all__ = ["LeaveOneOutData", "two_sided"]
+
+
+def two_sided(log_density: np.ndarray, below: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Return tail probabilities of counts.
+
+    Parameters
+    ----------
+    log_density : ndarray
+        Natural log of the probability of the count itself.
+    below, above : ndarray
+        Probabilities of a smaller and of a larger count.
+
+    Returns
+    -------
+    ndarray
+        Twice the smaller of P(Y <= y) and P(Y >= y), at most 1.
+    """
+    return np.minimum(2.0 * (np.minimum(below, above) + np.exp(log_density)), 1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +51,6 @@ class LeaveOneOutData:
         Both have the probability of y itself in them, so that under the model the tail probability of a count
         is below any t with a probability of at most t.
         """
-        equal = np.exp(self.pointwise["elpd"])
-        smaller = self.pointwise["below"].clip(max=self.pointwise["above"])
-        tail: xr.DataArray = 2.0 * (smaller + equal)
-        return tail.clip(max=1.0).rename("tail_probability")
+        values = self.pointwise
+        tail = two_sided(*(values[name].to_numpy() for name in ("elpd", "below", "above")))
+        return values["elpd"].copy(data=tail).rename("tail_probability")

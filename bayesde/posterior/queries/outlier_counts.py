@@ -31,7 +31,7 @@ from bayesde.posterior.left_out_counts import kept_means
 from bayesde.posterior.queries.left_out import by_pattern, copied, overwrite, sample_without
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 
-__all__ = ["LARGEST_NUMBER_OF_FLAGS", "outlier_counts", "without_outliers"]
+__all__ = ["LARGEST_NUMBER_OF_FLAGS", "outlier_counts", "table_of_flags", "without_outliers"]
 
 LARGEST_NUMBER_OF_FLAGS = 1e9
 
@@ -59,15 +59,35 @@ def outlier_counts(loo: LeaveOneOutData, false_flags: float = 1.0) -> pd.DataFra
     check_range("false_flags", false_flags, 0.0, LARGEST_NUMBER_OF_FLAGS, open_ends=True)
     values, tail = loo.pointwise, loo.tail_probability.to_numpy()
     judged = ~values["left_out"].to_numpy()
-    gene, sample = np.nonzero((tail <= false_flags / max(judged.sum(), 1)) & judged)
-    order = np.argsort(tail[gene, sample], kind="stable")
-    gene, sample = gene[order], sample[order]
-    columns = {"gene": values["gene"].to_numpy()[gene], "sample": values["sample"].to_numpy()[sample]}
-    for name in ("count", "expected"):
-        columns[name] = values[name].to_numpy()[gene, sample]
-    columns["tail_probability"] = tail[gene, sample]
-    columns["pareto_k"] = values["pareto_k"].to_numpy()[gene, sample]
-    return pd.DataFrame(columns)
+    at = np.nonzero((tail <= false_flags / max(judged.sum(), 1)) & judged)
+    names = {name: values[name].to_numpy()[own] for name, own in zip(("gene", "sample"), at, strict=True)}
+    count, expected, pareto_k = (values[name].to_numpy()[at] for name in ("count", "expected", "pareto_k"))
+    return table_of_flags(names, count, expected, tail[at], pareto_k)
+
+
+def table_of_flags(
+    names: dict[str, np.ndarray],
+    count: np.ndarray,
+    expected: np.ndarray,
+    tail_probability: np.ndarray,
+    pareto_k: np.ndarray,
+) -> pd.DataFrame:
+    """Return the table of flagged counts.
+
+    Parameters
+    ----------
+    names : dict of str to ndarray of object (count,)
+        Of ``gene`` and ``sample``.
+    count, expected, tail_probability, pareto_k : ndarray (count,)
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `outlier_counts`.
+    """
+    order = np.argsort(tail_probability, kind="stable")
+    own = {"count": count, "expected": expected, "tail_probability": tail_probability, "pareto_k": pareto_k}
+    return pd.DataFrame({name: values[order] for name, values in (names | own).items()})
 
 
 def without_outliers(posterior: PosteriorT, counts: pd.DataFrame) -> PosteriorT:
@@ -91,24 +111,25 @@ def without_outliers(posterior: PosteriorT, counts: pd.DataFrame) -> PosteriorT:
     InputError
         If a gene has no posterior, a sample does not exist, or no count of a gene would be left.
     """
-    new = _mask(posterior, counts)
-    everything = new | posterior.left_out_mask
-    genes = np.flatnonzero(new.any(axis=1))
-    _check_something_left(posterior, genes, everything)
+    gene, sample = _positions(posterior, counts)
+    genes, row = np.unique(gene, return_inverse=True)
+    left_out = posterior.left_out_of(genes)
+    left_out[row, sample] = True
+    _check_something_left(posterior, genes, left_out)
     draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
-    means = kept_means(posterior.observed(genes), everything[genes])
-    for some, pattern in by_pattern(everything[genes], draws.n_draws):
+    means = kept_means(posterior.observed(genes), left_out)
+    for some, pattern in by_pattern(left_out, draws.n_draws):
         rows = genes[some]
         sampled = sample_without(posterior, rows, pattern, draws.n_draws, means[some])
         overwrite(draws, rows, _alike(posterior, rows, sampled))
         _note(diagnostics, posterior.genes[rows], sampled, draws.n_draws)
     return replace(
-        posterior, gene_draws=draws, diagnostics=diagnostics, left_out=_table(posterior, everything)
+        posterior, gene_draws=draws, diagnostics=diagnostics, left_out=_table(posterior, gene, sample)
     )
 
 
-def _mask(posterior: PosteriorData, counts: pd.DataFrame) -> np.ndarray:
-    """Turn a table of counts into a mask (sampled gene, sample)."""
+def _positions(posterior: PosteriorData, counts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the counts of a table: of sampled genes and of samples."""
     absent = [name for name in ("gene", "sample") if name not in counts]
     if absent:
         raise InputError(
@@ -125,13 +146,11 @@ def _mask(posterior: PosteriorData, counts: pd.DataFrame) -> np.ndarray:
             f"there is no sample {first_few(counts['sample'][sample < 0])}; samples are "
             f"{first_few(samples, 20)}."
         )
-    mask = np.zeros((posterior.gene_draws.n_genes, samples.size), dtype=bool)
-    mask[gene, sample] = True
-    return mask
+    return gene, sample
 
 
 def _check_something_left(posterior: PosteriorData, genes: np.ndarray, left_out: np.ndarray) -> None:
-    bare = genes[left_out[genes].all(axis=1)]
+    bare = genes[left_out.all(axis=1)]
     if bare.size:
         raise InputError(f"no count would be left of {first_few(posterior.genes[bare])}; keep some.")
 
@@ -158,7 +177,9 @@ def _note(diagnostics: pd.DataFrame, genes: pd.Index, sampled: ImportanceSample,
     )
 
 
-def _table(posterior: PosteriorData, left_out: np.ndarray) -> pd.DataFrame:
-    gene, sample = np.nonzero(left_out)
+def _table(posterior: PosteriorData, gene: np.ndarray, sample: np.ndarray) -> pd.DataFrame:
+    """Return the table of these counts and of those that had been left out before."""
+    both = zip(posterior.left_out_at, (gene, sample), strict=True)
+    gene, sample = np.unique(np.stack([np.concatenate(parts) for parts in both]), axis=1)
     names = np.asarray(posterior.design.samples, dtype=object)
     return pd.DataFrame({"gene": posterior.genes[gene].to_numpy(), "sample": names[sample]})

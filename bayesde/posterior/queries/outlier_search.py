@@ -1,15 +1,22 @@
 r"""Outlying counts of a whole data set, found without predicting every count exactly.
 
 Whether a count is flagged is decided by draws that have not seen it (`LeaveOneOut`). Few counts need that:
-some of the draws, weighted as without the count, are enough to tell most of them from outliers. Where the
-weights are unreliable, draws that have seen a count explain it too well, so the tail probability t_0 that
-they give is too large rather than too small: only counts of which
+some of the draws, weighted as without the count, are enough to tell most of them from outliers. With
 
-    t_0 > max(LEAST_TAIL, 10 sqrt(t)),      t = (false flags) / (number of counts),
+    t = (false flags) / (number of counts),
 
-are passed over; the genes of the others are sampled again without them. Of the 200 counts that were below t
-in pasilla (4 + 3 samples), in GSE60450 (6 x 2) and in simulated experiments of 2 + 2 to 5 + 5 samples with 60
-counts planted in each, the largest t_0 was 0.023.
+the tail probability t_0 that they give, and the influence of the count on the posterior of its gene,
+
+    d = ln p(y | all counts) - ln p(y | the others),
+
+a count is passed over if t_0 > FEW_TIMES t and d <= SMALL_INFLUENCE, or if t_0 > max(LEAST_TAIL, 10 sqrt(t)).
+The genes of all others are sampled again without them.
+
+The first of these holds where there are many samples. Where ln p(y | theta) is about normal over the draws,
+with the variance v, d is v, leaving the count out moves the posterior by sqrt(v) of its standard deviations,
+and ln t_0 of S draws has an error of about sqrt(v / S): it is known far better than the logarithm of
+FEW_TIMES requires. The second is for counts of large influence: their weights are unreliable, and draws that
+have seen a count explain it too well, so that t_0 is too large rather than too small.
 """
 
 from __future__ import annotations
@@ -19,14 +26,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from bayesde.counts import chunks
 from bayesde.options import check_range
 from bayesde.posterior.data import PosteriorData, PosteriorT
 from bayesde.posterior.progress import Progress, silent
-from bayesde.posterior.queries.left_out_predictions import labelled, predict_again, predict_by_weights
-from bayesde.posterior.queries.loo_data import LeaveOneOutData
+from bayesde.posterior.queries.left_out_predictions import predict_again, predict_by_weights
+from bayesde.posterior.queries.loo_data import two_sided
 from bayesde.posterior.queries.outlier_counts import (
     LARGEST_NUMBER_OF_FLAGS,
-    outlier_counts,
+    table_of_flags,
     without_outliers,
 )
 
@@ -37,9 +45,12 @@ MOST_DRAWS, FEWEST_DRAWS, DRAWS_TIMES_SAMPLES = 250, 50, 7000
 share. With more than 28 samples fewer do, down to 50: no count has much influence then. With random effects,
 where each takes two integrals a count, there are 50, too."""
 LEAST_TAIL = 0.05
+FEW_TIMES, SMALL_INFLUENCE = 100.0, 0.3
 FEWEST_REPLICATES = 3
 """Samples with the same row of the design, as DESeq2 requires for its flags: of two that differ, it cannot be
 known which one is wrong. Figures are in benchmarks/accuracy/outliers.md."""
+COUNTS_AT_A_TIME = 1_000_000
+"""Of consecutive genes, whose predictions are in memory together."""
 MOST_COPIED = 1_000_000_000
 """Numbers of all draws, beyond which they are not copied for some genes to be sampled again."""
 
@@ -68,18 +79,43 @@ def find_outlier_counts(
         If `false_flags` is not a positive number.
     """
     check_range("false_flags", false_flags, 0.0, LARGEST_NUMBER_OF_FLAGS, open_ends=True)
-    tell, left_out = progress or silent, posterior.left_out_mask
+    tell = progress or silent
 
-    def report(done: int, total: int, _: str) -> None:
+    def report(done: int, total: int, _: str = "") -> None:
         tell(done, total, "looking for outlying counts")
 
-    found = predict_by_weights(posterior, left_out, report, _step(posterior))
-    nothing = np.zeros_like(left_out)
-    tail = LeaveOneOutData(labelled(posterior, found, nothing, left_out)).tail_probability.to_numpy()
-    level = false_flags / max((~left_out).sum(), 1)
-    suspicious = ~(tail > max(LEAST_TAIL, 10.0 * np.sqrt(level))) & ~left_out
-    predict_again(posterior, suspicious, left_out, found, report)
-    return outlier_counts(LeaveOneOutData(labelled(posterior, found, suspicious, left_out)), false_flags)
+    n_counts = posterior.gene_draws.n_genes * posterior.design.n_samples - posterior.left_out_at[0].size
+    level = false_flags / max(n_counts, 1)
+    found = _suspicious(posterior, level, report)
+    found |= predict_again(posterior, found["gene"], found["sample"], report)
+    tail = two_sided(found["log_density"], found["below"], found["above"])
+    flagged = np.flatnonzero(tail <= level)
+    names = {
+        "gene": np.asarray(posterior.genes, dtype=object)[found["gene"][flagged]],
+        "sample": np.asarray(posterior.design.samples, dtype=object)[found["sample"][flagged]],
+    }
+    expected = np.exp(found["log_expected"][flagged])
+    return table_of_flags(names, found["count"][flagged], expected, tail[flagged], found["pareto_k"][flagged])
+
+
+def _suspicious(posterior: PosteriorData, level: float, report: Progress) -> dict[str, np.ndarray]:
+    """Return the counts that may be flagged: ``count`` and where it is, ``gene`` and ``sample``."""
+    n_genes, step = posterior.gene_draws.n_genes, _step(posterior)
+    parts = []
+    for rows in chunks((n_genes, posterior.design.n_samples), COUNTS_AT_A_TIME):
+        predicted = predict_by_weights(posterior, rows, silent, step)
+        gene, sample = np.nonzero(~(_passed_over(predicted, level) | posterior.left_out_of(rows)))
+        parts.append((gene + rows.start, sample, predicted["count"][gene, sample]))
+        report(rows.stop, n_genes, "")
+    return dict(zip(("gene", "sample", "count"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
+
+
+def _passed_over(predicted: dict[str, np.ndarray], level: float) -> np.ndarray:
+    """Return which counts cannot be flagged."""
+    tail = two_sided(predicted["log_density"], predicted["below"], predicted["above"])
+    known_well = predicted["lpd"] - predicted["log_density"] <= SMALL_INFLUENCE
+    certain: np.ndarray = tail > max(LEAST_TAIL, 10.0 * np.sqrt(level))
+    return certain | (known_well & (tail > FEW_TIMES * level))
 
 
 def _step(posterior: PosteriorData) -> int:
