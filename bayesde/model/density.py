@@ -228,13 +228,13 @@ class ConditionalModel:
         """Number of coefficients."""
         return int(self.x.shape[1])
 
-    def genes(self, rows: np.ndarray | slice) -> ConditionalModel:
+    def genes(self, rows: np.ndarray) -> ConditionalModel:
         """Take some of the genes.
 
         Parameters
         ----------
-        rows : ndarray of int or bool, or slice
-            By index, mask or slice.
+        rows : ndarray of int or bool
+            By index or by mask.
 
         Returns
         -------

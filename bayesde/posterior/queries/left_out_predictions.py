@@ -60,7 +60,7 @@ def predict_by_weights(
     batches = [slice(start, min(start + size, last)) for start in range(first, last, size)]
 
     def work(some: slice) -> None:
-        own = slice(some.start - first, some.stop - first)
+        own = np.arange(some.start - first, some.stop - first)
         thinned = _thinned(draws.genes(some), step)
         for name, values in _by_weights(model.genes(own), thinned, left_out[own]).items():
             found[name][own] = values

@@ -10,6 +10,7 @@ from bayesde.eb.options import EbOptions
 from bayesde.errors import OptionError
 from bayesde.posterior import Hyperparameters, fit_posterior
 from bayesde.posterior.queries import outlier_search
+from bayesde.posterior.queries.left_out_predictions import predict_again
 from bayesde.posterior.queries.outlier_search import usual_treatment, with_outliers_treated
 
 GENES = 40
@@ -80,6 +81,67 @@ def test_a_gene_of_outliers_only_keeps_them(monkeypatch):
     treated = with_outliers_treated(posterior, "leave-out")
     assert treated.left_out["gene"].tolist() == ["g7"]
     assert len(treated.outliers) == 7
+
+
+def test_some_genes_at_a_time_give_the_same_to_the_bit(monkeypatch):
+    posterior = posterior_of("aaabbb")
+    left = posterior.without_outliers(pd.DataFrame({"gene": ["g7", "g30"], "sample": ["s1", "s4"]}))
+    whole = [one.outlier_counts(20.0) for one in (posterior, left)]
+    told = []
+    monkeypatch.setattr(outlier_search, "COUNTS_AT_A_TIME", 9 * 6)
+    parts = [one.outlier_counts(20.0, progress=lambda *now: told.append(now)) for one in (posterior, left)]
+    assert {(9, GENES), (36, GENES), (GENES, GENES)} <= {now[:2] for now in told}
+    for one, two in zip(whole, parts, strict=True):
+        assert len(one) > 5
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_counts_of_small_influence_are_sampled_again_only_near_the_level(monkeypatch):
+    posterior, sampled = posterior_of("ab" * 50), []
+
+    def recorded(where, gene, sample, report):
+        sampled.append(set(zip(gene.tolist(), sample.tolist(), strict=True)))
+        return predict_again(where, gene, sample, report)
+
+    monkeypatch.setattr(outlier_search, "predict_again", recorded)
+    found = posterior.outlier_counts()
+    monkeypatch.setattr(outlier_search, "SMALL_INFLUENCE", -np.inf)
+    pd.testing.assert_frame_equal(found, posterior.outlier_counts(), check_exact=True)
+    few, many = sampled
+    assert (7, 1) in few
+    assert few < many
+    assert len(few) < 0.5 * len(many)
+
+
+@pytest.mark.parametrize(
+    ("tail", "influence", "passed"),
+    [
+        (0.06, 3.0, True),
+        (0.04, 3.0, False),
+        (0.04, 0.2, True),
+        (2e-4, 0.2, True),
+        (0.9e-4, 0.2, False),
+        (0.04, np.nan, False),
+        (np.nan, 0.2, False),
+    ],
+)
+def test_what_is_passed_over(tail, influence, passed):
+    """At a level of 1e-6."""
+    log_density = np.log(tail / 4.0)
+    values = {"log_density": log_density, "lpd": log_density + influence, "below": tail / 4.0, "above": 0.9}
+    predicted = {name: np.array([[value]]) for name, value in values.items()}
+    assert outlier_search._passed_over(predicted, 1e-6).item() is passed
+
+
+def test_which_counts_were_left_out_is_known_of_some_genes():
+    gone = pd.DataFrame({"gene": ["g30", "g7", "g30"], "sample": ["s4", "s1", "s0"]})
+    posterior = posterior_of("aaabbb").without_outliers(gone)
+    rows = np.array([30, 3, 7])
+    expected = np.zeros((3, 6), dtype=bool)
+    expected[[0, 0, 2], [0, 4, 1]] = True
+    np.testing.assert_array_equal(posterior.left_out_of(rows), expected)
+    np.testing.assert_array_equal(posterior.left_out_of(slice(5, 31)), posterior.left_out_mask[5:31])
+    assert posterior.left_out_mask.sum() == 3
 
 
 def test_fewer_draws_are_enough_of_many_samples():
