@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from bayesde.posterior.importance.engine import AVERAGED_TIMES_GENES, FEWEST_AVE
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
 from bayesde.posterior.left_out_counts import without_samples
 from bayesde.posterior.proposal.genes import propose
+from bayesde.posterior.storage.draws_file import copied_array
 
 __all__ = ["by_pattern", "copied", "overwrite", "sample_without"]
 
@@ -89,21 +91,26 @@ def sample_without(
     return draw_sample(batches, HyperparameterPosterior.fixed(space, hyper, most), draws)
 
 
-def copied(draws: GeneDraws) -> GeneDraws:
-    """Copy draws, so that some of them can be overwritten.
+def copied(draws: GeneDraws, directory: Path | None) -> GeneDraws:
+    """Copy draws, so that some of them can be overwritten: those that lie in files, into files.
 
     Parameters
     ----------
     draws : GeneDraws
+    directory : Path or None
+        Of these files, if it exists; they have no names, and go away with the draws.
 
     Returns
     -------
     GeneDraws
     """
-    log_weights = None if draws.log_weights is None else np.array(draws.log_weights)
-    log_ratio = None if draws.log_ratio is None else np.array(draws.log_ratio)
-    level = None if draws.log_level is None else np.array(draws.log_level)
-    return GeneDraws(np.array(draws.theta), log_weights, log_ratio, draws.chains, draws.has_atoms, level)
+    place = directory if directory is not None and directory.is_dir() else None
+    log_weights, log_ratio, level = (
+        None if values is None else copied_array(values, place)
+        for values in (draws.log_weights, draws.log_ratio, draws.log_level)
+    )
+    theta = copied_array(draws.theta, place)
+    return GeneDraws(theta, log_weights, log_ratio, draws.chains, draws.has_atoms, level)
 
 
 def overwrite(draws: GeneDraws, genes: np.ndarray, new: GeneDraws) -> None:

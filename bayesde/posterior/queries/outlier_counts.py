@@ -116,7 +116,8 @@ def without_outliers(posterior: PosteriorT, counts: pd.DataFrame) -> PosteriorT:
     left_out = posterior.left_out_of(genes)
     left_out[row, sample] = True
     _check_something_left(posterior, genes, left_out)
-    draws, diagnostics = copied(posterior.gene_draws), posterior.diagnostics.copy()
+    draws = copied(posterior.gene_draws, posterior.request.directory)
+    diagnostics = posterior.diagnostics.copy()
     means = kept_means(posterior.observed(genes), left_out)
     for some, pattern in by_pattern(left_out, draws.n_draws):
         rows = genes[some]

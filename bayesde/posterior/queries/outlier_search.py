@@ -37,6 +37,7 @@ from bayesde.posterior.queries.outlier_counts import (
     table_of_flags,
     without_outliers,
 )
+from bayesde.posterior.storage.draws_file import is_mapped
 
 __all__ = ["find_outlier_counts", "usual_treatment", "with_outliers_treated"]
 
@@ -52,7 +53,7 @@ known which one is wrong. Figures are in benchmarks/accuracy/outliers.md."""
 COUNTS_AT_A_TIME = 1_000_000
 """Of consecutive genes, whose predictions are in memory together."""
 MOST_COPIED = 1_000_000_000
-"""Numbers of all draws, beyond which they are not copied for some genes to be sampled again."""
+"""Numbers of draws in memory, beyond which they are not copied for some genes to be sampled again."""
 
 
 def find_outlier_counts(
@@ -140,7 +141,8 @@ def usual_treatment(posterior: PosteriorData) -> str:
     """
     replicates = np.unique(posterior.design.matrix, axis=0, return_counts=True)[1]
     enough = replicates.min() >= FEWEST_REPLICATES
-    fits = posterior.gene_draws.theta.size <= MOST_COPIED
+    theta = posterior.gene_draws.theta
+    fits = is_mapped(theta) or theta.size <= MOST_COPIED
     return "leave-out" if enough and fits and posterior.engine == "psis" else "report"
 
 

@@ -1,8 +1,9 @@
-"""Files to which draws are written block by block, and which become memory maps when all are there."""
+"""Files that draws are written to block by block, which become memory maps when all are there; and copies."""
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import IO, Literal
 
 import numpy as np
 
-__all__ = ["DRAWS_FILE", "DrawsFile"]
+from bayesde.counts import chunks
+
+__all__ = ["DRAWS_FILE", "DrawsFile", "copied_array", "is_mapped"]
 
 DRAWS_FILE = "theta.npy"
 
@@ -90,3 +93,44 @@ class DrawsFile:
             self._file.close()
             if self._directory is not None:
                 Path(self._file.name).unlink(missing_ok=True)
+
+
+def is_mapped(values: np.ndarray | None) -> bool:
+    """Return whether an array lies in a file.
+
+    Parameters
+    ----------
+    values : ndarray or None
+    """
+    base: object = values
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    return base is not None
+
+
+def copied_array(values: np.ndarray, directory: Path | None = None) -> np.ndarray:
+    """Copy an array: one that lies in a file, into a file, some genes at a time.
+
+    Parameters
+    ----------
+    values : ndarray (gene, draw, ...)
+    directory : Path, optional
+        Of the file, which has no name and goes away with the array; by default that for temporary files.
+
+    Returns
+    -------
+    ndarray
+        It can be changed. Not of the class memmap, by which files are known that have a name.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    if not is_mapped(values):
+        return np.array(values)
+    with tempfile.TemporaryFile(prefix="bayesde-", dir=directory) as file:
+        for rows in chunks(values.shape):
+            file.write(np.ascontiguousarray(values[rows]).data)
+        file.flush()
+        return np.asarray(np.memmap(file, values.dtype, "r+", shape=values.shape))

@@ -10,6 +10,9 @@ import bayesde as bde
 from bayesde.posterior.hyper import learning
 from bayesde.posterior.importance import blocks
 from bayesde.posterior.importance.blocks import ImportanceTask
+from bayesde.posterior.queries import outlier_search
+from bayesde.posterior.queries.outlier_search import usual_treatment
+from bayesde.posterior.storage.draws_file import is_mapped
 from bayesde.posterior.storage.draws_room import DrawsRoom
 
 DRAWS, N_GENES = 150, 130
@@ -179,3 +182,23 @@ def test_room_in_a_file_is_like_room_in_memory(tmp_path):
     made[:] = 1.0
     assert made.sum() == 60.0
     assert list((tmp_path / "new").iterdir()) == [], "the file has no name"
+
+
+def test_counts_are_left_out_of_draws_that_lie_in_files(fit, small_blocks, tmp_path, monkeypatch):
+    genes, samples = fit.counts.genes, fit.counts.samples
+    gone = pd.DataFrame({"gene": [genes[5], genes[40]], "sample": [samples[1], samples[4]]})
+    more = pd.DataFrame({"gene": [genes[5]], "sample": [samples[3]]})
+    whole = posterior(fit, hyperparameters="eb")
+    expected = whole.without_outliers(gone)
+    small_blocks(23)
+    divided = posterior(fit, hyperparameters="eb", directory=tmp_path)
+    files = {file: file.read_bytes() for file in tmp_path.glob("*.npy")}
+    without = divided.without_outliers(gone)
+    assert_same(expected, without)
+    assert_same(expected.without_outliers(more), without.without_outliers(more))
+    assert_same(whole, divided)
+    assert {file: file.read_bytes() for file in tmp_path.glob("*.npy")} == files
+    assert is_mapped(without.gene_draws.theta)
+    assert not is_mapped(expected.gene_draws.theta)
+    monkeypatch.setattr(outlier_search, "MOST_COPIED", 0)
+    assert [usual_treatment(one) for one in (whole, divided, without)] == ["report", "leave-out", "leave-out"]

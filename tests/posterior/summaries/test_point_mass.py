@@ -250,5 +250,5 @@ def test_draws_made_of_others_remember_their_atoms(continuous, sparse):
     for posterior, expected in ((continuous, False), (sparse, True)):
         draws = posterior.gene_draws
         assert draws.genes(slice(0, 5)).has_atoms is expected
-        assert copied(draws).has_atoms is expected
+        assert copied(draws, None).has_atoms is expected
         assert reweighted(posterior).gene_draws.has_atoms is expected
