@@ -4,9 +4,12 @@ import base64
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+from bayesde.posterior.importance import blocks
+from bayesde.posterior.storage.kept import ARRAYS
 from bayesde.results import read_results
 from bayesde.runs import resume, status
 from bayesde.simulation import simulate
@@ -131,6 +134,23 @@ def test_a_run_that_was_interrupted_is_gone_on_with(bayesde, files, monkeypatch)
     assert record["plan"]["sampling"]["shrink"] == ["condition"]
     resume(files / "out")
     for name in ("results.tsv", "plots/hyperparameters.png"):
+        assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
+def test_outlying_counts_are_left_out_of_a_run_in_blocks_as_of_any_other(bayesde, files, monkeypatch):
+    table = pd.read_csv(files / "counts.tsv", sep="\t", index_col=0)
+    gene = table.mean(axis=1).sort_values().index[-20]
+    table.loc[gene, table.columns[2]] *= 50
+    table.to_csv(files / "counts.tsv", sep="\t")
+    options = ("--draws", "200", "--hyperparameters", "eb", "--outliers", "leave-out")
+    assert sample(bayesde, files, *options, "-o", files / "whole")[0] in (0, 3)
+    monkeypatch.setattr(blocks, "LARGE", 0)
+    monkeypatch.setattr(blocks, "block_size", lambda *_: 50)
+    assert sample(bayesde, files, *options, "-o", files / "out")[0] in (0, 3)
+    assert read_results(files / "out").loc[gene, "status"] == "outlier_left_out"
+    names = ("results.tsv", "outlier_counts.tsv", *(f"draws/{name}.npy" for name in ARRAYS))
+    for name in names:
         assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes()
 
 
