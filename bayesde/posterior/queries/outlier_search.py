@@ -12,11 +12,20 @@ the tail probability t_0 that they give, and the influence of the count on the p
 a count is passed over if t_0 > FEW_TIMES t and d <= SMALL_INFLUENCE, or if t_0 > max(LEAST_TAIL, 10 sqrt(t)).
 The genes of all others are sampled again without them.
 
-The first of these holds where there are many samples. Where ln p(y | theta) is about normal over the draws,
-with the variance v, d is v, leaving the count out moves the posterior by sqrt(v) of its standard deviations,
-and ln t_0 of S draws has an error of about sqrt(v / S): it is known far better than the logarithm of
-FEW_TIMES requires. The second is for counts of large influence: their weights are unreliable, and draws that
-have seen a count explain it too well, so that t_0 is too large rather than too small.
+The first condition passes over nearly all counts of large experiments. Let ln p(y | theta) be about normal
+over the draws, with the variance v. Then d is v, the posterior moves by sqrt(v) of its standard deviations if
+the count is left out, and ln t_0 from S draws has an error of about sqrt(v / S), 0.08 for v = 0.3 and S = 50:
+that a count of which t_0 is FEW_TIMES t is below t without itself would take an error of ln(FEW_TIMES) = 4.6.
+The second condition is for counts of large influence: their weights are unreliable, and draws that have seen
+a count explain it too well, so that t_0 is too large rather than too small.
+
+Both were checked in twelve experiments: simulated ones of 2 + 2 to 500 + 500 samples, pasilla, GSE60450,
+Yoruba cell lines, patients with cardiogenic shock (with and without random effects), and genes with hardly
+any reads; in all but two of them counts were planted. Of the 22,624 counts with a d of at most 0.3 that were
+sampled again all the same, t_0 was too large by a factor of 1.8 at the most; with no more than 50 draws in
+the small experiments, by one of 11. Of the counts below t, the largest t_0 was 0.07, where t was 1.2e-4.
+What is flagged was the same in all of them as with the second condition alone. The first saves sampling again
+58 % of the counts in 69 samples, 84 % in 100, 98 % or more in 600 and 1,000.
 """
 
 from __future__ import annotations
@@ -47,6 +56,7 @@ share. With more than 28 samples fewer do, down to 50: no count has much influen
 where each takes two integrals a count, there are 50, too."""
 LEAST_TAIL = 0.05
 FEW_TIMES, SMALL_INFLUENCE = 100.0, 0.3
+"""Of the level; natural log."""
 FEWEST_REPLICATES = 3
 """Samples with the same row of the design, as DESeq2 requires for its flags: of two that differ, it cannot be
 known which one is wrong. Figures are in benchmarks/accuracy/outliers.md."""
