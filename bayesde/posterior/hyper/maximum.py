@@ -14,7 +14,7 @@ from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 
 __all__ = ["covariance_at", "curvature_sd", "maximize"]
 
-MAX_STEPS = 60
+MAX_STEPS = 200
 MANY_STEPS = 8
 """Thousands of genes take fewer. The outer product of the scores of a few genes is a poor curvature, and from
 here on the Hessian takes its place."""
