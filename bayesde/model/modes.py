@@ -20,7 +20,7 @@ from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.elementary import logarithms
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["Modes", "Starts", "climb", "fill_factor", "find_modes", "starting_points"]
+__all__ = ["Modes", "Starts", "climb", "curvature_factors", "fill_factor", "find_modes", "starting_points"]
 
 MAX_STEPS = 200
 FLAT = 1e-9
@@ -124,9 +124,25 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     best = (values[1] > values[0]).astype(np.intp)
     genes = np.arange(model.n_genes)
     location = ends[best, genes]
+    scale = curvature_factors(model, location)
+    return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
+
+
+def curvature_factors(model: ConditionalModel, location: np.ndarray) -> np.ndarray:
+    """Return the scale of `Modes` at given modes.
+
+    Parameters
+    ----------
+    model : ConditionalModel
+    location : ndarray (gene, P + 1)
+
+    Returns
+    -------
+    ndarray (gene, P + 1, P + 1)
+    """
     scale = np.zeros((*location.shape, location.shape[1]))
     over_genes(_fill_scale, model.n_genes, model.data, model.prior, location, scale)
-    return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
+    return scale
 
 
 def starting_points(

@@ -40,11 +40,13 @@ __all__ = [
     "Learnt",
     "ProposedZeros",
     "draw_all",
+    "few_draws",
     "learn",
     "maximum_of_some",
     "model_under",
     "number_of_points",
     "settled",
+    "spread_genes",
 ]
 
 logger = logging.getLogger(__name__)
@@ -263,8 +265,8 @@ def settled(
     FitError
         If the search does not converge.
     """
-    report, some = progress or silent, _spread_genes(model, start.seeds)
-    few = min(n_draws, max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // some.size))
+    report, some = progress or silent, spread_genes(model.base_mean, start.seeds)
+    few = min(n_draws, few_draws(some.size))
     if some.size < model.n_genes or few < n_draws:
         report(0, STAGES, "learning the hyperparameters from some of the genes")
         psi, *_ = _settle(model.genes(some), start.genes(some), space, psi, few)
@@ -273,13 +275,17 @@ def settled(
 
 
 def maximum_of_some(
-    model: ConditionalModel, start: Starts, space: HyperparameterSpace, psi: np.ndarray
+    model: ConditionalModel,
+    start: Starts,
+    space: HyperparameterSpace,
+    psi: np.ndarray,
+    n_draws: int = SCOUTED_DRAWS,
 ) -> tuple[np.ndarray, MarginalLikelihood]:
     """Find the maximum from few genes and few draws.
 
     Parameters
     ----------
-    model, start, space, psi
+    model, start, space, psi, n_draws
         As of `settled`.
 
     Returns
@@ -292,7 +298,7 @@ def maximum_of_some(
     FitError
         If the search does not converge.
     """
-    psi, _, _, likelihood = _settle(model, start, space, psi, SCOUTED_DRAWS)
+    psi, _, _, likelihood = _settle(model, start, space, psi, n_draws)
     return psi, likelihood
 
 
@@ -311,10 +317,35 @@ def number_of_points(n_genes: int) -> int:
     return min(MOST_POINTS, max(FEWEST_POINTS, POINTS_TIMES_GENES // n_genes))
 
 
-def _spread_genes(model: ConditionalModel, seeds: np.ndarray) -> np.ndarray:
-    """Choose at most `SCOUTED_GENES`, evenly by base mean; which ones does not depend on the genes' order."""
-    order = np.lexsort((seeds, model.base_mean))
-    return order[np.linspace(0, order.size - 1, min(order.size, SCOUTED_GENES)).astype(int)]
+def few_draws(n_genes: int) -> int:
+    """Return how many draws of each gene a first search needs: the fewer genes, the more.
+
+    Parameters
+    ----------
+    n_genes : int
+        That are learnt from.
+
+    Returns
+    -------
+    int
+    """
+    return max(SCOUTED_DRAWS, DRAWS_TIMES_GENES // n_genes)
+
+
+def spread_genes(base_mean: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Choose at most `SCOUTED_GENES`, evenly by base mean; which ones does not depend on the genes' order.
+
+    Parameters
+    ----------
+    base_mean : ndarray (gene,)
+    seeds : ndarray of uint32 (gene,)
+
+    Returns
+    -------
+    ndarray of int
+    """
+    order = np.lexsort((seeds, base_mean))
+    return np.asarray(order[np.linspace(0, order.size - 1, min(order.size, SCOUTED_GENES)).astype(int)])
 
 
 def _settle(
