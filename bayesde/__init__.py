@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bayesde.counts import Counts
     from bayesde.datasets import load_airway, load_pasilla
     from bayesde.design import Contrast, Design
-    from bayesde.eb.fit import EbFit, fit_eb
+    from bayesde.eb.fit import EbFit
     from bayesde.eb.options import EbOptions
     from bayesde.eb.size_factors.methods import size_factors
     from bayesde.eb.transforms.rlog import rlog
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bayesde.normalize import cpm, fpkm, fpm, log_cpm, norm_transform, normalization_factors
     from bayesde.posterior.fit import fit_posterior
     from bayesde.posterior.options import SamplingOptions
+    from bayesde.posterior.point_estimates.fit import RandomEffectsFit, fit_eb
     from bayesde.posterior.posterior import Posterior
     from bayesde.posterior.queries.loo import LeaveOneOut
     from bayesde.posterior.queries.other_models.compare import compare_posteriors
@@ -64,7 +65,7 @@ _HOMES = {
     "bayesde.counts": ("Counts",),
     "bayesde.datasets": ("load_airway", "load_pasilla"),
     "bayesde.design": ("Contrast", "Design"),
-    "bayesde.eb.fit": ("EbFit", "fit_eb"),
+    "bayesde.eb.fit": ("EbFit",),
     "bayesde.eb.transforms.rlog": ("rlog",),
     "bayesde.eb.size_factors.methods": ("size_factors",),
     "bayesde.eb.transforms.vst": ("vst",),
@@ -94,6 +95,7 @@ _HOMES = {
     "bayesde.model.hyperparameters": ("Hyperparameters",),
     "bayesde.posterior.queries.loo": ("LeaveOneOut",),
     "bayesde.posterior.options": ("SamplingOptions",),
+    "bayesde.posterior.point_estimates.fit": ("RandomEffectsFit", "fit_eb"),
     "bayesde.posterior.queries.prior_predictive": ("prior_predictive",),
     "bayesde.model.effect_laws": ("EffectMixture",),
     "bayesde.model.priors": ("Beta", "LogNormal", "Priors", "ShiftedGamma", "ShiftedLogNormal"),
@@ -139,6 +141,7 @@ __all__ = [
     "PowerOptions",
     "PowerStudy",
     "Priors",
+    "RandomEffectsFit",
     "ResultsTable",
     "SamplingOptions",
     "ShiftedGamma",

@@ -26,7 +26,7 @@ from bayesde.errors import InputError
 from bayesde.results import ResultsTable
 from bayesde.workers.pools import LocalPool, pool_of
 
-__all__ = ["EbFit", "fit_eb"]
+__all__ = ["EbFit", "fit_eb", "one_of"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +131,7 @@ class EbFit(EbEstimates):
         InputError
             If the contrast does not exist in this design, or both it and a coefficient are given.
         """
-        asked = _one_of(contrast, coef)
+        asked = one_of(contrast, coef)
         warn_default(self.design, asked)
         return wald_table(self, self.design.contrast(asked), lfc_threshold, alternative)
 
@@ -155,7 +155,7 @@ class EbFit(EbEstimates):
         InputError
             If the reduced design is not part of the full one.
         """
-        return lrt_table(self, self.design.contrast(_one_of(contrast, coef)), reduced)
+        return lrt_table(self, self.design.contrast(one_of(contrast, coef)), reduced)
 
     def shrink(
         self,
@@ -196,7 +196,7 @@ class EbFit(EbEstimates):
         OptionError
             For an unknown method, a negative threshold, or ``adapt=False`` with a method other than apeglm.
         """
-        asked = _one_of(contrast, coef)
+        asked = one_of(contrast, coef)
         table = shrunken_table(self, self.design.contrast(asked), lfc_threshold, method, adapt)
         warn_default(self.design, asked)
         return table
@@ -206,7 +206,24 @@ class EbFit(EbEstimates):
         return prior_scales(self)
 
 
-def _one_of(contrast: Any, coef: str | None) -> Any:
+def one_of(contrast: Any, coef: str | None) -> Any:
+    """Return the contrast or the coefficient, whichever is given.
+
+    Parameters
+    ----------
+    contrast : object
+    coef : str or None
+
+    Returns
+    -------
+    object
+        None if neither is.
+
+    Raises
+    ------
+    InputError
+        If both are.
+    """
     if contrast is not None and coef is not None:
         raise InputError("both a contrast and a coefficient were given; give one of them, not both.")
     return coef if contrast is None else contrast
@@ -223,29 +240,12 @@ def fit_eb(
     options: EbOptions | None = None,
     scheduler: Any = None,
 ) -> EbFit:
-    """Fit the negative-binomial model of every gene as DESeq2 does.
+    """Fit the negative-binomial model of every gene as DESeq2 does, without random effects.
 
     Parameters
     ----------
-    counts : Counts
-    design : str or Design
-        A formula over the sample table, such as ``"~ batch + condition"``, or a design made before.
-    size_factors : optional
-        ``"ratio"`` (default), ``"poscounts"``, ``"iterate"``, size factors (sample,), or normalization
-        factors (gene, sample). Factors or average lengths that came with the counts are used unless factors
-        are given here.
-    references : mapping, optional
-        Reference level of a factor, for a design given as a formula.
-    weights : array-like or DataFrame (gene, sample), optional
-        Observation weights, 0 or more: the reliability of each count. Each gene's weights are divided by the
-        largest of them.
-    trend : DispersionTrend or callable, optional
-        A known dispersion trend: from another fit, or any function from base means to dispersions (gene,).
-        By default the trend named in the options is fitted.
-    options : EbOptions, optional
-    scheduler : str or distributed.Client, optional
-        Scheduler of a Dask cluster whose workers fit blocks of genes, as of `fit_posterior`; it does not
-        change a number. Size factors, the trend and tables are computed here. By default everything is.
+    counts, design, size_factors, references, weights, trend, options, scheduler
+        As of `bayesde.fit_eb`.
 
     Returns
     -------
@@ -253,16 +253,10 @@ def fit_eb(
 
     Raises
     ------
-    InputError
-        If the formula, the factors or the weights do not fit the counts.
+    InputError, ClusterError
+        As `bayesde.fit_eb` raises them.
     OptionError
         If the design has random effects, or the scheduler does not answer.
-    ClusterError
-        If the connection to the scheduler is lost.
-
-    References
-    ----------
-    Love, Huber and Anders 2014, Genome Biology 15:550, doi:10.1186/s13059-014-0550-8
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")

@@ -26,7 +26,7 @@ from bayesde.numerics.linear import combine, least_squares, products
 from bayesde.options import check_choice, check_range
 from bayesde.results import ResultsTable, build_results, s_values
 
-__all__ = ["is_level", "lrt_table", "shrunken_table", "wald_table"]
+__all__ = ["is_level", "lrt_table", "refuse_level", "shrunken_table", "wald_table"]
 
 INTERVAL = 0.95
 LN2 = math.log(2.0)
@@ -214,8 +214,19 @@ def is_level(design: Design, contrast: Contrast) -> bool:
     return bool(shared and abs(along) > 1e-8 * np.abs(contrast.vector).max())
 
 
-def _refuse_level(design: Design, contrast: Contrast) -> None:
-    """Refuse to shrink what has no reason to be near 0."""
+def refuse_level(design: Design, contrast: Contrast) -> None:
+    """Refuse to shrink what has no reason to be near 0.
+
+    Parameters
+    ----------
+    design : Design
+    contrast : Contrast
+
+    Raises
+    ------
+    InputError
+        If the contrast is a level of expression.
+    """
     if not is_level(design, contrast):
         return
     effects = [name for name in design.coefficients if not is_level(design, design.contrast(name))]
@@ -254,7 +265,7 @@ def shrunken_table(
     """
     check_choice("method", method, tuple(SHRINKAGES))
     check_range("lfc_threshold", lfc_threshold, 0.0, LARGEST_THRESHOLD)
-    _refuse_level(fit.design, contrast)
+    refuse_level(fit.design, contrast)
     if not adapt and method != "apeglm":
         raise OptionError(f"adapt=False is for method 'apeglm'; '{method}' always estimates its prior.")
     threshold = lfc_threshold * LN2

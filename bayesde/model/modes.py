@@ -25,6 +25,9 @@ __all__ = ["Modes", "Starts", "climb", "curvature_factors", "fill_factor", "find
 MAX_STEPS = 200
 FLAT = 1e-9
 """Half the squared Newton decrement at which a mode counts as reached; see `climb`."""
+NEARLY_FLAT = 1e-4
+"""The same where no step goes up any more: an integral by quadrature has the derivatives of the integral, which
+its approximation does not have exactly. Parameters are then within 0.015 standard errors of the mode."""
 LARGEST_MOVE = 3.0
 """Of any parameter in one step, natural log: far from the mode the quadratic approximation is poor."""
 
@@ -244,7 +247,7 @@ def climb(theta, data, prior, flat, gradient, hessian):  # type: ignore[no-untyp
             length *= 0.5
             if not length > 1e-12:  # no step goes up: as high as double precision sees
                 log_density_derivatives(theta, data, prior, gradient, hessian)
-                return 0.5 * slope < 1e-6
+                return 0.5 * slope < NEARLY_FLAT
         copy_row(trial, theta)
         value = found
     return False

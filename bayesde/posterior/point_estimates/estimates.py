@@ -29,9 +29,9 @@ from bayesde.eb.fit import EbFit
 from bayesde.eb.options import EbOptions
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.modes import Modes, Starts, find_modes
+from bayesde.model.modes import find_modes
 from bayesde.model.priors import Priors
-from bayesde.numerics.elementary import exponentials, logarithms
+from bayesde.numerics.elementary import exponentials
 from bayesde.posterior.hyper.learning import few_draws, maximum_of_some, spread_genes
 from bayesde.posterior.options import EngineRunOptions, SamplingOptions
 from bayesde.posterior.random_effects import with_laws_of_random_effects
@@ -39,9 +39,6 @@ from bayesde.posterior.request import Request, starting_values
 from bayesde.workers.pools import LocalPool, Pool, in_order
 
 __all__ = ["RandomEffectsEstimates", "estimated", "with_wide_priors"]
-
-FAR_BELOW = 2.0
-"""A second search starts from standard deviations so many spreads of their law below its median."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,9 +116,9 @@ class RandomEffectsEstimates:
         return {name: exponentials(self.location[:, first + t]) for t, name in enumerate(names)}
 
     def blocks(self) -> Iterator[tuple[np.ndarray, ConditionalModel]]:
-        """Yield the genes with estimates block by block: their positions, and their model with wide priors."""
+        """Yield the genes with estimates block by block: their positions, and their model."""
         for genes in self.fixed.inputs.pieces(np.flatnonzero(self.estimated)):
-            yield genes, with_wide_priors(self.request.model(genes, self.hyperparameters))
+            yield genes, self.request.model(genes)
 
 
 def with_wide_priors(model: ConditionalModel) -> ConditionalModel:
@@ -176,12 +173,13 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
     )
     places: list[np.ndarray] = []
 
-    def calls() -> Iterator[tuple[ConditionalModel, Starts, Starts]]:
+    def calls() -> Iterator[tuple[ConditionalModel, np.ndarray, np.ndarray]]:
         for genes, model in found.blocks():
             places.append(genes)
-            yield model, found.request.start(genes), _with_small_sds(found, genes)
+            start = found.request.start(genes)
+            yield with_wide_priors(model), start.beta, start.log_dispersion
 
-    for number, modes in enumerate(in_order(pool or LocalPool(), _highest_modes, calls())):
+    for number, modes in enumerate(in_order(pool or LocalPool(), find_modes, calls())):
         genes = places[number]
         found.location[genes], found.converged[genes] = modes.location, modes.converged
         found.location_se[genes] = np.sqrt((modes.scale**2).sum(axis=2))
@@ -221,26 +219,3 @@ def _learnt(request: Request) -> Hyperparameters:
     psi = space.psi_of(request.hyperparameters)
     psi, _ = maximum_of_some(request.model(some), request.start(some), space, psi, few_draws(some.size))
     return replace(space.hyperparameters(space.phi(psi)), source="eb")
-
-
-def _with_small_sds(found: RandomEffectsEstimates, genes: np.ndarray) -> Starts:
-    """Return starts at which the dispersion explains what the fixed effects do not."""
-    fixed, hyper = found.fixed, found.hyperparameters
-    spread = FAR_BELOW * np.array(list(hyper.random_effect_sd_spread.values()))
-    low = logarithms(list(hyper.random_effect_sd.values())) - spread
-    beta = np.hstack([fixed.beta[genes], np.tile(low, (genes.size, 1))])
-    return Starts(beta, logarithms(fixed.dispersion[genes]), found.request.seeds(genes))
-
-
-def _highest_modes(model: ConditionalModel, *starts: Starts) -> Modes:
-    """Find modes from several starts, and keep the highest of each gene.
-
-    Where few levels leave open whether random effects or the dispersion explain a gene's variance, there may be
-    a mode for either.
-    """
-    best, *others = (find_modes(model, start.beta, start.log_dispersion) for start in starts)
-    for other in others:
-        better = other.log_density > best.log_density
-        for name in ("location", "scale", "log_density", "converged"):
-            getattr(best, name)[better] = getattr(other, name)[better]
-    return best
