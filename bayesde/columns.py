@@ -137,7 +137,7 @@ the grouping before one of the endings `OF_RANDOM_EFFECTS`, come after the dispe
 OF_RANDOM_EFFECTS = {
     "_sd_lower": "lower end of the interval of the standard deviation between levels of '{}'",
     "_sd_upper": "upper end of the interval of the standard deviation between levels of '{}'",
-    "_sd": "posterior mean of the standard deviation between levels of '{}'",
+    "_sd": "standard deviation between levels of '{}': posterior mean, or mode where there is no posterior",
     "_variance_share": "posterior mean of the share of '{}' in the variance of ln counts: tau^2 of random "
     "effects (of slopes, times the mean square of the covariate), alpha of overdispersion, 1 / mean of "
     "Poisson noise (delta method)",

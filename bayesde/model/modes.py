@@ -26,8 +26,8 @@ MAX_STEPS = 200
 FLAT = 1e-9
 """Half the squared Newton decrement at which a mode counts as reached; see `climb`."""
 NEARLY_FLAT = 1e-4
-"""The same where no step goes up any more: an integral by quadrature has the derivatives of the integral, which
-its approximation does not have exactly. Parameters are then within 0.015 standard errors of the mode."""
+"""The same where no step goes up any more: the derivatives of an integral over random effects are not exactly
+those of its approximation by quadrature. Parameters are then within 0.015 standard errors of the mode."""
 LARGEST_MOVE = 3.0
 """Of any parameter in one step, natural log: far from the mode the quadratic approximation is poor."""
 

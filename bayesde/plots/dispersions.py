@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from bayesde.eb.fit import EbFit
+    from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.posterior import Posterior
+    from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 
 __all__ = ["dispersion_plot", "posterior_dispersions", "random_effect_sd_plot"]
 
+LN2 = np.log(2.0)
 _FEW_GENES = 2000
 _BARS = 300
 """Genes of a posterior up to which each has an interval."""
@@ -102,12 +105,14 @@ def _posterior_trend(ax: Axes, posterior: PosteriorData, mean: np.ndarray) -> No
         ax.plot(mean, trend, color=GREEN, linewidth=1.6, linestyle="--", label="trend, posterior")
 
 
-def random_effect_sd_plot(posterior: Posterior, name: str | None = None, *, ax: Axes | None = None) -> Axes:
+def random_effect_sd_plot(
+    fit: Posterior | RandomEffectsFit, name: str | None = None, *, ax: Axes | None = None
+) -> Axes:
     """Plot standard deviations of random effects against mean counts.
 
     Parameters
     ----------
-    posterior : Posterior
+    fit : Posterior or RandomEffectsFit
         Of a design with random effects.
     name : str, optional
         Of the random effects, ``"donor"`` of ``(1 | donor)``; the first by default.
@@ -117,36 +122,28 @@ def random_effect_sd_plot(posterior: Posterior, name: str | None = None, *, ax: 
     Returns
     -------
     matplotlib.axes.Axes
-        Posterior medians, log2, of up to 300 genes with 90 % intervals; the median of all genes and the range
-        that 90 % of them are in, by the law that was learnt.
+        Posterior medians, log2, of up to 300 genes with 90 % intervals, or point estimates; the median of all
+        genes and the range that 90 % of them are in, by the law that was learnt.
 
     Raises
     ------
     InputError
         If there are no random effects of this name.
     """
-    names = posterior.request.space.random_effects
+    names = list(fit.hyperparameters.random_effect_sd)
     if not names or (name is not None and name not in names):
         raise InputError(
             f"random effects: there are none{'' if name is None else f' called {name!r}'}; the design "
-            f"'{posterior.design.formula}' has {first_few(names) or 'none'}."
+            f"'{fit.design.formula}' has {first_few(names) or 'none'}."
         )
     name = name or names[0]
-    ax, log2 = ax or new_axes((8.0, 4.2)), np.log(2.0)
-    column = posterior.coding.n_coefficients + names.index(name)
-    mean = posterior.eb.base_mean[posterior.request.rows]
-    low, middle, high = _quantiles(posterior, column, (0.05, 0.5, 0.95)).T / log2
-    few = mean.size <= _BARS
-    if few:
-        ax.vlines(mean, low, high, color=BLUE, linewidth=0.8, alpha=0.4, label="posterior, 90 %")
-    ax.scatter(
-        mean, middle, s=12 if few else 4, color=BLUE, alpha=0.6, linewidths=0, label="posterior median"
-    )
-    hyper = posterior.hyperparameters
-    median, spread = hyper.random_effect_sd[name] / log2, hyper.random_effect_sd_spread[name]
-    ends = median * np.exp(np.array([-1.645, 1.645]) * spread)
-    ax.axhspan(*ends, color=GREY, alpha=0.25, linewidth=0, label="90 % of genes, as learnt")
-    ax.axhline(median, color=BLACK, linewidth=1.2, label="median of genes")
+    ax = ax or new_axes((8.0, 4.2))
+    if isinstance(fit, PosteriorData):
+        _sampled_sds(ax, fit, fit.coding.n_coefficients + names.index(name))
+    else:
+        sd = fit.random_effect_sd[name] / LN2
+        ax.scatter(fit.base_mean, sd, s=4, color=BLUE, alpha=0.6, linewidths=0, label="point estimate")
+    _law_of_sds(ax, fit.hyperparameters, name)
     ax.set(xscale="log", yscale="log")
     mark_powers(ax.xaxis)
     mark_powers(ax.yaxis)
@@ -154,6 +151,26 @@ def random_effect_sd_plot(posterior: Posterior, name: str | None = None, *, ax: 
     ax.set_ylabel(f"sd between levels of {name}, log2")
     legend_outside(ax)
     return ax
+
+
+def _sampled_sds(ax: Axes, posterior: PosteriorData, column: int) -> None:
+    """Draw posterior medians of standard deviations, of few genes with intervals."""
+    mean = posterior.eb.base_mean[posterior.request.rows]
+    low, middle, high = _quantiles(posterior, column, (0.05, 0.5, 0.95)).T / LN2
+    few = mean.size <= _BARS
+    if few:
+        ax.vlines(mean, low, high, color=BLUE, linewidth=0.8, alpha=0.4, label="posterior, 90 %")
+    ax.scatter(
+        mean, middle, s=12 if few else 4, color=BLUE, alpha=0.6, linewidths=0, label="posterior median"
+    )
+
+
+def _law_of_sds(ax: Axes, hyper: Hyperparameters, name: str) -> None:
+    """Draw the law of the standard deviations that was learnt."""
+    median, spread = hyper.random_effect_sd[name] / LN2, hyper.random_effect_sd_spread[name]
+    ends = median * np.exp(np.array([-1.645, 1.645]) * spread)
+    ax.axhspan(*ends, color=GREY, alpha=0.25, linewidth=0, label="90 % of genes, as learnt")
+    ax.axhline(median, color=BLACK, linewidth=1.2, label="median of genes")
 
 
 def posterior_dispersions(posterior: PosteriorData, levels: tuple[float, ...]) -> np.ndarray:

@@ -53,8 +53,9 @@ def ma_plot(
 ) -> Axes:
     """Plot log2 fold changes against mean counts.
 
-    Genes with ``s_value`` (shrunken and posterior tables) or else ``padj`` below `level` are highlighted.
-    Genes beyond the limits of the axis are drawn as triangles on its edge.
+    Genes with ``s_value`` (shrunken and posterior tables) or else ``padj`` below `level` are highlighted;
+    none of a table that has neither, as of point estimates with random effects. Genes beyond the limits of
+    the axis are drawn as triangles on its edge.
 
     Parameters
     ----------
@@ -82,21 +83,22 @@ def ma_plot(
     InputError
         If a column or gene is missing.
     """
-    measure = "s_value" if "s_value" in table else "padj"
+    measure = next((name for name in ("s_value", "padj") if name in table), "")
     level = level or (0.005 if measure == "s_value" else 0.1)
-    demand(table, ["base_mean", "log2_fold_change", measure])
+    evidence = [] if measure or not isinstance(label, int) or label == 0 else ["padj"]
+    demand(table, ["base_mean", "log2_fold_change", *evidence])
     ax = ax or new_axes((8.0, 4.2))
     known = table[(table["base_mean"] > 0) & table["log2_fold_change"].notna()]
     mean, effect = known["base_mean"].to_numpy(), known["log2_fold_change"].to_numpy()
     edge = limit or _edge(np.abs(effect))
     enlarged = 1.0 if effect.size > _FEW_GENES else 3.0
-    chosen = known[measure].to_numpy() < level
-    rows = labelled_rows(label, known, measure, chosen)
-    name = _WORDS[measure]
-    for mask, colour, size, text in (
-        (~chosen, GREY, 3.0, f"other genes ({(~chosen).sum():,})"),
-        (chosen, BLUE, 7.0, f"{name} < {level:g} ({chosen.sum():,})"),
-    ):
+    chosen = known[measure].to_numpy() < level if measure else np.zeros(mean.size, dtype=bool)
+    rows = labelled_rows(label, known, measure, chosen) if measure or not isinstance(label, int) else []
+    others = [(~chosen, GREY, 3.0, f"{'other ' if measure else ''}genes ({(~chosen).sum():,})")]
+    highlighted = (
+        [(chosen, BLUE, 7.0, f"{_WORDS[measure]} < {level:g} ({chosen.sum():,})")] if measure else []
+    )
+    for mask, colour, size, text in others + highlighted:
         _clipped(ax, mean[mask], effect[mask], edge, colour, size * enlarged, text)
     if intervals:
         marked = chosen.copy()

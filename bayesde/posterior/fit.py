@@ -30,6 +30,7 @@ from bayesde.posterior.options import (
     check_joint,
     check_residuals,
 )
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.posterior.posterior import Posterior
 from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
@@ -47,7 +48,7 @@ def fit_posterior(
     *,
     genes: Sequence[str] | None = None,
     hyperparameters: Hyperparameters | str | None = None,
-    eb: EbFit | None = None,
+    eb: EbFit | RandomEffectsFit | None = None,
     priors: Priors | None = None,
     options: SamplingOptions | None = None,
     progress: Progress | None = None,
@@ -68,7 +69,7 @@ def fit_posterior(
     hyperparameters : Hyperparameters or "eb", optional
         By default their posterior is learnt from all genes and integrated over. ``"eb"`` fixes them at the
         values of the empirical-Bayes fit; others may be given. Engine joint samples them and takes none.
-    eb : EbFit, optional
+    eb : EbFit or RandomEffectsFit, optional
         A fit of the same counts and of the fixed effects of the design, so that it is not made again.
     priors : Priors, optional
         Of the hyperparameters and of the coefficients that are not shrunken.
@@ -98,6 +99,7 @@ def fit_posterior(
         raise OptionError(
             f"progress must be a function of (units done, units, text), or None for none; got {progress!r}."
         )
+    eb = eb.fixed if isinstance(eb, RandomEffectsFit) else eb
     full = as_design(design, counts) if eb is None else check_same(counts, design, eb)
     fit = fit_eb(counts, full.fixed, scheduler=run.scheduler) if eb is None else eb
     request = request_of(

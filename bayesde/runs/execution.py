@@ -23,6 +23,7 @@ from bayesde.eb.tables import is_level
 from bayesde.errors import InputError, StorageError
 from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.options import EngineRunOptions
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
 from bayesde.runs.compiling import Compilations, compiled_ahead
@@ -62,7 +63,7 @@ class RunOutcome:
     directory : pathlib.Path
     table : ResultsTable
         As written to ``results.tsv``.
-    eb : EbFit or None
+    eb : EbFit, RandomEffectsFit or None
         None when the run had been finished before.
     notes : tuple of str
         Summaries of the fit and the tables, one sentence each.
@@ -70,7 +71,7 @@ class RunOutcome:
 
     directory: Path
     table: ResultsTable
-    eb: EbFit | None = None
+    eb: EbFit | RandomEffectsFit | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -221,10 +222,10 @@ class _Start:
     messages: list[logging.LogRecord]
     timings: dict[str, float]
     ready: Compilations
-    fit: EbFit | None = None
+    fit: EbFit | RandomEffectsFit | None = None
 
 
-def _fitted(plan: RunPlan, start: _Start, machine: Machine) -> EbFit:
+def _fitted(plan: RunPlan, start: _Start, machine: Machine) -> EbFit | RandomEffectsFit:
     """Return the point estimates, computed now unless they were before."""
     if start.fit is not None:
         return start.fit
@@ -281,8 +282,11 @@ def _compute(
     if names := ignored_options(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
     fit = _fitted(plan, start, machine)
-    variables, lines = variable_lines(fit.design), fit_lines(fit)
-    if plan.command == "eb":
+    variables = variable_lines(fit.design)
+    lines = fit.lines if isinstance(fit, RandomEffectsFit) else fit_lines(fit)
+    if plan.command == "eb" or isinstance(
+        fit, RandomEffectsFit
+    ):  # a posterior starts from fixed effects alone
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
     else:

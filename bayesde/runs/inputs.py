@@ -17,12 +17,12 @@ import pandas as pd
 from bayesde.counts import Counts
 from bayesde.design import Contrast, Design
 from bayesde.design.default_contrast import warn_default_on_command_line
-from bayesde.design.random_effects import refuse_for_point_estimates, refuse_groupings
-from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.design.random_effects import refuse_groupings
+from bayesde.eb.fit import EbFit
 from bayesde.eb.size_factors.methods import resolved_factors, size_factors
 from bayesde.eb.tables import is_level
 from bayesde.eb.testing.lrt import check_nested
-from bayesde.errors import InputError, first_few
+from bayesde.errors import InputError, OptionError, first_few
 from bayesde.io import read_counts, read_gene_table, read_tximport
 from bayesde.io.count_files import is_hdf5
 from bayesde.io.one_sample import sample_files
@@ -33,6 +33,12 @@ from bayesde.posterior.codings.starting_values import coding_of
 from bayesde.posterior.effect_choice import check_engine
 from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
+from bayesde.posterior.point_estimates.fit import (
+    RandomEffectsFit,
+    fit_eb,
+    refuse_of_tests,
+    refuse_weights,
+)
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
 
@@ -98,7 +104,8 @@ def load(plan: RunPlan) -> RunInputs:
     others = tuple(map(design.contrast, plan.model.other_contrasts))
     factors = _factors(plan, counts)
     if plan.command == "eb":
-        refuse_for_point_estimates(design.groupings)
+        if design.groupings:
+            _check_without_tests(plan)
         _check_effect(plan.model, design, contrast)
         reduced = _reduced(plan.model, design, counts)
         weights = None if files.weights is None else _gene_table(files.weights, "weights")
@@ -119,7 +126,7 @@ def load(plan: RunPlan) -> RunInputs:
     )
 
 
-def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit:
+def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit | RandomEffectsFit:
     """Compute the point estimates.
 
     Parameters
@@ -131,7 +138,8 @@ def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit:
 
     Returns
     -------
-    EbFit
+    EbFit or RandomEffectsFit
+        The latter if point estimates are what is asked for, and the design has random effects.
     """
     return fit_eb(
         inputs.counts,
@@ -328,6 +336,22 @@ def _design(model: ModelPlan, counts: Counts) -> tuple[Design, Contrast]:
     references = {**model.references, factor: contrast.reference}
     design = Design.from_formula(model.design, counts.sample_table, references)
     return design, design.contrast(model.contrast)
+
+
+def _check_without_tests(plan: RunPlan) -> None:
+    """Refuse what point estimates with random effects do not have."""
+    model = plan.model
+    if model.test != "wald":
+        refuse_of_tests("a likelihood-ratio test (--test lrt)")
+    if model.lfc_threshold != 0.0 or model.alternative != "greaterAbs":
+        refuse_of_tests("a threshold or an alternative (--lfc-threshold, --alternative)")
+    if model.shrinkage not in ("apeglm", "none"):
+        raise OptionError(
+            f"--shrinkage {model.shrinkage}: point estimates with random effects are shrunken by Cauchy "
+            "priors whose scales are learnt; leave it out."
+        )
+    if plan.files.weights is not None:
+        refuse_weights()
 
 
 def _check_effect(model: ModelPlan, design: Design, contrast: Contrast) -> None:

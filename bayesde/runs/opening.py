@@ -16,6 +16,7 @@ from bayesde.eb.fit import EbFit
 from bayesde.eb.tables import is_level
 from bayesde.errors import BayesdeWarning, InputError
 from bayesde.model.hyperparameters import Hyperparameters
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.results import ResultsTable, read_results, write_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.inputs import RunInputs, check_unchanged, file_hashes, fitted, load, plan_of
@@ -80,7 +81,7 @@ class OpenedRun:
         return self.inputs.contrast
 
     @cached_property
-    def fit(self) -> EbFit:
+    def fit(self) -> EbFit | RandomEffectsFit:
         """The point estimates; they are computed again, to the same numbers."""
         with _said_before():
             return fitted(self.plan, self.inputs)
@@ -237,7 +238,7 @@ def _posterior(run: OpenedRun) -> Posterior:
     kept = _kept(run)
     own = {name: getattr(sample, name) for name in ("engine", "draws", "warmup", "chains", "seed")}
     request = request_of(
-        run.fit,
+        run.fit.fixed if isinstance(run.fit, RandomEffectsFit) else run.fit,
         EngineRunOptions(**own),
         design=run.design,
         genes=run.inputs.genes,

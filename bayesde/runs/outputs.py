@@ -25,13 +25,18 @@ from bayesde.plots import (
     ma_plot,
     random_effect_sd_plot,
 )
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.results import ResultsTable, tab_separated, write_results
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.draws import write_draws
 from bayesde.runs.inputs import RunInputs
-from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
-from bayesde.runs.reports.column_descriptions import posterior_columns, shrunken_columns, tested_columns
+from bayesde.runs.reports.column_descriptions import (
+    posterior_columns,
+    shrunken_columns,
+    tested_columns,
+    without_tests,
+)
 from bayesde.runs.reports.headline import headline
 from bayesde.runs.reports.outliers import write_outliers
 
@@ -67,14 +72,16 @@ class Written:
     headlines: dict[str, str]
 
 
-def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInputs) -> Written:
+def write_eb(
+    directory: RunDirectory, plan: RunPlan, fit: EbFit | RandomEffectsFit, inputs: RunInputs
+) -> Written:
     """Write what an empirical-Bayes run leaves.
 
     Parameters
     ----------
     directory : RunDirectory
     plan : RunPlan
-    fit : EbFit
+    fit : EbFit or RandomEffectsFit
     inputs : RunInputs
 
     Returns
@@ -83,23 +90,32 @@ def write_eb(directory: RunDirectory, plan: RunPlan, fit: EbFit, inputs: RunInpu
     """
     model, contrast = plan.model, inputs.contrast
     main = "shrunken" if model.shrink else "eb"
-    tables = {"eb": _tested(fit, inputs, contrast, model)}
-    if model.shrinkage != "none" and not is_level(fit.design, contrast):
-        tables["shrunken"] = _shrunken(fit, contrast, model)
-    for name, table in tables.items():
-        meanings = (shrunken_columns if name == "shrunken" else tested_columns)(contrast, model, plan.eb)
+    tables = {"eb": _tested(plan, fit, inputs, contrast)}
+    if model.shrinkage != "none" and _can_be_shrunken(fit, contrast):
+        tables["shrunken"] = _shrunken(plan, fit, contrast)
+    for name, (table, meanings) in tables.items():
         folders = [directory.tables(name), *([directory.path] if name == main else [])]
         write_results(table, *folders, meanings=meanings)
-    table = tables[main]
+    table = tables[main][0]
     headlines = {"results.tsv": headline(table, contrast.name, plan)}
     headlines |= _write_others(directory, plan, inputs, partial(estimated, plan, fit, inputs))
+    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
+    if isinstance(fit, RandomEffectsFit):
+        fit.hyperparameters.to_json(directory.path / "hyperparameters.json")
+        _save(directory, "random_effect_sd.png", lambda ax: random_effect_sd_plot(fit, ax=ax))
+        return Written(table, headlines)
     if math.isfinite(fit.trend.asymptotic_dispersion):  # a local regression has no parameters
         with warnings.catch_warnings():  # of what the values lack for a posterior, which this run has none of
             warnings.simplefilter("ignore", BayesdeWarning)
             Hyperparameters.from_eb(fit).to_json(directory.path / "hyperparameters.json")
-    _save(directory, "ma.png", lambda ax: ma_plot(table, ax=ax))
     _save(directory, "dispersion.png", lambda ax: dispersion_plot(fit, ax=ax))
     return Written(table, headlines)
+
+
+def _can_be_shrunken(fit: EbFit | RandomEffectsFit, contrast: Contrast) -> bool:
+    """Tell whether a contrast is an effect, and has a prior."""
+    without = isinstance(fit, RandomEffectsFit) and not fit.hyperparameters.shrinkage_scale
+    return not without and not is_level(fit.design, contrast)
 
 
 def _write_others(
@@ -114,13 +130,15 @@ def _write_others(
     return headlines
 
 
-def estimated(plan: RunPlan, fit: EbFit, inputs: RunInputs, contrast: Contrast) -> Described:
+def estimated(
+    plan: RunPlan, fit: EbFit | RandomEffectsFit, inputs: RunInputs, contrast: Contrast
+) -> Described:
     """Make the table of a contrast of point estimates, and describe its columns.
 
     Parameters
     ----------
     plan : RunPlan
-    fit : EbFit
+    fit : EbFit or RandomEffectsFit
     inputs : RunInputs
     contrast : Contrast
 
@@ -129,10 +147,9 @@ def estimated(plan: RunPlan, fit: EbFit, inputs: RunInputs, contrast: Contrast) 
     table : ResultsTable
     meanings : dict of str to str
     """
-    model = plan.model
-    if model.shrink:
-        return _shrunken(fit, contrast, model), shrunken_columns(contrast, model, plan.eb)
-    return _tested(fit, inputs, contrast, model), tested_columns(contrast, model, plan.eb)
+    if plan.model.shrink:
+        return _shrunken(plan, fit, contrast)
+    return _tested(plan, fit, inputs, contrast)
 
 
 def sampled(plan: RunPlan, posterior: Posterior, contrast: Contrast) -> Described:
@@ -215,39 +232,28 @@ def _with_another_law(posterior: Posterior, contrast: Contrast) -> str:
     return names[max(others, key=lambda k: (contrast.vector[k] != 0.0, k))] if others else ""
 
 
-def _tested(fit: EbFit, inputs: RunInputs, contrast: Contrast, model: ModelPlan) -> ResultsTable:
-    """Test a contrast as a plan says.
-
-    Parameters
-    ----------
-    fit : EbFit
-    inputs : RunInputs
-    contrast : Contrast
-    model : ModelPlan
-
-    Returns
-    -------
-    ResultsTable
-    """
+def _tested(plan: RunPlan, fit: EbFit | RandomEffectsFit, inputs: RunInputs, contrast: Contrast) -> Described:
+    """Test a contrast as a plan says, and describe the columns."""
+    model = plan.model
     if inputs.reduced is not None:
-        return fit.test_lrt(inputs.reduced, contrast=contrast)
-    return fit.results(contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative)
+        table = fit.test_lrt(inputs.reduced, contrast=contrast)
+    else:
+        table = fit.results(
+            contrast=contrast, lfc_threshold=model.lfc_threshold, alternative=model.alternative
+        )
+    return table, _meanings(fit, tested_columns(contrast, model, plan.eb))
 
 
-def _shrunken(fit: EbFit, contrast: Contrast, model: ModelPlan) -> ResultsTable:
-    """Shrink the effects as a plan says.
+def _shrunken(plan: RunPlan, fit: EbFit | RandomEffectsFit, contrast: Contrast) -> Described:
+    """Shrink the effects as a plan says, and describe the columns."""
+    model = plan.model
+    table = fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, method=model.shrinkage)
+    return table, _meanings(fit, shrunken_columns(contrast, model, plan.eb))
 
-    Parameters
-    ----------
-    fit : EbFit
-    contrast : Contrast
-    model : ModelPlan
 
-    Returns
-    -------
-    ResultsTable
-    """
-    return fit.shrink(contrast=contrast, lfc_threshold=model.lfc_threshold, method=model.shrinkage)
+def _meanings(fit: EbFit | RandomEffectsFit, told: dict[str, str]) -> dict[str, str]:
+    """Return what the columns mean of a fit."""
+    return without_tests(told, list(fit.random_effect_sd)) if isinstance(fit, RandomEffectsFit) else told
 
 
 def _save(directory: RunDirectory, name: str, draw: Callable[[Axes], Axes]) -> None:

@@ -15,6 +15,7 @@ from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.null import shuffled
 from benchmarks.donors.patients import paired
 from benchmarks.donors.peers import scored_peers
+from benchmarks.donors.points import scored_points, wald_called
 from benchmarks.donors.scores import scored
 from benchmarks.donors.several_terms import SEVERAL, scored_terms
 
@@ -66,6 +67,14 @@ def peers(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
                 yield key | row
 
 
+def points(genes: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Score point estimates with random effects beside engine psis."""
+    for experiment in ACCURACY:
+        own = Experiment(**{**vars(experiment), "genes": genes})
+        for seed in seeds:
+            yield {"experiment": own.name, "seed": seed} | scored_points(*simulated(own, seed))
+
+
 def growth() -> Iterator[dict[str, Any]]:
     """Measure time by the number of donors."""
     for experiment in GROWTH:
@@ -94,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--part",
-        choices=("accuracy", "peers", "growth", "patients", "several", "agreement", "null"),
+        choices=("accuracy", "peers", "growth", "patients", "several", "agreement", "null", "points", "wald"),
         action="append",
     )
     parser.add_argument("--genes", type=int, default=1500)
@@ -110,6 +119,8 @@ def main() -> None:
         "several": several(arguments.genes, arguments.seeds),
         "agreement": agreement(min(arguments.genes, COMPARED)),
         "null": shuffled(arguments.genes, SPLITS),
+        "points": points(arguments.genes, arguments.seeds),
+        "wald": wald_called(arguments.genes, SPLITS),
     }
     for part in arguments.part or parts:
         rows = []

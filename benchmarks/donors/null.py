@@ -19,7 +19,7 @@ import pandas as pd
 from bayesde import Counts, SamplingOptions, filter_by_cpm, fit_posterior
 from bayesde.errors import BayesdeWarning
 
-__all__ = ["expressed", "shuffled"]
+__all__ = ["DESIGNS", "FOLDER", "expressed", "halves", "shuffled"]
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "varpart_de"
 DESIGNS = {"ignored": "~ shuffled", "random": "~ shuffled + (1 | Individual)"}
@@ -47,18 +47,40 @@ def shuffled(genes: int, splits: int, folder: Path = FOLDER) -> Iterator[dict[st
         below 0.05, if donors are ignored; ``called``, genes with s < 0.05; ``false_signs``, the sum of their
         probabilities of a wrong sign, as the posterior has it; ``bad_k``; ``cpu``, seconds of all cores.
     """
-    counts = expressed(genes, folder)
-    table = counts.sample_table
-    donors, rng = table["Individual"].unique(), np.random.default_rng(1)
-    sick = set(table.loc[table["Disease"] == "1", "Individual"])
-    for split in range(splits):
-        half = rng.choice(donors, donors.size // 2, replace=False)
-        shuffle = np.where(table["Individual"].isin(half), "yes", "no")
-        own = Counts(counts.to_frame(), sample_table=table.assign(shuffled=shuffle))
+    for split, (own, diseased) in enumerate(halves(expressed(genes, folder), splits)):
         for name in DESIGNS:
             for law in LAWS:
-                key = {"split": split, "diseased": len(sick & set(half)), "donors": name, "effects": law}
+                key = {"split": split, "diseased": diseased, "donors": name, "effects": law}
                 yield key | _called(own, name, law)
+
+
+def halves(counts: Counts, splits: int, donors: int | None = None) -> Iterator[tuple[Counts, int]]:
+    """Shuffle the disease over the donors.
+
+    Parameters
+    ----------
+    counts : Counts
+    splits : int
+        How often.
+    donors : int, optional
+        So many of them, drawn at random each time; by default all.
+
+    Yields
+    ------
+    counts : Counts
+        With the column ``shuffled`` in the sample table.
+    diseased : int
+        How many of the diseased are in the half that is called diseased.
+    """
+    table = counts.sample_table
+    everyone, rng = table["Individual"].unique(), np.random.default_rng(1)
+    sick = set(table.loc[table["Disease"] == "1", "Individual"])
+    for _ in range(splits):
+        chosen = everyone if donors is None else rng.choice(everyone, donors, replace=False)
+        half = rng.choice(chosen, chosen.size // 2, replace=False)
+        shuffle = np.where(table["Individual"].isin(half), "yes", "no")
+        own = Counts(counts.to_frame(), sample_table=table.assign(shuffled=shuffle))
+        yield own.subset(samples=table["Individual"].isin(chosen).to_numpy()), len(sick & set(half))
 
 
 def expressed(genes: int, folder: Path = FOLDER) -> Counts:

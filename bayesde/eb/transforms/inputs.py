@@ -155,7 +155,7 @@ def transform_input(
         matrix = _no_design(fit.counts) if blind else fit.design.matrix
         return TransformInput(fit.counts, fit.normalization_factors, matrix, known, kind)
     if not isinstance(counts, Counts):
-        raise InputError(f"Counts or a fit are needed; got {type(counts).__name__}.")
+        raise InputError(f"Counts or a fit without random effects are needed; got {type(counts).__name__}.")
     matrix = _design_matrix(counts, design, blind, known)
     return TransformInput(counts, resolved_factors(counts, size_factors), matrix, known, kind)
 

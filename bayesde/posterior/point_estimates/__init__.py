@@ -1,1 +1,1 @@
-"""Point estimates of designs with random effects: modes of each gene's marginal posterior, and their tables."""
+"""Point estimates of designs with random effects: modes of marginal posteriors, and their tables."""

@@ -5,13 +5,14 @@ r"""Point estimates of designs with random effects: each gene's mode with the ra
     ln int p(y_g | beta, u, alpha) p(u | tau) du + ln p(beta) + ln Normal(ln tau | m_tau, s_tau)
         + ln Normal(ln alpha | ln trend_g, sigma),
 
-the marginal likelihood of one gene (as glmmTMB maximizes it) with the standard deviations of the random effects
-and the dispersion moderated by their laws over the genes. The laws are learnt from at most a thousand genes, as
-engine psis learns them: m_tau, s_tau, the trend and sigma maximize the marginal likelihood of all of these genes.
-The coefficients have the wide prior Normal(0, 15), so that they are maximum-likelihood estimates.
+the marginal likelihood of one gene (as glmmTMB maximizes it) with the standard deviations of the random
+effects and the dispersion moderated by their laws over the genes. The laws are learnt from at most a thousand
+genes, as engine psis learns them: m_tau, s_tau, the trend and sigma maximize the marginal likelihood of all
+of these genes. The coefficients have the wide prior Normal(0, 15), so that they are maximum-likelihood
+estimates.
 
-Standard errors are those of the joint curvature at the mode: the inverse of minus the Hessian of all of theta,
-in which tau and alpha are not held fixed. They are conditional on the laws, and rest on a quadratic
+Standard errors are those of the joint curvature at the mode: the inverse of minus the Hessian of all of
+theta, in which tau and alpha are not held fixed. They are conditional on the laws, and rest on a quadratic
 approximation, which few levels do not justify; `tables` says what follows.
 """
 

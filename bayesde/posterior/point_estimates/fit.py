@@ -1,7 +1,7 @@
 """Point estimates from counts: those of `EbFit`, or with random effects those of `RandomEffectsFit`.
 
-A design without random effects goes to `bayesde.eb.fit`. One with random effects needs the marginal likelihood
-and the laws of engine psis, which stand behind that folder.
+A design without random effects goes to `bayesde.eb.fit`. One with random effects needs the marginal
+likelihood and the laws of engine psis, which stand behind that folder.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from bayesde.posterior.point_estimates.tables import estimates_table, shrunken_e
 from bayesde.results import ResultsTable
 from bayesde.workers.pools import pool_of
 
-__all__ = ["NO_P_VALUES", "RandomEffectsFit", "fit_eb"]
+__all__ = ["NO_P_VALUES", "RandomEffectsFit", "fit_eb", "refuse_of_tests", "refuse_weights"]
 
 logger = logging.getLogger(__name__)
 
 NO_P_VALUES = (
-    "point estimates with random effects have no p-values: with few levels, Wald tests would call too many genes. "
-    "fit_posterior (bayesde sample) takes the same design, and gives the probability of the sign of every effect."
+    "point estimates with random effects have no p-values: with few levels, Wald tests would call too many "
+    "genes. fit_posterior (bayesde sample) takes the same design, and gives the probability of the sign of "
+    "every effect."
 )
 _OF_TESTS = ("fdr", "independent_filtering", "cooks_cutoff", "replace_outliers", "min_replicates", "use_t")
 """Options of tests and outlying counts."""
@@ -46,7 +47,7 @@ _OF_TESTS = ("fdr", "independent_filtering", "cooks_cutoff", "replace_outliers",
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RandomEffectsFit(RandomEffectsEstimates):
-    """Point estimates of every gene of a design with random effects; genes without a count are NaN throughout.
+    """Point estimates of every gene, with random effects; genes without a count are NaN throughout.
 
     Attributes
     ----------
@@ -104,8 +105,8 @@ class RandomEffectsFit(RandomEffectsEstimates):
                 for z in (-1.645, 1.645)
             )
             found.append(
-                f"standard deviation between levels of {name}: median of the genes {median / math.log(2.0):.3g} "
-                f"(log2), of 90 % of them between {low:.3g} and {high:.3g}"
+                f"standard deviation between levels of {name}: median of the genes "
+                f"{median / math.log(2.0):.3g} (log2), of 90 % of them between {low:.3g} and {high:.3g}"
             )
         return [*found, NO_P_VALUES]
 
@@ -131,8 +132,8 @@ class RandomEffectsFit(RandomEffectsEstimates):
         Returns
         -------
         ResultsTable
-            One row per gene: log2_fold_change and lfc_se (log2), dispersion, and the standard deviation of every
-            random effect, such as ``donor_sd`` (log2). No stat, p_value and padj.
+            One row per gene: log2_fold_change and lfc_se (log2), dispersion, and the standard deviation of
+            every random effect, such as ``donor_sd`` (log2). No stat, p_value and padj.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class RandomEffectsFit(RandomEffectsEstimates):
             For a threshold or an alternative.
         """
         if lfc_threshold != 0.0 or alternative != "greaterAbs":
-            _refuse("a threshold or an alternative of the Wald test")
+            refuse_of_tests("a threshold or an alternative of the Wald test")
         asked = eb.one_of(contrast, coef)
         warn_default(self.design, asked)
         return estimates_table(self, self.design.contrast(asked))
@@ -181,9 +182,12 @@ class RandomEffectsFit(RandomEffectsEstimates):
             For a threshold, or another method.
         """
         if lfc_threshold != 0.0:
-            _refuse("a threshold of s-values")
+            refuse_of_tests("a threshold of s-values")
         if method != "apeglm" or not adapt:
-            _refuse("another shrinkage than 'apeglm', with a scale that is learnt,")
+            raise OptionError(
+                "point estimates with random effects are shrunken by Cauchy priors whose scales are learnt: "
+                "method 'apeglm' with adapt=True."
+            )
         asked = eb.one_of(contrast, coef)
         warn_default(self.design, asked)
         return shrunken_estimates_table(self, self.design.contrast(asked))
@@ -204,7 +208,7 @@ class RandomEffectsFit(RandomEffectsEstimates):
         ------
         OptionError
         """
-        _refuse("a likelihood-ratio test")
+        refuse_of_tests("a likelihood-ratio test")
 
     def cooks_distances(self, genes: Any = None) -> NoReturn:
         """Refuse Cook's distances, which are not defined where samples are not independent.
@@ -218,14 +222,40 @@ class RandomEffectsFit(RandomEffectsEstimates):
         ------
         OptionError
         """
-        _refuse("Cook's distances")
+        raise OptionError(
+            "point estimates with random effects have no Cook's distances, which are of independent samples; "
+            "fit_posterior (bayesde sample) finds outlying counts of the same design."
+        )
 
 
-def _refuse(what: str) -> NoReturn:
-    """Refuse what has no meaning with random effects."""
+def refuse_of_tests(what: str) -> NoReturn:
+    """Refuse what belongs to tests.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``"a likelihood-ratio test"``.
+
+    Raises
+    ------
+    OptionError
+    """
     raise OptionError(
-        f"{what} cannot be had of point estimates with random effects; fit_posterior (bayesde sample) has "
-        "probabilities, thresholds and outlying counts for the same design."
+        f"point estimates with random effects have no p-values, so that {what} has no meaning for them; "
+        "leave it out, or use fit_posterior (bayesde sample), which has probabilities for the same design."
+    )
+
+
+def refuse_weights() -> NoReturn:
+    """Refuse observation weights.
+
+    Raises
+    ------
+    OptionError
+    """
+    raise OptionError(
+        "point estimates with random effects cannot have observation weights; leave them out, or leave out "
+        "the samples with low weights (counts.subset(samples=...))."
     )
 
 
@@ -306,9 +336,12 @@ def fit_eb(
             scheduler=scheduler,
         )
     if weights is not None:
-        _refuse("observation weights")
+        refuse_weights()
     if trend is not None:
-        _refuse("a known dispersion trend")
+        raise OptionError(
+            "point estimates with random effects learn the dispersion trend together with the standard "
+            "deviations of the random effects; leave the trend out."
+        )
     _say_unused(options)
     own = replace(options, cooks_cutoff=False, replace_outliers=False)
     fixed = eb.fit_eb(counts, design.fixed, size_factors=size_factors, options=own, scheduler=scheduler)
@@ -323,8 +356,8 @@ def _say_unused(options: EbOptions) -> None:
     chosen = [name for name in _OF_TESTS if getattr(options, name) != getattr(EbOptions(), name)]
     if chosen:
         warnings.warn(
-            f"the options {first_few(chosen)} are about tests and outlying counts, which point estimates with "
-            "random effects do not have; they are not used.",
+            f"the options {first_few(chosen)} are about tests and outlying counts, which point estimates "
+            "with random effects do not have; they are not used.",
             BayesdeNote,
             stacklevel=3,
         )

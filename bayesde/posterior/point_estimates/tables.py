@@ -1,11 +1,12 @@
 r"""Tables of point estimates of designs with random effects: effects and standard errors, without p-values.
 
-The standard error of a contrast c is sqrt(c' V c), with V the inverse of minus the Hessian at the mode, of all
-of a gene's parameters. Shrunken effects are those of the mode with the Cauchy priors whose scales were learnt,
-all coefficients but the intercept shrunken, as engine psis has them (and apeglm, of one coefficient).
+The standard error of a contrast c is sqrt(c' V c), with V the inverse of minus the Hessian at the mode, of
+all of a gene's parameters. Shrunken effects are those of the mode with the Cauchy priors whose scales were
+learnt, all coefficients but the intercept shrunken, as engine psis has them (and apeglm, of one coefficient).
 
 There are no p-values: few levels leave the standard deviation between them, and with it the standard error,
-uncertain, and an estimate over its standard error is not normal. The posterior integrates over that uncertainty.
+uncertain, and an estimate over its standard error is not normal. The posterior integrates over that
+uncertainty.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def shrunken_estimates_table(fit: RandomEffectsEstimates, contrast: Contrast) ->
     if not fit.hyperparameters.shrinkage_scale:
         raise InputError(
             f"the coefficients of the design '{fit.design.formula}', which has no intercept, are levels of "
-            "expression: no prior shrinks them. Write the design with an intercept, such as '~ condition + (1 | "
-            "donor)'; contrasts remain the same."
+            "expression: no prior shrinks them. Write the design with an intercept, such as '~ condition + "
+            "(1 | donor)'; contrasts remain the same."
         )
     effect, error = np.full(fit.converged.size, math.nan), np.full(fit.converged.size, math.nan)
     weights, converged = _weights(fit, contrast), fit.converged.copy()

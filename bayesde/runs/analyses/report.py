@@ -51,8 +51,8 @@ class _Analysis:
     table: ResultsTable
 
     @cached_property
-    def counted(self) -> tuple[str, float]:
-        """The column by which genes are counted, and the level."""
+    def counted(self) -> tuple[str, float] | None:
+        """The column by which genes are counted, and the level, if there are p-values or s-values."""
         return counted_by(self.table, float(self.record["plan"].get("eb", {}).get("fdr", 0.1)))
 
     @cached_property
@@ -64,7 +64,7 @@ class _Analysis:
     def ranked(self) -> pd.Index:
         """The genes that can be ranked, the surest first."""
         table = self.table.iloc[ranked(self.table)]
-        return table.index[table[ranking(self.table)[0]].notna()]
+        return table.index[table[ranking(self.table)[:1]].notna().all(axis=1)]
 
 
 def write_analyses_report(path: str | Path) -> Path:
@@ -133,12 +133,12 @@ def _summary(found: Sequence[_Analysis]) -> str:
 
 def _summary_row(one: _Analysis) -> str:
     """Write the cells of an analysis."""
-    column, level = one.counted
+    column, level = one.counted or ("", 0.0)
     texts = (
         f'<a href="{quote(one.name)}/report.html">{escape(one.name)}</a>',
         f"<code>{escape(_design(one))}</code>",
         escape(one.record.get("contrast", "")),
-        escape(f"{NAMES[column]} < {level:g}"),
+        escape(f"{NAMES[column]} < {level:g}" if column else "no p-values"),
     )
     numbers = ((one.called > 0).sum(), (one.called < 0).sum(), one.table["status"].isin(FAILED).sum())
     cells = [f"<td>{text}</td>" for text in texts]
@@ -214,7 +214,8 @@ def _effect(one: _Analysis, gene: Any) -> str:
     row = _row(one, gene)
     if row is None or pd.isna(row["log2_fold_change"]):
         return ""
-    return f"{row['log2_fold_change']:+.2f} ({row[one.counted[0]]:.2g})"
+    sure = "" if one.counted is None else f" ({row[one.counted[0]]:.2g})"
+    return f"{row['log2_fold_change']:+.2f}{sure}"
 
 
 def _row(one: _Analysis, gene: Any) -> pd.Series | None:

@@ -20,23 +20,29 @@ LEVELS = {"s_value": (0.001, 0.005, 0.01, 0.05, 0.1), "padj": (0.001, 0.01, 0.05
 NAMES = {"s_value": "s-value", "padj": "adjusted p-value"}
 SURE = (0.9, 0.99)
 """Posterior probabilities of an effect beyond a threshold, at which genes are counted."""
+WITHOUT_P_VALUES = (
+    "There are no p-values: with random effects of few levels they would call too many genes. 'bayesde "
+    "sample' takes the same design, and gives the probability of the sign of every effect."
+)
 NAMED = 5
 """Genes that are named in each direction."""
 
 
-def called_genes(table: ResultsTable, counted: tuple[str, float]) -> pd.DataFrame:
+def called_genes(table: ResultsTable, counted: tuple[str, float] | None) -> pd.DataFrame:
     """Return the genes that count as changed, the surest first.
 
     Parameters
     ----------
     table : ResultsTable
-    counted : (str, float)
+    counted : (str, float) or None
         The column by which genes are counted, and the level.
 
     Returns
     -------
     pandas.DataFrame
     """
+    if counted is None:
+        return pd.DataFrame(table.iloc[:0])
     called = pd.DataFrame(table[table[counted[0]] < counted[1]])
     return called.sort_values(ranking(table), kind="stable")
 
@@ -58,25 +64,31 @@ def shown_name(gene: object, row: pd.Series) -> str:
     return f"{name} ({gene})" if name else str(gene)
 
 
-def key_figures(table: ResultsTable, counted: tuple[str, float]) -> str:
+def key_figures(table: ResultsTable, counted: tuple[str, float] | None) -> str:
     """Show the numbers at the top of the page.
 
     Parameters
     ----------
     table : ResultsTable
-    counted : (str, float)
+    counted : (str, float) or None
 
     Returns
     -------
     str
         HTML.
     """
-    column, level = counted
-    called = called_genes(table, counted)["log2_fold_change"]
+    if counted is None:
+        first = [(int(table["log2_fold_change"].notna().sum()), "with an estimate")]
+    else:
+        column, level = counted
+        called = called_genes(table, counted)["log2_fold_change"]
+        first = [
+            (int((called > 0).sum()), f"up, {NAMES[column]} < {level:g}"),
+            (int((called < 0).sum()), f"down, {NAMES[column]} < {level:g}"),
+            (int(table[column].notna().sum()), f"with {NAMES[column]}"),
+        ]
     figures = [
-        (int((called > 0).sum()), f"up, {NAMES[column]} < {level:g}"),
-        (int((called < 0).sum()), f"down, {NAMES[column]} < {level:g}"),
-        (int(table[column].notna().sum()), f"with {NAMES[column]}"),
+        *first,
         (len(table), "genes"),
         (int(table["status"].isin(FAILED).sum()), "failed a check"),
     ]
@@ -85,7 +97,10 @@ def key_figures(table: ResultsTable, counted: tuple[str, float]) -> str:
 
 
 def answer_section(
-    record: dict[str, Any], table: ResultsTable, counted: tuple[str, float], details: GeneDetails | None
+    record: dict[str, Any],
+    table: ResultsTable,
+    counted: tuple[str, float] | None,
+    details: GeneDetails | None,
 ) -> str:
     """Say what was found.
 
@@ -94,7 +109,7 @@ def answer_section(
     record : dict
         What ``run.json`` holds.
     table : ResultsTable
-    counted : (str, float)
+    counted : (str, float) or None
     details : GeneDetails or None
 
     Returns
@@ -102,6 +117,9 @@ def answer_section(
     str
         HTML.
     """
+    if counted is None:
+        texts = [f'<p class="answer">{escape(sentence)}.</p>' for sentence in _headlines(record)]
+        return "\n".join([*texts, f"<p>{escape(WITHOUT_P_VALUES)}</p>", key_figures(table, None)])
     called = called_genes(table, counted)
     texts = [f'<p class="answer">{escape(sentence)}.</p>' for sentence in _headlines(record)]
     texts += [f"<p>{escape(text)}</p>" for text in (_how_sure(called, counted), *_which(called)) if text]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from bayesde.design.random_effects import fixed_formula
+
 __all__ = ["citation_section"]
 
 LOVE = (
@@ -59,6 +61,13 @@ def citation_section(record: dict[str, Any]) -> str:
 
 
 def _tested(plan: dict[str, Any]) -> tuple[str, list[str]]:
+    if fixed_formula(plan["model"]["design"]) != plan["model"]["design"]:
+        return (
+            "Negative binomial regressions with random effects were fitted by maximizing the marginal "
+            "likelihood of each gene, dispersions and standard deviations of random effects moderated by "
+            "their laws over the genes; size factors are DESeq2's. There are no p-values.",
+            [LOVE],
+        )
     test = "likelihood-ratio test" if plan["model"].get("test") == "lrt" else "Wald test"
     return (
         "Size factors, dispersions and coefficients of negative binomial regressions were estimated as in "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bayesde.design import Contrast
 from bayesde.eb.options import EbOptions
 from bayesde.runs.options import ModelPlan
 
-__all__ = ["posterior_columns", "shrunken_columns", "tested_columns"]
+__all__ = ["posterior_columns", "shrunken_columns", "tested_columns", "without_tests"]
 
 _CLAIMS = {
     "greaterAbs": "the absolute effect is larger than {x:g}",
@@ -99,6 +101,32 @@ def shrunken_columns(contrast: Contrast, model: ModelPlan, options: EbOptions) -
         "s_value": f"expected share {wrong} among the genes down to this one",
         "prob_gt_threshold": "posterior probability that the absolute effect exceeds "
         f"{model.lfc_threshold:g} (log2)",
+    }
+
+
+def without_tests(told: dict[str, str], random_effects: Sequence[str]) -> dict[str, str]:
+    """Describe the columns of point estimates with random effects.
+
+    Parameters
+    ----------
+    told : dict of str to str
+        Descriptions of a table of tests or of shrunken effects.
+    random_effects : sequence of str
+        The names of the random effects.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    at_mode = "at the mode of the gene's marginal posterior"
+    return told | {
+        "lfc_se": f"{told['lfc_se']}; conditional on the laws of dispersions and of random effects' standard "
+        "deviations over the genes, but not on their values",
+        "dispersion": f"dispersion alpha {at_mode}",
+        **{
+            f"{name}_sd": f"standard deviation between levels of '{name}' {at_mode}"
+            for name in random_effects
+        },
     }
 
 

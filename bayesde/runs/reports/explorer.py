@@ -53,12 +53,15 @@ def ranking(table: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
+        None for point estimates without p-values.
     """
     return [name for name in RANKING if name in table]
 
 
 def ranked(table: pd.DataFrame) -> np.ndarray:
     """Return the positions of the genes with an estimate: first those with the smallest s- or p-values.
+
+    Without these, first those with the largest effects for their standard errors.
 
     Parameters
     ----------
@@ -71,7 +74,11 @@ def ranked(table: pd.DataFrame) -> np.ndarray:
     """
     columns = ranking(table)
     known = table["log2_fold_change"].notna().to_numpy()
-    order = pd.DataFrame(table[columns]).reset_index(drop=True).sort_values(columns, kind="stable").index
+    keys = pd.DataFrame(table[columns]).reset_index(drop=True)
+    if not columns:
+        columns = ["precision"]
+        keys["precision"] = -(table["log2_fold_change"].abs() / table["lfc_se"]).to_numpy()
+    order = keys.sort_values(columns, kind="stable").index
     return np.asarray([row for row in order.to_numpy() if known[row]], dtype=int)
 
 
@@ -79,7 +86,7 @@ def explorer_section(
     table: ResultsTable,
     details: GeneDetails | None,
     experiment: RunExperiment | None,
-    counted: tuple[str, float],
+    counted: tuple[str, float] | None,
     rows: str,
 ) -> str:
     """Make the linked plots and the table.
@@ -90,8 +97,9 @@ def explorer_section(
     details : GeneDetails or None
         None where the counts could not be read again.
     experiment : RunExperiment or None
-    counted : (str, float)
-        The column by which genes are counted, and the level.
+    counted : (str, float) or None
+        The column by which genes are counted, and the level. Without one there is nothing that the plots
+        show.
     rows : str
         HTML of the first rows of the table, which a page without scripts, or a printed one, shows.
 
@@ -100,6 +108,8 @@ def explorer_section(
     str
         HTML.
     """
+    if counted is None:
+        return rows
     data = embedded_json(_numbers(table, details, experiment, counted))
     page = files("bayesde.runs.reports").joinpath("explorer.html").read_text(encoding="utf-8")
     script = files("bayesde.runs.reports").joinpath("explorer.js").read_text(encoding="utf-8")

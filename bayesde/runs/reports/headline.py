@@ -11,7 +11,7 @@ S_VALUE_LEVEL = 0.005
 """Level below which s-values are counted, that of apeglm."""
 
 
-def counted_by(table: ResultsTable, fdr: float) -> tuple[str, float]:
+def counted_by(table: ResultsTable, fdr: float) -> tuple[str, float] | None:
     """Return the column by which genes are counted, and the level below which they count.
 
     Parameters
@@ -22,10 +22,11 @@ def counted_by(table: ResultsTable, fdr: float) -> tuple[str, float]:
 
     Returns
     -------
-    column : str
-    level : float
+    (str, float) or None
+        None where the table has neither p-values nor s-values.
     """
-    return ("s_value", S_VALUE_LEVEL) if "s_value" in table else ("padj", fdr)
+    levels = {"s_value": S_VALUE_LEVEL, "padj": fdr}
+    return next(((column, level) for column, level in levels.items() if column in table), None)
 
 
 def headline(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
@@ -43,7 +44,10 @@ def headline(table: ResultsTable, contrast: str, plan: RunPlan) -> str:
     str
         For example ``"condition treated vs untreated: 563 genes up, 767 down at adjusted p-value < 0.1"``.
     """
-    column, level = counted_by(table, plan.eb.fdr)
+    counted = counted_by(table, plan.eb.fdr)
+    if counted is None:
+        return f"{contrast}: effects of {_genes(table['log2_fold_change'].notna().sum())}, without p-values"
+    column, level = counted
     name = "s-value" if column == "s_value" else "adjusted p-value"
     chosen = table["log2_fold_change"][table[column] < level]
     limit = f"at {name} < {level:g}"

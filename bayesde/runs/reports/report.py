@@ -170,9 +170,9 @@ def _statuses(table: ResultsTable) -> str:
 
 
 def _top_genes(table: ResultsTable) -> str:
-    """Tabulate the genes with the smallest s-values or p-values."""
+    """Tabulate the genes with the smallest s-values or p-values, or the largest effects for their errors."""
     top = pd.DataFrame(table).iloc[ranked(table)[:TOP_GENES]]
-    top = top[top[ranking(table)[0]].notna()]
+    top = top[top[ranking(table)[:1]].notna().all(axis=1)]
     if top.empty:
         return "<p>No gene has an estimate that can be ranked.</p>"
     columns = [name for name in _TOP_COLUMNS if name in top]
