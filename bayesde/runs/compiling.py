@@ -12,6 +12,7 @@ from importlib import import_module
 
 from numba.core.dispatcher import Dispatcher
 
+from bayesde.design.random_effects import fixed_formula
 from bayesde.numerics.compiled import is_cached
 from bayesde.posterior.progress import Progress
 from bayesde.runs.plan import RunPlan
@@ -99,11 +100,18 @@ def compiled_ahead(plan: RunPlan, progress: Progress | None) -> Iterator[Compila
 def _commands(plan: RunPlan) -> list[tuple[str, ...]]:
     """Return the modules, with their arguments, that compile the kernels a run needs and the cache lacks."""
     commands: list[tuple[str, ...]] = [("bayesde.eb.warm_up",)] if is_cold(POINT_ESTIMATES) else []
-    if plan.command == "sample" and plan.sample.engine == "psis" and is_cold(SAMPLING):
+    if _draws_weighted(plan) and is_cold(SAMPLING):
         from bayesde.posterior.warm_up import PARTS  # slow to load, and for sampling only
 
         commands += [("bayesde.posterior.warm_up", part) for part in PARTS]
     return commands
+
+
+def _draws_weighted(plan: RunPlan) -> bool:
+    """Tell whether a run makes weighted draws: engine psis, and whatever learns laws of random effects."""
+    formula = plan.model.design
+    sampled = plan.command == "sample" and plan.sample.engine == "psis"
+    return sampled or (plan.command == "eb" and fixed_formula(formula) != formula)
 
 
 def _start(*command: str) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ import pytest
 import bayesde as bde
 from bayesde import BayesdeWarning, Design, InputError
 from bayesde.design.random_effects import fixed_formula
+from bayesde.eb.fit import fit_eb
 from bayesde.errors import OptionError
 
 N = 24
@@ -151,9 +152,9 @@ def test_new_samples_need_only_the_fixed_part():
     np.testing.assert_array_equal(rows.to_numpy(), [[1.0, 1.0]])
 
 
-def test_point_estimates_and_simulations_refuse_random_effects():
+def test_fits_of_fixed_effects_and_simulations_refuse_random_effects():
     counts = bde.Counts(np.full((3, N), 5), samples=list(TABLE.index), sample_table=TABLE)
     with pytest.raises(OptionError, match=r"no random effects, and the design has \(1 \| donor\)"):
-        bde.fit_eb(counts, "~ condition + (1 | donor)")
+        fit_eb(counts, "~ condition + (1 | donor)")
     with pytest.raises(OptionError, match="simulate has no random effects"):
         bde.simulate(5, design="~ condition + (1 | donor)", sample_table=TABLE)
