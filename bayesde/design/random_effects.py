@@ -284,8 +284,8 @@ def refuse_for_point_estimates(groupings: tuple[Grouping, ...]) -> None:
     refuse_groupings(
         groupings,
         "the empirical-Bayes fit",
-        "Those that ignore them would be too certain: bayesde.fit_eb has point estimates with random effects, "
-        "fit_posterior (bayesde sample) their posterior.",
+        "Those that ignore them would be too certain: bayesde.fit_eb has point estimates with random "
+        "effects, fit_posterior (bayesde sample) their posterior.",
     )
 
 

@@ -106,7 +106,9 @@ class Modes:
         )
 
 
-def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Modes:
+def find_modes(
+    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray, from_no_effect: bool = True
+) -> Modes:
     """Find every gene's mode from its maximum-likelihood estimate and from no effect.
 
     Parameters
@@ -115,20 +117,22 @@ def find_modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.nda
     beta : ndarray (gene, coefficient)
         Where to start, natural log; clipped to 10 in size, NaN is taken as 0.
     log_dispersion : ndarray (gene,)
+    from_no_effect : bool
+        Whether to search from there, too, which can lead to another mode under priors that shrink.
 
     Returns
     -------
     Modes
     """
     start, null = starting_points(model, beta, log_dispersion)
-    ends = np.stack([start, null])
+    ends = np.stack([start, null] if from_no_effect else [start])
     values, converged = np.empty(ends.shape[:2]), np.empty(ends.shape[:2], dtype=np.bool_)
     over_genes(_search, model.n_genes, model.data, model.prior, ends, values, converged)
-    best = (values[1] > values[0]).astype(np.intp)
+    best = (values[-1] > values[0]).astype(np.intp)
     genes = np.arange(model.n_genes)
     location = ends[best, genes]
     scale = curvature_factors(model, location)
-    return Modes(location, scale, ends[1 - best, genes], values[best, genes], converged[best, genes])
+    return Modes(location, scale, ends[-1 - best, genes], values[best, genes], converged[best, genes])
 
 
 def curvature_factors(model: ConditionalModel, location: np.ndarray) -> np.ndarray:

@@ -144,6 +144,16 @@ def test_shrinkage_is_drawn_against_maximum_likelihood(shrunken, mle):
     assert np.abs(points).max() == 1.0
 
 
+def test_a_table_without_p_values_has_no_highlighted_genes(mle):
+    bare = mle.drop(columns=["stat", "p_value", "padj"])
+    ax = ma_plot(bare, label=[str(bare.index[bare["log2_fold_change"].notna()][0])])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == [f"genes ({bare['log2_fold_change'].notna().sum():,})"]
+    assert len(ax.texts) == 1
+    with pytest.raises(InputError, match="padj"):
+        ma_plot(bare, label=5)
+
+
 def test_no_gene_is_called_or_there_is_none(shrunken, mle):
     for ax in (volcano_plot(mle.assign(padj=0.9)), ma_plot(mle.assign(padj=0.9), label=5)):
         ax.figure.draw_without_rendering()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,12 @@ def test_point_estimates_start_one_process_where_there_is_a_core_for_it(monkeypa
     with compiled_ahead(plan("eb"), lambda *what: told.append(what)) as ready:
         assert len(ready.running) == processes
     assert told == [(0, 0, MESSAGES["eb"])]
+
+
+def test_random_effects_need_the_kernels_of_sampling(monkeypatch):
+    monkeypatch.setattr(compiling, "is_cold", lambda module: True)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    told = []
+    design = replace(MODEL, design="~ condition + (1 | donor)")
+    with compiled_ahead(replace(plan("eb"), model=design), lambda *what: told.append(what)):
+        assert told == [(0, 0, MESSAGES["sample"])]

@@ -57,15 +57,52 @@ def test_a_run(bayesde, files):
     assert opened.posterior.random_effects(["g5"]).sizes["level"] == 6
 
 
+@pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
+def test_point_estimates(bayesde, files):
+    out = files / "out"
+    code, _, told = run(bayesde, files, "eb", "-c", "condition,b,a", "-o", out)
+    assert code == 0, told
+    assert "condition b vs a: effects of 80 genes, without p-values" in " ".join(told.split())
+    table = read_results(out)
+    assert {"log2_fold_change", "lfc_se", "donor_sd"} < set(table)
+    assert not {"stat", "p_value", "padj", "lfsr", "s_value"} & set(table)
+    meant = json.loads((out / "results.columns.json").read_text())["columns"]
+    assert "mode of the gene's marginal posterior" in meant["donor_sd"]["description"]
+    assert (
+        "Cauchy prior"
+        in json.loads((out / "shrunken" / "results.columns.json").read_text())["columns"]["log2_fold_change"][
+            "description"
+        ]
+    )
+    assert {file.name for file in (out / "plots").iterdir()} == {"ma.png", "random_effect_sd.png"}
+    learnt = bde.Hyperparameters.from_json(out / "hyperparameters.json")
+    assert set(learnt.random_effect_sd) == {"donor"}
+    assert "no p-values" in (out / "log.txt").read_text()
+    assert bayesde("report", out)[0] == 0
+    page = (out / "report.html").read_text()
+    assert "There are no p-values" in page
+    assert "explorer-data" not in page
+    assert bayesde("contrast", out, "-c", "condition,a,b")[0] == 0
+    opened = bde.open_run(out)
+    pd.testing.assert_frame_equal(opened.results(), table)
+    pd.testing.assert_frame_equal(
+        opened.results(("condition", "a", "b"))[["log2_fold_change"]], -table[["log2_fold_change"]]
+    )
+
+
 @pytest.mark.parametrize(
-    ("command", "options", "formula", "words"),
+    ("options", "words"),
     [
-        ("eb", (), FORMULA, "the empirical-Bayes fit has no random effects"),
+        (("--test", "lrt", "--reduced", "~ 1"), "a likelihood-ratio test (--test lrt) has no meaning"),
+        (("--lfc-threshold", "1"), "a threshold or an alternative (--lfc-threshold, --alternative)"),
+        (("--shrinkage", "ashr"), "Cauchy priors whose scales are learnt"),
+        (("--weights", "counts.tsv"), "cannot have observation weights"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::bayesde.errors.BayesdeWarning")
-def test_what_is_refused(bayesde, files, command, options, formula, words):
-    code, _, told = run(bayesde, files, command, *options, "-o", files / "out", formula=formula)
+def test_what_is_refused(bayesde, files, options, words):
+    options = [files / option if option.endswith(".tsv") else option for option in options]
+    code, _, told = run(bayesde, files, "eb", *options, "-o", files / "out")
     assert code == 2
     assert words in " ".join(told.split())
     assert not (files / "out").exists()

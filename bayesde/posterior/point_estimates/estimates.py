@@ -174,11 +174,16 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
     )
     places: list[np.ndarray] = []
 
-    def calls() -> Iterator[tuple[ConditionalModel, np.ndarray, np.ndarray]]:
+    def calls() -> Iterator[tuple[ConditionalModel, np.ndarray, np.ndarray, bool]]:
         for genes, model in found.blocks():
             places.append(genes)
             start = found.request.start(genes)
-            yield with_wide_priors(model), start.beta, start.log_dispersion
+            yield (
+                with_wide_priors(model),
+                start.beta,
+                start.log_dispersion,
+                False,
+            )  # one mode: no prior shrinks
 
     for number, modes in enumerate(in_order(pool or LocalPool(), find_modes, calls())):
         genes = places[number]

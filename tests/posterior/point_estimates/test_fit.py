@@ -120,9 +120,12 @@ def test_shrunken_effects(fit, experiment):
 
 
 def test_that_there_are_no_p_values_is_said(experiment):
-    with pytest.warns(BayesdeNote, match="have no p-values") as caught:
+    with warnings.catch_warnings(record=True, action="always") as caught:
         fit = bde.fit_eb(experiment[0], FORMULA, options=bde.EbOptions(use_t=True))
-    assert any("'use_t'" in str(one.message) for one in caught)
+    told = [str(one.message) for one in caught if one.category is BayesdeNote]
+    assert [words in text for words, text in zip(("'use_t'", "have no p-values"), told, strict=True)] == [
+        True
+    ] * 2
     assert isinstance(fit, RandomEffectsFit)
     assert "no p-values" in fit._repr_html_()
     assert "59 estimated" in repr(fit)
@@ -172,3 +175,11 @@ def test_several_random_effects(name):
     assert len(names) == 2
     assert (table.loc[table["status"] == "ok", [f"{one}_sd" for one in names]] > 0.0).all(axis=None)
     assert (table["status"] == "ok").mean() > 0.9
+
+
+def test_plot_of_standard_deviations(fit):
+    ax = bde.plots.random_effect_sd_plot(fit)
+    points = ax.collections[0].get_offsets()[fit.estimated]
+    np.testing.assert_allclose(points[:, 1], fit.results()["donor_sd"].dropna())
+    with pytest.raises(InputError, match="there are none called 'litter'"):
+        bde.plots.random_effect_sd_plot(fit, "litter")
