@@ -122,6 +122,7 @@ def eb(chosen: Chosen) -> None:
 
     Writes results.tsv, hyperparameters.json (except with a local trend, which has no parameters) and plots
     into DIR, and the shrunken effects into DIR/shrunken; with --shrink, results.tsv has the shrunken effects.
+    A design with random effects, such as '~ condition + (1 | donor)', gives no p-values.
 
     For example:
 

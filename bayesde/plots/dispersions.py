@@ -9,6 +9,7 @@ import numpy as np
 from bayesde.errors import InputError, first_few
 from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, legend_outside, mark_powers, new_axes
 from bayesde.posterior.data import PosteriorData
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from bayesde.eb.fit import EbFit
     from bayesde.model.hyperparameters import Hyperparameters
     from bayesde.posterior import Posterior
-    from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 
 __all__ = ["dispersion_plot", "posterior_dispersions", "random_effect_sd_plot"]
 
@@ -42,7 +42,17 @@ def dispersion_plot(fit: EbFit | Posterior, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         Gene-wise estimates at the smallest value allowed (1e-8) are drawn on the lower edge.
+
+    Raises
+    ------
+    InputError
+        If the fit has random effects.
     """
+    if isinstance(fit, RandomEffectsFit):
+        raise InputError(
+            "a fit with random effects has no gene-wise dispersions; random_effect_sd_plot draws its standard "
+            "deviations, and fit.fixed is the fit that ignores them."
+        )
     posterior = fit if isinstance(fit, PosteriorData) else None
     estimates: EbFit = fit.eb if isinstance(fit, PosteriorData) else fit
     ax = ax or new_axes((8.0, 4.2))

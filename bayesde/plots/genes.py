@@ -19,6 +19,7 @@ from bayesde.plots.style import BLACK, GREY, mark_numbers, new_axes
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.labelled import equal_draws
 from bayesde.posterior.factor_levels.level_draws import full_draws
+from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.posterior.queries.predict import predict_counts
 from bayesde.results import to_log2
 
@@ -226,6 +227,7 @@ def _groups(estimates: EbEstimates, by: Any) -> SampleGroups:
 def _estimates(fit: Any) -> EbEstimates:
     """Return the fit, or that of a posterior."""
     found = fit.eb if isinstance(fit, PosteriorData) else fit
+    found = found.fixed if isinstance(found, RandomEffectsFit) else found
     if not isinstance(found, EbEstimates):
         raise InputError(f"a fit or a posterior is needed; got {type(fit).__name__}.")
     return found
