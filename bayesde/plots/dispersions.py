@@ -50,8 +50,8 @@ def dispersion_plot(fit: EbFit | Posterior, *, ax: Axes | None = None) -> Axes:
     """
     if isinstance(fit, RandomEffectsFit):
         raise InputError(
-            "a fit with random effects has no gene-wise dispersions; random_effect_sd_plot draws its standard "
-            "deviations, and fit.fixed is the fit that ignores them."
+            "a fit with random effects has no gene-wise dispersions; random_effect_sd_plot draws its "
+            "standard deviations, and fit.fixed is the fit that ignores them."
         )
     posterior = fit if isinstance(fit, PosteriorData) else None
     estimates: EbFit = fit.eb if isinstance(fit, PosteriorData) else fit
