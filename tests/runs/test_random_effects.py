@@ -78,7 +78,7 @@ def test_point_estimates(bayesde, files):
     assert {file.name for file in (out / "plots").iterdir()} == {"ma.png", "random_effect_sd.png"}
     learnt = bde.Hyperparameters.from_json(out / "hyperparameters.json")
     assert set(learnt.random_effect_sd) == {"donor"}
-    assert "no p-values" in (out / "log.txt").read_text()
+    assert "without p-values" in (out / "log.txt").read_text()
     assert bayesde("report", out)[0] == 0
     page = (out / "report.html").read_text()
     assert "There are no p-values" in page
