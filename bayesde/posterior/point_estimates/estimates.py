@@ -33,10 +33,11 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.model.modes import find_modes
 from bayesde.model.priors import Priors
 from bayesde.numerics.elementary import exponentials
+from bayesde.posterior.codings.starting_values import starting_values
 from bayesde.posterior.hyper.learning import few_draws, maximum_of_some, spread_genes
 from bayesde.posterior.options import EngineRunOptions, SamplingOptions
 from bayesde.posterior.random_effects import with_laws_of_random_effects
-from bayesde.posterior.request import Request, starting_values
+from bayesde.posterior.request import Request
 from bayesde.workers.pools import LocalPool, Pool, in_order
 
 __all__ = ["RandomEffectsEstimates", "estimated", "with_wide_priors"]
