@@ -20,7 +20,16 @@ from bayesde.numerics.compiled import copy_row, kernel
 from bayesde.numerics.elementary import logarithms
 from bayesde.numerics.threads import over_genes
 
-__all__ = ["Modes", "Starts", "climb", "curvature_factors", "fill_factor", "find_modes", "starting_points"]
+__all__ = [
+    "NEARLY_FLAT",
+    "Modes",
+    "Starts",
+    "climb",
+    "curvature_factors",
+    "fill_factor",
+    "find_modes",
+    "starting_points",
+]
 
 MAX_STEPS = 200
 FLAT = 1e-9
@@ -107,7 +116,11 @@ class Modes:
 
 
 def find_modes(
-    model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray, from_no_effect: bool = True
+    model: ConditionalModel,
+    beta: np.ndarray,
+    log_dispersion: np.ndarray,
+    from_no_effect: bool = True,
+    flat: float = FLAT,
 ) -> Modes:
     """Find every gene's mode from its maximum-likelihood estimate and from no effect.
 
@@ -119,6 +132,8 @@ def find_modes(
     log_dispersion : ndarray (gene,)
     from_no_effect : bool
         Whether to search from there, too, which can lead to another mode under priors that shrink.
+    flat : float
+        See `climb`.
 
     Returns
     -------
@@ -127,7 +142,7 @@ def find_modes(
     start, null = starting_points(model, beta, log_dispersion)
     ends = np.stack([start, null] if from_no_effect else [start])
     values, converged = np.empty(ends.shape[:2]), np.empty(ends.shape[:2], dtype=np.bool_)
-    over_genes(_search, model.n_genes, model.data, model.prior, ends, values, converged)
+    over_genes(_search, model.n_genes, model.data, model.prior, flat, ends, values, converged)
     best = (values[-1] > values[0]).astype(np.intp)
     genes = np.arange(model.n_genes)
     location = ends[best, genes]
@@ -258,14 +273,14 @@ def climb(theta, data, prior, flat, gradient, hessian):  # type: ignore[no-untyp
 
 
 @kernel
-def _search(first, last, data, prior, ends, values, converged):  # type: ignore[no-untyped-def]
+def _search(first, last, data, prior, flat, ends, values, converged):  # type: ignore[no-untyped-def]
     """Climb from each of the starts that ends (start, gene, P + 1) holds."""
     d = ends.shape[2]
     gradient, hessian = np.empty(d), np.empty((d, d))
     for g in range(first, last):
         own, own_prior = one_gene(data, prior, g)
         for s in range(ends.shape[0]):
-            converged[s, g] = climb(ends[s, g], own, own_prior, FLAT, gradient, hessian)
+            converged[s, g] = climb(ends[s, g], own, own_prior, flat, gradient, hessian)
             values[s, g] = log_density(ends[s, g], own, own_prior)
 
 

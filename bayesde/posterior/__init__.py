@@ -3,7 +3,8 @@
 The folders, in the order of the data: ``draws`` (weighted draws, Pareto smoothing, diagnostics), ``proposal``
 (each gene's proposal distribution), ``hyper`` (the posterior of the hyperparameters), ``importance`` and
 ``stan`` (the inference methods), ``summaries`` (contrasts, tables, checks) and ``queries`` (prediction,
-leave-one-out, other priors). A ``request`` goes to one of the ``engines``, which return its ``data``; a
+leave-one-out, other priors); ``point_estimates`` has the modes of designs with random effects, for
+`bayesde.fit_eb`. A ``request`` goes to one of the ``engines``, which return its ``data``; a
 ``posterior`` is these data with the methods that users call, and ``fit`` has the function that returns it.
 """
 

@@ -30,7 +30,7 @@ from bayesde.eb.fit import EbFit
 from bayesde.eb.options import EbOptions
 from bayesde.model.density import ConditionalModel
 from bayesde.model.hyperparameters import Hyperparameters
-from bayesde.model.modes import find_modes
+from bayesde.model.modes import NEARLY_FLAT, Modes, find_modes
 from bayesde.model.priors import Priors
 from bayesde.numerics.elementary import exponentials
 from bayesde.posterior.codings.starting_values import starting_values
@@ -175,18 +175,13 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
     )
     places: list[np.ndarray] = []
 
-    def calls() -> Iterator[tuple[ConditionalModel, np.ndarray, np.ndarray, bool]]:
+    def calls() -> Iterator[tuple[ConditionalModel, np.ndarray, np.ndarray]]:
         for genes, model in found.blocks():
             places.append(genes)
             start = found.request.start(genes)
-            yield (
-                with_wide_priors(model),
-                start.beta,
-                start.log_dispersion,
-                False,
-            )  # one mode: no prior shrinks
+            yield with_wide_priors(model), start.beta, start.log_dispersion
 
-    for number, modes in enumerate(in_order(pool or LocalPool(), find_modes, calls())):
+    for number, modes in enumerate(in_order(pool or LocalPool(), _modes, calls())):
         genes = places[number]
         found.location[genes], found.converged[genes] = modes.location, modes.converged
         found.location_se[genes] = np.sqrt((modes.scale**2).sum(axis=2))
@@ -226,3 +221,8 @@ def _learnt(request: Request) -> Hyperparameters:
     psi = space.psi_of(request.hyperparameters)
     psi, _ = maximum_of_some(request.model(some), request.start(some), space, psi, few_draws(some.size))
     return replace(space.hyperparameters(space.phi(psi)), source="eb")
+
+
+def _modes(model: ConditionalModel, beta: np.ndarray, log_dispersion: np.ndarray) -> Modes:
+    """Find modes under priors that do not shrink: from no effect, a search would lead to the same ones."""
+    return find_modes(model, beta, log_dispersion, from_no_effect=False, flat=NEARLY_FLAT)

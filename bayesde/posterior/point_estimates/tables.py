@@ -18,7 +18,7 @@ import numpy as np
 from bayesde.design import Contrast
 from bayesde.eb.tables import refuse_level
 from bayesde.errors import InputError
-from bayesde.model.modes import curvature_factors, find_modes
+from bayesde.model.modes import NEARLY_FLAT, curvature_factors, find_modes
 from bayesde.numerics.linear import combine
 from bayesde.posterior.point_estimates.estimates import RandomEffectsEstimates, with_wide_priors
 from bayesde.results import ResultsTable, build_results
@@ -74,7 +74,7 @@ def shrunken_estimates_table(fit: RandomEffectsEstimates, contrast: Contrast) ->
     weights, converged = _weights(fit, contrast), fit.converged.copy()
     for genes, model in fit.blocks():
         start = fit.location[genes]
-        modes = find_modes(model, start[:, :-1], start[:, -1])
+        modes = find_modes(model, start[:, :-1], start[:, -1], flat=NEARLY_FLAT)
         effect[genes] = combine(modes.location, weights)
         error[genes] = _standard_errors(modes.scale, weights)
         converged[genes] &= modes.converged
