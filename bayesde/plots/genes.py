@@ -42,7 +42,7 @@ _FAINTEST = -10.0
 
 
 def gene_counts_plot(
-    fit: EbFit | Posterior,
+    fit: EbFit | RandomEffectsFit | Posterior,
     gene: str,
     *,
     by: Any = None,
@@ -54,7 +54,7 @@ def gene_counts_plot(
 
     Parameters
     ----------
-    fit : EbFit or Posterior
+    fit : EbFit, RandomEffectsFit or Posterior
         Of a posterior, bars hold `ci_prob` of the normalized counts predicted for the samples of a group, and
         lines are their medians.
     gene : str

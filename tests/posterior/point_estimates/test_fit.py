@@ -181,7 +181,7 @@ def test_plot_of_standard_deviations(fit):
     ax = bde.plots.random_effect_sd_plot(fit)
     points = ax.collections[0].get_offsets()[fit.estimated]
     np.testing.assert_allclose(points[:, 1], fit.results()["donor_sd"].dropna())
-    assert bde.plots.gene_plot(fit, "g3").get_ylabel() == "normalized count"
+    assert bde.plots.gene_counts_plot(fit, "g3").get_ylabel() == "normalized count"
     with pytest.raises(InputError, match="has no gene-wise dispersions"):
         bde.plots.dispersion_plot(fit)
     with pytest.raises(InputError, match="there are none called 'litter'"):
