@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesde.errors import InputError, first_few
-from bayesde.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, legend_outside, mark_powers, new_axes
+from bayesde.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    legend_outside,
+    mark_numbers,
+    mark_powers,
+    new_axes,
+)
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 
@@ -156,7 +166,7 @@ def random_effect_sd_plot(
     _law_of_sds(ax, fit.hyperparameters, name)
     ax.set(xscale="log", yscale="log")
     mark_powers(ax.xaxis)
-    mark_powers(ax.yaxis)
+    mark_numbers(ax.yaxis, *ax.get_ylim())
     ax.set_xlabel("mean of normalized counts")
     ax.set_ylabel(f"sd between levels of {name}, log2")
     legend_outside(ax)

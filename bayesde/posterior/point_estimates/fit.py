@@ -76,7 +76,7 @@ class RandomEffectsFit(RandomEffectsEstimates):
 
     def _repr_html_(self) -> str:
         title = ("RandomEffectsFit", f"{self.counts.n_genes:,} genes, {self.counts.n_samples} samples")
-        lines = [("", line) for line in [*variable_lines(self.design), *self.lines]]
+        lines = [("", line) for line in [*variable_lines(self.design), *self.lines, NO_P_VALUES]]
         return html_table([title, ("design", self.design.formula or ""), *lines])
 
     @property
@@ -108,7 +108,7 @@ class RandomEffectsFit(RandomEffectsEstimates):
                 f"standard deviation between levels of {name}: median of the genes "
                 f"{median / math.log(2.0):.3g} (log2), of 90 % of them between {low:.3g} and {high:.3g}"
             )
-        return [*found, NO_P_VALUES]
+        return found
 
     def results(
         self,
@@ -365,7 +365,7 @@ def _say_unused(options: EbOptions) -> None:
 
 def _report(fit: RandomEffectsFit) -> None:
     """Log the summary, say that there are no p-values, and warn of genes without convergence."""
-    for line in fit.lines[:-1]:
+    for line in fit.lines:
         logger.info("%s", line)
     warnings.warn(NO_P_VALUES, BayesdeNote, stacklevel=3)
     failed = fit.estimated & ~fit.converged
