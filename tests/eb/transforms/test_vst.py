@@ -139,7 +139,7 @@ def test_a_scale_that_cannot_be_matched():
 def test_what_does_not_go_together(fit):
     with pytest.raises(InputError, match="a fit has its own design"):
         vst(fit, "~ condition")
-    with pytest.raises(InputError, match="Counts or a fit are needed; got ndarray"):
+    with pytest.raises(InputError, match="Counts or a fit without random effects are needed; got ndarray"):
         vst(np.ones((3, 3)))
     with pytest.raises(InputError, match="the design has 7 rows, but there are 6 samples"):
         vst(pasilla().subset(samples=range(6)), fit.design)
