@@ -284,9 +284,8 @@ def _compute(
     fit = _fitted(plan, start, machine)
     variables = variable_lines(fit.design)
     lines = fit.lines if isinstance(fit, RandomEffectsFit) else fit_lines(fit)
-    if plan.command == "eb" or isinstance(
-        fit, RandomEffectsFit
-    ):  # a posterior starts from fixed effects alone
+    # a posterior starts from fixed effects alone
+    if plan.command == "eb" or isinstance(fit, RandomEffectsFit):
         with _timed(timings, "results"):
             written = write_eb(directory, plan, fit, inputs)
     else:
