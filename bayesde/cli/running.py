@@ -14,9 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     from bayesde.cli.arguments import Chosen
-    from bayesde.posterior.progress import BlockCount, Progress
     from bayesde.runs import AnalysesOutcome, RunPlan
     from bayesde.runs.execution import Machine, RunOutcome
+    from bayesde.workers.progress import BlockCount, Progress
 
 __all__ = [
     "carry_out",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from bayesde.eb.tables import lrt_table, shrunken_table, wald_table
 from bayesde.errors import InputError
 from bayesde.results import ResultsTable
 from bayesde.workers.pools import LocalPool, pool_of
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["EbFit", "fit_eb", "one_of"]
 
@@ -234,18 +235,20 @@ def fit_eb(
     design: str | Design,
     *,
     size_factors: Any = None,
-    references: Mapping[str, str] | None = None,
     weights: Any = None,
     trend: DispersionTrend | Callable[[np.ndarray], np.ndarray] | None = None,
     options: EbOptions | None = None,
     scheduler: Any = None,
+    progress: Progress = silent,
 ) -> EbFit:
     """Fit the negative-binomial model of every gene as DESeq2 does, without random effects.
 
     Parameters
     ----------
-    counts, design, size_factors, references, weights, trend, options, scheduler
+    counts, design, size_factors, weights, trend, options, scheduler
         As of `bayesde.fit_eb`.
+    progress : callable
+        See `Progress`. Not called where all genes are a single block.
 
     Returns
     -------
@@ -260,14 +263,15 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = as_design(design, counts, references)
+    design = as_design(design, counts)
     refuse_for_point_estimates(design.groupings)
     known = None if trend is None else as_trend(trend)
     with closing(pool_of(scheduler)) as cluster:
         inputs = gather_inputs(counts, design, size_factors, weights, options or EbOptions())
-        pool = cluster if inputs.fitted.sum() > inputs.piece_size() else LocalPool()  # for several blocks
-        gene_wise = first_pass(inputs, pool)
+        several = inputs.fitted.sum() > inputs.piece_size()
+        pool, told = (cluster, progress) if several else (LocalPool(), silent)
+        gene_wise = first_pass(inputs, pool, told)
         hierarchy = learn_hierarchy(inputs, gene_wise, known)
-        fit = EbFit(**vars(second_pass(inputs, gene_wise, hierarchy, pool=pool)))
+        fit = EbFit(**vars(second_pass(inputs, gene_wise, hierarchy, pool=pool, progress=told)))
     report_fit(fit)
     return fit

@@ -45,6 +45,7 @@ from bayesde.eb.outliers import (
 from bayesde.eb.regression.glm import MIN_MU
 from bayesde.eb.regression.separation import separated_genes
 from bayesde.workers.pools import LocalPool, Pool, in_order
+from bayesde.workers.progress import GenesDone, Progress, silent
 
 __all__ = ["first_pass", "fitted_cooks_distances", "learn_hierarchy", "second_pass"]
 
@@ -52,7 +53,7 @@ PIECES_REPLACED = 8
 """Replacing counts takes several copies of a block, so it is done in so many pieces."""
 
 
-def first_pass(inputs: EbInputs, pool: Pool | None = None) -> GeneWise:
+def first_pass(inputs: EbInputs, pool: Pool | None = None, progress: Progress = silent) -> GeneWise:
     """Estimate base means and gene-wise dispersions.
 
     Parameters
@@ -60,6 +61,8 @@ def first_pass(inputs: EbInputs, pool: Pool | None = None) -> GeneWise:
     inputs : EbInputs
     pool : Pool, optional
         Where blocks are fitted; by default here.
+    progress : callable
+        See `Progress`.
 
     Returns
     -------
@@ -67,6 +70,7 @@ def first_pass(inputs: EbInputs, pool: Pool | None = None) -> GeneWise:
         Of the fitted genes, in their order.
     """
     n_genes, layout = int(inputs.fitted.sum()), inputs.layout
+    estimated = GenesDone(progress, n_genes, "estimating gene-wise dispersions of {:,} genes")
     columns = 0 if fits_cell_means(layout, inputs.weights is not None) else layout.n_coefficients
     found = GeneWise(np.zeros(n_genes), np.full(n_genes, math.nan), np.full((n_genes, columns), math.nan))
     mean_reciprocal = inputs.mean_reciprocal_factor(inputs.fitted)
@@ -78,6 +82,7 @@ def first_pass(inputs: EbInputs, pool: Pool | None = None) -> GeneWise:
         found.base_mean[where] = part.base_mean
         found.dispersion[where] = part.dispersion
         found.coefficients[where] = part.coefficients
+        estimated.more(part.base_mean.size)
     return found
 
 
@@ -159,6 +164,7 @@ def second_pass(
     *,
     cooks_at_gene_wise_means: bool = False,
     pool: Pool | None = None,
+    progress: Progress = silent,
 ) -> EbEstimates:
     """Estimate dispersions and coefficients; replace excessive counts and fit their genes again.
 
@@ -172,6 +178,8 @@ def second_pass(
         See ``Setting``.
     pool : Pool, optional
         Where blocks are fitted; by default here.
+    progress : callable
+        See `Progress`.
 
     Returns
     -------
@@ -186,10 +194,12 @@ def second_pass(
         (genes, block, (gene_wise.take(where), hierarchy, setting, at_a_time))
         for where, genes, block in inputs.blocks()
     )
+    fitted = GenesDone(progress, int(inputs.fitted.sum()), "fitting {:,} genes")
     for genes, part in _each(pool, _second_of_block, blocks):
         found.put(genes, part)
+        fitted.more(genes.size)
     changed = ReplacedCounts(*(np.concatenate(each) for each in zip(*found.changes, strict=True)))
-    _refit(inputs, hierarchy, setting, found, changed, pool)
+    _refit(inputs, hierarchy, setting, found, changed, pool, progress)
     outlier = count_outliers(found.cooks, inputs.layout, two_groups=_two_groups(inputs.design))
     return EbEstimates(
         **vars(found.estimates),
@@ -256,6 +266,7 @@ def _refit(
     found: _Found,
     changed: ReplacedCounts,
     pool: Pool | None,
+    progress: Progress,
 ) -> None:
     """Fit genes with replaced counts again, and leave those without any counts left without estimates.
 
@@ -271,8 +282,10 @@ def _refit(
         (genes, _with_changes(inputs.block(genes), genes, changed), arguments)
         for genes in inputs.pieces(np.flatnonzero(again))
     )
+    fitted = GenesDone(progress, int(again.sum()), "fitting {:,} genes again, without outlying counts")
     for genes, estimates in _each(pool, _both_of_block, blocks):
         put_estimates(found.estimates, genes, estimates)
+        fitted.more(genes.size)
 
 
 def _with_changes(block: GeneBlock, genes: np.ndarray, changed: ReplacedCounts) -> GeneBlock:

@@ -140,7 +140,7 @@ def report_fit(fit: EbEstimates) -> None:
             "out genes with low counts) and a covariate far from 0 or in unusual units (write "
             "scale(covariate) in the design).",
             BayesdeWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
@@ -154,5 +154,5 @@ def _warn_if_flat(fit: EbEstimates) -> None:
             f"{AT_FLOOR:g}), which is rare among biological replicates. Check that these are raw "
             "counts of biological replicates, and that normalization factors were not made from the counts.",
             BayesdeWarning,
-            stacklevel=4,
+            stacklevel=6,
         )

@@ -4,7 +4,8 @@ r"""Size factors by the median of ratios, Anders and Huber (2010), doi:10.1186/g
 
 The reference level g_i of a gene depends on the counts of that gene only, so that one pass over blocks of
 genes yields the log ratios, and only these are kept: for some samples at a time, so that they are never more
-than the counts of a chunk.
+than the counts of a chunk. Where those of all samples are more, one pass counts them in small intervals, and
+only those in the interval of the median are kept.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ __all__ = ["METHODS", "check_method", "log_size_factors"]
 METHODS = ("ratio", "poscounts")
 HELD_TIMES = 4
 """Log ratios are computed for a quarter of a chunk at a time: several arrays of that size are needed."""
+N_BINS, BINS_FROM, BINS_PER_UNIT = 1024, -16.0, 32.0
+"""Intervals of log ratios; the first and the last one are open."""
 Location = Callable[[np.ndarray], float]
 Genes = slice | np.ndarray
 """Consecutive genes, or positions."""
@@ -63,7 +66,7 @@ def log_size_factors(
     check_method(method)
     given = None if geometric_means is None else _checked_reference(geometric_means, counts)
     ratios = _Ratios(counts, method, _mask(control_genes, counts), given, log_offsets)
-    logs = _locations(ratios, location or _median)
+    logs = _locations(ratios, location)
     if np.isnan(logs).any():
         raise InputError(_no_ratio(counts, method, control_genes, given, np.isnan(logs)))
     return logs - logs.mean() if method == "poscounts" or given is not None else logs
@@ -200,16 +203,71 @@ class _Ratios:
         return used if self.chosen is None else used & self.chosen[genes]
 
 
-def _locations(ratios: _Ratios, location: Location) -> np.ndarray:
-    """Locate the log ratios of each sample; NaN for a sample without any, (sample,)."""
-    numbers = ratios.numbers()
-    groups = list(_groups(numbers))
-    if len(groups) > 1 and ratios.reference is None:
-        ratios = ratios.with_reference()
+@dataclass(frozen=True)
+class _Window:
+    """The log ratios of each sample that its median is among.
+
+    Attributes
+    ----------
+    first, last : ndarray of int (sample,)
+        Their intervals.
+    below, inside : ndarray of int (sample,)
+        How many log ratios are smaller, and how many these are.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    below: np.ndarray
+    inside: np.ndarray
+
+    @classmethod
+    def of(cls, ratios: _Ratios, numbers: np.ndarray) -> _Window:
+        """Count the log ratios of all samples in small intervals, and find those of the middle two."""
+        counts = np.zeros((numbers.size, N_BINS), dtype=np.int32)
+        places, starts, everyone = counts.reshape(-1), N_BINS * np.arange(numbers.size), slice(None)
+        for genes, rows in ratios.blocks():
+            block = ratios.of(genes, rows, everyone)
+            known = ~np.isnan(block)
+            # sample after sample, which lie close together in memory; a Python int would be slow to convert
+            sample = np.repeat(starts, np.count_nonzero(known, axis=0))
+            np.add.at(places, sample + _bins(block.T[known.T]), np.int32(1))
+        up_to = counts.cumsum(axis=1, dtype=np.int32)
+        # the first interval up to whose end there are more log ratios than the rank of the middle one
+        first = (up_to <= ((numbers - 1) // 2)[:, None]).sum(axis=1)
+        last = (up_to <= (numbers // 2)[:, None]).sum(axis=1)
+        first, last = np.where(numbers > 0, (first, last), 0)
+        every = np.arange(numbers.size)
+        below = (up_to[every, first] - counts[every, first]).astype(np.int64)
+        return cls(first, last, below, up_to[every, last] - below)
+
+    def holds(self, block: np.ndarray, samples: slice) -> np.ndarray:
+        """Return which log ratios are among them, bool (gene, chosen sample)."""
+        bins = _bins(block)
+        return (self.first[samples] <= bins) & (bins <= self.last[samples])
+
+
+def _bins(log_ratios: np.ndarray) -> np.ndarray:
+    """Return the intervals of log ratios; of a NaN, the first."""
+    with np.errstate(invalid="ignore"):
+        above = np.nan_to_num((log_ratios - BINS_FROM) * BINS_PER_UNIT)
+    return np.clip(above, 0, N_BINS - 1).astype(np.int64)
+
+
+def _locations(ratios: _Ratios, location: Location | None) -> np.ndarray:
+    """Locate the log ratios of each sample, by default by their median; NaN without any, (sample,)."""
+    numbers, window = ratios.numbers(), None
+    if len(list(_groups(numbers))) > 1:
+        ratios = ratios.with_reference() if ratios.reference is None else ratios
+        window = _Window.of(ratios, numbers) if location is None else None
+    kept, below = (numbers, np.zeros_like(numbers)) if window is None else (window.inside, window.below)
     found = np.full(numbers.size, np.nan)
-    for samples in groups:
-        for sample, values in enumerate(_by_sample(ratios, samples, numbers[samples]), samples.start):
-            if values.size:
+    for samples in _groups(kept):
+        for sample, values in enumerate(_by_sample(ratios, samples, kept[samples], window), samples.start):
+            if not values.size:
+                continue
+            if location is None:
+                found[sample] = _median(values, int(numbers[sample]), int(below[sample]))
+            else:
                 found[sample] = _one_location(values, location)
     return found
 
@@ -225,27 +283,38 @@ def _groups(numbers: np.ndarray) -> Iterator[slice]:
         start = stop
 
 
-def _by_sample(ratios: _Ratios, samples: slice, numbers: np.ndarray) -> list[np.ndarray]:
-    """Collect the log ratios of each of some samples, in the order of genes."""
-    kept = [np.empty(number) for number in numbers]
-    filled = np.zeros(len(kept), dtype=np.int64)
+def _by_sample(
+    ratios: _Ratios, samples: slice, numbers: np.ndarray, window: _Window | None
+) -> list[np.ndarray]:
+    """Collect the log ratios of each of some samples, in the order of genes; only those in a window."""
+    ends = np.cumsum(numbers)
+    kept, filled = np.empty(numbers.sum()), ends - numbers
     for genes, rows in ratios.blocks():
         block = ratios.of(genes, rows, samples)
-        known = ~np.isnan(block)
-        for j, values in enumerate(kept):
-            some = block[known[:, j], j]
-            values[filled[j] : filled[j] + some.size] = some
-            filled[j] += some.size
-    return kept
+        chosen = ~np.isnan(block)
+        if window is not None:
+            chosen &= window.holds(block, samples)
+        n = np.count_nonzero(chosen, axis=0)
+        start_in_block = np.cumsum(n) - n
+        values = block.T[chosen.T]
+        kept[np.repeat(filled - start_in_block, n) + np.arange(values.size)] = values
+        filled += n
+    return np.split(kept, ends[:-1])
 
 
-def _median(values: np.ndarray) -> float:
-    """Median, the mean of the middle two of an even number."""
-    middle = values.size // 2
-    halves = np.partition(values, middle)
-    if values.size % 2:
-        return float(halves[middle])
-    return float((halves[:middle].max() + halves[middle]) / 2.0)
+def _median(values: np.ndarray, number: int, below: int) -> float:
+    """Median of some numbers: the mean of the middle two of an even number.
+
+    Parameters
+    ----------
+    values : ndarray
+        Those of the numbers that are among the middle ones, in any order.
+    number, below : int
+        How many numbers there are in all, and how many are smaller than these.
+    """
+    middle = [(number - 1) // 2 - below, number // 2 - below]
+    low, high = np.partition(values, middle)[middle]
+    return float((low + high) / 2.0)
 
 
 def _one_location(values: np.ndarray, location: Location) -> float:

@@ -32,11 +32,11 @@ from bayesde.posterior.options import (
 )
 from bayesde.posterior.point_estimates.fit import RandomEffectsFit
 from bayesde.posterior.posterior import Posterior
-from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.outlier_search import with_outliers_treated
 from bayesde.posterior.random_effects import with_laws_of_random_effects
 from bayesde.posterior.request import Request, selected_genes
 from bayesde.workers.pools import pool_of
+from bayesde.workers.progress import Progress
 
 __all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]
 

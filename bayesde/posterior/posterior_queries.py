@@ -11,7 +11,6 @@ import xarray as xr
 from bayesde.model.effect_laws import FAMILIES
 from bayesde.model.hyperparameter_names import OF_RESIDUALS
 from bayesde.posterior.data import PosteriorData
-from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.loo import LeaveOneOut, leave_one_out
 from bayesde.posterior.queries.other_models.other_laws import compare_effects, compare_residuals, with_effects
 from bayesde.posterior.queries.other_models.other_references import as_coefficient
@@ -19,6 +18,7 @@ from bayesde.posterior.queries.outlier_counts import without_outliers
 from bayesde.posterior.queries.outlier_search import find_outlier_counts
 from bayesde.posterior.queries.predict import predict_counts, predictive_check
 from bayesde.posterior.queries.random_effects import effects_of_levels, without_levels
+from bayesde.workers.progress import Progress
 
 __all__ = ["PosteriorQueries"]
 

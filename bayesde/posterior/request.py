@@ -34,9 +34,9 @@ from bayesde.posterior.effect_choice import laws_to_learn
 from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.importance.blocks import in_blocks
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.progress import Progress
 from bayesde.posterior.random_effects import start_of_random_effects, with_random_effects
 from bayesde.workers.pools import LocalPool, Pool
+from bayesde.workers.progress import Progress
 
 __all__ = [
     "Request",

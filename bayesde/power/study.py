@@ -28,11 +28,11 @@ from bayesde.model.hyperparameters import Hyperparameters
 from bayesde.posterior.fit import fit_posterior
 from bayesde.posterior.options import SamplingOptions
 from bayesde.posterior.posterior import Posterior
-from bayesde.posterior.progress import Progress, silent
 from bayesde.power.assumptions import Assumptions, assumptions_of
 from bayesde.power.options import PowerOptions
 from bayesde.simulation import SimulationOptions, simulate
 from bayesde.simulation.laws import draw_counts, draw_dispersions
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["PowerStudy", "power_study"]
 

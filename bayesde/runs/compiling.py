@@ -14,8 +14,8 @@ from numba.core.dispatcher import Dispatcher
 
 from bayesde.design.random_effects import fixed_formula
 from bayesde.numerics.compiled import is_cached
-from bayesde.posterior.progress import Progress
 from bayesde.runs.plan import RunPlan
+from bayesde.workers.progress import Progress
 
 __all__ = ["Compilations", "compiled_ahead", "is_cold"]
 

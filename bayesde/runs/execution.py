@@ -24,7 +24,6 @@ from bayesde.errors import InputError, StorageError
 from bayesde.io.writing import DISK_FULL
 from bayesde.posterior.options import EngineRunOptions
 from bayesde.posterior.point_estimates.fit import RandomEffectsFit
-from bayesde.posterior.progress import Progress
 from bayesde.results import ResultsTable, read_results
 from bayesde.runs.compiling import Compilations, compiled_ahead
 from bayesde.runs.directory import RunDirectory
@@ -37,6 +36,7 @@ from bayesde.runs.reports.outliers import outlier_sentence
 from bayesde.runs.watching.interruption import Stopper, run_interruptible
 from bayesde.runs.watching.progress import Reporter
 from bayesde.statuses import FAILED
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["Machine", "RunOutcome", "now", "prepare", "resume", "run"]
 
@@ -132,7 +132,7 @@ def _run(
         prepare(plan, progress)
         if (directory.path / "run.json").exists():
             # the fit may still refuse the input, and the earlier run should not be lost then
-            start = replace(start, fit=_fitted(plan, start, machine))
+            start = replace(start, fit=_fitted(plan, start, machine, progress or silent))
     directory.create()
     with directory.locked():
         directory.update(
@@ -225,12 +225,12 @@ class _Start:
     fit: EbFit | RandomEffectsFit | None = None
 
 
-def _fitted(plan: RunPlan, start: _Start, machine: Machine) -> EbFit | RandomEffectsFit:
+def _fitted(plan: RunPlan, start: _Start, machine: Machine, progress: Progress) -> EbFit | RandomEffectsFit:
     """Return the point estimates, computed now unless they were before."""
     if start.fit is not None:
         return start.fit
     with _timed(start.timings, "eb"):
-        return fitted(plan, start.inputs, machine.get("scheduler"))
+        return fitted(plan, start.inputs, machine.get("scheduler"), progress)
 
 
 def _loaded(plan: RunPlan, messages: list[logging.LogRecord], ready: Compilations) -> _Start:
@@ -281,7 +281,7 @@ def _compute(
     logger.info("%s: %r, %s", plan.command, inputs.counts, _question(plan, inputs))
     if names := ignored_options(plan):
         logger.info("set, but not used by this run: %s", ", ".join(names))
-    fit = _fitted(plan, start, machine)
+    fit = _fitted(plan, start, machine, Reporter(directory, progress))
     variables = variable_lines(fit.design)
     lines = fit.lines if isinstance(fit, RandomEffectsFit) else fit_lines(fit)
     # a posterior starts from fixed effects alone

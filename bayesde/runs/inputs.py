@@ -35,12 +35,13 @@ from bayesde.posterior.hyper.fixed import check_fixed
 from bayesde.posterior.options import check_joint
 from bayesde.posterior.point_estimates.fit import (
     RandomEffectsFit,
-    fit_eb,
+    point_estimates,
     refuse_of_tests,
     refuse_weights,
 )
 from bayesde.runs.options import ModelPlan
 from bayesde.runs.plan import RunPlan
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["RunInputs", "check_unchanged", "file_hashes", "fitted", "load", "plan_of"]
 
@@ -126,7 +127,9 @@ def load(plan: RunPlan) -> RunInputs:
     )
 
 
-def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit | RandomEffectsFit:
+def fitted(
+    plan: RunPlan, inputs: RunInputs, scheduler: Any = None, progress: Progress = silent
+) -> EbFit | RandomEffectsFit:
     """Compute the point estimates.
 
     Parameters
@@ -135,19 +138,22 @@ def fitted(plan: RunPlan, inputs: RunInputs, scheduler: Any = None) -> EbFit | R
     inputs : RunInputs
     scheduler : str or distributed.Client, optional
         Of a Dask cluster whose workers fit blocks of genes.
+    progress : callable
+        See `Progress`.
 
     Returns
     -------
     EbFit or RandomEffectsFit
         The latter if point estimates are what is asked for, and the design has random effects.
     """
-    return fit_eb(
+    return point_estimates(
         inputs.counts,
         inputs.design if plan.command == "eb" else inputs.design.fixed,
         size_factors=inputs.size_factors,
         weights=inputs.weights,
         options=plan.eb,
         scheduler=scheduler,
+        progress=progress,
     )
 
 

@@ -18,7 +18,6 @@ from bayesde.errors import InputError, first_few
 from bayesde.normalize.ratios import log_size_factors
 from bayesde.numerics.libm import exp, log
 from bayesde.numerics.small_matrices import inverse
-from bayesde.posterior.progress import Progress, silent
 from bayesde.results import build_results
 from bayesde.usage.counts import UsageCounts
 from bayesde.usage.estimates import (
@@ -33,6 +32,7 @@ from bayesde.usage.likelihood import FeatureCounts
 from bayesde.usage.options import UsageOptions
 from bayesde.usage.posterior import Priors, UsagePosterior, sample_usage
 from bayesde.usage.scales import start_scales
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["UsageFit", "fit_usage"]
 

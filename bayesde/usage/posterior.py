@@ -26,7 +26,6 @@ from bayesde.numerics.libm import exp, log
 from bayesde.numerics.threads import over_genes
 from bayesde.posterior.draws.pareto_smoothing import MAX_K, effective_size, smooth_log_weights
 from bayesde.posterior.draws.streams import Stream, gene_seeds, seeds_for
-from bayesde.posterior.progress import Progress, silent
 from bayesde.results import s_values, to_log2
 from bayesde.usage.counts import UsageCounts
 from bayesde.usage.estimates import Regressions, regress
@@ -35,6 +34,7 @@ from bayesde.usage.options import UsageOptions
 from bayesde.usage.proposal import Components, fill_draws
 from bayesde.usage.scales import learn_scales
 from bayesde.usage.summaries import changes_of_psi, summarized
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["Priors", "UsageDraws", "UsagePosterior", "sample_usage"]
 

@@ -1,1 +1,1 @@
-"""Where blocks of genes are computed: in this process, or by the workers of a cluster."""
+"""Where blocks of genes are computed: here, or by the workers of a cluster; and how progress is reported."""

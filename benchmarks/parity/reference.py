@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bayesde.counts import Counts
-from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.fit import EbFit
 from bayesde.eb.options import EbOptions
+from bayesde.posterior.point_estimates.fit import fit_eb
 
 __all__ = ["SETS", "SHARED", "Reference", "answers", "load"]
 

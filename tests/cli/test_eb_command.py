@@ -7,9 +7,10 @@ import pytest
 
 import bayesde as bde
 from bayesde.counts import storage
-from bayesde.runs import RunPlan, run
+from bayesde.runs import RunPlan, run, status
 from bayesde.runs import inputs as run_inputs
 from bayesde.runs.options import ModelPlan, RunFiles
+from bayesde.runs.watching import progress as watching_progress
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,22 @@ def test_dense_counts_of_a_large_file_stay_in_it(counts, folder, monkeypatch):
     assert tables(folder / "left") == tables(folder / "here")
     assert run(plan(folder, "counts.tsv"), folder / "text").eb.counts.is_dense
     assert tables(folder / "text") == tables(folder / "here")
+
+
+def test_status_shows_how_many_genes_are_fitted(folder, monkeypatch):
+    monkeypatch.setattr(storage, "CHUNK_CELLS", 160)
+    monkeypatch.setattr(watching_progress, "_RECORD_EVERY", 0.0)
+    seen = []
+
+    def look(done, total, text):
+        if (folder / "out" / "run.json").exists():
+            seen.append(status(folder / "out").step)
+
+    run(plan(folder, "counts.tsv"), folder / "out", progress=look)
+    for text in ("estimating gene-wise dispersions of 60 genes", "fitting 60 genes"):
+        own = [step for step in seen if step is not None and step.endswith(text)]
+        assert own == [f"{done} of 60 done: {text}" for done in (0, 20, 40, 60)]
+    assert status(folder / "out").step is None
 
 
 def test_the_workers_of_a_cluster_give_the_same_tables(folder, dask_client, monkeypatch, bayesde):

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesde import fit_eb
 from bayesde.counts import Counts
 from bayesde.design import Design
-from bayesde.eb.fit import fit_eb
 from bayesde.eb.options import EbOptions
 from bayesde.errors import BayesdeWarning, InputError, OptionError
 

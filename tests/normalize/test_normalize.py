@@ -110,6 +110,23 @@ def test_blocks_of_genes_and_of_samples_change_nothing(monkeypatch, method, leng
     np.testing.assert_array_equal(normalization_matrix(counts, method, control), whole)
 
 
+@pytest.mark.parametrize("mean", [0.3, 20.0])  # with few counts, many log ratios are equal
+@pytest.mark.parametrize("cells", [50, 2_000, 10**6])
+def test_medians_of_many_samples_equal_those_of_whole_columns(monkeypatch, mean, cells):
+    rng = np.random.default_rng(3)
+    matrix = rng.negative_binomial(2, 2 / (2 + mean * rng.uniform(0.5, 2.0, 41)), (301, 41))
+    matrix[:, 5] = [3] * 300 + [0]
+    logs = np.log(np.where(matrix > 0, matrix, np.nan))
+    reference = np.nansum(logs, axis=1, keepdims=True) / 41
+    expected = np.nanmedian(np.where(matrix.any(axis=1)[:, None], logs - reference, np.nan), axis=0)
+    monkeypatch.setattr(storage, "CHUNK_CELLS", cells)
+    found = size_factors(Counts(matrix), "poscounts")
+    np.testing.assert_allclose(found, np.exp(expected - expected.mean()), rtol=1e-13)
+    means = size_factors(Counts(matrix), "poscounts", location=np.mean)
+    expected = np.nanmean(np.where(matrix.any(axis=1)[:, None], logs - reference, np.nan), axis=0)
+    np.testing.assert_allclose(means, np.exp(expected - expected.mean()), rtol=1e-13)
+
+
 def test_more_size_factors_equal_those_of_r():
     control = np.arange(pasilla().n_genes)[EVERY_THIRD]
     for ours, theirs in (

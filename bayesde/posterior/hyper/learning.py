@@ -31,9 +31,9 @@ from bayesde.posterior.hyper.laws import (
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.hyper.maximum import curvature_sd, maximize
 from bayesde.posterior.hyper.sampling import FEW_POINTS, sample_hyperparameters
-from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, in_pieces, propose
 from bayesde.posterior.storage.draws_room import DrawsRoom
+from bayesde.workers.progress import Progress, silent
 
 __all__ = [
     "STAGES",

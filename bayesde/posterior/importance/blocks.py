@@ -30,7 +30,6 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import draw_all, learn, model_under
 from bayesde.posterior.importance.engine import averaged_points, proposed_zeros
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
-from bayesde.posterior.progress import BlockCount, Progress, report_blocks, silent
 from bayesde.posterior.proposal.genes import GENES_AT_A_TIME, StartedGenes, propose
 from bayesde.posterior.storage.block_folders import Block, BlockResult, n_found, read_finished, write_block
 from bayesde.posterior.storage.draws_file import DrawsFile
@@ -38,6 +37,7 @@ from bayesde.posterior.storage.draws_room import DrawsRoom
 from bayesde.posterior.storage.keys import KEY_LENGTH, add_to_hash
 from bayesde.posterior.storage.work import run_blocks
 from bayesde.workers.pools import Pool
+from bayesde.workers.progress import BlockCount, Progress, report_blocks, silent
 
 __all__ = ["BlockSettings", "block_size", "in_blocks", "learnt_unit", "sample_blocks"]
 

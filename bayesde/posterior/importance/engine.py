@@ -14,10 +14,10 @@ from bayesde.posterior.hyper.laws import LawsToLearn
 from bayesde.posterior.hyper.learning import STAGES, learn, model_under
 from bayesde.posterior.hyper.marginal_likelihood import MarginalLikelihood
 from bayesde.posterior.importance.sampler import ImportanceSample, draw_sample
-from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import ProposedGenes, StartedGenes, in_pieces, propose
 from bayesde.posterior.proposal.patterns import Patterns
 from bayesde.posterior.storage.draws_room import DrawsRoom
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["averaged_points", "proposed_zeros", "sample_and_learn", "sample_given"]
 

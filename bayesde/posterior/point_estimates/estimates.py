@@ -39,6 +39,7 @@ from bayesde.posterior.options import EngineRunOptions, SamplingOptions
 from bayesde.posterior.random_effects import with_laws_of_random_effects
 from bayesde.posterior.request import Request
 from bayesde.workers.pools import LocalPool, Pool, in_order
+from bayesde.workers.progress import GenesDone, Progress, silent
 
 __all__ = ["RandomEffectsEstimates", "estimated", "with_wide_priors"]
 
@@ -142,7 +143,9 @@ def with_wide_priors(model: ConditionalModel) -> ConditionalModel:
     )
 
 
-def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomEffectsEstimates:
+def estimated(
+    fixed: EbFit, design: Design, pool: Pool | None = None, progress: Progress = silent
+) -> RandomEffectsEstimates:
     """Learn the laws of the genes' parameters, and find the mode of every gene.
 
     Parameters
@@ -153,6 +156,8 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
         With random effects.
     pool : Pool, optional
         Where the modes of blocks of genes are searched for; by default here.
+    progress : callable
+        See `Progress`.
 
     Returns
     -------
@@ -164,7 +169,7 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
         If the genes say too little of their laws.
     """
     request = _request(fixed, design)
-    hyper = _learnt(request)
+    hyper = _learnt(request, progress)
     shape = fixed.counts.n_genes, request.coding.n_coefficients + len(hyper.random_effect_sd) + 1
     found = RandomEffectsEstimates(
         replace(request, hyperparameters=hyper),
@@ -181,10 +186,12 @@ def estimated(fixed: EbFit, design: Design, pool: Pool | None = None) -> RandomE
             start = found.request.start(genes)
             yield with_wide_priors(model), start.beta, start.log_dispersion
 
+    fitted = GenesDone(progress, int(fixed.estimated.sum()), "fitting {:,} genes with random effects")
     for number, modes in enumerate(in_order(pool or LocalPool(), _modes, calls())):
         genes = places[number]
         found.location[genes], found.converged[genes] = modes.location, modes.converged
         found.location_se[genes] = np.sqrt((modes.scale**2).sum(axis=2))
+        fitted.more(genes.size)
     return found
 
 
@@ -214,10 +221,11 @@ def _request(fixed: EbFit, design: Design) -> Request:
     )
 
 
-def _learnt(request: Request) -> Hyperparameters:
+def _learnt(request: Request, progress: Progress) -> Hyperparameters:
     """Learn the hyperparameters from some of the genes."""
     everyone, space = request.everyone, request.space
     some = everyone[spread_genes(request.fit.base_mean[everyone], request.seeds(everyone))]
+    progress(0, 0, f"learning the hyperparameters from {some.size:,} genes")
     psi = space.psi_of(request.hyperparameters)
     psi, _ = maximum_of_some(request.model(some), request.start(some), space, psi, few_draws(some.size))
     return replace(space.hyperparameters(space.phi(psi)), source="eb")

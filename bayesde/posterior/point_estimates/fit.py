@@ -31,8 +31,16 @@ from bayesde.posterior.point_estimates.estimates import RandomEffectsEstimates, 
 from bayesde.posterior.point_estimates.tables import estimates_table, shrunken_estimates_table
 from bayesde.results import ResultsTable
 from bayesde.workers.pools import pool_of
+from bayesde.workers.progress import Progress, silent
 
-__all__ = ["NO_P_VALUES", "RandomEffectsFit", "fit_eb", "refuse_of_tests", "refuse_weights"]
+__all__ = [
+    "NO_P_VALUES",
+    "RandomEffectsFit",
+    "fit_eb",
+    "point_estimates",
+    "refuse_of_tests",
+    "refuse_weights",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -323,7 +331,46 @@ def fit_eb(
     """
     if not isinstance(counts, Counts):
         raise InputError(f"Counts are needed, from read_counts or Counts(...); got {type(counts).__name__}.")
-    design = as_design(design, counts, references)
+    return point_estimates(
+        counts,
+        as_design(design, counts, references),
+        size_factors=size_factors,
+        weights=weights,
+        trend=trend,
+        options=options,
+        scheduler=scheduler,
+    )
+
+
+def point_estimates(
+    counts: Counts,
+    design: Design,
+    *,
+    size_factors: Any = None,
+    weights: Any = None,
+    trend: DispersionTrend | Callable[[np.ndarray], np.ndarray] | None = None,
+    options: EbOptions | None = None,
+    scheduler: Any = None,
+    progress: Progress = silent,
+) -> eb.EbFit | RandomEffectsFit:
+    """Fit a design that is made, and report progress where that takes long.
+
+    Parameters
+    ----------
+    counts, design, size_factors, weights, trend, options, scheduler
+        As of `fit_eb`.
+    progress : callable
+        See `Progress`.
+
+    Returns
+    -------
+    EbFit or RandomEffectsFit
+
+    Raises
+    ------
+    InputError, OptionError, FitError, ClusterError
+        As `fit_eb` raises them.
+    """
     options = options or EbOptions()
     if not design.groupings:
         return eb.fit_eb(
@@ -334,6 +381,7 @@ def fit_eb(
             trend=trend,
             options=options,
             scheduler=scheduler,
+            progress=progress,
         )
     if weights is not None:
         refuse_weights()
@@ -344,9 +392,16 @@ def fit_eb(
         )
     _say_unused(options)
     own = replace(options, cooks_cutoff=False, replace_outliers=False)
-    fixed = eb.fit_eb(counts, design.fixed, size_factors=size_factors, options=own, scheduler=scheduler)
+    fixed = eb.fit_eb(
+        counts,
+        design.fixed,
+        size_factors=size_factors,
+        options=own,
+        scheduler=scheduler,
+        progress=progress,
+    )
     with closing(pool_of(scheduler)) as pool:
-        fit = RandomEffectsFit(**vars(estimated(fixed, design, pool)))
+        fit = RandomEffectsFit(**vars(estimated(fixed, design, pool, progress)))
     _report(fit)
     return fit
 
@@ -359,7 +414,7 @@ def _say_unused(options: EbOptions) -> None:
             f"the options {first_few(chosen)} are about tests and outlying counts, which point estimates "
             "with random effects do not have; they are not used.",
             BayesdeNote,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -367,12 +422,12 @@ def _report(fit: RandomEffectsFit) -> None:
     """Log the summary, say that there are no p-values, and warn of genes without convergence."""
     for line in fit.lines:
         logger.info("%s", line)
-    warnings.warn(NO_P_VALUES, BayesdeNote, stacklevel=3)
+    warnings.warn(NO_P_VALUES, BayesdeNote, stacklevel=4)
     failed = fit.estimated & ~fit.converged
     if failed.any():
         warnings.warn(
             f"the estimates of {failed.sum():,} gene(s) did not converge: "
             f"{first_few(fit.counts.genes[failed])}. In tables their status is 'not_converged'.",
             BayesdeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

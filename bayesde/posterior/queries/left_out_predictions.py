@@ -13,7 +13,6 @@ from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.draws.pareto_smoothing import smooth_log_weights
 from bayesde.posterior.left_out_counts import only_samples
-from bayesde.posterior.progress import Progress
 from bayesde.posterior.queries.left_out import by_pattern, sample_without
 from bayesde.posterior.queries.pointwise import (
     Among,
@@ -22,6 +21,7 @@ from bayesde.posterior.queries.pointwise import (
     log_probabilities,
     predictions,
 )
+from bayesde.workers.progress import Progress
 
 __all__ = ["labelled", "predict_again", "predict_by_weights"]
 

@@ -33,10 +33,10 @@ from bayesde.counts.display import html_table
 from bayesde.posterior.data import PosteriorData
 from bayesde.posterior.draws.pareto_smoothing import MAX_K
 from bayesde.posterior.draws.streams import gene_seeds
-from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.queries.left_out_predictions import labelled, predict_again, predict_by_weights
 from bayesde.posterior.queries.loo_data import LeaveOneOutData
 from bayesde.posterior.queries.outlier_counts import outlier_counts
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["LeaveOneOut", "leave_one_out"]
 

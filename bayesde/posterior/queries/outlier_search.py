@@ -38,7 +38,6 @@ import pandas as pd
 from bayesde.counts import chunks
 from bayesde.options import check_range
 from bayesde.posterior.data import PosteriorData, PosteriorT
-from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.queries.left_out_predictions import predict_again, predict_by_weights
 from bayesde.posterior.queries.loo_data import two_sided
 from bayesde.posterior.queries.outlier_counts import (
@@ -47,6 +46,7 @@ from bayesde.posterior.queries.outlier_counts import (
     without_outliers,
 )
 from bayesde.posterior.storage.draws_file import is_mapped
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["find_outlier_counts", "usual_treatment", "with_outliers_treated"]
 

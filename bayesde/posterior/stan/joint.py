@@ -16,13 +16,13 @@ from bayesde.posterior.draws.diagnostics import chain_diagnostics
 from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.progress import Progress
 from bayesde.posterior.stan.data import SamplerCoordinates, draws_of, names_of_draws, shared_data
 from bayesde.posterior.stan.effects import CAUCHY, MIXTURE, STUDENT_T
 from bayesde.posterior.stan.first_look import FirstLook
 from bayesde.posterior.stan.nuts import SampledGenes
 from bayesde.posterior.stan.run import Chains, ChainSettings, run_chains
 from bayesde.stan_runtime import compiled_model
+from bayesde.workers.progress import Progress
 
 __all__ = ["sample_joint"]
 

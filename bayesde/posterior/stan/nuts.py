@@ -23,7 +23,6 @@ from bayesde.posterior.draws.gene_draws import GeneDraws
 from bayesde.posterior.hyper.hyperparameter_posterior import HyperparameterPosterior
 from bayesde.posterior.hyper.integrate import integrated_draws
 from bayesde.posterior.options import SamplingOptions
-from bayesde.posterior.progress import BlockCount, Progress, report_blocks
 from bayesde.posterior.stan.blocks import plan_blocks
 from bayesde.posterior.stan.data import SamplerCoordinates, draws_of, genes_data, names_of_draws
 from bayesde.posterior.stan.effects import check_effects
@@ -34,6 +33,7 @@ from bayesde.posterior.storage.draws_file import DrawsFile
 from bayesde.posterior.storage.work import run_blocks
 from bayesde.stan_runtime import compiled_model
 from bayesde.workers.pools import LocalPool, Pool
+from bayesde.workers.progress import BlockCount, Progress, report_blocks
 
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from bayesde.errors import BayesdeWarning, FitError, InputError, SamplerStopped
-from bayesde.posterior.progress import BlockCount, Progress, silent
 from bayesde.results import read_results
 from bayesde.runs.analyses.directory import JobDirectory
 from bayesde.runs.analyses.report import write_analyses_report
@@ -24,6 +23,7 @@ from bayesde.runs.execution import Machine, RunOutcome, now, prepare, resume, ru
 from bayesde.runs.inputs import check_unchanged, file_hashes, load, plan_of
 from bayesde.runs.plan import RunPlan, check_names
 from bayesde.runs.reports.report import write_report
+from bayesde.workers.progress import BlockCount, Progress, silent
 
 __all__ = ["AnalysesOutcome", "NamedProgress", "resume_analyses", "run_analyses"]
 

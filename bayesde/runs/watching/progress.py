@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bayesde.posterior.progress import BlockCount, Progress, report_blocks, silent
 from bayesde.runs.directory import RunDirectory
 from bayesde.runs.watching.durations import duration
+from bayesde.workers.progress import BlockCount, Progress, report_blocks, silent
 
 __all__ = ["Reporter"]
 
@@ -41,12 +41,15 @@ class Reporter:
 
     def __call__(self, done: int, total: int, message: str) -> None:
         """Pass on, log and record that some units of work are done; see `Progress`."""
-        new = message != self._message
-        if new:
-            self._directory.update(step=f"{done} of {total} done: {message}" if total else message)
+        now, new = time.monotonic(), message != self._message
+        step = f"{done:,} of {total:,} done: {message}" if total else message
+        if new or now - self._recorded > _RECORD_EVERY:
+            self._directory.update(step=step)
+            self._recorded = now
         self._done, self._total, self._message = done, total, message
-        if new or done == total:
-            logger.info("%d of %d: %s", done, total, message)
+        if new or done == total or now - self._logged > _LOG_EVERY:
+            logger.info("%s", step)
+            self._logged = now
         self._progress(done, total, message)
         self.check()
 

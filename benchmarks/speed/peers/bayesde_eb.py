@@ -8,7 +8,7 @@ import numpy as np
 from worker import Clock, Data
 
 from bayesde.counts import Counts
-from bayesde.eb.fit import fit_eb
+from bayesde.posterior.point_estimates.fit import fit_eb
 
 PACKAGE = "bayesde"
 

@@ -10,8 +10,9 @@ import pandas as pd
 from worker import Data
 
 from bayesde.counts import Counts
-from bayesde.eb.fit import EbFit, fit_eb
+from bayesde.eb.fit import EbFit
 from bayesde.posterior.draws.diagnostics import chain_diagnostics
+from bayesde.posterior.point_estimates.fit import fit_eb
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bayesde import BayesdeNote, BayesdeWarning, InputError, OptionError, Random
 from bayesde.counts import storage
 from bayesde.model.density import log_density, one_gene
 from bayesde.posterior.point_estimates.estimates import with_wide_priors
+from bayesde.posterior.point_estimates.fit import point_estimates
 from benchmarks.donors.experiments import Experiment, simulated
 from benchmarks.donors.several_terms import SEVERAL, simulated_terms
 
@@ -166,7 +167,7 @@ def test_without_an_intercept_nothing_is_shrunken(experiment):
         fit.shrink(contrast=("condition", "b", "a"))
 
 
-@pytest.mark.parametrize("name", ["nested", "slopes"])
+@pytest.mark.parametrize("name", ["nested", "crossed", "slopes"])
 def test_several_random_effects(name):
     counts, _ = simulated_terms(SEVERAL[name], 40, 3)
     fit = fitted(counts, SEVERAL[name].formula)
@@ -175,6 +176,27 @@ def test_several_random_effects(name):
     assert len(names) == 2
     assert (table.loc[table["status"] == "ok", [f"{one}_sd" for one in names]] > 0.0).all(axis=None)
     assert (table["status"] == "ok").mean() > 0.9
+
+
+def test_progress_counts_genes(fit, experiment, monkeypatch):
+    monkeypatch.setattr(storage, "CHUNK_CELLS", 20 * experiment[0].n_samples)
+    told = []
+    with warnings.catch_warnings(action="ignore", category=BayesdeWarning):
+        point_estimates(experiment[0], fit.design, progress=lambda *one: told.append(one))
+    texts = list(dict.fromkeys(text for _, _, text in told))
+    assert texts == [
+        "estimating gene-wise dispersions of 59 genes",
+        "fitting 59 genes",
+        "learning the hyperparameters from 59 genes",
+        "fitting 59 genes with random effects",
+    ]
+    for text in (texts[0], texts[1], texts[3]):
+        assert [(done, total) for done, total, one in told if one == text] == [
+            (0, 59),
+            (20, 59),
+            (40, 59),
+            (59, 59),
+        ]
 
 
 def test_plot_of_standard_deviations(fit):

@@ -20,7 +20,6 @@ import typer
 from bayesde.cli import main
 from bayesde.cli.running import finish_analyses
 from bayesde.errors import BayesdeWarning, FitError, InputError
-from bayesde.posterior.progress import BlockCount, report_blocks
 from bayesde.results import read_results
 from bayesde.runs import (
     AnalysesOutcome,
@@ -39,6 +38,7 @@ from bayesde.runs import (
 from bayesde.runs.analyses.job import NamedProgress
 from bayesde.runs.execution import RunOutcome
 from bayesde.simulation import simulate
+from bayesde.workers.progress import BlockCount, report_blocks
 
 CONFIG = """
 [model]

@@ -40,11 +40,11 @@ from bayesde.posterior.hyper.maximum import maximize
 from bayesde.posterior.hyper.sampling import sample_hyperparameters
 from bayesde.posterior.importance.engine import averaged_points, sample_given
 from bayesde.posterior.importance.sampler import SMALLEST_SIZE, ImportanceSample
-from bayesde.posterior.progress import Progress, silent
 from bayesde.posterior.proposal.genes import in_pieces
 from bayesde.posterior.queries.left_out import overwrite
 from bayesde.posterior.request import Request
 from bayesde.posterior.summaries.one_contrast import importance_status
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["compare_effects", "compare_residuals", "with_effects"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BlockCount", "Progress", "report_blocks", "silent"]
+__all__ = ["BlockCount", "GenesDone", "Progress", "report_blocks", "silent"]
 
 Progress = Callable[[int, int, str], None]
 """Called with the units of work done, the units in all, and what is being done."""
@@ -33,6 +33,36 @@ class BlockCount:
     genes: int
     genes_found: int = 0
     failed: int = 0
+
+
+class GenesDone:
+    """Reports how many of some genes are done, block by block.
+
+    Parameters
+    ----------
+    progress : callable
+        See `Progress`. It is called at once, with no gene done.
+    total : int
+        Genes.
+    text : str
+        What is being done, with ``{:,}`` for their number.
+    """
+
+    def __init__(self, progress: Progress, total: int, text: str) -> None:
+        self._progress, self._total, self._text = progress, total, text.format(total)
+        self._done = 0
+        self.more(0)
+
+    def more(self, genes: int) -> None:
+        """Report that a block is done.
+
+        Parameters
+        ----------
+        genes : int
+            In the block.
+        """
+        self._done += genes
+        self._progress(self._done, self._total, self._text)
 
 
 def report_blocks(progress: Progress, count: BlockCount) -> None:
