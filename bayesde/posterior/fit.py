@@ -36,7 +36,7 @@ from bayesde.posterior.queries.outlier_search import with_outliers_treated
 from bayesde.posterior.random_effects import with_laws_of_random_effects
 from bayesde.posterior.request import Request, selected_genes
 from bayesde.workers.pools import pool_of
-from bayesde.workers.progress import Progress
+from bayesde.workers.progress import Progress, silent
 
 __all__ = ["check_same", "fit_posterior", "posterior_of", "request_of"]
 
@@ -101,7 +101,7 @@ def fit_posterior(
         )
     eb = eb.fixed if isinstance(eb, RandomEffectsFit) else eb
     full = as_design(design, counts) if eb is None else check_same(counts, design, eb)
-    fit = fit_eb(counts, full.fixed, scheduler=run.scheduler) if eb is None else eb
+    fit = eb or fit_eb(counts, full.fixed, scheduler=run.scheduler, progress=progress or silent)
     request = request_of(
         fit, run, design=full, genes=genes, hyperparameters=hyperparameters, priors=priors, options=options
     )
