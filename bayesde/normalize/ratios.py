@@ -222,28 +222,38 @@ class _Window:
 
     @classmethod
     def of(cls, ratios: _Ratios, numbers: np.ndarray) -> _Window:
-        """Count the log ratios of all samples in small intervals, and find those of the middle two."""
-        counts = np.zeros((numbers.size, N_BINS), dtype=np.int32)
-        places, starts, everyone = counts.reshape(-1), N_BINS * np.arange(numbers.size), slice(None)
-        for genes, rows in ratios.blocks():
-            block = ratios.of(genes, rows, everyone)
-            known = ~np.isnan(block)
-            # sample after sample, which lie close together in memory; a Python int would be slow to convert
-            sample = np.repeat(starts, np.count_nonzero(known, axis=0))
-            np.add.at(places, sample + _bins(block.T[known.T]), np.int32(1))
-        up_to = counts.cumsum(axis=1, dtype=np.int32)
-        # the first interval up to whose end there are more log ratios than the rank of the middle one
-        first = (up_to <= ((numbers - 1) // 2)[:, None]).sum(axis=1)
-        last = (up_to <= (numbers // 2)[:, None]).sum(axis=1)
-        first, last = np.where(numbers > 0, (first, last), 0)
-        every = np.arange(numbers.size)
-        below = (up_to[every, first] - counts[every, first]).astype(np.int64)
-        return cls(first, last, below, up_to[every, last] - below)
+        """Count the log ratios of many samples in small intervals, and find those of the middle two."""
+        step = max(1, 2 * chunk_cells() // N_BINS)
+        starts = range(0, numbers.size, step)
+        parts = [_middle_intervals(ratios, numbers, slice(start, start + step)) for start in starts]
+        return cls(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
     def holds(self, block: np.ndarray, samples: slice) -> np.ndarray:
         """Return which log ratios are among them, bool (gene, chosen sample)."""
         bins = _bins(block)
         return (self.first[samples] <= bins) & (bins <= self.last[samples])
+
+
+def _middle_intervals(ratios: _Ratios, numbers: np.ndarray, samples: slice) -> tuple[np.ndarray, ...]:
+    """Return the entries of `_Window` for some samples."""
+    numbers = numbers[samples]
+    counts = np.zeros((numbers.size, N_BINS), dtype=np.int32)
+    places, starts = counts.reshape(-1), N_BINS * np.arange(numbers.size)
+    for genes, rows in ratios.blocks():
+        block = ratios.of(genes, rows, samples)
+        known = ~np.isnan(block)
+        # sample after sample, which lie close together in memory; a Python int would be slow to convert
+        bins = _bins(block.T[known.T])
+        bins += np.repeat(starts, np.count_nonzero(known, axis=0))
+        np.add.at(places, bins, np.int32(1))
+    up_to = np.cumsum(counts, axis=1, dtype=np.int32, out=counts)
+    # the first interval up to whose end there are more log ratios than the rank of the middle one
+    first = (up_to <= ((numbers - 1) // 2)[:, None]).sum(axis=1)
+    last = (up_to <= (numbers // 2)[:, None]).sum(axis=1)
+    first, last = np.where(numbers > 0, (first, last), 0)
+    every = np.arange(numbers.size)
+    below = np.where(first > 0, up_to[every, first - 1], 0).astype(np.int64)
+    return first, last, below, up_to[every, last] - below
 
 
 def _bins(log_ratios: np.ndarray) -> np.ndarray:

@@ -311,7 +311,7 @@ def test_input_that_only_the_fit_can_refuse_leaves_the_earlier_run(bayesde, file
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
     assert bayesde(*arguments)[0] == 0
     before = (files / "out" / "results.tsv").read_bytes()
-    monkeypatch.setattr("bayesde.runs.inputs.fit_eb", refuse)
+    monkeypatch.setattr("bayesde.runs.inputs.point_estimates", refuse)
     assert bayesde(*arguments, "--force")[0] == 2
     assert (files / "out" / "results.tsv").read_bytes() == before
     assert bayesde("resume", files / "out")[0] == 0
@@ -348,7 +348,7 @@ def test_an_unforeseen_error_is_one_message(bayesde, files, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("bayesde.runs.inputs.fit_eb", broken)
+    monkeypatch.setattr("bayesde.runs.inputs.point_estimates", broken)
     code, out, message = bayesde(
         "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
     )
@@ -364,7 +364,7 @@ def test_input_that_only_the_fit_can_refuse_leaves_nothing(bayesde, files, monke
     def refuse(*_, **__):
         raise InputError("no gene varies")
 
-    monkeypatch.setattr("bayesde.runs.inputs.fit_eb", refuse)
+    monkeypatch.setattr("bayesde.runs.inputs.point_estimates", refuse)
     code, _, message = bayesde(
         "eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out"
     )
@@ -375,7 +375,7 @@ def test_input_that_only_the_fit_can_refuse_leaves_nothing(bayesde, files, monke
 
 def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("bayesde.runs.inputs.fit_eb", lambda *_, **__: 1 / 0)
+        patch.setattr("bayesde.runs.inputs.point_estimates", lambda *_, **__: 1 / 0)
         arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
         assert bayesde(*arguments)[0] == 1
     code, _, message = bayesde(*arguments)
@@ -387,7 +387,7 @@ def test_a_failed_run_can_be_gone_on_with(bayesde, files, monkeypatch):
 
 def test_resume_notices_changed_inputs(bayesde, files, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("bayesde.runs.inputs.fit_eb", lambda *_, **__: 1 / 0)
+        patch.setattr("bayesde.runs.inputs.point_estimates", lambda *_, **__: 1 / 0)
         bayesde("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
     (files / "counts.tsv").write_text(COUNTS.replace("\ng1\t", "\ng1\t1"))
     code, _, message = bayesde("resume", files / "out")
@@ -455,7 +455,7 @@ def test_the_likelihood_ratio_test(bayesde, files):
     ],
 )
 def test_reduced_designs_are_checked_before_the_fit(bayesde, files, monkeypatch, reduced, words):
-    monkeypatch.setattr("bayesde.runs.inputs.fit_eb", lambda *_, **__: pytest.fail("it was fitted"))
+    monkeypatch.setattr("bayesde.runs.inputs.point_estimates", lambda *_, **__: pytest.fail("it was fitted"))
     arguments = ("eb", files / "counts.tsv", files / "samples.tsv", *ARGUMENTS, "-o", files / "out")
     code, _, message = bayesde(*arguments, "--test", "lrt", "--reduced", reduced)
     assert code == 2
