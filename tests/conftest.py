@@ -153,11 +153,11 @@ def bayesde(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def dask_client() -> Iterator[Any]:
-    """Return a client of a Dask cluster of two worker processes."""
+    """Return a client of a Dask cluster of two worker processes; its ports are free ones."""
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
