@@ -70,7 +70,7 @@ def first_pass(inputs: EbInputs, pool: Pool | None = None, progress: Progress = 
         Of the fitted genes, in their order.
     """
     n_genes, layout = int(inputs.fitted.sum()), inputs.layout
-    estimated = GenesDone(progress, n_genes, "estimating gene-wise dispersions of {:,} genes")
+    estimated = GenesDone(progress, n_genes, "estimating dispersions of {:,} genes")
     columns = 0 if fits_cell_means(layout, inputs.weights is not None) else layout.n_coefficients
     found = GeneWise(np.zeros(n_genes), np.full(n_genes, math.nan), np.full((n_genes, columns), math.nan))
     mean_reciprocal = inputs.mean_reciprocal_factor(inputs.fitted)

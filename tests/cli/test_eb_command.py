@@ -60,7 +60,7 @@ def test_status_shows_how_many_genes_are_fitted(folder, monkeypatch):
             seen.append(status(folder / "out").step)
 
     run(plan(folder, "counts.tsv"), folder / "out", progress=look)
-    for text in ("estimating gene-wise dispersions of 60 genes", "fitting 60 genes"):
+    for text in ("estimating dispersions of 60 genes", "fitting 60 genes"):
         own = [step for step in seen if step is not None and step.endswith(text)]
         assert own == [f"{done} of 60 done: {text}" for done in (0, 20, 40, 60)]
     assert status(folder / "out").step is None

@@ -185,7 +185,7 @@ def test_progress_counts_genes(fit, experiment, monkeypatch):
         point_estimates(experiment[0], fit.design, progress=lambda *one: told.append(one))
     texts = list(dict.fromkeys(text for _, _, text in told))
     assert texts == [
-        "estimating gene-wise dispersions of 59 genes",
+        "estimating dispersions of 59 genes",
         "fitting 59 genes",
         "learning the hyperparameters from 59 genes",
         "fitting 59 genes with random effects",
