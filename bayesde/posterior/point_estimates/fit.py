@@ -343,24 +343,18 @@ def fit_eb(
 
 
 def point_estimates(
-    counts: Counts,
-    design: Design,
-    *,
-    size_factors: Any = None,
-    weights: Any = None,
-    trend: DispersionTrend | Callable[[np.ndarray], np.ndarray] | None = None,
-    options: EbOptions | None = None,
-    scheduler: Any = None,
-    progress: Progress = silent,
+    counts: Counts, design: Design, *, progress: Progress = silent, **named: Any
 ) -> eb.EbFit | RandomEffectsFit:
     """Fit a design that is made, and report progress where that takes long.
 
     Parameters
     ----------
-    counts, design, size_factors, weights, trend, options, scheduler
-        As of `fit_eb`.
+    counts : Counts
+    design : Design
     progress : callable
         See `Progress`.
+    **named
+        ``size_factors``, ``weights``, ``trend``, ``options`` and ``scheduler`` of `fit_eb`.
 
     Returns
     -------
@@ -371,36 +365,20 @@ def point_estimates(
     InputError, OptionError, FitError, ClusterError
         As `fit_eb` raises them.
     """
-    options = options or EbOptions()
     if not design.groupings:
-        return eb.fit_eb(
-            counts,
-            design,
-            size_factors=size_factors,
-            weights=weights,
-            trend=trend,
-            options=options,
-            scheduler=scheduler,
-            progress=progress,
-        )
-    if weights is not None:
+        return eb.fit_eb(counts, design, progress=progress, **named)
+    if named.pop("weights", None) is not None:
         refuse_weights()
-    if trend is not None:
+    if named.pop("trend", None) is not None:
         raise OptionError(
             "point estimates with random effects learn the dispersion trend together with the standard "
             "deviations of the random effects; leave the trend out."
         )
+    options = named.pop("options", None) or EbOptions()
     _say_unused(options)
     own = replace(options, cooks_cutoff=False, replace_outliers=False)
-    fixed = eb.fit_eb(
-        counts,
-        design.fixed,
-        size_factors=size_factors,
-        options=own,
-        scheduler=scheduler,
-        progress=progress,
-    )
-    with closing(pool_of(scheduler)) as pool:
+    fixed = eb.fit_eb(counts, design.fixed, options=own, progress=progress, **named)
+    with closing(pool_of(named.get("scheduler"))) as pool:
         fit = RandomEffectsFit(**vars(estimated(fixed, design, pool, progress)))
     _report(fit)
     return fit
