@@ -4,8 +4,8 @@ r"""Size factors by the median of ratios, Anders and Huber (2010), doi:10.1186/g
 
 The reference level g_i of a gene depends on the counts of that gene only, so that one pass over blocks of
 genes yields the log ratios, and only these are kept: for some samples at a time, so that they are never more
-than the counts of a chunk. Where those of all samples are more, they are counted in small intervals first, and
-only those in the interval of the median are kept.
+than the counts of a chunk. Where those of all samples are more, they are counted in small intervals first,
+and only those in the interval of the median are kept.
 """
 
 from __future__ import annotations
